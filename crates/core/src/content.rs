@@ -1,0 +1,243 @@
+//! What messages are made of, in one shape for every provider: blocks, replies, usage, failures.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::id::CallId;
+
+/// One piece of a message.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+pub enum Block {
+    /// Plain text.
+    Text {
+        /// The text.
+        text: String,
+    },
+    /// The model's reasoning. Sent back unchanged, signature included, while its turn's calls are open.
+    Thinking {
+        /// The reasoning, possibly empty when the provider hides it.
+        thinking: String,
+        /// The provider's seal on it.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        signature: Option<String>,
+    },
+    /// Reasoning that the provider shows only to itself. Sent back unchanged.
+    RedactedThinking {
+        /// Opaque bytes, as text.
+        data: String,
+    },
+    /// The model asks for a tool call. The id is ours: whatever a provider sends, it is unique in the journal.
+    ToolUse {
+        /// The call.
+        id: CallId,
+        /// The tool's name, as the model wrote it.
+        name: String,
+        /// The arguments: always an object.
+        input: Value,
+        /// The raw text, when the arguments were not a JSON object; `input` is then empty.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        malformed: Option<String>,
+    },
+    /// The result of a tool call. Only in requests, never in a reply.
+    ToolResult {
+        /// The call that it answers.
+        id: CallId,
+        /// What the model sees.
+        content: String,
+        /// Whether the call failed or was denied.
+        #[serde(default)]
+        is_error: bool,
+    },
+}
+
+/// Who speaks in a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Role {
+    /// The person, and the results of tools.
+    User,
+    /// The model.
+    Assistant,
+}
+
+/// One message of a request. Roles alternate, the first is the user's.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Message {
+    /// Who speaks.
+    pub role: Role,
+    /// What is said: never empty.
+    pub content: Vec<Block>,
+}
+
+/// A tool as the model is told of it.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct ToolSpec {
+    /// `^[a-zA-Z0-9_-]{1,64}$`.
+    pub name: String,
+    /// What it does and when to use it.
+    pub description: String,
+    /// JSON Schema of its arguments: an object.
+    pub input_schema: Value,
+}
+
+/// One model request, the same for every provider.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Request {
+    /// The system prompt, in ordered blocks that are stable from request to request.
+    pub system: Arc<[String]>,
+    /// The tools on offer.
+    pub tools: Arc<[ToolSpec]>,
+    /// The conversation: alternating, starting with the user, each tool use answered in the next message.
+    pub messages: Vec<Arc<Message>>,
+    /// Limit of the reply, in tokens.
+    pub max_output_tokens: u32,
+    /// Sampling temperature, when the agent sets one.
+    pub temperature: Option<f64>,
+}
+
+/// One piece of a reply as a provider gave it, before the core names its calls.
+#[derive(Debug, Clone, PartialEq)]
+pub enum ReplyBlock {
+    /// Plain text.
+    Text(String),
+    /// Reasoning, with its signature.
+    Thinking {
+        /// The reasoning.
+        thinking: String,
+        /// The provider's seal.
+        signature: Option<String>,
+    },
+    /// Reasoning that only the provider can read.
+    RedactedThinking(String),
+    /// A tool call: the name, and the arguments as the text that was streamed (empty means none).
+    ToolUse {
+        /// The tool's name.
+        name: String,
+        /// The raw arguments.
+        arguments: String,
+    },
+}
+
+/// A complete answer of a model. A stream that was cut is a [`Failure`], never a reply.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reply {
+    /// What the model said, in order.
+    pub content: Vec<ReplyBlock>,
+    /// Why it stopped.
+    pub stop_reason: StopReason,
+    /// What it cost, in tokens.
+    pub usage: Usage,
+    /// The model that answered, in the provider's words.
+    pub model: String,
+    /// The provider's id of the request, for its support.
+    pub provider_request_id: Option<String>,
+}
+
+/// Why a model stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum StopReason {
+    /// It had said all.
+    EndTurn,
+    /// It wants its tool calls run.
+    ToolUse,
+    /// The output limit was reached.
+    MaxTokens,
+    /// A stop sequence was met.
+    StopSequence,
+    /// It declined to answer.
+    Refusal,
+}
+
+/// Tokens of one step, or a sum of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Usage {
+    /// Input tokens that were neither read from nor written to a cache.
+    pub input_tokens: u64,
+    /// Output tokens, reasoning included.
+    pub output_tokens: u64,
+    /// Input tokens read from the provider's cache.
+    #[serde(default)]
+    pub cache_read_tokens: u64,
+    /// Input tokens written to the provider's cache.
+    #[serde(default)]
+    pub cache_write_tokens: u64,
+}
+
+impl Usage {
+    /// Adds another step's tokens.
+    pub fn add(&mut self, other: Self) {
+        self.input_tokens = self.input_tokens.saturating_add(other.input_tokens);
+        self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
+        self.cache_read_tokens = self.cache_read_tokens.saturating_add(other.cache_read_tokens);
+        self.cache_write_tokens = self.cache_write_tokens.saturating_add(other.cache_write_tokens);
+    }
+
+    /// Returns all input tokens, cached or not.
+    #[must_use]
+    pub fn all_input(self) -> u64 {
+        self.input_tokens.saturating_add(self.cache_read_tokens).saturating_add(self.cache_write_tokens)
+    }
+}
+
+/// How a step failed, by what can be done about it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum FailureKind {
+    /// The provider is over its capacity or broken for now: asked again later.
+    Overloaded,
+    /// Too many requests or tokens: asked again when the provider says.
+    RateLimited,
+    /// No answer, or no progress, in time: asked again.
+    Timeout,
+    /// No connection: asked again.
+    Network,
+    /// The provider does not take the request: asking again would not help.
+    InvalidRequest,
+    /// The key is missing, wrong or not entitled.
+    Auth,
+    /// The provider declines the content.
+    Refused,
+    /// The stream ended before the reply did, or the reply could not be read: asked again, a few times.
+    Truncated,
+}
+
+/// A step that has no reply.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{message}")]
+pub struct Failure {
+    /// What can be done about it.
+    pub kind: FailureKind,
+    /// What happened, for a person: no keys, no bodies.
+    pub message: String,
+    /// When the provider asked to be tried again, in milliseconds from now.
+    pub retry_after_ms: Option<u64>,
+}
+
+/// A live fragment of a running turn. Never journaled, has no seq, and may be lost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum Delta {
+    /// Text of the reply so far.
+    Text {
+        /// What was added.
+        text: String,
+    },
+    /// Reasoning so far.
+    Thinking {
+        /// What was added.
+        text: String,
+    },
+    /// Output of a running tool.
+    ToolOutput {
+        /// The call.
+        call: CallId,
+        /// What was added.
+        text: String,
+    },
+    /// The step is asked again: what was shown of it so far is void.
+    Restart,
+}

@@ -1,0 +1,153 @@
+//! The one vocabulary: every fact that a journal can hold. [`Entry`] is a fact in its place, [`Line`] its exact bytes.
+//!
+//! Invariants: an event that this version does not know is kept as it came ([`Event::Unknown`]); keys that it does not know
+//! stay in the line, which is passed on untouched; no event is ever edited.
+
+mod call;
+mod line;
+mod message;
+mod recovery;
+mod session;
+mod step;
+mod turn;
+
+pub use call::{
+    ApprovalRequested, ArtifactRef, ArtifactStored, CallAllowed, CallDenied, CallFinished, CallLost, CallStarted,
+    Decider, Effect, OnLost, Outcome, Scope,
+};
+pub use line::{Line, LineError};
+pub use message::{Behavior, InputEdited, InputQueued, InputRemoved, MessageReceived};
+pub use recovery::RecoveryNoted;
+pub use session::{
+    OnDisconnect, Origin, OriginKind, Parent, SessionArchived, SessionCreated, SessionPaused, SessionResumed,
+    SessionUpdated,
+};
+pub use step::{BlockHash, StepFailed, StepFinished, StepStarted};
+pub use turn::{Ending, InterruptRequested, Trigger, TurnEnded, TurnError, TurnStarted};
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{RequestId, Seq, TurnId};
+use crate::time::Timestamp;
+
+/// A client's name for the write that an event answers, with a digest of what it asked.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Asked {
+    /// The client's name for it.
+    pub request_id: RequestId,
+    /// First 16 hex digits of the SHA-256 of the command: the same id with another body is refused.
+    pub request_digest: String,
+}
+
+/// One event in its place.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// Its position: 1, 2, 3 … without gaps.
+    pub seq: Seq,
+    /// When it was decided.
+    pub at: Timestamp,
+    /// The turn that it belongs to.
+    pub turn: Option<TurnId>,
+    /// The step of that turn, from 1.
+    pub step: Option<u32>,
+    /// On the first event of what a command with a request id caused.
+    pub asked: Option<Asked>,
+    /// The fact.
+    pub event: Event,
+}
+
+macro_rules! events {
+    ($($(#[$doc:meta])* $variant:ident($payload:ty) = $name:literal,)*) => {
+        /// A fact. Each variant's payload says by its documentation when it may happen and what it changes.
+        #[derive(Debug, Clone, PartialEq)]
+        pub enum Event {
+            $($(#[$doc])* $variant($payload),)*
+            /// A type that this version does not know: kept and passed on, changes nothing here.
+            Unknown {
+                /// Its type.
+                name: String,
+                /// Its version.
+                v: u32,
+                /// Its whole line without the crc, as JSON.
+                raw: String,
+            },
+        }
+
+        impl Event {
+            /// Returns the type as it is written in the journal.
+            #[must_use]
+            pub fn name(&self) -> &str {
+                match self {
+                    $(Self::$variant(_) => $name,)*
+                    Self::Unknown { name, .. } => name,
+                }
+            }
+
+            /// Every type that this version knows.
+            pub const NAMES: &'static [&'static str] = &[$($name,)*];
+
+            fn payload(&self) -> Result<String, serde_json::Error> {
+                match self {
+                    $(Self::$variant(payload) => serde_json::to_string(payload),)*
+                    Self::Unknown { raw, .. } => Ok(raw.clone()),
+                }
+            }
+
+            fn read(name: &str, v: u32, json: &str) -> Result<Self, serde_json::Error> {
+                match name {
+                    $($name => serde_json::from_str(json).map(Self::$variant),)*
+                    _ => Ok(Self::Unknown { name: name.to_owned(), v, raw: json.to_owned() }),
+                }
+            }
+        }
+    };
+}
+
+events! {
+    /// The session exists.
+    SessionCreated(SessionCreated) = "session.created",
+    /// Its title or labels changed.
+    SessionUpdated(SessionUpdated) = "session.updated",
+    /// Nothing new starts until it is resumed.
+    SessionPaused(SessionPaused) = "session.paused",
+    /// It goes on.
+    SessionResumed(SessionResumed) = "session.resumed",
+    /// It was put away, or taken back out.
+    SessionArchived(SessionArchived) = "session.archived",
+    /// A message was accepted.
+    MessageReceived(MessageReceived) = "message.received",
+    /// A follow-up was accepted.
+    InputQueued(InputQueued) = "input.queued",
+    /// A follow-up's text changed.
+    InputEdited(InputEdited) = "input.edited",
+    /// A follow-up was taken back.
+    InputRemoved(InputRemoved) = "input.removed",
+    /// A turn began.
+    TurnStarted(TurnStarted) = "turn.started",
+    /// Somebody asked the turn to stop.
+    InterruptRequested(InterruptRequested) = "turn.interrupt_requested",
+    /// The turn came to its one ending.
+    TurnEnded(TurnEnded) = "turn.ended",
+    /// The model is about to be asked.
+    StepStarted(StepStarted) = "step.started",
+    /// The model answered.
+    StepFinished(StepFinished) = "step.finished",
+    /// The model did not answer.
+    StepFailed(StepFailed) = "step.failed",
+    /// A call may run.
+    CallAllowed(CallAllowed) = "call.allowed",
+    /// A call may not run.
+    CallDenied(CallDenied) = "call.denied",
+    /// A person is to decide on a call.
+    ApprovalRequested(ApprovalRequested) = "call.approval_requested",
+    /// A call is about to run: the intent.
+    CallStarted(CallStarted) = "call.started",
+    /// A call ended: the outcome.
+    CallFinished(CallFinished) = "call.finished",
+    /// A call's outcome will never be known.
+    CallLost(CallLost) = "call.lost",
+    /// A large output was kept beside the journal.
+    ArtifactStored(ArtifactStored) = "artifact.stored",
+    /// A restart found something unfinished.
+    RecoveryNoted(RecoveryNoted) = "recovery.noted",
+}

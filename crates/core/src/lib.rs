@@ -1,0 +1,25 @@
+//! Every decision of Outlive, pure: no files, clock, randomness, tasks or environment.
+//!
+//! | Where | What |
+//! |---|---|
+//! | [`id`], [`time`], [`limits`] | values that everything else is made of |
+//! | [`event`] | the one vocabulary: what a journal line can say, and its exact bytes |
+//! | [`command`] | what can be asked of a session |
+//! | [`session`] | the state of a session: `decide`, `apply`, `owed` |
+//! | [`turn`] | the machines inside a turn: step, call, ending |
+//! | [`context`] | the transcript and the model request made of it, always well-formed |
+//! | [`policy`] | what a tool call may do: allow, ask, deny |
+//! | [`agent`] | an agent's definition, read from its files |
+
+pub mod agent;
+pub mod command;
+pub mod content;
+pub mod context;
+pub mod digest;
+pub mod event;
+pub mod id;
+pub mod limits;
+pub mod policy;
+pub mod session;
+pub mod time;
+pub mod turn;

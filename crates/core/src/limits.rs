@@ -1,0 +1,30 @@
+//! Bounds on everything that could grow without one. Each is a value, so that tests can shrink it.
+
+/// Bytes of one message of a person.
+pub const MESSAGE_BYTES: usize = 1 << 20;
+/// Bytes of one journal line. Larger content goes to an artifact.
+pub const LINE_BYTES: usize = 16 << 20;
+/// Follow-ups that may wait in one session's queue.
+pub const QUEUE_LENGTH: usize = 100;
+/// Request ids that a session remembers; older ones are forgotten, oldest first.
+pub const REQUESTS_REMEMBERED: usize = 1_024;
+/// Decided approvals that a session remembers, so that a late decider learns the first decision.
+pub const DECISIONS_REMEMBERED: usize = 256;
+/// Tool calls of one step; more are cut from the reply and answered with an error.
+pub const CALLS_PER_STEP: usize = 64;
+/// Bytes of a tool's result that the model sees; the whole of it is kept as an artifact.
+pub const RESULT_BYTES: usize = 32 << 10;
+/// Characters of a title.
+pub const TITLE_CHARS: usize = 200;
+/// Labels of a session, and bytes of each key and value.
+pub const LABELS: usize = 32;
+/// Bytes of a label's key or value.
+pub const LABEL_BYTES: usize = 256;
+/// Process deaths in a row with the same call running, after which the session parks with that call named.
+pub const DEATHS_BEFORE_PARKING: u32 = 3;
+/// First pause before a failed step is asked again, in milliseconds; it doubles with each failure.
+pub const RETRY_FIRST_MS: u64 = 1_000;
+/// Longest pause before a failed step is asked again, in milliseconds.
+pub const RETRY_LONGEST_MS: u64 = 300_000;
+/// Times a reply that was cut or malformed is asked again before the turn fails.
+pub const TRUNCATED_ATTEMPTS: u32 = 5;

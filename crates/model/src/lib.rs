@@ -1,0 +1,34 @@
+//! Asks models: one file per wire dialect, the rehearsal, a scripted model and a loopback server for tests.
+
+use std::future::Future;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use outlive_core::content::{Delta, Failure, Reply, Request};
+
+/// A future that a model returns. Dropping it abandons the request.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// What a model is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Description {
+    /// `anthropic`, `openai`, `rehearsal`, …
+    pub provider: String,
+    /// The model's name, as the provider knows it.
+    pub name: String,
+    /// Tokens that a request and its reply may have together, where known.
+    pub context_window: Option<u64>,
+}
+
+/// Takes fragments of a reply while it streams. Must not block: it may drop them.
+pub type Sink = Arc<dyn Fn(Delta) + Send + Sync>;
+
+/// A model that can be asked.
+pub trait Model: Send + Sync {
+    /// Returns what it is.
+    fn describe(&self) -> Description;
+
+    /// Asks once, without retrying: the journal decides about that. Fragments go to `sink` as they come; the whole reply
+    /// is returned only if the stream ended as its dialect says a complete one does.
+    fn stream(&self, request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>>;
+}

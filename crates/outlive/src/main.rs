@@ -1,0 +1,2 @@
+//! Agents that outlive their processes.
+fn main() {}

@@ -1,0 +1,1 @@
+//! What travels on the wire: API bodies, SSE frames, problem details.

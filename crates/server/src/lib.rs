@@ -1,0 +1,1 @@
+//! HTTP, SSE and OpenAPI over the runtime; no decisions.

@@ -1,0 +1,110 @@
+//! Does things: the tool trait, bash and files, process groups, orphans.
+
+use std::future::Future;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::Arc;
+
+use outlive_core::content::ToolSpec;
+use outlive_core::event::{Effect, OnLost, Outcome};
+use outlive_core::id::{CallId, SessionId};
+use outlive_core::policy::Subject;
+use serde_json::Value;
+
+/// A future that a tool returns.
+pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
+
+/// Takes a running tool's output as it comes. Must not block.
+pub type Sink = Arc<dyn Fn(String) + Send + Sync>;
+
+/// Where a session's calls may act.
+#[derive(Debug, Clone)]
+pub struct Place {
+    /// Working folder; relative paths start here.
+    pub cwd: PathBuf,
+    /// Folders that may be read and written without asking.
+    pub roots: Vec<PathBuf>,
+    /// Files and folders that no call may write, asked or not: the agent's definition, policies, the token, journals.
+    pub protected: Vec<PathBuf>,
+}
+
+/// What a call would do, before it is ruled on. Pure of effects; may look at the file system.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assessment {
+    /// What running it does.
+    pub effect: Effect,
+    /// What becomes of it when its outcome is unknown.
+    pub on_lost: OnLost,
+    /// What policy rules look at.
+    pub subject: Subject,
+    /// Exactly what will run, for a person.
+    pub summary: String,
+}
+
+/// A call to run.
+#[derive(Clone)]
+pub struct Invocation {
+    /// The session.
+    pub session: SessionId,
+    /// The call.
+    pub call: CallId,
+    /// Which attempt, from 1.
+    pub attempt: u32,
+    /// The same for every attempt.
+    pub idempotency_key: String,
+    /// The arguments: checked against the schema.
+    pub arguments: Value,
+    /// Where it may act.
+    pub place: Place,
+    /// Whether a person or a rule allowed it to leave `place.roots`.
+    pub beyond_roots: bool,
+    /// Takes output as it comes.
+    pub sink: Sink,
+    /// Set when the call is to stop: it ends its work with all its processes, keeps what it has, and returns within 2 s.
+    pub stop: tokio_util::sync::CancellationToken,
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Finished {
+    /// How.
+    pub outcome: Outcome,
+    /// What the model sees, within `limits::RESULT_BYTES`.
+    pub content: String,
+    /// What clients see beside that.
+    pub details: Option<Value>,
+    /// The whole output, where `content` is not all of it: the runtime keeps it as an artifact.
+    pub whole: Option<Vec<u8>>,
+}
+
+/// What a look at an unfinished attempt found.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// It was done: this is its result.
+    Done(Finished),
+    /// It was not done, and can be started again.
+    NotDone,
+    /// It cannot be told.
+    Unknown,
+}
+
+/// One thing that an agent can do.
+pub trait Tool: Send + Sync {
+    /// Returns what the model is told.
+    fn spec(&self) -> ToolSpec;
+
+    /// Says what the call would do. The arguments were checked against the schema.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the arguments, for the model.
+    fn assess(&self, arguments: &Value, place: &Place) -> Result<Assessment, String>;
+
+    /// Does it.
+    fn run(&self, invocation: Invocation) -> Pending<'_, Finished>;
+
+    /// For `verifiable` and `resumable` calls: looks for what an attempt of a dead process did.
+    fn find(&self, _invocation: Invocation) -> Pending<'_, Found> {
+        Box::pin(std::future::ready(Found::Unknown))
+    }
+}

@@ -1,0 +1,1 @@
+//! The terminal: a fold of the same events, drawn.
