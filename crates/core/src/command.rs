@@ -1,1 +1,232 @@
-//! Filled next.
+//! What can be asked of a session. Everything that happens to one is one of these, through one door.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+
+use crate::content::{Failure, Reply};
+use crate::digest::Digest;
+use crate::event::{ArtifactRef, Behavior, OnDisconnect, Origin, Outcome, Scope};
+use crate::id::{AgentName, CallId, InputId, TurnId};
+
+/// Something asked of a session, by a person, a program, the clock, or a hand that reports back.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum Command {
+    /// Make the session.
+    Create(Create),
+    /// Say something.
+    Message(Message),
+    /// Stop the running turn. Without one, nothing happens.
+    Interrupt {
+        /// By whom.
+        by: Origin,
+    },
+    /// Start nothing new.
+    Pause {
+        /// By whom.
+        by: Origin,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Go on.
+    Resume {
+        /// By whom.
+        by: Origin,
+    },
+    /// Change title or labels; what is `None` stays.
+    Update {
+        /// The new title.
+        title: Option<String>,
+        /// The new labels, all of them.
+        labels: Option<BTreeMap<String, String>>,
+        /// By whom.
+        by: Origin,
+    },
+    /// Put away, or take back out.
+    Archive {
+        /// False takes it back out.
+        archived: bool,
+        /// By whom.
+        by: Origin,
+    },
+    /// Decide on a call that waits for a person.
+    Decide(Decision),
+    /// Replace the queue of follow-ups: those not named are removed, those with a new text are edited, the order stays.
+    SetQueue {
+        /// What stays.
+        items: Vec<QueueItem>,
+        /// By whom.
+        by: Origin,
+    },
+    /// The clock says that something may be due, or a restart that something may be owed.
+    Wake,
+    /// A hand reports what became of an effect.
+    Report(Report),
+}
+
+/// A new session.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Create {
+    /// The agent it talks to.
+    pub agent: AgentName,
+    /// Digest of the agent's files now.
+    pub agent_digest: String,
+    /// A name for people.
+    pub title: Option<String>,
+    /// The project it belongs to.
+    pub project: Option<String>,
+    /// What becomes of a turn without a client.
+    pub on_disconnect: OnDisconnect,
+    /// Free labels.
+    pub labels: BTreeMap<String, String>,
+    /// Through which door.
+    pub by: Origin,
+}
+
+/// Something said.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Message {
+    /// The text: 1 byte to `limits::MESSAGE_BYTES`.
+    pub content: String,
+    /// What it does to a running turn.
+    pub behavior: Behavior,
+    /// Where it comes from.
+    pub origin: Origin,
+}
+
+/// A person's decision on a call.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Decision {
+    /// Which call.
+    pub call: CallId,
+    /// What is decided.
+    pub verdict: Verdict,
+    /// The person's words.
+    pub reason: Option<String>,
+    /// By whom.
+    pub by: Origin,
+}
+
+/// What a person can decide.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Verdict {
+    /// Run it, this once.
+    Allow,
+    /// Run it, and from now on whatever the same rule names in this session.
+    AllowAlways,
+    /// Do not run it.
+    Deny,
+}
+
+impl Verdict {
+    /// Returns how far the permission reaches.
+    #[must_use]
+    pub fn scope(self) -> Scope {
+        match self {
+            Self::Allow | Self::Deny => Scope::Once,
+            Self::AllowAlways => Scope::Always,
+        }
+    }
+}
+
+/// A follow-up that stays in the queue.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct QueueItem {
+    /// Which; `None` adds a new one at the end.
+    pub input: Option<InputId>,
+    /// Its text.
+    pub content: String,
+}
+
+/// What a hand says about an effect that it was given.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub enum Report {
+    /// The model answered, or did not.
+    Step {
+        /// The turn.
+        turn: TurnId,
+        /// The step.
+        step: u32,
+        /// The attempt: a report of an earlier one is refused.
+        attempt: u32,
+        /// What it said.
+        #[serde(skip)]
+        answer: Result<Reply, Failure>,
+        /// From asking to the last byte.
+        latency_ms: u64,
+    },
+    /// A call ended.
+    Call {
+        /// The call.
+        call: CallId,
+        /// The attempt: a report of an earlier one is refused.
+        attempt: u32,
+        /// How it ended.
+        #[serde(skip)]
+        done: Done,
+        /// From start to end.
+        duration_ms: u64,
+    },
+    /// A look at what an attempt of a dead process did.
+    Found {
+        /// The call.
+        call: CallId,
+        /// The attempt that was looked for.
+        attempt: u32,
+        /// What was found.
+        #[serde(skip)]
+        found: Found,
+    },
+}
+
+/// How a call ended.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Done {
+    /// How.
+    pub outcome: Outcome,
+    /// What the model sees.
+    pub content: String,
+    /// What clients see beside that.
+    pub details: Option<serde_json::Value>,
+    /// The whole output, already kept.
+    pub artifact: Option<ArtifactRef>,
+}
+
+/// What was found of an attempt whose process died.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Found {
+    /// It was done.
+    Done(Done),
+    /// It was not done: it may start again.
+    NotDone,
+    /// It cannot be told.
+    Unknown,
+}
+
+impl Command {
+    /// Digests what is asked, whoever asks: the same request id with another digest is refused.
+    #[must_use]
+    pub fn digest(&self) -> String {
+        let text = match self {
+            Self::Message(message) => serde_json::to_string(&(&message.content, message.behavior)),
+            Self::Decide(decision) => serde_json::to_string(&(decision.call, decision.verdict, &decision.reason)),
+            Self::Create(create) => serde_json::to_string(&(
+                &create.agent,
+                &create.title,
+                &create.project,
+                create.on_disconnect,
+                &create.labels,
+            )),
+            Self::Interrupt { .. } => Ok("interrupt".to_owned()),
+            Self::Pause { .. } => Ok("pause".to_owned()),
+            Self::Resume { .. } => Ok("resume".to_owned()),
+            Self::Update { title, labels, .. } => serde_json::to_string(&("update", title, labels)),
+            Self::Archive { archived, .. } => serde_json::to_string(&("archive", archived)),
+            Self::SetQueue { items, .. } => serde_json::to_string(&("queue", items)),
+            Self::Wake | Self::Report(_) => Ok(String::new()),
+        };
+        // Strings, numbers and maps with string keys always serialize.
+        Digest::of(text.unwrap_or_default().as_bytes()).short().to_owned()
+    }
+}

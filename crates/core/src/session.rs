@@ -1,1 +1,224 @@
-//! Filled next.
+//! The state of a session: a pure fold of its journal.
+//!
+//! [`State::decide`] turns a command into facts or a refusal, [`State::apply`] folds an event, [`State::owed`] says what
+//! the shell must do next. Nothing else starts, continues or ends a turn. Recovery has no path of its own: replay, then
+//! ask what is owed with nothing held.
+//!
+//! The transcript is not here: it is a fold of its own (`context::Transcript`), so that a snapshot stays small however
+//! long the conversation is.
+
+mod apply;
+mod decide;
+mod owed;
+mod requests;
+mod settle;
+
+pub use decide::{Decided, Moment, Refusal};
+pub use owed::{Debt, Held};
+pub use requests::{Remembered, Requests};
+pub use settle::{Fact, Ruling, StepPlan, recovery};
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::command::Verdict;
+use crate::content::Usage;
+use crate::event::{Ending, OnDisconnect, Origin, Parent, TurnError};
+use crate::id::{CallId, InputId, Seq, SessionId, TurnId};
+use crate::time::Timestamp;
+use crate::turn::Turn;
+
+/// All that decides what happens next in a session.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct State {
+    /// Position of the last event folded; 0 before the first.
+    pub head: Seq,
+    /// When the last event was decided.
+    pub updated_at: Timestamp,
+    /// Who and what it is; `None` before `session.created`.
+    pub profile: Option<Profile>,
+    /// Whether anything may start.
+    pub hold: Hold,
+    /// The running turn.
+    pub turn: Option<Turn>,
+    /// The turn before it.
+    pub last: Option<LastTurn>,
+    /// Follow-ups, oldest first.
+    pub queue: Queue,
+    /// Request ids that were answered.
+    pub requests: Requests,
+    /// Decided approvals.
+    pub decisions: Decisions,
+    /// Sums over all turns.
+    pub totals: Totals,
+}
+
+/// Who and what a session is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Its id.
+    pub session: SessionId,
+    /// When it was made.
+    pub created_at: Timestamp,
+    /// The agent it talks to.
+    pub agent: crate::id::AgentName,
+    /// Digest of the agent's files when it was made.
+    pub agent_digest: String,
+    /// A name for people.
+    pub title: Option<String>,
+    /// The project it belongs to.
+    pub project: Option<String>,
+    /// Where it was forked from.
+    pub parent: Option<Parent>,
+    /// What becomes of a turn without a client.
+    pub on_disconnect: OnDisconnect,
+    /// Free labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// Whether anything may start.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hold {
+    /// Yes.
+    #[default]
+    Open,
+    /// Nothing new until it is resumed.
+    Paused {
+        /// By whom.
+        by: Origin,
+        /// Why.
+        reason: Option<String>,
+    },
+    /// Nothing at all until it is taken back out.
+    Archived,
+}
+
+/// How the turn before ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct LastTurn {
+    /// Which.
+    pub id: TurnId,
+    /// How.
+    pub ending: Ending,
+    /// Why, if it failed.
+    pub error: Option<TurnError>,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Follow-ups that wait for the running turn to end.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Queue {
+    /// Oldest first.
+    pub items: Vec<Queued>,
+    /// Set when a turn failed: the next follow-up waits until a person speaks or resumes.
+    pub held: bool,
+}
+
+/// One follow-up.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Queued {
+    /// Its id.
+    pub input: InputId,
+    /// What was said.
+    pub content: String,
+    /// Where it came from.
+    pub origin: Origin,
+    /// The turn that it will start.
+    pub starts: TurnId,
+    /// The event that queued it.
+    pub seq: Seq,
+}
+
+/// What people decided on calls.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Decisions {
+    /// Newest last; the oldest are forgotten beyond `limits::DECISIONS_REMEMBERED`.
+    pub made: Vec<PastDecision>,
+    /// Rules that a person allowed always, in this session.
+    pub grants: BTreeSet<String>,
+}
+
+/// One decision.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct PastDecision {
+    /// The call.
+    pub call: CallId,
+    /// What was decided; `None` when the turn was interrupted before anybody did.
+    pub verdict: Option<Verdict>,
+    /// By whom.
+    pub by: Origin,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// Sums over all turns.
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
+pub struct Totals {
+    /// Turns that ended.
+    pub turns: u64,
+    /// Their tokens.
+    pub usage: Usage,
+}
+
+/// What a session is doing, in one word of CONTRACT §4.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Status {
+    /// Nothing: the next message starts a turn.
+    Idle,
+    /// A turn runs.
+    Running,
+    /// A turn waits for a provider that is down.
+    Waiting,
+    /// A person is to decide on a call.
+    Approving,
+    /// A person is asked a question.
+    Asking,
+    /// A wait is armed.
+    Sleeping,
+    /// Nothing starts until it is resumed.
+    Paused,
+    /// Put away.
+    Archived,
+}
+
+impl Status {
+    /// Returns the word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Idle => "idle",
+            Self::Running => "running",
+            Self::Waiting => "waiting",
+            Self::Approving => "approving",
+            Self::Asking => "asking",
+            Self::Sleeping => "sleeping",
+            Self::Paused => "paused",
+            Self::Archived => "archived",
+        }
+    }
+}
+
+impl State {
+    /// Returns what the session is doing.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        match (&self.hold, &self.turn) {
+            (Hold::Archived, _) => Status::Archived,
+            (Hold::Paused { .. }, _) => Status::Paused,
+            (Hold::Open, None) => Status::Idle,
+            (Hold::Open, Some(turn)) => turn.status(),
+        }
+    }
+
+    /// Says whether a restart owes the session something: it must be opened even if nobody asks for it.
+    ///
+    /// A turn that only waits for a person's decision needs nobody.
+    #[must_use]
+    pub fn is_owed(&self) -> bool {
+        !self.owed(Timestamp::from_micros(0), &Held::default(), u32::MAX).is_empty()
+    }
+}

@@ -1,1 +1,93 @@
-//! Filled next.
+//! The machines inside a turn: [`Asking`] for its step, [`Call`] for each tool call, and the one ending.
+
+mod call;
+mod ending;
+mod step;
+
+pub use call::{Call, Phase};
+pub use ending::failure_ending;
+pub use step::{Asking, retry_pause_ms, retryable};
+
+use serde::{Deserialize, Serialize};
+
+use crate::content::Usage;
+use crate::event::{Origin, Trigger};
+use crate::id::{CallId, TurnId};
+use crate::session::Status;
+use crate::time::Timestamp;
+
+/// All that happens from one input to one ending.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Turn {
+    /// Its id.
+    pub id: TurnId,
+    /// What it began with.
+    pub trigger: Trigger,
+    /// When it began.
+    pub started_at: Timestamp,
+    /// The current step, from 1; 0 before the first.
+    pub step: u32,
+    /// Where that step's model request is.
+    pub asking: Asking,
+    /// That step's calls, in the model's order.
+    pub calls: Vec<Call>,
+    /// Who asked it to stop.
+    pub interrupt: Option<Origin>,
+    /// Whether something was said that no step has seen yet.
+    pub steered: bool,
+    /// Failures in a row of the current step.
+    pub failures: u32,
+    /// Tokens of all its steps.
+    pub usage: Usage,
+}
+
+impl Turn {
+    /// Begins.
+    #[must_use]
+    pub fn begin(id: TurnId, trigger: Trigger, at: Timestamp) -> Self {
+        Self {
+            id,
+            trigger,
+            started_at: at,
+            step: 0,
+            asking: Asking::Due,
+            calls: Vec::new(),
+            interrupt: None,
+            steered: false,
+            failures: 0,
+            usage: Usage::default(),
+        }
+    }
+
+    /// Returns a call of the current step.
+    #[must_use]
+    pub fn call(&self, id: CallId) -> Option<&Call> {
+        self.calls.iter().find(|call| call.id == id)
+    }
+
+    /// Returns a call of the current step, to fold an event into it.
+    pub fn call_mut(&mut self, id: CallId) -> Option<&mut Call> {
+        self.calls.iter_mut().find(|call| call.id == id)
+    }
+
+    /// Says whether every call of the current step is settled.
+    #[must_use]
+    pub fn calls_settled(&self) -> bool {
+        self.calls.iter().all(|call| call.phase == Phase::Settled)
+    }
+
+    /// Returns what the session is doing in this turn: a person's decision counts before what runs beside it only when
+    /// nothing runs.
+    #[must_use]
+    pub fn status(&self) -> Status {
+        let awaits = self.calls.iter().any(|call| matches!(call.phase, Phase::Awaiting { .. }));
+        let runs = self.calls.iter().any(|call| matches!(call.phase, Phase::Running));
+        match (&self.asking, awaits && !runs) {
+            (Asking::Backoff { .. }, _) => Status::Waiting,
+            (Asking::Answered { .. }, true) => Status::Approving,
+            (Asking::Due | Asking::Asked { .. } | Asking::Answered { .. } | Asking::GaveUp { .. }, _) => {
+                Status::Running
+            }
+        }
+    }
+}

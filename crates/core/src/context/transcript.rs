@@ -1,0 +1,161 @@
+//! The conversation as the provider's alternating messages, folded event by event.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use crate::content::{Block, Message, Role};
+use crate::digest::Digest;
+use crate::event::{Entry, Event};
+use crate::id::CallId;
+
+/// The conversation so far. Cheap to close at the next step: earlier messages are shared and never change.
+#[derive(Debug, Clone)]
+pub struct Transcript {
+    messages: Vec<Arc<Message>>,
+    /// Chain over all messages before the last one, which may still grow.
+    digest: Digest,
+    bytes: u64,
+    /// Calls of the last reply, in order, that the next user message must answer.
+    open: Vec<CallId>,
+    results: BTreeMap<CallId, (String, bool)>,
+    /// What people said since the last step.
+    said: Vec<String>,
+}
+
+/// A conversation that ends with the user's message, ready to be sent.
+#[derive(Debug, Clone)]
+pub(super) struct Closed {
+    pub(super) messages: Vec<Arc<Message>>,
+    pub(super) digest: Digest,
+    pub(super) bytes: u64,
+}
+
+impl Default for Transcript {
+    fn default() -> Self {
+        Self {
+            messages: Vec::new(),
+            digest: Digest::of(b""),
+            bytes: 0,
+            open: Vec::new(),
+            results: BTreeMap::new(),
+            said: Vec::new(),
+        }
+    }
+}
+
+impl Transcript {
+    /// Folds one event.
+    pub fn apply(&mut self, entry: &Entry) {
+        match &entry.event {
+            Event::MessageReceived(message) => self.said.push(message.content.clone()),
+            Event::StepStarted(_) => self.close(),
+            Event::StepFinished(finished) => self.reply(&finished.content),
+            Event::CallDenied(denied) => self.answer(denied.call, &denied.content, true),
+            Event::CallLost(lost) => self.answer(lost.call, &lost.known, true),
+            Event::CallFinished(finished) => {
+                let failed = finished.outcome != crate::event::Outcome::Ok;
+                self.answer(finished.call, &finished.content, failed);
+            }
+            Event::SessionCreated(_)
+            | Event::SessionUpdated(_)
+            | Event::SessionPaused(_)
+            | Event::SessionResumed(_)
+            | Event::SessionArchived(_)
+            | Event::InputQueued(_)
+            | Event::InputEdited(_)
+            | Event::InputRemoved(_)
+            | Event::TurnStarted(_)
+            | Event::InterruptRequested(_)
+            | Event::TurnEnded(_)
+            | Event::StepFailed(_)
+            | Event::CallAllowed(_)
+            | Event::ApprovalRequested(_)
+            | Event::CallStarted(_)
+            | Event::ArtifactStored(_)
+            | Event::RecoveryNoted(_)
+            | Event::Unknown { .. } => {}
+        }
+    }
+
+    /// Returns the conversation as the next request would send it.
+    pub(super) fn closed(&self) -> Closed {
+        let mut copy = self.clone();
+        copy.close();
+        let digest = copy.messages.last().map_or_else(|| copy.digest.clone(), |last| link(&copy.digest, last));
+        Closed { messages: copy.messages, digest, bytes: copy.bytes }
+    }
+
+    fn answer(&mut self, call: CallId, content: &str, failed: bool) {
+        if self.open.contains(&call) {
+            self.results.insert(call, (content.to_owned(), failed));
+        }
+    }
+
+    /// Moves results and what was said into the last user message.
+    fn close(&mut self) {
+        let mut content: Vec<Block> = Vec::new();
+        for id in std::mem::take(&mut self.open) {
+            let (content_text, is_error) = self.results.remove(&id).unwrap_or_else(|| (NEVER_RUN.to_owned(), true));
+            content.push(Block::ToolResult { id, content: content_text, is_error });
+        }
+        self.results.clear();
+        content.extend(self.said.drain(..).map(|text| Block::Text { text }));
+        let spoke_last = self.messages.last().is_some_and(|last| last.role == Role::User);
+        if content.is_empty() && !spoke_last {
+            content.push(Block::Text { text: "Go on.".to_owned() });
+        }
+        if !content.is_empty() {
+            self.push(Role::User, content);
+        }
+    }
+
+    /// Adds a reply, without what no provider takes back: empty texts, a message of nothing but reasoning.
+    fn reply(&mut self, content: &[Block]) {
+        let said = |block: &&Block| !matches!(block, Block::Text { text } if text.trim().is_empty());
+        let content: Vec<Block> = content.iter().filter(said).cloned().collect();
+        let speaks = content.iter().any(|block| matches!(block, Block::Text { .. } | Block::ToolUse { .. }));
+        if !speaks {
+            return;
+        }
+        self.open = content.iter().filter_map(used).collect();
+        self.push(Role::Assistant, content);
+    }
+
+    fn push(&mut self, role: Role, content: Vec<Block>) {
+        self.bytes += content.iter().map(size).sum::<u64>();
+        match self.messages.last_mut() {
+            Some(last) if last.role == role => Arc::make_mut(last).content.extend(content),
+            Some(_) | None => {
+                if let Some(last) = self.messages.last() {
+                    self.digest = link(&self.digest, last);
+                }
+                self.messages.push(Arc::new(Message { role, content }));
+            }
+        }
+    }
+}
+
+const NEVER_RUN: &str = "This call has no result: it was never run.";
+
+fn link(digest: &Digest, message: &Message) -> Digest {
+    // Messages of strings and JSON values always serialize.
+    Digest::chain(digest, serde_json::to_string(message).unwrap_or_default().as_bytes())
+}
+
+fn used(block: &Block) -> Option<CallId> {
+    match block {
+        Block::ToolUse { id, .. } => Some(*id),
+        Block::Text { .. } | Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolResult { .. } => None,
+    }
+}
+
+fn size(block: &Block) -> u64 {
+    let bytes = match block {
+        Block::Text { text } => text.len(),
+        Block::Thinking { thinking, signature } => thinking.len() + signature.as_ref().map_or(0, String::len),
+        Block::RedactedThinking { data } => data.len(),
+        Block::ToolUse { name, input, .. } => name.len() + input.to_string().len(),
+        Block::ToolResult { content, .. } => content.len(),
+    };
+    bytes as u64
+}

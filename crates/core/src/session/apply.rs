@@ -1,0 +1,250 @@
+//! Folds an event into the state. Total: an event that does not fit where it stands changes nothing, so that no journal,
+//! however it came to be, can make a session unusable.
+
+use super::{Hold, LastTurn, PastDecision, Profile, Queued, State};
+use crate::command::Verdict;
+use crate::content::Block;
+use crate::event::{
+    CallAllowed, CallDenied, Decider, Entry, Event, InputQueued, Origin, RecoveryNoted, Scope, SessionCreated,
+    StepFailed, StepFinished, StepStarted, TurnEnded,
+};
+use crate::id::{CallId, TurnId};
+use crate::limits::DECISIONS_REMEMBERED;
+use crate::time::Timestamp;
+use crate::turn::{Asking, Call, Phase, Turn};
+
+impl State {
+    /// Folds one event. Entries come in the order of their seq.
+    pub fn apply(&mut self, entry: &Entry) {
+        self.head = entry.seq;
+        self.updated_at = entry.at;
+        if let Some(asked) = &entry.asked {
+            self.requests.remember(asked, entry.seq, entry.turn);
+        }
+        self.apply_session(entry);
+    }
+
+    fn apply_session(&mut self, entry: &Entry) {
+        match &entry.event {
+            Event::SessionCreated(created) => self.create(created, entry.at),
+            Event::SessionUpdated(updated) => {
+                if let Some(profile) = &mut self.profile {
+                    profile.title = updated.title.clone().or_else(|| profile.title.take());
+                    profile.labels = updated.labels.clone().unwrap_or_else(|| std::mem::take(&mut profile.labels));
+                }
+            }
+            Event::SessionPaused(paused) => {
+                self.hold = Hold::Paused { by: paused.by.clone(), reason: paused.reason.clone() };
+            }
+            Event::SessionResumed(_) => {
+                self.hold = Hold::Open;
+                self.queue.held = false;
+            }
+            Event::SessionArchived(archived) => {
+                self.hold = if archived.archived { Hold::Archived } else { Hold::Open };
+            }
+            Event::MessageReceived(message) => {
+                self.queue.items.retain(|queued| Some(queued.input) != message.input);
+                if let Some(turn) = &mut self.turn {
+                    turn.steered = true;
+                }
+            }
+            Event::InputQueued(queued) => self.enqueue(queued, entry),
+            Event::InputEdited(edited) => {
+                if let Some(queued) = self.queue.items.iter_mut().find(|queued| queued.input == edited.input) {
+                    queued.content.clone_from(&edited.content);
+                }
+            }
+            Event::InputRemoved(removed) => self.queue.items.retain(|queued| queued.input != removed.input),
+            Event::TurnStarted(started) => {
+                if let Some(id) = entry.turn {
+                    self.turn = Some(Turn::begin(id, started.trigger, entry.at));
+                }
+            }
+            Event::TurnEnded(ended) => self.end_turn(ended, entry.turn, entry.at),
+            Event::RecoveryNoted(noted) => self.note_recovery(noted),
+            Event::InterruptRequested(_)
+            | Event::StepStarted(_)
+            | Event::StepFinished(_)
+            | Event::StepFailed(_)
+            | Event::CallAllowed(_)
+            | Event::CallDenied(_)
+            | Event::ApprovalRequested(_)
+            | Event::CallStarted(_)
+            | Event::CallFinished(_)
+            | Event::CallLost(_) => self.apply_turn(entry),
+            Event::ArtifactStored(_) | Event::Unknown { .. } => {}
+        }
+    }
+
+    fn apply_turn(&mut self, entry: &Entry) {
+        self.remember_decision(entry);
+        let Some(turn) = self.turn.as_mut().filter(|turn| entry.turn == Some(turn.id)) else { return };
+        match &entry.event {
+            Event::InterruptRequested(requested) => turn.interrupt = Some(requested.by.clone()),
+            Event::StepStarted(started) => turn.start_step(entry.step, started),
+            Event::StepFinished(finished) => turn.finish_step(finished),
+            Event::StepFailed(failed) => turn.fail_step(failed),
+            Event::CallAllowed(allowed) => turn.allow(allowed),
+            Event::CallDenied(denied) => turn.settle(denied.call),
+            Event::ApprovalRequested(requested) => {
+                if let Some(call) = turn.call_mut(requested.call) {
+                    let (summary, rule) = (requested.summary.clone(), requested.rule.clone());
+                    call.phase = Phase::Awaiting { summary, rule };
+                    call.effect = requested.effect;
+                    call.on_lost = requested.on_lost;
+                }
+            }
+            Event::CallStarted(started) => {
+                if let Some(call) = turn.call_mut(started.call) {
+                    call.phase = Phase::Running;
+                    call.attempt = started.attempt;
+                    call.effect = started.effect;
+                }
+            }
+            Event::CallFinished(finished) => turn.settle(finished.call),
+            Event::CallLost(lost) => turn.settle(lost.call),
+            Event::SessionCreated(_)
+            | Event::SessionUpdated(_)
+            | Event::SessionPaused(_)
+            | Event::SessionResumed(_)
+            | Event::SessionArchived(_)
+            | Event::MessageReceived(_)
+            | Event::InputQueued(_)
+            | Event::InputEdited(_)
+            | Event::InputRemoved(_)
+            | Event::TurnStarted(_)
+            | Event::TurnEnded(_)
+            | Event::ArtifactStored(_)
+            | Event::RecoveryNoted(_)
+            | Event::Unknown { .. } => {}
+        }
+    }
+
+    fn create(&mut self, created: &SessionCreated, at: Timestamp) {
+        self.profile = Some(Profile {
+            session: created.session,
+            created_at: at,
+            agent: created.agent.clone(),
+            agent_digest: created.agent_digest.clone(),
+            title: created.title.clone(),
+            project: created.project.clone(),
+            parent: created.parent.clone(),
+            on_disconnect: created.on_disconnect,
+            labels: created.labels.clone(),
+        });
+    }
+
+    fn enqueue(&mut self, queued: &InputQueued, entry: &Entry) {
+        self.queue.held = false;
+        self.queue.items.push(Queued {
+            input: queued.input,
+            content: queued.content.clone(),
+            origin: queued.origin.clone(),
+            starts: queued.starts,
+            seq: entry.seq,
+        });
+    }
+
+    fn end_turn(&mut self, ended: &TurnEnded, turn: Option<TurnId>, at: Timestamp) {
+        if let Some(running) = self.turn.take_if(|running| turn == Some(running.id)) {
+            self.queue.held = ended.error.is_some();
+            self.totals.turns += 1;
+            self.totals.usage.add(ended.usage);
+            self.last = Some(LastTurn { id: running.id, ending: ended.ending, error: ended.error.clone(), at });
+        }
+    }
+
+    fn note_recovery(&mut self, noted: &RecoveryNoted) {
+        let Some(turn) = &mut self.turn else { return };
+        for call in &mut turn.calls {
+            let ran = noted.calls_resumed.contains(&call.id) || noted.parked_for == Some(call.id);
+            call.deaths += u32::from(ran);
+            call.parked |= noted.parked_for == Some(call.id);
+        }
+    }
+
+    /// Remembers what a person decided, so that a later decider learns of it, and what `always` granted.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only a person's decision is remembered")]
+    fn remember_decision(&mut self, entry: &Entry) {
+        let at = entry.at;
+        match &entry.event {
+            Event::CallAllowed(CallAllowed { call, by: Decider::Person(by), scope, .. }) => {
+                let verdict = if *scope == Scope::Always { Verdict::AllowAlways } else { Verdict::Allow };
+                if let (Scope::Always, Some(rule)) = (scope, self.awaited_rule(*call)) {
+                    self.decisions.grants.insert(rule);
+                }
+                self.push_decision(PastDecision { call: *call, verdict: Some(verdict), by: by.clone(), at });
+            }
+            Event::CallDenied(CallDenied { call, by: Decider::Person(by), .. }) => {
+                self.push_decision(PastDecision { call: *call, verdict: Some(Verdict::Deny), by: by.clone(), at });
+            }
+            Event::CallFinished(finished) if self.awaited_rule(finished.call).is_some() => {
+                let by = self.turn.as_ref().and_then(|turn| turn.interrupt.clone());
+                let by = by.unwrap_or_else(|| Origin::of(crate::event::OriginKind::Runtime));
+                self.push_decision(PastDecision { call: finished.call, verdict: None, by, at });
+            }
+            _other => {}
+        }
+    }
+
+    fn awaited_rule(&self, call: CallId) -> Option<String> {
+        match &self.turn.as_ref()?.call(call)?.phase {
+            Phase::Awaiting { rule, .. } => Some(rule.clone()),
+            Phase::Asked | Phase::Cleared | Phase::Running | Phase::Settled => None,
+        }
+    }
+
+    fn push_decision(&mut self, decision: PastDecision) {
+        self.decisions.made.push(decision);
+        let surplus = self.decisions.made.len().saturating_sub(DECISIONS_REMEMBERED);
+        self.decisions.made.drain(..surplus);
+    }
+}
+
+impl Turn {
+    fn start_step(&mut self, step: Option<u32>, started: &StepStarted) {
+        self.step = step.unwrap_or(self.step);
+        self.asking = Asking::Asked { attempt: started.attempt };
+        self.calls.clear();
+        self.steered = false;
+    }
+
+    fn finish_step(&mut self, finished: &StepFinished) {
+        self.failures = 0;
+        self.usage.add(finished.usage);
+        self.asking = Asking::Answered { stop: finished.stop_reason };
+        self.calls = finished.content.iter().filter_map(asked_call).collect();
+    }
+
+    fn fail_step(&mut self, failed: &StepFailed) {
+        self.failures += 1;
+        self.asking = match failed.retry_at {
+            Some(until) => Asking::Backoff { attempt: failed.attempt, until, kind: failed.kind },
+            None => Asking::GaveUp { kind: failed.kind, message: failed.message.clone() },
+        };
+    }
+
+    fn allow(&mut self, allowed: &CallAllowed) {
+        if let Some(call) = self.call_mut(allowed.call) {
+            call.phase = Phase::Cleared;
+            call.effect = allowed.effect;
+            call.on_lost = allowed.on_lost;
+        }
+    }
+
+    fn settle(&mut self, id: CallId) {
+        if let Some(call) = self.call_mut(id) {
+            call.phase = Phase::Settled;
+        }
+    }
+}
+
+fn asked_call(block: &Block) -> Option<Call> {
+    match block {
+        Block::ToolUse { id, name, input, malformed } => {
+            Some(Call::asked(*id, name.clone(), input.clone(), malformed.clone()))
+        }
+        Block::Text { .. } | Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolResult { .. } => None,
+    }
+}

@@ -1,0 +1,426 @@
+//! Turns a command into facts, or refuses it. A report of an abandoned attempt carries an old attempt number and is
+//! refused here: the one guard against stale answers, for every effect.
+
+use super::settle::Fact;
+use super::{Hold, PastDecision, Remembered, State};
+use crate::command::{Command, Create, Decision, Done, Found, Message, QueueItem, Report, Verdict};
+use crate::content::{Block, Failure, Reply, ReplyBlock};
+use crate::event::{
+    ArtifactStored, Asked, Behavior, CallAllowed, CallDenied, CallFinished, CallLost, CallStarted, Decider, Event,
+    InputEdited, InputQueued, InputRemoved, InterruptRequested, MessageReceived, Origin, SessionArchived,
+    SessionCreated, SessionPaused, SessionResumed, SessionUpdated, StepFailed, StepFinished, Trigger, TurnStarted,
+};
+use crate::id::{CallId, Ids, InputId, RequestId, SessionId, TurnId};
+use crate::limits::{CALLS_PER_STEP, LABEL_BYTES, LABELS, MESSAGE_BYTES, QUEUE_LENGTH, TITLE_CHARS};
+use crate::time::Timestamp;
+use crate::turn::{Asking, Call, Phase, Turn, retry_pause_ms, retryable};
+
+/// What the shell brings to a decision: the time and fresh ids.
+#[derive(Debug, Clone)]
+pub struct Moment {
+    /// Now.
+    pub at: Timestamp,
+    /// Fresh ids.
+    pub ids: Ids,
+}
+
+/// What was decided on a command.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Decided {
+    /// These facts are to be recorded; none means that there was nothing to do.
+    Facts(Vec<Fact>),
+    /// The request id was answered before: the same answer again.
+    Duplicate(Remembered),
+}
+
+/// Why a command is not done.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+pub enum Refusal {
+    /// There is no such session.
+    #[error("there is no such session")]
+    NoSession,
+    /// It exists already.
+    #[error("the session exists already")]
+    Exists,
+    /// The request id was used for something else.
+    #[error("request id `{0}` was used before with another body; use a fresh one")]
+    RequestReused(RequestId),
+    /// What was asked does not fit.
+    #[error("{what}")]
+    Invalid {
+        /// Stable code.
+        code: &'static str,
+        /// What is wrong, and the way out.
+        what: String,
+    },
+    /// The session is archived.
+    #[error("the session is archived; take it back out first")]
+    Archived,
+    /// A turn runs.
+    #[error("a turn is running; interrupt it or wait for its end")]
+    TurnRunning,
+    /// The queue is full.
+    #[error("{QUEUE_LENGTH} follow-ups wait already; try again when some are done")]
+    QueueFull,
+    /// There is no such call that waits for a decision.
+    #[error("no call `{0}` waits for a decision in this session")]
+    NoApproval(CallId),
+    /// Somebody decided first.
+    #[error("call `{}` was decided already", .0.call)]
+    AlreadyDecided(Box<PastDecision>),
+    /// There is no such follow-up.
+    #[error("no follow-up `{0}` waits in this session; it may have started already")]
+    NoInput(InputId),
+    /// A report of an attempt that was given up.
+    #[error("the report is of an attempt that was given up")]
+    Stale,
+}
+
+type Facts = Result<Vec<Fact>, Refusal>;
+
+impl State {
+    /// Decides on a command.
+    ///
+    /// # Errors
+    ///
+    /// A [`Refusal`]; the state is then as it was and nothing is to be recorded.
+    pub fn decide(
+        &self,
+        session: SessionId,
+        command: &Command,
+        asked: Option<&Asked>,
+        moment: &mut Moment,
+    ) -> Result<Decided, Refusal> {
+        if let Some(asked) = asked
+            && let Some(before) = self.requests.get(&asked.request_id)
+        {
+            let same = before.digest == asked.request_digest;
+            return if same {
+                Ok(Decided::Duplicate(before.clone()))
+            } else {
+                Err(Refusal::RequestReused(asked.request_id.clone()))
+            };
+        }
+        match (command, &self.profile) {
+            (Command::Create(_), Some(_)) => Err(Refusal::Exists),
+            (Command::Create(create), None) => created(session, create).map(Decided::Facts),
+            (_, None) => Err(Refusal::NoSession),
+            (command, Some(_)) => self.decide_existing(command, moment).map(Decided::Facts),
+        }
+    }
+
+    fn decide_existing(&self, command: &Command, moment: &mut Moment) -> Facts {
+        match command {
+            Command::Create(_) => Err(Refusal::Exists),
+            Command::Message(message) => self.message(message, moment),
+            Command::Interrupt { by } => Ok(self.interrupt(by)),
+            Command::Pause { by, reason } => self.pause(by, reason.as_ref()),
+            Command::Resume { by } => Ok(self.resume(by)),
+            Command::Update { title, labels, by } => {
+                check_profile(title.as_deref(), labels.as_ref())?;
+                let updated = SessionUpdated { title: title.clone(), labels: labels.clone(), by: by.clone() };
+                Ok(vec![Fact::of_session(Event::SessionUpdated(updated))])
+            }
+            Command::Archive { archived, by } => self.archive(*archived, by),
+            Command::Decide(decision) => self.decide_call(decision),
+            Command::SetQueue { items, by } => self.set_queue(items, by, moment),
+            Command::Wake => Ok(Vec::new()),
+            Command::Report(report) => self.report(report, moment),
+        }
+    }
+
+    fn message(&self, message: &Message, moment: &mut Moment) -> Facts {
+        check_text(&message.content)?;
+        if self.hold == Hold::Archived {
+            return Err(Refusal::Archived);
+        }
+        let received = |input| {
+            let (content, behavior) = (message.content.clone(), message.behavior);
+            Event::MessageReceived(MessageReceived { content, behavior, origin: message.origin.clone(), input })
+        };
+        match &self.turn {
+            Some(turn) if message.behavior == Behavior::Steer && turn.interrupt.is_none() => {
+                Ok(vec![Fact::of_turn(turn.id, received(None))])
+            }
+            None if self.queue.items.is_empty() => {
+                let turn = TurnId::from_bits(moment.ids.fresh());
+                let started = Event::TurnStarted(TurnStarted { trigger: Trigger::Message });
+                Ok(vec![Fact::of_turn(turn, received(None)), Fact::of_turn(turn, started)])
+            }
+            Some(_) | None if self.queue.items.len() >= QUEUE_LENGTH => Err(Refusal::QueueFull),
+            Some(_) | None => Ok(vec![queued(&message.content, &message.origin, moment)]),
+        }
+    }
+
+    fn interrupt(&self, by: &Origin) -> Vec<Fact> {
+        match &self.turn {
+            Some(turn) if turn.interrupt.is_none() => {
+                vec![Fact::of_turn(turn.id, Event::InterruptRequested(InterruptRequested { by: by.clone() }))]
+            }
+            Some(_) | None => Vec::new(),
+        }
+    }
+
+    fn pause(&self, by: &Origin, reason: Option<&String>) -> Facts {
+        match self.hold {
+            Hold::Archived => Err(Refusal::Archived),
+            Hold::Paused { .. } => Ok(Vec::new()),
+            Hold::Open => {
+                let paused = SessionPaused { by: by.clone(), reason: reason.cloned() };
+                Ok(vec![Fact::of_session(Event::SessionPaused(paused))])
+            }
+        }
+    }
+
+    fn resume(&self, by: &Origin) -> Vec<Fact> {
+        let paused = matches!(self.hold, Hold::Paused { .. });
+        let held = self.queue.held && self.turn.is_none() && !self.queue.items.is_empty();
+        if paused || (held && self.hold == Hold::Open) {
+            vec![Fact::of_session(Event::SessionResumed(SessionResumed { by: by.clone() }))]
+        } else {
+            Vec::new()
+        }
+    }
+
+    fn archive(&self, archived: bool, by: &Origin) -> Facts {
+        match (archived, self.hold == Hold::Archived) {
+            (true, false) if self.turn.is_some() => Err(Refusal::TurnRunning),
+            (true, true) | (false, false) => Ok(Vec::new()),
+            (true, false) | (false, true) => {
+                let event = Event::SessionArchived(SessionArchived { archived, by: by.clone() });
+                Ok(vec![Fact::of_session(event)])
+            }
+        }
+    }
+
+    fn decide_call(&self, decision: &Decision) -> Facts {
+        let id = decision.call;
+        let call = self.turn.as_ref().and_then(|turn| turn.call(id).map(|call| (turn, call)));
+        let Some((turn, call)) = call.filter(|(_, call)| matches!(call.phase, Phase::Awaiting { .. })) else {
+            let past = self.decisions.made.iter().rev().find(|past| past.call == id);
+            return Err(past.map_or(Refusal::NoApproval(id), |past| Refusal::AlreadyDecided(Box::new(past.clone()))));
+        };
+        let (by, reason) = (Decider::Person(decision.by.clone()), decision.reason.clone());
+        let event = match decision.verdict {
+            Verdict::Allow | Verdict::AllowAlways => Event::CallAllowed(CallAllowed {
+                call: id,
+                by,
+                scope: decision.verdict.scope(),
+                effect: call.effect,
+                on_lost: call.on_lost,
+                reason,
+            }),
+            Verdict::Deny => {
+                Event::CallDenied(CallDenied { call: id, by, content: denied(call, reason.as_deref()), reason })
+            }
+        };
+        Ok(vec![Fact::of_step(turn, event)])
+    }
+
+    fn set_queue(&self, items: &[QueueItem], by: &Origin, moment: &mut Moment) -> Facts {
+        if items.len() > QUEUE_LENGTH {
+            return Err(Refusal::QueueFull);
+        }
+        for item in items {
+            check_text(&item.content)?;
+            if let Some(input) = item.input
+                && !self.queue.items.iter().any(|queued| queued.input == input)
+            {
+                return Err(Refusal::NoInput(input));
+            }
+        }
+        let kept = |input: InputId| items.iter().find(|item| item.input == Some(input));
+        let mut facts: Vec<Fact> = Vec::new();
+        for waiting in &self.queue.items {
+            let event = match kept(waiting.input) {
+                None => Event::InputRemoved(InputRemoved { input: waiting.input, by: by.clone() }),
+                Some(item) if item.content != waiting.content => Event::InputEdited(InputEdited {
+                    input: waiting.input,
+                    content: item.content.clone(),
+                    by: by.clone(),
+                }),
+                Some(_) => continue,
+            };
+            facts.push(Fact::of_session(event));
+        }
+        facts.extend(items.iter().filter(|item| item.input.is_none()).map(|item| queued(&item.content, by, moment)));
+        Ok(facts)
+    }
+
+    fn report(&self, report: &Report, moment: &mut Moment) -> Facts {
+        let turn = self.turn.as_ref().ok_or(Refusal::Stale)?;
+        match report {
+            Report::Step { turn: id, step, attempt, answer, latency_ms } => {
+                let current =
+                    turn.id == *id && turn.step == *step && turn.asking == (Asking::Asked { attempt: *attempt });
+                if !current {
+                    return Err(Refusal::Stale);
+                }
+                let event = match answer {
+                    Ok(reply) => Event::StepFinished(finished(reply, *attempt, *latency_ms, &mut moment.ids)),
+                    Err(failure) => Event::StepFailed(failed(turn, failure, *attempt, moment.at)),
+                };
+                Ok(vec![Fact::of_step(turn, event)])
+            }
+            Report::Call { call, attempt, done, duration_ms } => {
+                running(turn, *call, *attempt)?;
+                Ok(outcome(turn, *call, *attempt, done, *duration_ms))
+            }
+            Report::Found { call, attempt, found } => {
+                let call = running(turn, *call, *attempt)?;
+                Ok(found_facts(turn, call, found))
+            }
+        }
+    }
+}
+
+fn created(session: SessionId, create: &Create) -> Facts {
+    check_profile(create.title.as_deref(), Some(&create.labels))?;
+    Ok(vec![Fact::of_session(Event::SessionCreated(SessionCreated {
+        session,
+        agent: create.agent.clone(),
+        agent_digest: create.agent_digest.clone(),
+        title: create.title.clone(),
+        project: create.project.clone(),
+        parent: None,
+        on_disconnect: create.on_disconnect,
+        labels: create.labels.clone(),
+        by: create.by.clone(),
+    }))])
+}
+
+fn check_profile(
+    title: Option<&str>,
+    labels: Option<&std::collections::BTreeMap<String, String>>,
+) -> Result<(), Refusal> {
+    if title.is_some_and(|title| title.chars().count() > TITLE_CHARS) {
+        let what = format!("a title has at most {TITLE_CHARS} characters");
+        return Err(Refusal::Invalid { code: "title_too_long", what });
+    }
+    let too_large = |labels: &std::collections::BTreeMap<String, String>| {
+        labels.len() > LABELS || labels.iter().any(|(key, value)| key.len() > LABEL_BYTES || value.len() > LABEL_BYTES)
+    };
+    if labels.is_some_and(too_large) {
+        let what = format!("a session has at most {LABELS} labels of {LABEL_BYTES} bytes a key and value");
+        return Err(Refusal::Invalid { code: "labels_too_large", what });
+    }
+    Ok(())
+}
+
+fn check_text(content: &str) -> Result<(), Refusal> {
+    if content.trim().is_empty() {
+        return Err(Refusal::Invalid { code: "message_empty", what: "a message needs text".to_owned() });
+    }
+    if content.len() > MESSAGE_BYTES {
+        let what = format!("a message has at most {MESSAGE_BYTES} bytes, this one has {}", content.len());
+        return Err(Refusal::Invalid { code: "message_too_large", what });
+    }
+    Ok(())
+}
+
+fn queued(content: &str, origin: &Origin, moment: &mut Moment) -> Fact {
+    let input = InputId::from_bits(moment.ids.fresh());
+    let starts = TurnId::from_bits(moment.ids.fresh());
+    let event = Event::InputQueued(InputQueued { input, content: content.to_owned(), origin: origin.clone(), starts });
+    Fact::of_turn(starts, event)
+}
+
+fn denied(call: &Call, reason: Option<&str>) -> String {
+    let why = reason.map(|reason| format!(" They said: {reason}")).unwrap_or_default();
+    if call.attempt == 0 {
+        format!("A person denied this call; it did not run.{why}")
+    } else {
+        format!("A person decided not to run this call again; the outcome of its first attempt is unknown.{why}")
+    }
+}
+
+fn running(turn: &Turn, id: CallId, attempt: u32) -> Result<&Call, Refusal> {
+    let current = |call: &&Call| call.phase == Phase::Running && call.attempt == attempt;
+    turn.call(id).filter(current).ok_or(Refusal::Stale)
+}
+
+fn outcome(turn: &Turn, call: CallId, attempt: u32, done: &Done, duration_ms: u64) -> Vec<Fact> {
+    let stored = done.artifact.clone().map(|artifact| Event::ArtifactStored(ArtifactStored { artifact, of: call }));
+    let finished = Event::CallFinished(CallFinished {
+        call,
+        attempt,
+        outcome: done.outcome,
+        content: done.content.clone(),
+        details: done.details.clone(),
+        artifact: done.artifact.clone(),
+        duration_ms,
+    });
+    stored.into_iter().chain([finished]).map(|event| Fact::of_step(turn, event)).collect()
+}
+
+fn found_facts(turn: &Turn, call: &Call, found: &Found) -> Vec<Fact> {
+    let event = match found {
+        Found::Done(done) => return outcome(turn, call.id, call.attempt, done, 0),
+        Found::NotDone => Event::CallStarted(CallStarted {
+            call: call.id,
+            tool: call.tool.clone(),
+            arguments: call.input.clone(),
+            attempt: call.attempt + 1,
+            effect: call.effect,
+            idempotency_key: call.key(),
+        }),
+        Found::Unknown => {
+            let known =
+                format!("`{}` was started, then its process died; what it did cannot be told. Check first.", call.tool);
+            Event::CallLost(CallLost { call: call.id, attempt: call.attempt, known })
+        }
+    };
+    vec![Fact::of_step(turn, event)]
+}
+
+fn finished(reply: &Reply, attempt: u32, latency_ms: u64, ids: &mut Ids) -> StepFinished {
+    let mut calls = 0;
+    let content = reply.content.iter().filter_map(|block| named(block, &mut calls, ids)).collect();
+    StepFinished {
+        attempt,
+        content,
+        stop_reason: reply.stop_reason,
+        usage: reply.usage,
+        latency_ms,
+        provider_request_id: reply.provider_request_id.clone(),
+        model: reply.model.clone(),
+    }
+}
+
+/// Gives a reply's block its place in the journal. Calls get our ids: a provider's may repeat. What is beyond the limit
+/// is left out, as if the model had not asked.
+fn named(block: &ReplyBlock, calls: &mut usize, ids: &mut Ids) -> Option<Block> {
+    match block {
+        ReplyBlock::Text(text) => Some(Block::Text { text: text.clone() }),
+        ReplyBlock::Thinking { thinking, signature } => {
+            Some(Block::Thinking { thinking: thinking.clone(), signature: signature.clone() })
+        }
+        ReplyBlock::RedactedThinking(data) => Some(Block::RedactedThinking { data: data.clone() }),
+        ReplyBlock::ToolUse { name, arguments } => {
+            *calls += 1;
+            let id = CallId::from_bits(ids.fresh());
+            let (input, malformed) = read_arguments(arguments);
+            let name = name.chars().take(128).collect();
+            (*calls <= CALLS_PER_STEP).then_some(Block::ToolUse { id, name, input, malformed })
+        }
+    }
+}
+
+fn read_arguments(arguments: &str) -> (serde_json::Value, Option<String>) {
+    let empty = || serde_json::Value::Object(serde_json::Map::new());
+    if arguments.trim().is_empty() {
+        return (empty(), None);
+    }
+    match serde_json::from_str::<serde_json::Value>(arguments) {
+        Ok(value) if value.is_object() => (value, None),
+        Ok(_) | Err(_) => (empty(), Some(arguments.chars().take(4_096).collect())),
+    }
+}
+
+fn failed(turn: &Turn, failure: &Failure, attempt: u32, at: Timestamp) -> StepFailed {
+    let failures = turn.failures + 1;
+    let retry_at = retryable(failure.kind, failures)
+        .then(|| at.plus_ms(retry_pause_ms(failures, failure.retry_after_ms, turn.id.bits())));
+    let message = failure.message.chars().take(2_000).collect();
+    StepFailed { attempt, kind: failure.kind, message, retry_at }
+}

@@ -1,0 +1,187 @@
+//! What the shell must do next, derived from the state and from nothing else. This is the whole of crash recovery: after
+//! a restart nothing is held, so whatever was under way is owed again, each by its own rule.
+
+use std::collections::BTreeMap;
+
+use super::{Hold, State};
+use crate::event::{Effect, Ending, OnLost, TurnError};
+use crate::id::{CallId, TurnId};
+use crate::limits::DEATHS_BEFORE_PARKING;
+use crate::time::Timestamp;
+use crate::turn::{Asking, Call, Phase, Turn, failure_ending};
+
+/// One thing owed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Debt {
+    /// The oldest follow-up starts a turn.
+    StartQueued,
+    /// The model is to be asked.
+    StartStep {
+        /// Which step, from 1.
+        step: u32,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// Whether a process that died had asked.
+        again: bool,
+    },
+    /// A call is to be ruled on.
+    Rule(CallId),
+    /// A call's intent is to be written, then it runs.
+    Start {
+        /// Which call.
+        call: CallId,
+        /// Which attempt, from 1.
+        attempt: u32,
+        /// Whether a process that died had run it.
+        again: bool,
+    },
+    /// The tool is to be asked what an attempt of a process that died did.
+    Find {
+        /// Which call.
+        call: CallId,
+        /// The attempt to look for.
+        attempt: u32,
+    },
+    /// A call's outcome will never be known.
+    DeclareLost(CallId),
+    /// A person decides whether a lost call runs again.
+    AskAboutLost(CallId),
+    /// A call that was running at too many process deaths: the session parks with it named.
+    Park(CallId),
+    /// A call that never started is settled, because the turn is interrupted.
+    Skip(CallId),
+    /// A running call is to be stopped.
+    Stop(CallId),
+    /// The turn ends.
+    End {
+        /// How.
+        ending: Ending,
+        /// Why, if it failed.
+        error: Option<TurnError>,
+    },
+    /// Nothing until then.
+    WaitUntil(Timestamp),
+}
+
+/// The effects that this process has under way. Empty right after a start.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Held {
+    /// The model request: turn, step, attempt.
+    pub step: Option<(TurnId, u32, u32)>,
+    /// Calls, by attempt.
+    pub calls: BTreeMap<CallId, u32>,
+    /// Calls that were told to stop.
+    pub stopping: std::collections::BTreeSet<CallId>,
+}
+
+impl State {
+    /// Returns what is owed at `now`, given what this process holds. Empty exactly when the session rests or waits for
+    /// what is held or for a person.
+    #[must_use]
+    pub fn owed(&self, now: Timestamp, held: &Held, max_steps: u32) -> Vec<Debt> {
+        let Some(turn) = &self.turn else { return self.owed_between_turns() };
+        match (&self.hold, &turn.interrupt) {
+            (Hold::Archived, _) => Vec::new(),
+            (Hold::Open | Hold::Paused { .. }, Some(_)) => turn.owed_interrupting(held),
+            (Hold::Paused { .. }, None) => Vec::new(),
+            (Hold::Open, None) => turn.owed_running(now, held, max_steps),
+        }
+    }
+
+    fn owed_between_turns(&self) -> Vec<Debt> {
+        let ready = self.hold == Hold::Open && !self.queue.held && !self.queue.items.is_empty();
+        if ready { vec![Debt::StartQueued] } else { Vec::new() }
+    }
+}
+
+impl Turn {
+    fn owed_running(&self, now: Timestamp, held: &Held, max_steps: u32) -> Vec<Debt> {
+        match &self.asking {
+            Asking::Due => vec![self.next_step(max_steps)],
+            Asking::Asked { attempt } if held.step == Some((self.id, self.step, *attempt)) => Vec::new(),
+            Asking::Asked { attempt } => vec![Debt::StartStep { step: self.step, attempt: attempt + 1, again: true }],
+            Asking::Backoff { until, .. } if now < *until => vec![Debt::WaitUntil(*until)],
+            Asking::Backoff { attempt, .. } => {
+                vec![Debt::StartStep { step: self.step, attempt: attempt + 1, again: false }]
+            }
+            Asking::GaveUp { kind, message } => {
+                vec![Debt::End { ending: Ending::Failed, error: Some(failure_ending(*kind, message)) }]
+            }
+            Asking::Answered { stop } => self.owed_answered(*stop, held, max_steps),
+        }
+    }
+
+    fn owed_answered(&self, stop: crate::content::StopReason, held: &Held, max_steps: u32) -> Vec<Debt> {
+        if !self.calls_settled() {
+            return self.calls.iter().enumerate().filter_map(|(at, call)| self.owed_call(at, call, held)).collect();
+        }
+        if !self.calls.is_empty() || self.steered {
+            return vec![self.next_step(max_steps)];
+        }
+        if stop == crate::content::StopReason::Refusal {
+            let kind = crate::content::FailureKind::Refused;
+            let error = failure_ending(kind, "the model declined to answer");
+            return vec![Debt::End { ending: Ending::Failed, error: Some(error) }];
+        }
+        vec![Debt::End { ending: Ending::Complete, error: None }]
+    }
+
+    fn next_step(&self, max_steps: u32) -> Debt {
+        if self.step >= max_steps {
+            let message = format!("the turn took {max_steps} steps, the agent's `max_steps`: send a message to go on");
+            let error = TurnError { code: "max_steps".to_owned(), message };
+            return Debt::End { ending: Ending::Failed, error: Some(error) };
+        }
+        Debt::StartStep { step: self.step + 1, attempt: 1, again: false }
+    }
+
+    fn owed_call(&self, at: usize, call: &Call, held: &Held) -> Option<Debt> {
+        match &call.phase {
+            Phase::Asked => Some(Debt::Rule(call.id)),
+            Phase::Cleared if self.may_start(at) => {
+                Some(Debt::Start { call: call.id, attempt: call.attempt + 1, again: false })
+            }
+            Phase::Running if !held.calls.contains_key(&call.id) => Some(call.unfinished()),
+            Phase::Awaiting { .. } | Phase::Cleared | Phase::Running | Phase::Settled => None,
+        }
+    }
+
+    /// Calls start in the model's order; those that only read run beside each other.
+    fn may_start(&self, at: usize) -> bool {
+        let reads = self.calls.get(at).is_some_and(Call::is_read);
+        self.calls.iter().take(at).all(|earlier| earlier.phase == Phase::Settled || (reads && earlier.is_read()))
+    }
+
+    fn owed_interrupting(&self, held: &Held) -> Vec<Debt> {
+        let debts: Vec<Debt> = self.calls.iter().filter_map(|call| call.owed_interrupting(held)).collect();
+        if debts.is_empty() && self.calls_settled() {
+            return vec![Debt::End { ending: Ending::Interrupted, error: None }];
+        }
+        debts
+    }
+}
+
+impl Call {
+    /// Returns the rule for a call that was running when its process died.
+    fn unfinished(&self) -> Debt {
+        let again = Debt::Start { call: self.id, attempt: self.attempt + 1, again: true };
+        let too_often = self.deaths + 1 >= DEATHS_BEFORE_PARKING;
+        match (self.effect, self.on_lost) {
+            _ if self.parked => Debt::DeclareLost(self.id),
+            (Effect::Effectful, OnLost::Report) => Debt::DeclareLost(self.id),
+            (Effect::Effectful, OnLost::Ask) => Debt::AskAboutLost(self.id),
+            _ if too_often => Debt::Park(self.id),
+            (Effect::Read | Effect::Idempotent, _) | (Effect::Effectful, OnLost::Retry) => again,
+            (Effect::Verifiable | Effect::Resumable, _) => Debt::Find { call: self.id, attempt: self.attempt },
+        }
+    }
+
+    fn owed_interrupting(&self, held: &Held) -> Option<Debt> {
+        match &self.phase {
+            Phase::Asked | Phase::Awaiting { .. } | Phase::Cleared => Some(Debt::Skip(self.id)),
+            Phase::Running if !held.calls.contains_key(&self.id) => Some(Debt::DeclareLost(self.id)),
+            Phase::Running if !held.stopping.contains(&self.id) => Some(Debt::Stop(self.id)),
+            Phase::Running | Phase::Settled => None,
+        }
+    }
+}

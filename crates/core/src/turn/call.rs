@@ -1,0 +1,103 @@
+//! The life of one tool call: asked, ruled on, running, settled.
+//!
+//! Invariant: a call that must not be repeated starts at most once. If the process dies before it finishes, it is lost,
+//! and the model is told so.
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::event::{Effect, OnLost};
+use crate::id::CallId;
+
+/// One request of the model to act.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Call {
+    /// Its id.
+    pub id: CallId,
+    /// The tool.
+    pub tool: String,
+    /// What it is given.
+    #[serde(with = "json_text")]
+    pub input: Value,
+    /// The raw arguments, when they were no JSON object.
+    pub malformed: Option<String>,
+    /// Where it is.
+    pub phase: Phase,
+    /// What running it does; known once it was ruled on.
+    pub effect: Effect,
+    /// What becomes of it when its outcome is unknown.
+    pub on_lost: OnLost,
+    /// Attempts so far.
+    pub attempt: u32,
+    /// Process deaths while it ran.
+    pub deaths: u32,
+    /// Whether the session was parked for it: it is not tried again.
+    pub parked: bool,
+}
+
+/// Where a call is.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Phase {
+    /// To be ruled on.
+    Asked,
+    /// A person is to decide.
+    Awaiting {
+        /// Exactly what will run.
+        summary: String,
+        /// The rule that an `always` would store.
+        rule: String,
+    },
+    /// It may start.
+    Cleared,
+    /// It was started. Not held by this process means that the one that ran it is gone.
+    Running,
+    /// It has its result.
+    Settled,
+}
+
+impl Call {
+    /// Begins.
+    #[must_use]
+    pub fn asked(id: CallId, tool: String, input: Value, malformed: Option<String>) -> Self {
+        Self {
+            id,
+            tool,
+            input,
+            malformed,
+            phase: Phase::Asked,
+            effect: Effect::Effectful,
+            on_lost: OnLost::Report,
+            attempt: 0,
+            deaths: 0,
+            parked: false,
+        }
+    }
+
+    /// Returns the key that every attempt of this call carries.
+    #[must_use]
+    pub fn key(&self) -> String {
+        self.id.to_string()
+    }
+
+    /// Says whether it may run beside others that say the same.
+    #[must_use]
+    pub fn is_read(&self) -> bool {
+        self.effect == Effect::Read
+    }
+}
+
+/// Arguments as JSON text inside a YAML snapshot: YAML has other ideas of what `no` is.
+mod json_text {
+    use serde::{Deserialize as _, Deserializer, Serializer};
+    use serde_json::Value;
+
+    pub(super) fn serialize<S: Serializer>(value: &Value, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&value.to_string())
+    }
+
+    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Value, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        serde_json::from_str(&text).map_err(serde::de::Error::custom)
+    }
+}

@@ -1,0 +1,21 @@
+//! Why a turn fails, and the way on.
+
+use crate::content::FailureKind;
+use crate::event::TurnError;
+
+/// Returns the error of a turn whose step is not asked again.
+#[must_use]
+pub fn failure_ending(kind: FailureKind, message: &str) -> TurnError {
+    let (code, way_on) = match kind {
+        FailureKind::Auth => ("model_auth", "set a valid key for the provider, then send a message to go on"),
+        FailureKind::InvalidRequest => {
+            ("model_invalid_request", "check the agent's model settings, then send a message to go on")
+        }
+        FailureKind::Refused => ("model_refused", "the provider declined; say it in another way"),
+        FailureKind::Truncated => ("model_truncated", "the replies kept being cut; send a message to try again"),
+        FailureKind::Overloaded | FailureKind::RateLimited | FailureKind::Timeout | FailureKind::Network => {
+            ("model_unavailable", "send a message to try again")
+        }
+    };
+    TurnError { code: code.to_owned(), message: format!("{message}: {way_on}") }
+}
