@@ -75,6 +75,8 @@ pub struct Profile {
     pub on_disconnect: OnDisconnect,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
+    /// The beginning of the first message: what a list shows where there is no title.
+    pub opening: Option<String>,
 }
 
 /// Whether anything may start.
@@ -221,4 +223,16 @@ impl State {
     pub fn is_owed(&self) -> bool {
         !self.owed(Timestamp::from_micros(0), &Held::default(), u32::MAX).is_empty()
     }
+}
+
+/// Writes a snapshot: YAML, for people to read. Its head says which events it covers.
+#[must_use]
+pub fn write_snapshot(state: &State) -> Option<String> {
+    serde_saphyr::to_string(state).ok()
+}
+
+/// Reads a snapshot. `None` for whatever is not one: it is never needed.
+#[must_use]
+pub fn read_snapshot(text: &str) -> Option<State> {
+    serde_saphyr::from_str(text).ok()
 }

@@ -1,1 +1,217 @@
 //! Makes things happen: the actor of each session, its hands, subscriptions and recovery.
+//!
+//! | Where | What |
+//! |---|---|
+//! | [`Runtime`] | the one door: `submit`; and what can be asked: `view`, `messages`, `subscribe`, `list` |
+//! | `actor` | the one writer of a live session: decide, write, believe, tell, act |
+//! | `hands` | ask the model, run a call, report back |
+//! | `sessions` | who is live |
+//! | [`subscribe`] | the journal from a position, then live |
+//! | [`scheduler`] | wakes sessions that wait for a time |
+//! | [`kit`], [`catalog`] | an agent ready to run; read afresh when its files change |
+//!
+//! Absent on purpose: nothing but [`Runtime::submit`] starts or continues a turn; no task and no timer belongs to a
+//! session at rest; no path here is taken only after a crash.
+
+mod actor;
+pub mod catalog;
+pub mod clock;
+pub mod feeds;
+mod hands;
+pub mod kit;
+pub mod list;
+mod load;
+mod query;
+pub mod scheduler;
+mod sessions;
+mod shell;
+pub mod subscribe;
+pub mod tasks;
+
+pub use query::{Approval, Outcome};
+pub use shell::Settings;
+
+use std::sync::Arc;
+
+use outlive_core::command::Command;
+use outlive_core::id::{RequestId, Seq, SessionId, TurnId};
+use outlive_core::session::Refusal;
+use outlive_store::{Store, StoreError};
+use tokio::sync::{mpsc, oneshot};
+use tokio_util::sync::CancellationToken;
+
+use actor::Mail;
+use clock::Moments;
+use kit::{KitError, Kits};
+use sessions::Sessions;
+use shell::Shell;
+use tasks::Tasks;
+
+/// The answer to a command that was accepted: it is durable.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Accepted {
+    /// The first event that it caused, or the head if there was nothing to do.
+    pub seq: Seq,
+    /// The turn that it belongs to.
+    pub turn: Option<TurnId>,
+    /// Whether the same request was answered before: this is that answer.
+    pub duplicate: bool,
+    /// The session's head.
+    pub head: Seq,
+}
+
+/// Why a command was not done, by what the caller can do.
+#[derive(Debug, Clone, thiserror::Error)]
+pub enum SubmitError {
+    /// It does not fit; the same again will not either.
+    #[error(transparent)]
+    Refused(Refusal),
+    /// Too much at once: the same again later may do.
+    #[error("session is busy: its inbox is full; try again in {retry_after_ms} ms")]
+    Busy {
+        /// When to try again.
+        retry_after_ms: u64,
+    },
+    /// The agent cannot run.
+    #[error(transparent)]
+    Agent(KitError),
+    /// Storage did not take it.
+    #[error(transparent)]
+    Store(StoreError),
+    /// The server is shutting down.
+    #[error("the server is shutting down; try again when it is back")]
+    Closing,
+}
+
+/// Runs sessions.
+pub struct Runtime {
+    shell: Shell,
+    sessions: Sessions,
+}
+
+impl Runtime {
+    /// Starts: wakes every session that a restart owes something, and the clock.
+    ///
+    /// # Errors
+    ///
+    /// What the store says of its list.
+    pub async fn start(store: Store, kits: Arc<dyn Kits>, moments: Moments, settings: Settings) -> Result<Arc<Self>, StoreError> {
+        Self::start_with(store, kits, moments, (settings, Tasks::default())).await
+    }
+
+    /// As [`Runtime::start`], on given tasks: a simulation lights their fuse.
+    ///
+    /// # Errors
+    ///
+    /// What the store says of its list.
+    pub async fn start_with(
+        store: Store,
+        kits: Arc<dyn Kits>,
+        moments: Moments,
+        (settings, tasks): (Settings, Tasks),
+    ) -> Result<Arc<Self>, StoreError> {
+        let shell = Shell {
+            store,
+            kits,
+            moments,
+            tasks,
+            feeds: feeds::Feeds::default(),
+            scheduler: scheduler::Scheduler::default(),
+            settings,
+            closing: CancellationToken::new(),
+        };
+        let owed = shell.store.index.unsettled().await?;
+        let runtime = Arc::new(Self { shell, sessions: Sessions::default() });
+        let clock = runtime.shell.scheduler.clone().run(Arc::downgrade(&runtime), runtime.shell.closing.clone());
+        runtime.shell.tasks.spawn("scheduler", clock);
+        let waking = Arc::clone(&runtime);
+        runtime.shell.tasks.spawn("recovery", async move {
+            for session in owed {
+                waking.wake(session).await;
+            }
+        });
+        Ok(runtime)
+    }
+
+    /// The one door: does what is asked of a session. `Ok` means durable.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`]; then nothing has changed.
+    pub async fn submit(
+        &self,
+        session: SessionId,
+        command: Command,
+        request: Option<RequestId>,
+    ) -> Result<Accepted, SubmitError> {
+        if self.shell.closing.is_cancelled() {
+            return Err(SubmitError::Closing);
+        }
+        let (reply, answer) = oneshot::channel();
+        let mail = Mail::Submit { command: Box::new(command), request, reply };
+        self.sessions.inbox(session, &self.shell).try_send(mail).map_err(busy)?;
+        answer.await.map_err(|_gone| SubmitError::Busy { retry_after_ms: BUSY_MS })?
+    }
+
+    /// Removes a session for good: what runs is ended first.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`]
+    pub async fn delete(&self, session: SessionId) -> Result<(), SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        self.sessions.inbox(session, &self.shell).try_send(Mail::Remove(reply)).map_err(busy)?;
+        answer.await.map_err(|_gone| SubmitError::Closing)?
+    }
+
+    /// Lets a session look at what it is owed.
+    pub(crate) async fn wake(&self, session: SessionId) {
+        let inbox = self.sessions.inbox(session, &self.shell);
+        // A full inbox will make it look anyway.
+        inbox.send(Mail::Told(Command::Wake)).await.ok();
+    }
+
+    /// Returns how many sessions are in memory.
+    #[must_use]
+    pub fn live(&self) -> usize {
+        self.sessions.count()
+    }
+
+    /// Says what the time is.
+    #[must_use]
+    pub fn moments(&self) -> &Moments {
+        &self.shell.moments
+    }
+
+    /// Returns the agents.
+    #[must_use]
+    pub fn agents(&self) -> &dyn Kits {
+        self.shell.kits.as_ref()
+    }
+
+    /// Returns a token that is cancelled when the runtime begins to shut down.
+    #[must_use]
+    pub fn closing(&self) -> CancellationToken {
+        self.shell.closing.clone()
+    }
+
+    /// Shuts down: running calls are ended and their outcome recorded, sessions leave memory. What is owed is taken up at
+    /// the next start.
+    pub async fn shutdown(&self) {
+        self.shell.closing.cancel();
+        let grace = self.shell.settings.closing * 2;
+        if tokio::time::timeout(grace, self.shell.tasks.ended()).await.is_err() {
+            tracing::warn!("some tasks did not end in time");
+        }
+    }
+}
+
+const BUSY_MS: u64 = 1_000;
+
+fn busy(error: mpsc::error::TrySendError<Mail>) -> SubmitError {
+    match error {
+        mpsc::error::TrySendError::Full(_) | mpsc::error::TrySendError::Closed(_) => {
+            SubmitError::Busy { retry_after_ms: BUSY_MS }
+        }
+    }
+}

@@ -45,6 +45,9 @@ impl State {
             }
             Event::MessageReceived(message) => {
                 self.queue.items.retain(|queued| Some(queued.input) != message.input);
+                if let Some(profile) = &mut self.profile {
+                    profile.opening.get_or_insert_with(|| opening(&message.content));
+                }
                 if let Some(turn) = &mut self.turn {
                     turn.steered = true;
                 }
@@ -132,6 +135,7 @@ impl State {
             parent: created.parent.clone(),
             on_disconnect: created.on_disconnect,
             labels: created.labels.clone(),
+            opening: None,
         });
     }
 
@@ -238,6 +242,10 @@ impl Turn {
             call.phase = Phase::Settled;
         }
     }
+}
+
+fn opening(content: &str) -> String {
+    content.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().chars().take(80).collect()
 }
 
 fn asked_call(block: &Block) -> Option<Call> {

@@ -1,0 +1,241 @@
+//! The one writer of a live session: it owns the state and the journal, under a lease.
+//!
+//! Decide, write, believe, tell, act, in that order. Facts are folded as they are decided, so that all that follows from
+//! one command goes into one append; until that append is durable nobody is told and nothing is done. If it fails, the
+//! state is read back from the journal, as after a crash.
+//!
+//! Invariants: effects begin only after their intent is durable; what a hand reports is kept until it is recorded; a
+//! session without anything under way leaves memory.
+
+mod batch;
+mod life;
+mod settle;
+
+pub use life::Mail;
+pub(crate) use life::{Life, spawn};
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use outlive_core::command::Command;
+use outlive_core::context::Transcript;
+use outlive_core::event::Asked;
+use outlive_core::id::{CallId, RequestId, Seq, SessionId, TurnId};
+use outlive_core::session::{Decided, Held, Refusal, State};
+use outlive_store::{Append, Epoch, StoreError};
+use tokio::sync::mpsc;
+use tokio_util::sync::CancellationToken;
+
+use crate::feeds::Published;
+use crate::hands::{self, Errand};
+use crate::kit::Kit;
+use crate::shell::Shell;
+use crate::{Accepted, SubmitError};
+use batch::Batch;
+
+pub(crate) struct Actor {
+    id: SessionId,
+    shell: Shell,
+    epoch: Epoch,
+    state: State,
+    /// Read when the first request is assembled, then kept up.
+    transcript: Option<Transcript>,
+    kit: Option<(TurnId, Arc<Kit>)>,
+    held: Held,
+    running: Running,
+    errand: Errand,
+    cut_bytes: u64,
+    /// Set at shutdown: what runs may end, nothing new starts.
+    closing: bool,
+}
+
+/// How to stop what runs.
+#[derive(Default)]
+struct Running {
+    model: Option<tokio::task::AbortHandle>,
+    calls: BTreeMap<CallId, CancellationToken>,
+}
+
+impl Drop for Running {
+    /// An actor that dies takes along what it started.
+    fn drop(&mut self) {
+        self.calls.values().for_each(CancellationToken::cancel);
+        if let Some(model) = &self.model {
+            model.abort();
+        }
+    }
+}
+
+impl Actor {
+    pub(crate) fn new(shell: Shell, id: SessionId, epoch: Epoch, inbox: mpsc::Sender<Mail>) -> Self {
+        let errand = Errand { session: id, inbox, feeds: shell.feeds.clone() };
+        Self {
+            id,
+            shell,
+            epoch,
+            state: State::default(),
+            transcript: None,
+            kit: None,
+            held: Held::default(),
+            running: Running::default(),
+            errand,
+            cut_bytes: 0,
+            closing: false,
+        }
+    }
+
+    /// Does what is asked: all that follows from it is durable when this returns.
+    pub(crate) async fn submit(
+        &mut self,
+        command: &Command,
+        request: Option<RequestId>,
+    ) -> Result<Accepted, SubmitError> {
+        let asked = request.map(|request_id| Asked { request_id, request_digest: command.digest() });
+        let mut moment = self.shell.moments.moment();
+        let decided = self.state.decide(self.id, command, asked.as_ref(), &mut moment).map_err(SubmitError::Refused)?;
+        let facts = match decided {
+            Decided::Duplicate(before) => {
+                return Ok(Accepted { seq: before.seq, turn: before.turn, duplicate: true, head: self.state.head });
+            }
+            Decided::Facts(facts) => facts,
+        };
+        let mut batch = Batch::new(self.state.head, self.held.clone());
+        let turn = facts.iter().find_map(|fact| fact.turn);
+        let has_facts = !facts.is_empty();
+        self.release(command);
+        batch.add(&mut self.state, self.transcript.as_mut(), facts, (moment.at, asked));
+        let first = if has_facts { batch.before() + 1 } else { batch.before() };
+        self.hold_started(&mut batch);
+        let settled = self.settle(&mut batch).await;
+        self.commit(settled.map(|()| batch)).await?;
+        Ok(Accepted { seq: first, turn, duplicate: false, head: self.state.head })
+    }
+
+    /// Forgets what a report says has ended.
+    fn release(&mut self, command: &Command) {
+        use outlive_core::command::Report;
+        let Command::Report(report) = command else { return };
+        match report {
+            Report::Step { .. } => {
+                self.held.step = None;
+                self.running.model = None;
+            }
+            Report::Call { call, .. } | Report::Found { call, .. } => {
+                self.held.calls.remove(call);
+                self.held.stopping.remove(call);
+                self.running.calls.remove(call);
+            }
+        }
+    }
+
+    /// Writes the batch, then believes, tells and acts; or goes back to what the journal says.
+    async fn commit(&mut self, batch: Result<Batch, StoreError>) -> Result<(), SubmitError> {
+        let (batch, written) = match batch {
+            Ok(batch) if batch.is_empty() => (batch, Ok(())),
+            Ok(batch) => {
+                let lines = batch.lines();
+                let append = Append { journal: self.id, epoch: self.epoch, expected: batch.before(), lines };
+                let written = self.shell.store.journals.append(append).await;
+                (batch, written)
+            }
+            Err(error) => return self.go_back(None, error).await,
+        };
+        match written {
+            Ok(()) => {
+                self.tell(&batch);
+                self.act(batch);
+                Ok(())
+            }
+            Err(error) => self.go_back(Some(batch), error).await,
+        }
+    }
+
+    async fn go_back(&mut self, batch: Option<Batch>, error: StoreError) -> Result<(), SubmitError> {
+        tracing::warn!(session = %self.id, %error, "append failed");
+        if let Some(batch) = batch {
+            self.held = batch.held_before();
+        }
+        self.reload().await?;
+        Err(SubmitError::Store(error))
+    }
+
+    /// Reads the state back from the journal.
+    pub(crate) async fn reload(&mut self) -> Result<(), SubmitError> {
+        let loaded = crate::load::state(&self.shell.store, self.id).await.map_err(SubmitError::Store)?;
+        self.state = loaded.state;
+        self.cut_bytes = self.cut_bytes.max(loaded.cut_bytes);
+        self.transcript = None;
+        Ok(())
+    }
+
+    fn tell(&self, batch: &Batch) {
+        if batch.is_empty() {
+            return;
+        }
+        self.shell.store.index.note(crate::list::row(&self.state, self.id));
+        if self.shell.feeds.heard(self.id) {
+            self.shell.feeds.publish(self.id, Published::Events(batch.events()));
+        }
+    }
+
+    /// Begins the effects whose intents are durable now.
+    fn act(&mut self, batch: Batch) {
+        let acts = batch.into_acts();
+        if self.state.turn.is_none()
+            && let Some(model) = self.running.model.take()
+        {
+            model.abort();
+            self.held.step = None;
+        }
+        for call in acts.stops {
+            if let Some(token) = self.running.calls.get(&call) {
+                token.cancel();
+            }
+        }
+        if let Some(ask) = acts.ask {
+            let task = hands::ask(self.errand.clone(), ask);
+            self.running.model = Some(self.shell.tasks.spawn("model", task));
+        }
+        for run in acts.runs {
+            self.running.calls.insert(run.call, run.stop.clone());
+            self.shell.tasks.spawn("tool", hands::run(self.errand.clone(), run));
+        }
+        for run in acts.finds {
+            self.running.calls.insert(run.call, run.stop.clone());
+            self.shell.tasks.spawn("find", hands::find(self.errand.clone(), run));
+        }
+        if let Some(due) = acts.wake_at {
+            self.shell.scheduler.at(due, self.id);
+        }
+    }
+
+    /// Says whether nothing is under way here: the session may leave memory.
+    pub(crate) fn rests(&self) -> bool {
+        self.held.step.is_none() && self.held.calls.is_empty()
+    }
+
+    /// Knows nothing any more: the session was removed.
+    pub(crate) fn forget(&mut self) {
+        self.state = State::default();
+        self.transcript = None;
+        self.held = Held::default();
+    }
+
+    pub(crate) fn head(&self) -> Seq {
+        self.state.head
+    }
+
+    pub(crate) fn state(&self) -> &State {
+        &self.state
+    }
+}
+
+/// Says whether trying again later may help: the store had no room or no luck.
+pub(crate) fn passes(error: &SubmitError) -> bool {
+    matches!(error, SubmitError::Store(StoreError::NoSpace | StoreError::Io { .. } | StoreError::Poisoned(_)))
+}
+
+/// Says whether a refusal is only that the report came too late.
+pub(crate) fn is_stale(error: &SubmitError) -> bool {
+    matches!(error, SubmitError::Refused(Refusal::Stale))
+}

@@ -1,0 +1,106 @@
+//! What follows from one command: the events of one append, and the effects that begin once it is durable.
+
+use std::sync::Arc;
+
+use outlive_core::context::Transcript;
+use outlive_core::event::{Asked, Entry, Event, Line};
+use outlive_core::id::{CallId, Seq};
+use outlive_core::session::{Fact, Held, State};
+use outlive_core::time::Timestamp;
+
+use crate::hands::{Ask, Run};
+
+/// Events in order, not yet durable, already folded.
+pub(super) struct Batch {
+    before: Seq,
+    held_before: Held,
+    events: Vec<(Line, Entry)>,
+    acts: Acts,
+}
+
+/// Effects to begin.
+#[derive(Default)]
+pub(super) struct Acts {
+    pub(super) ask: Option<Ask>,
+    pub(super) runs: Vec<Run>,
+    pub(super) finds: Vec<Run>,
+    pub(super) stops: Vec<CallId>,
+    pub(super) wake_at: Option<Timestamp>,
+}
+
+impl Batch {
+    pub(super) fn new(before: Seq, held_before: Held) -> Self {
+        Self { before, held_before, events: Vec::new(), acts: Acts::default() }
+    }
+
+    /// Gives facts their place and time and folds them. The first one carries the request that asked for them.
+    ///
+    /// A fact that cannot be written as a line (it is too long) is left out: what is owed stays owed.
+    pub(super) fn add(
+        &mut self,
+        state: &mut State,
+        mut transcript: Option<&mut Transcript>,
+        facts: Vec<Fact>,
+        (at, asked): (Timestamp, Option<Asked>),
+    ) {
+        let mut asked = asked;
+        // Time never runs backwards within a journal, whatever the system's clock does.
+        let at = at.max(state.updated_at);
+        for fact in facts {
+            let Fact { turn, step, event } = fact;
+            let entry = Entry { seq: state.head + 1, at, turn, step, asked: asked.take(), event };
+            match Line::write(&entry) {
+                Ok(line) => {
+                    state.apply(&entry);
+                    if let Some(transcript) = transcript.as_deref_mut() {
+                        transcript.apply(&entry);
+                    }
+                    self.events.push((line, entry));
+                }
+                Err(error) => tracing::error!(%error, event = entry.event.name(), "event cannot be written"),
+            }
+        }
+    }
+
+    pub(super) fn is_empty(&self) -> bool {
+        self.events.is_empty()
+    }
+
+    pub(super) fn before(&self) -> Seq {
+        self.before
+    }
+
+    pub(super) fn held_before(self) -> Held {
+        self.held_before
+    }
+
+    pub(super) fn lines(&self) -> Vec<Line> {
+        self.events.iter().map(|(line, _)| line.clone()).collect()
+    }
+
+    pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
+        self.events.iter().map(|(_, entry)| entry)
+    }
+
+    /// Returns the calls that its events start, with their attempts.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "one kind of event is looked for")]
+    pub(super) fn started(&self) -> Vec<(CallId, u32)> {
+        let started = |entry: &Entry| match &entry.event {
+            Event::CallStarted(started) => Some((started.call, started.attempt)),
+            _no_start => None,
+        };
+        self.entries().filter_map(started).collect()
+    }
+
+    pub(super) fn events(&self) -> Arc<[(Line, Entry)]> {
+        self.events.clone().into()
+    }
+
+    pub(super) fn acts(&mut self) -> &mut Acts {
+        &mut self.acts
+    }
+
+    pub(super) fn into_acts(self) -> Acts {
+        self.acts
+    }
+}

@@ -1,0 +1,249 @@
+//! An actor's life: it starts when its session is needed, works through its inbox, and leaves memory when nothing is
+//! under way. Leaving and dying are the same thing to the session.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outlive_core::command::Command;
+use outlive_core::id::{RequestId, SessionId};
+use outlive_core::session::State;
+use tokio::sync::{mpsc, oneshot};
+
+use super::{Actor, is_stale, passes};
+use crate::sessions::Sessions;
+use crate::shell::Shell;
+use crate::{Accepted, SubmitError};
+
+/// What an actor is told.
+pub enum Mail {
+    /// Do this and answer once it is durable.
+    Submit {
+        /// What.
+        command: Box<Command>,
+        /// The client's name for it.
+        request: Option<RequestId>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<Accepted, SubmitError>>,
+    },
+    /// A hand reports, or the clock wakes: nobody waits for an answer.
+    Told(Command),
+    /// Show the state.
+    View(oneshot::Sender<Arc<State>>),
+    /// Stop what runs and remove the session for good.
+    Remove(oneshot::Sender<Result<(), SubmitError>>),
+}
+
+/// What a life is made of.
+pub(crate) struct Life {
+    pub(crate) id: SessionId,
+    pub(crate) shell: Shell,
+    pub(crate) sessions: Sessions,
+}
+
+/// Pause before a failed write is tried again: first, and at most.
+const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// Senders that exist when nobody else holds one: the list of live sessions has one, the actor's errand another.
+const OWN_SENDERS: usize = 2;
+
+/// Starts a session's actor.
+pub(crate) fn spawn(life: Life, inbox: mpsc::Receiver<Mail>, sender: mpsc::Sender<Mail>) {
+    let tasks = life.shell.tasks.clone();
+    tasks.spawn("session", async move {
+        let (id, sessions) = (life.id, life.sessions.clone());
+        let started = start(&life, sender).await;
+        match started {
+            Ok(actor) => Loop { life, actor, inbox, untold: VecDeque::new(), retry: None }.run().await,
+            Err(error) => refuse(inbox, &sessions, id, &error).await,
+        }
+    });
+}
+
+async fn start(life: &Life, sender: mpsc::Sender<Mail>) -> Result<Actor, SubmitError> {
+    let epoch = life.shell.store.leases.take(life.id).await.map_err(SubmitError::Store)?;
+    let mut actor = Actor::new(life.shell.clone(), life.id, epoch, sender);
+    actor.reload().await?;
+    Ok(actor)
+}
+
+/// Answers whoever asked for a session that cannot be opened.
+async fn refuse(mut inbox: mpsc::Receiver<Mail>, sessions: &Sessions, id: SessionId, error: &SubmitError) {
+    tracing::error!(session = %id, %error, "session cannot be opened");
+    sessions.remove(id);
+    inbox.close();
+    while let Some(mail) = inbox.recv().await {
+        match mail {
+            Mail::Submit { reply, .. } => drop(reply.send(Err(error.clone()))),
+            Mail::Remove(reply) => drop(reply.send(Err(error.clone()))),
+            Mail::View(_) | Mail::Told(_) => {}
+        }
+    }
+}
+
+struct Loop {
+    life: Life,
+    actor: Actor,
+    inbox: mpsc::Receiver<Mail>,
+    /// What hands reported and could not be recorded yet.
+    untold: VecDeque<Command>,
+    /// The pause before trying again, while there is something to try.
+    retry: Option<Duration>,
+}
+
+enum Next {
+    Mail(Mail),
+    Again,
+    Leave,
+    Close,
+}
+
+impl Loop {
+    async fn run(mut self) {
+        loop {
+            match self.next().await {
+                Next::Mail(mail) => self.handle(mail).await,
+                Next::Again => self.try_again().await,
+                Next::Leave => {
+                    self.snapshot().await;
+                    if self.life.sessions.leave(self.life.id, || self.is_alone()) {
+                        break;
+                    }
+                }
+                Next::Close => {
+                    self.close().await;
+                    self.life.sessions.remove(self.life.id);
+                    break;
+                }
+            }
+        }
+        let epoch = self.actor.epoch;
+        if let Err(error) = self.life.shell.store.leases.release(self.life.id, epoch).await {
+            tracing::debug!(session = %self.life.id, %error, "lease not given back");
+        }
+    }
+
+    /// Waits for whatever comes first. A session at rest waits for one timer, once, and then leaves.
+    async fn next(&mut self) -> Next {
+        let resting = self.actor.rests();
+        let (pause, then) = match self.retry {
+            Some(pause) => (pause, Next::Again),
+            None if self.actor.head() == 0 && self.inbox.is_empty() => return Next::Leave,
+            None => (self.life.shell.settings.idle_evict, Next::Leave),
+        };
+        let waits = resting || self.retry.is_some();
+        tokio::select! {
+            biased;
+            mail = self.inbox.recv() => mail.map_or(Next::Close, Next::Mail),
+            () = self.life.shell.closing.cancelled() => Next::Close,
+            () = tokio::time::sleep(pause), if waits => then,
+        }
+    }
+
+    async fn handle(&mut self, mail: Mail) {
+        match mail {
+            Mail::Submit { command, request, reply } => {
+                let answer = self.actor.submit(&command, request).await;
+                if answer.as_ref().is_err_and(passes) {
+                    self.schedule_retry();
+                }
+                // Whoever asked may be gone: what was accepted stays accepted.
+                reply.send(answer).ok();
+            }
+            Mail::Told(command) => self.told(command).await,
+            Mail::View(reply) => drop(reply.send(Arc::new(self.actor.state().clone()))),
+            Mail::Remove(reply) => {
+                let removed = self.remove().await;
+                reply.send(removed).ok();
+            }
+        }
+    }
+
+    async fn told(&mut self, command: Command) {
+        match self.actor.submit(&command, None).await {
+            Ok(_) => {}
+            Err(error) if is_stale(&error) => {
+                tracing::debug!(session = %self.life.id, "report of an attempt that was given up");
+            }
+            Err(error) if passes(&error) => {
+                self.untold.push_back(command);
+                self.schedule_retry();
+            }
+            Err(error) => tracing::debug!(session = %self.life.id, %error, "nothing done"),
+        }
+    }
+
+    fn schedule_retry(&mut self) {
+        let (first, most) = RETRY;
+        self.retry = Some(self.retry.map_or(first, |pause| (pause * 2).min(most)));
+    }
+
+    /// Tries what could not be recorded; a wake makes good whatever else is owed.
+    async fn try_again(&mut self) {
+        let waiting: Vec<Command> = self.untold.drain(..).chain([Command::Wake]).collect();
+        let before = self.retry.take();
+        for command in waiting {
+            if self.retry.is_some() {
+                self.untold.push_back(command);
+            } else {
+                self.retry = before;
+                let pause = self.retry.take();
+                self.told(command).await;
+                if self.retry.is_some() {
+                    self.retry = pause.map(|pause| (pause * 2).min(RETRY.1)).or(self.retry);
+                }
+            }
+        }
+    }
+
+    fn is_alone(&self) -> bool {
+        self.inbox.is_empty() && self.inbox.sender_strong_count() <= OWN_SENDERS
+    }
+
+    async fn snapshot(&self) {
+        if self.actor.head() == 0 {
+            return;
+        }
+        if let Some(text) = outlive_core::session::write_snapshot(self.actor.state())
+            && let Err(error) = self.life.shell.store.snapshots.put(self.life.id, text).await
+        {
+            tracing::debug!(session = %self.life.id, %error, "snapshot not written");
+        }
+    }
+
+    /// Ends what runs, records how it ended, and leaves the rest to the next start.
+    async fn close(&mut self) {
+        self.actor.closing = true;
+        self.stop_all();
+        let deadline = tokio::time::Instant::now() + self.life.shell.settings.closing;
+        while !self.actor.held.calls.is_empty() {
+            match tokio::time::timeout_at(deadline, self.inbox.recv()).await {
+                Ok(Some(Mail::Submit { reply, .. })) => drop(reply.send(Err(SubmitError::Closing))),
+                Ok(Some(Mail::Remove(reply))) => drop(reply.send(Err(SubmitError::Closing))),
+                Ok(Some(Mail::View(reply))) => drop(reply.send(Arc::new(self.actor.state().clone()))),
+                Ok(Some(Mail::Told(command))) => self.told(command).await,
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.snapshot().await;
+    }
+
+    fn stop_all(&mut self) {
+        if let Some(model) = self.actor.running.model.take() {
+            model.abort();
+        }
+        self.actor.running.calls.values().for_each(tokio_util::sync::CancellationToken::cancel);
+    }
+
+    async fn remove(&mut self) -> Result<(), SubmitError> {
+        if self.actor.head() == 0 {
+            return Err(SubmitError::Refused(outlive_core::session::Refusal::NoSession));
+        }
+        self.close().await;
+        self.actor.closing = false;
+        self.life.shell.store.journals.remove(self.life.id).await.map_err(SubmitError::Store)?;
+        self.life.shell.store.index.forget(self.life.id);
+        self.actor.forget();
+        Ok(())
+    }
+}

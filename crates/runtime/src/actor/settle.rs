@@ -1,0 +1,169 @@
+//! Pays what is owed, as far as paying is recording: each debt becomes facts in the same append, until what is left is
+//! under way, or waits.
+
+use std::sync::Arc;
+
+use outlive_core::context::{Transcript, assemble};
+use outlive_core::event::{Ending, TurnError};
+use outlive_core::id::CallId;
+use outlive_core::session::{Debt, Fact, recovery};
+use outlive_store::StoreError;
+
+use super::Actor;
+use super::batch::Batch;
+use crate::hands::{Ask, Run};
+use crate::kit::{Kit, KitError};
+
+impl Actor {
+    /// Records what is owed until nothing more can be.
+    pub(super) async fn settle(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
+        if self.closing || self.state.profile.is_none() {
+            return Ok(());
+        }
+        self.note_recovery(batch);
+        loop {
+            let Some(debt) = self.owed().into_iter().next() else { return Ok(()) };
+            match debt {
+                Debt::WaitUntil(due) => {
+                    batch.acts().wake_at = Some(due);
+                    return Ok(());
+                }
+                Debt::Stop(call) => {
+                    self.held.stopping.insert(call);
+                    batch.acts().stops.push(call);
+                }
+                Debt::Find { call, attempt } => self.look_for(batch, call, attempt),
+                Debt::StartStep { step, attempt, .. } => self.start_step(batch, step, attempt).await?,
+                Debt::Rule(call) => self.rule(batch, call),
+                Debt::Start { call, attempt, .. } => {
+                    self.record(batch, self.state.settle(&debt));
+                    self.hold(batch, call, attempt);
+                }
+                Debt::StartQueued
+                | Debt::DeclareLost(_)
+                | Debt::AskAboutLost(_)
+                | Debt::Park(_)
+                | Debt::Skip(_)
+                | Debt::End { .. } => self.record(batch, self.state.settle(&debt)),
+            }
+        }
+    }
+
+    fn owed(&mut self) -> Vec<Debt> {
+        let turns = self.state.turn.is_some();
+        let max_steps = if turns { self.kit().map_or(u32::MAX, |kit| kit.terms.max_steps) } else { 0 };
+        self.state.owed(self.shell.moments.now(), &self.held, max_steps)
+    }
+
+    /// The first thing after a restart that found something unfinished is to say so.
+    fn note_recovery(&mut self, batch: &mut Batch) {
+        let debts = self.owed();
+        let Some(noted) = recovery(&self.state, &debts, std::mem::take(&mut self.cut_bytes)) else { return };
+        let parks: Vec<Fact> = debts
+            .iter()
+            .filter(|debt| matches!(debt, Debt::Park(_)))
+            .take(1)
+            .flat_map(|debt| self.state.settle(debt))
+            .collect();
+        self.record(batch, vec![noted]);
+        self.record(batch, parks);
+    }
+
+    fn record(&mut self, batch: &mut Batch, facts: Vec<Fact>) {
+        let at = self.shell.moments.now();
+        batch.add(&mut self.state, self.transcript.as_mut(), facts, (at, None));
+    }
+
+    fn rule(&mut self, batch: &mut Batch, id: CallId) {
+        let kit = self.kit();
+        let Some(turn) = &self.state.turn else { return };
+        let Some(call) = turn.call(id) else { return };
+        let ruling = match kit {
+            Ok(kit) => kit.rule(&self.state, call),
+            Err(error) => outlive_core::session::Ruling::Denied {
+                by: outlive_core::event::Decider::Runtime,
+                content: error.to_string(),
+            },
+        };
+        let fact = ruling.fact(turn, call);
+        self.record(batch, vec![fact]);
+    }
+
+    async fn start_step(&mut self, batch: &mut Batch, step: u32, attempt: u32) -> Result<(), StoreError> {
+        let Some(turn) = self.state.turn.as_ref().map(|turn| turn.id) else { return Ok(()) };
+        let kit = match self.kit() {
+            Ok(kit) => kit,
+            Err(error) => {
+                let error = TurnError { code: "agent_invalid".to_owned(), message: error.to_string() };
+                let end = Debt::End { ending: Ending::Failed, error: Some(error) };
+                self.record(batch, self.state.settle(&end));
+                return Ok(());
+            }
+        };
+        let (request, plan) = assemble(&kit.frame, self.transcript(batch).await?);
+        self.record(batch, vec![plan.started(turn, step, attempt)]);
+        self.held.step = Some((turn, step, attempt));
+        let (model, limit) = (Arc::clone(&kit.model), kit.terms.step_timeout);
+        batch.acts().ask = Some(Ask { turn, step, attempt, request, model, limit });
+        Ok(())
+    }
+
+    async fn transcript(&mut self, batch: &Batch) -> Result<&Transcript, StoreError> {
+        if self.transcript.is_none() {
+            let mut read = crate::load::transcript(&self.shell.store, self.id, batch.before()).await?;
+            batch.entries().for_each(|entry| read.apply(entry));
+            self.transcript = Some(read);
+        }
+        Ok(self.transcript.get_or_insert_default())
+    }
+
+    fn hold(&mut self, batch: &mut Batch, call: CallId, attempt: u32) {
+        self.held.calls.insert(call, attempt);
+        if let Some(run) = self.errand_for(call, attempt) {
+            batch.acts().runs.push(run);
+        }
+    }
+
+    fn look_for(&mut self, batch: &mut Batch, call: CallId, attempt: u32) {
+        self.held.calls.insert(call, attempt);
+        if let Some(run) = self.errand_for(call, attempt) {
+            batch.acts().finds.push(run);
+        }
+    }
+
+    /// Hands over the calls that a command itself started: a look for an earlier attempt found that it did nothing.
+    pub(super) fn hold_started(&mut self, batch: &mut Batch) {
+        for (call, attempt) in batch.started() {
+            self.hold(batch, call, attempt);
+        }
+    }
+
+    fn errand_for(&mut self, id: CallId, attempt: u32) -> Option<Run> {
+        let kit = self.kit().ok()?;
+        let call = self.state.turn.as_ref()?.call(id)?;
+        Some(Run {
+            call: id,
+            attempt,
+            tool: call.tool.clone(),
+            arguments: call.input.clone(),
+            idempotency_key: call.key(),
+            kit,
+            artifacts: Arc::clone(&self.shell.store.artifacts),
+            stop: tokio_util::sync::CancellationToken::new(),
+        })
+    }
+
+    /// Returns the agent's kit, read afresh once for each turn.
+    fn kit(&mut self) -> Result<Arc<Kit>, KitError> {
+        let Some(turn) = self.state.turn.as_ref().map(|turn| turn.id) else { return Err(KitError::NoTurn) };
+        if let Some((of, kit)) = &self.kit
+            && *of == turn
+        {
+            return Ok(Arc::clone(kit));
+        }
+        let Some(profile) = &self.state.profile else { return Err(KitError::NoTurn) };
+        let kit = self.shell.kits.kit(&profile.agent)?;
+        self.kit = Some((turn, Arc::clone(&kit)));
+        Ok(kit)
+    }
+}

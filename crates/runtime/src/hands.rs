@@ -1,0 +1,61 @@
+//! The hands: they do what is owed, outside the actor, and report back through its inbox. They decide nothing.
+
+mod model;
+mod tool;
+
+pub(crate) use model::ask;
+pub(crate) use tool::{find, run};
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use outlive_core::command::{Command, Report};
+use outlive_core::content::Delta;
+use outlive_core::id::{CallId, SessionId, TurnId};
+use tokio::sync::mpsc;
+
+use crate::actor::Mail;
+use crate::feeds::{Feeds, Published};
+
+/// What every hand is given: whom it works for and where it reports.
+#[derive(Clone)]
+pub(crate) struct Errand {
+    pub(crate) session: SessionId,
+    pub(crate) inbox: mpsc::Sender<Mail>,
+    pub(crate) feeds: Feeds,
+}
+
+/// A model request to make.
+pub(crate) struct Ask {
+    pub(crate) turn: TurnId,
+    pub(crate) step: u32,
+    pub(crate) attempt: u32,
+    pub(crate) request: outlive_core::content::Request,
+    pub(crate) model: Arc<dyn outlive_model::Model>,
+    pub(crate) limit: Duration,
+}
+
+/// A call to run or to look for.
+pub(crate) struct Run {
+    pub(crate) call: CallId,
+    pub(crate) attempt: u32,
+    pub(crate) tool: String,
+    pub(crate) arguments: serde_json::Value,
+    pub(crate) idempotency_key: String,
+    pub(crate) kit: Arc<crate::kit::Kit>,
+    pub(crate) artifacts: Arc<dyn outlive_store::Artifacts>,
+    pub(crate) stop: tokio_util::sync::CancellationToken,
+}
+
+impl Errand {
+    /// Reports to the actor. If it is gone, so is whoever wanted to know.
+    async fn report(&self, report: Report) {
+        self.inbox.send(Mail::Told(Command::Report(report))).await.ok();
+    }
+
+    fn tell(&self, delta: Delta) {
+        if self.feeds.heard(self.session) {
+            self.feeds.publish(self.session, Published::Delta(delta));
+        }
+    }
+}

@@ -1,0 +1,32 @@
+//! Asks a model once, within its time, and reports what it said.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use outlive_core::command::Report;
+use outlive_core::content::{Delta, Failure, FailureKind};
+
+use super::{Ask, Errand};
+
+/// Asks, streams fragments to whoever listens, and reports.
+pub(crate) async fn ask(errand: Errand, ask: Ask) {
+    let began = tokio::time::Instant::now();
+    if ask.attempt > 1 {
+        errand.tell(Delta::Restart);
+    }
+    let listener = errand.clone();
+    let sink: outlive_model::Sink = Arc::new(move |delta| listener.tell(delta));
+    let asked = std::panic::AssertUnwindSafe(ask.model.stream(ask.request, sink)).catch_unwind();
+    let answer = match tokio::time::timeout(ask.limit, asked).await {
+        Ok(Ok(answer)) => answer,
+        Ok(Err(_panic)) => Err(failure(FailureKind::Truncated, "the model's adapter panicked")),
+        Err(_elapsed) => Err(failure(FailureKind::Timeout, "no whole answer within the step's time limit")),
+    };
+    let latency_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    let (turn, step, attempt) = (ask.turn, ask.step, ask.attempt);
+    errand.report(Report::Step { turn, step, attempt, answer, latency_ms }).await;
+}
+
+fn failure(kind: FailureKind, message: &str) -> Failure {
+    Failure { kind, message: message.to_owned(), retry_after_ms: None }
+}

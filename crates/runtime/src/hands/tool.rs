@@ -1,0 +1,85 @@
+//! Runs a call whose intent is durable, or looks for what a dead process's attempt did, and reports how it ended.
+
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use outlive_core::command::{self, Report};
+use outlive_core::content::Delta;
+use outlive_core::event::{ArtifactRef, Outcome};
+use outlive_core::policy::Reach;
+use outlive_tools::{Finished, Found, Invocation, Tool};
+
+use super::{Errand, Run};
+
+/// Runs the call and reports.
+pub(crate) async fn run(errand: Errand, run: Run) {
+    let began = tokio::time::Instant::now();
+    let finished = match invocation(&errand, &run) {
+        Ok((tool, invocation)) => {
+            let ran = std::panic::AssertUnwindSafe(tool.run(invocation)).catch_unwind().await;
+            ran.unwrap_or_else(|_panic| error(format!("`{}` panicked; whether it did anything is not known", run.tool)))
+        }
+        Err(why) => error(why),
+    };
+    let done = keep(&run, finished).await;
+    let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
+    errand.report(Report::Call { call: run.call, attempt: run.attempt, done, duration_ms }).await;
+}
+
+/// Asks the tool what the attempt did and reports.
+pub(crate) async fn find(errand: Errand, run: Run) {
+    let found = match invocation(&errand, &run) {
+        Ok((tool, invocation)) => {
+            let found = std::panic::AssertUnwindSafe(tool.find(invocation)).catch_unwind().await;
+            found.unwrap_or(Found::Unknown)
+        }
+        Err(_gone) => Found::Unknown,
+    };
+    let found = match found {
+        Found::Done(finished) => command::Found::Done(keep(&run, finished).await),
+        Found::NotDone => command::Found::NotDone,
+        Found::Unknown => command::Found::Unknown,
+    };
+    errand.report(Report::Found { call: run.call, attempt: run.attempt, found }).await;
+}
+
+fn invocation(errand: &Errand, run: &Run) -> Result<(Arc<dyn Tool>, Invocation), String> {
+    let place = run.kit.place.clone();
+    let prepared = run.kit.toolbox.prepare(&run.tool, &run.arguments, &place);
+    let (tool, assessment) = prepared.map_err(|refusal| refusal.to_string())?;
+    let (listener, call) = (errand.clone(), run.call);
+    let invocation = Invocation {
+        session: errand.session,
+        call,
+        attempt: run.attempt,
+        idempotency_key: run.idempotency_key.clone(),
+        arguments: run.arguments.clone(),
+        place,
+        // The verdict allowed exactly this; without one that reaches beyond, the tool stays within.
+        beyond_roots: assessment.subject.reach == Reach::Beyond,
+        sink: Arc::new(move |text| listener.tell(Delta::ToolOutput { call, text })),
+        stop: run.stop.clone(),
+    };
+    Ok((tool, invocation))
+}
+
+fn error(content: String) -> Finished {
+    Finished { outcome: Outcome::Error, content, details: None, whole: None }
+}
+
+/// Keeps a large output as an artifact, before the outcome refers to it.
+async fn keep(run: &Run, finished: Finished) -> command::Done {
+    let Finished { outcome, mut content, details, whole } = finished;
+    let mut artifact = None;
+    if let Some(bytes) = whole {
+        let size = bytes.len() as u64;
+        match run.artifacts.put(bytes).await {
+            Ok(hash) => {
+                content.push_str(&format!("\n[the whole output, {size} bytes, is artifact {hash}]"));
+                artifact = Some(ArtifactRef { hash, bytes: size, media_type: "text/plain; charset=utf-8".to_owned() });
+            }
+            Err(why) => content.push_str(&format!("\n[the whole output, {size} bytes, could not be kept: {why}]")),
+        }
+    }
+    command::Done { outcome, content, details, artifact }
+}

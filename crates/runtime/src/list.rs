@@ -1,0 +1,24 @@
+//! A session's row in the list: a fold of its state.
+
+use outlive_core::id::SessionId;
+use outlive_core::session::State;
+use outlive_store::Row;
+
+/// Returns the row of a session in this state.
+#[must_use]
+pub fn row(state: &State, session: SessionId) -> Row {
+    let profile = state.profile.as_ref();
+    let labels = profile.map(|profile| serde_json::to_string(&profile.labels).unwrap_or_default());
+    Row {
+        session,
+        head: state.head,
+        agent: profile.map(|profile| profile.agent.to_string()).unwrap_or_default(),
+        title: profile.and_then(|profile| profile.title.clone().or_else(|| profile.opening.clone())),
+        project: profile.and_then(|profile| profile.project.clone()),
+        status: state.status().as_str().to_owned(),
+        created_at: profile.map_or(0, |profile| profile.created_at.micros()),
+        updated_at: state.updated_at.micros(),
+        owed: state.is_owed(),
+        labels: labels.unwrap_or_else(|| "{}".to_owned()),
+    }
+}

@@ -1,0 +1,80 @@
+//! Reads a session back from its journal: the snapshot where it helps, then the events after it.
+
+use outlive_core::context::Transcript;
+use outlive_core::event::Line;
+use outlive_core::id::{Seq, SessionId};
+use outlive_core::session::State;
+use outlive_store::{Store, StoreError};
+
+/// Lines read at once.
+const PAGE: usize = 1_024;
+
+/// A session as its journal says it is.
+pub struct Loaded {
+    /// Its state.
+    pub state: State,
+    /// Bytes of a torn tail that the store cut at its last start.
+    pub cut_bytes: u64,
+}
+
+/// Reads the state; a session that does not exist has the empty one.
+///
+/// # Errors
+///
+/// What the store says; [`StoreError::Corrupt`] where an event cannot be read.
+pub async fn state(store: &Store, session: SessionId) -> Result<Loaded, StoreError> {
+    let from = snapshot(store, session).await.unwrap_or_default();
+    let head = match store.journals.head(session).await {
+        Ok(head) => head,
+        Err(StoreError::NotFound(_)) => return Ok(Loaded { state: State::default(), cut_bytes: 0 }),
+        Err(error) => return Err(error),
+    };
+    // A snapshot from beyond the journal's end is none.
+    let mut loaded = Loaded { state: if from.head <= head { from } else { State::default() }, cut_bytes: 0 };
+    loop {
+        let opened = store.journals.read(session, loaded.state.head, PAGE).await?;
+        loaded.cut_bytes = loaded.cut_bytes.max(opened.cut_bytes);
+        if opened.lines.is_empty() {
+            return Ok(loaded);
+        }
+        for line in &opened.lines {
+            loaded.state.apply(&read(session, line)?);
+        }
+    }
+}
+
+/// Reads the transcript up to and including `head`.
+///
+/// # Errors
+///
+/// As for [`state`].
+pub async fn transcript(store: &Store, session: SessionId, head: Seq) -> Result<Transcript, StoreError> {
+    let mut transcript = Transcript::default();
+    let mut at = 0;
+    while at < head {
+        let lines = store.journals.read(session, at, PAGE).await?.lines;
+        if lines.is_empty() {
+            break;
+        }
+        for line in lines.iter().filter(|line| line.seq() <= head) {
+            transcript.apply(&read(session, line)?);
+        }
+        at = lines.last().map_or(head, Line::seq);
+    }
+    Ok(transcript)
+}
+
+/// Reads one line's event.
+///
+/// # Errors
+///
+/// [`StoreError::Corrupt`] with the line's number, which is its seq.
+pub fn read(session: SessionId, line: &Line) -> Result<outlive_core::event::Entry, StoreError> {
+    line.read().map_err(|error| StoreError::Corrupt { journal: session, line: line.seq(), why: error.to_string() })
+}
+
+async fn snapshot(store: &Store, session: SessionId) -> Option<State> {
+    let text = store.snapshots.get(session).await.ok()??;
+    // An unreadable snapshot is as good as none: the journal has it all.
+    outlive_core::session::read_snapshot(&text)
+}

@@ -1,0 +1,43 @@
+//! What every part of a runtime shares.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use outlive_store::Store;
+use tokio_util::sync::CancellationToken;
+
+use crate::clock::Moments;
+use crate::feeds::Feeds;
+use crate::kit::Kits;
+use crate::scheduler::Scheduler;
+use crate::tasks::Tasks;
+
+/// What every part of a runtime shares. Cheap to clone.
+#[derive(Clone)]
+pub(crate) struct Shell {
+    pub(crate) store: Store,
+    pub(crate) kits: Arc<dyn Kits>,
+    pub(crate) moments: Moments,
+    pub(crate) tasks: Tasks,
+    pub(crate) feeds: Feeds,
+    pub(crate) scheduler: Scheduler,
+    pub(crate) settings: Settings,
+    pub(crate) closing: CancellationToken,
+}
+
+/// Limits of a runtime.
+#[derive(Debug, Clone, Copy)]
+pub struct Settings {
+    /// Commands that may wait for one session; more are refused as busy.
+    pub inbox: usize,
+    /// Time without anything to do, after which a session leaves memory.
+    pub idle_evict: Duration,
+    /// Time that running calls have to end at shutdown.
+    pub closing: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self { inbox: 64, idle_evict: Duration::from_secs(60), closing: Duration::from_secs(3) }
+    }
+}

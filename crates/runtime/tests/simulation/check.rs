@@ -1,0 +1,140 @@
+//! The invariants, checked after every kill and at the end. ARCHITECTURE.md lists them; each is a function here.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use outlive_core::event::{Effect, Entry, Event};
+use outlive_core::id::{CallId, RequestId, SessionId, TurnId};
+use outlive_core::session::{State, read_snapshot, write_snapshot};
+use outlive_runtime::Accepted;
+use outlive_store::Store;
+
+use crate::hands::{World, read_all};
+
+pub async fn everything(
+    store: &Store,
+    sessions: &[SessionId],
+    acknowledged: &BTreeMap<SessionId, Vec<(RequestId, Accepted)>>,
+    world: &World,
+) {
+    assert_eq!(world.violations(), Vec::<String>::new());
+    let mut journals = Vec::new();
+    for session in sessions {
+        let entries = read_all(store, *session).await;
+        no_gap_and_no_step_back(&entries);
+        acknowledged_is_there(&entries, acknowledged.get(session).map_or(&[], Vec::as_slice));
+        one_ending_a_turn(&entries);
+        effectful_calls_start_once(&entries);
+        results_come_once(&entries);
+        snapshot_and_tail_is_the_whole(&entries);
+        snapshot_is_a_fold(store, *session, &entries).await;
+        journals.extend(entries);
+    }
+    effects_happen_once(&journals, world);
+}
+
+fn no_gap_and_no_step_back(entries: &[Entry]) {
+    for (n, pair) in entries.windows(2).enumerate() {
+        assert!(pair[0].at <= pair[1].at, "time runs backwards at {n}");
+    }
+    for (n, entry) in entries.iter().enumerate() {
+        assert_eq!(entry.seq, n as u64 + 1, "gap");
+    }
+}
+
+fn acknowledged_is_there(entries: &[Entry], acknowledged: &[(RequestId, Accepted)]) {
+    for (id, accepted) in acknowledged {
+        let found: Vec<&Entry> =
+            entries.iter().filter(|entry| entry.asked.as_ref().is_some_and(|asked| asked.request_id == *id)).collect();
+        assert_eq!(found.len(), 1, "request {id} was acknowledged and is there {} times", found.len());
+        assert_eq!((found[0].seq, found[0].turn), (accepted.seq, accepted.turn), "request {id}");
+    }
+}
+
+fn one_ending_a_turn(entries: &[Entry]) {
+    let mut ended: BTreeSet<TurnId> = BTreeSet::new();
+    let mut running: Option<TurnId> = None;
+    for entry in entries {
+        let turn = entry.turn.unwrap_or(TurnId::from_bits(0));
+        match &entry.event {
+            Event::TurnStarted(_) => {
+                assert!(running.is_none() && !ended.contains(&turn), "turn {turn} starts beside or after another");
+                running = Some(turn);
+            }
+            Event::TurnEnded(_) => {
+                assert!(running == Some(turn) && ended.insert(turn), "turn {turn} ends twice");
+                running = None;
+            }
+            Event::StepStarted(_) | Event::StepFinished(_) | Event::CallStarted(_) | Event::CallFinished(_) => {
+                assert_eq!(running, Some(turn), "{} outside its turn", entry.event.name());
+            }
+            _ => {}
+        }
+    }
+}
+
+fn effectful_calls_start_once(entries: &[Entry]) {
+    let mut started: BTreeMap<CallId, u32> = BTreeMap::new();
+    for entry in entries {
+        if let Event::CallStarted(call) = &entry.event {
+            let times = started.entry(call.call).or_default();
+            *times += 1;
+            assert_eq!(call.attempt, *times, "attempts of {} are not counted", call.call);
+            assert!(call.effect != Effect::Effectful || *times == 1, "effectful call {} started twice", call.call);
+        }
+    }
+}
+
+/// A call has at most one result, and none after the next step has begun.
+fn results_come_once(entries: &[Entry]) {
+    let mut settled: BTreeSet<CallId> = BTreeSet::new();
+    for entry in entries {
+        let call = match &entry.event {
+            Event::CallFinished(finished) => finished.call,
+            Event::CallDenied(denied) => denied.call,
+            Event::CallLost(lost) => lost.call,
+            _ => continue,
+        };
+        assert!(settled.insert(call), "call {call} has two results");
+    }
+}
+
+/// Folding a snapshot taken anywhere and then the rest gives what folding all gives.
+fn snapshot_and_tail_is_the_whole(entries: &[Entry]) {
+    let fold = |mut state: State, entries: &[Entry]| {
+        entries.iter().for_each(|entry| state.apply(entry));
+        state
+    };
+    let whole = fold(State::default(), entries);
+    let cut = entries.len() * 2 / 3;
+    let text = write_snapshot(&fold(State::default(), &entries[..cut])).expect("a state can be written");
+    let state = read_snapshot(&text).unwrap_or_else(|| panic!("a snapshot can be read back:\n{text}"));
+    assert_eq!(fold(state, &entries[cut..]), whole);
+}
+
+async fn snapshot_is_a_fold(store: &Store, session: SessionId, entries: &[Entry]) {
+    let Ok(Some(text)) = store.snapshots.get(session).await else { return };
+    let state = read_snapshot(&text).expect("a snapshot can be read");
+    let mut folded = State::default();
+    entries.iter().take(usize::try_from(state.head).unwrap()).for_each(|entry| folded.apply(entry));
+    assert_eq!(state, folded, "the snapshot is not what the journal says");
+}
+
+/// What cannot be repeated happened at most once, and only after its intent.
+fn effects_happen_once(entries: &[Entry], world: &World) {
+    let mut done: BTreeMap<CallId, u32> = BTreeMap::new();
+    for deed in world.deeds() {
+        let times = done.entry(deed.call).or_default();
+        *times += 1;
+        assert!(deed.effect != Effect::Effectful || *times == 1, "{} was done twice", deed.call);
+        let intended = entries.iter().any(|entry| matches!(&entry.event, Event::CallStarted(s) if s.call == deed.call));
+        assert!(intended, "{} was done without an intent", deed.call);
+    }
+}
+
+pub async fn all_turns_ended(store: &Store, sessions: &[SessionId]) {
+    for session in sessions {
+        let entries = read_all(store, *session).await;
+        let count = |name: &str| entries.iter().filter(|entry| entry.event.name() == name).count();
+        assert_eq!(count("turn.started"), count("turn.ended"), "a turn of {session} has no ending");
+    }
+}

@@ -1,0 +1,245 @@
+//! What people, time and death do to a few sessions.
+
+use std::collections::BTreeMap;
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use outlive_core::command::{Command, Create, Decision, Message, Verdict};
+use outlive_core::event::{Behavior, OnDisconnect, Origin, OriginKind};
+use outlive_core::id::{RequestId, Seq, SessionId};
+use outlive_core::time::Timestamp;
+use outlive_runtime::clock::{Moments, TokioClock};
+use outlive_runtime::subscribe::{Signal, Subscription};
+use outlive_runtime::tasks::{Fuse, Tasks};
+use outlive_runtime::{Accepted, Runtime, Settings, SubmitError};
+use outlive_store::Store;
+use outlive_store::memory::{self, Fault, Faults};
+
+use crate::check;
+use crate::hands::{SimKits, World};
+use crate::rng::Rng;
+
+pub struct Simulation {
+    seed: u64,
+    rng: Rng,
+    world: World,
+    calm: Arc<Mutex<bool>>,
+    store: Store,
+    faults: Faults,
+    sessions: Vec<SessionId>,
+    /// Acknowledged messages: request id and text by session.
+    pub acknowledged: BTreeMap<SessionId, Vec<(RequestId, Accepted)>>,
+    asked: u64,
+    clock: Arc<TokioClock>,
+}
+
+/// One life of the process.
+struct Life {
+    runtime: Arc<Runtime>,
+    fuse: Arc<Fuse>,
+    listeners: Vec<(SessionId, Seq, Subscription)>,
+}
+
+impl Simulation {
+    pub fn new(seed: u64) -> Self {
+        let rng = Rng::new(seed);
+        let (store, faults) = memory::store();
+        let sessions = (1..=3).map(SessionId::from_bits).collect();
+        Self {
+            seed,
+            rng,
+            world: World::default(),
+            calm: Arc::default(),
+            store,
+            faults,
+            sessions,
+            acknowledged: BTreeMap::new(),
+            asked: 0,
+            clock: Arc::new(TokioClock::from(Timestamp::from_micros(1_700_000_000_000_000))),
+        }
+    }
+
+    pub async fn run(mut self) {
+        for life in 0..3 + self.rng.below(4) {
+            let polls = if self.rng.chance(30) { self.rng.below(60) } else { self.rng.below(3_000) };
+            let mut process = self.start(life, i64::try_from(polls).unwrap()).await;
+            for _ in 0..40 {
+                self.step(&mut process).await;
+                if process.fuse.burnt() {
+                    break;
+                }
+            }
+            process.fuse.cut();
+            drop(process);
+            self.faults.clear();
+            self.faults.crash();
+            self.store = self.faults.reopen();
+            check::everything(&self.store, &self.sessions, &self.acknowledged, &self.world).await;
+        }
+        self.come_to_rest().await;
+    }
+
+    async fn start(&self, life: u64, polls: i64) -> Life {
+        let fuse = Fuse::of(polls);
+        let kits = SimKits {
+            rng: self.rng.clone(),
+            world: self.world.clone(),
+            store: self.store.clone(),
+            calm: Arc::clone(&self.calm),
+        };
+        let moments = Moments::new(self.clock.clone(), self.seed ^ (life << 32));
+        let settings = Settings { idle_evict: Duration::from_secs(5), ..Settings::default() };
+        let tasks = Tasks::with_fuse(Arc::clone(&fuse));
+        let runtime =
+            Runtime::start_with(self.store.clone(), Arc::new(kits), moments, (settings, tasks)).await.unwrap();
+        Life { runtime, fuse, listeners: Vec::new() }
+    }
+
+    async fn step(&mut self, life: &mut Life) {
+        let session = self.sessions[usize::try_from(self.rng.below(3)).unwrap()];
+        let by = Origin::of(OriginKind::Api);
+        match self.rng.below(100) {
+            0..30 => self.say(life, session).await,
+            30..35 => drop(self.ask(life, session, Command::Interrupt { by }, None).await),
+            35..39 => drop(self.ask(life, session, Command::Pause { by, reason: None }, None).await),
+            39..47 => drop(self.ask(life, session, Command::Resume { by }, None).await),
+            47..62 => self.decide(life, session).await,
+            62..66 => self.break_storage(),
+            66..70 => self.listen(life, session),
+            70..74 => self.edit_queue(life, session).await,
+            _ => tokio::time::sleep(Duration::from_millis(self.rng.below(20_000))).await,
+        }
+        self.hear(life).await;
+    }
+
+    /// Waits for an answer, or for the process to be dead. Time passes by itself while nothing else happens.
+    async fn ask(
+        &mut self,
+        life: &Life,
+        session: SessionId,
+        command: Command,
+        id: Option<RequestId>,
+    ) -> Option<Result<Accepted, SubmitError>> {
+        self.faults.release();
+        let answer = life.runtime.submit(session, command, id);
+        tokio::time::timeout(Duration::from_secs(600), answer).await.ok()
+    }
+
+    async fn say(&mut self, life: &Life, session: SessionId) {
+        let by = Origin::of(OriginKind::Api);
+        if !self.acknowledged.contains_key(&session) {
+            let create = Create {
+                agent: "sim".parse().unwrap(),
+                agent_digest: "0".into(),
+                title: None,
+                project: None,
+                on_disconnect: OnDisconnect::Continue,
+                labels: BTreeMap::new(),
+                by: by.clone(),
+            };
+            if let Some(Ok(_)) = self.ask(life, session, Command::Create(create), None).await {
+                self.acknowledged.entry(session).or_default();
+            }
+        }
+        let again = self.rng.chance(20).then(|| self.acknowledged.get(&session)?.last().cloned()).flatten();
+        self.asked += 1;
+        let fresh: RequestId = format!("r{}", self.asked).parse().unwrap();
+        let id = again.as_ref().map_or(fresh, |(id, _)| id.clone());
+        let behavior = if id.as_str().len() % 2 == 0 { Behavior::Steer } else { Behavior::FollowUp };
+        let message = Message { content: format!("say {id}"), behavior, origin: by };
+        match (self.ask(life, session, Command::Message(message), Some(id.clone())).await, again) {
+            (Some(Ok(accepted)), Some((_, before))) => {
+                assert!(
+                    accepted.duplicate && accepted.seq == before.seq && accepted.turn == before.turn,
+                    "same id, other answer"
+                );
+            }
+            (Some(Ok(accepted)), None) => self.acknowledged.entry(session).or_default().push((id, accepted)),
+            (Some(Err(_)) | None, _) => {}
+        }
+    }
+
+    async fn decide(&mut self, life: &Life, session: SessionId) {
+        let approvals = tokio::time::timeout(Duration::from_secs(600), life.runtime.approvals(session)).await;
+        for approval in approvals.ok().and_then(Result::ok).unwrap_or_default() {
+            let verdict =
+                [Verdict::Allow, Verdict::Deny, Verdict::AllowAlways][usize::try_from(self.rng.below(3)).unwrap()];
+            let by = Origin::of(OriginKind::Web);
+            let decision = Decision { call: approval.call, verdict, reason: None, by };
+            let first = self.ask(life, session, Command::Decide(decision.clone()), None).await;
+            let second = self.ask(life, session, Command::Decide(decision), None).await;
+            if let (Some(Ok(_)), Some(second)) = (first, second) {
+                assert!(second.is_err(), "a call was decided twice");
+            }
+        }
+    }
+
+    async fn edit_queue(&mut self, life: &Life, session: SessionId) {
+        let view = tokio::time::timeout(Duration::from_secs(600), life.runtime.view(session)).await;
+        let Ok(Ok(state)) = view else { return };
+        let items = state.queue.items.iter().enumerate();
+        let items = items
+            .map(|(n, queued)| outlive_core::command::QueueItem {
+                input: Some(queued.input),
+                content: if n == 0 { format!("{} edited", queued.content) } else { queued.content.clone() },
+            })
+            .collect();
+        self.ask(life, session, Command::SetQueue { items, by: Origin::of(OriginKind::Api) }, None).await;
+    }
+
+    fn break_storage(&self) {
+        let fault =
+            [Fault::NoSpace, Fault::Io, Fault::PoisonedKept, Fault::PoisonedLost, Fault::HangBefore, Fault::HangAfter]
+                [usize::try_from(self.rng.below(6)).unwrap()];
+        self.faults.after(usize::try_from(self.rng.below(6)).unwrap(), fault);
+    }
+
+    fn listen(&self, life: &mut Life, session: SessionId) {
+        let after = self.rng.below(20);
+        life.listeners.push((session, after, life.runtime.subscribe(session, after)));
+    }
+
+    /// What a listener hears is the journal from its position: in order, without gap, without repeat.
+    async fn hear(&self, life: &mut Life) {
+        for (session, cursor, listener) in &mut life.listeners {
+            while let Ok(heard) = tokio::time::timeout(Duration::from_millis(1), listener.next()).await {
+                let Ok(Some(signal)) = heard else { break };
+                if let Signal::Event(line, _) = signal {
+                    assert_eq!(line.seq(), *cursor + 1, "listener of {session}");
+                    let durable = self.store.journals.read(*session, *cursor, 1).await.unwrap().lines;
+                    assert_eq!(durable.first(), Some(&line), "heard before it was durable");
+                    *cursor += 1;
+                }
+            }
+        }
+    }
+
+    /// With nothing broken any more every session comes to rest, and takes the next message.
+    async fn come_to_rest(mut self) {
+        *self.calm.lock().unwrap() = true;
+        let life = self.start(99, i64::MAX).await;
+        let by = Origin::of(OriginKind::Api);
+        for session in self.acknowledged.keys().copied().collect::<Vec<_>>() {
+            for round in 0.. {
+                assert!(round < 200, "session {session} does not come to rest");
+                self.ask(&life, session, Command::Resume { by: by.clone() }, None).await;
+                self.decide(&life, session).await;
+                tokio::time::sleep(Duration::from_secs(400)).await;
+                let state = life.runtime.view(session).await.unwrap();
+                if state.turn.is_none() && state.queue.items.is_empty() {
+                    break;
+                }
+            }
+            let message = Message { content: "the last".into(), behavior: Behavior::FollowUp, origin: by.clone() };
+            let accepted = life.runtime.submit(session, Command::Message(message), None).await.unwrap();
+            let turn = accepted.turn.unwrap();
+            let outcome =
+                tokio::time::timeout(Duration::from_secs(3_600), life.runtime.outcome(session, turn, accepted.seq));
+            assert_eq!(outcome.await.unwrap().unwrap().ending, outlive_core::event::Ending::Complete);
+        }
+        tokio::time::sleep(Duration::from_secs(600)).await;
+        assert_eq!(life.runtime.live(), 0, "a session at rest stays in memory");
+        check::everything(&self.store, &self.sessions, &self.acknowledged, &self.world).await;
+        check::all_turns_ended(&self.store, &self.sessions).await;
+    }
+}

@@ -1,0 +1,324 @@
+//! The world outside: a model and tools that are slow, fail, panic and hang, and write down what was really done.
+
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use outlive_core::content::{
+    Block, Delta, Failure, FailureKind, Reply, ReplyBlock, Request, Role, StopReason, ToolSpec, Usage,
+};
+use outlive_core::context::{Frame, FrameParts};
+use outlive_core::event::{Effect, Event, OnLost, Outcome};
+use outlive_core::id::{AgentName, CallId, SessionId};
+use outlive_core::policy::{Policy, Reach, Subject};
+use outlive_model::{Description, Model, Pending, Sink};
+use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms};
+use outlive_store::Store;
+use outlive_tools::registry::Toolbox;
+use outlive_tools::{Assessment, Finished, Found, Invocation, Place, Tool};
+use serde_json::{Value, json};
+
+use crate::rng::Rng;
+
+/// What really happened, however many processes died.
+#[derive(Clone, Default)]
+pub struct World(Arc<Mutex<Vec<Deed>>>, Arc<Mutex<Vec<String>>>);
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct Deed {
+    pub call: CallId,
+    pub effect: Effect,
+}
+
+impl World {
+    fn did(&self, call: CallId, effect: Effect) {
+        self.0.lock().unwrap().push(Deed { call, effect });
+    }
+
+    /// Notes what must never happen. A panic here would be caught, as a tool's own.
+    fn never(&self, what: String) {
+        self.1.lock().unwrap().push(what);
+    }
+
+    pub fn violations(&self) -> Vec<String> {
+        self.1.lock().unwrap().clone()
+    }
+
+    pub fn deeds(&self) -> Vec<Deed> {
+        self.0.lock().unwrap().clone()
+    }
+}
+
+pub struct SimModel {
+    pub rng: Rng,
+    pub world: World,
+    pub calm: Arc<Mutex<bool>>,
+}
+
+const TOOLS: [(&str, Effect, Reach); 7] = [
+    ("look", Effect::Read, Reach::Within),
+    ("put", Effect::Idempotent, Reach::Within),
+    ("edit", Effect::Verifiable, Reach::Within),
+    ("job", Effect::Resumable, Reach::Within),
+    ("shell", Effect::Effectful, Reach::Beyond),
+    ("send", Effect::Effectful, Reach::Within),
+    ("wipe", Effect::Effectful, Reach::Forbidden),
+];
+
+impl Model for SimModel {
+    fn describe(&self) -> Description {
+        Description { provider: "sim".into(), name: "sim".into(), context_window: None }
+    }
+
+    fn stream(&self, request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>> {
+        if let Some(wrong) = well_formed(&request) {
+            self.world.never(format!("request is not well-formed: {wrong}\n{:#?}", request.messages));
+        }
+        Box::pin(async move {
+            let calm = *self.calm.lock().unwrap();
+            tokio::time::sleep(Duration::from_millis(self.rng.below(2_000))).await;
+            sink(Delta::Text { text: "…".into() });
+            if !calm && self.rng.chance(15) {
+                return Err(self.failure());
+            }
+            if !calm && self.rng.chance(2) {
+                panics();
+            }
+            tokio::time::sleep(Duration::from_millis(self.rng.below(500))).await;
+            Ok(self.reply(calm))
+        })
+    }
+}
+
+impl SimModel {
+    fn failure(&self) -> Failure {
+        let kinds = [
+            FailureKind::Overloaded,
+            FailureKind::RateLimited,
+            FailureKind::Timeout,
+            FailureKind::Network,
+            FailureKind::Truncated,
+            FailureKind::Truncated,
+            FailureKind::InvalidRequest,
+            FailureKind::Refused,
+        ];
+        let kind = kinds[usize::try_from(self.rng.below(8)).unwrap()];
+        let retry_after_ms = self.rng.chance(30).then(|| self.rng.below(90_000));
+        Failure { kind, message: "simulated".into(), retry_after_ms }
+    }
+
+    fn reply(&self, calm: bool) -> Reply {
+        let mut content = Vec::new();
+        if self.rng.chance(30) {
+            content.push(ReplyBlock::Thinking { thinking: "hm".into(), signature: Some("s".into()) });
+        }
+        if self.rng.chance(60) {
+            content.push(ReplyBlock::Text(if self.rng.chance(10) { "  ".into() } else { "words".into() }));
+        }
+        let calls = if calm || self.rng.chance(45) { 0 } else { 1 + self.rng.below(4) };
+        for _ in 0..calls {
+            content.push(self.call());
+        }
+        let stop = [StopReason::EndTurn, StopReason::ToolUse, StopReason::MaxTokens, StopReason::StopSequence];
+        Reply {
+            content,
+            stop_reason: stop[usize::try_from(self.rng.below(4)).unwrap()],
+            usage: Usage { input_tokens: 10, output_tokens: 5, ..Usage::default() },
+            model: "sim".into(),
+            provider_request_id: None,
+        }
+    }
+
+    fn call(&self) -> ReplyBlock {
+        let name = match self.rng.below(20) {
+            0 => "no_such_tool".to_owned(),
+            _ => TOOLS[usize::try_from(self.rng.below(7)).unwrap()].0.to_owned(),
+        };
+        let arguments = match self.rng.below(20) {
+            0 => "{\"n\": ".to_owned(),
+            1 => "[1]".to_owned(),
+            2 => "{\"n\": \"not a number\"}".to_owned(),
+            3 => String::new(),
+            _ => json!({ "n": self.rng.below(1_000) }).to_string(),
+        };
+        ReplyBlock::ToolUse { name, arguments }
+    }
+}
+
+pub struct SimTool {
+    name: &'static str,
+    effect: Effect,
+    reach: Reach,
+    rng: Rng,
+    world: World,
+    store: Store,
+}
+
+impl Tool for SimTool {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec {
+            name: self.name.into(),
+            description: "simulated".into(),
+            input_schema: json!({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}),
+        }
+    }
+
+    fn assess(&self, arguments: &Value, _place: &Place) -> Result<Assessment, String> {
+        if arguments["n"] == 13 {
+            return Err("13 is refused".into());
+        }
+        let subject = Subject { tool: self.name.into(), target: arguments.to_string(), reach: self.reach };
+        Ok(Assessment { effect: self.effect, on_lost: OnLost::Report, subject, summary: self.name.into() })
+    }
+
+    fn run(&self, invocation: Invocation) -> outlive_tools::Pending<'_, Finished> {
+        Box::pin(async move {
+            if let Some(wrong) = unfounded(&self.store, &invocation).await {
+                self.world.never(wrong);
+            }
+            let work = async {
+                tokio::time::sleep(Duration::from_millis(self.rng.below(3_000))).await;
+                (invocation.sink)("half".into());
+                self.world.did(invocation.call, self.effect);
+                tokio::time::sleep(Duration::from_millis(self.rng.below(3_000))).await;
+            };
+            tokio::select! {
+                () = work => {}
+                () = invocation.stop.cancelled() => return finished(Outcome::Interrupted),
+            }
+            if self.rng.chance(4) {
+                panics();
+            }
+            finished(if self.rng.chance(20) { Outcome::Error } else { Outcome::Ok })
+        })
+    }
+
+    fn find(&self, invocation: Invocation) -> outlive_tools::Pending<'_, Found> {
+        Box::pin(async move {
+            tokio::time::sleep(Duration::from_millis(self.rng.below(500))).await;
+            let done = self.world.deeds().iter().any(|deed| deed.call == invocation.call);
+            match (done, self.rng.chance(10)) {
+                (_, true) => Found::Unknown,
+                (true, false) => Found::Done(finished(Outcome::Ok)),
+                (false, false) => Found::NotDone,
+            }
+        })
+    }
+}
+
+/// Panics without a word: thousands of them are part of the plan.
+fn panics() {
+    std::panic::resume_unwind(Box::new("simulated"));
+}
+
+fn finished(outcome: Outcome) -> Finished {
+    Finished { outcome, content: "done".into(), details: None, whole: None }
+}
+
+/// Intent before effect: whatever runs, its `call.started` is acknowledged already, and it was allowed.
+async fn unfounded(store: &Store, invocation: &Invocation) -> Option<String> {
+    let lines = store.journals.read(invocation.session, 0, usize::MAX).await.map(|opened| opened.lines);
+    let (call, attempt) = (format!("\"call\":\"{}\"", invocation.call), format!("\"attempt\":{},", invocation.attempt));
+    let of_call: Vec<_> = lines.iter().flatten().filter(|line| line.as_str().contains(&call)).collect();
+    let says = |name: &str| of_call.iter().any(|line| line.as_str().contains(&format!("\"type\":\"{name}\"")));
+    let started = of_call.iter().any(|line| line.as_str().contains("call.started") && line.as_str().contains(&attempt));
+    let founded = started && says("call.allowed") && !says("call.denied");
+    (!founded).then(|| format!("call {} runs without being started and allowed: {of_call:?}", invocation.call))
+}
+
+pub async fn read_all(store: &Store, session: SessionId) -> Vec<outlive_core::event::Entry> {
+    let lines = match store.journals.read(session, 0, usize::MAX).await {
+        Ok(opened) => opened.lines,
+        Err(_) => Vec::new(),
+    };
+    lines.iter().map(|line| line.read().expect("an acknowledged line can be read")).collect()
+}
+
+/// What a strict provider refuses, written apart from the code that must satisfy it.
+fn well_formed(request: &Request) -> Option<String> {
+    let messages = &request.messages;
+    if messages.first().map(|m| m.role) != Some(Role::User) || messages.last().map(|m| m.role) != Some(Role::User) {
+        return Some("must begin and end with the user".into());
+    }
+    let mut open: Vec<CallId> = Vec::new();
+    let mut last = None;
+    for message in messages {
+        if last == Some(message.role) || message.content.is_empty() {
+            return Some("roles must alternate, messages must not be empty".into());
+        }
+        last = Some(message.role);
+        let mut results = Vec::new();
+        let mut uses = Vec::new();
+        let mut text_seen = false;
+        let mut speaks = false;
+        for block in &message.content {
+            match block {
+                Block::Text { text } if text.trim().is_empty() => return Some("empty text".into()),
+                Block::Text { .. } => (text_seen, speaks) = (true, true),
+                Block::ToolUse { id, input, .. } if input.is_object() => {
+                    uses.push(*id);
+                    speaks = true;
+                }
+                Block::ToolUse { .. } => return Some("arguments must be an object".into()),
+                Block::ToolResult { .. } if text_seen => return Some("results come first".into()),
+                Block::ToolResult { id, .. } => {
+                    results.push(*id);
+                    speaks = true;
+                }
+                Block::Thinking { .. } | Block::RedactedThinking { .. } => {}
+            }
+        }
+        if results != open || !speaks || (message.role == Role::User && !uses.is_empty()) {
+            return Some(format!("open calls {open:?}, results {results:?}, speaks {speaks}"));
+        }
+        open = uses;
+    }
+    None
+}
+
+pub struct SimKits {
+    pub rng: Rng,
+    pub world: World,
+    pub store: Store,
+    pub calm: Arc<Mutex<bool>>,
+}
+
+impl Kits for SimKits {
+    fn kit(&self, agent: &AgentName) -> Result<Arc<Kit>, KitError> {
+        if !*self.calm.lock().unwrap() && self.rng.chance(1) {
+            return Err(KitError::Invalid { agent: agent.clone(), why: "simulated".into() });
+        }
+        let tool = |(name, effect, reach): &(&'static str, Effect, Reach)| -> Arc<dyn Tool> {
+            let (rng, world, store) = (self.rng.clone(), self.world.clone(), self.store.clone());
+            Arc::new(SimTool { name, effect: *effect, reach: *reach, rng, world, store })
+        };
+        let toolbox = Arc::new(Toolbox::new(TOOLS.iter().map(tool).collect()));
+        let parts = FrameParts {
+            system: vec!["simulated".into()],
+            tools: toolbox.specs(),
+            max_output_tokens: 100,
+            temperature: None,
+            model: "sim/sim".into(),
+            agent_digest: "0".into(),
+        };
+        Ok(Arc::new(Kit {
+            frame: Frame::new(parts),
+            model: Arc::new(SimModel {
+                rng: self.rng.clone(),
+                world: self.world.clone(),
+                calm: Arc::clone(&self.calm),
+            }),
+            toolbox,
+            policy: Policy::default(),
+            place: Place { cwd: "/".into(), roots: Vec::new(), protected: Vec::new() },
+            terms: Terms { max_steps: 12, step_timeout: Duration::from_secs(60), ..Terms::default() },
+        }))
+    }
+
+    fn card(&self, agent: &AgentName) -> Result<Card, KitError> {
+        Err(KitError::Unknown(agent.clone()))
+    }
+
+    fn names(&self) -> Result<Vec<AgentName>, outlive_store::StoreError> {
+        Ok(Vec::new())
+    }
+}

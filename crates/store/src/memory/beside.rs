@@ -1,0 +1,117 @@
+//! What lies beside journals, in memory: snapshots, artifacts, the list, agents' files.
+
+use std::collections::BTreeMap;
+use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+
+use outlive_core::digest::Digest;
+use outlive_core::id::SessionId;
+
+use super::{Memory, World};
+use crate::agents::{check_new, taken};
+use crate::index::page;
+use crate::{AgentFolders, Artifacts, Index, ListQuery, Pending, Row, Snapshots, StoreError, WORKSPACE_POLICY};
+
+impl Snapshots for Memory {
+    fn put(&self, journal: SessionId, text: String) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.world().snapshots.insert(journal, text);
+            Ok(())
+        })
+    }
+
+    fn get(&self, journal: SessionId) -> Pending<'_, Result<Option<String>, StoreError>> {
+        Box::pin(async move { Ok(self.world().snapshots.get(&journal).cloned()) })
+    }
+}
+
+impl Artifacts for Memory {
+    fn put(&self, bytes: Vec<u8>) -> Pending<'_, Result<Digest, StoreError>> {
+        Box::pin(async move {
+            let hash = Digest::of(&bytes);
+            self.world().artifacts.insert(hash.clone(), bytes);
+            Ok(hash)
+        })
+    }
+
+    fn get(&self, hash: Digest) -> Pending<'_, Result<Option<Vec<u8>>, StoreError>> {
+        Box::pin(async move { Ok(self.world().artifacts.get(&hash).cloned()) })
+    }
+}
+
+impl World {
+    fn is_settled(&self, session: SessionId, head: u64) -> bool {
+        self.rows.get(&session).is_some_and(|row| !row.owed && row.head == head)
+    }
+}
+
+impl Index for Memory {
+    fn note(&self, row: Row) {
+        self.world().rows.insert(row.session, row);
+    }
+
+    fn forget(&self, session: SessionId) {
+        self.world().rows.remove(&session);
+    }
+
+    fn list(&self, query: ListQuery) -> Pending<'_, Result<Vec<Row>, StoreError>> {
+        Box::pin(async move { Ok(page(self.world().rows.values().cloned(), &query)) })
+    }
+
+    fn unsettled(&self) -> Pending<'_, Result<Vec<SessionId>, StoreError>> {
+        Box::pin(async move {
+            let world = self.world();
+            let heads = world.journals.iter().map(|(session, journal)| (*session, journal.head()));
+            Ok(heads.filter(|(id, head)| *head > 0 && !world.is_settled(*id, *head)).map(|(id, _)| id).collect())
+        })
+    }
+
+    fn needs_rebuild(&self) -> bool {
+        let world = self.world();
+        world.index_lost && world.journals.keys().any(|session| !world.rows.contains_key(session))
+    }
+
+    fn rebuild(&self, rows: Vec<Row>) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut world = self.world();
+            world.rows = rows.into_iter().map(|row| (row.session, row)).collect();
+            world.index_lost = false;
+            Ok(())
+        })
+    }
+}
+
+impl World {
+    fn agent(&self, name: &str) -> Option<BTreeMap<String, Vec<u8>>> {
+        let mut files = self.agents.get(name)?.clone();
+        files.extend(self.workspace_policy.clone().map(|bytes| (WORKSPACE_POLICY.to_owned(), bytes)));
+        Some(files)
+    }
+}
+
+impl AgentFolders for Memory {
+    fn names(&self) -> Result<Vec<String>, StoreError> {
+        Ok(self.world().agents.keys().cloned().collect())
+    }
+
+    fn stamp(&self, name: &str) -> Result<Option<u64>, StoreError> {
+        Ok(self.world().agent(name).map(|files| {
+            let mut hasher = DefaultHasher::new();
+            files.hash(&mut hasher);
+            hasher.finish()
+        }))
+    }
+
+    fn read(&self, name: &str) -> Result<Option<BTreeMap<String, Vec<u8>>>, StoreError> {
+        Ok(self.world().agent(name))
+    }
+
+    fn create(&self, name: &str, files: BTreeMap<String, Vec<u8>>) -> Result<(), StoreError> {
+        check_new(name, &files)?;
+        let mut world = self.world();
+        if world.agents.contains_key(name) {
+            return Err(taken(name));
+        }
+        world.agents.insert(name.to_owned(), files);
+        Ok(())
+    }
+}

@@ -1,0 +1,175 @@
+//! Journals and leases in memory.
+
+use outlive_core::event::Line;
+use outlive_core::id::{Seq, SessionId};
+
+use super::{Fault, Memory, seq};
+use crate::{Append, Directory, Epoch, Journals, Leases, Opened, Pending, StoreError};
+
+/// An append that hangs; counted until it is let go or its caller is gone.
+struct Hanging<'a>(&'a Memory);
+
+impl Drop for Hanging<'_> {
+    fn drop(&mut self) {
+        self.0.world().plan.hanging -= 1;
+    }
+}
+
+/// Acknowledges what was written, even if the caller goes away before it is told.
+struct Written<'a> {
+    memory: &'a Memory,
+    journal: SessionId,
+    count: usize,
+}
+
+impl Drop for Written<'_> {
+    fn drop(&mut self) {
+        let mut world = self.memory.world();
+        if let Some(journal) = world.journals.get_mut(&self.journal) {
+            journal.acknowledged = journal.acknowledged.max(self.count.min(journal.lines.len()));
+        }
+        world.plan.count_acknowledged();
+    }
+}
+
+impl Memory {
+    async fn append_lines(&self, append: Append) -> Result<(), StoreError> {
+        let fault = self.world().plan.draw();
+        tokio::task::yield_now().await;
+        match fault {
+            None => {}
+            Some(Fault::NoSpace) => return Err(StoreError::NoSpace),
+            Some(Fault::Io) => {
+                return Err(StoreError::Io { what: "write commit log".to_owned(), why: "injected".to_owned() });
+            }
+            Some(Fault::PoisonedKept) => {
+                self.write(&append)?;
+                return Err(self.world().plan.poison());
+            }
+            Some(Fault::PoisonedLost) => {
+                self.admit(&append)?;
+                return Err(self.world().plan.poison());
+            }
+            Some(Fault::HangBefore) => self.hang().await,
+            Some(Fault::HangAfter) => {
+                let count = self.write(&append)?;
+                self.hang().await;
+                // Acknowledged when it is let go, even if another append has poisoned the store meanwhile.
+                drop(Written { memory: self, journal: append.journal, count });
+                return Ok(());
+            }
+        }
+        let count = self.write(&append)?;
+        let written = Written { memory: self, journal: append.journal, count };
+        tokio::task::yield_now().await;
+        drop(written);
+        Ok(())
+    }
+
+    fn admit(&self, append: &Append) -> Result<(), StoreError> {
+        let world = self.world();
+        world.plan.check()?;
+        if world.leases.get(&append.journal) != Some(&append.epoch) {
+            return Err(StoreError::Fenced(append.journal));
+        }
+        append.follows(world.journals.get(&append.journal).map_or(0, |journal| seq(journal.lines.len())))
+    }
+
+    /// Writes without acknowledging and returns how many lines there are now.
+    fn write(&self, append: &Append) -> Result<usize, StoreError> {
+        self.admit(append)?;
+        if append.lines.is_empty() {
+            return Ok(0);
+        }
+        let mut world = self.world();
+        let journal = world.journals.entry(append.journal).or_default();
+        journal.lines.extend(append.lines.iter().cloned());
+        Ok(journal.lines.len())
+    }
+
+    async fn hang(&self) {
+        let releases = {
+            let mut world = self.world();
+            world.plan.hanging += 1;
+            world.plan.releases
+        };
+        let _hanging = Hanging(self);
+        loop {
+            let released = self.0.released.notified();
+            if self.world().plan.releases > releases {
+                return;
+            }
+            released.await;
+        }
+    }
+
+    fn acknowledged(&self, journal: SessionId, after: Seq, limit: usize) -> Result<Vec<Line>, StoreError> {
+        let world = self.world();
+        let found = world.journals.get(&journal).filter(|found| found.head() > 0);
+        let found = found.ok_or(StoreError::NotFound(journal))?;
+        let after = usize::try_from(after).unwrap_or(usize::MAX);
+        Ok(found.lines.iter().take(found.acknowledged).skip(after).take(limit).cloned().collect())
+    }
+}
+
+impl Journals for Memory {
+    fn append(&self, append: Append) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(self.append_lines(append))
+    }
+
+    fn read(&self, journal: SessionId, after: Seq, limit: usize) -> Pending<'_, Result<Opened, StoreError>> {
+        Box::pin(async move { Ok(Opened { lines: self.acknowledged(journal, after, limit)?, cut_bytes: 0 }) })
+    }
+
+    fn head(&self, journal: SessionId) -> Pending<'_, Result<Seq, StoreError>> {
+        Box::pin(async move {
+            let world = self.world();
+            let head = world.journals.get(&journal).map_or(0, super::Journal::head);
+            if head == 0 { Err(StoreError::NotFound(journal)) } else { Ok(head) }
+        })
+    }
+
+    fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut world = self.world();
+            world.plan.check()?;
+            if world.journals.remove(&journal).is_none() {
+                return Err(StoreError::NotFound(journal));
+            }
+            world.leases.remove(&journal);
+            world.snapshots.remove(&journal);
+            Ok(())
+        })
+    }
+}
+
+impl Leases for Memory {
+    fn take(&self, journal: SessionId) -> Pending<'_, Result<Epoch, StoreError>> {
+        Box::pin(async move {
+            let mut world = self.world();
+            world.last_epoch += 1;
+            let epoch = Epoch(world.last_epoch);
+            world.leases.insert(journal, epoch);
+            Ok(epoch)
+        })
+    }
+
+    fn release(&self, journal: SessionId, epoch: Epoch) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut world = self.world();
+            if world.leases.get(&journal) == Some(&epoch) {
+                world.leases.remove(&journal);
+            }
+            Ok(())
+        })
+    }
+}
+
+impl Directory for Memory {
+    fn sessions(&self) -> Pending<'_, Result<Vec<SessionId>, StoreError>> {
+        Box::pin(async move {
+            let world = self.world();
+            Ok(world.journals.iter().filter(|(_, found)| found.head() > 0).map(|(id, _)| *id).collect())
+        })
+    }
+}
