@@ -203,7 +203,7 @@ mod tests {
 
     #[test]
     fn an_id_from_outside_is_matched_whole() {
-        let good = SessionId::from_bits(7).to_string();
+        let good = SessionId::from_bits(0xABCDEF).to_string();
         for bad in [
             "",
             "ses_",

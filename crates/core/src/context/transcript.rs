@@ -117,6 +117,10 @@ impl Transcript {
         if !speaks {
             return;
         }
+        // A reply follows a request, and a request ends with the user; a journal that says otherwise was not ours.
+        if self.messages.last().is_none_or(|last| last.role == Role::Assistant) {
+            self.close();
+        }
         self.open = content.iter().filter_map(used).collect();
         self.push(Role::Assistant, content);
     }

@@ -1,0 +1,211 @@
+//! A session on a desk: says what the shell would say, records what is decided, and holds what would run.
+#![allow(dead_code, reason = "each test binary uses its part")]
+
+use outlive_core::command::{Command, Create, Done, Message, Report};
+use outlive_core::content::{Failure, Reply, ReplyBlock, StopReason, Usage};
+use outlive_core::context::Transcript;
+use outlive_core::event::{Asked, Behavior, Decider, Effect, Entry, OnDisconnect, OnLost, Origin, OriginKind, Outcome};
+use outlive_core::id::{CallId, Ids, Seq, SessionId, TurnId};
+use outlive_core::session::{Debt, Decided, Fact, Held, Moment, Refusal, Ruling, State, StepPlan, recovery};
+use outlive_core::time::Timestamp;
+
+pub struct Desk {
+    pub state: State,
+    pub transcript: Transcript,
+    pub entries: Vec<Entry>,
+    pub held: Held,
+    pub max_steps: u32,
+    moment: Moment,
+}
+
+pub fn by() -> Origin {
+    Origin::of(OriginKind::Cli)
+}
+
+pub fn policy() -> Decider {
+    Decider::Policy("default".into())
+}
+
+pub fn text(text: &str) -> ReplyBlock {
+    ReplyBlock::Text(text.into())
+}
+
+pub fn reply(content: Vec<ReplyBlock>) -> Reply {
+    let usage = Usage { input_tokens: 3, output_tokens: 2, ..Usage::default() };
+    Reply { content, stop_reason: StopReason::EndTurn, usage, model: "test".into(), provider_request_id: None }
+}
+
+pub fn call_reply(tools: &[&str]) -> Reply {
+    let call = |name: &&str| ReplyBlock::ToolUse { name: (*name).into(), arguments: "{}".into() };
+    reply(tools.iter().map(call).collect())
+}
+
+impl Desk {
+    pub fn empty() -> Self {
+        let at = Timestamp::from_micros(1_767_225_600_000_000);
+        Self {
+            state: State::default(),
+            transcript: Transcript::default(),
+            entries: Vec::new(),
+            held: Held::default(),
+            max_steps: 50,
+            moment: Moment { at, ids: Ids::from_bits(0x019b_7b2a_8400_0000_0000_0000_0000_0000) },
+        }
+    }
+
+    pub fn with_session() -> Self {
+        let mut desk = Self::empty();
+        let create = Create {
+            agent: "helper".parse().unwrap(),
+            agent_digest: "d".into(),
+            title: None,
+            project: None,
+            on_disconnect: OnDisconnect::Continue,
+            labels: std::collections::BTreeMap::new(),
+            by: by(),
+        };
+        desk.command(Command::Create(create)).unwrap();
+        desk
+    }
+
+    pub fn with_running_call(effect: Effect, on_lost: OnLost) -> Self {
+        let mut desk = Self::with_session();
+        desk.say("go").unwrap();
+        desk.start_step(1, 1);
+        desk.answer(1, 1, Ok(call_reply(&["bash"]))).unwrap();
+        desk.rule(0, Ruling::Allowed { by: policy(), effect, on_lost });
+        desk.start_call(0);
+        desk
+    }
+
+    pub fn with_approval() -> Self {
+        let mut desk = Self::with_session();
+        desk.say("go").unwrap();
+        desk.start_step(1, 1);
+        desk.answer(1, 1, Ok(call_reply(&["bash"]))).unwrap();
+        let (effect, on_lost) = (Effect::Effectful, OnLost::Report);
+        desk.rule(0, Ruling::Ask { summary: "ls".into(), rule: "bash:ls".into(), effect, on_lost });
+        desk
+    }
+
+    pub fn record(&mut self, facts: Vec<Fact>, asked: Option<Asked>) {
+        let mut asked = asked;
+        for fact in facts {
+            let Fact { turn, step, event } = fact;
+            let entry = Entry { seq: self.state.head + 1, at: self.moment.at, turn, step, asked: asked.take(), event };
+            self.state.apply(&entry);
+            self.transcript.apply(&entry);
+            self.entries.push(entry);
+        }
+    }
+
+    pub fn command(&mut self, command: Command) -> Result<(Seq, Option<TurnId>), Refusal> {
+        self.command_as(command, None)
+    }
+
+    fn command_as(&mut self, command: Command, request: Option<&str>) -> Result<(Seq, Option<TurnId>), Refusal> {
+        self.pass_ms(1);
+        let asked = request.map(|id| Asked { request_id: id.parse().unwrap(), request_digest: command.digest() });
+        let session = SessionId::from_bits(1);
+        match self.state.decide(session, &command, asked.as_ref(), &mut self.moment)? {
+            Decided::Duplicate(before) => Ok((before.seq, before.turn)),
+            Decided::Facts(facts) => {
+                let answer = (self.state.head + 1, facts.iter().find_map(|fact| fact.turn));
+                self.record(facts, asked);
+                Ok(answer)
+            }
+        }
+    }
+
+    pub fn say(&mut self, content: &str) -> Result<(Seq, Option<TurnId>), Refusal> {
+        self.say_as(content, None, Behavior::FollowUp)
+    }
+
+    pub fn say_as(&mut self, content: &str, id: Option<&str>, behavior: Behavior) -> Result<(Seq, Option<TurnId>), Refusal> {
+        self.command_as(Command::Message(Message { content: content.into(), behavior, origin: by() }), id)
+    }
+
+    pub fn owed(&self) -> Vec<Debt> {
+        self.state.owed(self.moment.at, &self.held, self.max_steps)
+    }
+
+    /// Records what needs no shell, until nothing of that is owed.
+    pub fn settle(&mut self) {
+        while let Some(facts) = self.owed().first().map(|debt| self.state.settle(debt)).filter(|facts| !facts.is_empty()) {
+            self.record(facts, None);
+        }
+    }
+
+    /// Forgets what runs, as a process that died.
+    pub fn die(&mut self) {
+        self.held = Held::default();
+    }
+
+    /// Does what the runtime does after a restart: notes, then settles, holding what it starts.
+    pub fn recover(&mut self) {
+        let debts = self.owed();
+        let noted = recovery(&self.state, &debts, 0).expect("something was unfinished");
+        let parks = debts.iter().filter(|debt| matches!(debt, Debt::Park(_))).flat_map(|debt| self.state.settle(debt));
+        let facts: Vec<Fact> = std::iter::once(noted).chain(parks).collect();
+        self.record(facts, None);
+        while let Some(debt) = self.owed().into_iter().next() {
+            let facts = self.state.settle(&debt);
+            if facts.is_empty() {
+                break;
+            }
+            self.record(facts, None);
+            if let Debt::Start { call, attempt, .. } = debt {
+                self.held.calls.insert(call, attempt);
+            }
+        }
+    }
+
+    pub fn start_step(&mut self, step: u32, attempt: u32) {
+        let turn = self.state.turn.as_ref().unwrap().id;
+        let plan = StepPlan {
+            model: "test/test".into(),
+            request: "0".into(),
+            blocks: Vec::new(),
+            tokens_estimated: 0,
+            agent_digest: "d".into(),
+            messages: 1,
+        };
+        self.record(vec![plan.started(turn, step, attempt)], None);
+        self.held.step = Some((turn, step, attempt));
+    }
+
+    pub fn answer(&mut self, step: u32, attempt: u32, answer: Result<Reply, Failure>) -> Result<(), Refusal> {
+        let turn = self.state.turn.as_ref().map_or(TurnId::from_bits(0), |turn| turn.id);
+        self.held.step = None;
+        self.command(Command::Report(Report::Step { turn, step, attempt, answer, latency_ms: 5 })).map(drop)
+    }
+
+    pub fn call(&self, at: usize) -> CallId {
+        self.state.turn.as_ref().unwrap().calls[at].id
+    }
+
+    pub fn rule(&mut self, at: usize, ruling: Ruling) {
+        let turn = self.state.turn.as_ref().unwrap();
+        let fact = ruling.fact(turn, &turn.calls[at]);
+        self.record(vec![fact], None);
+    }
+
+    pub fn start_call(&mut self, at: usize) {
+        let call = self.call(at);
+        let facts = self.state.settle(&Debt::Start { call, attempt: 1, again: false });
+        self.record(facts, None);
+        self.held.calls.insert(call, 1);
+    }
+
+    pub fn finish_call(&mut self, at: usize) {
+        let call = self.call(at);
+        let attempt = self.state.turn.as_ref().unwrap().call(call).unwrap().attempt;
+        self.held.calls.remove(&call);
+        let done = Done { outcome: Outcome::Ok, content: "ok".into(), details: None, artifact: None };
+        self.command(Command::Report(Report::Call { call, attempt, done, duration_ms: 1 })).unwrap();
+    }
+
+    pub fn pass_ms(&mut self, ms: u64) {
+        self.moment.at = self.moment.at.plus_ms(ms);
+    }
+}

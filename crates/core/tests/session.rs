@@ -1,0 +1,246 @@
+//! The session machine: events and commands in, state and debts out.
+
+mod desk;
+
+use desk::{Desk, by, call_reply, reply, text};
+use outlive_core::command::{Command, Decision, Message, Verdict};
+use outlive_core::content::{Failure, FailureKind};
+use outlive_core::event::{Behavior, Effect, Ending, OnLost};
+use outlive_core::session::{Debt, Held, Refusal, Ruling, Status};
+
+#[test]
+fn a_message_starts_a_turn_and_a_reply_without_calls_completes_it() {
+    let mut desk = Desk::with_session();
+    desk.say("hello").unwrap();
+    assert_eq!(desk.state.status(), Status::Running);
+    assert_eq!(desk.owed(), vec![Debt::StartStep { step: 1, attempt: 1, again: false }]);
+    desk.start_step(1, 1);
+    assert_eq!(desk.owed(), vec![]);
+    desk.answer(1, 1, Ok(reply(vec![text("hi")]))).unwrap();
+    assert_eq!(desk.owed(), vec![Debt::End { ending: Ending::Complete, error: None }]);
+    desk.settle();
+    assert_eq!((desk.state.status(), desk.owed()), (Status::Idle, vec![]));
+    assert_eq!(desk.state.last.as_ref().map(|last| last.ending), Some(Ending::Complete));
+}
+
+#[test]
+fn the_same_request_gets_the_same_answer_and_another_body_is_refused() {
+    let mut desk = Desk::with_session();
+    let first = desk.say_as("hello", Some("r1"), Behavior::FollowUp).unwrap();
+    let head = desk.state.head;
+    let again = desk.say_as("hello", Some("r1"), Behavior::FollowUp).unwrap();
+    assert_eq!((again, desk.state.head), (first, head));
+    let other = desk.say_as("other", Some("r1"), Behavior::FollowUp);
+    assert!(matches!(other, Err(Refusal::RequestReused(_))), "{other:?}");
+}
+
+#[test]
+fn only_a_repeatable_call_starts_twice() {
+    let lost = |desk: &Desk| vec![Debt::DeclareLost(desk.call(0))];
+    let again = |desk: &Desk| vec![Debt::Start { call: desk.call(0), attempt: 2, again: true }];
+    let find = |desk: &Desk| vec![Debt::Find { call: desk.call(0), attempt: 1 }];
+    let ask = |desk: &Desk| vec![Debt::AskAboutLost(desk.call(0))];
+    type Rule = fn(&Desk) -> Vec<Debt>;
+    let table: [(Effect, OnLost, Rule); 7] = [
+        (Effect::Read, OnLost::Report, again),
+        (Effect::Idempotent, OnLost::Report, again),
+        (Effect::Verifiable, OnLost::Report, find),
+        (Effect::Resumable, OnLost::Report, find),
+        (Effect::Effectful, OnLost::Report, lost),
+        (Effect::Effectful, OnLost::Ask, ask),
+        (Effect::Effectful, OnLost::Retry, again),
+    ];
+    for (effect, on_lost, expected) in table {
+        let mut desk = Desk::with_running_call(effect, on_lost);
+        assert_eq!(desk.owed(), vec![], "{effect:?}: held, so nothing is owed");
+        desk.die();
+        assert_eq!(desk.owed(), expected(&desk), "{effect:?} {on_lost:?}");
+    }
+}
+
+#[test]
+fn a_call_that_is_running_at_three_deaths_in_a_row_parks_the_session_and_is_lost_on_resume() {
+    let mut desk = Desk::with_running_call(Effect::Idempotent, OnLost::Report);
+    for _ in 0..2 {
+        desk.die();
+        desk.recover();
+        assert_eq!(desk.state.status(), Status::Running);
+    }
+    desk.die();
+    assert_eq!(desk.owed(), vec![Debt::Park(desk.call(0))]);
+    desk.recover();
+    assert_eq!((desk.state.status(), desk.owed()), (Status::Paused, vec![]));
+    desk.command(Command::Resume { by: by() }).unwrap();
+    assert_eq!(desk.owed(), vec![Debt::DeclareLost(desk.call(0))]);
+}
+
+#[test]
+fn reads_run_beside_each_other_and_the_rest_in_order() {
+    let mut desk = Desk::with_session();
+    desk.say("go").unwrap();
+    desk.start_step(1, 1);
+    desk.answer(1, 1, Ok(call_reply(&["look", "look", "write", "look"]))).unwrap();
+    let effects = [Effect::Read, Effect::Read, Effect::Effectful, Effect::Read];
+    for (at, effect) in effects.into_iter().enumerate() {
+        desk.rule(at, Ruling::Allowed { by: desk::policy(), effect, on_lost: OnLost::Report });
+    }
+    let start = |desk: &Desk, at| Debt::Start { call: desk.call(at), attempt: 1, again: false };
+    assert_eq!(desk.owed(), vec![start(&desk, 0), start(&desk, 1)]);
+    desk.start_call(0);
+    desk.start_call(1);
+    desk.finish_call(0);
+    assert_eq!(desk.owed(), vec![], "the write waits for both reads");
+    desk.finish_call(1);
+    assert_eq!(desk.owed(), vec![start(&desk, 2)], "the last read waits for the write");
+}
+
+#[test]
+fn an_approval_is_decided_once_and_late_deciders_learn_the_first_decision() {
+    let mut desk = Desk::with_approval();
+    let decide = |desk: &Desk, verdict| Command::Decide(Decision { call: desk.call(0), verdict, reason: None, by: by() });
+    assert_eq!((desk.state.status(), desk.owed()), (Status::Approving, vec![]));
+    desk.command(decide(&desk, Verdict::Deny)).unwrap();
+    let late = desk.command(decide(&desk, Verdict::Allow));
+    let Err(Refusal::AlreadyDecided(first)) = late else { panic!("{late:?}") };
+    assert_eq!(first.verdict, Some(Verdict::Deny));
+}
+
+#[test]
+fn allowing_always_grants_exactly_the_rule_that_was_asked_about() {
+    let mut desk = Desk::with_approval();
+    let verdict = Verdict::AllowAlways;
+    desk.command(Command::Decide(Decision { call: desk.call(0), verdict, reason: None, by: by() })).unwrap();
+    assert_eq!(desk.state.decisions.grants.iter().collect::<Vec<_>>(), vec!["bash:ls"]);
+    assert_eq!(desk.owed(), vec![Debt::Start { call: desk.call(0), attempt: 1, again: false }]);
+}
+
+#[test]
+fn a_late_report_of_an_attempt_that_was_given_up_is_refused() {
+    let mut desk = Desk::with_session();
+    desk.say("hello").unwrap();
+    desk.start_step(1, 1);
+    desk.die();
+    desk.start_step(1, 2);
+    assert_eq!(desk.answer(1, 1, Ok(reply(vec![text("late")]))), Err(Refusal::Stale));
+    desk.answer(1, 2, Ok(reply(vec![text("now")]))).unwrap();
+}
+
+#[test]
+fn an_outage_is_waited_out_and_a_bad_key_fails_the_turn() {
+    let fail = |kind| {
+        let mut desk = Desk::with_session();
+        desk.say("hello").unwrap();
+        desk.start_step(1, 1);
+        desk.answer(1, 1, Err(Failure { kind, message: "no".into(), retry_after_ms: None })).unwrap();
+        desk
+    };
+    let mut desk = fail(FailureKind::Overloaded);
+    assert_eq!(desk.state.status(), Status::Waiting);
+    assert!(matches!(desk.owed()[..], [Debt::WaitUntil(_)]));
+    desk.pass_ms(10_000);
+    assert_eq!(desk.owed(), vec![Debt::StartStep { step: 1, attempt: 2, again: false }]);
+    let mut desk = fail(FailureKind::Auth);
+    desk.settle();
+    assert_eq!(desk.state.last.unwrap().error.unwrap().code, "model_auth");
+}
+
+#[test]
+fn an_interrupt_settles_every_call_then_ends_the_turn() {
+    let mut desk = Desk::with_running_call(Effect::Effectful, OnLost::Report);
+    desk.command(Command::Interrupt { by: by() }).unwrap();
+    assert_eq!(desk.owed(), vec![Debt::Stop(desk.call(0))]);
+    desk.held.stopping.insert(desk.call(0));
+    assert_eq!(desk.owed(), vec![]);
+    desk.finish_call(0);
+    desk.settle();
+    assert_eq!(desk.state.last.as_ref().map(|last| last.ending), Some(Ending::Interrupted));
+}
+
+#[test]
+fn an_interrupt_survives_a_crash() {
+    let mut desk = Desk::with_running_call(Effect::Idempotent, OnLost::Report);
+    desk.command(Command::Interrupt { by: by() }).unwrap();
+    desk.die();
+    desk.recover();
+    assert_eq!(desk.state.last.as_ref().map(|last| last.ending), Some(Ending::Interrupted));
+}
+
+#[test]
+fn follow_ups_survive_an_interrupt_and_run_in_order() {
+    let mut desk = Desk::with_session();
+    desk.say("one").unwrap();
+    let two = desk.say("two").unwrap();
+    desk.say("three").unwrap();
+    desk.command(Command::Interrupt { by: by() }).unwrap();
+    desk.settle();
+    assert_eq!(desk.state.turn.as_ref().map(|turn| Some(turn.id)), Some(two.1), "the turn that was promised");
+    assert_eq!(desk.state.queue.items.len(), 1);
+}
+
+#[test]
+fn after_a_failed_turn_follow_ups_wait_for_a_person() {
+    let mut desk = Desk::with_session();
+    desk.say("one").unwrap();
+    desk.say("two").unwrap();
+    desk.start_step(1, 1);
+    desk.answer(1, 1, Err(Failure { kind: FailureKind::Auth, message: "no".into(), retry_after_ms: None })).unwrap();
+    desk.settle();
+    assert_eq!((desk.state.queue.items.len(), desk.owed()), (1, vec![]));
+    desk.command(Command::Resume { by: by() }).unwrap();
+    assert_eq!(desk.owed(), vec![Debt::StartQueued]);
+}
+
+#[test]
+fn a_steer_reaches_the_running_turn_before_it_ends() {
+    let mut desk = Desk::with_session();
+    desk.say("one").unwrap();
+    desk.start_step(1, 1);
+    let message = Message { content: "also".into(), behavior: Behavior::Steer, origin: by() };
+    desk.command(Command::Message(message)).unwrap();
+    desk.answer(1, 1, Ok(reply(vec![text("done")]))).unwrap();
+    assert_eq!(desk.owed(), vec![Debt::StartStep { step: 2, attempt: 1, again: false }]);
+}
+
+#[test]
+fn while_paused_nothing_is_owed_and_what_runs_may_end() {
+    let mut desk = Desk::with_running_call(Effect::Effectful, OnLost::Report);
+    desk.command(Command::Pause { by: by(), reason: None }).unwrap();
+    desk.finish_call(0);
+    assert_eq!((desk.state.status(), desk.owed()), (Status::Paused, vec![]));
+    desk.command(Command::Resume { by: by() }).unwrap();
+    assert_eq!(desk.owed(), vec![Debt::StartStep { step: 2, attempt: 1, again: false }]);
+}
+
+#[test]
+fn a_turn_that_takes_too_many_steps_fails_with_a_way_on() {
+    let mut desk = Desk::with_session();
+    desk.max_steps = 1;
+    desk.say("go").unwrap();
+    desk.start_step(1, 1);
+    desk.answer(1, 1, Ok(call_reply(&["look"]))).unwrap();
+    let content = "no".to_owned();
+    desk.rule(0, Ruling::Denied { by: desk::policy(), content });
+    desk.settle();
+    assert_eq!(desk.state.last.unwrap().error.unwrap().code, "max_steps");
+}
+
+#[test]
+fn an_archived_session_takes_no_message_until_it_is_taken_back_out() {
+    let mut desk = Desk::with_session();
+    desk.command(Command::Archive { archived: true, by: by() }).unwrap();
+    assert_eq!(desk.say("hello"), Err(Refusal::Archived));
+    desk.command(Command::Archive { archived: false, by: by() }).unwrap();
+    desk.say("hello").unwrap();
+    assert_eq!(desk.command(Command::Archive { archived: true, by: by() }), Err(Refusal::TurnRunning));
+}
+
+#[test]
+fn a_resting_session_is_owed_nothing_after_a_restart_and_a_waiting_one_is() {
+    let mut desk = Desk::with_approval();
+    assert!(!desk.state.is_owed(), "a person's decision needs nobody");
+    desk.command(Command::Interrupt { by: by() }).unwrap();
+    assert!(desk.state.is_owed());
+    desk.settle();
+    assert!(!desk.state.is_owed());
+    assert_eq!(desk.held, Held::default());
+}
