@@ -4,7 +4,7 @@ mod call;
 mod ending;
 mod step;
 
-pub use call::{Call, Phase};
+pub use call::{Call, Fate, Phase};
 pub use ending::failure_ending;
 pub use step::{Asking, retry_pause_ms, retryable};
 

@@ -11,7 +11,7 @@ use crate::event::{
 use crate::id::{CallId, TurnId};
 use crate::limits::DECISIONS_REMEMBERED;
 use crate::time::Timestamp;
-use crate::turn::{Asking, Call, Phase, Turn};
+use crate::turn::{Asking, Call, Fate, Phase, Turn};
 
 impl State {
     /// Folds one event. Entries come in the order of their seq.
@@ -39,6 +39,8 @@ impl State {
             Event::SessionResumed(_) => {
                 self.hold = Hold::Open;
                 self.queue.held = false;
+                let parked = self.turn.iter_mut().flat_map(|turn| &mut turn.calls).filter(|call| call.fate == Fate::Parked);
+                parked.for_each(|call| call.fate = Fate::GivenUp);
             }
             Event::SessionArchived(archived) => {
                 self.hold = if archived.archived { Hold::Archived } else { Hold::Open };
@@ -164,7 +166,9 @@ impl State {
         for call in &mut turn.calls {
             let ran = noted.calls_resumed.contains(&call.id) || noted.parked_for == Some(call.id);
             call.deaths += u32::from(ran);
-            call.parked |= noted.parked_for == Some(call.id);
+            if noted.parked_for == Some(call.id) {
+                call.fate = Fate::Parked;
+            }
         }
     }
 

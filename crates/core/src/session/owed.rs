@@ -6,9 +6,8 @@ use std::collections::BTreeMap;
 use super::{Hold, State};
 use crate::event::{Effect, Ending, OnLost, TurnError};
 use crate::id::{CallId, TurnId};
-use crate::limits::DEATHS_BEFORE_PARKING;
 use crate::time::Timestamp;
-use crate::turn::{Asking, Call, Phase, Turn, failure_ending};
+use crate::turn::{Asking, Call, Fate, Phase, Turn, failure_ending};
 
 /// One thing owed.
 #[derive(Debug, Clone, PartialEq)]
@@ -165,12 +164,11 @@ impl Call {
     /// Returns the rule for a call that was running when its process died.
     fn unfinished(&self) -> Debt {
         let again = Debt::Start { call: self.id, attempt: self.attempt + 1, again: true };
-        let too_often = self.deaths + 1 >= DEATHS_BEFORE_PARKING;
         match (self.effect, self.on_lost) {
-            _ if self.parked => Debt::DeclareLost(self.id),
+            _ if self.fate == Fate::GivenUp => Debt::DeclareLost(self.id),
+            _ if self.fate == Fate::Parked => Debt::Park(self.id),
             (Effect::Effectful, OnLost::Report) => Debt::DeclareLost(self.id),
             (Effect::Effectful, OnLost::Ask) => Debt::AskAboutLost(self.id),
-            _ if too_often => Debt::Park(self.id),
             (Effect::Read | Effect::Idempotent, _) | (Effect::Effectful, OnLost::Retry) => again,
             (Effect::Verifiable | Effect::Resumable, _) => Debt::Find { call: self.id, attempt: self.attempt },
         }

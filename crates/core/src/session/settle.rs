@@ -7,6 +7,7 @@ use crate::event::{
     StepStarted, Trigger, TurnEnded, TurnError, TurnStarted,
 };
 use crate::id::{CallId, TurnId};
+use crate::limits::DEATHS_BEFORE_PARKING;
 use crate::turn::{Call, Turn};
 
 /// An event that is decided, before it has its place and time.
@@ -242,13 +243,19 @@ pub fn recovery(state: &State, debts: &[Debt], cut_bytes: u64) -> Option<Fact> {
     for debt in debts {
         match debt {
             Debt::StartStep { again: true, .. } => noted.step_asked_again = true,
-            Debt::Start { call, again: true, .. } | Debt::Find { call, .. } => noted.calls_resumed.push(*call),
+            Debt::Start { call, again: true, .. } | Debt::Find { call, .. } => {
+                if died_too_often(state, *call) && noted.parked_for.is_none() {
+                    noted.parked_for = Some(*call);
+                } else {
+                    noted.calls_resumed.push(*call);
+                }
+            }
             Debt::DeclareLost(call) | Debt::AskAboutLost(call) => noted.calls_lost.push(*call),
-            Debt::Park(call) => noted.parked_for = Some(*call),
             Debt::StartQueued
             | Debt::StartStep { .. }
             | Debt::Rule(_)
             | Debt::Start { .. }
+            | Debt::Park(_)
             | Debt::Skip(_)
             | Debt::Stop(_)
             | Debt::End { .. }
@@ -266,6 +273,11 @@ pub fn recovery(state: &State, debts: &[Debt], cut_bytes: u64) -> Option<Fact> {
     noted.summary = summary(state, &noted);
     let (turn, step) = state.turn.as_ref().map_or((None, None), |turn| (Some(turn.id), Some(turn.step)));
     Some(Fact { turn, step, event: Event::RecoveryNoted(noted) })
+}
+
+fn died_too_often(state: &State, id: CallId) -> bool {
+    let call = state.turn.as_ref().and_then(|turn| turn.call(id));
+    call.is_some_and(|call| call.deaths + 1 >= DEATHS_BEFORE_PARKING)
 }
 
 fn summary(state: &State, noted: &RecoveryNoted) -> String {

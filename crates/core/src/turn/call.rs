@@ -31,8 +31,8 @@ pub struct Call {
     pub attempt: u32,
     /// Process deaths while it ran.
     pub deaths: u32,
-    /// Whether the session was parked for it: it is not tried again.
-    pub parked: bool,
+    /// Whether it was running at too many deaths.
+    pub fate: Fate,
 }
 
 /// Where a call is.
@@ -56,6 +56,19 @@ pub enum Phase {
     Settled,
 }
 
+/// Whether a call was running at too many process deaths.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Fate {
+    /// No: its effect's rule holds.
+    #[default]
+    Open,
+    /// Yes: the session is parked for it.
+    Parked,
+    /// Yes, and a person resumed the session: it is lost.
+    GivenUp,
+}
+
 impl Call {
     /// Begins.
     #[must_use]
@@ -70,7 +83,7 @@ impl Call {
             on_lost: OnLost::Report,
             attempt: 0,
             deaths: 0,
-            parked: false,
+            fate: Fate::Open,
         }
     }
 

@@ -145,9 +145,7 @@ impl Desk {
     pub fn recover(&mut self) {
         let debts = self.owed();
         let noted = recovery(&self.state, &debts, 0).expect("something was unfinished");
-        let parks = debts.iter().filter(|debt| matches!(debt, Debt::Park(_))).flat_map(|debt| self.state.settle(debt));
-        let facts: Vec<Fact> = std::iter::once(noted).chain(parks).collect();
-        self.record(facts, None);
+        self.record(vec![noted], None);
         while let Some(debt) = self.owed().into_iter().next() {
             let facts = self.state.settle(&debt);
             if facts.is_empty() {

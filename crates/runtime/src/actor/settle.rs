@@ -59,14 +59,7 @@ impl Actor {
     fn note_recovery(&mut self, batch: &mut Batch) {
         let debts = self.owed();
         let Some(noted) = recovery(&self.state, &debts, std::mem::take(&mut self.cut_bytes)) else { return };
-        let parks: Vec<Fact> = debts
-            .iter()
-            .filter(|debt| matches!(debt, Debt::Park(_)))
-            .take(1)
-            .flat_map(|debt| self.state.settle(debt))
-            .collect();
         self.record(batch, vec![noted]);
-        self.record(batch, parks);
     }
 
     fn record(&mut self, batch: &mut Batch, facts: Vec<Fact>) {
