@@ -1,4 +1,17 @@
 //! What a tool call may do: allow, ask, deny.
+//!
+//! Pure. A rule speaks of exactly what it names: a `bash` rule of one command line, byte for byte; a file rule of one path,
+//! or of all below a folder (`DIR/**`). Deny beats ask beats allow, whatever the level; where no rule speaks, the mode does.
+//!
+//! Invariants: what is forbidden stays so in every mode and under every rule; a policy that cannot be read denies all.
+
+mod read;
+mod rule;
+
+pub use read::PolicyError;
+pub use rule::{Rule, RuleError};
+
+use serde::{Deserialize, Serialize};
 
 /// What rules look at: one call, already resolved against the file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,3 +34,147 @@ pub enum Reach {
     /// Where no call may go, asked or not: denied.
     Forbidden,
 }
+
+impl Subject {
+    /// Returns the rule that speaks of exactly this and nothing else: what an `always` stores.
+    ///
+    /// It is compared as a whole with later subjects' rules, never read as a pattern.
+    #[must_use]
+    pub fn as_rule(&self) -> String {
+        format!("{}:{}", self.tool, self.target)
+    }
+
+    /// Whether the call only looks.
+    fn reads(&self) -> bool {
+        matches!(self.tool.as_str(), "read" | "list" | "glob" | "grep")
+    }
+}
+
+/// What becomes of a call of which no rule speaks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// Within the roots it is allowed, beyond them a person is asked.
+    #[default]
+    Ask,
+    /// It is denied, but for reads within the roots.
+    Restrict,
+    /// It is allowed.
+    Dangerous,
+}
+
+/// The rules of one level, or of several combined.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Policy {
+    /// The mode, where this level sets one.
+    pub mode: Option<Mode>,
+    /// What is refused.
+    pub deny: Vec<Rule>,
+    /// What a person is asked.
+    pub ask: Vec<Rule>,
+    /// What is permitted.
+    pub allow: Vec<Rule>,
+    /// Why the policy could not be read: then all is refused.
+    pub unreadable: Option<String>,
+}
+
+/// What may become of a call.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Verdict {
+    /// It may start.
+    Allow {
+        /// The rule that says so, or the default in words.
+        rule: String,
+    },
+    /// A person decides.
+    Ask {
+        /// The rule that says so, or the default in words.
+        rule: String,
+        /// The rule that an `always` would store. Where a session was granted it before, the call may start.
+        suggestion: String,
+    },
+    /// It never starts.
+    Deny {
+        /// The rule that says so, or the default in words.
+        rule: String,
+        /// What the model is told.
+        reason: String,
+    },
+}
+
+impl Policy {
+    /// Reads a `policy.yaml`. `file` is its name in errors.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong and where: use [`Policy::unreadable`] with it, so that nothing runs on a policy that was not understood.
+    pub fn parse(text: &str, file: &str) -> Result<Self, PolicyError> {
+        read::parse(text, file)
+    }
+
+    /// Returns the policy that denies everything, because the real one could not be read.
+    #[must_use]
+    pub fn unreadable(why: impl Into<String>) -> Self {
+        Self { unreadable: Some(why.into()), ..Self::default() }
+    }
+
+    /// Returns both levels' rules as one. The more specific level sets the mode, if it names one.
+    #[must_use]
+    pub fn combine(workspace: Self, agent: Self) -> Self {
+        let join = |mut a: Vec<Rule>, b: Vec<Rule>| {
+            a.extend(b);
+            a
+        };
+        Self {
+            mode: agent.mode.or(workspace.mode),
+            deny: join(workspace.deny, agent.deny),
+            ask: join(workspace.ask, agent.ask),
+            allow: join(workspace.allow, agent.allow),
+            unreadable: workspace.unreadable.or(agent.unreadable),
+        }
+    }
+
+    /// Rules on a call.
+    #[must_use]
+    pub fn rule(&self, subject: &Subject) -> Verdict {
+        let named = |rules: &[Rule]| rules.iter().find(|rule| rule.names(subject)).map(Rule::to_string);
+        if let Some(why) = &self.unreadable {
+            return deny("unreadable policy", format!("the policy cannot be read, so nothing may run: {why}"));
+        }
+        if subject.reach == Reach::Forbidden {
+            return deny("default: forbidden", format!("no call may go there, asked or not: {}", subject.target));
+        }
+        if let Some(rule) = named(&self.deny) {
+            let reason = format!("denied by the policy's rule `{rule}`");
+            return deny(rule, reason);
+        }
+        if let Some(rule) = named(&self.ask) {
+            return Verdict::Ask { rule, suggestion: subject.as_rule() };
+        }
+        match named(&self.allow) {
+            Some(rule) => Verdict::Allow { rule },
+            None => self.by_mode(subject),
+        }
+    }
+
+    fn by_mode(&self, subject: &Subject) -> Verdict {
+        let allow = |rule: &str| Verdict::Allow { rule: rule.to_owned() };
+        let within = subject.reach == Reach::Within;
+        match self.mode.unwrap_or_default() {
+            Mode::Dangerous => allow("mode: dangerous"),
+            Mode::Restrict if within && subject.reads() => allow("default: a read within the roots"),
+            Mode::Restrict => {
+                deny("mode: restrict", "the policy's mode is `restrict`, and no allow rule names this call".to_owned())
+            }
+            Mode::Ask if within => allow("default: within the roots"),
+            Mode::Ask => Verdict::Ask { rule: "default: beyond the roots".to_owned(), suggestion: subject.as_rule() },
+        }
+    }
+}
+
+fn deny(rule: impl Into<String>, reason: String) -> Verdict {
+    Verdict::Deny { rule: rule.into(), reason }
+}
+
+#[cfg(test)]
+mod tests;

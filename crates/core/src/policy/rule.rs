@@ -1,0 +1,137 @@
+//! One rule, `tool:pattern`, and what it names.
+//!
+//! Invariant: a rule that was read never names more than its text says. What cannot be said exactly is refused.
+
+use std::fmt;
+use std::str::FromStr;
+
+use super::Subject;
+
+/// The tools whose rules name paths.
+const FILE_TOOLS: [&str; 6] = ["read", "write", "edit", "list", "glob", "grep"];
+
+/// `tool:pattern`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rule {
+    tool: String,
+    pattern: Pattern,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+enum Pattern {
+    /// The whole target, byte for byte.
+    Exact(String),
+    /// A folder, and all below it; without a slash at the end (so the root is empty).
+    Below(String),
+}
+
+/// A rule that cannot be held to exactly what it says.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum RuleError {
+    /// No `tool:` in front.
+    #[error("`{0}` is no rule: write `tool:pattern`, such as `bash:git status` or `write:/srv/site/**`")]
+    Shape(String),
+    /// Nearly the name of a tool.
+    #[error("`{given}` is no tool: did you mean `{nearest}`?")]
+    Tool {
+        /// What was written.
+        given: String,
+        /// What may have been meant.
+        nearest: String,
+    },
+    /// A pattern for a command.
+    #[error(
+        "`{0}`: a rule with `*` needs shell-aware patterns, which come with the full policy in the next release; until then name one whole command line, byte for byte"
+    )]
+    ShellPattern(String),
+    /// A path that is relative, not clean, or has a `*` elsewhere than in a `/**` at its end.
+    #[error("`{0}`: a file rule names one absolute path without `.` or `..`, or all below a folder as `DIR/**`")]
+    Path(String),
+}
+
+impl Rule {
+    /// Whether the rule speaks of this call.
+    #[must_use]
+    pub fn names(&self, subject: &Subject) -> bool {
+        self.tool == subject.tool && self.pattern.matches(&subject.target)
+    }
+}
+
+impl Pattern {
+    fn matches(&self, target: &str) -> bool {
+        match self {
+            Self::Exact(whole) => whole == target,
+            Self::Below(folder) => {
+                target.strip_prefix(folder.as_str()).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+            }
+        }
+    }
+}
+
+impl FromStr for Rule {
+    type Err = RuleError;
+
+    fn from_str(text: &str) -> Result<Self, RuleError> {
+        let shape = || RuleError::Shape(text.to_owned());
+        let (tool, pattern) = text.split_once(':').ok_or_else(shape)?;
+        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
+        if tool.is_empty() || !tool.chars().all(plain) || pattern.is_empty() {
+            return Err(shape());
+        }
+        if let Some(nearest) = almost_a_tool(tool) {
+            return Err(RuleError::Tool { given: tool.to_owned(), nearest });
+        }
+        let pattern = match FILE_TOOLS.contains(&tool) {
+            true => path_pattern(text, pattern)?,
+            false if pattern.contains('*') => return Err(RuleError::ShellPattern(text.to_owned())),
+            false => Pattern::Exact(pattern.to_owned()),
+        };
+        Ok(Self { tool: tool.to_owned(), pattern })
+    }
+}
+
+impl fmt::Display for Rule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.pattern {
+            Pattern::Exact(whole) => write!(f, "{}:{whole}", self.tool),
+            Pattern::Below(folder) => write!(f, "{}:{folder}/**", self.tool),
+        }
+    }
+}
+
+fn path_pattern(text: &str, pattern: &str) -> Result<Pattern, RuleError> {
+    let folder = pattern.strip_suffix("/**");
+    let path = folder.unwrap_or(pattern);
+    let rooted = path.starts_with('/') || (folder.is_some() && path.is_empty());
+    let clean = path == "/" || path.split('/').skip(1).all(|name| !matches!(name, "" | "." | ".."));
+    if !rooted || !clean || path.contains('*') {
+        return Err(RuleError::Path(text.to_owned()));
+    }
+    Ok(folder.map_or_else(|| Pattern::Exact(path.to_owned()), |folder| Pattern::Below(folder.to_owned())))
+}
+
+/// A slip in a deny rule must not leave it without effect.
+fn almost_a_tool(given: &str) -> Option<String> {
+    let known = || FILE_TOOLS.into_iter().chain(["bash"]);
+    if known().any(|tool| tool == given) {
+        return None;
+    }
+    known().find(|tool| distance(given, tool) <= 1).map(str::to_owned)
+}
+
+/// Returns how many letters were added, dropped, changed or swapped with their neighbour.
+pub(super) fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            let best = changed.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            row.push(if swapped { best.min(rows[i - 2][j - 2] + 1) } else { best });
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
+}

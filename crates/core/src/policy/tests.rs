@@ -1,0 +1,234 @@
+use super::*;
+
+fn subject(tool: &str, target: &str, reach: Reach) -> Subject {
+    Subject { tool: tool.to_owned(), target: target.to_owned(), reach }
+}
+
+fn bash(command: &str) -> Subject {
+    subject("bash", command, Reach::Beyond)
+}
+
+fn policy(text: &str) -> Policy {
+    Policy::parse(text, "policy.yaml").unwrap()
+}
+
+fn refusal(text: &str) -> String {
+    Policy::parse(text, "policy.yaml").unwrap_err().to_string()
+}
+
+fn word(verdict: &Verdict) -> &'static str {
+    match verdict {
+        Verdict::Allow { .. } => "allow",
+        Verdict::Ask { .. } => "ask",
+        Verdict::Deny { .. } => "deny",
+    }
+}
+
+#[test]
+fn reach_decides_where_no_rule_speaks() {
+    let table = [
+        ("ask", ["allow", "allow", "ask", "deny"]),
+        ("restrict", ["allow", "deny", "deny", "deny"]),
+        ("dangerous", ["allow", "allow", "allow", "deny"]),
+    ];
+    for (mode, expected) in table {
+        let policy = policy(&format!("mode: {mode}"));
+        let subjects = [
+            subject("read", "/ws/a", Reach::Within),
+            subject("write", "/ws/a", Reach::Within),
+            bash("ls"),
+            subject("write", "/ws/policy.yaml", Reach::Forbidden),
+        ];
+        assert_eq!(subjects.map(|s| word(&policy.rule(&s))), expected, "{mode}");
+    }
+    assert_eq!(word(&Policy::default().rule(&bash("ls"))), "ask");
+}
+
+#[test]
+fn an_exact_rule_allows_its_command_and_nothing_near_it() {
+    let policy = policy("allow: ['bash:ls']");
+    assert_eq!(policy.rule(&bash("ls")), Verdict::Allow { rule: "bash:ls".to_owned() });
+    let attacks = [
+        "x # ls",
+        "ls # x",
+        "echo a; x",
+        "ls; x",
+        "ls;x",
+        "x $(pwd)",
+        "ls $(x)",
+        "`x`",
+        "ls `x`",
+        "x < <(y)",
+        "ls < <(x)",
+        "ls\nx",
+        "ls\n",
+        "\nls",
+        "env x",
+        "env ls",
+        "bash -c x",
+        "bash -c ls",
+        "FOO=1 x",
+        "FOO=1 ls",
+        "x&y",
+        "ls&x",
+        "ls&",
+        "ls|x",
+        "ls||x",
+        "ls&&x",
+        "l''s",
+        "\"ls\"",
+        "\\ls",
+        "l\\s",
+        "ls${IFS}x",
+        "l$@s",
+        "x <<E\nls\nE",
+        "cat <<ls",
+        "alias ls=x; ls",
+        "eval ls",
+        "LS",
+        "ls ",
+        " ls",
+        "ls\t",
+        "ls *",
+        "ls\0",
+        "ls\u{a0}",
+        "ls\u{200b}",
+        "ｌｓ",
+        "",
+        "ls > /ws/policy.yaml",
+        "(ls)",
+        "{ ls; }",
+        "! ls",
+        "time ls",
+        "command ls",
+        "exec ls",
+        "/bin/ls",
+        "xargs ls",
+    ];
+    for attack in attacks {
+        assert_eq!(word(&policy.rule(&bash(attack))), "ask", "{attack:?}");
+    }
+    let restrict = self::policy("mode: restrict\nallow: ['bash:ls']");
+    for attack in attacks {
+        assert_eq!(word(&restrict.rule(&bash(attack))), "deny", "{attack:?}");
+    }
+}
+
+#[test]
+fn deny_beats_ask_beats_allow_at_every_level() {
+    let rule = |list: &str| policy(&format!("{list}: ['bash:x']"));
+    let (deny, ask, allow) = (rule("deny"), rule("ask"), rule("allow"));
+    for (workspace, agent, expected) in [
+        (&deny, &allow, "deny"),
+        (&allow, &deny, "deny"),
+        (&ask, &allow, "ask"),
+        (&allow, &ask, "ask"),
+        (&ask, &deny, "deny"),
+        (&deny, &ask, "deny"),
+        (&allow, &allow, "allow"),
+    ] {
+        let both = Policy::combine(workspace.clone(), agent.clone());
+        assert_eq!(word(&both.rule(&bash("x"))), expected);
+    }
+}
+
+#[test]
+fn the_more_specific_level_sets_the_mode() {
+    let (restrict, dangerous, silent) = (policy("mode: restrict"), policy("mode: dangerous"), Policy::default());
+    assert_eq!(Policy::combine(restrict.clone(), dangerous.clone()).mode, Some(Mode::Dangerous));
+    assert_eq!(Policy::combine(dangerous, restrict.clone()).mode, Some(Mode::Restrict));
+    assert_eq!(Policy::combine(restrict, silent).mode, Some(Mode::Restrict));
+}
+
+#[test]
+fn deny_and_ask_hold_in_dangerous_mode() {
+    let policy = policy("mode: dangerous\ndeny: ['bash:x']\nask: ['bash:y']");
+    assert_eq!(word(&policy.rule(&bash("x"))), "deny");
+    assert_eq!(word(&policy.rule(&bash("y"))), "ask");
+}
+
+#[test]
+fn an_allow_rule_does_not_open_what_is_forbidden() {
+    let policy = policy("mode: dangerous\nallow: ['write:/**']");
+    assert_eq!(word(&policy.rule(&subject("write", "/ws/policy.yaml", Reach::Forbidden))), "deny");
+}
+
+#[test]
+fn an_unreadable_policy_denies_everything_and_says_so() {
+    let broken = Policy::unreadable("policy.yaml:1:1: unknown key");
+    for both in [
+        Policy::combine(broken.clone(), policy("mode: dangerous")),
+        Policy::combine(policy("mode: dangerous"), broken.clone()),
+    ] {
+        let verdict = both.rule(&subject("read", "/ws/a", Reach::Within));
+        let Verdict::Deny { reason, .. } = verdict else { panic!("{verdict:?}") };
+        assert!(reason.contains("policy.yaml:1:1"), "{reason}");
+    }
+}
+
+#[test]
+fn a_folder_rule_names_the_folder_and_what_is_below_it() {
+    let policy = policy("mode: restrict\nallow: ['write:/srv/a/**', 'write:/srv/one']");
+    for (path, expected) in [
+        ("/srv/a", "allow"),
+        ("/srv/a/b/c", "allow"),
+        ("/srv/ab", "deny"),
+        ("/srv/A/b", "deny"),
+        ("/srv/one", "allow"),
+        ("/srv/one/x", "deny"),
+        ("/srv", "deny"),
+    ] {
+        assert_eq!(word(&policy.rule(&subject("write", path, Reach::Beyond))), expected, "{path}");
+    }
+    let all = self::policy("mode: restrict\nallow: ['write:/**']");
+    assert_eq!(word(&all.rule(&subject("write", "/etc/x", Reach::Beyond))), "allow");
+    assert_eq!(word(&all.rule(&subject("read", "/etc/x", Reach::Beyond))), "deny");
+}
+
+#[test]
+fn a_rule_that_cannot_be_held_exactly_is_refused_with_its_place() {
+    for (rule, expected) in [
+        ("bash:git *", "shell-aware patterns"),
+        ("bash:*", "shell-aware patterns"),
+        ("write:src/**", "absolute path"),
+        ("write:/a/*/b", "absolute path"),
+        ("write:/a/../b", "absolute path"),
+        ("write:/a//b", "absolute path"),
+        ("bahs:ls", "did you mean `bash`"),
+        ("writ:/a", "did you mean `write`"),
+        ("ls", "no rule"),
+        ("bash:", "no rule"),
+        (":ls", "no rule"),
+    ] {
+        let said = refusal(&format!("mode: ask\nallow:\n  - '{rule}'\n"));
+        assert!(said.starts_with("policy.yaml:3:5: "), "{said}");
+        assert!(said.contains(expected), "{said}");
+    }
+}
+
+#[test]
+fn an_unknown_key_is_refused_with_place_line_and_nearest_key() {
+    let said = refusal("mode: ask\nalow: []\n");
+    assert_eq!(said, "policy.yaml:2:1: unknown key `alow`: the nearest is `allow`\n  alow: []");
+    assert!(refusal("mode: dangerus").contains("the nearest is `dangerous`"));
+    assert!(refusal("spec: {modes: ask}").contains("the nearest is `mode`"));
+    for broken in ["- a", "mode: [", "allow: ls", "allow: [1: 2]", "mode: ask\nmode: restrict"] {
+        assert!(refusal(broken).starts_with("policy.yaml:"), "{broken}");
+    }
+}
+
+#[test]
+fn wrapped_plain_and_empty_files_are_read() {
+    let plain = policy("mode: restrict\ndeny: ['bash:x']");
+    assert_eq!(policy("apiVersion: outlive/v1\nkind: Policy\nspec:\n  mode: restrict\n  deny: ['bash:x']"), plain);
+    assert_eq!(policy(""), Policy::default());
+    assert_eq!(policy("# nothing\n\n"), Policy::default());
+}
+
+#[test]
+fn an_always_stores_exactly_what_was_asked() {
+    let asked = bash("rm -rf *\n# all");
+    assert_eq!(asked.as_rule(), "bash:rm -rf *\n# all");
+    let Verdict::Ask { suggestion, .. } = Policy::default().rule(&asked) else { panic!("not asked") };
+    assert_eq!(suggestion, asked.as_rule());
+}
