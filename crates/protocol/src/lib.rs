@@ -1,1 +1,32 @@
 //! What travels on the wire: API bodies, SSE frames, problem details.
+//!
+//! Bodies say what they hold and in which units; what they mean is `core`'s matter. Requests refuse keys that they do not
+//! know, answers may gain keys.
+
+pub mod agent;
+pub mod approval;
+pub mod code;
+pub mod event;
+pub mod health;
+pub mod message;
+pub mod problem;
+pub mod queue;
+pub mod session;
+
+pub use problem::Problem;
+
+use serde::{Deserialize, Serialize};
+
+/// Where all routes but the health checks live.
+pub const BASE: &str = "/api/v1";
+
+/// One page of a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Page<T> {
+    /// What is on it.
+    pub items: Vec<T>,
+    /// Ask with this `cursor` for the next page; absent on the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next_cursor: Option<String>,
+}

@@ -1,0 +1,27 @@
+//! Agents on the wire.
+
+use serde::{Deserialize, Serialize};
+
+/// `GET /agents/{name}`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct AgentView {
+    /// Its name.
+    pub name: String,
+    /// What it is for.
+    pub description: String,
+    /// Its version, in its author's words.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub version: Option<String>,
+    /// `provider/name` of the model that it would ask now.
+    pub model: String,
+    /// SHA-256 of its files.
+    pub digest: String,
+    /// The tools on offer.
+    pub tools: Vec<String>,
+    /// What its files ask for that this version does not have.
+    pub warnings: Vec<String>,
+    /// What is wrong with it; then nothing else is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub error: Option<String>,
+}

@@ -1,0 +1,51 @@
+//! What waits for a person, on the wire.
+
+use outlive_core::command::Verdict;
+use outlive_core::id::{CallId, SessionId};
+use serde::{Deserialize, Serialize};
+
+/// A call that waits for a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ApprovalView {
+    /// The session.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub session_id: SessionId,
+    /// The call.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub call: CallId,
+    /// The tool.
+    pub tool: String,
+    /// Exactly what will run.
+    pub summary: String,
+    /// What `allow_always` would allow from then on in this session.
+    pub rule: String,
+    /// What the tool is given.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub arguments: serde_json::Value,
+}
+
+/// `POST /sessions/{id}/approvals/{call}`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Decide {
+    /// `allow`, `allow_always` or `deny`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub decision: Verdict,
+    /// For the journal, and for the model when it is denied.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The same id acts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// One thing that waits for a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub enum InboxItem {
+    /// A call to decide on.
+    Approval(ApprovalView),
+}

@@ -1,0 +1,68 @@
+//! Every error that a user can meet, by its stable code. Each has a page under `docs/errors/`.
+
+/// One kind of error.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Code {
+    /// Stable, in the API and in file names.
+    pub name: &'static str,
+    /// The HTTP status; 0 where it is never an answer of the API.
+    pub status: u16,
+    /// What it means.
+    pub title: &'static str,
+}
+
+macro_rules! codes {
+    ($($constant:ident = $name:literal, $status:literal, $title:literal;)*) => {
+        $(#[doc = $title] pub const $constant: Code = Code { name: $name, status: $status, title: $title };)*
+        /// All of them.
+        pub const ALL: &[Code] = &[$($constant,)*];
+    };
+}
+
+codes! {
+    BAD_REQUEST = "bad_request", 400, "The request cannot be understood";
+    MALFORMED_JSON = "malformed_json", 400, "The body is not JSON, or not of the expected form";
+    MALFORMED_ID = "malformed_id", 400, "An id does not have the form of its kind";
+    UNAUTHORIZED = "unauthorized", 401, "A valid token is required";
+    FOREIGN_HOST = "foreign_host", 403, "The Host header does not name this server";
+    FOREIGN_ORIGIN = "foreign_origin", 403, "The request comes from a foreign web page";
+    NOT_FOUND = "not_found", 404, "There is no such thing";
+    SESSION_NOT_FOUND = "session_not_found", 404, "There is no such session";
+    AGENT_NOT_FOUND = "agent_not_found", 404, "There is no such agent";
+    APPROVAL_NOT_FOUND = "approval_not_found", 404, "No such call waits for a decision";
+    INPUT_NOT_FOUND = "input_not_found", 404, "No such follow-up waits";
+    ARTIFACT_NOT_FOUND = "artifact_not_found", 404, "There is no such artifact";
+    METHOD_NOT_ALLOWED = "method_not_allowed", 405, "The route does not take this method";
+    TIMEOUT = "timeout", 408, "The request took too long to arrive";
+    REQUEST_REUSED = "request_reused", 409, "The request id was used before with another body";
+    SESSION_EXISTS = "session_exists", 409, "The session exists already";
+    SESSION_ARCHIVED = "session_archived", 409, "The session is archived";
+    TURN_RUNNING = "turn_running", 409, "A turn is running";
+    ALREADY_DECIDED = "already_decided", 409, "The call was decided already";
+    CONFLICT = "conflict", 409, "Somebody else was faster";
+    TOO_LARGE = "too_large", 413, "The body is too large";
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", 415, "The body must be application/json";
+    INVALID = "invalid", 422, "A value is not acceptable";
+    MESSAGE_EMPTY = "message_empty", 422, "A message needs text";
+    MESSAGE_TOO_LARGE = "message_too_large", 422, "The message is too large";
+    TITLE_TOO_LONG = "title_too_long", 422, "The title is too long";
+    LABELS_TOO_LARGE = "labels_too_large", 422, "The labels are too large";
+    AGENT_INVALID = "agent_invalid", 422, "The agent's files are not right";
+    BUSY = "busy", 429, "Too much at once";
+    QUEUE_FULL = "queue_full", 429, "Too many follow-ups wait";
+    INTERNAL = "internal", 500, "Something broke inside Outlive";
+    JOURNAL_CORRUPT = "journal_corrupt", 500, "The session's journal is damaged";
+    IO = "io", 500, "The operating system refused";
+    CLOSING = "closing", 503, "The server is shutting down";
+    STORE_POISONED = "store_poisoned", 503, "Storage is closed until a restart";
+    FENCED = "fenced", 503, "Another process owns the session now";
+    NO_SPACE = "no_space", 507, "No space is left on the disk";
+    MODEL_AUTH = "model_auth", 0, "The provider does not accept the key";
+    MODEL_INVALID_REQUEST = "model_invalid_request", 0, "The provider does not accept the request";
+    MODEL_REFUSED = "model_refused", 0, "The model declined";
+    MODEL_TRUNCATED = "model_truncated", 0, "The model's replies kept being cut";
+    MODEL_UNAVAILABLE = "model_unavailable", 0, "The provider is not available";
+    MAX_STEPS = "max_steps", 0, "The turn took too many steps";
+    WORKSPACE_OWNED = "workspace_owned", 0, "Another server owns the workspace";
+    SERVER_UNREACHABLE = "server_unreachable", 0, "No server answers";
+}

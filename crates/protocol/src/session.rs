@@ -1,0 +1,216 @@
+//! Sessions on the wire.
+
+use std::collections::BTreeMap;
+
+use outlive_core::content::Usage;
+use outlive_core::event::{Ending, OnDisconnect, TurnError};
+use outlive_core::id::{SessionId, TurnId};
+use outlive_core::session::{Hold, State};
+use outlive_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// `POST /sessions`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct CreateSession {
+    /// The agent to talk to.
+    pub agent: String,
+    /// A name for people, up to 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The project it belongs to.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub project: Option<String>,
+    /// Free labels.
+    #[serde(default)]
+    pub labels: BTreeMap<String, String>,
+    /// `continue` or `pause`; the agent's own choice when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub on_disconnect: Option<OnDisconnect>,
+    /// The same id makes the same session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// `PATCH /sessions/{id}`: what is absent stays.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct UpdateSession {
+    /// The new title.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The new labels, all of them.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub labels: Option<BTreeMap<String, String>>,
+    /// Put away, or take back out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub archived: Option<bool>,
+    /// The same id acts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// A session in a list.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SessionRow {
+    /// Its id.
+    pub id: String,
+    /// Its agent.
+    pub agent: String,
+    /// Its title, or how its first message begins.
+    pub title: Option<String>,
+    /// Its project.
+    pub project: Option<String>,
+    /// `idle`, `running`, `waiting`, `approving`, `asking`, `sleeping`, `paused` or `archived`.
+    pub status: String,
+    /// Seq of its last event.
+    pub head: u64,
+    /// When it was made.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub created_at: Timestamp,
+    /// When its last event was.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub updated_at: Timestamp,
+    /// Free labels.
+    pub labels: BTreeMap<String, String>,
+}
+
+/// `GET /sessions/{id}`, and the answer to `POST /sessions`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SessionView {
+    /// What a list shows of it.
+    #[serde(flatten)]
+    pub row: SessionRow,
+    /// Digest of the agent's files when it was made.
+    pub agent_digest: String,
+    /// What becomes of a turn without a client.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub on_disconnect: OnDisconnect,
+    /// The running turn.
+    pub turn: Option<TurnView>,
+    /// The turn before it.
+    pub last_turn: Option<LastTurnView>,
+    /// Follow-ups that wait.
+    pub queue_length: usize,
+    /// Turns that ended.
+    pub turns: u64,
+    /// Their tokens.
+    #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+    pub usage: Usage,
+    /// Why it is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_because: Option<String>,
+}
+
+/// A running turn.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct TurnView {
+    /// Its id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub id: TurnId,
+    /// Its step, from 1.
+    pub step: u32,
+    /// When it began.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub started_at: Timestamp,
+    /// When the model is asked again, while its provider is down.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub retry_at: Option<Timestamp>,
+}
+
+/// How a turn ended.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct LastTurnView {
+    /// Its id.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub id: TurnId,
+    /// `complete`, `ask`, `sleep`, `interrupted` or `failed`.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub ending: Ending,
+    /// Why, if it failed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub error: Option<TurnError>,
+}
+
+/// `POST /sessions/{id}/interrupt`, `/pause`, `/resume`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Control {
+    /// Why, for the journal.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
+    /// The same id acts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// The answer to a write that has no answer of its own: it is durable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Done {
+    /// The first event that it caused, or the head if there was nothing to do.
+    pub seq: u64,
+    /// The session's head.
+    pub head: u64,
+    /// The turn that it concerns.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub turn_id: Option<TurnId>,
+    /// Whether the same request was answered before.
+    pub duplicate: bool,
+}
+
+impl SessionView {
+    /// Shows a state.
+    #[must_use]
+    pub fn of(session: SessionId, state: &State) -> Option<Self> {
+        let profile = state.profile.as_ref()?;
+        let row = SessionRow {
+            id: session.to_string(),
+            agent: profile.agent.to_string(),
+            title: profile.title.clone().or_else(|| profile.opening.clone()),
+            project: profile.project.clone(),
+            status: state.status().as_str().to_owned(),
+            head: state.head,
+            created_at: profile.created_at,
+            updated_at: state.updated_at,
+            labels: profile.labels.clone(),
+        };
+        let last = state.last.as_ref();
+        Some(Self {
+            row,
+            agent_digest: profile.agent_digest.clone(),
+            on_disconnect: profile.on_disconnect,
+            turn: state.turn.as_ref().map(TurnView::of),
+            last_turn: last.map(|last| LastTurnView { id: last.id, ending: last.ending, error: last.error.clone() }),
+            queue_length: state.queue.items.len(),
+            turns: state.totals.turns,
+            usage: state.totals.usage,
+            paused_because: match &state.hold {
+                Hold::Paused { reason, .. } => reason.clone(),
+                Hold::Open | Hold::Archived => None,
+            },
+        })
+    }
+}
+
+impl TurnView {
+    fn of(turn: &outlive_core::turn::Turn) -> Self {
+        use outlive_core::turn::Asking;
+        let retry_at = match &turn.asking {
+            Asking::Backoff { until, .. } => Some(*until),
+            Asking::Due | Asking::Asked { .. } | Asking::Answered { .. } | Asking::GaveUp { .. } => None,
+        };
+        Self { id: turn.id, step: turn.step, started_at: turn.started_at, retry_at }
+    }
+}
