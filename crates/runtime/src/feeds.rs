@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use outlive_core::content::Delta;
 use outlive_core::event::{Entry, Line};
 use outlive_core::id::SessionId;
-use tokio::sync::broadcast;
+use tokio::sync::{broadcast, mpsc};
 
 /// What a session tells its listeners.
 #[derive(Debug, Clone)]
@@ -26,6 +26,7 @@ const BEHIND: usize = 256;
 pub struct Feeds {
     sessions: Arc<Mutex<HashMap<SessionId, Feed>>>,
     all: broadcast::Sender<(SessionId, Published)>,
+    left: mpsc::Sender<SessionId>,
 }
 
 struct Feed {
@@ -33,13 +34,13 @@ struct Feed {
     attached: usize,
 }
 
-impl Default for Feeds {
-    fn default() -> Self {
-        Self { sessions: Arc::default(), all: broadcast::Sender::new(4 * BEHIND) }
-    }
-}
-
 impl Feeds {
+    /// Makes feeds that tell `left` of each session whose last listener goes.
+    #[must_use]
+    pub fn new(left: mpsc::Sender<SessionId>) -> Self {
+        Self { sessions: Arc::default(), all: broadcast::Sender::new(4 * BEHIND), left }
+    }
+
     /// Tells the listeners of a session.
     pub fn publish(&self, session: SessionId, what: Published) {
         // No receiver is no fault: nobody listens.
@@ -94,6 +95,8 @@ impl Drop for Ear {
             feed.attached -= 1;
             if feed.attached == 0 {
                 sessions.remove(&self.session);
+                // If so many leave at once that this is full, what they left goes on to its end.
+                self.feeds.left.try_send(self.session).ok();
             }
         }
     }

@@ -8,19 +8,21 @@
 //! | `sessions` | who is live |
 //! | [`subscribe`] | the journal from a position, then live |
 //! | [`scheduler`] | wakes sessions that wait for a time |
+//! | `presence` | what becomes of a turn when its last client goes |
 //! | [`kit`], [`catalog`] | an agent ready to run; read afresh when its files change |
 //!
 //! Absent on purpose: nothing but [`Runtime::submit`] starts or continues a turn; no task and no timer belongs to a
 //! session at rest; no path here is taken only after a crash.
 
 mod actor;
-pub mod catalog;
+// pub mod catalog;
 pub mod clock;
 pub mod feeds;
 mod hands;
 pub mod kit;
 pub mod list;
 mod load;
+mod presence;
 mod query;
 pub mod scheduler;
 mod sessions;
@@ -28,6 +30,7 @@ mod shell;
 pub mod subscribe;
 pub mod tasks;
 
+pub use outlive_store as store;
 pub use query::{Approval, Outcome};
 pub use shell::Settings;
 
@@ -110,12 +113,13 @@ impl Runtime {
         moments: Moments,
         (settings, tasks): (Settings, Tasks),
     ) -> Result<Arc<Self>, StoreError> {
+        let (left, silent) = mpsc::channel(1_024);
         let shell = Shell {
             store,
             kits,
             moments,
             tasks,
-            feeds: feeds::Feeds::default(),
+            feeds: feeds::Feeds::new(left),
             scheduler: scheduler::Scheduler::default(),
             settings,
             closing: CancellationToken::new(),
@@ -124,6 +128,8 @@ impl Runtime {
         let runtime = Arc::new(Self { shell, sessions: Sessions::default() });
         let clock = runtime.shell.scheduler.clone().run(Arc::downgrade(&runtime), runtime.shell.closing.clone());
         runtime.shell.tasks.spawn("scheduler", clock);
+        let present = presence::watch(Arc::downgrade(&runtime), silent, runtime.shell.closing.clone());
+        runtime.shell.tasks.spawn("presence", present);
         let waking = Arc::clone(&runtime);
         runtime.shell.tasks.spawn("recovery", async move {
             for session in owed {
@@ -169,6 +175,14 @@ impl Runtime {
         let inbox = self.sessions.inbox(session, &self.shell);
         // A full inbox will make it look anyway.
         inbox.send(Mail::Told(Command::Wake)).await.ok();
+    }
+
+    pub(crate) fn is_live(&self, session: SessionId) -> bool {
+        self.sessions.live(session).is_some()
+    }
+
+    pub(crate) fn is_heard(&self, session: SessionId) -> bool {
+        self.shell.feeds.heard(session)
     }
 
     /// Returns how many sessions are in memory.

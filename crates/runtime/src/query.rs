@@ -142,7 +142,7 @@ impl Runtime {
                         return Ok(outcome);
                     }
                 }
-                Some(Signal::Event(..) | Signal::Delta(_)) => {}
+                Some(Signal::Event(..) | Signal::Delta(_) | Signal::Live) => {}
                 None => return Err(SubmitError::Closing),
             }
         }

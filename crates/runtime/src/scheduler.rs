@@ -15,9 +15,12 @@ use crate::Runtime;
 /// Times at which sessions are to be woken. Waking too often is harmless: a session that is owed nothing does nothing.
 #[derive(Clone, Default)]
 pub struct Scheduler {
-    due: Arc<Mutex<BinaryHeap<Reverse<(Timestamp, SessionId)>>>>,
+    due: Arc<Mutex<Due>>,
     changed: Arc<Notify>,
 }
+
+/// Earliest first.
+type Due = BinaryHeap<Reverse<(Timestamp, SessionId)>>;
 
 /// The longest sleep: a clock that is set forward is noticed within it.
 const LONGEST: Duration = Duration::from_secs(3_600);
@@ -56,7 +59,7 @@ impl Scheduler {
         sessions
     }
 
-    fn lock(&self) -> std::sync::MutexGuard<'_, BinaryHeap<Reverse<(Timestamp, SessionId)>>> {
+    fn lock(&self) -> std::sync::MutexGuard<'_, Due> {
         self.due.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -21,7 +21,7 @@ impl Sessions {
         match live.entry(id) {
             // An inbox nobody reads any more belonged to an actor that died.
             Entry::Occupied(entry) if !entry.get().is_closed() => entry.get().clone(),
-            entry => {
+            entry @ (Entry::Occupied(_) | Entry::Vacant(_)) => {
                 let (sender, inbox) = mpsc::channel(shell.settings.inbox);
                 entry.insert_entry(sender.clone());
                 let life = Life { id, shell: shell.clone(), sessions: self.clone() };

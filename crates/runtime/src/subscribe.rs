@@ -15,9 +15,12 @@ use crate::load;
 
 /// What a listener gets.
 #[derive(Debug, Clone)]
+#[expect(clippy::large_enum_variant, reason = "events are what there is most of")]
 pub enum Signal {
     /// The next event: its exact line, and what it says.
     Event(Line, Entry),
+    /// All that the journal held has been given out: what comes next is live. Once.
+    Live,
     /// A fragment of what runs now. May be lost.
     Delta(Delta),
 }
@@ -30,6 +33,7 @@ pub struct Subscription {
     cursor: Seq,
     ready: VecDeque<(Line, Entry)>,
     behind: bool,
+    said_live: bool,
 }
 
 /// Lines read at once.
@@ -37,19 +41,13 @@ const PAGE: usize = 256;
 
 impl Subscription {
     pub(crate) fn new(session: SessionId, store: Store, ear: Ear, after: Seq) -> Self {
-        Self { session, store, ear, cursor: after, ready: VecDeque::new(), behind: true }
+        Self { session, store, ear, cursor: after, ready: VecDeque::new(), behind: true, said_live: false }
     }
 
     /// Returns the seq of the last event that was given out.
     #[must_use]
     pub fn cursor(&self) -> Seq {
         self.cursor
-    }
-
-    /// Says whether everything that the journal held has been given out, so that what comes next is live.
-    #[must_use]
-    pub fn is_live(&self) -> bool {
-        !self.behind && self.ready.is_empty()
     }
 
     /// Waits for the next thing. `None` when the session's engine is gone for good.
@@ -68,6 +66,10 @@ impl Subscription {
             if self.behind {
                 self.read_on().await?;
                 continue;
+            }
+            if !self.said_live {
+                self.said_live = true;
+                return Ok(Some(Signal::Live));
             }
             match self.ear.receiver.recv().await {
                 Ok(Published::Events(events)) => self.take(&events),

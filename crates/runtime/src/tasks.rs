@@ -48,7 +48,6 @@ impl Tasks {
     }
 
     /// Runs a future as a task named `name`. Its panic is logged and ends only itself.
-    #[expect(clippy::disallowed_methods, reason = "this is the one place that spawns")]
     pub fn spawn<F>(&self, name: &'static str, future: F) -> tokio::task::AbortHandle
     where
         F: Future<Output = ()> + Send + 'static,

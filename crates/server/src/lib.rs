@@ -1,1 +1,106 @@
 //! HTTP, SSE and OpenAPI over the runtime; no decisions.
+//!
+//! | Where | What |
+//! |---|---|
+//! | [`serve`] | listens until told to stop |
+//! | `guard` | who may come in: Host, Origin, Sec-Fetch-Site, Content-Type, token, in this order |
+//! | `routes` | a file per resource: translate, submit, answer |
+//! | `body` | reads bodies and ids, strictly |
+//! | `problem` | every error as a problem detail |
+//!
+//! Absent on purpose: no route decides anything about a session, none writes but through `Runtime::submit`.
+
+mod body;
+mod guard;
+mod problem;
+mod routes;
+
+pub use routes::openapi;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use outlive_runtime::Runtime;
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+/// How a server behaves.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// What clients must show. Never printed.
+    pub token: Token,
+    /// Names besides the loopback ones that the Host header may carry.
+    pub hosts: Vec<String>,
+    /// Bytes of a request's body.
+    pub body_bytes: usize,
+    /// Time for a request's body to arrive.
+    pub body_time: Duration,
+}
+
+impl Settings {
+    /// Limits for a server on loopback.
+    #[must_use]
+    pub fn new(token: Token) -> Self {
+        Self { token, hosts: Vec::new(), body_bytes: 2 << 20, body_time: Duration::from_secs(30) }
+    }
+}
+
+/// The API token. Does not print itself.
+#[derive(Clone)]
+pub struct Token(Arc<str>);
+
+impl Token {
+    /// Takes a token.
+    #[must_use]
+    pub fn new(text: &str) -> Self {
+        Self(text.into())
+    }
+
+    /// Compares without telling by its time where the first difference is.
+    fn is(&self, shown: &[u8]) -> bool {
+        use subtle::ConstantTimeEq as _;
+        self.0.as_bytes().ct_eq(shown).into()
+    }
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
+/// What every route sees.
+#[derive(Clone)]
+pub(crate) struct App {
+    runtime: Arc<Runtime>,
+    settings: Arc<Settings>,
+}
+
+/// Returns the whole API over a runtime.
+pub fn router(runtime: Arc<Runtime>, settings: Settings) -> Router {
+    let limit = settings.body_bytes;
+    let app = App { runtime, settings: Arc::new(settings) };
+    routes::all()
+        .fallback(routes::not_found)
+        .method_not_allowed_fallback(routes::method_not_allowed)
+        .layer(axum::middleware::from_fn_with_state(app.clone(), guard::check))
+        .layer(DefaultBodyLimit::max(limit))
+        .layer(tower_http::catch_panic::CatchPanicLayer::custom(problem::panicked))
+        .with_state(app)
+}
+
+/// Serves until `stop` is cancelled; requests under way then have a moment to end.
+///
+/// # Errors
+///
+/// What the listener says.
+pub async fn serve(
+    listener: TcpListener,
+    runtime: Arc<Runtime>,
+    settings: Settings,
+    stop: CancellationToken,
+) -> std::io::Result<()> {
+    axum::serve(listener, router(runtime, settings)).with_graceful_shutdown(stop.cancelled_owned()).await
+}

@@ -7,7 +7,7 @@ use outlive_core::content::{
     Block, Delta, Failure, FailureKind, Reply, ReplyBlock, Request, Role, StopReason, ToolSpec, Usage,
 };
 use outlive_core::context::{Frame, FrameParts};
-use outlive_core::event::{Effect, Event, OnLost, Outcome};
+use outlive_core::event::{Effect, OnLost, Outcome};
 use outlive_core::id::{AgentName, CallId, SessionId};
 use outlive_core::policy::{Policy, Reach, Subject};
 use outlive_model::{Description, Model, Pending, Sink};

@@ -4,6 +4,14 @@
 //! process at random awaits, then starts again on what the store had acknowledged. After every kill and at the end the
 //! invariants of `check` hold. `OUTLIVE_SIM_SEEDS=N` runs more seeds, `OUTLIVE_SIM_SEED=S` repeats one.
 
+#![expect(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a simulation that cannot go on has failed"
+)]
+
 mod check;
 mod driver;
 mod hands;

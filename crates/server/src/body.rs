@@ -1,0 +1,101 @@
+//! Reads what a request carries, strictly: bodies with the place of an error, ids matched whole before storage is touched.
+
+use std::str::FromStr;
+
+use axum::extract::{FromRequest, FromRequestParts, Request};
+use axum::http::request::Parts;
+use axum::http::{HeaderMap, StatusCode};
+use outlive_core::event::{Origin, OriginKind};
+use outlive_core::id::RequestId;
+use outlive_protocol::code;
+use serde::de::DeserializeOwned;
+
+use crate::App;
+use crate::problem::{ApiError, ApiResult};
+
+/// A JSON body. An empty one stands for `{}`.
+pub(crate) struct Body<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> ApiResult<Self> {
+        let limit = app.settings.body_bytes;
+        let read = axum::body::Bytes::from_request(request, app);
+        let bytes = match tokio::time::timeout(app.settings.body_time, read).await {
+            Ok(Ok(bytes)) => bytes,
+            Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+                return Err(ApiError::new(&code::TOO_LARGE, format!("a body has at most {limit} bytes")));
+            }
+            Ok(Err(_)) => return Err(ApiError::new(&code::BAD_REQUEST, "the body did not arrive whole")),
+            Err(_) => return Err(ApiError::new(&code::TIMEOUT, "the body did not arrive in time")),
+        };
+        let text = if bytes.is_empty() { b"{}".as_slice() } else { &bytes };
+        serde_json::from_slice(text).map(Self).map_err(|error| {
+            let refused = if error.is_data() { &code::INVALID } else { &code::MALFORMED_JSON };
+            ApiError::new(refused, format!("body: {error}"))
+        })
+    }
+}
+
+/// Reads an id of a path.
+pub(crate) fn id<T: FromStr<Err: std::fmt::Display>>(text: &str) -> ApiResult<T> {
+    text.parse().map_err(|error: T::Err| ApiError::new(&code::MALFORMED_ID, error.to_string()))
+}
+
+/// A query string's values.
+pub(crate) struct Query<T>(pub(crate) T);
+
+impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
+        match axum::extract::Query::<T>::from_request_parts(parts, app).await {
+            Ok(axum::extract::Query(query)) => Ok(Self(query)),
+            Err(error) => Err(ApiError::new(&code::INVALID, format!("query: {}", error.body_text()))),
+        }
+    }
+}
+
+/// Who asks, and by which name.
+pub(crate) struct Caller {
+    /// Through which door.
+    pub(crate) by: Origin,
+    key: Option<RequestId>,
+}
+
+impl Caller {
+    /// Returns the request's name: header `Idempotency-Key` and body `request_id` are the same thing.
+    pub(crate) fn request(&self, in_body: Option<&str>) -> ApiResult<Option<RequestId>> {
+        let in_body = in_body.map(RequestId::from_str).transpose();
+        let in_body = in_body.map_err(|error| ApiError::new(&code::INVALID, format!("request_id: {error}")))?;
+        match (&self.key, in_body) {
+            (Some(key), Some(body)) if *key != body => {
+                Err(ApiError::new(&code::INVALID, "`Idempotency-Key` and `request_id` differ; send one of them"))
+            }
+            (Some(key), _) => Ok(Some(key.clone())),
+            (None, body) => Ok(body),
+        }
+    }
+}
+
+impl FromRequestParts<App> for Caller {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, _app: &App) -> ApiResult<Self> {
+        let key = header(&parts.headers, "idempotency-key").map(str::parse).transpose();
+        let key = key.map_err(|error| ApiError::new(&code::INVALID, format!("Idempotency-Key: {error}")))?;
+        let kind = match header(&parts.headers, "outlive-client") {
+            Some("cli") => OriginKind::Cli,
+            Some("web") => OriginKind::Web,
+            Some("gateway") => OriginKind::Gateway,
+            Some(_) | None => OriginKind::Api,
+        };
+        let sender = header(&parts.headers, "outlive-sender").map(|name| name.chars().take(128).collect());
+        Ok(Self { by: Origin { kind, sender }, key })
+    }
+}
+
+fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+    headers.get(name).and_then(|value| value.to_str().ok())
+}

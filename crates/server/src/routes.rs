@@ -1,0 +1,82 @@
+//! The routes, a file per resource. Each translates a request into a question or a command, and the answer back.
+
+mod agents;
+mod approvals;
+mod artifacts;
+mod control;
+mod events;
+mod health;
+mod messages;
+mod queue;
+mod sessions;
+
+use axum::Router;
+use axum::http::{Method, Uri};
+use outlive_protocol::{BASE, code};
+use utoipa::OpenApi as _;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use crate::App;
+use crate::problem::ApiError;
+
+#[derive(utoipa::OpenApi)]
+#[openapi(info(
+    title = "Outlive",
+    description = "Agents that outlive their processes. Every route under `/api/v1` takes `Authorization: Bearer TOKEN`; \
+                   errors are RFC 9457 problem details with a stable `code`; writes take `Idempotency-Key`.",
+    license(name = "MIT OR Apache-2.0")
+))]
+struct Document;
+
+fn described() -> OpenApiRouter<App> {
+    let api = OpenApiRouter::new()
+        .routes(routes!(agents::list))
+        .routes(routes!(agents::show))
+        .routes(routes!(sessions::create, sessions::list))
+        .routes(routes!(sessions::show, sessions::update, sessions::remove))
+        .routes(routes!(messages::post, messages::list))
+        .routes(routes!(events::of_session))
+        .routes(routes!(events::of_all))
+        .routes(routes!(control::interrupt))
+        .routes(routes!(control::pause))
+        .routes(routes!(control::resume))
+        .routes(routes!(approvals::list))
+        .routes(routes!(approvals::decide))
+        .routes(routes!(approvals::inbox))
+        .routes(routes!(queue::show, queue::replace))
+        .routes(routes!(artifacts::show));
+    OpenApiRouter::with_openapi(Document::openapi())
+        .nest(BASE, api)
+        .routes(routes!(health::live))
+        .routes(routes!(health::ready))
+        .routes(routes!(health::version))
+        .routes(routes!(health::metrics))
+}
+
+/// Returns the OpenAPI 3.1 document of the API, as pretty JSON.
+#[must_use]
+pub fn openapi() -> String {
+    let (_, document) = described().split_for_parts();
+    // A document of strings and maps always serializes.
+    document.to_pretty_json().unwrap_or_default()
+}
+
+pub(crate) fn all() -> Router<App> {
+    let (router, document) = described().split_for_parts();
+    let document = document.to_pretty_json().unwrap_or_default();
+    let answer = ([(axum::http::header::CONTENT_TYPE, "application/json")], document);
+    router.route(&format!("{BASE}/openapi.json"), axum::routing::get(async move || answer.clone()))
+}
+
+pub(crate) async fn not_found(uri: Uri) -> ApiError {
+    ApiError::new(&code::NOT_FOUND, format!("there is no route `{}`; GET {BASE}/openapi.json lists them", shown(&uri)))
+}
+
+pub(crate) async fn method_not_allowed(method: Method, uri: Uri) -> ApiError {
+    ApiError::new(&code::METHOD_NOT_ALLOWED, format!("`{}` does not take {method}", shown(&uri)))
+}
+
+fn shown(uri: &Uri) -> String {
+    uri.path().chars().take(120).collect()
+}

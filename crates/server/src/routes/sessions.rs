@@ -1,0 +1,161 @@
+//! Sessions: make, list, show, change, delete.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::http::{StatusCode, header};
+use axum::response::IntoResponse;
+use outlive_core::command::{Command, Create};
+use outlive_core::digest::Digest;
+use outlive_core::id::{RequestId, SessionId};
+use outlive_core::time::Timestamp;
+use outlive_protocol::session::{CreateSession, SessionRow, SessionView, UpdateSession};
+use outlive_protocol::{BASE, Page, Problem, code};
+use outlive_runtime::store::{ListQuery, Row};
+use serde::Deserialize;
+
+use crate::App;
+use crate::body::{Body, Caller, Query, id};
+use crate::problem::{ApiError, ApiResult};
+
+/// Makes a session. With an `Idempotency-Key` the same request makes the same session.
+#[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = CreateSession,
+    responses((status = 201, body = SessionView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn create(
+    State(app): State<App>,
+    caller: Caller,
+    Body(body): Body<CreateSession>,
+) -> ApiResult<impl IntoResponse> {
+    let request = caller.request(body.request_id.as_deref())?;
+    let card = app.runtime.agents().card(&id(&body.agent)?)?;
+    let session = match &request {
+        Some(key) => derived(key),
+        None => SessionId::from_bits(app.runtime.moments().moment().ids.fresh()),
+    };
+    let create = Create {
+        agent: card.name,
+        agent_digest: card.digest,
+        title: body.title,
+        project: body.project,
+        on_disconnect: body.on_disconnect.unwrap_or(card.on_disconnect),
+        labels: body.labels,
+        by: caller.by,
+    };
+    app.runtime.submit(session, Command::Create(create), request).await?;
+    let location = format!("{BASE}/sessions/{session}");
+    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(view(&app, session).await?)))
+}
+
+/// The id of a session that is made under a key: the same key finds the same session, after any restart.
+fn derived(key: &RequestId) -> SessionId {
+    let digest = Digest::of(format!("create {key}").as_bytes());
+    let bits = digest.as_str().get(..32).and_then(|hex| u128::from_str_radix(hex, 16).ok());
+    SessionId::from_bits(bits.unwrap_or_default())
+}
+
+async fn view(app: &App, session: SessionId) -> ApiResult<SessionView> {
+    let state = app.runtime.view(session).await?;
+    SessionView::of(session, &state).ok_or_else(|| ApiError::new(&code::SESSION_NOT_FOUND, "there is no such session"))
+}
+
+/// What a list shows.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Filter {
+    /// Only this agent's.
+    agent: Option<String>,
+    /// Only with this status.
+    status: Option<String>,
+    /// Only of this project.
+    project: Option<String>,
+    /// Only with this text in title or id.
+    q: Option<String>,
+    /// `-updated` (newest first, the default) or `updated`.
+    sort: Option<String>,
+    /// 1 to 200; 50 by default.
+    limit: Option<usize>,
+    /// From the page before.
+    cursor: Option<String>,
+}
+
+/// Lists sessions, newest first.
+#[utoipa::path(get, path = "/sessions", tag = "sessions", params(Filter),
+    responses((status = 200, body = Page<SessionRow>), (status = 422, body = Problem)))]
+pub(super) async fn list(State(app): State<App>, Query(filter): Query<Filter>) -> ApiResult<Json<Page<SessionRow>>> {
+    let limit = filter.limit.unwrap_or(50).clamp(1, 200);
+    let ascending = match filter.sort.as_deref() {
+        None | Some("-updated") => false,
+        Some("updated") => true,
+        Some(other) => return Err(ApiError::new(&code::INVALID, format!("sort is `updated` or `-updated`, not `{other}`"))),
+    };
+    let after = filter.cursor.as_deref().map(read_cursor).transpose()?;
+    let query = ListQuery {
+        agent: filter.agent,
+        status: filter.status,
+        project: filter.project,
+        text: filter.q,
+        ascending,
+        after,
+        limit,
+    };
+    let rows = app.runtime.list(query).await?;
+    let next_cursor = rows.last().filter(|_| rows.len() == limit).map(|last| format!("{}.{}", last.updated_at, last.session));
+    Ok(Json(Page { items: rows.into_iter().map(row).collect(), next_cursor }))
+}
+
+fn read_cursor(text: &str) -> ApiResult<(i64, SessionId)> {
+    let parts = text.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?)));
+    parts.ok_or_else(|| ApiError::new(&code::INVALID, "cursor is not one that this list gave out"))
+}
+
+fn row(row: Row) -> SessionRow {
+    SessionRow {
+        id: row.session.to_string(),
+        agent: row.agent,
+        title: row.title,
+        project: row.project,
+        status: row.status,
+        head: row.head,
+        created_at: Timestamp::from_micros(row.created_at),
+        updated_at: Timestamp::from_micros(row.updated_at),
+        labels: serde_json::from_str(&row.labels).unwrap_or_default(),
+    }
+}
+
+/// One session.
+#[utoipa::path(get, path = "/sessions/{id}", tag = "sessions", params(("id" = String, Path)),
+    responses((status = 200, body = SessionView), (status = 404, body = Problem)))]
+pub(super) async fn show(State(app): State<App>, Path(session): Path<String>) -> ApiResult<Json<SessionView>> {
+    Ok(Json(view(&app, id(&session)?).await?))
+}
+
+/// Renames, labels, archives or takes back out.
+#[utoipa::path(patch, path = "/sessions/{id}", tag = "sessions", params(("id" = String, Path)), request_body = UpdateSession,
+    responses((status = 200, body = SessionView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn update(
+    State(app): State<App>,
+    Path(session): Path<String>,
+    caller: Caller,
+    Body(body): Body<UpdateSession>,
+) -> ApiResult<Json<SessionView>> {
+    let session = id(&session)?;
+    let request = caller.request(body.request_id.as_deref())?;
+    if body.archived.is_some() && (body.title.is_some() || body.labels.is_some()) {
+        return Err(ApiError::new(&code::INVALID, "change title and labels, or archive: one of them a request"));
+    }
+    let by = caller.by;
+    let command = match body.archived {
+        Some(archived) => Command::Archive { archived, by },
+        None => Command::Update { title: body.title, labels: body.labels, by },
+    };
+    app.runtime.submit(session, command, request).await?;
+    Ok(Json(view(&app, session).await?))
+}
+
+/// Deletes a session for good, journal and all.
+#[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", params(("id" = String, Path)),
+    responses((status = 204), (status = 404, body = Problem)))]
+pub(super) async fn remove(State(app): State<App>, Path(session): Path<String>) -> ApiResult<StatusCode> {
+    app.runtime.delete(id(&session)?).await?;
+    Ok(StatusCode::NO_CONTENT)
+}
