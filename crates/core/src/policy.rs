@@ -9,7 +9,7 @@ mod read;
 mod rule;
 
 pub use read::PolicyError;
-pub use rule::{Rule, RuleError};
+pub use rule::{Rule, RuleError, nearest};
 
 use serde::{Deserialize, Serialize};
 

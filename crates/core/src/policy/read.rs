@@ -4,8 +4,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_saphyr::{Error, Location, Spanned};
 
-use super::rule::distance;
-use super::{Mode, Policy, Rule};
+use super::{Mode, Policy, Rule, nearest};
 
 /// A policy that cannot be read.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -101,8 +100,7 @@ impl Source<'_> {
 }
 
 fn unknown(kind: &str, given: &str, expected: &[&str]) -> String {
-    let nearest = expected.iter().min_by_key(|known| distance(given, known));
-    match nearest {
+    match nearest(given, expected.iter().copied()) {
         Some(nearest) => format!("unknown {kind} `{given}`: the nearest is `{nearest}`"),
         None => format!("unknown {kind} `{given}`"),
     }

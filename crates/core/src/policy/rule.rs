@@ -119,8 +119,13 @@ fn almost_a_tool(given: &str) -> Option<String> {
     known().find(|tool| distance(given, tool) <= 1).map(str::to_owned)
 }
 
+/// Returns the known word that may have been meant.
+pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known.into_iter().min_by_key(|word| distance(given, word))
+}
+
 /// Returns how many letters were added, dropped, changed or swapped with their neighbour.
-pub(super) fn distance(a: &str, b: &str) -> usize {
+fn distance(a: &str, b: &str) -> usize {
     let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
     let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
     for i in 1..=a.len() {

@@ -1,9 +1,8 @@
 //! The format promise: golden journals read as they always did, and a line is exactly its bytes.
+#![expect(clippy::disallowed_methods, reason = "the golden journals are files")]
 
-mod desk;
-
-use desk::{Desk, call_reply, reply, text};
-use outlive_core::context::{fold_messages, Transcript};
+use super::desk::{self, Desk, call_reply, reply, text};
+use outlive_core::context::{Transcript, fold_messages};
 use outlive_core::event::{Effect, Entry, Event, Line, LineError, OnLost};
 use outlive_core::session::{Ruling, State, read_snapshot, write_snapshot};
 
@@ -78,8 +77,10 @@ fn today_s_code_still_tells_the_golden_story() {
 #[test]
 fn the_transcript_of_a_golden_journal_says_who_said_what() {
     let items = fold_messages(&read("v1-lost-call.jsonl"));
-    let said: Vec<(String, &str)> =
-        items.iter().map(|item| (format!("{:?}", item.role), item.outcome.as_deref().unwrap_or(&item.content))).collect();
+    let said: Vec<(String, &str)> = items
+        .iter()
+        .map(|item| (format!("{:?}", item.role), item.outcome.as_deref().unwrap_or(&item.content)))
+        .collect();
     let said: Vec<(&str, &str)> = said.iter().map(|(role, what)| (role.as_str(), *what)).collect();
     let last = "I do not know what happened.";
     assert_eq!(said, [("User", "list the files"), ("Assistant", "I look."), ("Tool", "lost"), ("Assistant", last)]);
@@ -87,7 +88,8 @@ fn the_transcript_of_a_golden_journal_says_who_said_what() {
 
 #[test]
 fn a_type_from_the_future_is_kept_and_passed_on() {
-    let raw = r#"{"seq":7,"at":"2026-01-01T00:00:00.000000Z","type":"relay.started","v":3,"relay":"r","x":[1,{"y":null}]"#;
+    let raw =
+        r#"{"seq":7,"at":"2026-01-01T00:00:00.000000Z","type":"relay.started","v":3,"relay":"r","x":[1,{"y":null}]"#;
     let sealed = format!("{raw},\"crc\":\"{:08x}\"}}", crc32c::crc32c(raw.as_bytes()));
     let line = Line::check(sealed.as_bytes()).unwrap();
     let entry = line.read().unwrap();

@@ -1,8 +1,6 @@
 //! What holds for every journal and every conversation, however it came to be.
 
-mod desk;
-
-use desk::{Desk, call_reply, reply, text};
+use super::desk::{self, Desk, call_reply, reply, text};
 use outlive_core::content::{Block, Role, ToolSpec};
 use outlive_core::context::{Frame, FrameParts, Transcript, assemble};
 use outlive_core::event::{Effect, Entry, Line, OnLost};
@@ -47,10 +45,17 @@ fn check_well_formed(transcript: &Transcript) {
     for (at, message) in request.messages.iter().enumerate() {
         assert_eq!(message.role, if at % 2 == 0 { Role::User } else { Role::Assistant }, "roles alternate");
         assert!(!message.content.is_empty());
-        let results: Vec<_> =
-            message.content.iter().filter_map(|b| if let Block::ToolResult { id, .. } = b { Some(*id) } else { None }).collect();
+        let results: Vec<_> = message
+            .content
+            .iter()
+            .filter_map(|b| if let Block::ToolResult { id, .. } = b { Some(*id) } else { None })
+            .collect();
         assert_eq!(results, open, "every use has its result, in order, in the next message");
-        open = message.content.iter().filter_map(|b| if let Block::ToolUse { id, .. } = b { Some(*id) } else { None }).collect();
+        open = message
+            .content
+            .iter()
+            .filter_map(|b| if let Block::ToolUse { id, .. } = b { Some(*id) } else { None })
+            .collect();
     }
     assert_eq!(request.messages.last().map(|last| last.role), Some(Role::User));
     assert_eq!(plan.messages as usize, request.messages.len());

@@ -1,8 +1,6 @@
 //! The session machine: events and commands in, state and debts out.
 
-mod desk;
-
-use desk::{Desk, by, call_reply, reply, text};
+use super::desk::{self, Desk, by, call_reply, reply, text};
 use outlive_core::command::{Command, Decision, Message, Verdict};
 use outlive_core::content::{Failure, FailureKind};
 use outlive_core::event::{Behavior, Effect, Ending, OnLost};
@@ -96,7 +94,8 @@ fn reads_run_beside_each_other_and_the_rest_in_order() {
 #[test]
 fn an_approval_is_decided_once_and_late_deciders_learn_the_first_decision() {
     let mut desk = Desk::with_approval();
-    let decide = |desk: &Desk, verdict| Command::Decide(Decision { call: desk.call(0), verdict, reason: None, by: by() });
+    let decide =
+        |desk: &Desk, verdict| Command::Decide(Decision { call: desk.call(0), verdict, reason: None, by: by() });
     assert_eq!((desk.state.status(), desk.owed()), (Status::Approving, vec![]));
     desk.command(decide(&desk, Verdict::Deny)).unwrap();
     let late = desk.command(decide(&desk, Verdict::Allow));

@@ -1,5 +1,4 @@
 //! A session on a desk: says what the shell would say, records what is decided, and holds what would run.
-#![allow(dead_code, reason = "each test binary uses its part")]
 
 use outlive_core::command::{Command, Create, Done, Message, Report};
 use outlive_core::content::{Failure, Reply, ReplyBlock, StopReason, Usage};
@@ -121,7 +120,12 @@ impl Desk {
         self.say_as(content, None, Behavior::FollowUp)
     }
 
-    pub fn say_as(&mut self, content: &str, id: Option<&str>, behavior: Behavior) -> Result<(Seq, Option<TurnId>), Refusal> {
+    pub fn say_as(
+        &mut self,
+        content: &str,
+        id: Option<&str>,
+        behavior: Behavior,
+    ) -> Result<(Seq, Option<TurnId>), Refusal> {
         self.command_as(Command::Message(Message { content: content.into(), behavior, origin: by() }), id)
     }
 
@@ -131,7 +135,9 @@ impl Desk {
 
     /// Records what needs no shell, until nothing of that is owed.
     pub fn settle(&mut self) {
-        while let Some(facts) = self.owed().first().map(|debt| self.state.settle(debt)).filter(|facts| !facts.is_empty()) {
+        while let Some(facts) =
+            self.owed().first().map(|debt| self.state.settle(debt)).filter(|facts| !facts.is_empty())
+        {
             self.record(facts, None);
         }
     }

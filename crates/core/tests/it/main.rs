@@ -1,0 +1,7 @@
+//! The core from outside: events and commands in, state, debts and lines out.
+#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+
+mod desk;
+mod journal;
+mod properties;
+mod session;
