@@ -1,5 +1,14 @@
 //! Does things: the tool trait, bash and files, process groups, orphans.
 
+mod blocking;
+pub mod builtin;
+pub mod exec;
+pub mod orphans;
+pub mod path;
+mod proc;
+pub mod registry;
+pub mod scripted;
+
 use std::future::Future;
 use std::path::PathBuf;
 use std::pin::Pin;
@@ -106,5 +115,19 @@ pub trait Tool: Send + Sync {
     /// For `verifiable` and `resumable` calls: looks for what an attempt of a dead process did.
     fn find(&self, _invocation: Invocation) -> Pending<'_, Found> {
         Box::pin(std::future::ready(Found::Unknown))
+    }
+}
+
+impl Finished {
+    /// It did what was asked.
+    #[must_use]
+    pub fn ok(content: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Ok, content: content.into(), details: None, whole: None }
+    }
+
+    /// It did not, or says that it did not.
+    #[must_use]
+    pub fn error(content: impl Into<String>) -> Self {
+        Self { outcome: Outcome::Error, ..Self::ok(content) }
     }
 }

@@ -1,0 +1,29 @@
+//! The tools that come with Outlive.
+
+mod bash;
+mod edit;
+mod find;
+mod grep;
+mod list;
+mod read;
+mod shape;
+mod walk;
+mod write;
+
+use std::sync::Arc;
+
+pub use bash::Bash;
+pub use edit::Edit;
+pub use find::Glob;
+pub use grep::Grep;
+pub use list::List;
+pub use read::Read;
+pub use write::Write;
+
+use crate::Tool;
+
+/// Returns the file tools.
+#[must_use]
+pub fn files() -> Vec<Arc<dyn Tool>> {
+    vec![Arc::new(Read), Arc::new(Write), Arc::new(Edit), Arc::new(List), Arc::new(Glob), Arc::new(Grep)]
+}

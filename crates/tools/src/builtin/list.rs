@@ -1,0 +1,74 @@
+//! `list`: shows what is in a folder.
+
+use outlive_core::content::ToolSpec;
+use outlive_core::event::Effect;
+use rustix::fs::FileType;
+use schemars::JsonSchema;
+use serde::Deserialize;
+use serde_json::Value;
+
+use super::{shape, walk};
+use crate::blocking::off_thread;
+use crate::path::open::{self, Parents};
+use crate::{Assessment, Finished, Invocation, Pending, Place, Tool};
+
+const SHOWN: usize = 500;
+
+/// Shows a folder.
+pub struct List;
+
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct Arguments {
+    /// The folder, absolute or from the workspace. The working folder if left out.
+    #[serde(default)]
+    path: Option<String>,
+}
+
+impl Arguments {
+    fn path(&self) -> &str {
+        self.path.as_deref().unwrap_or(".")
+    }
+}
+
+impl Tool for List {
+    fn spec(&self) -> ToolSpec {
+        shape::spec::<Arguments>(
+            "list",
+            "Shows what is in a folder: folders end in `/`, links in `@`, files have their size.",
+        )
+    }
+
+    fn assess(&self, arguments: &Value, place: &Place) -> Result<Assessment, String> {
+        shape::assess_path("list", shape::read::<Arguments>(arguments)?.path(), Effect::Read, place)
+    }
+
+    fn run(&self, invocation: Invocation) -> Pending<'_, Finished> {
+        Box::pin(off_thread(move || show(&invocation).map_or_else(Finished::error, Finished::ok)))
+    }
+}
+
+fn show(invocation: &Invocation) -> Result<String, String> {
+    let arguments: Arguments = shape::read(&invocation.arguments)?;
+    let path = arguments.path();
+    let resolved = shape::at_use(invocation, path, Effect::Read)?;
+    let listed = open::folder(&resolved.path, Parents::Need).and_then(|folder| walk::entries(&folder));
+    let entries = listed.map_err(|why| format!("`{path}`: {why}"))?;
+    let line = |entry: &walk::Entry| {
+        let name = shape::shown(&entry.name);
+        match entry.kind {
+            FileType::Directory => format!("{name}/\n"),
+            FileType::Symlink => format!("{name}@\n"),
+            FileType::RegularFile => format!("{name}  {}\n", entry.bytes),
+            _ => format!("{name}  (no ordinary file)\n"),
+        }
+    };
+    let mut out: String = entries.iter().take(SHOWN).map(line).collect();
+    if entries.is_empty() {
+        out.push_str("(the folder is empty)");
+    }
+    if entries.len() > SHOWN {
+        out.push_str(&format!("[{} of {} entries; use `glob` to find the others]", SHOWN, entries.len()));
+    }
+    Ok(out)
+}

@@ -1,0 +1,301 @@
+//! Starts processes: the only place that does. Each has a session of its own, a record, a limit and an end.
+//!
+//! A child waits behind a gate until its record is written; if this process dies first, the child ends without having done
+//! anything. It sees a short environment that the caller gives, no input, and no descriptor of ours.
+//!
+//! Invariant: when [`Exec::run`] returns, whether the command ended, ran out of time or was stopped, none of its processes
+//! lives; if it is dropped, they are killed.
+
+pub mod output;
+mod tree;
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::process::{ExitStatus, Stdio};
+use std::time::Duration;
+
+use outlive_core::id::{CallId, SessionId};
+use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
+use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+use tokio::process::{ChildStderr, ChildStdout};
+use tokio::time::Instant;
+
+use crate::orphans::Record;
+use crate::proc::{MARK, Process};
+use crate::{Invocation, Sink};
+pub use output::Output;
+use output::{Capture, Pipe};
+use tree::Tree;
+pub(crate) use tree::{Gone, end};
+
+/// Variables that a command may be given of the server's own.
+pub const ENVIRONMENT: [&str; 8] = ["PATH", "HOME", "LANG", "TZ", "USER", "LOGNAME", "SHELL", "TMPDIR"];
+
+/// Whether a variable of the server's own may be given to commands: one of [`ENVIRONMENT`], or `LC_*`.
+#[must_use]
+pub fn may_be_given(name: &str) -> bool {
+    ENVIRONMENT.contains(&name) || name.starts_with("LC_")
+}
+
+/// Waits for the gate, closes what it was not meant to have, then becomes the command.
+const GATE: &str = r#"IFS= read -r go && [ "$go" = go ] || exit 125
+for fd in /proc/self/fd/*; do fd=${fd##*/}; [ "$fd" -gt 2 ] 2>/dev/null && eval "exec $fd>&-"; done
+exec "$BASH" -c "$0" bash </dev/null"#;
+
+/// Time for the last output after the command itself has ended, while something still holds its pipes.
+const LINGER: Duration = Duration::from_millis(300);
+/// Bytes of output kept whole.
+const KEPT: u64 = 64 << 20;
+
+/// How processes are started here.
+#[derive(Debug, Clone)]
+pub struct Exec {
+    environment: BTreeMap<String, String>,
+    spill: PathBuf,
+    children: PathBuf,
+    kept: u64,
+}
+
+/// What to run.
+pub struct Job<'a> {
+    /// For whom.
+    pub invocation: &'a Invocation,
+    /// The command line, for bash.
+    pub command: &'a str,
+    /// When it is ended.
+    pub limit: Duration,
+}
+
+/// How a command ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself, with this code.
+    Exited(i32),
+    /// By this signal, which was not ours.
+    Signalled(i32),
+    /// Its time ran out.
+    TimedOut,
+    /// It was to stop.
+    Stopped,
+}
+
+/// A command that ran.
+#[derive(Debug)]
+pub struct Ran {
+    /// How it ended.
+    pub ending: Ending,
+    /// What it said.
+    pub output: Output,
+    /// Processes that it left running, and that were ended.
+    pub leftovers: usize,
+    /// Processes that could not be ended.
+    pub immortal: usize,
+    /// From start to end.
+    pub took: Duration,
+}
+
+impl Exec {
+    /// Starts commands with these variables (those that [`may_be_given`]; others are dropped), keeps large outputs in files
+    /// of `spill`, and records of running children in `children`.
+    #[must_use]
+    pub fn new(environment: impl IntoIterator<Item = (String, String)>, spill: &Path, children: &Path) -> Self {
+        let mut environment: BTreeMap<_, _> = environment.into_iter().filter(|(name, _)| may_be_given(name)).collect();
+        let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+        environment.entry("PATH".to_owned()).or_insert_with(|| path.to_owned());
+        environment.insert("TERM".to_owned(), "dumb".to_owned());
+        Self { environment, spill: spill.to_owned(), children: children.to_owned(), kept: KEPT }
+    }
+
+    /// Keeps at most this many bytes of an output whole.
+    #[must_use]
+    pub fn keeping(self, bytes: u64) -> Self {
+        Self { kept: bytes, ..self }
+    }
+
+    /// Runs a command to its end.
+    ///
+    /// # Errors
+    ///
+    /// Why it was not started.
+    pub async fn run(&self, job: Job<'_>) -> Result<Ran, String> {
+        let began = Instant::now();
+        let Invocation { session, call, ref place, ref stop, ref sink, .. } = *job.invocation;
+        if !place.cwd.is_dir() {
+            return Err(format!(
+                "the working folder `{}` does not exist: make it, or start a new session",
+                place.cwd.display()
+            ));
+        }
+        let mut child = self.spawn(call, job.command, &place.cwd)?;
+        let record = self.record(session, call, child.tree.first)?;
+        child.open_gate().await;
+
+        let mut pipes = child.pipes(self.capture(), sink);
+        let deadline = began + job.limit;
+        let ended = tokio::select! {
+            biased;
+            () = stop.cancelled() => Err(Ending::Stopped),
+            () = tokio::time::sleep_until(deadline) => Err(Ending::TimedOut),
+            status = pipes.until(child.inner.wait()) => Ok(status),
+        };
+        if ended.is_ok() {
+            pipes.drain().await;
+        }
+        let gone = end(|| child.tree.members()).await;
+        pipes.drain().await;
+        let status = match &ended {
+            Ok(Ok(status)) => Some(*status),
+            Ok(Err(_)) | Err(_) => child.collect().await,
+        };
+        child.settle(gone);
+        if gone.left == 0 {
+            record.remove();
+        }
+        let ending = ended.map_or_else(|ending| ending, |_| status.map_or(Ending::Signalled(0), how));
+        let leftovers = if matches!(ending, Ending::Exited(_) | Ending::Signalled(_)) { gone.ended } else { 0 };
+        Ok(Ran { ending, output: pipes.capture.finish(), leftovers, immortal: gone.left, took: began.elapsed() })
+    }
+
+    fn capture(&self) -> Capture {
+        Capture::new(self.spill.clone(), self.kept)
+    }
+
+    fn record(&self, session: SessionId, call: CallId, pid: i32) -> Result<Record, String> {
+        let process = Process::of(pid).ok_or("the command ended before it began")?;
+        let written = Record::write(&self.children, session, call, process);
+        written.map_err(|error| {
+            format!(
+                "the command was not started, since no record of it could be written in `{}`: {error}",
+                self.children.display()
+            )
+        })
+    }
+
+    fn spawn(&self, call: CallId, command: &str, cwd: &Path) -> Result<Child, String> {
+        let bash = if Path::new("/bin/bash").exists() { "/bin/bash" } else { "bash" };
+        let mut wrapped = CommandWrap::with_new(bash, |gate| {
+            gate.args(["--noprofile", "--norc", "-c", GATE, command]).current_dir(cwd);
+            gate.env_clear().envs(&self.environment).env(MARK, call.to_string());
+            gate.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+        });
+        wrapped.wrap(ProcessSession);
+        // Held while it starts, so that nobody takes the new child for a stray.
+        let mut running = tree::running();
+        let spawned = wrapped.spawn().map_err(|error| format!("bash cannot be started: {error}"))?;
+        let inner = spawned.into_inner();
+        let first = inner.id().and_then(|pid| i32::try_from(pid).ok()).ok_or("bash ended before it began")?;
+        running.insert(first);
+        Ok(Child { inner, tree: Tree { first, mark: call.to_string() }, settled: false })
+    }
+}
+
+fn how(status: ExitStatus) -> Ending {
+    use std::os::unix::process::ExitStatusExt as _;
+    status.code().map_or_else(|| Ending::Signalled(status.signal().unwrap_or(0)), Ending::Exited)
+}
+
+/// A started child. Dropped before it is settled, it is killed with all that descends from it.
+struct Child {
+    inner: Box<dyn ChildWrapper>,
+    tree: Tree,
+    settled: bool,
+}
+
+impl Child {
+    /// Lets it begin.
+    async fn open_gate(&mut self) {
+        if let Some(mut gate) = self.inner.stdin().take() {
+            // If it is gone already, its end says so.
+            drop(gate.write_all(b"go\n").await);
+        }
+    }
+
+    fn pipes<'a>(&mut self, capture: Capture, sink: &'a Sink) -> Pipes<'a> {
+        Pipes { out: self.inner.stdout().take(), err: self.inner.stderr().take(), capture, sink }
+    }
+
+    /// Takes it off the process table after it was ended.
+    async fn collect(&mut self) -> Option<ExitStatus> {
+        tokio::time::timeout(LINGER, self.inner.wait()).await.ok()?.ok()
+    }
+
+    fn settle(&mut self, gone: Gone) {
+        self.settled = gone.left == 0;
+    }
+}
+
+impl Drop for Child {
+    fn drop(&mut self) {
+        if !self.settled {
+            tree::kill(&self.tree.members());
+        }
+        tree::running().remove(&self.tree.first);
+    }
+}
+
+/// Both outputs of a child.
+struct Pipes<'a> {
+    out: Option<ChildStdout>,
+    err: Option<ChildStderr>,
+    capture: Capture,
+    sink: &'a Sink,
+}
+
+impl Pipes<'_> {
+    /// Takes what comes until `done`.
+    async fn until<T>(&mut self, done: impl Future<Output = T>) -> T {
+        tokio::pin!(done);
+        loop {
+            tokio::select! {
+                biased;
+                value = &mut done => return value,
+                () = self.piece(), if self.open() => {}
+            }
+        }
+    }
+
+    /// Takes what is left, as long as it comes soon.
+    async fn drain(&mut self) {
+        let all = async {
+            while self.open() {
+                self.piece().await;
+            }
+        };
+        // Something else holds a pipe open: what came until now is what there is.
+        let _held = tokio::time::timeout(LINGER, all).await;
+    }
+
+    fn open(&self) -> bool {
+        self.out.is_some() || self.err.is_some()
+    }
+
+    async fn piece(&mut self) {
+        let (mut out, mut err) = ([0; 16 << 10], [0; 16 << 10]);
+        let (pipe, size) = tokio::select! {
+            size = read(&mut self.out, &mut out) => (Pipe::Out, size),
+            size = read(&mut self.err, &mut err) => (Pipe::Err, size),
+        };
+        let piece = match pipe {
+            Pipe::Out => &out[..size],
+            Pipe::Err => &err[..size],
+        };
+        match pipe {
+            _ if size > 0 => {
+                let text = self.capture.take(pipe, piece);
+                if !text.is_empty() {
+                    (self.sink)(text);
+                }
+            }
+            Pipe::Out => self.out = None,
+            Pipe::Err => self.err = None,
+        }
+    }
+}
+
+/// Reads a piece; 0 at the end. A closed pipe never gives one.
+async fn read(pipe: &mut Option<impl tokio::io::AsyncRead + Unpin>, piece: &mut [u8]) -> usize {
+    match pipe {
+        Some(open) => open.read(piece).await.unwrap_or(0),
+        None => std::future::pending().await,
+    }
+}

@@ -1,0 +1,117 @@
+//! The processes of one call: found wherever they went, and ended together.
+//!
+//! A child leads a session of its own, carries a mark in its environment, and what it leaves behind becomes our child (we
+//! are the subreaper). So what hid in another session is found by its ancestry, and what shed the mark too by its being our
+//! child that nobody registered: that is ended once no other call runs that it may belong to.
+
+use std::collections::BTreeSet;
+use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rustix::process::{Pid, Signal, WaitOptions};
+
+use crate::proc::{self, Process};
+
+/// Time to end by itself after the polite signal.
+const POLITE: Duration = Duration::from_millis(1_000);
+/// Time for the rest to vanish after the other one.
+const FORCED: Duration = Duration::from_millis(800);
+const PAUSE: Duration = Duration::from_millis(10);
+
+/// First processes of the calls that run now: tokio collects them, nobody else may.
+static RUNNING: LazyLock<Mutex<BTreeSet<i32>>> = LazyLock::new(|| {
+    if let Err(error) = rustix::process::set_child_subreaper(Some(rustix::process::getpid())) {
+        tracing::warn!(%error, "processes that leave their session cannot be followed");
+    }
+    Mutex::default()
+});
+
+/// Returns the first processes of running calls, held still.
+pub(super) fn running() -> MutexGuard<'static, BTreeSet<i32>> {
+    RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// The processes of one call.
+pub(super) struct Tree {
+    pub first: i32,
+    pub mark: String,
+}
+
+impl Tree {
+    /// Returns all that live.
+    pub fn members(&self) -> Vec<Process> {
+        let all = proc::all();
+        let own = proc::own();
+        let running = running();
+        let Some(us) = all.iter().find(|process| process.pid == own).copied() else { return Vec::new() };
+        let others = || running.iter().any(|pid| *pid != self.first);
+        let mut ours = vec![us];
+        proc::add_descendants(&mut ours, &all);
+        let is_member = |process: &&Process| {
+            let foreign_first = process.pid != self.first && running.contains(&process.pid);
+            if process.session == us.session || foreign_first {
+                return false;
+            }
+            let is_stray = process.parent == own && process.pid != self.first && !others();
+            process.session == self.first || is_stray || process.is_marked(&self.mark)
+        };
+        let mut members: Vec<Process> = ours.iter().filter(is_member).copied().collect();
+        proc::add_descendants(&mut members, &all);
+        collect_zombies(&members, &running, own);
+        members.retain(|process| !process.zombie);
+        members
+    }
+}
+
+/// Takes dead strays off the process table. The first processes of calls are tokio's to collect.
+fn collect_zombies(members: &[Process], running: &BTreeSet<i32>, own: i32) {
+    let strays = members.iter().filter(|it| it.zombie && it.parent == own && !running.contains(&it.pid));
+    for stray in strays {
+        // Gone already, or not ours after all: either way nothing is owed.
+        let _gone = rustix::process::waitpid(Pid::from_raw(stray.pid), WaitOptions::NOHANG);
+    }
+}
+
+/// Ends all that `members` finds, politely and then not, and returns how many there were and whether any is left.
+pub(crate) async fn end(members: impl Fn() -> Vec<Process>) -> Gone {
+    let mut found = members();
+    let gone = Gone { ended: found.len(), left: 0 };
+    for signal in [Signal::TERM, Signal::CONT] {
+        found.iter().for_each(|process| process.signal(signal));
+    }
+    let polite = tokio::time::Instant::now() + POLITE;
+    while !found.is_empty() && tokio::time::Instant::now() < polite {
+        tokio::time::sleep(PAUSE).await;
+        found = members();
+    }
+    let forced = tokio::time::Instant::now() + FORCED;
+    while !found.is_empty() && tokio::time::Instant::now() < forced {
+        kill(&found);
+        tokio::time::sleep(PAUSE).await;
+        found = members();
+    }
+    Gone { left: found.len(), ..gone }
+}
+
+/// What [`end`] did.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Gone {
+    /// Processes that were found at first.
+    pub ended: usize,
+    /// Processes that still live.
+    pub left: usize,
+}
+
+/// Kills the groups as wholes, so that nothing forks away meanwhile, then each one.
+pub(crate) fn kill(found: &[Process]) {
+    let own = rustix::process::getpgrp().as_raw_nonzero().get();
+    // A member that still lives pins its group's number. One group is one session, so all in it belong to the call.
+    let living = found.iter().filter(|process| Process::of(process.pid).is_some_and(|now| now.start == process.start));
+    let groups: BTreeSet<i32> =
+        living.map(|process| process.group).filter(|group| *group > 1 && *group != own).collect();
+    for group in groups.into_iter().filter_map(Pid::from_raw) {
+        // Gone already: that is what was wanted.
+        let _gone = rustix::process::kill_process_group(group, Signal::KILL);
+    }
+    found.iter().for_each(|process| process.signal(Signal::KILL));
+}
