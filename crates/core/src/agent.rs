@@ -1,1 +1,183 @@
-//! Filled next.
+//! An agent's definition, read from its folder. No code: who it is, which model, tools, policy and limits it has.
+//!
+//! Invariant: what is not understood is refused with its place, never left out in silence; what is understood but not
+//! there yet becomes a warning.
+
+mod expand;
+mod spec;
+mod starter;
+
+pub use expand::Lookup;
+pub use spec::{ModelSpec, SandboxMode};
+pub use starter::starter;
+
+use std::collections::BTreeMap;
+
+use crate::digest::Digest;
+use crate::event::OnDisconnect;
+use crate::id::AgentName;
+use crate::policy::Policy;
+use crate::yaml::YamlError;
+use spec::{File, Spec, ToolEntry};
+
+/// Path of the workspace's policy among an agent's files.
+pub const WORKSPACE_POLICY: &str = "../../policy.yaml";
+
+/// An agent that can be run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Agent {
+    /// Its name: the folder's.
+    pub name: AgentName,
+    /// What it is for.
+    pub description: String,
+    /// Its version, in its author's words.
+    pub version: Option<String>,
+    /// SHA-256 over all its files and the workspace's policy.
+    pub digest: Digest,
+    /// The model it asks for; `None` leaves the choice to what is there.
+    pub model: Option<ModelSpec>,
+    /// System prompt, in ordered stable blocks.
+    pub system: Vec<String>,
+    /// Limits of its sessions.
+    pub session: SessionSpec,
+    /// Names of the builtin tools that it has: `bash`, `files`.
+    pub tools: Vec<String>,
+    /// What its calls may do.
+    pub policy: Policy,
+    /// What its files ask for that this version does not have.
+    pub warnings: Vec<String>,
+}
+
+/// Limits of an agent's sessions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SessionSpec {
+    /// What becomes of a turn without a client.
+    pub on_disconnect: OnDisconnect,
+    /// Steps of one turn.
+    pub max_steps: u32,
+    /// Milliseconds that one model request may take.
+    pub step_timeout_ms: u64,
+    /// Milliseconds without anything to do, after which a session leaves memory.
+    pub idle_evict_ms: u64,
+}
+
+/// Why an agent's folder is not an agent.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AgentError {
+    /// A file that must be there is not.
+    #[error("{file} is missing{why}")]
+    Missing {
+        /// Which, relative to the agent's folder.
+        file: String,
+        /// Who asks for it.
+        why: String,
+    },
+    /// A file is not text.
+    #[error("{0} is not UTF-8")]
+    NotText(String),
+    /// A file does not fit.
+    #[error(transparent)]
+    Yaml(#[from] YamlError),
+    /// A value does not fit.
+    #[error("agent.yaml: {0}")]
+    Value(String),
+}
+
+type Files = BTreeMap<String, Vec<u8>>;
+
+impl Agent {
+    /// Reads an agent from its files: path relative to its folder → bytes. `lookup` gives `${VAR}` its value.
+    ///
+    /// # Errors
+    ///
+    /// The first [`AgentError`], which names the file, and the line where there is one.
+    pub fn read(name: &AgentName, files: &Files, lookup: &Lookup<'_>) -> Result<Self, AgentError> {
+        let yaml = text(files, "agent.yaml", "; an agent is a folder with an agent.yaml")?;
+        let mut file: File = crate::yaml::read(yaml, "agent.yaml")?;
+        file.spec.expand(lookup).map_err(AgentError::Value)?;
+        let mut warnings = file.check(name)?;
+        let system = system(&file, files)?;
+        let tools = tools(&file.spec, &mut warnings);
+        Ok(Self {
+            name: name.clone(),
+            description: file.metadata.description.unwrap_or_default(),
+            version: file.metadata.version,
+            digest: digest(files),
+            session: file.spec.session.limits().map_err(AgentError::Value)?,
+            policy: policy(files),
+            model: file.spec.model,
+            system,
+            tools,
+            warnings,
+        })
+    }
+}
+
+fn text<'a>(files: &'a Files, path: &str, why: &str) -> Result<&'a str, AgentError> {
+    let missing = || AgentError::Missing { file: path.to_owned(), why: why.to_owned() };
+    let bytes = files.get(path).ok_or_else(missing)?;
+    std::str::from_utf8(bytes).map_err(|_| AgentError::NotText(path.to_owned()))
+}
+
+/// The blocks in their order: who it is, then how it works, then its standing instructions.
+fn system(file: &File, files: &Files) -> Result<Vec<String>, AgentError> {
+    let mut blocks = Vec::new();
+    if let Some(description) = &file.metadata.description {
+        blocks.push(format!("You are {}. {description}", file.metadata.name));
+    }
+    let spec = &file.spec;
+    for (key, named, usual) in [
+        ("soul", &spec.soul, "SOUL.md"),
+        ("system_prompt", &spec.system_prompt, "SYSTEM_PROMPT.md"),
+        ("instructions", &spec.instructions, "INSTRUCTIONS.md"),
+    ] {
+        let path = match named {
+            Some(path) => path.trim_start_matches("./").to_owned(),
+            None if files.contains_key(usual) => usual.to_owned(),
+            None => continue,
+        };
+        blocks.push(text(files, &path, &format!("; agent.yaml names it as `{key}`"))?.to_owned());
+    }
+    for path in files.keys().filter(|path| path.starts_with("directives/") && path.ends_with(".md")) {
+        blocks.push(text(files, path, "")?.to_owned());
+    }
+    blocks.retain(|block| !block.trim().is_empty());
+    Ok(blocks)
+}
+
+fn tools(spec: &Spec, warnings: &mut Vec<String>) -> Vec<String> {
+    let mut names = Vec::new();
+    for tool in &spec.tools {
+        match tool {
+            ToolEntry::Builtin(name) if ["bash", "files"].contains(&name.as_str()) => names.push(name.clone()),
+            ToolEntry::Builtin(name) => warnings.push(format!("builtin tool `{name}` is not in this version")),
+            ToolEntry::Cli(_) => warnings.push("cli tools are not in this version".to_owned()),
+            ToolEntry::Mcp(_) => warnings.push("mcp tools are not in this version".to_owned()),
+        }
+    }
+    names
+}
+
+/// The workspace's policy and the agent's; one that cannot be read denies everything.
+fn policy(files: &Files) -> Policy {
+    let read = |path: &str, shown: &str| match files.get(path) {
+        None => Policy::default(),
+        Some(bytes) => match std::str::from_utf8(bytes) {
+            Ok(text) => Policy::parse(text, shown).unwrap_or_else(|error| Policy::unreadable(error.to_string())),
+            Err(_) => Policy::unreadable(format!("{shown} is not UTF-8")),
+        },
+    };
+    Policy::combine(read(WORKSPACE_POLICY, "policy.yaml of the workspace"), read("policy.yaml", "policy.yaml"))
+}
+
+fn digest(files: &Files) -> Digest {
+    let mut bytes = Vec::new();
+    for (path, content) in files {
+        bytes.extend_from_slice(format!("{path}\n{}\n", content.len()).as_bytes());
+        bytes.extend_from_slice(content);
+    }
+    Digest::of(&bytes)
+}
+
+#[cfg(test)]
+mod tests;

@@ -23,3 +23,4 @@ pub mod policy;
 pub mod session;
 pub mod time;
 pub mod turn;
+pub mod yaml;
