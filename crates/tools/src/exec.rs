@@ -40,7 +40,7 @@ pub fn may_be_given(name: &str) -> bool {
 /// Waits for the gate, closes what it was not meant to have, then becomes the command.
 const GATE: &str = r#"IFS= read -r go && [ "$go" = go ] || exit 125
 for fd in /proc/self/fd/*; do fd=${fd##*/}; [ "$fd" -gt 2 ] 2>/dev/null && eval "exec $fd>&-"; done
-exec "$BASH" -c "$0" bash </dev/null"#;
+exec "$BASH" -c -- "$0" bash </dev/null"#;
 
 /// Time for the last output after the command itself has ended, while something still holds its pipes.
 const LINGER: Duration = Duration::from_millis(300);

@@ -4,6 +4,8 @@
 
 #![expect(clippy::disallowed_methods, reason = "`/proc` is no storage: it is how processes are seen")]
 
+use std::collections::{HashMap, HashSet};
+
 use rustix::process::{Pid, PidfdFlags, Signal};
 
 /// The variable that all processes of a call carry, unless they shed it.
@@ -71,13 +73,15 @@ pub(crate) fn all() -> Vec<Process> {
 
 /// Adds to `members` whatever descends from one of them.
 pub(crate) fn add_descendants(members: &mut Vec<Process>, all: &[Process]) {
+    let mut children: HashMap<i32, Vec<Process>> = HashMap::new();
+    for process in all {
+        children.entry(process.parent).or_default().push(*process);
+    }
+    let mut known: HashSet<i32> = members.iter().map(|member| member.pid).collect();
     let mut next = 0;
-    while let Some(parent) = members.get(next).map(|member| member.pid) {
-        for child in all.iter().filter(|process| process.parent == parent) {
-            if !members.contains(child) {
-                members.push(*child);
-            }
-        }
+    while let Some(parent) = members.get(next) {
+        let born = children.remove(&parent.pid).unwrap_or_default();
+        members.extend(born.into_iter().filter(|child| known.insert(child.pid)));
         next += 1;
     }
 }

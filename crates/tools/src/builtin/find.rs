@@ -80,9 +80,8 @@ pub(super) struct Names {
 
 impl Names {
     pub fn new(pattern: &str) -> Result<Self, String> {
-        let translated = translate(pattern);
-        let pattern = Regex::new(&translated).map_err(|_| format!("`{pattern}` is no pattern for names"))?;
-        let last_only = !pattern.as_str().contains('/');
+        let last_only = !pattern.contains('/');
+        let pattern = Regex::new(&translate(pattern)).map_err(|_| format!("`{pattern}` is no pattern for names"))?;
         Ok(Self { pattern, last_only })
     }
 

@@ -60,7 +60,13 @@ fn show(invocation: &Invocation) -> Result<String, String> {
             FileType::Directory => format!("{name}/\n"),
             FileType::Symlink => format!("{name}@\n"),
             FileType::RegularFile => format!("{name}  {}\n", entry.bytes),
-            _ => format!("{name}  (no ordinary file)\n"),
+            FileType::Fifo
+            | FileType::Socket
+            | FileType::CharacterDevice
+            | FileType::BlockDevice
+            | FileType::Unknown => {
+                format!("{name}  (no ordinary file)\n")
+            }
         }
     };
     let mut out: String = entries.iter().take(SHOWN).map(line).collect();

@@ -92,7 +92,13 @@ impl<'a> Walk<'a> {
                 FileType::Directory if entry.name != ".git" && path.components().count() < DEPTH => {
                     inside(folder, &entry.name).map_or(Go::On, |inner| self.below(&inner, path, visit))
                 }
-                _ => Go::On,
+                FileType::Directory
+                | FileType::Symlink
+                | FileType::Fifo
+                | FileType::Socket
+                | FileType::CharacterDevice
+                | FileType::BlockDevice
+                | FileType::Unknown => Go::On,
             };
             path.pop();
             if go == Go::Enough {

@@ -16,6 +16,8 @@ use crate::proc::{self, Process};
 const POLITE: Duration = Duration::from_millis(1_000);
 /// Time for the rest to vanish after the other one.
 const FORCED: Duration = Duration::from_millis(800);
+/// More processes than this are no work to be finished politely: they may be multiplying.
+const MANY: usize = 200;
 const PAUSE: Duration = Duration::from_millis(10);
 
 /// First processes of the calls that run now: tokio collects them, nobody else may.
@@ -76,11 +78,12 @@ fn collect_zombies(members: &[Process], running: &BTreeSet<i32>, own: i32) {
 pub(crate) async fn end(members: impl Fn() -> Vec<Process>) -> Gone {
     let mut found = members();
     let gone = Gone { ended: found.len(), left: 0 };
-    for signal in [Signal::TERM, Signal::CONT] {
-        found.iter().for_each(|process| process.signal(signal));
+    if found.len() <= MANY {
+        found.iter().for_each(|process| process.signal(Signal::TERM));
+        found.iter().for_each(|process| process.signal(Signal::CONT));
     }
     let polite = tokio::time::Instant::now() + POLITE;
-    while !found.is_empty() && tokio::time::Instant::now() < polite {
+    while (1..=MANY).contains(&found.len()) && tokio::time::Instant::now() < polite {
         tokio::time::sleep(PAUSE).await;
         found = members();
     }

@@ -87,15 +87,20 @@ pub fn file_at(at: &OwnedFd, name: &OsStr) -> Result<(File, Stat), String> {
 }
 
 fn ordinary(found: &Stat) -> Result<(), String> {
-    match FileType::from_raw_mode(found.st_mode) {
-        FileType::RegularFile if found.st_nlink > 1 => Err(format!(
+    let kind = FileType::from_raw_mode(found.st_mode);
+    if kind == FileType::Directory {
+        return Err("it is a folder: use `list`".to_owned());
+    }
+    if kind != FileType::RegularFile {
+        return Err(format!("it is no ordinary file ({kind:?}): use `bash`"));
+    }
+    if found.st_nlink > 1 {
+        return Err(format!(
             "it has {} names (hard links), so it may be a file of elsewhere: use `bash`, or make a copy first",
             found.st_nlink
-        )),
-        FileType::RegularFile => Ok(()),
-        FileType::Directory => Err("it is a folder: use `list`".to_owned()),
-        other => Err(format!("it is no ordinary file ({other:?}): use `bash`")),
+        ));
     }
+    Ok(())
 }
 
 /// Reads a resolved file of at most `limit` bytes.
