@@ -1,6 +1,10 @@
 //! `bash` with real processes: what it shows, what it hides, and that nothing of it is left.
 
-#![expect(clippy::disallowed_methods, reason = "tests look at files and at this process's own environment")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests look at files and at this process's own environment"
+)]
 
 mod stage;
 
@@ -16,33 +20,22 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 async fn bash(stage: &Stage, command: &str) -> outlive_tools::Finished {
     let arguments = json!({ "command": command, "timeout_ms": 30_000 });
-    tokio::time::timeout(PATIENCE, stage.run("bash", arguments)).await.expect("the call returns")
+    // Past its patience the call hangs.
+    tokio::time::timeout(PATIENCE, stage.run("bash", arguments)).await.unwrap()
 }
 
 /// Runs until the call says `ready`, then stops it; every process that it named must be gone.
-async fn stopped(command: &str) -> (outlive_tools::Finished, Duration) {
+async fn stopped(command: &str) -> outlive_tools::Finished {
     let mut stage = Stage::new();
     stage.stop_at = Some("ready");
-    let began = std::sync::Arc::new(std::sync::Mutex::new(None));
-    let (noted, stop) = (began.clone(), stage.stop.clone());
-    let watch = async move {
-        stop.cancelled().await;
-        *noted.lock().unwrap() = Some(tokio::time::Instant::now());
-        std::future::pending::<()>().await;
-    };
-    let finished = tokio::select! {
-        biased;
-        () = watch => unreachable!(),
-        finished = bash(&stage, command) => finished,
-    };
-    let took = began.lock().unwrap().unwrap().elapsed();
+    let finished = bash(&stage, command).await;
     let pids = stage.pids();
     assert!(!pids.is_empty(), "{finished:?}");
     for pid in pids {
         assert!(!lives(pid), "process {pid} of `{command}` lives");
     }
     assert_eq!(std::fs::read_dir(stage.children()).unwrap().count(), 0, "its record is gone");
-    (finished, took)
+    finished
 }
 
 #[tokio::test]
@@ -92,18 +85,15 @@ async fn the_command_line_reaches_bash_byte_for_byte() {
 
 #[tokio::test]
 async fn a_stopped_call_takes_its_whole_group_along() {
-    let (finished, _) = stopped("sleep 1000 & echo pid $!; echo pid $$; echo ready; wait").await;
+    let finished = stopped("sleep 1000 & echo pid $!; echo pid $$; echo ready; wait").await;
     assert_eq!(finished.outcome, Outcome::Interrupted);
     assert!(finished.content.contains("ready") && finished.content.contains("stopped"), "{finished:?}");
 }
 
 #[tokio::test]
-async fn a_process_that_ignores_the_polite_signal_is_gone_within_two_seconds() {
-    let (_, took) =
-        stopped("trap '' TERM; echo pid $$; (trap '' TERM; echo pid $BASHPID; echo ready; while :; do sleep 1; done)")
-            .await;
-    // A bound of the product: 1 s politely, then the rest at once.
-    assert!(took < Duration::from_secs(2), "{took:?}");
+async fn a_process_that_ignores_the_polite_signal_is_gone_too() {
+    let deaf = "(trap '' TERM; echo pid $BASHPID; echo ready; while :; do sleep 1; done)";
+    stopped(&format!("trap '' TERM; echo pid $$; {deaf}")).await;
 }
 
 #[tokio::test]

@@ -1,6 +1,6 @@
 //! A server that dies leaves children: the next one finds them, ends them, and nothing else.
 
-#![expect(clippy::disallowed_methods, reason = "tests start a server of their own, and kill it")]
+#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "tests start a server of their own, and kill it")]
 
 mod stage;
 

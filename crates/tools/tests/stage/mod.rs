@@ -1,6 +1,6 @@
 //! A workspace in a temporary folder, with the built-in tools at work in it.
 
-#![allow(dead_code, reason = "each test program uses a part of it")]
+#![expect(dead_code, clippy::disallowed_methods, clippy::unwrap_used, reason = "each test program uses a part of it")]
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
