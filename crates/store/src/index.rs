@@ -2,7 +2,12 @@
 //!
 //! Derived, deletable, rebuilt. Every keeper of it pages by [`page`], or gives what [`page`] would.
 
+mod lazy;
+mod table;
+
 use outlive_core::id::{Seq, SessionId};
+
+pub use lazy::{Log, SqliteIndex};
 
 use crate::{Pending, StoreError};
 
@@ -96,9 +101,10 @@ pub trait Index: Send + Sync {
     /// list these are all of them: noting a row of each rebuilds it.
     fn unsettled(&self) -> Pending<'_, Result<Vec<SessionId>, StoreError>>;
 
-    /// Says whether the list was lost or damaged, and lacks sessions until a row of each was noted.
+    /// Says whether the list was lost or damaged, and lacks sessions until a row of each was noted. Before `unsettled` was
+    /// asked, a new list says so, too.
     fn needs_rebuild(&self) -> bool;
 
-    /// Replaces the whole list by these rows.
+    /// Replaces the whole list by these rows, whatever was noted before.
     fn rebuild(&self, rows: Vec<Row>) -> Pending<'_, Result<(), StoreError>>;
 }

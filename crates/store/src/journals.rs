@@ -30,8 +30,12 @@ impl Append {
     ///
     /// # Errors
     ///
-    /// [`StoreError::Conflict`] where they do not.
+    /// [`StoreError::Conflict`] where they do not; [`StoreError::Refused`] where there are none.
     pub fn follows(&self, head: Seq) -> Result<(), StoreError> {
+        if self.lines.is_empty() {
+            let what = format!("append to session `{}`", self.journal);
+            return Err(StoreError::Refused { what, why: "there are no lines".to_owned() });
+        }
         let conflict = |expected, head| Err(StoreError::Conflict { journal: self.journal, expected, head });
         if self.expected != head {
             return conflict(self.expected, head);
@@ -66,13 +70,14 @@ pub trait Journals: Send + Sync {
     /// Returns the head: the seq of the last acknowledged line.
     fn head(&self, journal: SessionId) -> Pending<'_, Result<Seq, StoreError>>;
 
-    /// Removes a journal and all that lies beside it, for good, before it returns. Its lease ends with it.
+    /// Removes a journal and all that lies beside it, for good, before it returns.
     fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>>;
 }
 
 /// The right to write one session.
 pub trait Leases: Send + Sync {
-    /// Takes the lease, with an epoch above all before it. Whoever held it before is fenced.
+    /// Takes the lease. Its epoch is above those of all processes that had the store before this one; those are fenced.
+    /// Within a process, whose actors take turns, it may be the same again.
     fn take(&self, journal: SessionId) -> Pending<'_, Result<Epoch, StoreError>>;
 
     /// Gives it back. A stale epoch gives back nothing.

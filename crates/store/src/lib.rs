@@ -2,11 +2,14 @@
 
 mod agents;
 mod artifacts;
+pub mod conformance;
 mod error;
-mod index;
+pub mod index;
 mod journals;
+pub mod files;
 pub mod memory;
 mod snapshots;
+pub mod workspace;
 
 use std::future::Future;
 use std::pin::Pin;

@@ -1,0 +1,119 @@
+//! What every store promises, each promise a function that fails by panicking: memory, files, and every backend pass all.
+//!
+//! A test binary names its subject once: `outlive_store::conformance!(MySubject);` makes a test of each promise.
+
+#![expect(clippy::missing_panics_doc, reason = "a promise that is not kept panics: that is what it is for")]
+#![expect(clippy::expect_used, reason = "a promise that is not kept panics: that is what it is for")]
+
+pub mod beside;
+pub mod journals;
+pub mod listing;
+
+use outlive_core::event::Line;
+use outlive_core::id::{Seq, SessionId};
+
+use crate::{Append, Epoch, Row, Store, StoreError};
+
+/// A store under test: empty when made.
+pub trait Subject: Default {
+    /// Opens it. If it was open before, that one has ended, and what it kept is there.
+    fn open(&mut self) -> Store;
+}
+
+/// Makes a test of every promise for a [`Subject`].
+#[macro_export]
+macro_rules! conformance {
+    ($subject:ty) => {
+        $crate::conformance! { @each $subject:
+            journals::what_was_appended_is_read_back
+            journals::a_read_goes_on_from_a_position_up_to_its_limit
+            journals::an_append_at_a_wrong_head_changes_nothing
+            journals::lines_with_a_gap_are_refused_whole
+            journals::an_append_without_lines_is_refused
+            journals::an_unknown_journal_is_not_found
+            journals::a_removed_journal_is_gone
+            journals::of_writers_at_the_same_head_one_wins
+            journals::many_journals_grow_at_once
+            journals::large_lines_come_back_whole
+            journals::an_epoch_never_taken_is_fenced
+            journals::opening_again_keeps_all_and_fences_old_writers
+            journals::opening_again_and_again_changes_nothing
+            journals::a_journal_goes_on_after_opening_again
+            beside::artifacts_come_back_by_their_hash
+            beside::a_snapshot_is_replaced_whole
+            beside::an_agent_is_made_once
+            beside::an_agent_outside_its_folder_is_refused
+            beside::a_stamp_tells_agents_apart
+            listing::rows_come_newest_first_in_pages
+            listing::a_list_shows_what_it_is_asked_for
+            listing::a_row_noted_a_moment_ago_is_listed_once
+            listing::a_session_taken_off_the_list_stays_off
+            listing::a_restart_opens_what_is_owed_or_not_covered
+            listing::a_rebuilt_list_is_what_it_was_built_from
+        }
+    };
+    (@each $subject:ty: $($family:ident::$promise:ident)+) => {
+        $(#[tokio::test]
+        async fn $promise() {
+            let mut subject = <$subject as ::std::default::Default>::default();
+            $crate::conformance::$family::$promise(&mut subject).await;
+        })+
+    };
+}
+
+/// Returns session `n`.
+#[must_use]
+pub fn session(n: u128) -> SessionId {
+    SessionId::from_bits(n)
+}
+
+/// Returns a line with this seq and text, of a type that nobody knows.
+#[must_use]
+pub fn line(seq: Seq, text: &str) -> Line {
+    let text = serde_json::Value::from(text);
+    let open = format!(
+        "{{\"seq\":{seq},\"at\":\"2026-01-01T00:00:00.000000Z\",\"type\":\"test.noted\",\"v\":1,\"text\":{text}"
+    );
+    let sealed = format!("{open},\"crc\":\"{:08x}\"}}", crc32c::crc32c(open.as_bytes()));
+    Line::check(sealed.as_bytes()).expect("a line that is sealed is a line")
+}
+
+/// Returns lines with the seqs `expected + 1 ..= expected + count`.
+#[must_use]
+pub fn lines(expected: Seq, count: u64) -> Vec<Line> {
+    (expected + 1..=expected + count).map(|seq| line(seq, &format!("line {seq}"))).collect()
+}
+
+/// Returns a row of this session, at rest, with this head and `updated_at`.
+#[must_use]
+pub fn row(session: SessionId, head: Seq, updated_at: i64) -> Row {
+    Row {
+        session,
+        head,
+        agent: "scribe".to_owned(),
+        title: None,
+        project: None,
+        status: "idle".to_owned(),
+        created_at: 1,
+        updated_at,
+        owed: false,
+        labels: "{}".to_owned(),
+    }
+}
+
+async fn take(store: &Store, journal: SessionId) -> Epoch {
+    store.leases.take(journal).await.expect("a lease is taken")
+}
+
+async fn append(
+    store: &Store,
+    (journal, epoch): (SessionId, Epoch),
+    expected: Seq,
+    count: u64,
+) -> Result<(), StoreError> {
+    store.journals.append(Append { journal, epoch, expected, lines: lines(expected, count) }).await
+}
+
+async fn all(store: &Store, journal: SessionId) -> Result<Vec<Line>, StoreError> {
+    store.journals.read(journal, 0, usize::MAX).await.map(|opened| opened.lines)
+}

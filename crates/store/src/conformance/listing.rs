@@ -1,0 +1,144 @@
+//! Promises of the list.
+
+use super::{Subject, append, row, session, take};
+use crate::{ListQuery, Row, Store};
+
+async fn list(store: &Store, query: ListQuery) -> Vec<Row> {
+    store.index.list(query).await.expect("listed")
+}
+
+async fn ids(store: &Store, query: ListQuery) -> Vec<u128> {
+    list(store, ListQuery { limit: 99, ..query }).await.iter().map(|row| row.session.bits()).collect()
+}
+
+/// Pages put together are the list, whatever their size, with rows of the same moment.
+pub async fn rows_come_newest_first_in_pages(subject: &mut impl Subject) {
+    let mut whole: Vec<Row> = (1..=23).map(|n| row(session(n), 1, i64::try_from(n / 4).unwrap_or(0) - 2)).collect();
+    let store = subject.open();
+    whole.iter().cloned().for_each(|row| store.index.note(row));
+    drop(store);
+    // Half of them written long ago, half a moment ago.
+    let store = subject.open();
+    for found in whole.iter_mut().step_by(2) {
+        found.title = Some("again".to_owned());
+        store.index.note(found.clone());
+    }
+    for ascending in [true, false] {
+        whole.sort_by_key(|row| (row.updated_at, row.session));
+        if !ascending {
+            whole.reverse();
+        }
+        for limit in [1, 2, 5, 23, 50] {
+            let (mut seen, mut after) = (Vec::new(), None);
+            loop {
+                let page = list(&store, ListQuery { ascending, after, limit, ..Default::default() }).await;
+                assert!(page.len() <= limit);
+                let Some(last) = page.last() else { break };
+                after = Some((last.updated_at, last.session));
+                seen.extend(page);
+            }
+            assert_eq!(seen, whole, "ascending {ascending}, limit {limit}");
+        }
+    }
+    assert_eq!(list(&store, ListQuery::default()).await, [], "a limit of 0");
+}
+
+/// By agent, status, project, text, and all of it together.
+pub async fn a_list_shows_what_it_is_asked_for(subject: &mut impl Subject) {
+    let rows = [
+        Row { agent: "actor".to_owned(), title: Some("Über die Brücke 50%_".to_owned()), ..row(session(1), 1, 1) },
+        Row { status: "asking".to_owned(), project: Some("house-1".to_owned()), ..row(session(2), 1, 2) },
+        Row { status: "asking".to_owned(), title: Some("Bridge".to_owned()), ..row(session(0x300), 1, 3) },
+    ];
+    let store = subject.open();
+    rows.iter().cloned().for_each(|row| store.index.note(row));
+    let text = |text: &str| Some(text.to_owned());
+    let cases = [
+        (ListQuery::default(), vec![0x300, 2, 1]),
+        (ListQuery { agent: text("actor"), ..Default::default() }, vec![1]),
+        (ListQuery { agent: text("act"), ..Default::default() }, vec![]),
+        (ListQuery { status: text("asking"), ascending: true, ..Default::default() }, vec![2, 0x300]),
+        (ListQuery { project: text("house-1"), ..Default::default() }, vec![2]),
+        (ListQuery { text: text("über"), ..Default::default() }, vec![1]),
+        (ListQuery { text: text("BR"), ..Default::default() }, vec![0x300, 1]),
+        (ListQuery { text: text("%_"), ..Default::default() }, vec![1]),
+        (ListQuery { text: text("_%"), ..Default::default() }, vec![]),
+        (ListQuery { text: text("r0"), ..Default::default() }, vec![0x300]),
+        (ListQuery { text: text("xyz"), ..Default::default() }, vec![]),
+        (ListQuery { text: Some(session(2).to_string()), ..Default::default() }, vec![2]),
+        (ListQuery { text: text("br"), status: text("asking"), ..Default::default() }, vec![0x300]),
+        (ListQuery { text: text("br"), after: Some((3, session(0x300))), ..Default::default() }, vec![1]),
+    ];
+    for (query, expected) in &cases {
+        assert_eq!(ids(&store, query.clone()).await, *expected, "just noted: {query:?}");
+    }
+    drop(store);
+    let store = subject.open();
+    for (query, expected) in &cases {
+        assert_eq!(ids(&store, query.clone()).await, *expected, "written: {query:?}");
+    }
+    assert_eq!(list(&store, ListQuery { limit: 9, ascending: true, ..Default::default() }).await, rows);
+}
+
+/// A list never misses what its reader has just done.
+pub async fn a_row_noted_a_moment_ago_is_listed_once(subject: &mut impl Subject) {
+    let store = subject.open();
+    for head in 1..=50 {
+        let noted = row(session(1 + u128::from(head % 2)), head, i64::try_from(head).unwrap_or(0));
+        store.index.note(noted.clone());
+        let listed = list(&store, ListQuery { limit: 9, ..Default::default() }).await;
+        assert_eq!((listed.first(), listed.len()), (Some(&noted), 2.min(usize::try_from(head).unwrap_or(0))));
+    }
+}
+
+/// Written or not, now and later.
+pub async fn a_session_taken_off_the_list_stays_off(subject: &mut impl Subject) {
+    let store = subject.open();
+    (1..=3).for_each(|n| store.index.note(row(session(n), 1, 1)));
+    store.index.forget(session(1));
+    assert_eq!(ids(&store, ListQuery::default()).await, [3, 2]);
+    drop(store);
+    let store = subject.open();
+    store.index.forget(session(3));
+    store.index.forget(session(7));
+    assert_eq!(ids(&store, ListQuery::default()).await, [2]);
+    drop(store);
+    assert_eq!(ids(&subject.open(), ListQuery::default()).await, [2]);
+}
+
+/// Owed something, or further than its row; nothing else, so that a start costs what is to be done.
+pub async fn a_restart_opens_what_is_owed_or_not_covered(subject: &mut impl Subject) {
+    let store = subject.open();
+    assert_eq!(store.index.unsettled().await, Ok(vec![]));
+    let (rests, owed, behind, unlisted) = (session(1), session(2), session(3), session(4));
+    for journal in [rests, owed, behind, unlisted] {
+        append(&store, (journal, take(&store, journal).await), 0, 2).await.expect("appended");
+    }
+    store.index.note(row(rests, 2, 1));
+    store.index.note(Row { owed: true, ..row(owed, 2, 1) });
+    store.index.note(row(behind, 1, 1));
+    drop(store);
+    for _ in 0..3 {
+        let store = subject.open();
+        assert_eq!(store.index.unsettled().await, Ok(vec![owed, behind, unlisted]));
+    }
+    let store = subject.open();
+    [owed, behind, unlisted].into_iter().for_each(|session| store.index.note(row(session, 2, 1)));
+    assert_eq!(store.index.unsettled().await, Ok(vec![]));
+    drop(store);
+    let store = subject.open();
+    assert_eq!(store.index.unsettled().await, Ok(vec![]));
+    assert!(!store.index.needs_rebuild());
+}
+
+/// Those rows and no others.
+pub async fn a_rebuilt_list_is_what_it_was_built_from(subject: &mut impl Subject) {
+    let store = subject.open();
+    store.index.note(row(session(1), 1, 1));
+    store.index.note(row(session(2), 1, 2));
+    assert_eq!(store.index.rebuild(vec![row(session(2), 3, 5), row(session(3), 1, 4)]).await, Ok(()));
+    assert_eq!(ids(&store, ListQuery::default()).await, [2, 3]);
+    drop(store);
+    let listed = list(&subject.open(), ListQuery { limit: 9, ..Default::default() }).await;
+    assert_eq!(listed, [row(session(2), 3, 5), row(session(3), 1, 4)]);
+}

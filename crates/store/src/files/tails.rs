@@ -1,0 +1,133 @@
+//! The live end of each journal: its head, and the acknowledged lines that its file does not hold yet.
+
+use std::collections::{HashMap, HashSet};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+
+use outlive_core::event::Line;
+use outlive_core::id::{Seq, SessionId};
+
+use super::fs::{Disk, Open};
+use crate::StoreError;
+
+/// The live end of one journal.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Tail {
+    /// Seq of the last acknowledged line.
+    pub(super) head: Seq,
+    /// Seq of the last line in the file.
+    pub(super) file_head: Seq,
+    /// Bytes of the file's good lines.
+    pub(super) file_len: u64,
+    /// Acknowledged lines after those, oldest first.
+    pub(super) pending: Vec<Line>,
+    /// Bytes that were cut from the file's torn tail.
+    pub(super) cut_bytes: u64,
+    /// What is wrong, if it was set aside.
+    pub(super) damage: Option<String>,
+}
+
+/// All live ends, and what the flusher is to do.
+#[derive(Default)]
+pub(super) struct Board {
+    pub(super) tails: HashMap<SessionId, Tail>,
+    pub(super) dirty: HashSet<SessionId>,
+    /// Journals written since the last checkpoint: to be synced before segments are recycled.
+    pub(super) unsynced: HashSet<SessionId>,
+    /// Bytes that wait to be flushed.
+    pub(super) backlog: usize,
+    /// Segments that may be recycled once everything up to now is synced.
+    pub(super) retiring: Vec<PathBuf>,
+    /// Segments that may be used again.
+    pub(super) free: Vec<PathBuf>,
+    /// Last position in use, for the index.
+    pub(super) position: u64,
+    pub(super) poisoned: Option<String>,
+    pub(super) closing: bool,
+}
+
+/// What the committer, the flusher and readers share.
+pub(super) struct Shared {
+    pub(super) root: PathBuf,
+    pub(super) disk: Arc<dyn Disk>,
+    board: Mutex<Board>,
+    pub(super) work: Condvar,
+}
+
+/// Live ends without anything to flush that are kept, for speed.
+const KEPT: usize = 4_096;
+
+impl Shared {
+    pub(super) fn new(root: PathBuf, disk: Arc<dyn Disk>) -> Self {
+        Self { root, disk, board: Mutex::default(), work: Condvar::new() }
+    }
+
+    pub(super) fn board(&self) -> MutexGuard<'_, Board> {
+        self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn folder(&self, journal: SessionId) -> PathBuf {
+        self.root.join("sessions").join(journal.to_string())
+    }
+
+    pub(super) fn file(&self, journal: SessionId) -> PathBuf {
+        self.folder(journal).join("events.jsonl")
+    }
+
+    /// Returns a journal's live end, reading its file's end if it is not in memory. Heads of 0 mean that there is none.
+    pub(super) fn tail<'a>(&self, board: &'a mut Board, journal: SessionId) -> Result<&'a mut Tail, StoreError> {
+        if !board.tails.contains_key(&journal) {
+            let tail = cold(&*self.disk, &self.file(journal), journal)?;
+            if board.tails.len() >= KEPT {
+                board.tails.retain(|_, tail| !tail.pending.is_empty() || tail.cut_bytes > 0 || tail.damage.is_some());
+            }
+            board.tails.insert(journal, tail);
+        }
+        Ok(board.tails.entry(journal).or_default())
+    }
+}
+
+pub(super) fn io_error(what: &str, path: &Path, error: &io::Error) -> StoreError {
+    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+        StoreError::NoSpace
+    } else {
+        StoreError::Io { what: format!("{what} {}", path.display()), why: error.to_string() }
+    }
+}
+
+/// Reads the end of a journal that is not in memory. A torn last line is cut, its bytes kept beside.
+fn cold(disk: &dyn Disk, path: &Path, journal: SessionId) -> Result<Tail, StoreError> {
+    let file = match disk.open(path, Open::Read) {
+        Ok(file) => file,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Tail::default()),
+        Err(error) => return Err(io_error("open", path, &error)),
+    };
+    let length = file.size().map_err(|error| io_error("read", path, &error))?;
+    let last = super::lines::last(&*file, length).map_err(|error| io_error("read", path, &error))?;
+    let mut tail = Tail { head: last.seq, file_head: last.seq, file_len: last.end, ..Tail::default() };
+    if last.end < length {
+        tail.cut_bytes = length - last.end;
+        if last.bad_lines > 1 {
+            tail.damage = Some(format!("{} lines at its end cannot be read", last.bad_lines));
+            tracing::error!(%journal, "journal is damaged beyond its last line: set aside");
+            return Ok(tail);
+        }
+        cut(disk, path, last.end, length).map_err(|error| io_error("cut the torn tail of", path, &error))?;
+        tracing::warn!(%journal, bytes = tail.cut_bytes, "torn tail cut");
+    }
+    Ok(tail)
+}
+
+/// Cuts a file, keeping what is cut in a file beside it.
+pub(super) fn cut(disk: &dyn Disk, path: &Path, from: u64, length: u64) -> io::Result<()> {
+    let file = disk.open(path, Open::Write)?;
+    let mut evidence = vec![0; usize::try_from((length - from).min(1 << 20)).unwrap_or(0)];
+    let read = file.read_at(from, &mut evidence)?;
+    evidence.truncate(read);
+    let beside = disk.open(&path.with_extension("jsonl.torn"), Open::Write)?;
+    let at = beside.size()?;
+    beside.write_at(at, &evidence)?;
+    file.set_len(from)?;
+    file.sync()
+}

@@ -1,0 +1,318 @@
+//! The list as a SQLite file: what is written to it and read from it. Every call blocks.
+//!
+//! Invariants: a file that is not ours, of another version, or damaged is set aside beside itself, never read and never
+//! mended. A crash of the process loses nothing written; a power cut may, back to the last [`Table::sync`].
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use outlive_core::id::SessionId;
+use rusqlite::types::ToSql;
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
+
+use super::{ListQuery, Row};
+use crate::StoreError;
+use crate::files::fs::{Disk as _, RealDisk};
+
+/// "outl", so that a file that is not ours is known as such.
+const APPLICATION: i64 = 0x6f75_746c;
+const VERSION: i64 = 1;
+
+const SCHEMA: &str = "
+    CREATE TABLE sessions (
+        id TEXT PRIMARY KEY, head INTEGER NOT NULL, agent TEXT NOT NULL, title TEXT, project TEXT, status TEXT NOT NULL,
+        created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, owed INTEGER NOT NULL, labels TEXT NOT NULL,
+        searched TEXT NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX by_update ON sessions (updated_at, id);
+    CREATE INDEX owing ON sessions (id) WHERE owed = 1;
+    CREATE TABLE stale (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+    CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
+";
+
+const COLUMNS: &str = "id, head, agent, title, project, status, created_at, updated_at, owed, labels";
+
+/// A number that the list keeps about itself.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Mark {
+    /// The commit position up to which every session's row was written.
+    Applied,
+    /// Whether every session has a row.
+    Complete,
+}
+
+impl Mark {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Applied => "applied",
+            Self::Complete => "complete",
+        }
+    }
+}
+
+/// Rows to write, and sessions to take off (`None`).
+pub(super) type Notes = BTreeMap<SessionId, Option<Row>>;
+
+pub(super) struct Table {
+    connection: Connection,
+}
+
+/// Why the file could not be used.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum TableError {
+    /// It is not ours, or damaged.
+    #[error("not a list of sessions: {0}")]
+    Unfit(String),
+    /// The disk is full.
+    #[error("no space left")]
+    NoSpace,
+    /// Anything else.
+    #[error("{0}")]
+    Other(String),
+}
+
+impl From<rusqlite::Error> for TableError {
+    fn from(error: rusqlite::Error) -> Self {
+        let code = error.sqlite_error_code();
+        if matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) {
+            Self::Unfit(error.to_string())
+        } else if matches!(code, Some(ErrorCode::DiskFull)) {
+            Self::NoSpace
+        } else {
+            Self::Other(error.to_string())
+        }
+    }
+}
+
+impl From<TableError> for StoreError {
+    fn from(error: TableError) -> Self {
+        match error {
+            TableError::NoSpace => Self::NoSpace,
+            TableError::Unfit(why) => Self::Io {
+                what: "index.db".to_owned(),
+                why: format!("{why}; it was set aside, and is rebuilt when the server starts again"),
+            },
+            TableError::Other(why) => Self::Io { what: "index.db".to_owned(), why },
+        }
+    }
+}
+
+impl Table {
+    /// Opens the file, or makes an empty one where there is none that fits.
+    pub(super) fn open(path: &Path) -> Result<Self, TableError> {
+        match Self::attach(path) {
+            Err(TableError::Unfit(why)) => {
+                tracing::warn!(%why, "index.db set aside");
+                set_aside(path);
+                Self::attach(path)
+            }
+            other => other,
+        }
+    }
+
+    /// Sets the file aside and makes an empty one.
+    pub(super) fn renew(path: &Path) -> Result<Self, TableError> {
+        set_aside(path);
+        Self::attach(path)
+    }
+
+    fn attach(path: &Path) -> Result<Self, TableError> {
+        // A journal of writes that is still there was not closed: whoever wrote it may have died at anything.
+        let unclean = RealDisk.identity(&beside(path, "-wal")).is_ok();
+        let connection = Connection::open(path)?;
+        connection.busy_timeout(Duration::from_secs(1))?;
+        let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
+        let (application, version) = (number("application_id")?, number("user_version")?);
+        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
+        let fresh = application == 0 && version == 0 && tables == 0;
+        if !fresh && (application, version) != (APPLICATION, VERSION) {
+            return Err(TableError::Unfit(format!("application {application:#x}, version {version}")));
+        }
+        if !fresh && unclean {
+            let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
+            if verdict != "ok" {
+                return Err(TableError::Unfit(verdict));
+            }
+        }
+        connection.execute_batch(
+            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;
+             PRAGMA journal_size_limit = 4194304;",
+        )?;
+        if fresh {
+            connection.execute_batch(&format!(
+                "BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {SCHEMA} COMMIT;"
+            ))?;
+        }
+        Ok(Self { connection })
+    }
+
+    pub(super) fn mark(&self, mark: Mark) -> Result<u64, TableError> {
+        let mut statement = self.connection.prepare("SELECT value FROM marks WHERE name = ?1")?;
+        let found: Option<i64> = statement.query_row([mark.name()], |row| row.get(0)).optional()?;
+        Ok(found.and_then(|value| u64::try_from(value).ok()).unwrap_or(0))
+    }
+
+    /// Writes in one transaction: rows, then the sessions whose row is known to be too old, then marks.
+    pub(super) fn write(
+        &mut self,
+        notes: &Notes,
+        stale: &[SessionId],
+        marks: &[(Mark, u64)],
+    ) -> Result<(), TableError> {
+        let transaction = self.connection.transaction()?;
+        put(&transaction, notes, marks)?;
+        let mut insert = transaction.prepare("INSERT OR IGNORE INTO stale (id) VALUES (?1)")?;
+        for session in stale {
+            insert.execute([session.to_string()])?;
+        }
+        drop(insert);
+        Ok(transaction.commit()?)
+    }
+
+    /// Replaces all rows by these.
+    pub(super) fn replace(&mut self, notes: &Notes, marks: &[(Mark, u64)]) -> Result<(), TableError> {
+        let transaction = self.connection.transaction()?;
+        transaction.execute_batch("DELETE FROM sessions; DELETE FROM stale;")?;
+        put(&transaction, notes, marks)?;
+        Ok(transaction.commit()?)
+    }
+
+    /// Makes everything written durable.
+    pub(super) fn sync(&self) -> Result<(), TableError> {
+        let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0))?;
+        if busy == 0 {
+            return Ok(());
+        }
+        Err(TableError::Other("another program reads it: not synced".to_owned()))
+    }
+
+    /// Returns up to `limit` rows that the query shows, in its order.
+    pub(super) fn page(&self, query: &ListQuery, limit: usize) -> Result<Vec<Row>, TableError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        let text = query.text.as_ref().map(|text| text.to_lowercase());
+        let after = query.after.map(|(at, session)| (at, session.to_string()));
+        let mut wanted: Vec<&str> = Vec::new();
+        let mut values: Vec<(&str, &dyn ToSql)> = vec![(":limit", &limit)];
+        let filters = [
+            (&query.agent, ":agent", "agent = :agent"),
+            (&query.status, ":status", "status = :status"),
+            (&query.project, ":project", "project = :project"),
+            (&text, ":text", "instr(searched, :text) > 0"),
+        ];
+        for (value, name, condition) in filters {
+            if let Some(value) = value {
+                wanted.push(condition);
+                values.push((name, value));
+            }
+        }
+        let (order, beyond) = if query.ascending {
+            ("ASC", "(updated_at, id) > (:at, :id)")
+        } else {
+            ("DESC", "(updated_at, id) < (:at, :id)")
+        };
+        if let Some((at, id)) = &after {
+            wanted.push(beyond);
+            values.push((":at", at));
+            values.push((":id", id));
+        }
+        let conditions = if wanted.is_empty() { "TRUE".to_owned() } else { wanted.join(" AND ") };
+        let sql = format!(
+            "SELECT {COLUMNS} FROM sessions WHERE {conditions} ORDER BY updated_at {order}, id {order} LIMIT :limit"
+        );
+        let mut statement = self.connection.prepare(&sql)?;
+        let rows = statement.query_map(values.as_slice(), row)?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Returns the sessions that a restart owes something, and those whose row is too old to say.
+    pub(super) fn owing(&self) -> Result<Vec<SessionId>, TableError> {
+        let mut statement =
+            self.connection.prepare("SELECT id FROM sessions WHERE owed = 1 UNION SELECT id FROM stale")?;
+        let rows = statement.query_map([], |found| session(found, 0))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Returns which head each row covers.
+    pub(super) fn heads(&self) -> Result<HashMap<SessionId, u64>, TableError> {
+        let mut statement = self.connection.prepare("SELECT id, head FROM sessions")?;
+        let rows = statement.query_map([], |found| Ok((session(found, 0)?, number(found.get(1)?))))?;
+        Ok(rows.collect::<Result<_, _>>()?)
+    }
+}
+
+fn put(connection: &Connection, notes: &Notes, marks: &[(Mark, u64)]) -> Result<(), TableError> {
+    let mut insert = connection.prepare(&format!(
+        "INSERT OR REPLACE INTO sessions ({COLUMNS}, searched) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+    ))?;
+    let mut remove = connection.prepare("DELETE FROM sessions WHERE id = ?1")?;
+    let mut settle = connection.prepare("DELETE FROM stale WHERE id = ?1")?;
+    for (session, note) in notes {
+        let id = session.to_string();
+        settle.execute([&id])?;
+        match note {
+            None => remove.execute([id])?,
+            Some(row) => insert.execute(params![
+                id,
+                i64::try_from(row.head).unwrap_or(i64::MAX),
+                row.agent,
+                row.title,
+                row.project,
+                row.status,
+                row.created_at,
+                row.updated_at,
+                row.owed,
+                row.labels,
+                row.searched()
+            ])?,
+        };
+    }
+    let mut mark = connection.prepare("INSERT OR REPLACE INTO marks (name, value) VALUES (?1, ?2)")?;
+    for (name, value) in marks {
+        mark.execute(params![name.name(), i64::try_from(*value).unwrap_or(i64::MAX)])?;
+    }
+    Ok(())
+}
+
+fn row(found: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    Ok(Row {
+        session: session(found, 0)?,
+        head: number(found.get(1)?),
+        agent: found.get(2)?,
+        title: found.get(3)?,
+        project: found.get(4)?,
+        status: found.get(5)?,
+        created_at: found.get(6)?,
+        updated_at: found.get(7)?,
+        owed: found.get(8)?,
+        labels: found.get(9)?,
+    })
+}
+
+fn number(value: i64) -> u64 {
+    u64::try_from(value).unwrap_or(0)
+}
+
+fn session(found: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<SessionId> {
+    let text = found.get_ref(column)?.as_str()?;
+    text.parse().map_err(|error| {
+        rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
+    })
+}
+
+fn beside(path: &Path, suffix: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(suffix);
+    name.into()
+}
+
+/// Moves the file out of the way, over what was moved there before. Its own journal goes: without the file it is nothing.
+fn set_aside(path: &Path) {
+    for suffix in ["-wal", "-shm"] {
+        RealDisk.remove(&beside(path, suffix)).ok();
+    }
+    let moved = RealDisk.rename(path, &beside(path, ".damaged"));
+    if moved.is_err() {
+        RealDisk.remove(path).ok();
+    }
+}

@@ -1,0 +1,155 @@
+//! A workspace on plain files, whole: who owns it, its journals, and all that lies beside them.
+//!
+//! Invariant: an append is announced to the list before it is written, so that no event stays outside the list because
+//! its writer went away.
+
+use std::io;
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, OnceLock, Weak};
+
+use outlive_core::id::{Seq, SessionId};
+
+use crate::files::beside::Beside;
+use crate::files::fs::{Disk, RealDisk};
+use crate::files::{FileJournals, Recovery};
+use crate::index::{Log, SqliteIndex};
+use crate::{Append, Epoch, Index as _, Journals, Opened, Pending, Store, StoreError};
+
+pub use crate::files::{OpenError, Options};
+
+const FOLDERS: [&str; 5] = ["agents", "artifacts", "commit", "run", "sessions"];
+
+/// Makes a workspace's folders where they are missing, for their owner alone.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn make(root: &Path) -> io::Result<()> {
+    for folder in FOLDERS {
+        std::fs::DirBuilder::new().recursive(true).mode(0o700).create(root.join(folder))?;
+    }
+    Ok(())
+}
+
+/// An open workspace. Dropped, it closes.
+pub struct Workspace {
+    root: PathBuf,
+    journals: Arc<FileJournals>,
+    index: Arc<SqliteIndex>,
+}
+
+/// Opens a workspace, made where it is missing: takes its lock, and brings its journals up to what was acknowledged.
+///
+/// # Errors
+///
+/// [`OpenError`]
+pub fn open(root: &Path, options: Options) -> Result<(Store, Workspace), OpenError> {
+    make(root)?;
+    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
+    // The list comes after the journals, which tell it when the log lets go of what it held.
+    let told: Arc<OnceLock<Weak<SqliteIndex>>> = Arc::default();
+    let teller = Arc::clone(&told);
+    let checkpointed = Box::new(move |position| {
+        let index = teller.get().and_then(Weak::upgrade);
+        if let Some(Err(error)) = index.map(|index| index.applied(position)) {
+            tracing::warn!(%error, "list not brought up to date: the next start rebuilds it unless this succeeds later");
+        }
+    });
+    let journals = FileJournals::open(root, Arc::clone(&disk), options, checkpointed)?;
+    let recovery = journals.recovery();
+    let log = Log { position: journals.position(), frames: recovery.frames, touched: recovery.touched.clone() };
+    let index = SqliteIndex::open(&root.join("index.db"), Arc::clone(&journals), log);
+    let index = index.map_err(|error| io::Error::other(error.to_string()))?;
+    told.set(Arc::downgrade(&index)).ok();
+    let beside = Arc::new(Beside { root: root.to_owned(), disk });
+    let store = Store {
+        journals: Arc::new(Announced { journals: Arc::clone(&journals), index: Arc::clone(&index) }),
+        directory: journals.clone(),
+        leases: journals.clone(),
+        snapshots: beside.clone(),
+        artifacts: beside.clone(),
+        index: index.clone(),
+        agents: beside,
+    };
+    Ok((store, Workspace { root: root.to_owned(), journals, index }))
+}
+
+impl Workspace {
+    /// Returns where it lies.
+    #[must_use]
+    pub fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// Returns what the start found.
+    #[must_use]
+    pub fn recovery(&self) -> &Recovery {
+        self.journals.recovery()
+    }
+
+    /// Returns this process's epoch: every start has a higher one.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.journals.lock().epoch()
+    }
+
+    /// Writes into the lock where the owner listens, for whoever is refused.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn set_address(&self, address: &str) -> io::Result<()> {
+        self.journals.lock().set_address(address)
+    }
+
+    /// Brings everything to the files, so that the next start need not replay. Nothing is written or listed from here on;
+    /// journals can still be read. Blocks. The lock is free once the store is dropped, too.
+    pub fn close(&self) {
+        self.journals.close();
+        self.index.close();
+    }
+}
+
+impl Drop for Workspace {
+    fn drop(&mut self) {
+        self.close();
+    }
+}
+
+/// Journals whose appends are announced to the list.
+struct Announced {
+    journals: Arc<FileJournals>,
+    index: Arc<SqliteIndex>,
+}
+
+impl Journals for Announced {
+    fn append(&self, append: Append) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let journal = append.journal;
+            let head = append.expected + append.lines.len() as Seq;
+            self.index.announce(journal, head);
+            let done = self.journals.append(append).await;
+            if done.as_ref().is_err_and(|error| error.class() != crate::Class::Lost) {
+                self.index.retract(journal, head);
+            }
+            done
+        })
+    }
+
+    fn read(&self, journal: SessionId, after: Seq, limit: usize) -> Pending<'_, Result<Opened, StoreError>> {
+        self.journals.read(journal, after, limit)
+    }
+
+    fn head(&self, journal: SessionId) -> Pending<'_, Result<Seq, StoreError>> {
+        self.journals.head(journal)
+    }
+
+    fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.journals.remove(journal).await?;
+            self.index.forget(journal);
+            Ok(())
+        })
+    }
+}

@@ -1,0 +1,248 @@
+//! The file store on a disk that loses, tears and refuses, at every operation of a story.
+#![expect(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test that cannot go on has failed")]
+
+use std::path::Path;
+use std::sync::Arc;
+
+use outlive_core::event::Line;
+use outlive_core::id::SessionId;
+use outlive_store::files::faults::{Fault, FaultyDisk, Keep, Space};
+use outlive_store::files::{FileJournals, OpenError, Options};
+use outlive_store::{Append, Journals, Leases, StoreError};
+
+fn line(seq: u64, text: &str) -> Line {
+    let body = format!("{{\"seq\":{seq},\"at\":\"2026-01-01T00:00:00.000000Z\",\"type\":\"x\",\"text\":\"{text}\"");
+    Line::check(format!("{body},\"crc\":\"{:08x}\"}}", crc32c::crc32c(body.as_bytes())).as_bytes()).unwrap()
+}
+
+const OPTIONS: Options = Options { segment_bytes: 4_096, backlog_bytes: 1 << 20, waiting: 64 };
+
+fn open(root: &Path, disk: &FaultyDisk) -> Result<Arc<FileJournals>, OpenError> {
+    FileJournals::open(root, Arc::new(disk.clone()), OPTIONS, Box::new(|_| {}))
+}
+
+fn session(n: u128) -> SessionId {
+    SessionId::from_bits(n)
+}
+
+async fn append(store: &FileJournals, n: u128, expected: u64, count: u64) -> Result<(), StoreError> {
+    let epoch = Leases::take(store, session(n)).await?;
+    let lines = (expected + 1..=expected + count).map(|seq| line(seq, &format!("{n}.{seq} {}", "x".repeat(100)))).collect();
+    store.append(Append { journal: session(n), epoch, expected, lines }).await
+}
+
+/// Writes to three journals until something fails; returns the acknowledged head of each.
+async fn story(store: &FileJournals) -> [u64; 3] {
+    let mut heads = [0; 3];
+    for round in 0..12 {
+        for n in 0..3 {
+            let count = 1 + (round + n as u64) % 3;
+            if append(store, n as u128 + 1, heads[n], count).await.is_ok() {
+                heads[n] += count;
+            }
+        }
+    }
+    heads
+}
+
+async fn heads(store: &FileJournals) -> [u64; 3] {
+    let mut heads = [0; 3];
+    for (n, head) in heads.iter_mut().enumerate() {
+        let lines = store.read(session(n as u128 + 1), 0, usize::MAX).await.map(|opened| opened.lines).unwrap_or_default();
+        for (line, seq) in lines.iter().zip(1..) {
+            assert_eq!(line.seq(), seq, "gap");
+        }
+        *head = lines.len() as u64;
+    }
+    heads
+}
+
+#[tokio::test]
+async fn whatever_operation_fails_and_whatever_a_crash_loses_nothing_acknowledged_is_lost() {
+    let probe = FaultyDisk::default();
+    let home = tempfile::tempdir().unwrap();
+    story(&*open(home.path(), &probe).unwrap()).await;
+    let operations = probe.operations();
+    assert!(operations > 50, "the story touches the disk {operations} times");
+    for n in 0..operations {
+        let faults = [Fault::Io, Fault::NoSpace, Fault::Cut];
+        // Each operation meets each fault; what a crash keeps goes round.
+        for (fault, turn) in faults.into_iter().zip(n..) {
+            for keep in [[Keep::Nothing, Keep::Half, Keep::Everything][usize::try_from(turn % 3).unwrap()]] {
+                let (home, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+                disk.plan(n, fault);
+                let acknowledged = match open(home.path(), &disk) {
+                    Ok(store) => {
+                        let acknowledged = story(&store).await;
+                        disk.plan(0, Fault::Cut);
+                        acknowledged
+                    }
+                    Err(_) => [0; 3],
+                };
+                disk.crash(keep);
+                let again = open(home.path(), &disk).unwrap();
+                let found = heads(&again).await;
+                assert!(
+                    found.iter().zip(acknowledged).all(|(found, acknowledged)| *found >= acknowledged),
+                    "operation {n}, {fault:?}, {keep:?}: acknowledged {acknowledged:?}, found {found:?}"
+                );
+                append(&again, 1, found[0], 1).await.unwrap();
+            }
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_second_crash_during_recovery_loses_nothing_either() {
+    let (home, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let store = open(home.path(), &disk).unwrap();
+    let acknowledged = story(&store).await;
+    disk.plan(0, Fault::Cut);
+    drop(store);
+    disk.crash(Keep::Nothing);
+    for n in 0.. {
+        disk.plan(n, Fault::Cut);
+        let before = disk.operations();
+        let done = open(home.path(), &disk).is_ok() && disk.operations() <= before + n;
+        disk.crash(Keep::Nothing);
+        if done || n > 200 {
+            break;
+        }
+    }
+    assert_eq!(heads(&*open(home.path(), &disk).unwrap()).await, acknowledged);
+}
+
+#[tokio::test]
+async fn the_log_cut_at_every_byte_keeps_what_was_before() {
+    let (home, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let store = open(home.path(), &disk).unwrap();
+    append(&store, 1, 0, 1).await.unwrap();
+    append(&store, 1, 1, 1).await.unwrap();
+    let log = home.path().join("commit/00000001.log");
+    let bytes = disk.bytes(&log).unwrap();
+    let used = bytes.iter().rposition(|byte| *byte != 0).unwrap() + 1;
+    disk.plan(0, Fault::Cut);
+    drop(store);
+    for cut in 0..=used {
+        let fresh = FaultyDisk::default();
+        let file = outlive_store::files::fs::Disk::open(&fresh, &log, outlive_store::files::fs::Open::Write).unwrap();
+        file.write_at(0, &bytes[..cut]).unwrap();
+        let again = open(home.path(), &fresh).unwrap();
+        let expected = u64::try_from(cut / (used / 2)).unwrap();
+        assert_eq!(heads(&again).await[0], expected.min(2), "cut at {cut} of {used}");
+    }
+}
+
+#[tokio::test]
+async fn a_failed_sync_closes_the_store_until_it_is_opened_again_and_reads_go_on() {
+    let (home, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let store = open(home.path(), &disk).unwrap();
+    append(&store, 1, 0, 2).await.unwrap();
+    // The next two operations are the write and its sync, or a flush: whichever sync fails first in the log poisons.
+    let mut poisoned = false;
+    let mut head = 2;
+    for _ in 0..50 {
+        disk.plan(1, Fault::Io);
+        match append(&store, 2, head - 2, 1).await {
+            Ok(()) => head += 1,
+            Err(StoreError::Poisoned(_)) => poisoned = true,
+            Err(_) => {}
+        }
+    }
+    assert!(poisoned, "no sync of the log failed");
+    assert!(matches!(append(&store, 1, 2, 1).await, Err(StoreError::Poisoned(_))));
+    assert_eq!(store.read(session(1), 0, 10).await.unwrap().lines.len(), 2);
+    drop(store);
+    disk.crash(Keep::Everything);
+    append(&*open(home.path(), &disk).unwrap(), 1, 2, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_full_disk_refuses_and_goes_on_by_itself_once_there_is_room() {
+    let (home, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let store = open(home.path(), &disk).unwrap();
+    let mut head = 0;
+    disk.set_full(Space::None);
+    let refused = loop {
+        match append(&store, 1, head, 1).await {
+            Ok(()) => head += 1,
+            Err(error) => break error,
+        }
+        assert!(head < 10_000, "a full disk never refuses");
+    };
+    assert_eq!(refused, StoreError::NoSpace);
+    assert_eq!(store.read(session(1), 0, usize::MAX).await.unwrap().lines.len() as u64, head, "reads go on");
+    disk.set_full(Space::Enough);
+    append(&store, 1, head, 1).await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn one_sync_serves_many_sessions() {
+    let (home, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let store = FileJournals::open(home.path(), Arc::new(disk.clone()), Options::default(), Box::new(|_| {})).unwrap();
+    let before = disk.syncs();
+    let (rounds, writers) = (20, 64);
+    for round in 0..rounds {
+        let appends = (1..=writers).map(|n| append(&store, n, round, 1));
+        assert!(futures_util::future::join_all(appends).await.iter().all(Result::is_ok));
+    }
+    let syncs = disk.syncs() - before;
+    let appends = rounds * u64::try_from(writers).unwrap();
+    assert!(syncs * 10 <= appends * 3, "{syncs} syncs for {appends} appends");
+}
+
+#[tokio::test]
+async fn a_removed_journal_stays_removed_after_a_crash() {
+    let (home, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let store = open(home.path(), &disk).unwrap();
+    append(&store, 1, 0, 2).await.unwrap();
+    store.remove(session(1)).await.unwrap();
+    append(&store, 2, 0, 1).await.unwrap();
+    disk.plan(0, Fault::Cut);
+    drop(store);
+    disk.crash(Keep::Nothing);
+    let again = open(home.path(), &disk).unwrap();
+    assert_eq!(heads(&again).await, [0, 1, 0]);
+    append(&again, 1, 0, 1).await.unwrap();
+}
+
+#[tokio::test]
+async fn a_second_process_is_refused_with_the_owner_and_each_start_has_a_newer_epoch() {
+    let (home, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let store = open(home.path(), &disk).unwrap();
+    store.lock().set_address("127.0.0.1:7711").unwrap();
+    let first = store.lock().epoch();
+    let Err(OpenError::Owned(owner)) = open(home.path(), &disk) else { panic!("opened twice") };
+    assert_eq!((owner.pid, owner.address.as_deref()), (std::process::id(), Some("127.0.0.1:7711")));
+    drop(store);
+    let again = open(home.path(), &disk).unwrap();
+    assert!(again.lock().epoch() > first);
+    let stale = Append { journal: session(1), epoch: first, expected: 0, lines: vec![line(1, "stale")] };
+    assert_eq!(again.append(stale).await, Err(StoreError::Fenced(session(1))));
+}
+
+#[tokio::test]
+async fn a_process_whose_lock_was_taken_away_cannot_write() {
+    let (home, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let store = open(home.path(), &disk).unwrap();
+    append(&store, 1, 0, 1).await.unwrap();
+    std::fs::rename(home.path().join("run/lock"), home.path().join("run/taken")).unwrap();
+    assert_eq!(append(&store, 1, 1, 1).await, Err(StoreError::Fenced(session(1))));
+}
+
+#[tokio::test]
+async fn a_damaged_journal_is_set_aside_and_the_others_go_on() {
+    let (home, disk) = (tempfile::tempdir().unwrap(), FaultyDisk::default());
+    let store = open(home.path(), &disk).unwrap();
+    append(&store, 1, 0, 5).await.unwrap();
+    append(&store, 2, 0, 5).await.unwrap();
+    store.close();
+    drop(store);
+    let path = home.path().join(format!("sessions/{}/events.jsonl", session(1)));
+    disk.tamper(&path, |bytes| bytes[300] ^= 1);
+    let again = open(home.path(), &disk).unwrap();
+    let damaged = again.read(session(1), 0, usize::MAX).await;
+    assert!(matches!(damaged, Err(StoreError::Corrupt { .. })), "{damaged:?}");
+    assert_eq!(again.read(session(2), 0, usize::MAX).await.unwrap().lines.len(), 5);
+    append(&again, 2, 5, 1).await.unwrap();
+}
