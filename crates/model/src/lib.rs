@@ -1,5 +1,7 @@
 //! Asks models: one file per wire dialect, the rehearsal, a scripted model and a loopback server for tests.
 
+pub mod rehearsal;
+
 use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;

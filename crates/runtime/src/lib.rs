@@ -15,7 +15,7 @@
 //! session at rest; no path here is taken only after a crash.
 
 mod actor;
-// pub mod catalog;
+pub mod catalog;
 pub mod clock;
 pub mod feeds;
 mod hands;
@@ -133,7 +133,7 @@ impl Runtime {
         let waking = Arc::clone(&runtime);
         runtime.shell.tasks.spawn("recovery", async move {
             for session in owed {
-                waking.wake(session).await;
+                waking.take_up(session).await;
             }
         });
         Ok(runtime)
@@ -168,6 +168,19 @@ impl Runtime {
         let (reply, answer) = oneshot::channel();
         self.sessions.inbox(session, &self.shell).try_send(Mail::Remove(reply)).map_err(busy)?;
         answer.await.map_err(|_gone| SubmitError::Closing)?
+    }
+
+    /// Puts a session that a start found unsettled into the list, and wakes it if it is owed something.
+    async fn take_up(&self, session: SessionId) {
+        match load::state(&self.shell.store, session).await {
+            Ok(loaded) if loaded.state.is_owed() || loaded.cut_bytes > 0 => self.wake(session).await,
+            // Whoever opened it meanwhile knows better what it is like.
+            Ok(loaded) if loaded.state.head > 0 && !self.is_live(session) => {
+                self.shell.store.index.note(list::row(&loaded.state, session));
+            }
+            Ok(_) => {}
+            Err(error) => tracing::error!(%session, %error, "session set aside"),
+        }
     }
 
     /// Lets a session look at what it is owed.

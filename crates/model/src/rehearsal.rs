@@ -1,0 +1,285 @@
+//! The built-in offline model: a script, no AI, and it says so first. Good enough to try tools, approvals, a crash and a
+//! resume without a key. It reads nothing but the request.
+
+use std::time::Duration;
+
+use outlive_core::content::{
+    Block, Delta, Failure, Message, Reply, ReplyBlock, Request, Role, StopReason, Usage,
+};
+use serde_json::{Value, json};
+
+use crate::{Description, Model, Pending, Sink};
+
+/// The rehearsal.
+#[derive(Debug, Clone, Copy)]
+pub struct Rehearsal {
+    pace: Duration,
+}
+
+impl Default for Rehearsal {
+    fn default() -> Self {
+        Self { pace: Duration::from_millis(12) }
+    }
+}
+
+impl Rehearsal {
+    /// Answers without pauses between words: for measuring what is around it.
+    #[must_use]
+    pub fn instant() -> Self {
+        Self { pace: Duration::ZERO }
+    }
+}
+
+const INTRODUCTION: &str = "I am the rehearsal model: a script, not an AI. I can only follow a few fixed phrases, so that you \
+can try everything around a model offline. To talk to a real one, set ANTHROPIC_API_KEY, OPENAI_API_KEY or \
+OPENROUTER_API_KEY, or start Ollama, and restart the server.\n\n";
+
+const HELP: &str = "I understand:\n\n\
+- `run COMMAND`: runs a shell command (you are asked first)\n\
+- `read FILE`, `list [FOLDER]`, `find PATTERN`: looks at files\n\
+- `write FILE: TEXT`: writes a file\n\
+- `wait SECONDS`: runs a command that takes that long, so that you can kill the server meanwhile\n\
+- `remember TEXT`: appends to notes.md\n\
+- `think`: shows a thinking block\n\
+- `parallel read A, B`: two calls in one step\n\
+- several of these joined by ` then `\n";
+
+impl Model for Rehearsal {
+    fn describe(&self) -> Description {
+        Description { provider: "rehearsal".to_owned(), name: "script".to_owned(), context_window: None }
+    }
+
+    fn stream(&self, request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>> {
+        Box::pin(async move {
+            let content = answer(&request);
+            for block in &content {
+                self.play(block, &sink).await;
+            }
+            let calls = content.iter().any(|block| matches!(block, ReplyBlock::ToolUse { .. }));
+            let usage = usage(&request, &content);
+            let stop_reason = if calls { StopReason::ToolUse } else { StopReason::EndTurn };
+            Ok(Reply { content, stop_reason, usage, model: "script".to_owned(), provider_request_id: None })
+        })
+    }
+}
+
+impl Rehearsal {
+    async fn play(&self, block: &ReplyBlock, sink: &Sink) {
+        let (text, is_thinking) = match block {
+            ReplyBlock::Text(text) => (text, false),
+            ReplyBlock::Thinking { thinking, .. } => (thinking, true),
+            ReplyBlock::RedactedThinking(_) | ReplyBlock::ToolUse { .. } => return,
+        };
+        for piece in text.split_inclusive(' ') {
+            let text = piece.to_owned();
+            sink(if is_thinking { Delta::Thinking { text } } else { Delta::Text { text } });
+            if !self.pace.is_zero() {
+                tokio::time::sleep(self.pace).await;
+            }
+        }
+    }
+}
+
+/// Four bytes a token: an honest guess.
+fn usage(request: &Request, content: &[ReplyBlock]) -> Usage {
+    let said = |message: &std::sync::Arc<Message>| serde_json::to_string(&message.content).map_or(0, |text| text.len());
+    let system: usize = request.system.iter().map(String::len).sum();
+    let input = system + request.messages.iter().map(said).sum::<usize>();
+    let output: usize = content.iter().map(|block| format!("{block:?}").len()).sum();
+    Usage { input_tokens: input as u64 / 4, output_tokens: output as u64 / 4, ..Usage::default() }
+}
+
+/// What was asked last, and what has been done about it.
+struct Task<'a> {
+    steps: Vec<&'a str>,
+    done: usize,
+    results: Vec<(&'a str, bool)>,
+    first: bool,
+}
+
+fn answer(request: &Request) -> Vec<ReplyBlock> {
+    let task = read(&request.messages);
+    let mut text = if task.first { INTRODUCTION.to_owned() } else { String::new() };
+    for (result, failed) in &task.results {
+        text.push_str(&report(result, *failed));
+    }
+    let lost = task.results.iter().any(|(result, _)| result.contains("outcome of this call is unknown"));
+    let mut blocks = Vec::new();
+    match task.steps.get(task.done) {
+        Some(step) if !lost => act(step, request, &mut text, &mut blocks),
+        Some(_) | None if task.results.is_empty() => text.push_str(HELP),
+        Some(_) | None => text.push_str("That was all."),
+    }
+    let said = ReplyBlock::Text(text.trim_end().to_owned());
+    let at = usize::from(matches!(blocks.first(), Some(ReplyBlock::Thinking { .. })));
+    blocks.insert(at, said);
+    blocks
+}
+
+fn read(messages: &[std::sync::Arc<Message>]) -> Task<'_> {
+    let asks = |message: &Message| message.role == Role::User && message.content.iter().any(|b| matches!(b, Block::Text { .. }));
+    let at = messages.iter().rposition(|message| asks(message)).unwrap_or(0);
+    let texts = messages.get(at).into_iter().flat_map(|message| &message.content).filter_map(text);
+    let steps = texts.last().map(|text| text.trim().split(" then ").map(str::trim).collect()).unwrap_or_default();
+    let since = messages.get(at + 1..).unwrap_or_default();
+    let done = since.iter().filter(|message| message.role == Role::Assistant).count();
+    let last = messages.last().into_iter().flat_map(|message| &message.content);
+    let first = !messages.iter().any(|message| message.role == Role::Assistant);
+    Task { steps, done, results: last.filter_map(result).collect(), first }
+}
+
+fn text(block: &Block) -> Option<&str> {
+    match block {
+        Block::Text { text } => Some(text),
+        Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } => None,
+    }
+}
+
+fn result(block: &Block) -> Option<(&str, bool)> {
+    match block {
+        Block::ToolResult { content, is_error, .. } => Some((content, *is_error)),
+        Block::Text { .. } | Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolUse { .. } => None,
+    }
+}
+
+fn report(result: &str, failed: bool) -> String {
+    let shown: String = result.chars().take(600).collect();
+    let shown = shown.trim_end();
+    if result.contains("outcome of this call is unknown") {
+        return format!(
+            "The process that ran my call died, so its outcome is unknown. I do not run it again by myself; look at what it \
+             did, then tell me. This is what I was told:\n\n> {shown}\n\n"
+        );
+    }
+    let verb = if failed { "That did not work" } else { "Done" };
+    format!("{verb}:\n\n```\n{shown}\n```\n\n")
+}
+
+/// Does one step: says what, and asks for its calls.
+fn act(step: &str, request: &Request, text: &mut String, blocks: &mut Vec<ReplyBlock>) {
+    let step = step.trim_matches(|c: char| c == '.' || c.is_whitespace());
+    let (verb, rest) = step.split_once(char::is_whitespace).unwrap_or((step, ""));
+    let rest = rest.trim().trim_matches('`');
+    let calls = match verb.to_ascii_lowercase().as_str() {
+        "run" => vec![("bash", json!({ "command": rest.trim_start_matches("the command ").trim_matches('`') }))],
+        "read" | "show" => vec![("read", json!({ "path": rest }))],
+        "list" => vec![("list", if rest.is_empty() { json!({}) } else { json!({ "path": rest }) })],
+        "find" => vec![("grep", json!({ "pattern": rest }))],
+        "write" => written(rest),
+        "wait" => vec![("bash", json!({ "command": waiting(rest), "timeout_ms": 600_000 }))],
+        "remember" => vec![("bash", json!({ "command": format!("printf '%s\\n' {} >> notes.md", quoted(rest)) }))],
+        "parallel" => {
+            let paths = rest.trim_start_matches("read ").split(',');
+            paths.map(|path| ("read", json!({ "path": path.trim() }))).collect()
+        }
+        "think" => {
+            let thinking = "Nobody thinks here: this is where a model's reasoning would be.".to_owned();
+            blocks.push(ReplyBlock::Thinking { thinking, signature: Some("rehearsal".to_owned()) });
+            text.push_str("I have thought, as far as a script can.");
+            return;
+        }
+        "ask" => {
+            text.push_str("Structured questions are not in this version. Here is mine in words: what shall I do next?");
+            return;
+        }
+        _other => {
+            text.push_str(HELP);
+            return;
+        }
+    };
+    let offered = |name: &str| request.tools.iter().any(|tool| tool.name == name);
+    if let Some((name, _)) = calls.iter().find(|(name, _)| !offered(name)) {
+        text.push_str(&format!("This agent has no tool `{name}`, so I cannot do that."));
+        return;
+    }
+    text.push_str(&format!("Step: {step}"));
+    let call = |(name, input): (&str, Value)| ReplyBlock::ToolUse { name: name.to_owned(), arguments: input.to_string() };
+    blocks.extend(calls.into_iter().map(call));
+}
+
+/// `FILE: TEXT`, or `TEXT to FILE`.
+fn written(rest: &str) -> Vec<(&'static str, Value)> {
+    let (path, content) = match (rest.split_once(':'), rest.rsplit_once(" to ")) {
+        (Some((path, content)), _) => (path, content),
+        (None, Some((content, path))) => (path, content),
+        (None, None) => (rest, ""),
+    };
+    vec![("write", json!({ "path": path.trim(), "content": format!("{}\n", content.trim()) }))]
+}
+
+fn waiting(seconds: &str) -> String {
+    let seconds = seconds.split_whitespace().next().and_then(|word| word.parse::<u32>().ok()).unwrap_or(10).clamp(1, 500);
+    format!("for i in $(seq 1 {seconds}); do echo \"$i of {seconds} s\"; sleep 1; done")
+}
+
+/// A word for the shell, whatever it holds.
+fn quoted(text: &str) -> String {
+    format!("'{}'", text.replace('\'', "'\\''"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use outlive_core::content::ToolSpec;
+
+    use super::*;
+
+    fn request(messages: Vec<Message>) -> Request {
+        let tool = |name: &str| ToolSpec { name: name.into(), description: String::new(), input_schema: json!({}) };
+        Request {
+            system: Arc::new([]),
+            tools: ["bash", "read", "write", "list", "grep"].map(tool).into(),
+            messages: messages.into_iter().map(Arc::new).collect(),
+            max_output_tokens: 100,
+            temperature: None,
+        }
+    }
+
+    fn say(text: &str) -> Message {
+        Message { role: Role::User, content: vec![Block::Text { text: text.into() }] }
+    }
+
+    fn calls(blocks: &[ReplyBlock]) -> Vec<(String, Value)> {
+        let call = |block: &ReplyBlock| match block {
+            ReplyBlock::ToolUse { name, arguments } => Some((name.clone(), serde_json::from_str(arguments).unwrap())),
+            _ => None,
+        };
+        blocks.iter().filter_map(call).collect()
+    }
+
+    #[test]
+    fn its_first_line_says_that_it_is_a_script_and_no_ai() {
+        let blocks = answer(&request(vec![say("hello")]));
+        assert!(matches!(&blocks[0], ReplyBlock::Text(text) if text.starts_with("I am the rehearsal model: a script, not an AI.")));
+    }
+
+    #[test]
+    fn phrases_become_calls() {
+        for (phrase, tool, input) in [
+            ("run `echo hi`", "bash", json!({"command": "echo hi"})),
+            ("read a.txt", "read", json!({"path": "a.txt"})),
+            ("write a.txt: hello: you", "write", json!({"path": "a.txt", "content": "hello: you\n"})),
+            ("write hello to a.txt", "write", json!({"path": "a.txt", "content": "hello\n"})),
+            ("list", "list", json!({})),
+        ] {
+            assert_eq!(calls(&answer(&request(vec![say(phrase)]))), vec![(tool.to_owned(), input)], "{phrase}");
+        }
+        assert_eq!(calls(&answer(&request(vec![say("parallel read a, b")]))).len(), 2);
+    }
+
+    #[test]
+    fn a_lost_call_is_told_and_not_repeated() {
+        let id = outlive_core::id::CallId::from_bits(1);
+        let used = Block::ToolUse { id, name: "bash".into(), input: json!({}), malformed: None };
+        let lost = Block::ToolResult { id, content: "The outcome of this call is unknown: …".into(), is_error: true };
+        let messages = vec![
+            say("run a then run b"),
+            Message { role: Role::Assistant, content: vec![used] },
+            Message { role: Role::User, content: vec![lost] },
+        ];
+        let blocks = answer(&request(messages));
+        assert_eq!(calls(&blocks), vec![]);
+        assert!(matches!(&blocks[0], ReplyBlock::Text(text) if text.contains("outcome is unknown")));
+    }
+}
