@@ -4,6 +4,7 @@
 
 mod lazy;
 mod table;
+mod writer;
 
 use outlive_core::id::{Seq, SessionId};
 

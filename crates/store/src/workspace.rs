@@ -128,10 +128,10 @@ impl Journals for Announced {
         Box::pin(async move {
             let journal = append.journal;
             let head = append.expected + append.lines.len() as Seq;
-            self.index.announce(journal, head);
+            let before = self.index.announce(journal, head);
             let done = self.journals.append(append).await;
             if done.as_ref().is_err_and(|error| error.class() != crate::Class::Lost) {
-                self.index.retract(journal, head);
+                self.index.retract(journal, before);
             }
             done
         })

@@ -6,6 +6,7 @@ use std::task::{Context, Poll, Waker};
 
 use outlive_core::event::Line;
 use outlive_core::id::SessionId;
+use outlive_store::conformance::line;
 use outlive_store::memory::{self, Fault};
 use outlive_store::{Append, Class, Epoch, Store, StoreError};
 
@@ -13,14 +14,8 @@ fn journal() -> SessionId {
     SessionId::from_bits(7)
 }
 
-fn line(seq: u64) -> Line {
-    let open = format!("{{\"seq\":{seq},\"at\":\"2026-01-01T00:00:00.000000Z\",\"type\":\"test.noted\",\"v\":1");
-    let sealed = format!("{open},\"crc\":\"{:08x}\"}}", crc32c::crc32c(open.as_bytes()));
-    Line::check(sealed.as_bytes()).unwrap()
-}
-
 async fn append(store: &Store, epoch: Epoch, seq: u64) -> Result<(), StoreError> {
-    store.journals.append(Append { journal: journal(), epoch, expected: seq - 1, lines: vec![line(seq)] }).await
+    store.journals.append(Append { journal: journal(), epoch, expected: seq - 1, lines: vec![line(seq, "x")] }).await
 }
 
 async fn seqs(store: &Store) -> Vec<u64> {

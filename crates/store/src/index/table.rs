@@ -99,25 +99,14 @@ impl From<TableError> for StoreError {
 }
 
 impl Table {
-    /// Opens the file, or makes an empty one where there is none that fits.
-    pub(super) fn open(path: &Path) -> Result<Self, TableError> {
-        match Self::attach(path) {
-            Err(TableError::Unfit(why)) => {
-                tracing::warn!(%why, "index.db set aside");
-                set_aside(path);
-                Self::attach(path)
-            }
-            other => other,
-        }
-    }
-
     /// Sets the file aside and makes an empty one.
     pub(super) fn renew(path: &Path) -> Result<Self, TableError> {
         set_aside(path);
-        Self::attach(path)
+        Self::open(path)
     }
 
-    fn attach(path: &Path) -> Result<Self, TableError> {
+    /// Opens the file, made where it is missing.
+    pub(super) fn open(path: &Path) -> Result<Self, TableError> {
         // A journal of writes that is still there was not closed: whoever wrote it may have died at anything.
         let unclean = RealDisk.identity(&beside(path, "-wal")).is_ok();
         let connection = Connection::open(path)?;
