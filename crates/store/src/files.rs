@@ -30,6 +30,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
+use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -107,16 +108,17 @@ impl FileJournals {
         })?);
         let shared = Arc::new(Shared::new(root.to_owned(), disk));
         let left = recover::recover(&shared)?;
-        let clean = left.recovery.frames == 0;
-        let mut segments = left.segments;
-        let free = if clean { segments.pop() } else { None };
-        // The first segment of all is small, so that a new workspace is there at once.
-        let bytes = if free.is_some() { options.segment_bytes } else { options.segment_bytes.min(FIRST_SEGMENT) };
-        let segment = open_segment(&shared, left.number + 1, (free, bytes))?;
+        let mut free = left.free;
+        let reused = free.pop();
+        // The first segment is small unless a larger one is free, so that a workspace is there at once.
+        let least = options.segment_bytes.min(FIRST_SEGMENT);
+        let segment = open_segment(&shared, left.number + 1, (reused.as_deref(), least))?;
         {
             let mut board = shared.board();
             board.position = left.position;
-            if clean { board.free = segments } else { board.retiring = segments }
+            board.active.clone_from(&segment.path);
+            board.free = free;
+            board.retiring = left.live;
         }
         let (sender, requests) = mpsc::channel(options.waiting);
         let committer = Committer {
@@ -173,17 +175,22 @@ impl FileJournals {
         for flusher in threads {
             flusher.join().ok();
         }
-        let (clean, position) = {
+        let active = {
             let board = self.shared.board();
-            let clean = board.dirty.is_empty() && board.unsynced.is_empty() && board.poisoned.is_none();
-            (clean, board.position)
+            let clean = board.dirty.is_empty() && board.unsynced.is_empty() && board.retiring.is_empty();
+            (clean && board.poisoned.is_none()).then(|| board.active.clone())
         };
-        if clean && let Err(error) = recover::mark_clean(&self.shared, position) {
+        if let Some(active) = active
+            && let Err(error) = recover::let_go(&self.shared, &active)
+        {
             tracing::warn!(%error, "clean shutdown not noted; the next start replays the log");
         }
     }
 
-    async fn ask(&self, request: impl FnOnce(oneshot::Sender<Result<(), StoreError>>) -> Request) -> Result<(), StoreError> {
+    async fn ask(
+        &self,
+        request: impl FnOnce(oneshot::Sender<Result<(), StoreError>>) -> Request,
+    ) -> Result<(), StoreError> {
         let closed = || StoreError::Poisoned("the store is closed".to_owned());
         let sender = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
         let (reply, answer) = oneshot::channel();
@@ -195,12 +202,9 @@ impl FileJournals {
         let (pending, file_len, file_head, cut_bytes) = {
             let mut board = self.shared.board();
             let tail = self.shared.tail(&mut board, journal)?;
+            tail.sound(journal)?;
             if tail.head == 0 && tail.cut_bytes == 0 {
-                board.tails.remove(&journal);
-                return Err(StoreError::NotFound(journal));
-            }
-            if let Some(why) = &tail.damage {
-                return Err(StoreError::Corrupt { journal, line: tail.head + 1, why: why.clone() });
+                return Err(board.absent(journal));
             }
             let skip = usize::try_from(after.saturating_sub(tail.file_head)).unwrap_or(usize::MAX);
             let pending: Vec<_> = tail.pending.iter().skip(skip).take(limit).cloned().collect();
@@ -209,27 +213,47 @@ impl FileJournals {
         if after >= file_head || limit == 0 {
             return Ok(Opened { lines: pending, cut_bytes });
         }
-        let path = self.shared.file(journal);
-        let read = || -> io::Result<Result<Vec<_>, String>> {
-            let file = self.shared.disk.open(&path, fs::Open::Read)?;
-            let from = if after == 0 { 0 } else { lines::find(&*file, file_len, after)? };
-            lines::lines(&*file, from, file_len, limit)
-        };
-        let mut found = match read() {
-            Ok(Ok(found)) => found,
-            Ok(Err(why)) => return Err(StoreError::Corrupt { journal, line: after + 1, why }),
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::NotFound(journal)),
-            Err(error) => return Err(io_error("read", &path, &error)),
-        };
-        for (line, expected) in found.iter().zip(after + 1..) {
-            if line.seq() != expected {
-                let why = format!("line {expected} has seq {}", line.seq());
-                return Err(StoreError::Corrupt { journal, line: expected, why });
-            }
-        }
+        let mut found = self.read_file(journal, (file_len, file_head), after, limit)?;
         let room = limit - found.len();
         found.extend(pending.into_iter().take(room));
         Ok(Opened { lines: found, cut_bytes })
+    }
+
+    /// Reads lines from a journal's file, whose last line is `head`; damage sets the journal aside.
+    fn read_file(
+        &self,
+        journal: SessionId,
+        (length, head): (u64, Seq),
+        after: Seq,
+        limit: usize,
+    ) -> Result<Vec<Line>, StoreError> {
+        let path = self.shared.file(journal);
+        let read = || {
+            let file = self.shared.disk.open(&path, fs::Open::Read)?;
+            let from = if after == 0 { 0 } else { lines::find(&*file, length, after)? };
+            lines::lines(&*file, from, length, limit)
+        };
+        let found = match read() {
+            Ok(found) => found,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::NotFound(journal)),
+            Err(error) => return Err(io_error("read", &path, &error)),
+        };
+        let wrong = match &found {
+            Err((good, why)) => Some((after + good + 1, why.clone())),
+            Ok(found) => {
+                let misplaced = found.iter().zip(after + 1..).find(|(line, expected)| line.seq() != *expected);
+                let end = after + found.len() as Seq;
+                let short = (found.len() < limit && end < head).then(|| (end + 1, "the file ends here".to_owned()));
+                misplaced.map(|(line, expected)| (expected, format!("its seq is {}", line.seq()))).or(short)
+            }
+        };
+        if let Some(wrong) = wrong {
+            let mut board = self.shared.board();
+            let tail = self.shared.tail(&mut board, journal)?;
+            tail.damage = Some(wrong);
+            tail.sound(journal)?;
+        }
+        Ok(found.unwrap_or_default())
     }
 }
 
@@ -252,11 +276,10 @@ impl Journals for FileJournals {
     fn head(&self, journal: SessionId) -> Pending<'_, Result<Seq, StoreError>> {
         Box::pin(async move {
             let mut board = self.shared.board();
-            match self.shared.tail(&mut board, journal)?.head {
-                0 => {
-                    board.tails.remove(&journal);
-                    Err(StoreError::NotFound(journal))
-                }
+            let tail = self.shared.tail(&mut board, journal)?;
+            tail.sound(journal)?;
+            match tail.head {
+                0 => Err(board.absent(journal)),
                 head => Ok(head),
             }
         })

@@ -6,8 +6,8 @@
 //! is really there.
 
 use std::io;
-use std::path::PathBuf;
-use std::sync::Arc;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, PoisonError};
 
 use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
@@ -17,7 +17,7 @@ use super::Options;
 use super::frame::{self, Head, Kind};
 use super::fs::{DiskFile, Open};
 use super::lock::Lock;
-use super::tails::{Shared, io_error};
+use super::tails::{Board, Shared, io_error};
 use crate::{Append, StoreError};
 
 /// What the committer is asked.
@@ -45,12 +45,15 @@ pub(super) struct Segment {
     pub(super) file: Arc<dyn DiskFile>,
     pub(super) offset: u64,
     pub(super) capacity: u64,
+    /// Writes so far, failed ones too.
+    pub(super) attempts: u32,
 }
 
 struct Admitted {
     journal: SessionId,
+    expected: Seq,
     lines: Vec<Line>,
-    removed: bool,
+    kind: Kind,
     reply: oneshot::Sender<Result<(), StoreError>>,
 }
 
@@ -58,178 +61,232 @@ impl Committer {
     /// Works until all senders are gone.
     pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         while let Some(first) = requests.blocking_recv() {
-            self.commit(first, &mut requests);
+            let batch = gather(first, &mut requests);
+            self.commit(batch);
         }
     }
 
-    fn commit(&mut self, first: Request, requests: &mut mpsc::Receiver<Request>) {
-        self.buffer.clear();
-        let mut admitted = Vec::new();
-        let batch = self.position + 1;
-        let mut next = Some(first);
-        while let Some(request) = next {
-            self.admit(request, batch, &mut admitted);
-            next = if self.buffer.len() < BATCH { requests.try_recv().ok() } else { None };
-        }
+    fn commit(&mut self, batch: Vec<Request>) {
+        let admitted = self.admit(batch);
         if admitted.is_empty() {
             return;
         }
-        let written = self.write();
-        match written {
+        match self.write(&admitted) {
             Ok(()) => self.publish(admitted),
             Err(error) => {
-                self.position = batch - 1;
+                let mut board = self.shared.board();
+                for one in &admitted {
+                    if let Some(tail) = board.tails.get_mut(&one.journal) {
+                        (tail.writing, tail.ending) = (0, false);
+                    }
+                }
+                drop(board);
                 admitted.into_iter().for_each(|one| drop(one.reply.send(Err(error.clone()))));
             }
         }
     }
 
-    fn admit(&mut self, request: Request, batch: u64, admitted: &mut Vec<Admitted>) {
-        let (journal, reply) = match &request {
-            Request::Append(append, _) => (append.journal, append.expected),
-            Request::Remove(journal, _) => (*journal, 0),
-        };
-        // What is admitted to this batch already counts.
-        let before: Seq = admitted.iter().filter(|one| one.journal == journal).map(|one| one.lines.len() as Seq).sum();
-        let removed = admitted.iter().any(|one| one.journal == journal && one.removed);
-        let checked = if removed { Err(StoreError::NotFound(journal)) } else { self.check(&request, before) };
-        let (lines, removed, answer) = match request {
-            Request::Append(append, answer) => (append.lines, false, answer),
-            Request::Remove(_, answer) => (Vec::new(), true, answer),
-        };
-        if let Err(error) = checked {
-            // Whoever asked may be gone.
-            answer.send(Err(error)).ok();
-            return;
+    /// Refuses what cannot be done; returns the rest.
+    fn admit(&self, batch: Vec<Request>) -> Vec<Admitted> {
+        let held = self.lock.is_held();
+        let mut board = self.shared.board();
+        while board.backlog > self.options.backlog_bytes && !board.stuck && board.poisoned.is_none() {
+            self.shared.work.notify_all();
+            board = self.shared.flushed.wait(board).unwrap_or_else(PoisonError::into_inner);
         }
-        self.position += 1;
-        let head = Head {
-            position: self.position,
-            batch,
-            generation: self.lock.epoch().0,
-            journal,
-            first: reply + 1,
-            count: u32::try_from(lines.len()).unwrap_or(u32::MAX),
-            kind: if removed { Kind::Removed } else { Kind::Lines },
-        };
-        frame::write(&mut self.buffer, &head, lines.iter().map(Line::as_str));
-        admitted.push(Admitted { journal, lines, removed, reply: answer });
+        let mut admitted = Vec::with_capacity(batch.len());
+        for request in batch {
+            let checked =
+                if held { self.check(&mut board, &request) } else { Err(StoreError::Fenced(journal(&request))) };
+            match (request, checked) {
+                // Whoever asked may be gone.
+                (Request::Append(_, reply) | Request::Remove(_, reply), Err(error)) => drop(reply.send(Err(error))),
+                (Request::Append(Append { journal, expected, lines, .. }, reply), Ok(())) => {
+                    admitted.push(Admitted { journal, expected, lines, kind: Kind::Lines, reply });
+                }
+                (Request::Remove(journal, reply), Ok(())) => {
+                    admitted.push(Admitted { journal, expected: 0, lines: Vec::new(), kind: Kind::Removed, reply });
+                }
+            }
+        }
+        admitted
     }
 
-    fn check(&self, request: &Request, before: Seq) -> Result<(), StoreError> {
-        let mut board = self.shared.board();
+    /// Checks a request and counts it as being written.
+    fn check(&self, board: &mut Board, request: &Request) -> Result<(), StoreError> {
         if let Some(why) = &board.poisoned {
             return Err(StoreError::Poisoned(why.clone()));
         }
-        if board.backlog > self.options.backlog_bytes {
+        if board.stuck && board.backlog > self.options.backlog_bytes {
             return Err(StoreError::NoSpace);
         }
-        let (Request::Append(Append { journal, .. }, _) | Request::Remove(journal, _)) = request;
-        if !self.lock.is_held() {
-            return Err(StoreError::Fenced(*journal));
-        }
-        let tail = self.shared.tail(&mut board, *journal)?;
-        if let Some(why) = &tail.damage {
-            return Err(StoreError::Corrupt { journal: *journal, line: tail.head + 1, why: why.clone() });
-        }
+        let journal = journal(request);
+        let tail = self.shared.tail(board, journal)?;
         match request {
-            Request::Remove(journal, _) if tail.head + before == 0 => Err(StoreError::NotFound(*journal)),
-            Request::Remove(..) => Ok(()),
-            Request::Append(append, _) if append.epoch != self.lock.epoch() => Err(StoreError::Fenced(append.journal)),
-            Request::Append(append, _) => append.follows(tail.head + before),
+            Request::Remove(..) if tail.removed => Ok(()),
+            _ if tail.removed || tail.ending => Err(StoreError::NotFound(journal)),
+            Request::Remove(..) if tail.head + tail.writing == 0 && tail.damage.is_none() => {
+                Err(StoreError::NotFound(journal))
+            }
+            Request::Remove(..) => {
+                tail.ending = true;
+                Ok(())
+            }
+            Request::Append(append, _) if append.epoch != self.lock.epoch() => Err(StoreError::Fenced(journal)),
+            Request::Append(append, _) => {
+                tail.sound(journal)?;
+                append.follows(tail.head + tail.writing)?;
+                tail.writing += append.lines.len() as Seq;
+                Ok(())
+            }
         }
     }
 
-    /// Writes the buffer and syncs it.
-    fn write(&mut self) -> Result<(), StoreError> {
-        let length = self.buffer.len() as u64;
+    /// Writes a batch and syncs it.
+    fn write(&mut self, admitted: &[Admitted]) -> Result<(), StoreError> {
+        let size = |one: &Admitted| frame::HEADER + one.lines.iter().map(|line| line.as_str().len() + 1).sum::<usize>();
+        let length = admitted.iter().map(size).sum::<usize>() as u64;
         if self.segment.offset + length > self.segment.capacity {
             self.rotate(length)?;
         }
-        let segment = &self.segment;
+        self.encode(admitted);
+        let segment = &mut self.segment;
+        segment.attempts += 1;
         if let Err(error) = segment.file.write_at(segment.offset, &self.buffer) {
-            // Half a batch must not count after a restart: its first frame is made no frame.
-            let undone = segment.file.write_at(segment.offset, &[0; frame::HEADER]);
+            // Half a batch must not count after a restart: its first frame is made no frame, for good.
+            let undone = segment.file.write_at(segment.offset, &[0; frame::HEADER]).and_then(|()| segment.file.sync());
             return Err(match undone {
                 Ok(()) => io_error("write", &segment.path, &error),
-                Err(_) => self.poison(&error),
+                Err(_) => self.shared.poison("commit log", &error),
             });
         }
         if let Err(error) = segment.file.sync() {
-            return Err(self.poison(&error));
+            return Err(self.shared.poison("commit log", &error));
         }
-        self.segment.offset += length;
+        segment.offset += length;
+        self.position += admitted.len() as u64;
         Ok(())
     }
 
-    fn poison(&self, error: &io::Error) -> StoreError {
-        tracing::error!(%error, "commit log cannot be synced: the store is closed");
-        let why = error.to_string();
-        self.shared.board().poisoned = Some(why.clone());
-        StoreError::Poisoned(why)
+    fn encode(&mut self, admitted: &[Admitted]) {
+        self.buffer.clear();
+        for (one, position) in admitted.iter().zip(self.position + 1..) {
+            let head = Head {
+                position,
+                start: u32::try_from(self.segment.offset).unwrap_or(u32::MAX),
+                attempt: self.segment.attempts,
+                segment: self.segment.number,
+                journal: one.journal,
+                first: one.expected + 1,
+                count: u32::try_from(one.lines.len()).unwrap_or(u32::MAX),
+                kind: one.kind,
+            };
+            frame::write(&mut self.buffer, &head, one.lines.iter().map(Line::as_str));
+        }
     }
 
     /// Goes on in another segment: a free one, or a new one.
     fn rotate(&mut self, least: u64) -> Result<(), StoreError> {
         let number = self.segment.number + 1;
         let free = self.shared.board().free.pop();
-        let segment = open_segment(&self.shared, number, (free, least.max(self.options.segment_bytes)))
-            .map_err(|error| io_error("make", &self.shared.root.join("commit"), &error))?;
+        let segment = open_segment(&self.shared, number, (free.as_deref(), least.max(self.options.segment_bytes)));
+        let segment = segment.map_err(|error| {
+            // Kept if it still has its old name.
+            self.shared.board().free.extend(free.filter(|free| self.shared.disk.identity(free).is_ok()));
+            io_error("make", &self.shared.root.join("commit"), &error)
+        })?;
         let full = std::mem::replace(&mut self.segment, segment);
         let mut board = self.shared.board();
         board.retiring.push(full.path);
+        board.active.clone_from(&self.segment.path);
         self.shared.work.notify_all();
         Ok(())
     }
 
     /// Lets readers see what is durable, and answers.
     fn publish(&mut self, admitted: Vec<Admitted>) {
+        let mut replies = Vec::with_capacity(admitted.len());
+        let mut removed = Vec::new();
         let mut board = self.shared.board();
         board.position = self.position;
         let idle = board.dirty.is_empty();
-        let mut replies = Vec::with_capacity(admitted.len());
-        for Admitted { journal, lines, removed, reply } in admitted {
-            if removed {
-                board.tails.remove(&journal);
-                board.dirty.remove(&journal);
-                board.unsynced.remove(&journal);
-                replies.push((reply, remove_folder(&self.shared, journal)));
+        for Admitted { journal, lines, kind, reply, .. } in admitted {
+            if kind == Kind::Removed {
+                board.forget(journal);
+                removed.push((journal, reply));
                 continue;
             }
             board.backlog += lines.iter().map(|line| line.as_str().len() + 1).sum::<usize>();
             let tail = board.tails.entry(journal).or_default();
             tail.head += lines.len() as Seq;
+            tail.writing -= lines.len() as Seq;
             tail.pending.extend(lines);
             board.dirty.insert(journal);
-            replies.push((reply, Ok(())));
+            replies.push(reply);
         }
         if idle && !board.dirty.is_empty() {
             self.shared.work.notify_all();
         }
         drop(board);
-        replies.into_iter().for_each(|(reply, answer)| drop(reply.send(answer)));
+        replies.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
+        for (journal, reply) in removed {
+            // Whoever asked may be gone.
+            reply.send(finish_removal(&self.shared, journal)).ok();
+        }
     }
 }
 
-/// Removes a journal's folder: first out of sight, durably, then for good.
+fn journal(request: &Request) -> SessionId {
+    match request {
+        Request::Append(append, _) => append.journal,
+        Request::Remove(journal, _) => *journal,
+    }
+}
+
+fn gather(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request> {
+    let mut batch = Vec::new();
+    let mut bytes = 0;
+    let mut next = Some(first);
+    while let Some(request) = next {
+        if let Request::Append(append, _) = &request {
+            bytes += append.lines.iter().map(|line| line.as_str().len()).sum::<usize>();
+        }
+        batch.push(request);
+        next = if bytes < BATCH { requests.try_recv().ok() } else { None };
+    }
+    batch
+}
+
+/// Removes the folder of a journal whose removal is in the log. Until that is done the journal is there for nobody.
+pub(super) fn finish_removal(shared: &Shared, journal: SessionId) -> Result<(), StoreError> {
+    let files = shared.files();
+    remove_folder(shared, journal)?;
+    shared.board().tails.remove(&journal);
+    drop(files);
+    Ok(())
+}
+
+/// Removes a journal's folder: first out of sight, durably, then for good. Doing it again goes on where it ended.
 pub(super) fn remove_folder(shared: &Shared, journal: SessionId) -> Result<(), StoreError> {
     let (folder, sessions) = (shared.folder(journal), shared.root.join("sessions"));
     let doomed = sessions.join(format!(".doomed-{journal}"));
-    match shared.disk.rename(&folder, &doomed) {
-        Ok(()) => {}
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        Err(error) => return Err(io_error("remove", &folder, &error)),
-    }
-    let removed = shared.disk.sync_dir(&sessions).and_then(|()| shared.disk.remove(&doomed));
-    removed.map_err(|error| io_error("remove", &folder, &error))
+    let missing_is_fine = |done: io::Result<()>| match done {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        other => other,
+    };
+    missing_is_fine(shared.disk.remove(&doomed))
+        .and_then(|()| missing_is_fine(shared.disk.rename(&folder, &doomed)))
+        .and_then(|()| shared.disk.sync_dir(&sessions))
+        .and_then(|()| missing_is_fine(shared.disk.remove(&doomed)))
+        .map_err(|error| io_error("remove", &folder, &error))
 }
 
 /// Opens a segment with a number: from a free one's file, or a new one, filled with zeros.
-pub(super) fn open_segment(shared: &Shared, number: u64, (free, bytes): (Option<PathBuf>, u64)) -> io::Result<Segment> {
+pub(super) fn open_segment(shared: &Shared, number: u64, (free, bytes): (Option<&Path>, u64)) -> io::Result<Segment> {
     let folder = shared.root.join("commit");
     let path = folder.join(format!("{number:08}.log"));
     if let Some(free) = free {
-        shared.disk.rename(&free, &path)?;
+        shared.disk.rename(free, &path)?;
     }
     let file = shared.disk.open(&path, Open::Write)?;
     let mut length = file.size()?;
@@ -241,5 +298,5 @@ pub(super) fn open_segment(shared: &Shared, number: u64, (free, bytes): (Option<
     }
     file.sync()?;
     shared.disk.sync_dir(&folder)?;
-    Ok(Segment { number, path, file, offset: 0, capacity: length })
+    Ok(Segment { number, path, file, offset: 0, capacity: length, attempts: 0 })
 }

@@ -3,12 +3,14 @@
 
 use std::collections::HashSet;
 use std::io;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use outlive_core::event::Line;
 use outlive_core::id::SessionId;
 
+use super::committer::finish_removal;
 use super::fs::{Disk, Open};
 use super::tails::{Board, Shared};
 
@@ -23,6 +25,12 @@ pub(super) struct Flusher {
     pub(super) checkpointed: Box<dyn Fn(u64) + Send>,
 }
 
+/// What a checkpoint covers.
+struct Due {
+    retiring: Vec<PathBuf>,
+    position: u64,
+}
+
 impl Flusher {
     /// Works until the board is closing and everything is flushed and synced.
     pub(super) fn run(self) {
@@ -31,22 +39,28 @@ impl Flusher {
             while board.dirty.is_empty() && board.retiring.is_empty() && !board.closing {
                 board = self.shared.work.wait(board).unwrap_or_else(std::sync::PoisonError::into_inner);
             }
-            let closing = board.closing;
-            if !closing && board.retiring.is_empty() {
+            if !board.closing && board.retiring.is_empty() {
                 // Only to let lines gather: a close or a full segment wakes it early, a new line need not.
                 let (woken, _) =
                     self.shared.work.wait_timeout(board, GATHER).unwrap_or_else(std::sync::PoisonError::into_inner);
                 board = woken;
             }
+            let closing = board.closing;
+            // Only what was full before the flush began has all its lines in the files after it.
+            let due = Due { retiring: board.retiring.clone(), position: board.position };
             drop(board);
             let all = self.flush();
-            let checkpoint = if all { self.checkpoint(closing) } else { Ok(()) };
-            match (all, checkpoint, closing) {
-                (true, Ok(()), true) => return,
+            self.shared.board().stuck = !all;
+            self.shared.flushed.notify_all();
+            let done = all && (due.retiring.is_empty() && !closing || self.checkpoint(due).is_ok());
+            if closing || self.shared.board().poisoned.is_some() {
                 // A disk that will not take the files now has the log: the next start brings them up.
-                (_, _, true) => return,
-                (true, Ok(()), false) => {}
-                (false, _, false) | (_, Err(_), false) => std::thread::sleep(RETRY),
+                return;
+            }
+            if !done {
+                let board = self.shared.board();
+                let closing = |board: &mut Board| !board.closing;
+                drop(self.shared.work.wait_timeout_while(board, RETRY, closing));
             }
         }
     }
@@ -65,17 +79,20 @@ impl Flusher {
     }
 
     fn flush_one(&self, journal: SessionId) -> io::Result<()> {
+        // Nobody removes the folder meanwhile.
+        let _files = self.shared.files();
         let (lines, offset) = {
             let board = self.shared.board();
-            let Some(tail) = board.tails.get(&journal) else { return Ok(()) };
-            (tail.pending.clone(), tail.file_len)
+            match board.tails.get(&journal) {
+                Some(tail) if !tail.removed => (tail.pending.clone(), tail.file_len),
+                Some(_) | None => return Ok(()),
+            }
         };
         let bytes = joined(&lines);
         write(&*self.shared.disk, &self.shared, journal, (offset, &bytes))?;
         let mut board = self.shared.board();
         let Board { tails, dirty, unsynced, backlog, .. } = &mut *board;
         *backlog = backlog.saturating_sub(bytes.len());
-        // Removed meanwhile: what was written went with the folder.
         let Some(tail) = tails.get_mut(&journal) else { return Ok(()) };
         tail.pending.drain(..lines.len().min(tail.pending.len()));
         tail.file_len += bytes.len() as u64;
@@ -88,23 +105,33 @@ impl Flusher {
     }
 
     /// Syncs all files written since the last checkpoint and frees the segments that were waiting for it.
-    fn checkpoint(&self, closing: bool) -> io::Result<()> {
-        let (retiring, unsynced, position) = {
+    fn checkpoint(&self, due: Due) -> io::Result<()> {
+        let (unsynced, removed) = {
             let mut board = self.shared.board();
-            if board.retiring.is_empty() && !closing {
-                return Ok(());
-            }
-            (std::mem::take(&mut board.retiring), std::mem::take(&mut board.unsynced), board.position)
+            let removed = board.tails.iter().filter(|(_, tail)| tail.removed).map(|(journal, _)| *journal);
+            let removed: Vec<SessionId> = removed.collect();
+            (std::mem::take(&mut board.unsynced), removed)
         };
         if let Err(error) = self.sync(&unsynced) {
-            tracing::error!(%error, "checkpoint failed; the commit log keeps growing until it succeeds");
-            let mut board = self.shared.board();
-            board.retiring.extend(retiring);
-            board.unsynced.extend(unsynced);
+            // The kernel may have dropped the pages and called them clean: only the log has the lines.
+            self.shared.poison("journals", &error);
             return Err(error);
         }
-        (self.checkpointed)(position);
-        self.shared.board().free.extend(retiring);
+        for journal in removed {
+            finish_removal(&self.shared, journal).map_err(|error| io::Error::other(error.to_string()))?;
+        }
+        (self.checkpointed)(due.position);
+        super::recover::note_position(&self.shared, due.position)?;
+        let mut free = Vec::with_capacity(due.retiring.len());
+        for path in &due.retiring {
+            let name = path.with_extension("free");
+            self.shared.disk.rename(path, &name)?;
+            free.push(name);
+        }
+        self.shared.disk.sync_dir(&self.shared.root.join("commit"))?;
+        let mut board = self.shared.board();
+        board.retiring.retain(|path| !due.retiring.contains(path));
+        board.free.extend(free);
         Ok(())
     }
 

@@ -5,12 +5,17 @@
 //! | 0..4 | length of the body |
 //! | 4..8 | CRC-32C over bytes 8.. of the header and the body |
 //! | 8..16 | position: 1, 2, 3 … over all segments |
-//! | 16..24 | batch: position of the first frame that was written and synced together with this one |
-//! | 24..32 | generation: the epoch of the process that wrote it |
+//! | 16..20 | start: offset of the first frame that was written and synced together with this one |
+//! | 20..24 | attempt: counts the writes to this segment, failed ones too |
+//! | 24..32 | segment: the number in the name of its file; any other number is that of an earlier life of the file |
 //! | 32..48 | journal |
 //! | 48..56 | seq of the first line |
 //! | 56..60 | number of lines |
 //! | 60..64 | kind: 1 lines, 2 the journal was removed |
+//!
+//! Invariants: one batch is synced before the next one is written, so a good frame whose batch starts beyond a bad frame
+//! proves that the bad one was acknowledged. What a refused write left behind has an attempt that no good frame before it
+//! has, and does not count.
 
 use outlive_core::id::{Seq, SessionId};
 
@@ -29,8 +34,9 @@ pub(super) enum Kind {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Head {
     pub(super) position: u64,
-    pub(super) batch: u64,
-    pub(super) generation: u64,
+    pub(super) start: u32,
+    pub(super) attempt: u32,
+    pub(super) segment: u64,
     pub(super) journal: SessionId,
     pub(super) first: Seq,
     pub(super) count: u32,
@@ -41,9 +47,10 @@ pub(super) struct Head {
 pub(super) fn write<'a>(buffer: &mut Vec<u8>, head: &Head, lines: impl Iterator<Item = &'a str>) {
     let start = buffer.len();
     buffer.extend_from_slice(&[0; 8]);
-    for number in [head.position, head.batch, head.generation] {
-        buffer.extend_from_slice(&number.to_le_bytes());
-    }
+    buffer.extend_from_slice(&head.position.to_le_bytes());
+    buffer.extend_from_slice(&head.start.to_le_bytes());
+    buffer.extend_from_slice(&head.attempt.to_le_bytes());
+    buffer.extend_from_slice(&head.segment.to_le_bytes());
     buffer.extend_from_slice(&head.journal.bits().to_le_bytes());
     buffer.extend_from_slice(&head.first.to_le_bytes());
     buffer.extend_from_slice(&head.count.to_le_bytes());
@@ -80,8 +87,9 @@ pub(super) fn read(bytes: &[u8]) -> Option<(Head, &[u8])> {
     let journal = u128::from_le_bytes(header.get(32..48)?.try_into().ok()?);
     let head = Head {
         position: u64_at(header, 8)?,
-        batch: u64_at(header, 16)?,
-        generation: u64_at(header, 24)?,
+        start: u32_at(header, 16)?,
+        attempt: u32_at(header, 20)?,
+        segment: u64_at(header, 24)?,
         journal: SessionId::from_bits(journal),
         first: u64_at(header, 48)?,
         count: u32_at(header, 56)?,
@@ -109,115 +117,160 @@ pub struct Scan {
     pub damaged: bool,
 }
 
-/// Reads a segment from its beginning. `expected` is the position that its first frame must have; `None` takes any.
+/// Reads the segment with this number from its beginning.
 ///
 /// Total: no bytes make it panic. What follows the last good frame is a torn tail, stale, or zero.
 #[must_use]
-pub fn scan(bytes: &[u8], expected: Option<u64>) -> Scan {
+pub fn scan(bytes: &[u8], segment: u64) -> Scan {
     let mut scan = Scan::default();
-    let mut next = expected;
+    let mut resumed = false;
     loop {
-        let at = if scan.damaged { find_later(bytes, scan.end, next) } else { Some(scan.end) };
-        let Some(at) = at else { return scan };
-        match read(bytes.get(at..).unwrap_or_default()) {
-            Some((head, body)) if next.is_none_or(|next| head.position == next || scan.damaged) => {
-                let start = at + HEADER;
+        let live = read(bytes.get(scan.end..).unwrap_or_default()).filter(|(head, _)| head.segment == segment);
+        match live {
+            Some((head, body)) if resumed || scan.continues(&head) => {
+                let start = scan.end + HEADER;
                 scan.end = start + body.len();
-                next = Some(head.position + 1);
                 scan.frames.push((head, start..scan.end));
+                resumed = false;
             }
-            Some(_) | None if scan.damaged => scan.end = at + 1,
-            Some(_) | None => {
-                if find_later(bytes, scan.end, next).is_none() {
-                    return scan;
-                }
-                scan.damaged = true;
-            }
+            Some(_) | None => match scan.resume(bytes, segment) {
+                Some(at) => (scan.end, scan.damaged, resumed) = (at, true, true),
+                None => return scan,
+            },
         }
     }
 }
 
-/// Looks beyond a bad frame for a good one of a later batch: its batch was synced after the bad one's was.
-fn find_later(bytes: &[u8], from: usize, next: Option<u64>) -> Option<usize> {
-    let next = next?;
-    let rest = bytes.get(from..)?;
-    // A tail of zeros is the usual case, and quickly told.
-    let used = from + rest.iter().rposition(|byte| *byte != 0)? + 1;
-    (from..used).find(|at| {
-        let near = bytes.get(at + 8..at + 16).and_then(|b| b.try_into().ok()).map(u64::from_le_bytes);
-        let plausible = near.is_some_and(|position| position > next && position - next < 1 << 20);
-        plausible && read(bytes.get(*at..).unwrap_or_default()).is_some_and(|(head, _)| head.batch > next)
-    })
+impl Scan {
+    /// Says whether a frame at the end of the good ones goes on from them.
+    fn continues(&self, head: &Head) -> bool {
+        let begins = usize::try_from(head.start).ok() == Some(self.end);
+        match self.frames.last() {
+            None => begins,
+            Some((last, _)) => {
+                let joins = begins || (head.start, head.attempt) == (last.start, last.attempt);
+                joins && head.position == last.position + 1
+            }
+        }
+    }
+
+    /// Looks beyond a bad frame for where good ones go on: only if one of them proves that the bad one was acknowledged.
+    fn resume(&self, bytes: &[u8], segment: u64) -> Option<usize> {
+        // A tail of zeros is the usual case, and quickly told.
+        let used = self.end + bytes.get(self.end..)?.iter().rposition(|byte| *byte != 0)? + 1;
+        let after = self.frames.last().map_or(0, |(last, _)| last.position);
+        let number = segment.to_le_bytes();
+        let mut first = None;
+        for at in self.end + 1..used {
+            if bytes.get(at + 24..at + 32) != Some(number.as_slice()) {
+                continue;
+            }
+            let good = read(bytes.get(at..).unwrap_or_default());
+            if let Some((head, _)) = good.filter(|(head, _)| head.segment == segment && head.position > after) {
+                first = first.or(Some(at));
+                if usize::try_from(head.start).is_ok_and(|start| start > self.end) {
+                    return first;
+                }
+            }
+        }
+        None
+    }
+
+    /// Returns where the last batch begins: it may be written and not synced.
+    pub(super) fn last_batch(&self) -> usize {
+        let last = self.frames.last().map(|(head, _)| (head.start, head.attempt));
+        let first = self.frames.iter().find(|(head, _)| Some((head.start, head.attempt)) == last);
+        first.map_or(self.end, |(_, range)| range.start - HEADER)
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn log(frames: &[(u64, u64)]) -> Vec<u8> {
+    fn add(bytes: &mut Vec<u8>, position: u64, (start, attempt, segment): (u32, u32, u64)) {
+        let journal = SessionId::from_bits(u128::from(position));
+        let head = Head { position, start, attempt, segment, journal, first: 1, count: 1, kind: Kind::Lines };
+        write(bytes, &head, ["{\"seq\":1}"].into_iter());
+    }
+
+    /// Frames in a segment, as positions and the position that their batch begins with.
+    fn segment(segment: u64, frames: &[(u64, u64)]) -> Vec<u8> {
         let mut bytes = Vec::new();
+        let mut start = 0;
         for (position, batch) in frames {
-            let journal = SessionId::from_bits(u128::from(*position));
-            let head = Head { position: *position, batch: *batch, generation: 1, journal, first: 1, count: 1, kind: Kind::Lines };
-            write(&mut bytes, &head, ["{\"seq\":1}"].into_iter());
+            if position == batch {
+                start = u32::try_from(bytes.len()).unwrap();
+            }
+            add(&mut bytes, *position, (start, 1, segment));
         }
         bytes
     }
 
-    fn positions(scan: &Scan) -> Vec<u64> {
-        scan.frames.iter().map(|(head, _)| head.position).collect()
+    fn found(bytes: &[u8], segment: u64) -> (Vec<u64>, bool) {
+        let scan = scan(bytes, segment);
+        (scan.frames.iter().map(|(head, _)| head.position).collect(), scan.damaged)
     }
 
     #[test]
     fn a_log_cut_at_any_byte_keeps_the_frames_before_it() {
-        let bytes = log(&[(7, 7), (8, 8), (9, 9)]);
+        let bytes = segment(1, &[(7, 7), (8, 8), (9, 9)]);
         let frame = bytes.len() / 3;
         for cut in 0..=bytes.len() {
-            let found = scan(&bytes[..cut], Some(7));
-            assert_eq!((found.frames.len(), found.damaged), (cut / frame, false), "cut at {cut}");
+            let (positions, damaged) = found(&bytes[..cut], 1);
+            assert_eq!((positions.len(), damaged), (cut / frame, false), "cut at {cut}");
         }
     }
 
     #[test]
-    fn a_flipped_bit_never_makes_a_frame_that_was_not_written() {
-        let bytes = log(&[(7, 7), (8, 7), (9, 9)]);
+    fn a_flipped_bit_costs_only_its_own_frame() {
+        let bytes = segment(1, &[(7, 7), (8, 8), (9, 9)]);
         for bit in 0..bytes.len() * 8 {
             let mut flipped = bytes.clone();
             flipped[bit / 8] ^= 1 << (bit % 8);
-            let found = scan(&flipped, Some(7));
-            assert!(found.frames.iter().all(|(head, range)| read(&bytes[range.start - HEADER..]).unwrap().0 == *head));
-            // Frame 8 is of the batch of 7: beyond a bad 7 only 9 is known to have been synced later.
-            let expected = [vec![9], vec![7, 9], vec![7, 8]];
-            assert_eq!(positions(&found), expected[bit / 8 / (bytes.len() / 3)], "bit {bit}");
+            // The last batch is a torn tail; any other frame is a hole, and the frames around it count.
+            let frame = 7 + (bit / 8 / (bytes.len() / 3)) as u64;
+            let expected = [7, 8, 9].into_iter().filter(|position| *position != frame).collect();
+            assert_eq!(found(&flipped, 1), (expected, frame != 9), "bit {bit}");
         }
     }
 
     #[test]
     fn stale_frames_of_a_recycled_segment_are_not_live() {
-        let mut bytes = log(&[(3, 3), (4, 4), (5, 5)]);
-        let fresh = log(&[(9, 9)]);
+        let mut bytes = segment(1, &[(3, 3), (4, 4), (5, 5)]);
+        assert_eq!(found(&bytes, 2), (vec![], false));
+        let fresh = segment(2, &[(6, 6)]);
         bytes[..fresh.len()].copy_from_slice(&fresh);
-        assert_eq!(positions(&scan(&bytes, Some(9))), [9]);
+        assert_eq!(found(&bytes, 2), (vec![6], false));
+    }
+
+    #[test]
+    fn what_a_refused_batch_left_behind_never_counts() {
+        let mut bytes = segment(1, &[(1, 1), (2, 1), (3, 1)]);
+        let mut again = Vec::new();
+        add(&mut again, 1, (0, 2, 1));
+        bytes[..again.len()].copy_from_slice(&again);
+        assert_eq!(found(&bytes, 1), (vec![1], false));
+        bytes[..again.len()].fill(0);
+        assert_eq!(found(&bytes, 1), (vec![], false));
     }
 
     #[test]
     fn a_torn_batch_is_no_damage_and_a_hole_before_a_later_batch_is() {
-        let zero = |bytes: &mut Vec<u8>, frame: usize| {
+        let zero = |mut bytes: Vec<u8>, frame: usize| {
             let size = bytes.len() / 3;
             bytes[frame * size..(frame + 1) * size].fill(0);
+            bytes
         };
-        let mut torn = log(&[(1, 1), (2, 2), (3, 2)]);
-        zero(&mut torn, 1);
-        assert_eq!((positions(&scan(&torn, Some(1))), scan(&torn, Some(1)).damaged), (vec![1], false));
-        let mut hole = log(&[(1, 1), (2, 2), (3, 3)]);
-        zero(&mut hole, 1);
-        assert_eq!((positions(&scan(&hole, Some(1))), scan(&hole, Some(1)).damaged), (vec![1, 3], true));
+        assert_eq!(found(&zero(segment(1, &[(1, 1), (2, 2), (3, 2)]), 1), 1), (vec![1], false));
+        assert_eq!(found(&zero(segment(1, &[(1, 1), (2, 2), (3, 3)]), 1), 1), (vec![1, 3], true));
+        assert_eq!(found(&zero(segment(1, &[(1, 1), (2, 1), (3, 3)]), 0), 1), (vec![2, 3], true));
     }
 
     proptest::proptest! {
         #[test]
         fn no_bytes_make_the_scanner_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..512)) {
-            drop((scan(&bytes, None), scan(&bytes, Some(1))));
+            drop((scan(&bytes, 0), scan(&bytes, 1)));
         }
     }
 }

@@ -92,8 +92,14 @@ fn line_from(file: &dyn DiskFile, at: u64, until: u64) -> io::Result<Option<(u64
     }
 }
 
-/// Reads whole lines from an offset, up to `limit` of them. The error names what is wrong with the first bad one.
-pub(super) fn lines(file: &dyn DiskFile, from: u64, length: u64, limit: usize) -> io::Result<Result<Vec<Line>, String>> {
+/// Reads whole lines from an offset, up to `limit` of them. The error says how many good ones there are before the first bad
+/// one, and what is wrong with that.
+pub(super) fn lines(
+    file: &dyn DiskFile,
+    from: u64,
+    length: u64,
+    limit: usize,
+) -> io::Result<Result<Vec<Line>, (u64, String)>> {
     let mut lines = Vec::new();
     let mut at = from;
     let mut size = CHUNK as u64;
@@ -105,12 +111,12 @@ pub(super) fn lines(file: &dyn DiskFile, from: u64, length: u64, limit: usize) -
         {
             match Line::check(bytes.get(used..end - 1).unwrap_or_default()) {
                 Ok(line) => lines.push(line),
-                Err(error) => return Ok(Err(error.to_string())),
+                Err(error) => return Ok(Err((lines.len() as u64, error.to_string()))),
             }
             used = end;
         }
         if used == 0 && at + size >= length {
-            return Ok(Err("line has no end".to_owned()));
+            return Ok(Err((lines.len() as u64, "line has no end".to_owned())));
         }
         size = if used == 0 { size * 4 } else { (CHUNK as u64) * 8 };
         at += used as u64;

@@ -10,7 +10,7 @@ use outlive_core::id::{Seq, SessionId};
 
 use super::committer::remove_folder;
 use super::frame::{self, Kind, Scan};
-use super::fs::{self, Disk, Open};
+use super::fs::{self, Open};
 use super::tails::{Shared, Tail};
 use super::{flusher, lines};
 
@@ -30,161 +30,190 @@ pub struct Recovery {
 /// The log as it was left.
 pub(super) struct Left {
     pub(super) recovery: Recovery,
-    /// All segments, oldest first; none holds anything that the files do not.
-    pub(super) segments: Vec<PathBuf>,
+    /// Segments with frames, oldest first: to be freed at the next checkpoint. None if a journal does not fit them: then they
+    /// stay as they are.
+    pub(super) live: Vec<PathBuf>,
+    /// Segments that hold nothing.
+    pub(super) free: Vec<PathBuf>,
     /// Number of the last segment.
     pub(super) number: u64,
     /// Position of the last frame.
     pub(super) position: u64,
 }
 
-/// What the log says of one journal: lines from a seq on.
+/// What the log says of one journal.
 #[derive(Default)]
 struct Replay {
-    first: Seq,
-    body: Vec<u8>,
-    next: Seq,
+    lines: BTreeMap<Seq, Line>,
     removed: bool,
-    gap: bool,
-}
-
-const CLEAN: &str = "clean";
-
-/// Notes that everything is in the files and synced, up to this position.
-pub(super) fn mark_clean(shared: &Shared, position: u64) -> io::Result<()> {
-    fs::replace(&*shared.disk, &shared.root.join("commit").join(CLEAN), position.to_string().as_bytes())
-}
-
-/// Takes the note away again, before anything is written.
-fn take_clean(shared: &Shared) -> io::Result<Option<u64>> {
-    let path = shared.root.join("commit").join(CLEAN);
-    let noted = match fs::read_all(&*shared.disk, &path, 64) {
-        Ok(bytes) => std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(error),
-    };
-    shared.disk.remove(&path)?;
-    shared.disk.sync_dir(&shared.root.join("commit"))?;
-    Ok(noted)
-}
-
-pub(super) fn recover(shared: &Shared) -> io::Result<Left> {
-    let folder = shared.root.join("commit");
-    let names: Vec<String> = shared.disk.list(&folder)?.into_iter().filter(|name| number_of(name).is_some()).collect();
-    let segments: Vec<PathBuf> = names.iter().map(|name| folder.join(name)).collect();
-    let number = names.iter().filter_map(|name| number_of(name)).max().unwrap_or(0);
-    if let Some(position) = take_clean(shared)? {
-        return Ok(Left { recovery: Recovery::default(), segments, number, position });
-    }
-    let (replays, position, mut recovery) = read_log(&*shared.disk, &segments)?;
-    for (journal, replay) in replays {
-        bring_up(shared, journal, &replay, &mut recovery)?;
-        recovery.touched.push(journal);
-    }
-    Ok(Left { recovery, segments, number, position })
-}
-
-fn number_of(name: &str) -> Option<u64> {
-    name.strip_suffix(".log").filter(|stem| stem.len() == 8)?.parse().ok()
 }
 
 type Replays = BTreeMap<SessionId, Replay>;
 
-fn read_log(disk: &dyn Disk, segments: &[PathBuf]) -> io::Result<(Replays, u64, Recovery)> {
-    let mut recovery = Recovery::default();
-    let mut replays = Replays::new();
-    let mut scans: Vec<(Vec<u8>, Scan)> = Vec::new();
-    for path in segments {
-        let bytes = fs::read_all(disk, path, u64::MAX)?;
-        let scan = frame::scan(&bytes, None);
-        if scan.damaged {
-            recovery.damage.push(format!("{}: a frame in the middle of the log is damaged", shown(path)));
-            disk.rename(path, &path.with_extension("log.damaged")).ok();
-            fs::replace(disk, path, &bytes)?;
-        }
-        if !scan.frames.is_empty() {
-            scans.push((bytes, scan));
-        }
-    }
-    // Recycled segments keep old frames: the live ones follow each other without a gap up to the newest.
-    scans.sort_by_key(|(_, scan)| scan.frames.first().map_or(0, |(head, _)| head.position));
-    let mut position = 0;
-    for (bytes, scan) in &scans {
-        for (head, range) in &scan.frames {
-            if position != 0 && head.position != position + 1 && !scan.damaged {
-                replays.clear();
-                recovery.frames = 0;
-            }
-            position = head.position;
-            recovery.frames += 1;
-            let body = bytes.get(range.clone()).unwrap_or_default();
-            replays.entry(head.journal).or_default().add(head, body);
-        }
-    }
-    Ok((replays, position, recovery))
+const POSITION: &str = "position";
+
+/// Notes a position that segments which are about to be freed held.
+pub(super) fn note_position(shared: &Shared, position: u64) -> io::Result<()> {
+    fs::replace(&*shared.disk, &shared.root.join("commit").join(POSITION), position.to_string().as_bytes())
 }
 
-impl Replay {
-    fn add(&mut self, head: &frame::Head, body: &[u8]) {
-        if head.kind == Kind::Removed {
-            *self = Self { removed: true, ..Self::default() };
-            return;
-        }
-        if self.body.is_empty() {
-            self.first = head.first;
-            self.next = head.first;
-        }
-        if head.first == self.next && !self.gap {
-            self.body.extend_from_slice(body);
-            self.next += Seq::from(head.count);
-        } else {
-            self.gap = true;
-        }
+/// Frees a segment whose lines are all in the files, and synced.
+pub(super) fn let_go(shared: &Shared, segment: &Path) -> io::Result<()> {
+    shared.disk.rename(segment, &segment.with_extension("free"))?;
+    shared.disk.sync_dir(&shared.root.join("commit"))
+}
+
+fn noted_position(shared: &Shared) -> io::Result<u64> {
+    match fs::read_all(&*shared.disk, &shared.root.join("commit").join(POSITION), 64) {
+        Ok(bytes) => Ok(std::str::from_utf8(&bytes).ok().and_then(|text| text.trim().parse().ok()).unwrap_or(0)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error),
     }
 }
 
-/// Makes a journal's file hold exactly its good lines before the log's first one, and then the log's.
-fn bring_up(shared: &Shared, journal: SessionId, replay: &Replay, recovery: &mut Recovery) -> io::Result<()> {
-    if replay.removed {
-        remove_folder(shared, journal).map_err(|error| io::Error::other(error.to_string()))?;
-    }
-    if replay.body.is_empty() {
-        return Ok(());
-    }
-    let path = shared.file(journal);
-    let (offset, length, before) = match shared.disk.open(&path, Open::Read) {
-        Ok(file) => {
-            let length = file.size()?;
-            let offset = lines::find(&*file, length, replay.first - 1)?;
-            (offset, length, lines::last(&*file, offset)?.seq)
-        }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => (0, 0, 0),
-        Err(error) => return Err(error),
+pub(super) fn recover(shared: &Shared) -> io::Result<Left> {
+    let folder = shared.root.join("commit");
+    let mut left = Left {
+        recovery: Recovery::default(),
+        live: Vec::new(),
+        free: Vec::new(),
+        number: 0,
+        position: noted_position(shared)?,
     };
-    let mut damage = replay.gap.then(|| "the commit log has a hole in its lines".to_owned());
-    if before + 1 != replay.first {
-        damage = Some(format!("its file ends at {before}, the commit log goes on at {}", replay.first));
-    } else {
-        flusher::write(&*shared.disk, shared, journal, (offset, &replay.body))?;
-        let end = offset + replay.body.len() as u64;
-        if length > end {
-            super::tails::cut(&*shared.disk, &path, end, length)?;
-            recovery.cut_bytes += length - end;
+    let mut replays = Replays::new();
+    let mut last: Option<(PathBuf, Vec<u8>, Scan)> = None;
+    for name in shared.disk.list(&folder)? {
+        let path = folder.join(&name);
+        if let Some(number) = number_of(&name, "free") {
+            left.number = left.number.max(number);
+            left.free.push(path);
+        } else if let Some(number) = number_of(&name, "log") {
+            left.number = left.number.max(number);
+            let bytes = fs::read_all(&*shared.disk, &path, u64::MAX)?;
+            let scan = frame::scan(&bytes, number);
+            if scan.frames.is_empty() {
+                left.free.push(path);
+                continue;
+            }
+            let (first, end) = (scan.frames.first(), scan.frames.last());
+            let first = first.map_or(0, |(head, _)| head.position);
+            if let Some((before, bytes)) = last.as_ref().map(|(path, bytes, _)| (path, bytes))
+                && first > left.position + 1
+            {
+                let lost = format!("frames {} to {} cannot be read", left.position + 1, first - 1);
+                keep(shared, before, bytes, &lost, &mut left.recovery)?;
+            }
+            left.position = left.position.max(end.map_or(0, |(head, _)| head.position));
+            replay(&bytes, &scan, &mut replays, &mut left.recovery);
+            if scan.damaged {
+                keep(shared, &path, &bytes, "frames in the middle cannot be read", &mut left.recovery)?;
+            }
+            left.live.push(path.clone());
+            last = Some((path, bytes, scan));
         }
     }
-    let head = if damage.is_some() { before } else { replay.next - 1 };
-    let file_len = if damage.is_some() { offset } else { offset + replay.body.len() as u64 };
-    let cut_bytes = length.saturating_sub(file_len);
-    if let Some(why) = &damage {
-        recovery.damage.push(format!("session {journal}: {why}"));
+    if let Some((path, bytes, scan)) = last {
+        renew(shared, &path, &bytes, &scan)?;
     }
-    let mut board = shared.board();
-    let tail = Tail { head, file_head: head, file_len, pending: Vec::<Line>::new(), cut_bytes, damage };
-    board.tails.insert(journal, tail);
-    board.unsynced.insert(journal);
-    Ok(())
+    for (journal, replay) in replays {
+        bring_up(shared, journal, &replay, &mut left.recovery)?;
+        left.recovery.touched.push(journal);
+    }
+    if shared.board().tails.values().any(|tail| tail.damage.is_some()) {
+        left.live.clear();
+    }
+    Ok(left)
+}
+
+pub(super) fn number_of(name: &str, extension: &str) -> Option<u64> {
+    let stem = name.strip_suffix(extension)?.strip_suffix('.')?;
+    stem.parse().ok().filter(|_| stem.len() >= 8)
+}
+
+/// Writes the last batch again and syncs it: the process that wrote it may have died before its sync, or the sync failed
+/// and the kernel calls the pages clean. From here on it is shown, so it must stay.
+fn renew(shared: &Shared, path: &Path, bytes: &[u8], scan: &Scan) -> io::Result<()> {
+    let start = scan.last_batch();
+    let file = shared.disk.open(path, Open::Write)?;
+    file.write_at(start as u64, bytes.get(start..scan.end).unwrap_or_default())?;
+    file.sync()
+}
+
+/// Notes damage of the log, and keeps a copy of the segment.
+fn keep(shared: &Shared, path: &Path, bytes: &[u8], why: &str, recovery: &mut Recovery) -> io::Result<()> {
+    recovery.damage.push(format!("commit/{}: {why}; sessions may lack what was in them", shown(path)));
+    let copy = path.with_extension("log.damaged");
+    if shared.disk.identity(&copy).is_ok() { Ok(()) } else { fs::replace(&*shared.disk, &copy, bytes) }
 }
 
 fn shown(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+fn replay(bytes: &[u8], scan: &Scan, replays: &mut Replays, recovery: &mut Recovery) {
+    for (head, range) in &scan.frames {
+        recovery.frames += 1;
+        let replay = replays.entry(head.journal).or_default();
+        if head.kind == Kind::Removed {
+            *replay = Replay { removed: true, ..Replay::default() };
+            continue;
+        }
+        replay.lines.extend(good_lines(bytes.get(range.clone()).unwrap_or_default()).map(|line| (line.seq(), line)));
+    }
+}
+
+fn good_lines(bytes: &[u8]) -> impl Iterator<Item = Line> {
+    bytes.split(|byte| *byte == b'\n').filter_map(|text| Line::check(text).ok())
+}
+
+/// Makes a journal's file hold its good lines before the log's first one, and then every line that the log or the file has.
+fn bring_up(shared: &Shared, journal: SessionId, replay: &Replay, recovery: &mut Recovery) -> io::Result<()> {
+    if replay.removed {
+        remove_folder(shared, journal).map_err(|error| io::Error::other(error.to_string()))?;
+    }
+    let Some((&first, _)) = replay.lines.first_key_value() else { return Ok(()) };
+    let path = shared.file(journal);
+    let (offset, before, rest) = match shared.disk.open(&path, Open::Read) {
+        Ok(file) => {
+            let length = file.size()?;
+            let offset = lines::find(&*file, length, first - 1)?;
+            let mut rest = vec![0; usize::try_from(length - offset).unwrap_or(0)];
+            let read = file.read_at(offset, &mut rest)?;
+            rest.truncate(read);
+            (offset, lines::last(&*file, offset)?.seq, rest)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (0, 0, Vec::new()),
+        Err(error) => return Err(error),
+    };
+    let mut tail = Tail { head: before, file_head: before, file_len: offset, ..Tail::default() };
+    if before + 1 == first {
+        let filed: BTreeMap<Seq, Line> = good_lines(&rest).map(|line| (line.seq(), line)).collect();
+        let merged = (first..).map_while(|seq| replay.lines.get(&seq).or_else(|| filed.get(&seq)).cloned());
+        let merged: Vec<Line> = merged.collect();
+        let bytes = flusher::joined(&merged);
+        tail.head = before + merged.len() as Seq;
+        let beyond =
+            replay.lines.last_key_value().map_or(0, |(seq, _)| *seq).max(filed.keys().copied().max().unwrap_or(0));
+        if beyond > tail.head {
+            tail.damage = Some((tail.head + 1, "it is missing, though later lines are there".to_owned()));
+        } else {
+            flusher::write(&*shared.disk, shared, journal, (offset, &bytes))?;
+            tail.cut_bytes = rest.len().saturating_sub(bytes.len()) as u64;
+            if tail.cut_bytes > 0 {
+                let end = offset + bytes.len() as u64;
+                super::tails::cut(&*shared.disk, &path, end, offset + rest.len() as u64)?;
+                recovery.cut_bytes += tail.cut_bytes;
+            }
+            (tail.file_head, tail.file_len) = (tail.head, offset + bytes.len() as u64);
+        }
+    } else {
+        tail.damage = Some((before + 1, format!("its file ends before it, and the commit log goes on at {first}")));
+    }
+    if let Some((line, why)) = &tail.damage {
+        recovery.damage.push(format!("session {journal}, line {line}: {why}"));
+    }
+    let mut board = shared.board();
+    board.tails.insert(journal, tail);
+    board.unsynced.insert(journal);
+    Ok(())
 }

@@ -22,10 +22,33 @@ pub(super) struct Tail {
     pub(super) file_len: u64,
     /// Acknowledged lines after those, oldest first.
     pub(super) pending: Vec<Line>,
+    /// Lines that are being written to the log.
+    pub(super) writing: Seq,
+    /// Its removal is being written to the log.
+    pub(super) ending: bool,
+    /// Its removal is in the log: it is there for nobody, though its folder may be.
+    pub(super) removed: bool,
     /// Bytes that were cut from the file's torn tail.
     pub(super) cut_bytes: u64,
-    /// What is wrong, if it was set aside.
-    pub(super) damage: Option<String>,
+    /// The line that is damaged and what is wrong with it, if it was set aside.
+    pub(super) damage: Option<(u64, String)>,
+}
+
+impl Tail {
+    /// Says whether all that is known of it is in its file, so that it need not be kept.
+    fn rests(&self) -> bool {
+        let busy = self.writing > 0 || self.ending || self.removed || !self.pending.is_empty();
+        !busy && self.cut_bytes == 0 && self.damage.is_none()
+    }
+
+    /// Refuses a journal that is set aside, and one that is not there.
+    pub(super) fn sound(&self, journal: SessionId) -> Result<(), StoreError> {
+        match &self.damage {
+            _ if self.removed => Err(StoreError::NotFound(journal)),
+            Some((line, why)) => Err(StoreError::Corrupt { journal, line: *line, why: why.clone() }),
+            None => Ok(()),
+        }
+    }
 }
 
 /// All live ends, and what the flusher is to do.
@@ -41,10 +64,33 @@ pub(super) struct Board {
     pub(super) retiring: Vec<PathBuf>,
     /// Segments that may be used again.
     pub(super) free: Vec<PathBuf>,
+    /// The segment in use.
+    pub(super) active: PathBuf,
     /// Last position in use, for the index.
     pub(super) position: u64,
+    /// The last flush could not write everything.
+    pub(super) stuck: bool,
     pub(super) poisoned: Option<String>,
     pub(super) closing: bool,
+}
+
+impl Board {
+    /// Says that there is no such journal, and keeps nothing of it.
+    pub(super) fn absent(&mut self, journal: SessionId) -> StoreError {
+        if self.tails.get(&journal).is_some_and(Tail::rests) {
+            self.tails.remove(&journal);
+        }
+        StoreError::NotFound(journal)
+    }
+
+    /// The journal's removal is durable: nothing of it is flushed any more.
+    pub(super) fn forget(&mut self, journal: SessionId) {
+        let gone = Tail { removed: true, ..Tail::default() };
+        let before = self.tails.insert(journal, gone).unwrap_or_default();
+        self.backlog -= before.pending.iter().map(|line| line.as_str().len() + 1).sum::<usize>().min(self.backlog);
+        self.dirty.remove(&journal);
+        self.unsynced.remove(&journal);
+    }
 }
 
 /// What the committer, the flusher and readers share.
@@ -52,7 +98,12 @@ pub(super) struct Shared {
     pub(super) root: PathBuf,
     pub(super) disk: Arc<dyn Disk>,
     board: Mutex<Board>,
+    /// Held by whoever writes or removes a journal's file; taken before the board.
+    files: Mutex<()>,
+    /// There is something for the flusher.
     pub(super) work: Condvar,
+    /// The flusher has been through all files.
+    pub(super) flushed: Condvar,
 }
 
 /// Live ends without anything to flush that are kept, for speed.
@@ -60,11 +111,31 @@ const KEPT: usize = 4_096;
 
 impl Shared {
     pub(super) fn new(root: PathBuf, disk: Arc<dyn Disk>) -> Self {
-        Self { root, disk, board: Mutex::default(), work: Condvar::new() }
+        Self {
+            root,
+            disk,
+            board: Mutex::default(),
+            files: Mutex::default(),
+            work: Condvar::new(),
+            flushed: Condvar::new(),
+        }
     }
 
     pub(super) fn board(&self) -> MutexGuard<'_, Board> {
         self.board.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn files(&self) -> MutexGuard<'_, ()> {
+        self.files.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Closes the store: nothing is acknowledged any more.
+    pub(super) fn poison(&self, what: &str, error: &io::Error) -> StoreError {
+        tracing::error!(what, %error, "sync failed: the store is closed until a restart has read back what is there");
+        let why = format!("{what}: {error}");
+        self.board().poisoned.get_or_insert_with(|| why.clone());
+        self.flushed.notify_all();
+        StoreError::Poisoned(why)
     }
 
     pub(super) fn folder(&self, journal: SessionId) -> PathBuf {
@@ -80,7 +151,7 @@ impl Shared {
         if !board.tails.contains_key(&journal) {
             let tail = cold(&*self.disk, &self.file(journal), journal)?;
             if board.tails.len() >= KEPT {
-                board.tails.retain(|_, tail| !tail.pending.is_empty() || tail.cut_bytes > 0 || tail.damage.is_some());
+                board.tails.retain(|_, tail| !tail.rests());
             }
             board.tails.insert(journal, tail);
         }
@@ -109,7 +180,7 @@ fn cold(disk: &dyn Disk, path: &Path, journal: SessionId) -> Result<Tail, StoreE
     if last.end < length {
         tail.cut_bytes = length - last.end;
         if last.bad_lines > 1 {
-            tail.damage = Some(format!("{} lines at its end cannot be read", last.bad_lines));
+            tail.damage = Some((last.seq + 1, format!("{} lines at its end cannot be read", last.bad_lines)));
             tracing::error!(%journal, "journal is damaged beyond its last line: set aside");
             return Ok(tail);
         }

@@ -8,7 +8,7 @@ use outlive_core::id::SessionId;
 use serde::Serialize;
 
 use super::fs::{Disk, read_all, replace};
-use super::{frame, tails};
+use super::{frame, recover, tails};
 
 /// Whether damage is only reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,13 +52,19 @@ pub struct Problem {
 /// What the system says.
 pub fn verify(disk: &dyn Disk, root: &Path, repair: Repair) -> io::Result<Report> {
     let mut report = Report::default();
-    for name in disk.list(&root.join("commit")).unwrap_or_default().iter().filter(|name| name.ends_with(".log")) {
+    for name in disk.list(&root.join("commit")).unwrap_or_default().iter() {
+        let Some(number) = recover::number_of(name, "log") else { continue };
         let bytes = read_all(disk, &root.join("commit").join(name), u64::MAX)?;
-        let scan = frame::scan(&bytes, None);
+        let scan = frame::scan(&bytes, number);
         report.frames += scan.frames.len() as u64;
         if scan.damaged {
             let what = "a frame in the middle is damaged; the next start keeps a copy and goes on with the good ones";
-            report.problems.push(Problem { file: format!("commit/{name}"), line: 0, what: what.to_owned(), repaired: false });
+            report.problems.push(Problem {
+                file: format!("commit/{name}"),
+                line: 0,
+                what: what.to_owned(),
+                repaired: false,
+            });
         }
     }
     for name in disk.list(&root.join("sessions")).unwrap_or_default() {
@@ -92,7 +98,9 @@ fn journal(disk: &dyn Disk, root: &Path, (name, repair): (&str, Repair), report:
         tails::cut(disk, &path, good as u64, bytes.len() as u64)?;
     }
     let what = if is_tail {
-        format!("torn tail of {rest} bytes ({why}): never acknowledged, or restored from the commit log at the next start")
+        format!(
+            "torn tail of {rest} bytes ({why}): never acknowledged, or restored from the commit log at the next start"
+        )
     } else {
         format!("damaged ({why}): {lines} lines before it are good; {rest} bytes from here on are not")
     };
@@ -120,4 +128,3 @@ fn check(bytes: &[u8]) -> (usize, u64, Option<String>) {
     }
     (at, lines, None)
 }
-
