@@ -11,11 +11,8 @@ fuzz_target!(|text: &str| {
     let (agent, policy) = text.split_once("\n===\n").unwrap_or((text, ""));
     let name: AgentName = "default".parse().expect("a good name");
     let file = |path: &str, text: &str| (path.to_owned(), text.as_bytes().to_vec());
-    let files = BTreeMap::from([
-        file("agent.yaml", agent),
-        file("policy.yaml", policy),
-        file("SYSTEM_PROMPT.md", "You work."),
-    ]);
+    let files =
+        BTreeMap::from([file("agent.yaml", agent), file("policy.yaml", policy), file("SYSTEM_PROMPT.md", "You work.")]);
     if let Err(error) = Agent::read(&name, &files, &|key| (key == "HOME").then(|| "/home".to_owned())) {
         assert!(!error.to_string().is_empty());
     }

@@ -10,7 +10,7 @@ fuzz_target!(|bytes: &[u8]| {
     let sealed = sealed(bytes);
     for bytes in [bytes, &sealed] {
         for expected in [None, Some(1)] {
-            scan(bytes, expected);
+            drop(scan(bytes, expected));
         }
     }
 });
