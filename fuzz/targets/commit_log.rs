@@ -1,4 +1,4 @@
-//! A segment of the commit log: no bytes make the scanner panic, wherever it is told to begin.
+//! A segment of the commit log: no bytes make the scanner panic.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
@@ -7,12 +7,8 @@ use outlive_store::files::frame::scan;
 const HEADER: usize = 64;
 
 fuzz_target!(|bytes: &[u8]| {
-    let sealed = sealed(bytes);
-    for bytes in [bytes, &sealed] {
-        for expected in [None, Some(1)] {
-            drop(scan(bytes, expected));
-        }
-    }
+    drop(scan(bytes, 1));
+    drop(scan(&sealed(bytes), 1));
 });
 
 /// Gives each frame a checksum that fits: that lets the fuzzer past it, to what it does not protect against.
