@@ -117,13 +117,12 @@ pub struct Scan {
     pub damaged: bool,
 }
 
-/// Reads the segment with this number from its beginning; without a number, with that of its first frame.
+/// Reads the segment with this number from its beginning.
 ///
 /// Total: no bytes make it panic. What follows the last good frame is a torn tail, stale, or zero.
 #[must_use]
-pub fn scan(bytes: &[u8], segment: Option<u64>) -> Scan {
+pub fn scan(bytes: &[u8], segment: u64) -> Scan {
     let mut scan = Scan::default();
-    let Some(segment) = segment.or_else(|| read(bytes).map(|(head, _)| head.segment)) else { return scan };
     let mut resumed = false;
     loop {
         let live = read(bytes.get(scan.end..).unwrap_or_default()).filter(|(head, _)| head.segment == segment);
@@ -209,7 +208,7 @@ mod tests {
     }
 
     fn found(bytes: &[u8], segment: u64) -> (Vec<u64>, bool) {
-        let scan = scan(bytes, Some(segment));
+        let scan = scan(bytes, segment);
         (scan.frames.iter().map(|(head, _)| head.position).collect(), scan.damaged)
     }
 
@@ -271,7 +270,7 @@ mod tests {
     proptest::proptest! {
         #[test]
         fn no_bytes_make_the_scanner_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..512)) {
-            drop((scan(&bytes, None), scan(&bytes, Some(1))));
+            drop((scan(&bytes, 0), scan(&bytes, 1)));
         }
     }
 }

@@ -90,7 +90,7 @@ pub(super) fn recover(shared: &Shared) -> io::Result<Left> {
         } else if let Some(number) = number_of(&name, "log") {
             left.number = left.number.max(number);
             let bytes = fs::read_all(&*shared.disk, &path, u64::MAX)?;
-            let scan = frame::scan(&bytes, Some(number));
+            let scan = frame::scan(&bytes, number);
             if scan.frames.is_empty() {
                 left.free.push(path);
                 continue;

@@ -55,7 +55,7 @@ pub fn verify(disk: &dyn Disk, root: &Path, repair: Repair) -> io::Result<Report
     for name in disk.list(&root.join("commit")).unwrap_or_default().iter() {
         let Some(number) = recover::number_of(name, "log") else { continue };
         let bytes = read_all(disk, &root.join("commit").join(name), u64::MAX)?;
-        let scan = frame::scan(&bytes, Some(number));
+        let scan = frame::scan(&bytes, number);
         report.frames += scan.frames.len() as u64;
         if scan.damaged {
             let what = "a frame in the middle is damaged; the next start keeps a copy and goes on with the good ones";
