@@ -1,2 +1,35 @@
 //! Agents that outlive their processes.
-fn main() {}
+//!
+//! | Where | What |
+//! |---|---|
+//! | `cli` | what can be typed |
+//! | `commands` | a file for each command |
+//! | `config` | the environment, `outlive.yaml`, which workspace: read here and nowhere else |
+//! | `client` | talks to the workspace's server, and starts one where none runs |
+//! | `wire` | the only place that names concrete stores, models and tools |
+
+mod cli;
+mod client;
+mod commands;
+mod config;
+mod exit;
+mod show;
+mod wire;
+
+use clap::Parser as _;
+
+fn main() -> std::process::ExitCode {
+    let cli = cli::Cli::parse();
+    let outcome = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(exit::Failure::from)
+        .and_then(|runtime| runtime.block_on(commands::run(cli)));
+    match outcome {
+        Ok(code) => code,
+        Err(failure) => {
+            eprintln!("outlive: {failure}");
+            failure.code()
+        }
+    }
+}

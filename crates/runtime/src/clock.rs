@@ -67,6 +67,12 @@ impl Moments {
         self.clock.now()
     }
 
+    /// Returns how many moments there have been.
+    #[must_use]
+    pub fn count(&self) -> u64 {
+        self.count.load(Ordering::Relaxed)
+    }
+
     /// Returns the time with fresh ids: milliseconds in the upper 48 bits, then a digest of the seed and a count.
     #[must_use]
     pub fn moment(&self) -> Moment {

@@ -59,6 +59,12 @@ impl Feeds {
         self.all.receiver_count() > 0 || self.lock().contains_key(&session)
     }
 
+    /// Says whether anybody listens to anything.
+    #[must_use]
+    pub fn any(&self) -> bool {
+        self.all.receiver_count() > 0 || !self.lock().is_empty()
+    }
+
     /// Listens to one session from now on.
     #[must_use]
     pub fn listen(&self, session: SessionId) -> Ear {

@@ -204,6 +204,18 @@ impl Runtime {
         self.sessions.count()
     }
 
+    /// Says whether nothing is in memory, nobody listens and nothing waits for the clock.
+    #[must_use]
+    pub fn is_quiet(&self) -> bool {
+        self.live() == 0 && !self.shell.feeds.any() && self.shell.scheduler.is_empty()
+    }
+
+    /// Returns a number that grows with everything that is asked of the runtime.
+    #[must_use]
+    pub fn activity(&self) -> u64 {
+        self.shell.moments.count()
+    }
+
     /// Says what the time is.
     #[must_use]
     pub fn moments(&self) -> &Moments {

@@ -32,6 +32,12 @@ impl Scheduler {
         self.changed.notify_one();
     }
 
+    /// Says whether nothing waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.lock().is_empty()
+    }
+
     /// Runs until the runtime is gone.
     pub(crate) async fn run(self, runtime: Weak<Runtime>, closing: CancellationToken) {
         while !closing.is_cancelled() {

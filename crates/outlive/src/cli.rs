@@ -1,0 +1,309 @@
+//! What can be typed. The comments are the help.
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Agents that outlive their processes.
+#[derive(Debug, Parser)]
+#[command(name = "outlive", version, propagate_version = true, max_term_width = 100)]
+pub struct Cli {
+    /// The folder that holds `.outlive/`. Otherwise the nearest one above, else `~/.outlive`
+    #[arg(long, global = true, env = "OUTLIVE_WORKSPACE", value_name = "DIR")]
+    pub workspace: Option<PathBuf>,
+    #[command(subcommand)]
+    pub command: Command,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Make a workspace here, or in DIR, with one good agent
+    Init {
+        /// Where; this folder when it is left out
+        dir: Option<PathBuf>,
+    },
+    /// Talk to an agent; Ctrl-D detaches, the turn goes on
+    Chat(Talk),
+    /// One turn: print the answer, or every event as JSON Lines
+    Run(Run),
+    /// Show a session from its beginning, then live
+    Attach {
+        /// The newest one when it is left out
+        session: Option<String>,
+    },
+    /// Run the server until told to stop
+    Serve(Serve),
+    /// Look at sessions and change them
+    #[command(subcommand)]
+    Session(Session),
+    /// Look at agents and make them
+    #[command(subcommand)]
+    Agent(Agent),
+    /// Allow a call that waits for a person
+    Approve(Decide),
+    /// Deny a call that waits for a person
+    Deny(Decide),
+    /// Stop a session's running turn
+    Interrupt {
+        /// Which session
+        session: String,
+    },
+    /// Look at follow-ups that wait, add to them, take them back
+    #[command(subcommand)]
+    Queue(Queue),
+    /// Everything that waits for a person
+    Inbox(Json),
+    /// Look for damage in the workspace; no server may run
+    Verify {
+        /// Mend what can be mended; what is taken out is kept beside
+        #[arg(long)]
+        repair: bool,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say what is wrong with this machine or workspace, if anything is
+    Doctor(Json),
+    /// Say whether a server runs here, and where
+    Status(Json),
+    /// Print the server's log
+    Logs {
+        /// Only the last N lines
+        #[arg(short = 'n', long, default_value_t = 200)]
+        lines: usize,
+    },
+    /// Print completions for a shell
+    Completions {
+        /// Which
+        shell: clap_complete::Shell,
+    },
+    /// Measure durable turns and appends, each beside its reference
+    Bench(crate::commands::bench::Bench),
+}
+
+/// Print JSON instead of text.
+#[derive(Debug, Args)]
+pub struct Json {
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Whom to talk to.
+#[derive(Debug, Args)]
+pub struct Talk {
+    /// The agent; the only one, or `default`, when it is left out
+    #[arg(short, long)]
+    pub agent: Option<String>,
+    /// An existing session; a new one when it is left out
+    #[arg(short, long)]
+    pub session: Option<String>,
+}
+
+/// What to run.
+#[derive(Debug, Args)]
+pub struct Run {
+    #[command(flatten)]
+    pub talk: Talk,
+    /// Print every event as JSON Lines
+    #[arg(long)]
+    pub json: bool,
+    /// What to say
+    pub prompt: String,
+}
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Address to listen on: only loopback in this version
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Port to listen on; 0 picks a free one
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Stop the workspace's server
+    #[arg(long, conflicts_with_all = ["status", "host", "port"])]
+    pub stop: bool,
+    /// Say whether one runs, and where
+    #[arg(long)]
+    pub status: bool,
+    /// Print JSON (with --status)
+    #[arg(long)]
+    pub json: bool,
+    /// Stop by itself after this many seconds without anything to do
+    #[arg(long, hide = true)]
+    pub idle_exit: Option<u64>,
+}
+
+/// What to do with sessions.
+#[derive(Debug, Subcommand)]
+pub enum Session {
+    /// List sessions, newest first
+    List {
+        /// Only this agent's
+        #[arg(short, long)]
+        agent: Option<String>,
+        /// Only with this status
+        #[arg(long)]
+        status: Option<String>,
+        /// Only with this text in title or id
+        #[arg(short)]
+        q: Option<String>,
+        /// At most this many
+        #[arg(long, default_value_t = 50)]
+        limit: usize,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show one session
+    Show {
+        /// Which
+        session: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a session's journal, one event a line
+    Events {
+        /// Which
+        session: String,
+        /// Only events after this seq
+        #[arg(long, default_value_t = 0)]
+        after: u64,
+        /// Print the exact lines
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print a session's transcript
+    Messages {
+        /// Which
+        session: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give a session a title
+    Rename {
+        /// Which
+        session: String,
+        /// The title
+        title: String,
+    },
+    /// Put a session away
+    Archive {
+        /// Which
+        session: String,
+        /// Take it back out
+        #[arg(long)]
+        undo: bool,
+    },
+    /// Delete a session for good, journal and all
+    Delete {
+        /// Which
+        session: String,
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
+    },
+    /// Start nothing new in a session; what runs may end
+    Pause {
+        /// Which
+        session: String,
+    },
+    /// Let a paused session go on
+    Resume {
+        /// Which
+        session: String,
+    },
+}
+
+/// What to do with agents.
+#[derive(Debug, Subcommand)]
+pub enum Agent {
+    /// List agents
+    List(Json),
+    /// Show one agent
+    Show {
+        /// Which
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Make an agent that can be run as it is
+    New {
+        /// Its name: a lowercase letter, then letters, digits and `-`
+        name: String,
+    },
+    /// Check an agent's files
+    Validate {
+        /// Which; all of them when it is left out
+        name: Option<String>,
+    },
+}
+
+/// A decision on a call.
+#[derive(Debug, Args)]
+pub struct Decide {
+    /// The call; the only one that waits when it is left out
+    pub call: Option<String>,
+    /// Its session; found by the call when it is left out
+    #[arg(short, long)]
+    pub session: Option<String>,
+    /// Allow exactly this from now on in this session
+    #[arg(long)]
+    pub always: bool,
+    /// For the journal, and for the agent when it is denied
+    #[arg(short, long)]
+    pub reason: Option<String>,
+}
+
+/// What to do with follow-ups.
+#[derive(Debug, Subcommand)]
+pub enum Queue {
+    /// List them
+    List {
+        /// Which session
+        session: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Say something after the running turn, or to it
+    Add {
+        /// Which session
+        session: String,
+        /// What
+        text: String,
+        /// How it reaches a running turn
+        #[arg(long, value_enum, default_value_t = Behavior::FollowUp)]
+        behavior: Behavior,
+    },
+    /// Change a follow-up's text
+    Edit {
+        /// Which session
+        session: String,
+        /// Which follow-up
+        input: String,
+        /// The new text
+        text: String,
+    },
+    /// Take a follow-up back
+    Remove {
+        /// Which session
+        session: String,
+        /// Which follow-up
+        input: String,
+    },
+}
+
+/// How a message reaches a running turn.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Behavior {
+    /// Runs after it
+    FollowUp,
+    /// Reaches it before its next step
+    Steer,
+}

@@ -1,0 +1,193 @@
+//! Talks to the workspace's server over its API, and starts one where none runs.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt as _};
+use outlive_protocol::{BASE, Problem};
+use outlive_store::files::lock;
+use reqwest::{Method, RequestBuilder, Response, StatusCode};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use crate::config::Workspace;
+use crate::exit::Failure;
+
+/// A connection to a server.
+#[derive(Clone)]
+pub struct Client {
+    http: reqwest::Client,
+    base: String,
+    token: String,
+}
+
+/// Time for a server to come up.
+const START: Duration = Duration::from_secs(15);
+/// Seconds without anything to do, after which a server that was started for a command stops.
+const IDLE_EXIT_S: u64 = 600;
+
+/// Returns the address at which the workspace's server listens, if one runs.
+pub fn running(place: &Workspace) -> Option<String> {
+    let run = place.root.join("run");
+    if lock::is_owned(&run) { lock::owner(&run)?.address } else { None }
+}
+
+/// Connects to the workspace's server, starting one where none runs.
+///
+/// # Errors
+///
+/// It does not come up: with the end of its log.
+pub async fn connect(place: &Workspace) -> Result<Client, Failure> {
+    if let Some(client) = attempt(place).await {
+        return Ok(client);
+    }
+    spawn(place)?;
+    let deadline = tokio::time::Instant::now() + START;
+    while tokio::time::Instant::now() < deadline {
+        if let Some(client) = attempt(place).await {
+            return Ok(client);
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let log = place.log_tail(5);
+    Err(Failure::Unreachable(format!("the server did not come up; the end of {}:\n{log}", place.log().display())))
+}
+
+async fn attempt(place: &Workspace) -> Option<Client> {
+    let client = Client::to(&running(place)?, &place.token()?);
+    let ready = client.http.get(format!("{}/readyz", client.base)).send().await.ok()?;
+    ready.status().is_success().then_some(client)
+}
+
+/// Starts a server of its own: it outlives this command.
+#[expect(clippy::disallowed_methods, reason = "the one process besides tools that Outlive starts: its own server")]
+fn spawn(place: &Workspace) -> Result<(), Failure> {
+    use std::os::unix::process::CommandExt as _;
+    use std::process::{Command, Stdio};
+    outlive_store::workspace::make(&place.root)?;
+    let log = std::fs::OpenOptions::new().create(true).append(true).open(place.log())?;
+    let mut server = Command::new(std::env::current_exe()?);
+    server.arg("--workspace").arg(&place.root).args(["serve", "--port", "0", "--idle-exit", &IDLE_EXIT_S.to_string()]);
+    server.current_dir(&place.cwd).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0).spawn()?;
+    Ok(())
+}
+
+impl Client {
+    fn to(address: &str, token: &str) -> Self {
+        Self { http: reqwest::Client::new(), base: format!("http://{address}"), token: token.to_owned() }
+    }
+
+    /// Prepares a request to a route under the base.
+    pub fn request(&self, method: Method, route: &str) -> RequestBuilder {
+        let request = self.http.request(method, format!("{}{BASE}{route}", self.base));
+        request.bearer_auth(&self.token).header("outlive-client", "cli")
+    }
+
+    /// Asks.
+    ///
+    /// # Errors
+    ///
+    /// As [`checked`] says.
+    pub async fn get<T: DeserializeOwned>(&self, route: &str) -> Result<T, Failure> {
+        read(checked(self.request(Method::GET, route).send().await).await?).await
+    }
+
+    /// Writes. A fresh idempotency key makes it safe to send again.
+    ///
+    /// # Errors
+    ///
+    /// As [`checked`] says.
+    pub async fn send<T: DeserializeOwned>(&self, method: Method, route: &str, body: &impl Serialize) -> Result<T, Failure> {
+        read(checked(self.request(method, route).json(body).send().await).await?).await
+    }
+
+    /// Deletes.
+    ///
+    /// # Errors
+    ///
+    /// As [`checked`] says.
+    pub async fn delete(&self, route: &str) -> Result<(), Failure> {
+        checked(self.request(Method::DELETE, route).send().await).await.map(drop)
+    }
+
+    /// Listens to a session: its events after a position, then live. Ends when the connection does.
+    ///
+    /// # Errors
+    ///
+    /// As [`checked`] says.
+    pub async fn listen(&self, session: &str, after: u64) -> Result<Frames, Failure> {
+        let request = self.request(Method::GET, &format!("/sessions/{session}/events?after={after}"));
+        let response = checked(request.header("accept", "text/event-stream").send().await).await?;
+        Ok(Frames { bytes: Box::pin(response.bytes_stream()), text: Vec::new() })
+    }
+}
+
+async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Failure> {
+    response.json().await.map_err(|error| Failure::Failed(format!("the server's answer is not understood: {error}")))
+}
+
+/// Turns an answer's status into this program's failures.
+///
+/// # Errors
+///
+/// The problem's own words, by what can be done about it.
+async fn checked(answer: reqwest::Result<Response>) -> Result<Response, Failure> {
+    let response = answer.map_err(|error| Failure::Unreachable(format!("no server answers: {error}")))?;
+    let status = response.status();
+    if status.is_success() {
+        return Ok(response);
+    }
+    let said = response.json::<Problem>().await.map_or_else(|_| status.to_string(), |problem| problem.detail);
+    Err(match status {
+        StatusCode::NOT_FOUND => Failure::NotFound(said),
+        StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Denied(said),
+        StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY => Failure::Usage(said),
+        StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Failure::Busy(said),
+        _ => Failure::Failed(said),
+    })
+}
+
+/// One server-sent event.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+pub struct Frame {
+    /// `event`, `delta`, `live`.
+    pub name: String,
+    /// Its data.
+    pub data: String,
+}
+
+/// Server-sent events as they come.
+pub struct Frames {
+    bytes: std::pin::Pin<Box<dyn Stream<Item = reqwest::Result<Bytes>> + Send>>,
+    text: Vec<u8>,
+}
+
+impl Frames {
+    /// Waits for the next one; `None` when the connection has ended.
+    pub async fn next(&mut self) -> Option<Frame> {
+        loop {
+            if let Some(end) = self.text.windows(2).position(|pair| pair == b"\n\n") {
+                let rest = self.text.split_off(end + 2);
+                let block = String::from_utf8_lossy(&std::mem::replace(&mut self.text, rest)).into_owned();
+                match parse(&block) {
+                    Some(frame) => return Some(frame),
+                    None => continue,
+                }
+            }
+            let bytes = self.bytes.next().await?.ok()?;
+            self.text.extend_from_slice(&bytes);
+        }
+    }
+}
+
+fn parse(block: &str) -> Option<Frame> {
+    let mut frame = Frame::default();
+    for line in block.lines() {
+        match line.split_once(": ").or_else(|| line.split_once(':')) {
+            Some(("event", name)) => name.clone_into(&mut frame.name),
+            Some(("data", data)) => frame.data.push_str(data),
+            Some(_) | None => {}
+        }
+    }
+    (!frame.data.is_empty()).then_some(frame)
+}

@@ -1,0 +1,109 @@
+//! The commands, a file each.
+
+mod agent;
+mod attach;
+pub mod bench;
+mod chat;
+mod decide;
+mod doctor;
+mod follow;
+mod init;
+mod queue;
+mod run;
+mod serve;
+mod session;
+mod verify;
+
+use clap::CommandFactory as _;
+use outlive_protocol::approval::{ApprovalView, InboxItem};
+use outlive_protocol::Page;
+use reqwest::Method;
+
+use crate::cli::{Cli, Command, Json};
+use crate::client::{self, connect};
+use crate::config::{self, Workspace};
+use crate::exit::{Failure, Outcome, ok};
+use crate::show;
+
+/// Does what was typed.
+///
+/// # Errors
+///
+/// Why not, with its exit code.
+pub async fn run(cli: Cli) -> Outcome {
+    let named = cli.workspace.as_deref();
+    let place = || config::workspace(named);
+    match cli.command {
+        Command::Init { dir } => init::run(dir.as_deref().or(named)),
+        Command::Chat(talk) => chat::run(&place()?, &talk).await,
+        Command::Run(run) => run::run(&place()?, &run).await,
+        Command::Attach { session } => attach::run(&place()?, session).await,
+        Command::Serve(serve) => serve::run(&place()?, &serve).await,
+        Command::Session(command) => session::run(&place()?, command).await,
+        Command::Agent(command) => agent::run(&place()?, command).await,
+        Command::Approve(decide) => decide::run(&place()?, decide, decide::Word::Approve).await,
+        Command::Deny(decide) => decide::run(&place()?, decide, decide::Word::Deny).await,
+        Command::Interrupt { session } => interrupt(&place()?, &session).await,
+        Command::Queue(command) => queue::run(&place()?, command).await,
+        Command::Inbox(json) => inbox(&place()?, &json).await,
+        Command::Verify { repair, json } => verify::run(&place()?, repair, json),
+        Command::Doctor(json) => doctor::run(&place()?, &json).await,
+        Command::Status(json) => status(&place()?, json.json),
+        Command::Logs { lines } => {
+            println!("{}", place()?.log_tail(lines));
+            ok()
+        }
+        Command::Completions { shell } => {
+            clap_complete::generate(shell, &mut Cli::command(), "outlive", &mut std::io::stdout());
+            ok()
+        }
+        Command::Bench(bench) => bench::run(&bench).await,
+    }
+}
+
+async fn interrupt(place: &Workspace, session: &str) -> Outcome {
+    let client = connect(place).await?;
+    let done: outlive_protocol::session::Done =
+        client.send(Method::POST, &format!("/sessions/{session}/interrupt"), &serde_json::json!({})).await?;
+    match done.turn_id {
+        Some(turn) => println!("turn {turn} is being stopped"),
+        None => println!("nothing runs in this session"),
+    }
+    ok()
+}
+
+async fn inbox(place: &Workspace, json: &Json) -> Outcome {
+    let page: Page<InboxItem> = connect(place).await?.get("/inbox").await?;
+    if json.json {
+        show::json(&page)?;
+        return ok();
+    }
+    if page.items.is_empty() {
+        println!("nothing waits for you");
+    }
+    for InboxItem::Approval(approval) in &page.items {
+        approval_lines(approval);
+    }
+    ok()
+}
+
+fn approval_lines(approval: &ApprovalView) {
+    println!("{}  in {}", approval.call, approval.session_id);
+    println!("  {}: {}", approval.tool, approval.summary);
+    println!("  outlive approve {0}   or   outlive deny {0}", approval.call);
+}
+
+fn status(place: &Workspace, json: bool) -> Outcome {
+    let address = client::running(place);
+    if json {
+        show::json(&serde_json::json!({
+            "running": address.is_some(), "address": address, "workspace": place.root, "log": place.log(),
+        }))?;
+        return ok();
+    }
+    match &address {
+        Some(address) => println!("a server runs for {} at http://{address}", place.root.display()),
+        None => println!("no server runs for {}; commands start one", place.root.display()),
+    }
+    if address.is_some() { ok() } else { Err(Failure::Unreachable("no server runs".to_owned())) }
+}

@@ -1,0 +1,55 @@
+//! Allows or denies a call that waits for a person.
+
+use outlive_core::command::Verdict;
+use outlive_protocol::Page;
+use outlive_protocol::approval::{ApprovalView, Decide as Body, InboxItem};
+use outlive_protocol::session::Done;
+use reqwest::Method;
+
+use crate::cli::Decide;
+use crate::client::connect;
+use crate::config::Workspace;
+use crate::exit::{Failure, Outcome, ok};
+
+/// Which command was typed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Word {
+    /// `approve`
+    Approve,
+    /// `deny`
+    Deny,
+}
+
+pub async fn run(place: &Workspace, decide: Decide, word: Word) -> Outcome {
+    let client = connect(place).await?;
+    let (session, call) = match (&decide.session, &decide.call) {
+        (Some(session), Some(call)) => (session.clone(), call.clone()),
+        (session, call) => {
+            let inbox: Page<InboxItem> = client.get("/inbox").await?;
+            let found = only(inbox, session.as_deref(), call.as_deref())?;
+            (found.session_id.to_string(), found.call.to_string())
+        }
+    };
+    let decision = match (word, decide.always) {
+        (Word::Approve, true) => Verdict::AllowAlways,
+        (Word::Approve, false) => Verdict::Allow,
+        (Word::Deny, _) => Verdict::Deny,
+    };
+    let body = Body { decision, reason: decide.reason, request_id: None };
+    let _: Done = client.send(Method::POST, &format!("/sessions/{session}/approvals/{call}"), &body).await?;
+    println!("{} {call} in {session}", if word == Word::Approve { "allowed" } else { "denied" });
+    ok()
+}
+
+fn only(inbox: Page<InboxItem>, session: Option<&str>, call: Option<&str>) -> Result<ApprovalView, Failure> {
+    let fits = |view: &ApprovalView| {
+        session.is_none_or(|session| view.session_id.to_string() == session) && call.is_none_or(|call| view.call.to_string() == call)
+    };
+    let mut found: Vec<ApprovalView> =
+        inbox.items.into_iter().map(|InboxItem::Approval(view)| view).filter(|view| fits(view)).collect();
+    match (found.pop(), found.is_empty()) {
+        (Some(one), true) => Ok(one),
+        (Some(_), false) => Err(Failure::Usage("several calls wait: name one; `outlive inbox` lists them".to_owned())),
+        (None, _) => Err(Failure::NotFound("no such call waits for a decision".to_owned())),
+    }
+}

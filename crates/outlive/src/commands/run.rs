@@ -1,0 +1,95 @@
+//! One turn: says something, waits for the ending, prints the answer or every event.
+
+use std::process::ExitCode;
+
+use outlive_core::content::Block;
+use outlive_core::event::{Ending, Event};
+use outlive_protocol::message::{MessageAccepted, PostMessage};
+use outlive_protocol::session::{CreateSession, SessionView};
+use outlive_protocol::Page;
+use outlive_protocol::agent::AgentView;
+use reqwest::Method;
+
+use super::follow::{Came, Follow, Print};
+use crate::cli::{Run, Talk};
+use crate::client::{Client, connect};
+use crate::config::Workspace;
+use crate::exit::{Failure, Outcome};
+
+pub async fn run(place: &Workspace, run: &Run) -> Outcome {
+    let client = connect(place).await?;
+    let (session, _) = session(&client, &run.talk).await?;
+    let accepted = say(&client, &session, &run.prompt).await?;
+    let mut follow = Follow::begin(place, &client, &session, accepted.seq.saturating_sub(1)).await?;
+    let mut answer = String::new();
+    loop {
+        let Came::Event(entry, line) = follow.next(Print::Nothing).await? else { continue };
+        if run.json {
+            println!("{}", line.as_str());
+        }
+        if entry.turn != accepted.turn_id {
+            continue;
+        }
+        if let Event::StepFinished(finished) = &entry.event {
+            answer = texts(&finished.content);
+        }
+        if let Event::ApprovalRequested(asked) = &entry.event {
+            let why = format!("{} waits for a person: outlive approve {} (or deny); then outlive attach {session}", asked.summary, asked.call);
+            return Err(Failure::Denied(why));
+        }
+        if let Event::TurnEnded(ended) = &entry.event {
+            if !run.json {
+                println!("{answer}");
+            }
+            return match (&ended.ending, &ended.error) {
+                (Ending::Complete | Ending::Ask | Ending::Sleep, _) => Ok(ExitCode::SUCCESS),
+                (Ending::Failed, Some(error)) => Err(Failure::Failed(error.message.clone())),
+                (Ending::Interrupted | Ending::Failed, _) => Err(Failure::Failed("the turn was interrupted".to_owned())),
+            };
+        }
+    }
+}
+
+fn texts(content: &[Block]) -> String {
+    let text = |block: &Block| if let Block::Text { text } = block { Some(text.clone()) } else { None };
+    content.iter().filter_map(text).collect::<Vec<_>>().join("\n\n")
+}
+
+/// Says something, under a fresh name: sending it twice says it once.
+///
+/// # Errors
+///
+/// What the server says.
+pub async fn say(client: &Client, session: &str, text: &str) -> Result<MessageAccepted, Failure> {
+    let request_id = crate::config::random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
+    let body = PostMessage { content: text.to_owned(), request_id: Some(request_id), ..PostMessage::default() };
+    client.send(Method::POST, &format!("/sessions/{session}/messages"), &body).await
+}
+
+/// Finds or makes the session to talk in; returns its id and head.
+///
+/// # Errors
+///
+/// There is no such session or agent.
+pub async fn session(client: &Client, talk: &Talk) -> Result<(String, u64), Failure> {
+    if let Some(session) = &talk.session {
+        let view: SessionView = client.get(&format!("/sessions/{session}")).await?;
+        return Ok((view.row.id, view.row.head));
+    }
+    let body = CreateSession { agent: agent(client, talk.agent.as_deref()).await?, ..CreateSession::default() };
+    let view: SessionView = client.send(Method::POST, "/sessions", &body).await?;
+    Ok((view.row.id, view.row.head))
+}
+
+async fn agent(client: &Client, named: Option<&str>) -> Result<String, Failure> {
+    if let Some(named) = named {
+        return Ok(named.to_owned());
+    }
+    let agents: Page<AgentView> = client.get("/agents").await?;
+    let names: Vec<&str> = agents.items.iter().map(|agent| agent.name.as_str()).collect();
+    match names.as_slice() {
+        [only] => Ok((*only).to_owned()),
+        names if names.contains(&"default") => Ok("default".to_owned()),
+        names => Err(Failure::Usage(format!("name an agent with -a: {}", names.join(", ")))),
+    }
+}

@@ -1,0 +1,121 @@
+//! Runs the server until it is told to stop.
+
+use std::net::{IpAddr, SocketAddr};
+use std::sync::Arc;
+use std::time::Duration;
+
+use outlive_runtime::Runtime;
+use outlive_server::{Settings, Token};
+use tokio::net::TcpListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::Serve;
+use crate::client;
+use crate::config::Workspace;
+use crate::exit::{Failure, Outcome, ok};
+use crate::wire;
+
+const HOST: &str = "127.0.0.1";
+const PORT: u16 = 7711;
+
+pub async fn run(place: &Workspace, serve: &Serve) -> Outcome {
+    if serve.status {
+        return super::status(place, serve.json);
+    }
+    if serve.stop {
+        return stop(place).await;
+    }
+    logs();
+    let config = place.config()?;
+    let host = serve.host.clone().or(config.server.host).unwrap_or_else(|| HOST.to_owned());
+    let port = serve.port.or(config.server.port).unwrap_or(PORT);
+    let listener = listen(&host, port).await?;
+    let address = listener.local_addr()?;
+    let engine = wire::start(place).await?;
+    let mut settings = Settings::new(Token::new(&place.make_token()?));
+    settings.hosts = config.server.hosts;
+    engine.files.set_address(&address.to_string())?;
+    println!("outlive listens on http://{address} for {}", place.root.display());
+    tracing::warn!("tools are not sandboxed in this version: commands run as this user, after approval");
+    let stop = CancellationToken::new();
+    let idle = idle(Arc::clone(&engine.runtime), serve.idle_exit.map(Duration::from_secs));
+    let api = outlive_server::serve(listener, Arc::clone(&engine.runtime), settings, stop.clone());
+    tokio::pin!(api);
+    tokio::select! {
+        served = &mut api => served?,
+        () = stopped() => {}
+        () = idle => tracing::info!("nothing to do: stopping"),
+    }
+    tracing::info!("shutting down");
+    engine.runtime.shutdown().await;
+    stop.cancel();
+    // Requests under way have had their answers or their streams' ends by now.
+    tokio::time::timeout(Duration::from_secs(2), api).await.ok();
+    engine.files.close();
+    ok()
+}
+
+async fn listen(host: &str, port: u16) -> Result<TcpListener, Failure> {
+    let ip: IpAddr = match host {
+        "localhost" => IpAddr::from([127, 0, 0, 1]),
+        other => other.parse().map_err(|_| Failure::Usage(format!("`{other}` is not an IP address")))?,
+    };
+    if !ip.is_loopback() {
+        let why = "listening beyond loopback needs TLS, which is not in this version: use 127.0.0.1 behind a proxy";
+        return Err(Failure::Usage(why.to_owned()));
+    }
+    let bound = TcpListener::bind(SocketAddr::new(ip, port)).await;
+    bound.map_err(|error| Failure::Failed(format!("cannot listen on {host}:{port}: {error}; --port 0 picks a free port")))
+}
+
+async fn stopped() {
+    let term = signal(SignalKind::terminate());
+    let interrupt = signal(SignalKind::interrupt());
+    let (Ok(mut term), Ok(mut interrupt)) = (term, interrupt) else { return std::future::pending().await };
+    tokio::select! {
+        _ = term.recv() => {}
+        _ = interrupt.recv() => {}
+    }
+}
+
+/// Ends when the runtime has had nothing to do for this long; never without a limit.
+async fn idle(runtime: Arc<Runtime>, limit: Option<Duration>) {
+    let Some(limit) = limit else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(limit).await;
+        let began = runtime.activity();
+        if runtime.is_quiet() {
+            tokio::time::sleep(limit).await;
+            if runtime.is_quiet() && runtime.activity() == began {
+                return;
+            }
+        }
+    }
+}
+
+async fn stop(place: &Workspace) -> Outcome {
+    let run = place.root.join("run");
+    let owner = outlive_store::files::lock::owner(&run).filter(|_| outlive_store::files::lock::is_owned(&run));
+    let Some(owner) = owner else { return Err(Failure::Unreachable("no server runs".to_owned())) };
+    let pid = i32::try_from(owner.pid).ok().and_then(rustix::process::Pid::from_raw);
+    let pid = pid.ok_or_else(|| Failure::Failed("the lock names no process".to_owned()))?;
+    rustix::process::kill_process(pid, rustix::process::Signal::TERM).map_err(Failure::failed)?;
+    for _ in 0..500 {
+        if !outlive_store::files::lock::is_owned(&run) {
+            println!("stopped");
+            return ok();
+        }
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    let address = client::running(place).unwrap_or_default();
+    Err(Failure::Busy(format!("the server at {address} (process {}) is still shutting down", owner.pid)))
+}
+
+/// Pretty on a terminal, JSON elsewhere.
+fn logs() {
+    use std::io::IsTerminal as _;
+    let filter = crate::config::variable("OUTLIVE_LOG").unwrap_or_else(|| "info".to_owned());
+    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
+    if std::io::stderr().is_terminal() { builder.init() } else { builder.json().init() }
+}

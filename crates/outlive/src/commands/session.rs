@@ -1,0 +1,167 @@
+//! Looks at sessions and changes them.
+
+use std::io::IsTerminal as _;
+
+use outlive_core::event::Line;
+use outlive_protocol::Page;
+use outlive_protocol::event::Events;
+use outlive_protocol::message::Messages;
+use outlive_protocol::session::{Control, Done, SessionRow, SessionView, UpdateSession};
+use reqwest::Method;
+
+use crate::cli::Session;
+use crate::client::{Client, connect};
+use crate::config::Workspace;
+use crate::exit::{Failure, Outcome, ok};
+use crate::show;
+
+pub async fn run(place: &Workspace, command: Session) -> Outcome {
+    let client = connect(place).await?;
+    match command {
+        Session::List { agent, status, q, limit, json } => {
+            let filter = [("agent", agent), ("status", status), ("q", q), ("limit", Some(limit.to_string()))];
+            list(&client, &filter, json).await?;
+        }
+        Session::Show { session, json: true } => show::json(&client.get::<SessionView>(&format!("/sessions/{session}")).await?)?,
+        Session::Show { session, json: false } => self::show(&client, &session).await?,
+        Session::Events { session, after, json } => events(&client, &session, after, json).await?,
+        Session::Messages { session, json } => messages(&client, &session, json).await?,
+        Session::Rename { session, title } => {
+            update(&client, &session, UpdateSession { title: Some(title), ..UpdateSession::default() }).await?;
+        }
+        Session::Archive { session, undo } => {
+            update(&client, &session, UpdateSession { archived: Some(!undo), ..UpdateSession::default() }).await?;
+        }
+        Session::Delete { session, yes } => delete(&client, &session, yes).await?,
+        Session::Pause { session } => control(&client, &session, "pause").await?,
+        Session::Resume { session } => control(&client, &session, "resume").await?,
+    }
+    ok()
+}
+
+async fn list(client: &Client, filter: &[(&str, Option<String>)], json: bool) -> Result<(), Failure> {
+    let given: Vec<(&str, &String)> = filter.iter().filter_map(|(key, value)| Some((*key, value.as_ref()?))).collect();
+    let query: Vec<String> = given.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
+    let page: Page<SessionRow> = client.get(&format!("/sessions?{}", query.join("&"))).await?;
+    if json {
+        return show::json(&page);
+    }
+    let rows: Vec<Vec<String>> = page.items.into_iter().map(|row| {
+        let title = row.title.unwrap_or_default().chars().take(40).collect();
+        vec![row.id, row.agent, row.status, row.updated_at.to_string(), title]
+    }).collect();
+    show::table(&["SESSION", "AGENT", "STATUS", "UPDATED", "TITLE"], &rows);
+    Ok(())
+}
+
+/// Encodes a value for a query string.
+fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+}
+
+/// Shows one session.
+///
+/// # Errors
+///
+/// What the server says.
+pub async fn show(client: &Client, session: &str) -> Result<(), Failure> {
+    let view: SessionView = client.get(&format!("/sessions/{session}")).await?;
+    println!("session   {}", view.row.id);
+    println!("title     {}", view.row.title.as_deref().unwrap_or("-"));
+    println!("agent     {}", view.row.agent);
+    println!("status    {}{}", view.row.status, view.paused_because.map(|why| format!(" ({why})")).unwrap_or_default());
+    println!("events    {}", view.row.head);
+    println!("turns     {} ended, {} follow-ups wait", view.turns, view.queue_length);
+    println!("tokens    {} in, {} out", view.usage.all_input(), view.usage.output_tokens);
+    println!("updated   {}", view.row.updated_at);
+    if let Some(turn) = view.turn {
+        let retry = turn.retry_at.map(|at| format!(", the model is asked again at {at}")).unwrap_or_default();
+        println!("turn      {} at step {}{retry}", turn.id, turn.step);
+    }
+    if let Some(error) = view.last_turn.and_then(|last| last.error) {
+        println!("last turn failed: {}", error.message);
+    }
+    Ok(())
+}
+
+async fn events(client: &Client, session: &str, after: u64, json: bool) -> Result<(), Failure> {
+    let mut at = after;
+    loop {
+        let page: Events = client.get(&format!("/sessions/{session}/events?after={at}&limit=1000")).await?;
+        for raw in &page.items {
+            let line = Line::check(raw.get().as_bytes()).map_err(Failure::failed)?;
+            at = line.seq();
+            if json {
+                println!("{}", line.as_str());
+            } else {
+                let entry = line.read().map_err(Failure::failed)?;
+                let rest = about(line.as_str());
+                println!("{:>5}  {}  {:<24} {rest}", entry.seq, entry.at, entry.event.name());
+            }
+        }
+        if page.items.is_empty() || at >= page.head {
+            return Ok(());
+        }
+    }
+}
+
+/// The payload, without what every event has, on one short line.
+fn about(line: &str) -> String {
+    let parsed: Result<serde_json::Map<String, serde_json::Value>, _> = serde_json::from_str(line);
+    let mut keys = parsed.unwrap_or_default();
+    keys.retain(|key, _| !["seq", "at", "type", "v", "turn", "crc"].contains(&key.as_str()));
+    let text = serde_json::Value::Object(keys).to_string();
+    if text.chars().count() > 160 { format!("{}…", text.chars().take(160).collect::<String>()) } else { text }
+}
+
+async fn messages(client: &Client, session: &str, json: bool) -> Result<(), Failure> {
+    let mut cursor = String::from("0");
+    let mut all = Vec::new();
+    loop {
+        let page: Messages = client.get(&format!("/sessions/{session}/messages?limit=1000&cursor={cursor}")).await?;
+        all.extend(page.items);
+        match page.next_cursor {
+            Some(next) => cursor = next,
+            None => break,
+        }
+    }
+    if json {
+        return show::json(&Messages { items: all, next_cursor: None });
+    }
+    for item in all {
+        let role = format!("{:?}", item.role).to_lowercase();
+        let calls: Vec<String> = item.tool_calls.iter().map(|call| format!("[{} {}]", call.name, call.arguments)).collect();
+        let outcome = item.outcome.map(|outcome| format!(" ({outcome})")).unwrap_or_default();
+        println!("{role}{outcome}: {}{}", item.content, calls.iter().map(|call| format!("\n  {call}")).collect::<String>());
+    }
+    Ok(())
+}
+
+async fn update(client: &Client, session: &str, body: UpdateSession) -> Result<(), Failure> {
+    let view: SessionView = client.send(Method::PATCH, &format!("/sessions/{session}"), &body).await?;
+    println!("{} is {}, titled {}", view.row.id, view.row.status, view.row.title.as_deref().unwrap_or("-"));
+    Ok(())
+}
+
+async fn control(client: &Client, session: &str, verb: &str) -> Result<(), Failure> {
+    let done: Done = client.send(Method::POST, &format!("/sessions/{session}/{verb}"), &Control::default()).await?;
+    println!("done, at event {}", done.head);
+    Ok(())
+}
+
+async fn delete(client: &Client, session: &str, yes: bool) -> Result<(), Failure> {
+    if !yes && std::io::stdin().is_terminal() {
+        println!("delete {session} for good, journal and all? Type yes:");
+        let mut line = String::new();
+        std::io::stdin().read_line(&mut line)?;
+        if line.trim() != "yes" {
+            return Err(Failure::Denied("not deleted".to_owned()));
+        }
+    } else if !yes {
+        return Err(Failure::Usage("say --yes to delete without being asked".to_owned()));
+    }
+    client.delete(&format!("/sessions/{session}")).await?;
+    println!("deleted");
+    Ok(())
+}

@@ -1,0 +1,143 @@
+//! The environment and `outlive.yaml`: read here and nowhere else.
+#![expect(clippy::disallowed_methods, reason = "configuration has one door, and this is it")]
+
+use std::io::{Read as _, Write as _};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+
+use crate::exit::Failure;
+
+/// Where everything lives.
+#[derive(Debug, Clone)]
+pub struct Workspace {
+    /// The `.outlive` folder.
+    pub root: PathBuf,
+    /// Where tools work.
+    pub cwd: PathBuf,
+}
+
+/// `outlive.yaml`: every key optional.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Config {
+    /// How the server listens.
+    pub server: Server,
+}
+
+/// How the server listens.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address; 127.0.0.1 by default.
+    pub host: Option<String>,
+    /// Port; 7711 by default.
+    pub port: Option<u16>,
+    /// Names besides the loopback ones that the Host header may carry.
+    pub hosts: Vec<String>,
+}
+
+const FOLDER: &str = ".outlive";
+
+/// Returns a variable of the environment, if it is set and not empty.
+pub fn variable(name: &str) -> Option<String> {
+    std::env::var(name).ok().filter(|value| !value.is_empty())
+}
+
+/// Returns the whole environment, for tools: what they are given of it is theirs to choose.
+pub fn environment() -> Vec<(String, String)> {
+    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+}
+
+/// Finds the workspace: the one that is named, the nearest above, or the one at home.
+///
+/// # Errors
+///
+/// There is no home.
+pub fn workspace(named: Option<&Path>) -> Result<Workspace, Failure> {
+    let here = std::env::current_dir()?;
+    if let Some(named) = named {
+        let named = here.join(named);
+        let is_root = named.file_name().is_some_and(|name| name == FOLDER);
+        let root = if is_root { named } else { named.join(FOLDER) };
+        return Ok(holding(root));
+    }
+    let above = here.ancestors().map(|folder| folder.join(FOLDER)).find(|root| root.is_dir());
+    let home = variable("HOME").map(PathBuf::from);
+    match (above, home) {
+        (Some(root), Some(home)) if root == home.join(FOLDER) => Ok(Workspace { root, cwd: here }),
+        (Some(root), _) => Ok(holding(root)),
+        (None, Some(home)) => Ok(Workspace { root: home.join(FOLDER), cwd: here }),
+        (None, None) => Err(Failure::Usage("HOME is not set: name a folder with --workspace".to_owned())),
+    }
+}
+
+fn holding(root: PathBuf) -> Workspace {
+    let cwd = root.parent().unwrap_or(&root).to_owned();
+    Workspace { root, cwd }
+}
+
+impl Workspace {
+    /// Reads `outlive.yaml`.
+    ///
+    /// # Errors
+    ///
+    /// File, line, and the nearest key.
+    pub fn config(&self) -> Result<Config, Failure> {
+        let path = self.root.join("outlive.yaml");
+        match std::fs::read_to_string(&path) {
+            Ok(text) if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) => Ok(Config::default()),
+            Ok(text) => outlive_core::yaml::read(&text, "outlive.yaml").map_err(|error| Failure::Usage(error.to_string())),
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Config::default()),
+            Err(error) => Err(Failure::Failed(format!("{}: {error}", path.display()))),
+        }
+    }
+
+    /// Returns the API token, if there is one.
+    pub fn token(&self) -> Option<String> {
+        let from_file = || std::fs::read_to_string(self.root.join("token")).ok().map(|text| text.trim().to_owned());
+        variable("OUTLIVE_TOKEN").or_else(from_file).filter(|token| !token.is_empty())
+    }
+
+    /// Returns the API token, making one where there is none: 256 bits, readable by its owner alone.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn make_token(&self) -> Result<String, Failure> {
+        if let Some(token) = self.token() {
+            return Ok(token);
+        }
+        let token: String = random::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect();
+        let path = self.root.join("token");
+        let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(path)?;
+        file.write_all(token.as_bytes())?;
+        file.sync_all()?;
+        Ok(token)
+    }
+
+    /// Returns the server's log file.
+    pub fn log(&self) -> PathBuf {
+        self.root.join("run").join("server.log")
+    }
+
+    /// Returns the last lines of the server's log.
+    pub fn log_tail(&self, lines: usize) -> String {
+        let bytes = std::fs::read(self.log()).unwrap_or_default();
+        let text = String::from_utf8_lossy(&bytes).into_owned();
+        let all: Vec<&str> = text.lines().collect();
+        all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
+    }
+}
+
+/// Returns bytes that nobody can guess.
+///
+/// # Errors
+///
+/// The system has none.
+pub fn random<const N: usize>() -> Result<[u8; N], Failure> {
+    let mut bytes = [0; N];
+    std::fs::File::open("/dev/urandom")?.read_exact(&mut bytes)?;
+    Ok(bytes)
+}
