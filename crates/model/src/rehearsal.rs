@@ -3,9 +3,7 @@
 
 use std::time::Duration;
 
-use outlive_core::content::{
-    Block, Delta, Failure, Message, Reply, ReplyBlock, Request, Role, StopReason, Usage,
-};
+use outlive_core::content::{Block, Delta, Failure, Message, Reply, ReplyBlock, Request, Role, StopReason, Usage};
 use serde_json::{Value, json};
 
 use crate::{Description, Model, Pending, Sink};
@@ -117,10 +115,13 @@ fn answer(request: &Request) -> Vec<ReplyBlock> {
 }
 
 fn read(messages: &[std::sync::Arc<Message>]) -> Task<'_> {
-    let asks = |message: &Message| message.role == Role::User && message.content.iter().any(|b| matches!(b, Block::Text { .. }));
+    let asks = |message: &Message| {
+        message.role == Role::User && message.content.iter().any(|b| matches!(b, Block::Text { .. }))
+    };
     let at = messages.iter().rposition(|message| asks(message)).unwrap_or(0);
-    let texts = messages.get(at).into_iter().flat_map(|message| &message.content).filter_map(text);
-    let steps = texts.last().map(|text| text.trim().split(" then ").map(str::trim).collect()).unwrap_or_default();
+    let mut texts =
+        messages.get(at).map(|message| message.content.as_slice()).unwrap_or_default().iter().filter_map(text);
+    let steps = texts.next_back().map(|text| text.trim().split(" then ").map(str::trim).collect()).unwrap_or_default();
     let since = messages.get(at + 1..).unwrap_or_default();
     let done = since.iter().filter(|message| message.role == Role::Assistant).count();
     let last = messages.last().into_iter().flat_map(|message| &message.content);
@@ -131,7 +132,9 @@ fn read(messages: &[std::sync::Arc<Message>]) -> Task<'_> {
 fn text(block: &Block) -> Option<&str> {
     match block {
         Block::Text { text } => Some(text),
-        Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } => None,
+        Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } => {
+            None
+        }
     }
 }
 
@@ -193,7 +196,8 @@ fn act(step: &str, request: &Request, text: &mut String, blocks: &mut Vec<ReplyB
         return;
     }
     text.push_str(&format!("Step: {step}"));
-    let call = |(name, input): (&str, Value)| ReplyBlock::ToolUse { name: name.to_owned(), arguments: input.to_string() };
+    let call =
+        |(name, input): (&str, Value)| ReplyBlock::ToolUse { name: name.to_owned(), arguments: input.to_string() };
     blocks.extend(calls.into_iter().map(call));
 }
 
@@ -208,7 +212,8 @@ fn written(rest: &str) -> Vec<(&'static str, Value)> {
 }
 
 fn waiting(seconds: &str) -> String {
-    let seconds = seconds.split_whitespace().next().and_then(|word| word.parse::<u32>().ok()).unwrap_or(10).clamp(1, 500);
+    let seconds =
+        seconds.split_whitespace().next().and_then(|word| word.parse::<u32>().ok()).unwrap_or(10).clamp(1, 500);
     format!("for i in $(seq 1 {seconds}); do echo \"$i of {seconds} s\"; sleep 1; done")
 }
 
@@ -243,7 +248,7 @@ mod tests {
     fn calls(blocks: &[ReplyBlock]) -> Vec<(String, Value)> {
         let call = |block: &ReplyBlock| match block {
             ReplyBlock::ToolUse { name, arguments } => Some((name.clone(), serde_json::from_str(arguments).unwrap())),
-            _ => None,
+            ReplyBlock::Text(_) | ReplyBlock::Thinking { .. } | ReplyBlock::RedactedThinking(_) => None,
         };
         blocks.iter().filter_map(call).collect()
     }
@@ -251,7 +256,9 @@ mod tests {
     #[test]
     fn its_first_line_says_that_it_is_a_script_and_no_ai() {
         let blocks = answer(&request(vec![say("hello")]));
-        assert!(matches!(&blocks[0], ReplyBlock::Text(text) if text.starts_with("I am the rehearsal model: a script, not an AI.")));
+        assert!(
+            matches!(&blocks[0], ReplyBlock::Text(text) if text.starts_with("I am the rehearsal model: a script, not an AI."))
+        );
     }
 
     #[test]

@@ -68,7 +68,13 @@ fn spawn(place: &Workspace) -> Result<(), Failure> {
     let log = std::fs::OpenOptions::new().create(true).append(true).open(place.log())?;
     let mut server = Command::new(std::env::current_exe()?);
     server.arg("--workspace").arg(&place.root).args(["serve", "--port", "0", "--idle-exit", &IDLE_EXIT_S.to_string()]);
-    server.current_dir(&place.cwd).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0).spawn()?;
+    server
+        .current_dir(&place.cwd)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0)
+        .spawn()?;
     Ok(())
 }
 
@@ -97,7 +103,12 @@ impl Client {
     /// # Errors
     ///
     /// As [`checked`] says.
-    pub async fn send<T: DeserializeOwned>(&self, method: Method, route: &str, body: &impl Serialize) -> Result<T, Failure> {
+    pub async fn send<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        route: &str,
+        body: &impl Serialize,
+    ) -> Result<T, Failure> {
         read(checked(self.request(method, route).json(body).send().await).await?).await
     }
 

@@ -15,8 +15,8 @@ mod session;
 mod verify;
 
 use clap::CommandFactory as _;
-use outlive_protocol::approval::{ApprovalView, InboxItem};
 use outlive_protocol::Page;
+use outlive_protocol::approval::{ApprovalView, InboxItem};
 use reqwest::Method;
 
 use crate::cli::{Cli, Command, Json};

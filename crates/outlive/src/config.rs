@@ -47,7 +47,9 @@ pub fn variable(name: &str) -> Option<String> {
 
 /// Returns the whole environment, for tools: what they are given of it is theirs to choose.
 pub fn environment() -> Vec<(String, String)> {
-    std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?))).collect()
+    std::env::vars_os()
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
 }
 
 /// Finds the workspace: the one that is named, the nearest above, or the one at home.
@@ -87,8 +89,12 @@ impl Workspace {
     pub fn config(&self) -> Result<Config, Failure> {
         let path = self.root.join("outlive.yaml");
         match std::fs::read_to_string(&path) {
-            Ok(text) if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) => Ok(Config::default()),
-            Ok(text) => outlive_core::yaml::read(&text, "outlive.yaml").map_err(|error| Failure::Usage(error.to_string())),
+            Ok(text) if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) => {
+                Ok(Config::default())
+            }
+            Ok(text) => {
+                outlive_core::yaml::read(&text, "outlive.yaml").map_err(|error| Failure::Usage(error.to_string()))
+            }
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Config::default()),
             Err(error) => Err(Failure::Failed(format!("{}: {error}", path.display()))),
         }

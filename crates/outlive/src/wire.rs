@@ -64,7 +64,7 @@ pub async fn start(place: &Workspace) -> Result<Engine, Failure> {
         folders: Arc::clone(&store.agents),
         models: Arc::new(Connector),
         exec: Arc::new(Exec::new(config::environment(), &spill, &children)),
-        variables: Box::new(|name| config::variable(name)),
+        variables: Box::new(config::variable),
         workspace: place.root.clone(),
         cwd: place.cwd.clone(),
     };
@@ -76,7 +76,7 @@ pub async fn start(place: &Workspace) -> Result<Engine, Failure> {
 
 #[expect(clippy::disallowed_methods, reason = "the server's own folders, beside the store's")]
 fn make(folders: &[&Path]) -> Result<(), Failure> {
-    folders.iter().try_for_each(|folder| std::fs::create_dir_all(folder)).map_err(Failure::from)
+    folders.iter().try_for_each(std::fs::create_dir_all).map_err(Failure::from)
 }
 
 /// A workspace without any agent gets the starter.

@@ -115,7 +115,8 @@ impl Catalog {
             on_disconnect: agent.session.on_disconnect,
         };
         let place = self.place();
-        let kit = Kit { frame: Frame::new(parts), model, toolbox: Arc::new(toolbox), policy: agent.policy, place, terms };
+        let kit =
+            Kit { frame: Frame::new(parts), model, toolbox: Arc::new(toolbox), policy: agent.policy, place, terms };
         Ok(Ready { stamp, kit: Arc::new(kit), card })
     }
 

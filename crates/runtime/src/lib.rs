@@ -98,7 +98,12 @@ impl Runtime {
     /// # Errors
     ///
     /// What the store says of its list.
-    pub async fn start(store: Store, kits: Arc<dyn Kits>, moments: Moments, settings: Settings) -> Result<Arc<Self>, StoreError> {
+    pub async fn start(
+        store: Store,
+        kits: Arc<dyn Kits>,
+        moments: Moments,
+        settings: Settings,
+    ) -> Result<Arc<Self>, StoreError> {
         Self::start_with(store, kits, moments, (settings, Tasks::default())).await
     }
 

@@ -33,7 +33,10 @@ fn host(app: &App, uri: &Uri, headers: &HeaderMap) -> ApiResult<()> {
     if is_ours(app, named) {
         return Ok(());
     }
-    Err(ApiError::new(&code::FOREIGN_HOST, "the Host header must name this server: 127.0.0.1, localhost or a configured host"))
+    Err(ApiError::new(
+        &code::FOREIGN_HOST,
+        "the Host header must name this server: 127.0.0.1, localhost or a configured host",
+    ))
 }
 
 fn is_ours(app: &App, authority: &str) -> bool {
@@ -82,5 +85,8 @@ fn token(app: &App, headers: &HeaderMap) -> ApiResult<()> {
     if shown.is_some_and(|shown| app.settings.token.is(shown)) {
         return Ok(());
     }
-    Err(ApiError::new(&code::UNAUTHORIZED, "send `Authorization: Bearer TOKEN`; the token is in the workspace's file `token`"))
+    Err(ApiError::new(
+        &code::UNAUTHORIZED,
+        "send `Authorization: Bearer TOKEN`; the token is in the workspace's file `token`",
+    ))
 }

@@ -60,7 +60,9 @@ impl From<SubmitError> for ApiError {
         let detail = error.to_string();
         match error {
             SubmitError::Refused(refusal) => refused(&refusal, detail),
-            SubmitError::Busy { retry_after_ms } => Self::new(&code::BUSY, detail).retry_after(retry_after_ms.div_ceil(1_000)),
+            SubmitError::Busy { retry_after_ms } => {
+                Self::new(&code::BUSY, detail).retry_after(retry_after_ms.div_ceil(1_000))
+            }
             SubmitError::Agent(error) => error.into(),
             SubmitError::Store(error) => error.into(),
             SubmitError::Closing => Self::new(&code::CLOSING, detail).retry_after(2),

@@ -66,7 +66,13 @@ fn spans(line: &str) -> Vec<Piece> {
     for (at, part) in line.split('`').enumerate() {
         let is_code = at % 2 == 1;
         for (at, part) in part.split("**").enumerate() {
-            let style = if is_code { Style::Code } else if at % 2 == 1 { Style::Bold } else { Style::Plain };
+            let style = if is_code {
+                Style::Code
+            } else if at % 2 == 1 {
+                Style::Bold
+            } else {
+                Style::Plain
+            };
             if !part.is_empty() {
                 pieces.push(Piece::new(style, part));
             }
@@ -90,9 +96,15 @@ mod tests {
     fn markdown_is_styled_line_by_line() {
         let own = |list: &[(Style, &str)]| list.iter().map(|(s, t)| (*s, (*t).to_owned())).collect::<Vec<_>>();
         assert_eq!(draw("# Title"), own(&[(Style::Bold, "Title")]));
-        assert_eq!(draw("a `b` **c**"), own(&[(Style::Plain, "a "), (Style::Code, "b"), (Style::Plain, " "), (Style::Bold, "c")]));
+        assert_eq!(
+            draw("a `b` **c**"),
+            own(&[(Style::Plain, "a "), (Style::Code, "b"), (Style::Plain, " "), (Style::Bold, "c")])
+        );
         assert_eq!(draw("- x"), own(&[(Style::Plain, "• "), (Style::Plain, "x")]));
-        assert_eq!(draw("```\nlet x;\n```"), own(&[(Style::Dim, "```"), (Style::Code, "  let x;"), (Style::Dim, "```")]));
+        assert_eq!(
+            draw("```\nlet x;\n```"),
+            own(&[(Style::Dim, "```"), (Style::Code, "  let x;"), (Style::Dim, "```")])
+        );
     }
 
     #[test]
@@ -104,7 +116,8 @@ mod tests {
             let mut pieces = markdown.push(&text[..cut]);
             pieces.extend(markdown.push(&text[cut..]));
             pieces.extend(markdown.finish());
-            let drawn: Vec<_> = pieces.into_iter().map(|p| (p.style, p.text)).filter(|(_, text)| text != "\n").collect();
+            let drawn: Vec<_> =
+                pieces.into_iter().map(|p| (p.style, p.text)).filter(|(_, text)| text != "\n").collect();
             assert_eq!(drawn, whole, "cut at {cut}");
         }
     }

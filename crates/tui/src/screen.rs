@@ -237,7 +237,9 @@ impl Screen {
         self.usage.add(ended.usage);
         let error = ended.error.as_ref().map(|error| error.message.clone());
         match (&ended.ending, &error) {
-            (Ending::Failed, Some(error)) => pieces.push(Piece::line(Style::Bad, &format!("✗ the turn failed: {error}"))),
+            (Ending::Failed, Some(error)) => {
+                pieces.push(Piece::line(Style::Bad, &format!("✗ the turn failed: {error}")))
+            }
             (Ending::Interrupted, _) => pieces.push(Piece::line(Style::Notice, "■ interrupted")),
             (Ending::Complete | Ending::Ask | Ending::Sleep | Ending::Failed, _) => {}
         }

@@ -51,7 +51,8 @@ impl Style {
 /// Returns text in a style. Control characters of the text itself are made visible: no output can drive the terminal.
 #[must_use]
 pub fn paint(colors: Colors, style: Style, text: &str) -> String {
-    let safe: String = text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect();
+    let safe: String =
+        text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect();
     match (colors, style.code()) {
         (Colors::On, Some(code)) => format!("\x1b[{code}m{safe}\x1b[0m"),
         (Colors::On, None) | (Colors::Off, _) => safe,

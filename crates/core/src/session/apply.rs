@@ -39,7 +39,8 @@ impl State {
             Event::SessionResumed(_) => {
                 self.hold = Hold::Open;
                 self.queue.held = false;
-                let parked = self.turn.iter_mut().flat_map(|turn| &mut turn.calls).filter(|call| call.fate == Fate::Parked);
+                let parked =
+                    self.turn.iter_mut().flat_map(|turn| &mut turn.calls).filter(|call| call.fate == Fate::Parked);
                 parked.for_each(|call| call.fate = Fate::GivenUp);
             }
             Event::SessionArchived(archived) => {

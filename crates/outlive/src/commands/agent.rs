@@ -23,9 +23,11 @@ pub async fn run(place: &Workspace, command: Agent) -> Outcome {
             if json.json {
                 show::json(&page)?;
             } else {
-                let rows: Vec<Vec<String>> = page.items.into_iter().map(|agent| {
-                    vec![agent.name, agent.model, agent.error.unwrap_or(agent.description)]
-                }).collect();
+                let rows: Vec<Vec<String>> = page
+                    .items
+                    .into_iter()
+                    .map(|agent| vec![agent.name, agent.model, agent.error.unwrap_or(agent.description)])
+                    .collect();
                 show::table(&["AGENT", "MODEL", "WHAT FOR"], &rows);
             }
         }
@@ -34,10 +36,14 @@ pub async fn run(place: &Workspace, command: Agent) -> Outcome {
             if json { show::json(&agent)? } else { print(&agent) }
         }
         Agent::New { name } => {
-            let name: AgentName = name.parse().map_err(|error: outlive_core::id::AgentNameError| Failure::Usage(error.to_string()))?;
+            let name: AgentName =
+                name.parse().map_err(|error: outlive_core::id::AgentNameError| Failure::Usage(error.to_string()))?;
             let created = folders(place).create(name.as_str(), outlive_core::agent::starter(&name));
             created.map_err(|error| Failure::Usage(error.to_string()))?;
-            println!("made {}; `outlive chat -a {name}` talks to it", place.root.join("agents").join(name.as_str()).display());
+            println!(
+                "made {}; `outlive chat -a {name}` talks to it",
+                place.root.join("agents").join(name.as_str()).display()
+            );
         }
         Agent::Validate { name } => return validate(place, name),
     }
@@ -65,7 +71,8 @@ fn validate(place: &Workspace, name: Option<String>) -> Outcome {
     };
     let mut broken = Vec::new();
     for name in names {
-        let parsed: AgentName = name.parse().map_err(|error: outlive_core::id::AgentNameError| Failure::Usage(error.to_string()))?;
+        let parsed: AgentName =
+            name.parse().map_err(|error: outlive_core::id::AgentNameError| Failure::Usage(error.to_string()))?;
         let files = folders.read(&name).map_err(Failure::failed)?;
         let files = files.ok_or_else(|| Failure::NotFound(format!("there is no agent `{name}`")))?;
         match Definition::read(&parsed, &files, &|variable| config::variable(variable)) {

@@ -35,7 +35,10 @@ pub async fn run(place: &Workspace, talk_to: &Talk) -> Outcome {
         "to take another model, name it in the agent's agent.yaml"
     };
     show::line(Style::Dim, change);
-    show::line(Style::Dim, "tools are not sandboxed in this version: you are asked before a command runs. /help lists commands");
+    show::line(
+        Style::Dim,
+        "tools are not sandboxed in this version: you are asked before a command runs. /help lists commands",
+    );
     for warning in &agent.warnings {
         show::line(Style::Notice, &format!("! {warning}"));
     }

@@ -43,7 +43,8 @@ pub async fn run(place: &Workspace, decide: Decide, word: Word) -> Outcome {
 
 fn only(inbox: Page<InboxItem>, session: Option<&str>, call: Option<&str>) -> Result<ApprovalView, Failure> {
     let fits = |view: &ApprovalView| {
-        session.is_none_or(|session| view.session_id.to_string() == session) && call.is_none_or(|call| view.call.to_string() == call)
+        session.is_none_or(|session| view.session_id.to_string() == session)
+            && call.is_none_or(|call| view.call.to_string() == call)
     };
     let mut found: Vec<ApprovalView> =
         inbox.items.into_iter().map(|InboxItem::Approval(view)| view).filter(|view| fits(view)).collect();

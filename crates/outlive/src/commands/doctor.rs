@@ -47,11 +47,16 @@ fn configuration(place: &Workspace) -> Check {
 
 fn token(place: &Workspace) -> Check {
     let made = place.make_token();
-    Check { what: "token", good: made.is_ok(), found: made.map_or_else(|error| error.to_string(), |_| "there".to_owned()) }
+    Check {
+        what: "token",
+        good: made.is_ok(),
+        found: made.map_or_else(|error| error.to_string(), |_| "there".to_owned()),
+    }
 }
 
 async fn bash() -> Check {
-    let good = tokio::fs::try_exists("/bin/bash").await.unwrap_or(false) || tokio::fs::try_exists("/usr/bin/bash").await.unwrap_or(false);
+    let good = tokio::fs::try_exists("/bin/bash").await.unwrap_or(false)
+        || tokio::fs::try_exists("/usr/bin/bash").await.unwrap_or(false);
     let found = if good { "there; commands are not sandboxed in this version" } else { "bash is missing: install it" };
     Check { what: "bash", good, found: found.to_owned() }
 }
@@ -59,7 +64,11 @@ async fn bash() -> Check {
 fn model() -> Check {
     let keys = ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY"];
     let found: Vec<&str> = keys.into_iter().filter(|key| config::variable(key).is_some()).collect();
-    let found = if found.is_empty() { "no key: the offline rehearsal answers".to_owned() } else { format!("keys: {}", found.join(", ")) };
+    let found = if found.is_empty() {
+        "no key: the offline rehearsal answers".to_owned()
+    } else {
+        format!("keys: {}", found.join(", "))
+    };
     Check { what: "model", good: true, found }
 }
 

@@ -19,7 +19,8 @@ pub async fn run(place: &Workspace, command: Queue) -> Outcome {
         Queue::Add { session, text, behavior } => {
             let behavior = if behavior == Behavior::Steer { Wire::Steer } else { Wire::FollowUp };
             let body = PostMessage { content: text, behavior, request_id: None };
-            let accepted: MessageAccepted = client.send(Method::POST, &format!("/sessions/{session}/messages"), &body).await?;
+            let accepted: MessageAccepted =
+                client.send(Method::POST, &format!("/sessions/{session}/messages"), &body).await?;
             println!("accepted as event {}", accepted.seq);
         }
         Queue::Edit { session, input, text } => {
@@ -63,7 +64,8 @@ async fn change(
         return Err(Failure::NotFound(format!("no follow-up {input} waits; it may have started")));
     }
     let changed = |item: QueuedView| if item.id.to_string() == input { change(item) } else { Some(item) };
-    let items = queue.items.into_iter().filter_map(changed).map(|item| PutQueued { id: Some(item.id), content: item.content });
+    let items =
+        queue.items.into_iter().filter_map(changed).map(|item| PutQueued { id: Some(item.id), content: item.content });
     let body = PutQueue { items: items.collect(), request_id: None };
     let _: QueueView = client.send(Method::PUT, &format!("/sessions/{session}/queue"), &body).await?;
     list(client, session).await

@@ -4,10 +4,10 @@ use std::process::ExitCode;
 
 use outlive_core::content::Block;
 use outlive_core::event::{Ending, Event};
-use outlive_protocol::message::{MessageAccepted, PostMessage};
-use outlive_protocol::session::{CreateSession, SessionView};
 use outlive_protocol::Page;
 use outlive_protocol::agent::AgentView;
+use outlive_protocol::message::{MessageAccepted, PostMessage};
+use outlive_protocol::session::{CreateSession, SessionView};
 use reqwest::Method;
 
 use super::follow::{Came, Follow, Print};
@@ -34,7 +34,10 @@ pub async fn run(place: &Workspace, run: &Run) -> Outcome {
             answer = texts(&finished.content);
         }
         if let Event::ApprovalRequested(asked) = &entry.event {
-            let why = format!("{} waits for a person: outlive approve {} (or deny); then outlive attach {session}", asked.summary, asked.call);
+            let why = format!(
+                "{} waits for a person: outlive approve {} (or deny); then outlive attach {session}",
+                asked.summary, asked.call
+            );
             return Err(Failure::Denied(why));
         }
         if let Event::TurnEnded(ended) = &entry.event {
@@ -44,7 +47,9 @@ pub async fn run(place: &Workspace, run: &Run) -> Outcome {
             return match (&ended.ending, &ended.error) {
                 (Ending::Complete | Ending::Ask | Ending::Sleep, _) => Ok(ExitCode::SUCCESS),
                 (Ending::Failed, Some(error)) => Err(Failure::Failed(error.message.clone())),
-                (Ending::Interrupted | Ending::Failed, _) => Err(Failure::Failed("the turn was interrupted".to_owned())),
+                (Ending::Interrupted | Ending::Failed, _) => {
+                    Err(Failure::Failed("the turn was interrupted".to_owned()))
+                }
             };
         }
     }

@@ -66,7 +66,9 @@ async fn listen(host: &str, port: u16) -> Result<TcpListener, Failure> {
         return Err(Failure::Usage(why.to_owned()));
     }
     let bound = TcpListener::bind(SocketAddr::new(ip, port)).await;
-    bound.map_err(|error| Failure::Failed(format!("cannot listen on {host}:{port}: {error}; --port 0 picks a free port")))
+    bound.map_err(|error| {
+        Failure::Failed(format!("cannot listen on {host}:{port}: {error}; --port 0 picks a free port"))
+    })
 }
 
 async fn stopped() {

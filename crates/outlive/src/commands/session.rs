@@ -22,7 +22,9 @@ pub async fn run(place: &Workspace, command: Session) -> Outcome {
             let filter = [("agent", agent), ("status", status), ("q", q), ("limit", Some(limit.to_string()))];
             list(&client, &filter, json).await?;
         }
-        Session::Show { session, json: true } => show::json(&client.get::<SessionView>(&format!("/sessions/{session}")).await?)?,
+        Session::Show { session, json: true } => {
+            show::json(&client.get::<SessionView>(&format!("/sessions/{session}")).await?)?
+        }
         Session::Show { session, json: false } => self::show(&client, &session).await?,
         Session::Events { session, after, json } => events(&client, &session, after, json).await?,
         Session::Messages { session, json } => messages(&client, &session, json).await?,
@@ -46,10 +48,14 @@ async fn list(client: &Client, filter: &[(&str, Option<String>)], json: bool) ->
     if json {
         return show::json(&page);
     }
-    let rows: Vec<Vec<String>> = page.items.into_iter().map(|row| {
-        let title = row.title.unwrap_or_default().chars().take(40).collect();
-        vec![row.id, row.agent, row.status, row.updated_at.to_string(), title]
-    }).collect();
+    let rows: Vec<Vec<String>> = page
+        .items
+        .into_iter()
+        .map(|row| {
+            let title = row.title.unwrap_or_default().chars().take(40).collect();
+            vec![row.id, row.agent, row.status, row.updated_at.to_string(), title]
+        })
+        .collect();
     show::table(&["SESSION", "AGENT", "STATUS", "UPDATED", "TITLE"], &rows);
     Ok(())
 }
@@ -131,9 +137,14 @@ async fn messages(client: &Client, session: &str, json: bool) -> Result<(), Fail
     }
     for item in all {
         let role = format!("{:?}", item.role).to_lowercase();
-        let calls: Vec<String> = item.tool_calls.iter().map(|call| format!("[{} {}]", call.name, call.arguments)).collect();
+        let calls: Vec<String> =
+            item.tool_calls.iter().map(|call| format!("[{} {}]", call.name, call.arguments)).collect();
         let outcome = item.outcome.map(|outcome| format!(" ({outcome})")).unwrap_or_default();
-        println!("{role}{outcome}: {}{}", item.content, calls.iter().map(|call| format!("\n  {call}")).collect::<String>());
+        println!(
+            "{role}{outcome}: {}{}",
+            item.content,
+            calls.iter().map(|call| format!("\n  {call}")).collect::<String>()
+        );
     }
     Ok(())
 }

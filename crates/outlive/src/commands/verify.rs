@@ -19,7 +19,10 @@ pub fn run(place: &Workspace, repair: bool, json: bool) -> Outcome {
     if json {
         show::json(&report)?;
     } else {
-        println!("{} journals, {} good events, {} frames in the commit log", report.journals, report.lines, report.frames);
+        println!(
+            "{} journals, {} good events, {} frames in the commit log",
+            report.journals, report.lines, report.frames
+        );
         for problem in &report.problems {
             let mended = if problem.repaired { " (mended; what was taken out lies beside it)" } else { "" };
             println!("{}:{}: {}{mended}", problem.file, problem.line, problem.what);

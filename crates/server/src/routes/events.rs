@@ -78,7 +78,10 @@ fn last_event_id(headers: &HeaderMap) -> ApiResult<Option<Seq>> {
     seq.map(Some).ok_or_else(|| ApiError::new(&code::INVALID, "Last-Event-ID is the seq of an event"))
 }
 
-fn stream(subscription: Subscription, closing: CancellationToken) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+fn stream(
+    subscription: Subscription,
+    closing: CancellationToken,
+) -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
     let events = unfold((subscription, closing), async |(mut subscription, closing)| {
         let event = tokio::select! {
             signal = subscription.next() => frame(signal, subscription.cursor()),

@@ -59,7 +59,12 @@ fn seconds_of(seconds: f64) -> ApiResult<Duration> {
     duration.ok_or_else(|| ApiError::new(&code::INVALID, "wait is a number of seconds from 0 to 3600"))
 }
 
-async fn ending(app: &App, session: SessionId, accepted: &Accepted, request_id: Option<String>) -> ApiResult<TurnResult> {
+async fn ending(
+    app: &App,
+    session: SessionId,
+    accepted: &Accepted,
+    request_id: Option<String>,
+) -> ApiResult<TurnResult> {
     let Some(turn) = accepted.turn else {
         return Err(ApiError::new(&code::CONFLICT, "the message belongs to no turn"));
     };

@@ -86,7 +86,9 @@ pub(super) async fn list(State(app): State<App>, Query(filter): Query<Filter>) -
     let ascending = match filter.sort.as_deref() {
         None | Some("-updated") => false,
         Some("updated") => true,
-        Some(other) => return Err(ApiError::new(&code::INVALID, format!("sort is `updated` or `-updated`, not `{other}`"))),
+        Some(other) => {
+            return Err(ApiError::new(&code::INVALID, format!("sort is `updated` or `-updated`, not `{other}`")));
+        }
     };
     let after = filter.cursor.as_deref().map(read_cursor).transpose()?;
     let query = ListQuery {
@@ -99,7 +101,8 @@ pub(super) async fn list(State(app): State<App>, Query(filter): Query<Filter>) -
         limit,
     };
     let rows = app.runtime.list(query).await?;
-    let next_cursor = rows.last().filter(|_| rows.len() == limit).map(|last| format!("{}.{}", last.updated_at, last.session));
+    let next_cursor =
+        rows.last().filter(|_| rows.len() == limit).map(|last| format!("{}.{}", last.updated_at, last.session));
     Ok(Json(Page { items: rows.into_iter().map(row).collect(), next_cursor }))
 }
 

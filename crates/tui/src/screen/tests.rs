@@ -23,7 +23,10 @@ const ENDED: &str = r#""type":"turn.ended","ending":"complete","usage":{"input_t
 
 #[test]
 fn an_answer_that_streamed_is_not_printed_twice() {
-    let streamed = draw(&mut Screen::default(), &[text("Hello "), text("there.\n"), text("Bye."), entry(1, FINISHED), entry(2, ENDED)]);
+    let streamed = draw(
+        &mut Screen::default(),
+        &[text("Hello "), text("there.\n"), text("Bye."), entry(1, FINISHED), entry(2, ENDED)],
+    );
     let replayed = draw(&mut Screen::default(), &[entry(1, FINISHED), entry(2, ENDED)]);
     assert_eq!(streamed, "Hello there.\nBye.\n");
     assert_eq!(replayed, streamed);
