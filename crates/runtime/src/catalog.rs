@@ -132,7 +132,7 @@ impl Catalog {
 
 /// Definitions, policies, the token and the journals: a call that could write them could free itself.
 fn protected(workspace: &Path) -> Vec<PathBuf> {
-    vec![workspace.to_owned()]
+    vec![workspace.to_owned(), workspace.join("token")]
 }
 
 impl Kits for Catalog {

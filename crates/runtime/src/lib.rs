@@ -30,7 +30,7 @@ mod shell;
 pub mod subscribe;
 pub mod tasks;
 
-pub use outlive_store as store;
+pub use outlive_store::{ListQuery, Row, StoreError};
 pub use query::{Approval, Outcome};
 pub use shell::Settings;
 
@@ -39,7 +39,7 @@ use std::sync::Arc;
 use outlive_core::command::Command;
 use outlive_core::id::{RequestId, Seq, SessionId, TurnId};
 use outlive_core::session::Refusal;
-use outlive_store::{Store, StoreError};
+use outlive_store::Store;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
 

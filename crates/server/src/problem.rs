@@ -8,9 +8,9 @@ use axum::response::IntoResponse;
 use outlive_core::session::Refusal;
 use outlive_protocol::code::{self, Code};
 use outlive_protocol::problem::Problem;
+use outlive_runtime::StoreError;
 use outlive_runtime::SubmitError;
 use outlive_runtime::kit::KitError;
-use outlive_runtime::store::StoreError;
 
 /// An error on its way out.
 #[derive(Debug)]

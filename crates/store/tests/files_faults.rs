@@ -1,5 +1,10 @@
 //! The file store on a disk that loses, tears and refuses, at every operation of a story.
-#![expect(clippy::unwrap_used, clippy::panic, clippy::disallowed_methods, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on has failed"
+)]
 
 use std::path::Path;
 use std::sync::Arc;
@@ -27,7 +32,8 @@ fn session(n: u128) -> SessionId {
 
 async fn append(store: &FileJournals, n: u128, expected: u64, count: u64) -> Result<(), StoreError> {
     let epoch = Leases::take(store, session(n)).await?;
-    let lines = (expected + 1..=expected + count).map(|seq| line(seq, &format!("{n}.{seq} {}", "x".repeat(100)))).collect();
+    let lines =
+        (expected + 1..=expected + count).map(|seq| line(seq, &format!("{n}.{seq} {}", "x".repeat(100)))).collect();
     store.append(Append { journal: session(n), epoch, expected, lines }).await
 }
 
@@ -48,7 +54,8 @@ async fn story(store: &FileJournals) -> [u64; 3] {
 async fn heads(store: &FileJournals) -> [u64; 3] {
     let mut heads = [0; 3];
     for (n, head) in heads.iter_mut().enumerate() {
-        let lines = store.read(session(n as u128 + 1), 0, usize::MAX).await.map(|opened| opened.lines).unwrap_or_default();
+        let lines =
+            store.read(session(n as u128 + 1), 0, usize::MAX).await.map(|opened| opened.lines).unwrap_or_default();
         for (line, seq) in lines.iter().zip(1..) {
             assert_eq!(line.seq(), seq, "gap");
         }

@@ -47,8 +47,9 @@ pub(super) struct Spec {
     context: Option<IgnoredAny>,
     /// Duragent's.
     policy: Option<IgnoredAny>,
+    /// Duragent's, too.
+    #[serde(alias = "hooks")]
     access: Option<IgnoredAny>,
-    hooks: Option<IgnoredAny>,
 }
 
 /// Which model an agent asks for.
@@ -170,8 +171,7 @@ impl Spec {
             (self.memory.is_some(), "`memory` is not in this version"),
             (self.context.is_some(), "`context` is not in this version"),
             (self.policy.is_some(), "`policy` in agent.yaml is not read: write a policy.yaml beside it"),
-            (self.access.is_some(), "`access` is not in this version"),
-            (self.hooks.is_some(), "`hooks` is not in this version"),
+            (self.access.is_some(), "`access` and `hooks` are not in this version"),
             (
                 self.model.as_ref().is_some_and(|model| !model.fallback.is_empty()),
                 "`fallback` models are not in this version",

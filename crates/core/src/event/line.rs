@@ -73,7 +73,7 @@ impl Line {
         let payload = entry.event.payload().map_err(|e| LineError::NotAnEvent(e.to_string()))?;
         let mut text = String::with_capacity(payload.len() + 256);
         if let Event::Unknown { .. } = entry.event {
-            text.push_str(payload.trim_end_matches('}'));
+            text.push_str(payload.strip_suffix('}').unwrap_or(&payload));
         } else {
             write_head(&mut text, entry);
             let inner = payload.get(1..payload.len().saturating_sub(1)).unwrap_or_default();
@@ -151,7 +151,8 @@ fn write_head(text: &mut String, entry: &Entry) {
     }
     if let Some(asked) = &entry.asked {
         let id = serde_json::Value::from(asked.request_id.as_str());
-        write!(text, ",\"request_id\":{id},\"request_digest\":\"{}\"", asked.request_digest).ok();
+        let digest = serde_json::Value::from(asked.request_digest.as_str());
+        write!(text, ",\"request_id\":{id},\"request_digest\":{digest}").ok();
     }
 }
 

@@ -10,7 +10,7 @@ use outlive_core::id::{RequestId, SessionId};
 use outlive_core::time::Timestamp;
 use outlive_protocol::session::{CreateSession, SessionRow, SessionView, UpdateSession};
 use outlive_protocol::{BASE, Page, Problem, code};
-use outlive_runtime::store::{ListQuery, Row};
+use outlive_runtime::{ListQuery, Row};
 use serde::Deserialize;
 
 use crate::App;

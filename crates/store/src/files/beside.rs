@@ -78,7 +78,10 @@ impl Artifacts for Beside {
             let path = self.artifact(&hash);
             match read_all(&*self.disk, &path, ARTIFACT_BYTES) {
                 Ok(bytes) if Digest::of(&bytes) == hash => Ok(Some(bytes)),
-                Ok(_) => Err(StoreError::Io { what: format!("read {}", path.display()), why: "its bytes do not give its hash".to_owned() }),
+                Ok(_) => Err(StoreError::Io {
+                    what: format!("read {}", path.display()),
+                    why: "its bytes do not give its hash".to_owned(),
+                }),
                 Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
                 Err(error) => Err(io_error("read", &path, &error)),
             }
@@ -102,7 +105,13 @@ impl AgentFolders for Beside {
         let mut text = String::new();
         for (path, real) in found {
             if let Ok(meta) = std::fs::metadata(&real) {
-                text.push_str(&format!("{path} {} {} {} {}\n", meta.mtime(), meta.mtime_nsec(), meta.len(), meta.ino()));
+                text.push_str(&format!(
+                    "{path} {} {} {} {}\n",
+                    meta.mtime(),
+                    meta.mtime_nsec(),
+                    meta.len(),
+                    meta.ino()
+                ));
             }
         }
         let digest = Digest::of(text.as_bytes());
@@ -113,7 +122,8 @@ impl AgentFolders for Beside {
         let Some(found) = self.walk(name)? else { return Ok(None) };
         let mut files = BTreeMap::new();
         for (path, real) in found {
-            let bytes = read_all(&*self.disk, &real, FILE_BYTES as u64).map_err(|error| io_error("read", &real, &error))?;
+            let bytes =
+                read_all(&*self.disk, &real, FILE_BYTES as u64).map_err(|error| io_error("read", &real, &error))?;
             files.insert(path, bytes);
         }
         Ok(Some(files))
@@ -149,7 +159,9 @@ impl Beside {
             let entries = std::fs::read_dir(&folder).map_err(|error| io_error("read", &folder, &error))?;
             for entry in entries.filter_map(Result::ok) {
                 let path = entry.path();
-                let Ok(relative) = path.strip_prefix(&root).map(|path| path.to_string_lossy().into_owned()) else { continue };
+                let Ok(relative) = path.strip_prefix(&root).map(|path| path.to_string_lossy().into_owned()) else {
+                    continue;
+                };
                 let kind = entry.file_type().map_err(|error| io_error("read", &path, &error))?;
                 if kind.is_dir() && relative != "memory" && relative.split('/').count() < 8 {
                     folders.push(path);

@@ -209,7 +209,8 @@ impl Disk for FaultyDisk {
         let mut world = self.world();
         world.step()?;
         // Folders between a synced one and its files come along: who makes them syncs them.
-        let seen: BTreeMap<_, _> = world.files.iter().filter(|(p, _)| p.starts_with(path)).map(|(p, i)| (p.clone(), *i)).collect();
+        let seen: BTreeMap<_, _> =
+            world.files.iter().filter(|(p, _)| p.starts_with(path)).map(|(p, i)| (p.clone(), *i)).collect();
         world.durable.retain(|durable, _| !durable.starts_with(path));
         world.durable.extend(seen);
         Ok(())

@@ -149,7 +149,7 @@ impl Scan {
             None => begins,
             Some((last, _)) => {
                 let joins = begins || (head.start, head.attempt) == (last.start, last.attempt);
-                joins && head.position == last.position + 1
+                joins && last.position.checked_add(1) == Some(head.position)
             }
         }
     }
