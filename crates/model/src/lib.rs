@@ -1,6 +1,13 @@
 //! Asks models: one file per wire dialect, the rehearsal, a scripted model and a loopback server for tests.
 
+pub mod anthropic;
+mod http;
+pub mod openai;
 pub mod rehearsal;
+mod settings;
+pub mod sse;
+
+pub use settings::{ConnectError, Key, OLLAMA, PROVIDERS, Settings, connect, key_variable};
 
 use std::future::Future;
 use std::pin::Pin;

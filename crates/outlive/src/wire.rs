@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use outlive_core::agent::ModelSpec;
 use outlive_model::Model;
-use outlive_model::rehearsal::Rehearsal;
 use outlive_runtime::catalog::{Catalog, Models, Sources};
 use outlive_runtime::clock::{Moments, SystemClock};
 use outlive_runtime::{Runtime, Settings};
@@ -16,18 +15,56 @@ use outlive_tools::orphans;
 use crate::config::{self, Workspace};
 use crate::exit::Failure;
 
-/// Models that this binary can connect to.
+/// Models that this binary can connect to, with keys from the environment.
 pub struct Connector;
+
+/// What is taken where an agent names no model: the first whose key is there.
+const CHOICES: [(&str, &str); 3] =
+    [("anthropic", "claude-sonnet-4-5"), ("openai", "gpt-5"), ("openrouter", "anthropic/claude-sonnet-4.5")];
 
 impl Models for Connector {
     fn connect(&self, wanted: Option<&ModelSpec>) -> Result<Arc<dyn Model>, String> {
-        match wanted {
-            None => Ok(Arc::new(Rehearsal::default())),
-            Some(spec) if spec.provider == "rehearsal" && spec.name == "instant" => Ok(Arc::new(Rehearsal::instant())),
-            Some(spec) if spec.provider == "rehearsal" => Ok(Arc::new(Rehearsal::default())),
-            Some(spec) => Err(format!("provider `{}` is not in this version", spec.provider)),
-        }
+        let settings = wanted.map_or_else(best, |spec| settings(&spec.provider, &spec.name, Some(spec)));
+        outlive_model::connect(settings).map_err(|error| error.to_string())
     }
+}
+
+fn settings(provider: &str, name: &str, spec: Option<&ModelSpec>) -> outlive_model::Settings {
+    outlive_model::Settings {
+        provider: provider.to_owned(),
+        name: name.to_owned(),
+        base_url: spec.and_then(|spec| spec.base_url.clone()),
+        key: outlive_model::key_variable(provider).and_then(config::variable).map(outlive_model::Key::new),
+        context_window: spec.and_then(|spec| spec.context_window),
+    }
+}
+
+/// A key in the environment, else a local Ollama that answers, else the rehearsal.
+fn best() -> outlive_model::Settings {
+    let has_key =
+        |(provider, _): &&(&str, &str)| outlive_model::key_variable(provider).and_then(config::variable).is_some();
+    if let Some((provider, name)) = CHOICES.iter().find(has_key) {
+        return settings(provider, name, None);
+    }
+    match ollama() {
+        Some(name) => settings("ollama", &name, None),
+        None => settings("rehearsal", "script", None),
+    }
+}
+
+/// Returns the first model of a local Ollama, if one answers at once.
+fn ollama() -> Option<String> {
+    use std::io::{Read as _, Write as _};
+    let address = std::net::SocketAddr::from(([127, 0, 0, 1], 11_434));
+    let moment = std::time::Duration::from_millis(300);
+    let mut stream = std::net::TcpStream::connect_timeout(&address, moment).ok()?;
+    stream.set_read_timeout(Some(moment)).ok()?;
+    stream.write_all(b"GET /api/tags HTTP/1.0\r\nHost: localhost\r\n\r\n").ok()?;
+    let mut answer = String::new();
+    stream.take(1 << 20).read_to_string(&mut answer).ok()?;
+    let (_, body) = answer.split_once("\r\n\r\n")?;
+    let tags: serde_json::Value = serde_json::from_str(body).ok()?;
+    tags.pointer("/models/0/name")?.as_str().map(str::to_owned)
 }
 
 /// A workspace at work.

@@ -1,0 +1,63 @@
+//! A request as the Messages API takes it. Cache breakpoints are set on what stays the same: the last system block, the
+//! last tool, and the last message.
+
+use outlive_core::content::{Block, Message, Request, Role};
+use serde_json::{Value, json};
+
+pub(super) fn body(model: &str, request: &Request) -> Value {
+    let mut system: Vec<Value> = request.system.iter().map(|text| json!({"type": "text", "text": text})).collect();
+    let mut tools: Vec<Value> = request
+        .tools
+        .iter()
+        .map(|tool| json!({"name": tool.name, "description": tool.description, "input_schema": tool.input_schema}))
+        .collect();
+    let mut messages: Vec<Value> = request.messages.iter().map(|message| self::message(message)).collect();
+    cache(system.last_mut());
+    cache(tools.last_mut());
+    cache(messages.last_mut().and_then(|message| message.get_mut("content")?.as_array_mut()?.last_mut()));
+    let mut body =
+        json!({"model": model, "max_tokens": request.max_output_tokens, "stream": true, "messages": messages});
+    if !system.is_empty() {
+        body["system"] = system.into();
+    }
+    if !tools.is_empty() {
+        body["tools"] = tools.into();
+    }
+    if let Some(temperature) = request.temperature {
+        body["temperature"] = temperature.into();
+    }
+    body
+}
+
+fn cache(block: Option<&mut Value>) {
+    if let Some(block) = block {
+        block["cache_control"] = json!({"type": "ephemeral"});
+    }
+}
+
+fn message(message: &Message) -> Value {
+    let role = match message.role {
+        Role::User => "user",
+        Role::Assistant => "assistant",
+    };
+    json!({"role": role, "content": message.content.iter().filter_map(block).collect::<Vec<_>>()})
+}
+
+fn block(block: &Block) -> Option<Value> {
+    Some(match block {
+        Block::Text { text } => json!({"type": "text", "text": text}),
+        Block::Thinking { thinking, signature: Some(signature) } => {
+            json!({"type": "thinking", "thinking": thinking, "signature": signature})
+        }
+        // Reasoning without its seal is another provider's: this one would refuse it.
+        Block::Thinking { signature: None, .. } => return None,
+        Block::RedactedThinking { data } => json!({"type": "redacted_thinking", "data": data}),
+        Block::ToolUse { id, name, input, .. } => {
+            json!({"type": "tool_use", "id": id, "name": crate::settings::tool_name(name), "input": input})
+        }
+        Block::ToolResult { id, content, is_error } => {
+            let content = if content.is_empty() { "(no output)" } else { content };
+            json!({"type": "tool_result", "tool_use_id": id, "content": content, "is_error": is_error})
+        }
+    })
+}

@@ -1,0 +1,142 @@
+//! A streamed reply of Chat Completions: chunks, ended by a finish reason; without one nothing is complete. Tolerant of
+//! servers that leave out indices and ids or send whole calls at once.
+
+use outlive_core::content::{Delta, Failure, FailureKind, Reply, ReplyBlock, StopReason, Usage};
+use serde_json::Value;
+
+use crate::Sink;
+use crate::http::{Reader, failure, kind_of_error};
+use crate::sse::Event;
+
+#[derive(Default)]
+pub(super) struct ChunkReader {
+    text: String,
+    thinking: String,
+    refusal: String,
+    calls: Vec<PartialCall>,
+    model: String,
+    usage: Usage,
+    finish: Option<String>,
+}
+
+#[derive(Default)]
+struct PartialCall {
+    id: String,
+    name: String,
+    arguments: String,
+}
+
+/// No reply has more calls: an index beyond is garbage.
+const CALLS: usize = 256;
+
+impl Reader for ChunkReader {
+    fn take(&mut self, event: &Event, sink: &Sink) -> Result<(), Failure> {
+        if event.data.trim() == "[DONE]" {
+            return Ok(());
+        }
+        let garbled = |_| failure(FailureKind::Truncated, "the reply cannot be read: a chunk is not JSON");
+        let chunk: Value = serde_json::from_str(&event.data).map_err(garbled)?;
+        if let Some(error) = chunk.get("error").filter(|error| !error.is_null()) {
+            let text = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
+            let kind = kind_of_error(if text("type").is_empty() { text("code") } else { text("type") });
+            return Err(failure(kind, format!("the provider broke off: {}", text("message"))));
+        }
+        if let Some(model) = chunk.get("model").and_then(Value::as_str) {
+            model.clone_into(&mut self.model);
+        }
+        self.count(chunk.get("usage"));
+        let Some(choice) = chunk.pointer("/choices/0") else { return Ok(()) };
+        if let Some(delta) = choice.get("delta").or_else(|| choice.get("message")) {
+            self.delta(delta, sink)?;
+        }
+        if let Some(finish) = choice.get("finish_reason").and_then(Value::as_str) {
+            self.finish = Some(finish.to_owned());
+        }
+        Ok(())
+    }
+
+    fn finish(self, provider_request_id: Option<String>) -> Result<Reply, Failure> {
+        let stop_reason = match self.finish.as_deref() {
+            None => return Err(failure(FailureKind::Truncated, "the stream ended before the reply did")),
+            Some("content_filter") => return Err(failure(FailureKind::Refused, "the provider filtered the answer")),
+            Some("tool_calls" | "function_call") => StopReason::ToolUse,
+            Some("length") => StopReason::MaxTokens,
+            Some(_) if !self.refusal.is_empty() => StopReason::Refusal,
+            Some(_stop) => StopReason::EndTurn,
+        };
+        let mut content = Vec::new();
+        if !self.thinking.is_empty() {
+            content.push(ReplyBlock::Thinking { thinking: self.thinking, signature: None });
+        }
+        let text = if self.text.is_empty() { self.refusal } else { self.text };
+        if !text.is_empty() {
+            content.push(ReplyBlock::Text(text));
+        }
+        let call = |call: PartialCall| ReplyBlock::ToolUse { name: call.name, arguments: call.arguments };
+        content.extend(self.calls.into_iter().filter(|call| !call.name.is_empty()).map(call));
+        Ok(Reply { content, stop_reason, usage: self.usage, model: self.model, provider_request_id })
+    }
+}
+
+impl ChunkReader {
+    fn delta(&mut self, delta: &Value, sink: &Sink) -> Result<(), Failure> {
+        let text = |key: &str| delta.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+        if let Some(piece) = text("reasoning_content").or_else(|| text("reasoning")) {
+            self.thinking.push_str(piece);
+            sink(Delta::Thinking { text: piece.to_owned() });
+        }
+        if let Some(piece) = text("content") {
+            self.text.push_str(piece);
+            sink(Delta::Text { text: piece.to_owned() });
+        }
+        if let Some(piece) = text("refusal") {
+            self.refusal.push_str(piece);
+        }
+        for call in delta.get("tool_calls").and_then(Value::as_array).into_iter().flatten() {
+            self.call(call)?;
+        }
+        Ok(())
+    }
+
+    fn call(&mut self, call: &Value) -> Result<(), Failure> {
+        let text = |pointer: &str| call.pointer(pointer).and_then(Value::as_str).unwrap_or_default();
+        let (id, name) = (text("/id"), text("/function/name"));
+        let at = match call.get("index").and_then(Value::as_u64) {
+            Some(index) => usize::try_from(index).unwrap_or(usize::MAX),
+            // Without an index a name or a new id begins the next call.
+            None if !name.is_empty() || (!id.is_empty() && self.calls.last().is_none_or(|last| last.id != id)) => {
+                self.calls.len()
+            }
+            None => self.calls.len().saturating_sub(1),
+        };
+        if at >= CALLS {
+            return Err(failure(FailureKind::Truncated, "the reply cannot be read: a call's index is out of range"));
+        }
+        if self.calls.len() <= at {
+            self.calls.resize_with(at + 1, PartialCall::default);
+        }
+        if let Some(slot) = self.calls.get_mut(at) {
+            slot.id.push_str(id);
+            slot.name.push_str(name);
+            match call.pointer("/function/arguments") {
+                Some(Value::String(piece)) => slot.arguments.push_str(piece),
+                // Some servers send the arguments as an object.
+                Some(whole @ Value::Object(_)) => slot.arguments = whole.to_string(),
+                Some(_) | None => {}
+            }
+        }
+        Ok(())
+    }
+
+    fn count(&mut self, usage: Option<&Value>) {
+        let Some(usage) = usage.filter(|usage| usage.is_object()) else { return };
+        let count = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
+        let cached = count("/prompt_tokens_details/cached_tokens");
+        self.usage = Usage {
+            input_tokens: count("/prompt_tokens").saturating_sub(cached),
+            output_tokens: count("/completion_tokens"),
+            cache_read_tokens: cached,
+            cache_write_tokens: 0,
+        };
+    }
+}

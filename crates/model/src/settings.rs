@@ -1,0 +1,142 @@
+//! What it takes to reach a model.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::anthropic::Anthropic;
+use crate::openai::OpenAi;
+use crate::rehearsal::Rehearsal;
+use crate::{Description, Model};
+
+/// A provider's key. Does not print itself.
+#[derive(Clone)]
+pub struct Key(String);
+
+impl Key {
+    /// Takes a key.
+    #[must_use]
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(text.into())
+    }
+
+    pub(crate) fn reveal(&self) -> &str {
+        &self.0
+    }
+}
+
+impl std::fmt::Debug for Key {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Key(…)")
+    }
+}
+
+/// Which model, where, with which key.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// One of [`PROVIDERS`].
+    pub provider: String,
+    /// The model's name, as the provider knows it.
+    pub name: String,
+    /// Another endpoint that speaks the provider's dialect.
+    pub base_url: Option<String>,
+    /// The provider's key.
+    pub key: Option<Key>,
+    /// Tokens that a request and its reply may have together, where known.
+    pub context_window: Option<u64>,
+}
+
+/// Providers that can be named.
+pub const PROVIDERS: [&str; 5] = ["anthropic", "openai", "openrouter", "ollama", "rehearsal"];
+
+/// Where OpenRouter listens.
+const OPENROUTER: &str = "https://openrouter.ai/api/v1";
+/// Where a local Ollama listens.
+pub const OLLAMA: &str = "http://127.0.0.1:11434/v1";
+
+/// Why a model cannot be reached.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ConnectError {
+    /// There is no such provider.
+    #[error("provider `{given}` is not known: the nearest is `{nearest}`")]
+    Unknown {
+        /// What was asked for.
+        given: String,
+        /// What may have been meant.
+        nearest: String,
+    },
+    /// A key is needed.
+    #[error("provider `{provider}` needs a key: set {variable} and restart the server, or give a base_url")]
+    NoKey {
+        /// Which.
+        provider: String,
+        /// Where it is looked for.
+        variable: &'static str,
+    },
+    /// A name is needed.
+    #[error("model.name is missing: name one of the provider's models")]
+    NoName,
+    /// The connection cannot be set up.
+    #[error("no HTTP client: {0}")]
+    Http(String),
+}
+
+impl Settings {
+    pub(crate) fn describe(&self) -> Description {
+        Description { provider: self.provider.clone(), name: self.name.clone(), context_window: self.context_window }
+    }
+}
+
+/// Returns the variable that holds a provider's key.
+#[must_use]
+pub fn key_variable(provider: &str) -> Option<&'static str> {
+    match provider {
+        "anthropic" => Some("ANTHROPIC_API_KEY"),
+        "openai" => Some("OPENAI_API_KEY"),
+        "openrouter" => Some("OPENROUTER_API_KEY"),
+        _ => None,
+    }
+}
+
+/// Makes a model. Nothing is asked yet.
+///
+/// # Errors
+///
+/// [`ConnectError`]
+pub fn connect(mut settings: Settings) -> Result<Arc<dyn Model>, ConnectError> {
+    if !PROVIDERS.contains(&settings.provider.as_str()) {
+        let nearest = outlive_core::yaml::nearest(&settings.provider, PROVIDERS).unwrap_or("openai").to_owned();
+        return Err(ConnectError::Unknown { given: settings.provider, nearest });
+    }
+    if settings.provider == "rehearsal" {
+        return Ok(Arc::new(if settings.name == "instant" { Rehearsal::instant() } else { Rehearsal::default() }));
+    }
+    if settings.name.is_empty() {
+        return Err(ConnectError::NoName);
+    }
+    if let Some(variable) = key_variable(&settings.provider)
+        && settings.key.is_none()
+        && settings.base_url.is_none()
+    {
+        return Err(ConnectError::NoKey { provider: settings.provider, variable });
+    }
+    let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(20)).build();
+    let http = http.map_err(|error| ConnectError::Http(error.to_string()))?;
+    let usual = match settings.provider.as_str() {
+        "openrouter" => Some(OPENROUTER),
+        "ollama" => Some(OLLAMA),
+        _ => None,
+    };
+    settings.base_url = settings.base_url.or_else(|| usual.map(str::to_owned));
+    Ok(if settings.provider == "anthropic" {
+        Arc::new(Anthropic::new(http, settings))
+    } else {
+        Arc::new(OpenAi::new(http, settings))
+    })
+}
+
+/// A tool's name as every provider takes it: a model may have made one up that none would take back.
+pub(crate) fn tool_name(name: &str) -> String {
+    let safe = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
+    let name: String = name.chars().take(64).map(safe).collect();
+    if name.is_empty() { "unnamed".to_owned() } else { name }
+}
