@@ -2,6 +2,8 @@
 
 pub mod anthropic;
 mod http;
+#[cfg(feature = "loopback")]
+pub mod loopback;
 pub mod openai;
 pub mod rehearsal;
 mod settings;

@@ -1,0 +1,181 @@
+//! A server on loopback that speaks both dialects over real HTTP with streaming, and refuses what the real APIs refuse: a
+//! tool call without its result, roles out of order, empty texts, bad names, a missing key. The rehearsal answers, or
+//! whatever a test plans.
+
+mod check;
+mod play;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::body::Bytes;
+use axum::extract::State;
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post};
+use serde_json::{Value, json};
+use tokio::net::TcpListener;
+
+use outlive_core::content::{Reply, Request};
+
+/// What happens to a request.
+#[derive(Debug, Clone)]
+pub enum Plan {
+    /// The rehearsal answers.
+    Rehearse,
+    /// This is answered.
+    Reply(Reply),
+    /// An error status, with a `Retry-After` in seconds.
+    Status(u16, Option<u64>),
+    /// The stream of this reply is cut after so many bytes.
+    Cut(Reply, usize),
+    /// These bytes are streamed as they are.
+    Raw(Vec<u8>),
+}
+
+/// Which dialect was spoken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Dialect {
+    /// Anthropic Messages.
+    Anthropic,
+    /// OpenAI Chat Completions.
+    OpenAi,
+}
+
+/// The key that the server accepts.
+pub const KEY: &str = "sk-loopback";
+
+/// The server. Stops when it is dropped.
+#[derive(Clone)]
+pub struct Loopback {
+    address: SocketAddr,
+    script: Arc<Mutex<Script>>,
+    _stop: Arc<tokio::sync::watch::Sender<()>>,
+}
+
+#[derive(Default)]
+struct Script {
+    plans: VecDeque<Plan>,
+    bodies: Vec<Value>,
+}
+
+impl Loopback {
+    /// Starts on a port; 0 picks a free one.
+    ///
+    /// # Errors
+    ///
+    /// The port is taken.
+    pub async fn start(port: u16) -> std::io::Result<Self> {
+        let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+        let address = listener.local_addr()?;
+        let script = Arc::<Mutex<Script>>::default();
+        let (stop, mut stopped) = tokio::sync::watch::channel(());
+        let router = Router::new()
+            .route("/v1/messages", post(messages))
+            .route("/v1/chat/completions", post(completions))
+            .route("/v1/models", get(async || axum::Json(json!({"data": [{"id": "loopback"}]}))))
+            .with_state(Arc::clone(&script));
+        let served = axum::serve(listener, router).with_graceful_shutdown(async move {
+            stopped.changed().await.ok();
+        });
+        serve(async move {
+            served.await.ok();
+        });
+        Ok(Self { address, script, _stop: Arc::new(stop) })
+    }
+
+    /// Returns where it listens, as a `base_url`.
+    #[must_use]
+    pub fn base_url(&self) -> String {
+        format!("http://{}/v1", self.address)
+    }
+
+    /// Plans what happens to the next request that nothing is planned for.
+    pub fn plan(&self, plan: Plan) {
+        self.lock().plans.push_back(plan);
+    }
+
+    /// Returns the bodies that it was sent.
+    #[must_use]
+    pub fn bodies(&self) -> Vec<Value> {
+        self.lock().bodies.clone()
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, Script> {
+        self.script.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+#[expect(clippy::disallowed_methods, reason = "a server for tests, that ends with its handle")]
+fn serve(server: impl Future<Output = ()> + Send + 'static) {
+    tokio::spawn(server);
+}
+
+/// Returns the bytes that a dialect streams for a reply.
+#[must_use]
+pub fn recording(dialect: Dialect, reply: &Reply) -> Vec<u8> {
+    play::frames(dialect, reply).concat().into_bytes()
+}
+
+type Shared = State<Arc<Mutex<Script>>>;
+
+async fn messages(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
+    let shown = headers.get("x-api-key").is_some_and(|key| key == KEY);
+    let versioned = headers.contains_key("anthropic-version");
+    answer(state, Dialect::Anthropic, (shown, versioned), &body).await
+}
+
+async fn completions(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
+    let shown = headers.get(header::AUTHORIZATION).is_some_and(|key| key == &format!("Bearer {KEY}"));
+    answer(state, Dialect::OpenAi, (shown, true), &body).await
+}
+
+async fn answer(State(script): Shared, dialect: Dialect, (shown, versioned): (bool, bool), body: &[u8]) -> Response {
+    if !shown {
+        return refuse(dialect, 401, "authentication_error", "invalid x-api-key");
+    }
+    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+        return refuse(dialect, 400, "invalid_request_error", "the body is not JSON");
+    };
+    let read = check::read(dialect, &body);
+    let request: Request = match read {
+        Ok(_) if !versioned => {
+            return refuse(dialect, 400, "invalid_request_error", "anthropic-version: header is required");
+        }
+        Ok(request) => request,
+        Err(why) => return refuse(dialect, 400, "invalid_request_error", &why),
+    };
+    let plan = {
+        let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
+        script.bodies.push(body);
+        script.plans.pop_front().unwrap_or(Plan::Rehearse)
+    };
+    match plan {
+        Plan::Rehearse => play::rehearse(dialect, request),
+        Plan::Reply(reply) => play::stream(play::frames(dialect, &reply)),
+        Plan::Status(status, retry_after) => {
+            let mut response = refuse(dialect, status, "api_error", "planned");
+            if let Some(seconds) = retry_after {
+                response.headers_mut().insert(header::RETRY_AFTER, seconds.into());
+            }
+            response
+        }
+        Plan::Cut(reply, at) => {
+            let mut bytes = recording(dialect, &reply);
+            bytes.truncate(at);
+            play::raw(bytes)
+        }
+        Plan::Raw(bytes) => play::raw(bytes),
+    }
+}
+
+fn refuse(dialect: Dialect, status: u16, kind: &str, message: &str) -> Response {
+    let error = json!({"type": kind, "message": message});
+    let body = match dialect {
+        Dialect::Anthropic => json!({"type": "error", "error": error}),
+        Dialect::OpenAi => json!({"error": error}),
+    };
+    (StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), axum::Json(body)).into_response()
+}

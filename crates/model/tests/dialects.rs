@@ -1,0 +1,250 @@
+//! Both dialects against a server on loopback, over real HTTP, and their readers on hostile bytes.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+use std::sync::{Arc, Mutex};
+
+use outlive_core::content::{
+    Block, Delta, Failure, FailureKind, Message, Reply, ReplyBlock, Request, Role, StopReason, ToolSpec, Usage,
+};
+use outlive_core::id::CallId;
+use outlive_model::loopback::{Dialect, KEY, Loopback, Plan, recording};
+use outlive_model::{Key, Settings, anthropic, connect, openai};
+use proptest::prelude::*;
+use serde_json::json;
+
+const DIALECTS: [&str; 2] = ["anthropic", "openai"];
+
+fn user(content: Vec<Block>) -> Arc<Message> {
+    Arc::new(Message { role: Role::User, content })
+}
+
+fn text(text: &str) -> Block {
+    Block::Text { text: text.into() }
+}
+
+fn request(messages: Vec<Arc<Message>>) -> Request {
+    let schema = json!({"type": "object", "properties": {}});
+    let tool = |name: &str| ToolSpec { name: name.into(), description: "d".into(), input_schema: schema.clone() };
+    Request {
+        system: Arc::new(["be good".to_owned()]),
+        tools: ["bash", "read"].map(tool).into(),
+        messages,
+        max_output_tokens: 100,
+        temperature: Some(0.5),
+    }
+}
+
+async fn ask(server: &Loopback, provider: &str, request: Request) -> (Result<Reply, Failure>, String) {
+    let settings = Settings {
+        provider: provider.into(),
+        name: "loopback".into(),
+        base_url: Some(server.base_url()),
+        key: Some(Key::new(KEY)),
+        context_window: None,
+    };
+    let seen = Arc::new(Mutex::new(String::new()));
+    let heard = Arc::clone(&seen);
+    let sink: outlive_model::Sink = Arc::new(move |delta| {
+        if let Delta::Text { text } = delta {
+            heard.lock().unwrap().push_str(&text);
+        }
+    });
+    let reply = connect(settings).unwrap().stream(request, sink).await;
+    let seen = seen.lock().unwrap().clone();
+    (reply, seen)
+}
+
+fn rich() -> Reply {
+    let call = |name: &str, arguments: &str| ReplyBlock::ToolUse { name: name.into(), arguments: arguments.into() };
+    Reply {
+        content: vec![
+            ReplyBlock::Thinking { thinking: "I think, 日本語".into(), signature: Some("sig".into()) },
+            ReplyBlock::Text("Hello, wörld 👋".into()),
+            call("bash", r#"{"command":"ls -la"}"#),
+            call("read", r#"{"path":"é"}"#),
+        ],
+        stop_reason: StopReason::ToolUse,
+        usage: Usage { input_tokens: 12, output_tokens: 34, cache_read_tokens: 5, cache_write_tokens: 0 },
+        model: "loopback".into(),
+        provider_request_id: None,
+    }
+}
+
+/// In Chat Completions reasoning has no seal.
+fn expected(provider: &str) -> Reply {
+    let mut reply = rich();
+    if provider == "openai" {
+        reply.content[0] = ReplyBlock::Thinking { thinking: "I think, 日本語".into(), signature: None };
+    }
+    reply
+}
+
+#[tokio::test]
+async fn a_reply_with_reasoning_text_and_parallel_calls_arrives_whole_and_streams() {
+    let server = Loopback::start(0).await.unwrap();
+    for provider in DIALECTS {
+        server.plan(Plan::Reply(rich()));
+        let (reply, seen) = ask(&server, provider, request(vec![user(vec![text("hi")])])).await;
+        assert_eq!(reply, Ok(expected(provider)), "{provider}");
+        assert_eq!(seen, "Hello, wörld 👋", "{provider}");
+    }
+}
+
+#[tokio::test]
+async fn a_conversation_with_calls_and_results_is_taken_by_a_server_that_is_as_strict_as_the_real_ones() {
+    let server = Loopback::start(0).await.unwrap();
+    let (one, two) = (CallId::from_bits(1), CallId::from_bits(2));
+    let used = |id, name: &str| Block::ToolUse { id, name: name.into(), input: json!({}), malformed: None };
+    let result = |id| Block::ToolResult { id, content: String::new(), is_error: true };
+    let thinking =
+        |signature: Option<&str>| Block::Thinking { thinking: "t".into(), signature: signature.map(str::to_owned) };
+    let content = vec![thinking(Some("s")), thinking(None), text("a"), used(one, "bash"), used(two, "made up!")];
+    let messages = vec![
+        user(vec![text("hi")]),
+        Arc::new(Message { role: Role::Assistant, content }),
+        user(vec![result(one), result(two), text("and now?")]),
+    ];
+    for provider in DIALECTS {
+        let (reply, _) = ask(&server, provider, request(messages.clone())).await;
+        assert!(reply.is_ok(), "{provider}: {reply:?}");
+    }
+    let bodies = server.bodies();
+    assert_eq!(bodies[0]["messages"][1]["content"][0]["signature"], "s", "reasoning goes back with its seal");
+    assert_eq!(bodies[0]["system"][0]["cache_control"]["type"], "ephemeral");
+}
+
+#[tokio::test]
+async fn what_the_real_apis_refuse_is_refused() {
+    let server = Loopback::start(0).await.unwrap();
+    let call = CallId::from_bits(1);
+    let used = Block::ToolUse { id: call, name: "bash".into(), input: json!({}), malformed: None };
+    let said = |content| Arc::new(Message { role: Role::Assistant, content });
+    let orphan = vec![user(vec![text("hi")]), said(vec![used.clone()]), user(vec![text("well?")])];
+    let unasked = vec![user(vec![Block::ToolResult { id: call, content: "x".into(), is_error: false }])];
+    let empty = vec![user(vec![text(" ")])];
+    for (what, messages) in
+        [("a call without its result", orphan), ("a result without its call", unasked), ("an empty text", empty)]
+    {
+        for provider in DIALECTS {
+            let (reply, _) = ask(&server, provider, request(messages.clone())).await;
+            assert_eq!(reply.map_err(|failure| failure.kind), Err(FailureKind::InvalidRequest), "{provider}: {what}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn every_status_is_told_apart_by_what_can_be_done() {
+    let server = Loopback::start(0).await.unwrap();
+    for (status, kind) in [
+        (401, FailureKind::Auth),
+        (403, FailureKind::Auth),
+        (400, FailureKind::InvalidRequest),
+        (404, FailureKind::InvalidRequest),
+        (413, FailureKind::InvalidRequest),
+        (408, FailureKind::Timeout),
+        (429, FailureKind::RateLimited),
+        (500, FailureKind::Overloaded),
+        (503, FailureKind::Overloaded),
+        (529, FailureKind::Overloaded),
+    ] {
+        for provider in DIALECTS {
+            server.plan(Plan::Status(status, Some(7)));
+            let (reply, _) = ask(&server, provider, request(vec![user(vec![text("hi")])])).await;
+            let failure = reply.unwrap_err();
+            assert_eq!((failure.kind, failure.retry_after_ms), (kind, Some(7_000)), "{provider} {status}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn a_provider_that_is_not_there_is_a_network_failure() {
+    let server = Loopback::start(0).await.unwrap();
+    let settings = |provider: &str| Settings {
+        provider: provider.into(),
+        name: "m".into(),
+        base_url: Some("http://127.0.0.1:1/v1".into()),
+        key: Some(Key::new("secret-key")),
+        context_window: None,
+    };
+    drop(server);
+    for provider in DIALECTS {
+        let model = connect(settings(provider)).unwrap();
+        let failure = model.stream(request(vec![user(vec![text("hi")])]), Arc::new(|_| {})).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Network);
+        assert!(!format!("{failure:?} {:?}", settings(provider)).contains("secret-key"));
+    }
+}
+
+#[tokio::test]
+async fn a_connection_that_is_cut_is_truncated() {
+    let server = Loopback::start(0).await.unwrap();
+    for provider in DIALECTS {
+        for at in [0, 1, 40, 300, 700] {
+            server.plan(Plan::Cut(rich(), at));
+            let (reply, _) = ask(&server, provider, request(vec![user(vec![text("hi")])])).await;
+            assert_eq!(reply.unwrap_err().kind, FailureKind::Truncated, "{provider}, cut at {at}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_is_cut_at_any_byte_is_never_a_reply() {
+    let whole = recording(Dialect::Anthropic, &rich());
+    for at in 0..whole.len() {
+        let failure = anthropic::parse_stream(&whole[..at]).unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Truncated, "cut at {at} of {}", whole.len());
+    }
+    assert_eq!(anthropic::parse_stream(&whole), Ok(expected("anthropic")));
+    let whole = recording(Dialect::OpenAi, &rich());
+    for at in 0..whole.len() {
+        // What follows the finish reason in Chat Completions is only the count.
+        match openai::parse_stream(&whole[..at]) {
+            Ok(reply) => assert_eq!(reply.content, expected("openai").content, "cut at {at}"),
+            Err(failure) => assert_eq!(failure.kind, FailureKind::Truncated, "cut at {at}"),
+        }
+    }
+}
+
+#[test]
+fn hostile_replies_are_refused_or_read_never_believed_whole() {
+    let stop = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"stop\"}]}\n\n";
+    for (what, stream) in [
+        (
+            "an index out of range",
+            "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"index\":99999999999}]}}]}\n\n".to_owned(),
+        ),
+        ("not JSON", "data: {nope\n\n".to_owned()),
+        ("an error in mid-stream", "data: {\"error\":{\"type\":\"server_error\",\"message\":\"x\"}}\n\n".to_owned()),
+        ("nothing", String::new()),
+    ] {
+        assert!(
+            openai::parse_stream((stream + if what == "nothing" { "" } else { stop }).as_bytes()).is_err(),
+            "{what}"
+        );
+    }
+    let overloaded =
+        b"event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"x\"}}\n\n";
+    assert_eq!(anthropic::parse_stream(overloaded).unwrap_err().kind, FailureKind::Overloaded);
+    let index = b"data: {\"type\":\"content_block_start\",\"index\":18446744073709551615,\"content_block\":{}}\n\n";
+    assert!(anthropic::parse_stream(index).is_err());
+}
+
+#[test]
+fn servers_that_leave_out_indices_are_understood() {
+    let stream = concat!(
+        "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"id\":\"a\",\"function\":{\"name\":\"x\",\"arguments\":\"{}\"}}]}}]}\n\n",
+        "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"id\":\"b\",\"function\":{\"name\":\"y\",\"arguments\":{\"k\":1}}}]}}]}\n\n",
+        "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n",
+    );
+    let call = |name: &str, arguments: &str| ReplyBlock::ToolUse { name: name.into(), arguments: arguments.into() };
+    let reply = openai::parse_stream(stream.as_bytes()).unwrap();
+    assert_eq!(reply.content, vec![call("x", "{}"), call("y", "{\"k\":1}")]);
+}
+
+proptest! {
+    #[test]
+    fn no_bytes_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
+        drop(anthropic::parse_stream(&bytes));
+        drop(openai::parse_stream(&bytes));
+    }
+}
