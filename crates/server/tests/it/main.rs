@@ -1,0 +1,218 @@
+//! The API over real HTTP: every kind of route, what it refuses, and what survives.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod fixture;
+
+use fixture::{Server, decoded};
+use outlive_core::content::{Reply, ReplyBlock, StopReason, Usage};
+use serde_json::{Value, json};
+
+#[tokio::test]
+async fn a_message_is_accepted_runs_and_can_be_read_back() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let accepted =
+        server.post(&format!("/sessions/{session}/messages"), json!({"content": "hi", "request_id": "r1"})).await;
+    assert_eq!((accepted.0, &accepted.1["duplicate"], &accepted.1["request_id"]), (202, &json!(false), &json!("r1")));
+    let result = server.post(&format!("/sessions/{session}/messages?wait=30"), json!({"content": "again"})).await;
+    assert_eq!((result.0, &result.1["ending"], &result.1["message"]), (200, &json!("complete"), &json!("said")));
+    let (_, messages) = server.get(&format!("/sessions/{session}/messages")).await;
+    let said: Vec<&str> =
+        messages["items"].as_array().unwrap().iter().map(|item| item["role"].as_str().unwrap()).collect();
+    assert_eq!(said, ["user", "assistant", "user", "assistant"]);
+    let (_, view) = server.get(&format!("/sessions/{session}")).await;
+    assert_eq!((&view["status"], &view["agent"], &view["turns"]), (&json!("idle"), &json!("test"), &json!(2)));
+}
+
+#[tokio::test]
+async fn the_same_request_is_answered_the_same_and_another_body_is_a_conflict() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let route = format!("/sessions/{session}/messages");
+    let first = server.post(&route, json!({"content": "hi", "request_id": "r1"})).await.1;
+    let again = server.post(&route, json!({"content": "hi", "request_id": "r1"})).await.1;
+    assert_eq!(
+        (&again["seq"], &again["turn_id"], &again["duplicate"]),
+        (&first["seq"], &first["turn_id"], &json!(true))
+    );
+    let other = server.post(&route, json!({"content": "ho", "request_id": "r1"})).await;
+    assert_eq!((other.0, &other.1["code"]), (409, &json!("request_reused")));
+    let key = ("idempotency-key", "k1");
+    let one = server.send("POST", "/sessions", &[key], r#"{"agent":"test"}"#).await;
+    let two = server.send("POST", "/sessions", &[key], r#"{"agent":"test"}"#).await;
+    assert_eq!((one.0, two.0, &one.1["id"]), (201, 201, &two.1["id"]));
+    let three = server.send("POST", "/sessions", &[key], r#"{"agent":"test","title":"x"}"#).await;
+    assert_eq!((three.0, &three.1["code"]), (409, &json!("request_reused")));
+}
+
+#[tokio::test]
+async fn a_call_waits_for_a_person_is_decided_once_and_shows_in_the_inbox() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    server.model_says(Reply {
+        content: vec![ReplyBlock::ToolUse { name: "send".into(), arguments: r#"{"act":"do"}"#.into() }],
+        stop_reason: StopReason::ToolUse,
+        usage: Usage::default(),
+        model: "m".into(),
+        provider_request_id: None,
+    });
+    server.post(&format!("/sessions/{session}/messages"), json!({"content": "go"})).await;
+    server.until(&session, "approving").await;
+    let (_, inbox) = server.get("/inbox").await;
+    let call = inbox["items"][0]["call"].as_str().unwrap().to_owned();
+    assert_eq!((&inbox["items"][0]["kind"], &inbox["items"][0]["session_id"]), (&json!("approval"), &json!(session)));
+    let route = format!("/sessions/{session}/approvals/{call}");
+    let first = server.post(&route, json!({"decision": "allow"})).await;
+    let late = server.post(&route, json!({"decision": "deny"})).await;
+    assert_eq!((first.0, late.0, &late.1["code"]), (200, 409, &json!("already_decided")));
+    assert_eq!(late.1["first"]["verdict"], json!("allow"));
+    server.until(&session, "idle").await;
+}
+
+#[tokio::test]
+async fn sse_replay_is_the_journal_byte_for_byte_and_goes_on_after_last_event_id() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    server.post(&format!("/sessions/{session}/messages?wait=30"), json!({"content": "hi"})).await;
+    let (_, page) = server.get_text(&format!("/sessions/{session}/events")).await;
+    let journal = server.journal(&session).await;
+    assert!(journal.iter().all(|line| page.contains(line.as_str())), "the page has the exact lines");
+    let whole = server.stream(&session, None, journal.len()).await;
+    assert_eq!(decoded(&whole), journal.iter().cloned().zip(1..).collect::<Vec<_>>());
+    let rest = server.stream(&session, Some("3"), journal.len() - 3).await;
+    assert_eq!(decoded(&rest), journal.into_iter().zip(1..).skip(3).collect::<Vec<_>>());
+}
+
+#[tokio::test]
+async fn who_may_not_come_in_is_refused_before_any_route_sees_the_request() {
+    let server = Server::start().await;
+    let good = format!("Bearer {}", fixture::TOKEN);
+    let near = format!("Bearer {}x", fixture::TOKEN);
+    let auth = ("authorization", good.as_str());
+    for (headers, status, code) in [
+        (vec![], 401, "unauthorized"),
+        (vec![("authorization", near.as_str())], 401, "unauthorized"),
+        (vec![("authorization", "Bearer ")], 401, "unauthorized"),
+        (vec![auth, ("host", "evil.example")], 403, "foreign_host"),
+        (vec![auth, ("host", "127.0.0.1.evil.example")], 403, "foreign_host"),
+        (vec![auth, ("origin", "http://evil.example")], 403, "foreign_origin"),
+        (vec![auth, ("origin", "null")], 403, "foreign_origin"),
+        (vec![auth, ("sec-fetch-site", "cross-site")], 403, "foreign_origin"),
+    ] {
+        let answer = server.bare("GET", "/api/v1/sessions", &headers, "").await;
+        assert_eq!((answer.0, &answer.1["code"]), (status, &json!(code)), "{headers:?}");
+    }
+    assert_eq!(server.bare("GET", "/livez", &[], "").await.0, 200);
+    assert_eq!(server.bare("GET", "/readyz", &[], "").await.0, 200);
+    assert_eq!(server.bare("GET", "/metrics", &[], "").await.0, 401);
+}
+
+#[tokio::test]
+async fn malformed_requests_get_a_problem_with_a_stable_code() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let messages = format!("/sessions/{session}/messages");
+    let large = format!("{{\"content\":\"{}\"}}", "x".repeat(3 << 20));
+    let long = format!("{{\"content\":\"{}\"}}", "x".repeat((1 << 20) + 1));
+    for (method, route, body, status, code) in [
+        ("GET", "/nothing", "", 404, "not_found"),
+        ("PUT", "/sessions", "{}", 405, "method_not_allowed"),
+        ("GET", "/sessions/..%2e%2e%2fetc", "", 400, "malformed_id"),
+        ("GET", "/sessions/ses_0000000000000000000000000I", "", 400, "malformed_id"),
+        ("GET", "/sessions/ses_00000000000000000000000009", "", 404, "session_not_found"),
+        ("GET", "/sessions/ses_00000000000000000000000009/events", "", 404, "session_not_found"),
+        ("GET", "/agents/none", "", 404, "agent_not_found"),
+        ("GET", "/artifacts/ab", "", 400, "malformed_id"),
+        ("POST", "/sessions", "{\"agent\":\"none\"}", 404, "agent_not_found"),
+        ("POST", "/sessions", "{\"agent\":", 400, "malformed_json"),
+        ("POST", "/sessions", "{\"agnt\":\"test\"}", 422, "invalid"),
+        ("POST", messages.as_str(), "{\"content\":\"  \"}", 422, "message_empty"),
+        ("POST", messages.as_str(), "{\"content\":7}", 422, "invalid"),
+        ("POST", messages.as_str(), long.as_str(), 422, "message_too_large"),
+        ("POST", messages.as_str(), large.as_str(), 413, "too_large"),
+        ("POST", messages.as_str(), "\u{0}", 400, "malformed_json"),
+        ("GET", "/sessions?limit=x", "", 422, "invalid"),
+        ("GET", "/sessions?cursor=x", "", 422, "invalid"),
+        ("GET", "/sessions?nope=1", "", 422, "invalid"),
+    ] {
+        let answer = server.send(method, route, &[], body).await;
+        let shown: String = body.chars().take(40).collect();
+        assert_eq!((answer.0, &answer.1["code"]), (status, &json!(code)), "{method} {route} {shown}");
+        assert_eq!(answer.1["status"], json!(status));
+    }
+    let plain = server
+        .bare(
+            "POST",
+            &format!("/api/v1{messages}"),
+            &[("authorization", &server.bearer()), ("content-type", "text/plain")],
+            "{}",
+        )
+        .await;
+    assert_eq!((plain.0, &plain.1["code"]), (415, &json!("unsupported_media_type")));
+    let (_, view) = server.get(&format!("/sessions/{session}")).await;
+    assert_eq!(view["head"], json!(1), "nothing of all that was recorded");
+}
+
+#[tokio::test]
+async fn a_slow_body_is_given_up() {
+    let server = Server::start().await;
+    assert_eq!(server.slow_body().await, 408);
+}
+
+#[tokio::test]
+async fn follow_ups_can_be_seen_changed_and_taken_back() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    server.model_hangs();
+    let messages = format!("/sessions/{session}/messages");
+    for text in ["first", "second", "third"] {
+        server.post(&messages, json!({"content": text})).await;
+    }
+    let route = format!("/sessions/{session}/queue");
+    let (_, queue) = server.get(&route).await;
+    let ids: Vec<&Value> = queue["items"].as_array().unwrap().iter().map(|item| &item["id"]).collect();
+    assert_eq!(ids.len(), 2);
+    let body = json!({"items": [{"id": ids[1], "content": "changed"}, {"content": "new"}]}).to_string();
+    let (status, queue) = server.send("PUT", &route, &[], &body).await;
+    let left: Vec<&str> =
+        queue["items"].as_array().unwrap().iter().map(|item| item["content"].as_str().unwrap()).collect();
+    assert_eq!((status, left), (200, vec!["changed", "new"]));
+    let gone = json!({"items": [{"id": ids[0], "content": "x"}]}).to_string();
+    assert_eq!(server.send("PUT", &route, &[], &gone).await.1["code"], json!("input_not_found"));
+    server.model_goes_on();
+    let done = server.post(&format!("/sessions/{session}/interrupt"), json!({})).await;
+    assert_eq!(done.0, 200);
+    server.until(&session, "idle").await;
+}
+
+#[tokio::test]
+async fn sessions_are_renamed_paused_archived_listed_and_deleted() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let route = format!("/sessions/{session}");
+    let renamed = server.send("PATCH", &route, &[], r#"{"title":"Zebra"}"#).await;
+    assert_eq!(renamed.1["title"], json!("Zebra"));
+    assert_eq!(server.post(&format!("{route}/pause"), json!({"reason": "lunch"})).await.0, 200);
+    assert_eq!(server.get(&route).await.1["paused_because"], json!("lunch"));
+    assert_eq!(server.post(&format!("{route}/resume"), json!({})).await.0, 200);
+    let (_, list) = server.get("/sessions?q=zebra").await;
+    assert_eq!(list["items"].as_array().unwrap().len(), 1);
+    assert_eq!(server.send("PATCH", &route, &[], r#"{"archived":true}"#).await.1["status"], json!("archived"));
+    let refused = server.post(&format!("{route}/messages"), json!({"content": "hi"})).await;
+    assert_eq!((refused.0, &refused.1["code"]), (409, &json!("session_archived")));
+    assert_eq!(server.send("DELETE", &route, &[], "").await.0, 204);
+    assert_eq!(server.get(&route).await.0, 404);
+    assert_eq!(server.send("DELETE", &route, &[], "").await.0, 404);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_reads_go_on() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    server.disk_is_full();
+    let refused = server.post(&format!("/sessions/{session}/messages"), json!({"content": "hi"})).await;
+    assert_eq!((refused.0, &refused.1["code"]), (507, &json!("no_space")));
+    assert_eq!(server.get(&format!("/sessions/{session}")).await.0, 200);
+    server.disk_has_room();
+    assert_eq!(server.post(&format!("/sessions/{session}/messages?wait=30"), json!({"content": "hi"})).await.0, 200);
+}
