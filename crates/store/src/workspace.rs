@@ -8,6 +8,7 @@ use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, Weak};
 
+use futures_util::FutureExt as _;
 use outlive_core::id::{Seq, SessionId};
 
 use crate::files::beside::Beside;
@@ -61,6 +62,12 @@ pub fn open(root: &Path, options: Options) -> Result<(Store, Workspace), OpenErr
     let log = Log { position: journals.position(), frames: recovery.frames, touched: recovery.touched.clone() };
     let index = SqliteIndex::open(&root.join("index.db"), Arc::clone(&journals), log);
     let index = index.map_err(|error| io::Error::other(error.to_string()))?;
+    // What the log had is unsettled until a row covers it, however soon the log lets go of it.
+    for session in &recovery.touched {
+        if let Some(Ok(head)) = journals.head(*session).now_or_never() {
+            index.announce(*session, head);
+        }
+    }
     told.set(Arc::downgrade(&index)).ok();
     let beside = Arc::new(Beside { root: root.to_owned(), disk });
     let store = Store {

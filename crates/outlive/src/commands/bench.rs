@@ -1,13 +1,99 @@
-//! Measures what Outlive claims, each figure beside its reference from the same run.
+//! Measures what Outlive claims, each figure beside its reference from the same run on the same disk.
 
-use crate::exit::{Outcome, ok};
+mod appends;
+mod bare;
+mod made;
+mod sessions;
+mod turns;
+
+use std::path::PathBuf;
+
+use serde::Serialize;
+
+use crate::exit::{Failure, Outcome, ok};
+use crate::show;
 
 /// What to measure.
 #[derive(Debug, clap::Args)]
 pub struct Bench {
+    /// Which group; all of them when it is left out
+    #[arg(value_enum)]
+    group: Option<Group>,
     /// Print JSON
     #[arg(long)]
-    pub json: bool,
+    json: bool,
+    /// A tenth of the work: rough figures
+    #[arg(long)]
+    quick: bool,
+    /// A folder on the disk to measure; this one when it is left out
+    #[arg(long)]
+    dir: Option<PathBuf>,
+}
+
+/// Groups of figures.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Group {
+    /// Durable turns over HTTP
+    Turns,
+    /// Durable appends in the store
+    Appends,
+    /// Start-up, recovery, memory, idling
+    Sessions,
+}
+
+/// One figure, and what it is held against.
+#[derive(Debug, Serialize)]
+pub(super) struct Figure {
+    what: String,
+    value: f64,
+    unit: &'static str,
+    reference: Option<(String, f64)>,
+    bar: Option<Bar>,
+}
+
+/// A bar, on the figure's ratio to its reference, or on the figure itself where there is none.
+#[derive(Debug, Clone, Copy, Serialize)]
+pub(super) enum Bar {
+    AtLeast(f64),
+    AtMost(f64),
+}
+
+impl Figure {
+    pub(super) fn new(what: impl Into<String>, value: f64, unit: &'static str) -> Self {
+        Self { what: what.into(), value, unit, reference: None, bar: None }
+    }
+
+    pub(super) fn against(self, what: &str, reference: f64) -> Self {
+        Self { reference: Some((what.to_owned(), reference)), ..self }
+    }
+
+    pub(super) fn bar(self, bar: Bar) -> Self {
+        Self { bar: Some(bar), ..self }
+    }
+
+    fn ratio(&self) -> Option<f64> {
+        self.reference.as_ref().map(|(_, reference)| self.value / reference)
+    }
+
+    fn judged(&self) -> String {
+        let measured = self.ratio().unwrap_or(self.value);
+        match self.bar {
+            None => String::new(),
+            Some(Bar::AtLeast(least)) => format!("≥ {least}: {}", if measured >= least { "met" } else { "MISSED" }),
+            Some(Bar::AtMost(most)) => format!("≤ {most}: {}", if measured <= most { "met" } else { "MISSED" }),
+        }
+    }
+}
+
+/// How much work.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Scale(usize);
+
+impl Scale {
+    /// Returns this many, or a tenth of it.
+    pub(super) fn of(self, count: usize) -> usize {
+        (count / self.0).max(1)
+    }
 }
 
 /// Measures and prints.
@@ -15,6 +101,41 @@ pub struct Bench {
 /// # Errors
 ///
 /// What the system says.
-pub async fn run(_bench: &Bench) -> Outcome {
+pub async fn run(bench: &Bench) -> Outcome {
+    let dir = bench.dir.clone().map_or_else(std::env::current_dir, Ok)?;
+    let scale = Scale(if bench.quick { 10 } else { 1 });
+    let wants = |group: Group| bench.group.is_none_or(|wanted| wanted == group);
+    let mut figures = Vec::new();
+    if wants(Group::Appends) {
+        figures.extend(appends::measure(&dir, scale).await?);
+    }
+    if wants(Group::Turns) {
+        figures.extend(turns::measure(&dir, scale).await?);
+    }
+    if wants(Group::Sessions) {
+        figures.extend(sessions::measure(&dir, scale).await?);
+    }
+    if bench.json {
+        show::json(&figures)?;
+        return ok();
+    }
+    let row = |figure: &Figure| {
+        let (what, reference) = figure.reference.clone().unwrap_or_default();
+        let ratio = figure.ratio().map(|ratio| format!("{ratio:.2}")).unwrap_or_default();
+        let reference = if what.is_empty() { String::new() } else { format!("{reference:.2} {what}") };
+        vec![figure.what.clone(), format!("{:.2} {}", figure.value, figure.unit), reference, ratio, figure.judged()]
+    };
+    show::table(&["FIGURE", "VALUE", "REFERENCE", "RATIO", "BAR"], &figures.iter().map(row).collect::<Vec<_>>());
     ok()
+}
+
+/// Returns the median.
+pub(super) fn median(mut values: Vec<f64>) -> f64 {
+    values.sort_by(f64::total_cmp);
+    values.get(values.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// Makes a temporary folder on the measured disk.
+pub(super) fn folder(dir: &std::path::Path) -> Result<tempfile::TempDir, Failure> {
+    tempfile::Builder::new().prefix(".outlive-bench-").tempdir_in(dir).map_err(Failure::from)
 }

@@ -152,7 +152,7 @@ impl SqliteIndex {
         let covered = self.ask(Job::Heads).await?;
         for session in &self.touched {
             match self.truth.journals.head(*session).await {
-                Ok(head) if covered.get(session) == Some(&head) => {}
+                Ok(head) if covered.get(session) == Some(&head) => self.retract(*session, None),
                 Ok(_) | Err(StoreError::Corrupt { .. }) => drop(found.insert(*session)),
                 // Removed just before the crash; its row was not yet.
                 Err(StoreError::NotFound(_)) => {
