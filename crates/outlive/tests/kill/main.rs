@@ -67,7 +67,7 @@ async fn commands_end_with_the_codes_of_the_contract() {
     let house = House::new();
     let code = async |arguments: &[&str]| house.run(arguments).await.status.code();
     assert_eq!(code(&["serve", "--status"]).await, Some(5));
-    assert_eq!(code(&["sesion"]).await, Some(2));
+    assert_eq!(code(&["nonsense"]).await, Some(2));
     assert_eq!(code(&["serve", "--host", "0.0.0.0"]).await, Some(2));
     std::fs::write(house.root().join("outlive.yaml"), "servr: {port: 1}\n").unwrap();
     let refused = house.run(&["serve"]).await;

@@ -74,7 +74,7 @@ pub fn file(path: &Path) -> Result<(File, Stat), String> {
 ///
 /// # Errors
 ///
-/// As [`file`].
+/// As [`file()`].
 pub fn file_at(at: &OwnedFd, name: &OsStr) -> Result<(File, Stat), String> {
     let found = rustix::fs::statat(at, name, AtFlags::SYMLINK_NOFOLLOW).map_err(|error| in_the_way(error, name))?;
     ordinary(&found)?;
@@ -107,7 +107,7 @@ fn ordinary(found: &Stat) -> Result<(), String> {
 ///
 /// # Errors
 ///
-/// As [`file`], and when it is larger.
+/// As [`file()`], and when it is larger.
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     let (opened, found) = file(path)?;
     let size = u64::try_from(found.st_size).unwrap_or(u64::MAX);
