@@ -40,14 +40,16 @@ async fn a_second_owner_is_refused_and_told_where_the_first_listens() {
 }
 
 #[tokio::test]
-async fn a_damaged_artifact_is_never_returned() {
+async fn a_damaged_artifact_is_never_returned_and_mended_by_the_next_put() {
     let root = tempfile::tempdir().unwrap();
     let (store, _open) = workspace::open(root.path(), Options::default()).unwrap();
     let hash = store.artifacts.put(b"whole output".to_vec()).await.unwrap();
     let path = root.path().join("artifacts").join(&hash.as_str()[..2]).join(hash.as_str());
     assert_eq!(std::fs::read(&path).unwrap(), b"whole output");
     std::fs::write(&path, b"other output").unwrap();
-    assert!(store.artifacts.get(hash).await.is_err());
+    assert!(store.artifacts.get(hash.clone()).await.is_err());
+    assert_eq!(store.artifacts.put(b"whole output".to_vec()).await, Ok(hash.clone()));
+    assert_eq!(store.artifacts.get(hash).await, Ok(Some(b"whole output".to_vec())));
 }
 
 #[tokio::test]

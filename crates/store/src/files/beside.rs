@@ -59,13 +59,15 @@ impl Artifacts for Beside {
         Box::pin(async move {
             let hash = Digest::of(&bytes);
             let path = self.artifact(&hash);
-            if self.disk.identity(&path).is_ok() {
-                return Ok(hash);
-            }
             let folder = path.parent().unwrap_or(&self.root).to_owned();
             let put = || {
-                self.disk.make_dir(&folder)?;
-                replace(&*self.disk, &path, &bytes)?;
+                // A file that is there may be damaged, or its folder not synced yet.
+                if read_all(&*self.disk, &path, bytes.len() as u64).is_ok_and(|there| there == bytes) {
+                    self.disk.sync_dir(&folder)?;
+                } else {
+                    self.disk.make_dir(&folder)?;
+                    replace(&*self.disk, &path, &bytes)?;
+                }
                 self.disk.sync_dir(&self.root.join("artifacts"))
             };
             put().map_err(|error| io_error("keep", &path, &error))?;
