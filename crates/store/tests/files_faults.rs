@@ -274,3 +274,30 @@ async fn a_damaged_journal_is_set_aside_and_the_others_go_on() {
     assert_eq!(again.read(session(2), 0, usize::MAX).await.unwrap().lines.len(), 5);
     append(&again, 2, 5, 1).await.unwrap();
 }
+
+#[tokio::test]
+async fn a_torn_last_line_is_cut_and_a_bad_one_with_its_end_is_never_thrown_away() {
+    for torn in [true, false] {
+        let (home, disk) = (home(), FaultyDisk::default());
+        let store = open(home.path(), &disk).unwrap();
+        append(&store, 1, 0, 5).await.unwrap();
+        store.close();
+        drop(store);
+        let path = home.path().join(format!("sessions/{}/events.jsonl", session(1)));
+        disk.tamper(&path, |bytes| {
+            let end = bytes.len();
+            if torn { bytes.truncate(end - 10) } else { bytes[end - 30] ^= 1 }
+        });
+        let left = disk.bytes(&path).unwrap();
+        let again = open(home.path(), &disk).unwrap();
+        let found = again.read(session(1), 0, usize::MAX).await;
+        if torn {
+            assert_eq!(found.unwrap().lines.len(), 4);
+            append(&again, 1, 4, 1).await.unwrap();
+        } else {
+            assert!(matches!(found, Err(StoreError::Corrupt { line: 5, .. })), "{found:?}");
+            assert!(matches!(append(&again, 1, 4, 1).await, Err(StoreError::Corrupt { .. })));
+            assert_eq!(disk.bytes(&path).unwrap(), left, "nothing is changed without a repair");
+        }
+    }
+}

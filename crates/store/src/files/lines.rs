@@ -17,7 +17,7 @@ pub(super) struct Last {
     pub(super) seq: Seq,
     /// Where that line ends, newline included.
     pub(super) end: u64,
-    /// Pieces after it that are no good lines.
+    /// Lines after it that are whole and not good: damage, for what a crash tears has no end.
     pub(super) bad_lines: usize,
 }
 
@@ -37,7 +37,7 @@ pub(super) fn last(file: &dyn DiskFile, length: u64) -> io::Result<Last> {
             let line = bytes.get(at..end.saturating_sub(usize::from(whole))).unwrap_or_default();
             match Line::check(line) {
                 Ok(line) if whole => found = Last { seq: line.seq(), end: from + end as u64, bad_lines: 0 },
-                Ok(_) | Err(_) => found.bad_lines += 1,
+                Ok(_) | Err(_) => found.bad_lines += usize::from(whole),
             }
             at = end;
         }

@@ -167,7 +167,8 @@ pub(super) fn io_error(what: &str, path: &Path, error: &io::Error) -> StoreError
     }
 }
 
-/// Reads the end of a journal that is not in memory. A torn last line is cut, its bytes kept beside.
+/// Reads the end of a journal that is not in memory. A last line without its end is torn: it is cut, its bytes kept beside.
+/// Any other bad line may have been acknowledged: the log holds nothing of this journal, so its file was synced.
 fn cold(disk: &dyn Disk, path: &Path, journal: SessionId) -> Result<Tail, StoreError> {
     let file = match disk.open(path, Open::Read) {
         Ok(file) => file,
@@ -179,9 +180,10 @@ fn cold(disk: &dyn Disk, path: &Path, journal: SessionId) -> Result<Tail, StoreE
     let mut tail = Tail { head: last.seq, file_head: last.seq, file_len: last.end, ..Tail::default() };
     if last.end < length {
         tail.cut_bytes = length - last.end;
-        if last.bad_lines > 1 {
-            tail.damage = Some((last.seq + 1, format!("{} lines at its end cannot be read", last.bad_lines)));
-            tracing::error!(%journal, "journal is damaged beyond its last line: set aside");
+        if last.bad_lines > 0 {
+            let lines = if last.bad_lines == 1 { "line" } else { "lines" };
+            tail.damage = Some((last.seq + 1, format!("{} {lines} at its end cannot be read", last.bad_lines)));
+            tracing::error!(%journal, "journal is damaged at its end: set aside");
             return Ok(tail);
         }
         cut(disk, path, last.end, length).map_err(|error| io_error("cut the torn tail of", path, &error))?;

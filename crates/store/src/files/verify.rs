@@ -87,7 +87,7 @@ fn journal(disk: &dyn Disk, root: &Path, (name, repair): (&str, Repair), report:
     report.lines += lines;
     let Some(why) = wrong else { return Ok(()) };
     let rest = bytes.len() - good;
-    let is_tail = bytes.get(good..).is_some_and(|rest| rest.iter().filter(|byte| **byte == b'\n').count() <= 1);
+    let is_tail = bytes.get(good..).is_some_and(|rest| !rest.contains(&b'\n'));
     if repair == Repair::Yes {
         if !is_tail {
             let aside = (1..).map(|n| path.with_file_name(format!("events.jsonl.damaged-{n}")));
