@@ -7,6 +7,7 @@ use std::sync::Arc;
 use outlive_core::event::Line;
 use outlive_core::id::SessionId;
 use outlive_store::files::faults::{Fault, FaultyDisk, Keep, Space};
+use outlive_store::files::verify::{Problem, Repair, verify};
 use outlive_store::files::{FileJournals, OpenError, Options};
 use outlive_store::{Append, Journals, Leases, StoreError};
 use tempfile::TempDir;
@@ -300,4 +301,39 @@ async fn a_torn_last_line_is_cut_and_a_bad_one_with_its_end_is_never_thrown_away
             assert_eq!(disk.bytes(&path).unwrap(), left, "nothing is changed without a repair");
         }
     }
+}
+
+#[tokio::test]
+async fn a_repair_needs_the_workspace_for_itself() {
+    let (home, disk) = (home(), FaultyDisk::default());
+    let store = open(home.path(), &disk).unwrap();
+    append(&store, 1, 0, 5).await.unwrap();
+    let refused = verify(&disk, home.path(), Repair::Yes).unwrap_err();
+    assert!(refused.to_string().contains(&format!("owned by process {}", std::process::id())), "{refused}");
+    verify(&disk, home.path(), Repair::No).unwrap();
+    drop(store);
+    assert_eq!(verify(&disk, home.path(), Repair::Yes).unwrap().problems, []);
+    open(home.path(), &disk).unwrap();
+}
+
+#[tokio::test]
+async fn a_journal_that_ends_before_the_log_goes_on_is_told() {
+    let (home, disk) = (home(), FaultyDisk::default());
+    for head in [0, 5] {
+        let store = open(home.path(), &disk).unwrap();
+        append(&store, 1, head, 5).await.unwrap();
+        if head == 0 {
+            store.close();
+        }
+        disk.plan(0, Fault::Cut);
+        drop(store);
+        disk.crash(Keep::Everything);
+    }
+    let goes_on = |problem: &&Problem| problem.what.contains("the commit log goes on at line 6");
+    assert_eq!(verify(&disk, home.path(), Repair::No).unwrap().problems.iter().find(goes_on), None);
+    let path = home.path().join(format!("sessions/{}/events.jsonl", session(1)));
+    disk.tamper(&path, |bytes| bytes.truncate(600));
+    let report = verify(&disk, home.path(), Repair::No).unwrap();
+    let told = report.problems.iter().find(goes_on);
+    assert!(told.is_some_and(|problem| !problem.repaired && problem.line == report.lines + 1), "{report:?}");
 }
