@@ -9,6 +9,7 @@ pub mod rehearsal;
 pub mod scripted;
 mod settings;
 pub mod sse;
+pub mod wellformed;
 
 pub use settings::{ConnectError, Key, OLLAMA, PROVIDERS, Settings, connect, key_variable};
 
