@@ -21,6 +21,8 @@ mod lines;
 pub mod lock;
 mod recover;
 mod tails;
+#[cfg(feature = "trap")]
+pub mod trap;
 pub mod verify;
 
 pub use recover::Recovery;
