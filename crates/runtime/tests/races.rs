@@ -1,5 +1,4 @@
 //! The real runtime on several threads: what only shows where things truly happen at once.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::Arc;
 
