@@ -33,6 +33,11 @@ impl Markdown {
         pieces
     }
 
+    /// Returns the line that has no end yet.
+    pub(crate) fn open(&self) -> &str {
+        &self.line
+    }
+
     fn draw(&mut self, line: &str) -> Vec<Piece> {
         if line.trim_start().starts_with("```") {
             self.in_code = !self.in_code;

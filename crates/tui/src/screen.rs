@@ -1,10 +1,10 @@
 //! The fold: what a session's events and fragments look like in a terminal.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use outlive_core::content::{Block, Delta, Usage};
 use outlive_core::event::{CallFinished, Ending, Entry, Event, Outcome, TurnEnded};
-use outlive_core::id::{CallId, TurnId};
+use outlive_core::id::{CallId, InputId, TurnId};
 use serde_json::Value;
 
 use crate::Style;
@@ -17,6 +17,22 @@ pub enum Input {
     Event(Box<Entry>),
     /// A fragment of what runs.
     Delta(Delta),
+    /// The journal so far has come: what comes next happens now.
+    Live,
+    /// The connection is gone: fragments are missed from here on.
+    Away,
+}
+
+/// Whether the running step's fragments make up its answer.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+enum Hearing {
+    /// No step runs.
+    #[default]
+    Nothing,
+    /// From the step's beginning.
+    All,
+    /// Some were missed: its answer comes whole with its event.
+    Gaps,
 }
 
 /// Text in one style. Newlines are in it.
@@ -72,7 +88,7 @@ pub struct Screen {
     midline: bool,
     /// The call whose output was printed last.
     speaking: Option<CallId>,
-    tools: BTreeMap<CallId, String>,
+    hearing: Hearing,
     /// Calls that wait for a person, oldest first.
     pub waiting: BTreeMap<CallId, Waiting>,
     /// The last turn's ending, until the next one begins.
@@ -83,6 +99,10 @@ pub struct Screen {
     pub model: String,
     /// Tokens of the turns that ended.
     pub usage: Usage,
+    /// Follow-ups that wait.
+    pub queue: BTreeSet<InputId>,
+    /// Why nothing goes on, while a turn or the session is held.
+    pub held: Option<String>,
 }
 
 impl Screen {
@@ -92,6 +112,8 @@ impl Screen {
         match input {
             Input::Event(entry) => self.event(entry, &mut pieces),
             Input::Delta(delta) => self.delta(delta, &mut pieces),
+            Input::Live | Input::Away if self.hearing == Hearing::Nothing => {}
+            Input::Live | Input::Away => self.hearing = Hearing::Gaps,
         }
         if let Some(last) = pieces.iter().rev().find(|piece| !piece.text.is_empty()) {
             self.midline = !last.text.ends_with('\n');
@@ -99,8 +121,26 @@ impl Screen {
         pieces
     }
 
+    /// Returns the line of the answer that has not ended, as far as it came.
+    #[must_use]
+    pub fn unfinished(&self) -> &str {
+        self.markdown.open()
+    }
+
+    /// Says in a word or two how things stand.
+    #[must_use]
+    pub fn state(&self) -> &str {
+        match &self.held {
+            _ if !self.waiting.is_empty() => "asks",
+            Some(why) => why,
+            None if self.running => "working",
+            None => "idle",
+        }
+    }
+
     fn delta(&mut self, delta: &Delta, pieces: &mut Vec<Piece>) {
         match delta {
+            Delta::Text { .. } | Delta::Thinking { .. } if self.hearing == Hearing::Gaps => {}
             Delta::Text { text } => {
                 self.streamed.push_str(text);
                 pieces.extend(self.markdown.push(text));
@@ -113,13 +153,7 @@ impl Screen {
                 }
                 pieces.push(Piece::new(Style::Dim, text));
             }
-            Delta::Restart => {
-                self.markdown.finish();
-                self.fresh_line(pieces);
-                if !std::mem::take(&mut self.streamed).is_empty() {
-                    pieces.push(Piece::line(Style::Notice, "(asked again: what was shown of this answer is void)"));
-                }
-            }
+            Delta::Restart => self.ask_again(pieces),
         }
     }
 
@@ -127,22 +161,36 @@ impl Screen {
     fn event(&mut self, entry: &Entry, pieces: &mut Vec<Piece>) {
         match &entry.event {
             Event::MessageReceived(message) => {
+                if let Some(input) = message.input {
+                    self.queue.remove(&input);
+                }
                 self.fresh_line(pieces);
                 pieces.push(Piece::new(Style::Person, "› "));
                 pieces.push(Piece::line(Style::Plain, &message.content));
             }
+            Event::InputRemoved(removed) => drop(self.queue.remove(&removed.input)),
             Event::InputQueued(queued) => {
+                self.queue.insert(queued.input);
                 self.fresh_line(pieces);
                 pieces.push(Piece::line(Style::Dim, &format!("(queued: {})", queued.content)));
             }
             Event::TurnStarted(_) => {
                 (self.running, self.ended) = (true, None);
             }
-            Event::StepStarted(started) => self.model.clone_from(&started.model),
-            Event::StepFinished(finished) => self.answer(&finished.content, pieces),
+            Event::StepStarted(started) => {
+                self.model.clone_from(&started.model);
+                self.held = None;
+                self.ask_again(pieces);
+            }
+            Event::StepFinished(finished) => {
+                self.hearing = Hearing::Nothing;
+                self.answer(&finished.content, pieces);
+            }
             Event::StepFailed(failed) => {
+                self.hearing = Hearing::Nothing;
                 self.fresh_line(pieces);
                 let again = failed.retry_at.map(|at| format!("; asked again at {at}")).unwrap_or_default();
+                self.held = failed.retry_at.map(|at| format!("provider away, asked again at {at}"));
                 pieces.push(Piece::line(Style::Notice, &format!("⏳ {}{again}", failed.message)));
             }
             Event::CallStarted(started) => {
@@ -175,11 +223,25 @@ impl Screen {
             Event::SessionPaused(paused) => {
                 self.fresh_line(pieces);
                 let why = paused.reason.as_deref().unwrap_or("by request");
+                self.held = Some("paused".to_owned());
                 pieces.push(Piece::line(Style::Notice, &format!("⏸ paused: {why}")));
             }
-            Event::SessionResumed(_) => pieces.push(Piece::line(Style::Notice, "▶ resumed")),
+            Event::SessionResumed(_) => {
+                self.held = None;
+                self.fresh_line(pieces);
+                pieces.push(Piece::line(Style::Notice, "▶ resumed"));
+            }
             Event::TurnEnded(ended) => self.end(entry.turn, ended, pieces),
             _silent => {}
+        }
+    }
+
+    /// A step begins: what was shown of an earlier attempt counts no more.
+    fn ask_again(&mut self, pieces: &mut Vec<Piece>) {
+        self.hearing = Hearing::All;
+        if !std::mem::take(&mut self.streamed).is_empty() {
+            self.fresh_line(pieces);
+            pieces.push(Piece::line(Style::Notice, "(asked again: what was shown of this answer is void)"));
         }
     }
 
@@ -189,8 +251,10 @@ impl Screen {
         for block in content {
             match block {
                 Block::Text { text } => whole.push_str(text),
-                Block::ToolUse { id, name, .. } => drop(self.tools.insert(*id, name.clone())),
-                Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolResult { .. } => {}
+                Block::ToolUse { .. }
+                | Block::Thinking { .. }
+                | Block::RedactedThinking { .. }
+                | Block::ToolResult { .. } => {}
             }
         }
         let streamed = std::mem::take(&mut self.streamed);
@@ -233,6 +297,7 @@ impl Screen {
     fn end(&mut self, turn: Option<TurnId>, ended: &TurnEnded, pieces: &mut Vec<Piece>) {
         self.fresh_line(pieces);
         self.running = false;
+        self.held = None;
         self.waiting.clear();
         self.usage.add(ended.usage);
         let error = ended.error.as_ref().map(|error| error.message.clone());
