@@ -13,6 +13,7 @@ mod client;
 mod commands;
 mod config;
 mod exit;
+mod history;
 mod show;
 mod wire;
 

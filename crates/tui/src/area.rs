@@ -48,6 +48,33 @@ pub fn draw(around: &Around<'_>, editor: &Editor, (columns, rows): (usize, usize
     area
 }
 
+/// Breaks a line of prose between its words, so that it fits. Other lines are the terminal's to break: who copies a
+/// command or its output from the screen gets it as it was.
+#[must_use]
+pub fn prose(line: Row, columns: usize) -> Vec<Row> {
+    let is_prose = |piece: &Piece| matches!(piece.style, Style::Plain | Style::Bold | Style::Notice | Style::Code);
+    let width: usize = line.iter().map(|piece| piece.text.width()).sum();
+    if width < columns || !line.iter().all(is_prose) || line.iter().all(|piece| piece.style == Style::Code) {
+        return vec![line];
+    }
+    let (mut rows, mut row, mut filled) = (Vec::new(), Row::new(), 0);
+    for piece in line {
+        for word in piece.text.split_inclusive(' ') {
+            if filled > 0 && filled + word.trim_end().width() >= columns {
+                rows.push(std::mem::take(&mut row));
+                filled = 0;
+            }
+            filled += word.width();
+            match row.last_mut().filter(|last: &&mut Piece| last.style == piece.style) {
+                Some(last) => last.text.push_str(word),
+                None => row.push(Piece::new(piece.style, word)),
+            }
+        }
+    }
+    rows.push(row);
+    rows
+}
+
 /// Cuts pieces into rows.
 fn wrap(pieces: &[Piece], width: usize) -> Vec<Row> {
     let mut rows: Vec<Row> = Vec::new();
@@ -148,6 +175,18 @@ mod tests {
             (3, 4),
         );
         check("", "日本語日本語", (11, 24), &["› 日本語日", "  本語", "agent · id"], (1, 6));
+    }
+
+    #[test]
+    fn prose_breaks_between_words_and_output_is_left_to_the_terminal() {
+        let row = |style, text| vec![Piece::new(style, text)];
+        let mixed = vec![Piece::new(Style::Plain, "one two "), Piece::new(Style::Bold, "three four")];
+        let broken = [vec![Piece::new(Style::Plain, "one two ")], row(Style::Bold, "three four")];
+        assert_eq!(prose(mixed, 12), broken);
+        let output = row(Style::Dim, "one two three four");
+        assert_eq!(prose(output.clone(), 12), [output]);
+        let long = row(Style::Plain, "0123456789012345");
+        assert_eq!(prose(long.clone(), 12), [long]);
     }
 
     #[test]

@@ -57,12 +57,20 @@ impl Editor {
         self.shown = None;
     }
 
+    /// Takes what was sent into the history.
+    pub fn remember(&mut self, text: &str) {
+        if self.history.last().is_none_or(|last| last != text) {
+            self.history.push(text.to_owned());
+        }
+    }
+
     /// Takes what was pasted, whole: a paste never sends.
     pub fn paste(&mut self, text: &str) {
         self.insert(&text.replace("\r\n", "\n").replace('\r', "\n"));
     }
 
     /// Does what a key asks for.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "every other key does nothing")]
     pub fn key(&mut self, key: KeyEvent) -> Edit {
         let control = key.modifiers.contains(KeyModifiers::CONTROL);
         let alt = key.modifiers.contains(KeyModifiers::ALT);
@@ -132,12 +140,6 @@ impl Editor {
         }
         let text = std::mem::take(&mut self.text);
         self.clear();
-        if text.trim().is_empty() {
-            return Edit::Send(String::new());
-        }
-        if self.history.last() != Some(&text) {
-            self.history.push(text.clone());
-        }
         Edit::Send(text)
     }
 
@@ -174,8 +176,8 @@ impl Editor {
     }
 
     fn word_before(&self) -> usize {
-        let words = self.text[..self.cursor].unicode_word_indices();
-        words.last().map_or_else(|| self.line_start().min(self.before()), |(at, _)| at)
+        let mut words = self.text[..self.cursor].unicode_word_indices();
+        words.next_back().map_or_else(|| self.line_start().min(self.before()), |(at, _)| at)
     }
 
     fn word_after(&self) -> usize {

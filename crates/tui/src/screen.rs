@@ -67,6 +67,18 @@ pub struct Waiting {
     pub rule: String,
 }
 
+impl Waiting {
+    /// Says what exactly is asked, and what `always` would store.
+    #[must_use]
+    pub fn question(&self) -> Vec<Piece> {
+        vec![
+            Piece::line(Style::Notice, &format!("{} wants to run:", self.tool)),
+            Piece::line(Style::Bold, &format!("  {}", self.summary.replace('\n', "\n  "))),
+            Piece::line(Style::Dim, &format!("  `always` would allow: {}", self.rule)),
+        ]
+    }
+}
+
 /// How a turn ended.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Ended {
