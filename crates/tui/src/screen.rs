@@ -183,12 +183,9 @@ impl Screen {
             Event::InputRemoved(removed) => drop(self.queue.remove(&removed.input)),
             Event::InputQueued(queued) => {
                 self.queue.insert(queued.input);
-                self.fresh_line(pieces);
-                pieces.push(Piece::line(Style::Dim, &format!("(queued: {})", queued.content)));
+                self.note(pieces, Style::Dim, &format!("(queued: {})", queued.content));
             }
-            Event::TurnStarted(_) => {
-                (self.running, self.ended) = (true, None);
-            }
+            Event::TurnStarted(_) => (self.running, self.ended) = (true, None),
             Event::StepStarted(started) => {
                 self.model.clone_from(&started.model);
                 self.held = None;
@@ -200,10 +197,9 @@ impl Screen {
             }
             Event::StepFailed(failed) => {
                 self.hearing = Hearing::Nothing;
-                self.fresh_line(pieces);
                 let again = failed.retry_at.map(|at| format!("; asked again at {at}")).unwrap_or_default();
                 self.held = failed.retry_at.map(|at| format!("provider away, asked again at {at}"));
-                pieces.push(Piece::line(Style::Notice, &format!("⏳ {}{again}", failed.message)));
+                self.note(pieces, Style::Notice, &format!("⏳ {}{again}", failed.message));
             }
             Event::CallStarted(started) => {
                 self.fresh_line(pieces);
@@ -220,28 +216,21 @@ impl Screen {
             Event::CallAllowed(allowed) => drop(self.waiting.remove(&allowed.call)),
             Event::CallDenied(denied) => {
                 self.waiting.remove(&denied.call);
-                self.fresh_line(pieces);
-                pieces.push(Piece::line(Style::Bad, &format!("✗ {}", denied.content)));
+                self.note(pieces, Style::Bad, &format!("✗ {}", denied.content));
             }
             Event::CallFinished(finished) => self.finished(finished, pieces),
-            Event::CallLost(lost) => {
-                self.fresh_line(pieces);
-                pieces.push(Piece::line(Style::Bad, &format!("? {}", lost.known)));
-            }
+            Event::CallLost(lost) => self.note(pieces, Style::Bad, &format!("? {}", lost.known)),
             Event::RecoveryNoted(noted) => {
-                self.fresh_line(pieces);
-                pieces.push(Piece::line(Style::Notice, &format!("⟲ {}: back at {}", noted.summary, entry.at)));
+                self.note(pieces, Style::Notice, &format!("⟲ {}: back at {}", noted.summary, entry.at));
             }
             Event::SessionPaused(paused) => {
-                self.fresh_line(pieces);
                 let why = paused.reason.as_deref().unwrap_or("by request");
                 self.held = Some("paused".to_owned());
-                pieces.push(Piece::line(Style::Notice, &format!("⏸ paused: {why}")));
+                self.note(pieces, Style::Notice, &format!("⏸ paused: {why}"));
             }
             Event::SessionResumed(_) => {
                 self.held = None;
-                self.fresh_line(pieces);
-                pieces.push(Piece::line(Style::Notice, "▶ resumed"));
+                self.note(pieces, Style::Notice, "▶ resumed");
             }
             Event::TurnEnded(ended) => self.end(entry.turn, ended, pieces),
             _silent => {}
@@ -321,6 +310,12 @@ impl Screen {
             (Ending::Complete | Ending::Ask | Ending::Sleep | Ending::Failed, _) => {}
         }
         self.ended = Some(Ended { turn, ending: ended.ending, error });
+    }
+
+    /// Says something on a line of its own.
+    fn note(&mut self, pieces: &mut Vec<Piece>, style: Style, text: &str) {
+        self.fresh_line(pieces);
+        pieces.push(Piece::line(style, text));
     }
 
     fn fresh_line(&mut self, pieces: &mut Vec<Piece>) {
