@@ -220,8 +220,12 @@ impl Committer {
             let tail = board.tails.entry(journal).or_default();
             tail.head += lines.len() as Seq;
             tail.writing -= lines.len() as Seq;
+            // Whatever has lines waiting is dirty already.
+            let is_clean = tail.pending.is_empty();
             tail.pending.extend(lines);
-            board.dirty.insert(journal);
+            if is_clean {
+                board.dirty.insert(journal);
+            }
             replies.push(reply);
         }
         if idle && !board.dirty.is_empty() {
