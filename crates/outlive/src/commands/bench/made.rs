@@ -169,6 +169,6 @@ impl Drop for Server {
 pub(super) fn syncs(log: &Path) -> Result<f64, Failure> {
     let text = std::fs::read_to_string(log)?;
     let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let said = lines.filter_map(|line| line.pointer("/fields/syncs")?.as_f64()).last();
+    let said = lines.filter_map(|line| line.pointer("/fields/syncs")?.as_f64()).next_back();
     said.ok_or_else(|| Failure::failed("the server's log does not say how many syncs it made"))
 }

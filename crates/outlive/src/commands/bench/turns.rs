@@ -61,9 +61,9 @@ pub(super) async fn measure(dir: &Path, scale: Scale) -> Result<Vec<Figure>, Fai
     let place = workspace(home.path(), 0, 0).await?;
     let mut server = Server::start(&place).await?;
     let mut figures = vec![alone(&server, home.path(), scale.of(800)).await?];
-    for (clients, turns) in [(1, scale.of(1_500)), (16, scale.of(200)), (64, scale.of(80)), (256, scale.of(20))] {
+    for clients in [1, 16, 64, 256] {
         for kind in [Kind::Plain, Kind::Tool] {
-            figures.extend(rate(&server, (clients, turns), kind).await?);
+            figures.extend(rate(&server, (clients, scale.of(4_000)), kind).await?);
         }
     }
     figures.push(age(&server, scale.of(400)).await?);
@@ -134,10 +134,16 @@ async fn alone(server: &Server, dir: &Path, turns: usize) -> Result<Figure, Fail
     .bar(Bar::AtLeast(0.4)))
 }
 
+/// So many clients at the same time, each of which begins a new session after some turns.
 async fn rate(server: &Server, (clients, turns): (usize, usize), kind: Kind) -> Result<Vec<Figure>, Failure> {
-    let sessions = sessions(&server.client, clients, kind).await?;
+    const EACH: usize = 40;
+    let rounds = (turns / EACH / clients).max(1);
+    let sessions = sessions(&server.client, clients * rounds, kind).await?;
     let (began, before) = (ms(), used(server.pid()));
-    let each = all(&server.client, &sessions, turns, kind).await?;
+    let mut each = Vec::new();
+    for sessions in sessions.chunks(clients) {
+        each.extend(all(&server.client, sessions, EACH.min(turns), kind).await?);
+    }
     let (took, after) = (ms() - began, used(server.pid()));
     let total = each.len() as f64;
     let name = |what: &str| format!("{what}, {clients} sessions, {}", kind.shown());
