@@ -45,6 +45,7 @@ pub struct Lock {
     path: PathBuf,
     file: Mutex<File>,
     inode: u64,
+    epoch: Epoch,
     owner: Mutex<Owner>,
 }
 
@@ -64,14 +65,14 @@ impl Lock {
         let epoch = next_epoch(run)?;
         let owner = Owner { pid: std::process::id(), epoch, address: None };
         let inode = file.metadata()?.ino();
-        let lock = Self { path, file: Mutex::new(file), inode, owner: Mutex::new(owner) };
+        let lock = Self { path, file: Mutex::new(file), inode, epoch: Epoch(epoch), owner: Mutex::new(owner) };
         lock.write()?;
         Ok(lock)
     }
 
     /// Returns this process's epoch.
     pub fn epoch(&self) -> Epoch {
-        Epoch(self.owner().epoch)
+        self.epoch
     }
 
     /// Says whether the lock file is still the one that was locked: a process whose lock was taken away must not write.
