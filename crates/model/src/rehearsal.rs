@@ -187,7 +187,7 @@ fn act(step: &str, request: &Request, text: &mut String, blocks: &mut Vec<ReplyB
         }
         "think" => {
             let thinking = "Nobody thinks here: this is where a model's reasoning would be.".to_owned();
-            blocks.push(ReplyBlock::Thinking { thinking, signature: Some("rehearsal".to_owned()) });
+            blocks.push(ReplyBlock::Thinking { thinking, signature: None });
             text.push_str("I have thought, as far as a script can.");
             return;
         }

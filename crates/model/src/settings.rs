@@ -119,7 +119,9 @@ pub fn connect(mut settings: Settings) -> Result<Arc<dyn Model>, ConnectError> {
     {
         return Err(ConnectError::NoKey { provider: settings.provider, variable });
     }
-    let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(20)).build();
+    // A redirect would carry the key to wherever it names.
+    let redirect = reqwest::redirect::Policy::none();
+    let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(20)).redirect(redirect).build();
     let http = http.map_err(|error| ConnectError::Http(error.to_string()))?;
     let usual = match settings.provider.as_str() {
         "openrouter" => Some(OPENROUTER),
