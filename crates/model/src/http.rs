@@ -180,10 +180,8 @@ pub(crate) fn kind_of_error(error: &Value) -> FailureKind {
         return kind_of(status, "");
     }
     let name = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
-    match kind_of_name(name("code")) {
-        FailureKind::Truncated => kind_of_name(name("type")),
-        known => known,
-    }
+    let by_code = kind_of_name(name("code"));
+    if by_code == FailureKind::Truncated { kind_of_name(name("type")) } else { by_code }
 }
 
 fn kind_of_name(name: &str) -> FailureKind {

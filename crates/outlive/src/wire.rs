@@ -31,11 +31,15 @@ impl Models for Connector {
 }
 
 fn settings(provider: &str, name: &str, spec: Option<&ModelSpec>) -> outlive_model::Settings {
+    let base_url = spec.and_then(|spec| spec.base_url.clone());
+    let usual =
+        || outlive_model::key_variable(provider).filter(|_| outlive_model::is_trusted(provider, base_url.as_deref()));
+    let variable = spec.and_then(|spec| spec.api_key_env.as_deref()).or_else(usual);
     outlive_model::Settings {
         provider: provider.to_owned(),
         name: name.to_owned(),
-        base_url: spec.and_then(|spec| spec.base_url.clone()),
-        key: outlive_model::key_variable(provider).and_then(config::variable).map(outlive_model::Key::new),
+        key: variable.and_then(config::variable).map(outlive_model::Key::new),
+        base_url,
         context_window: spec.and_then(|spec| spec.context_window),
     }
 }

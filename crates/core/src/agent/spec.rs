@@ -70,6 +70,9 @@ pub struct ModelSpec {
     /// Another endpoint that speaks the provider's dialect.
     #[serde(default)]
     pub base_url: Option<String>,
+    /// The variable of the server's environment that holds the key for this endpoint.
+    #[serde(default)]
+    pub api_key_env: Option<String>,
     /// Tokens that a request and its reply may have together.
     #[serde(default)]
     pub context_window: Option<u64>,
