@@ -8,13 +8,14 @@
 //! | `client` | talks to the workspace's server, and starts one where none runs |
 //! | `wire` | the only place that names concrete stores, models and tools |
 
+#[macro_use]
+mod show;
 mod cli;
 mod client;
 mod commands;
 mod config;
 mod exit;
 mod history;
-mod show;
 mod wire;
 
 use clap::Parser as _;
