@@ -4,8 +4,8 @@ use super::desk::{self, Desk, by, call_reply, reply, text};
 use outlive_core::command::{Command, Decision, Message, Verdict};
 use outlive_core::content::{Failure, FailureKind, Reply, ReplyBlock, StopReason};
 use outlive_core::context::{Frame, FrameParts, assemble};
-use outlive_core::event::{Behavior, Effect, Ending, OnLost};
-use outlive_core::session::{Debt, Held, Refusal, Ruling, Status};
+use outlive_core::event::{Asked, Behavior, Effect, Ending, OnLost};
+use outlive_core::session::{Debt, Held, Refusal, Requests, Ruling, Status};
 
 #[test]
 fn a_message_starts_a_turn_and_a_reply_without_calls_completes_it() {
@@ -31,6 +31,21 @@ fn the_same_request_gets_the_same_answer_and_another_body_is_refused() {
     assert_eq!((again, desk.state.head), (first, head));
     let other = desk.say_as("other", Some("r1"), Behavior::FollowUp);
     assert!(matches!(other, Err(Refusal::RequestReused(_))), "{other:?}");
+}
+
+#[test]
+fn the_request_that_made_a_session_is_never_forgotten_and_others_are_in_turn() {
+    let mut requests = Requests::default();
+    let asked = |n: u64| Asked { request_id: format!("r{n}").parse().unwrap(), request_digest: "d".into() };
+    (1..=2_000).for_each(|n| requests.remember(&asked(n), n, None));
+    let is_known = |n: u64| requests.get(&asked(n).request_id).is_some();
+    assert_eq!([1, 2, 900, 1_999, 2_000].map(is_known), [true, false, false, true, true]);
+}
+
+#[test]
+fn another_reason_is_another_request() {
+    let pause = |reason: &str| Command::Pause { by: by(), reason: Some(reason.into()) }.digest();
+    assert_ne!(pause("lunch"), pause("dinner"));
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use outlive_core::command::{Command, Message};
@@ -14,7 +14,7 @@ use outlive_runtime::Accepted;
 use serde::Deserialize;
 
 use crate::App;
-use crate::body::{Body, Caller, Query, id};
+use crate::body::{Body, Caller, Path, Query, id};
 use crate::problem::{ApiError, ApiResult};
 
 /// How long to hold the answer.
