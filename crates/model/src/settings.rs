@@ -45,8 +45,7 @@ pub struct Settings {
     pub context_window: Option<u64>,
 }
 
-/// Providers that can be named.
-pub const PROVIDERS: [&str; 5] = ["anthropic", "openai", "openrouter", "ollama", "rehearsal"];
+pub use outlive_core::agent::PROVIDERS;
 
 /// Where OpenRouter listens.
 const OPENROUTER: &str = "https://openrouter.ai/api/v1";
