@@ -26,7 +26,7 @@ pub async fn run(place: &Workspace, serve: &Serve) -> Outcome {
     if serve.stop {
         return stop(place).await;
     }
-    logs();
+    logs(place)?;
     let config = place.config()?;
     let host = serve.host.clone().or(config.server.host).unwrap_or_else(|| HOST.to_owned());
     let port = serve.port.or(config.server.port).unwrap_or(PORT);
@@ -120,10 +120,18 @@ async fn stop(place: &Workspace) -> Outcome {
     Err(Failure::Busy(format!("the server at {address} (process {}) is still shutting down", owner.pid)))
 }
 
-/// Pretty on a terminal, JSON elsewhere.
-fn logs() {
+/// JSON lines in the workspace's log, where `outlive logs` finds them; in a terminal, the same for people.
+fn logs(place: &Workspace) -> Result<(), Failure> {
     use std::io::IsTerminal as _;
-    let filter = crate::config::variable("OUTLIVE_LOG").unwrap_or_else(|| "info".to_owned());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() { builder.init() } else { builder.json().init() }
+    use tracing_subscriber::Layer as _;
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    let filter = || crate::config::variable("OUTLIVE_LOG").unwrap_or_else(|| "info".to_owned());
+    let filter = || tracing_subscriber::EnvFilter::new(filter());
+    let file = tracing_subscriber::fmt::layer().json().with_writer(place.open_log()?).with_filter(filter());
+    let terminal = std::io::stderr().is_terminal();
+    let terminal =
+        terminal.then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter()));
+    tracing_subscriber::registry().with(file).with(terminal).init();
+    Ok(())
 }
