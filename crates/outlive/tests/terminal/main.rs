@@ -6,6 +6,7 @@
     reason = "a test of real processes and files; one that cannot go on has failed"
 )]
 
+use std::cell::Cell;
 use std::path::PathBuf;
 use std::process::{Command, Output};
 use std::time::{Duration, Instant};
@@ -13,17 +14,19 @@ use std::time::{Duration, Instant};
 /// A terminal with a home of its own. Its programs and its server end with it.
 struct Terminal {
     home: tempfile::TempDir,
+    /// Each start has a tmux of its own: one that ends is in the way of the next.
+    starts: Cell<u32>,
 }
 
 const OUTLIVE: &str = env!("CARGO_BIN_EXE_outlive");
 
 impl Terminal {
     fn new() -> Self {
-        Self { home: tempfile::tempdir().unwrap() }
+        Self { home: tempfile::tempdir().unwrap(), starts: Cell::default() }
     }
 
     fn tmux(&self, arguments: &[&str]) -> Output {
-        let socket = self.home.path().join("tmux");
+        let socket = self.home.path().join(format!("tmux-{}", self.starts.get()));
         let mut tmux = Command::new("tmux");
         tmux.arg("-S").arg(socket).args(["-f", "/dev/null"]).args(arguments).env("HOME", self.home.path());
         for key in
@@ -37,6 +40,7 @@ impl Terminal {
     /// Starts a command in a fresh terminal.
     fn start(&self, words: &str) {
         self.tmux(&["kill-server"]);
+        self.starts.set(self.starts.get() + 1);
         let home = self.home.path().display();
         let line =
             format!("cd {home}; LANG=C.UTF-8 {OUTLIVE} --workspace {home} {words}; echo ended with $?; sleep 600");
