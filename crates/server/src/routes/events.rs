@@ -140,7 +140,7 @@ async fn next_of_all(receiver: &mut Receiver<(SessionId, Published)>) -> Option<
             let frame = |line: &str| format!("{{\"session_id\":\"{session}\",{}", line.trim_start_matches('{'));
             Some(events.iter().map(|(line, _)| Event::default().event(SSE_EVENT).data(frame(line.as_str()))).collect())
         }
-        Ok((_, Published::Delta(_))) => Some(Vec::new()),
+        Ok((_, Published::Delta(_) | Published::Removed)) => Some(Vec::new()),
         Err(RecvError::Lagged(_) | RecvError::Closed) => None,
     }
 }
