@@ -3,9 +3,22 @@
 //! [`Screen::update`] is pure: an event or a fragment in, pieces of text out. Who prints them, and where, is the binary's
 //! matter. The terminal's own scrollback keeps the conversation: what was printed is never drawn again.
 
+mod clean;
+mod editor;
+mod history;
+mod lines;
 mod markdown;
+mod painter;
 mod screen;
 mod style;
+mod talk;
+mod view;
+mod wrap;
 
-pub use screen::{Ended, Input, Piece, Screen, Waiting};
+pub use history::{History, KEPT};
+pub use painter::Painter;
+pub use screen::{Activity, Ended, Input, Piece, Screen, Waiting};
 pub use style::{Colors, Style, paint};
+pub use talk::{Happened, Talk, Who, Wish};
+pub use view::{Frame, view};
+pub use wrap::{columns, wrap};

@@ -33,6 +33,12 @@ impl Markdown {
         pieces
     }
 
+    /// Returns the line that has not ended, as it would be drawn now.
+    pub(crate) fn open(&self) -> Vec<Piece> {
+        let mut now = Self { line: String::new(), in_code: self.in_code };
+        if self.line.is_empty() { Vec::new() } else { now.draw(&self.line) }
+    }
+
     fn draw(&mut self, line: &str) -> Vec<Piece> {
         if line.trim_start().starts_with("```") {
             self.in_code = !self.in_code;
