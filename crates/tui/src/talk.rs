@@ -185,7 +185,11 @@ impl Talk {
             Input::Lost => self.link = Link::Lost(self.now),
             Input::Event(_) | Input::Delta(_) => {}
         }
+        let ran = self.screen.runs();
         let pieces = self.screen.update(input);
+        if ran && !self.screen.runs() {
+            self.note = Note::None;
+        }
         self.above.extend(self.lines.push(&pieces));
         Vec::new()
     }
@@ -221,6 +225,7 @@ impl Talk {
         {
             asking.focus = Focus::Box;
         }
+        self.note = Note::None;
         self.editor.paste(text);
         Vec::new()
     }
