@@ -37,16 +37,14 @@ impl Painter {
         }
         let mut out = BEGIN.to_owned();
         self.up(&mut out);
-        out.push_str("\x1b[J");
-        let width = width.saturating_sub(1);
-        for row in above.iter().flat_map(|line| wrap(line, width)) {
-            self.put(&row, &mut out);
-            out.push_str("\r\n");
-        }
-        for (at, row) in frame.rows.iter().enumerate() {
-            out.push_str(if at > 0 { "\r\n" } else { "" });
+        let above = above.iter().flat_map(|line| wrap(line, width.saturating_sub(1)));
+        let rows: Vec<Vec<Piece>> = above.chain(frame.rows.iter().cloned()).collect();
+        for (at, row) in rows.iter().enumerate() {
+            // Written over, row by row: a screen that is cleared from its first row goes to the scrollback of some terminals.
+            out.push_str(if at > 0 { "\x1b[K\r\n" } else { "" });
             self.put(row, &mut out);
         }
+        out.push_str("\x1b[J");
         let last = frame.rows.len().saturating_sub(1);
         self.row = last;
         if let Some((row, column)) = frame.cursor {
@@ -70,7 +68,10 @@ impl Painter {
     pub fn clear(&mut self) -> String {
         let mut out = String::new();
         self.up(&mut out);
-        out.push_str("\x1b[J");
+        out.push_str("\x1b[K");
+        if self.frame.rows.len() > 1 {
+            out.push_str("\x1b[1B\x1b[J\x1b[1A");
+        }
         out.push_str(SHOW_CURSOR);
         *self = Self::new(self.colors);
         out

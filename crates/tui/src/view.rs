@@ -166,22 +166,33 @@ fn foot(talk: &Talk, width: usize) -> Vec<Vec<Piece>> {
         let line = note.lines().next().unwrap_or_default();
         rows.push(clip(vec![Piece::new(Style::Notice, line)], width));
     }
-    rows.push(clip(status(talk), width));
+    rows.push(clip(status(talk, width), width));
     rows
 }
 
-fn status(talk: &Talk) -> Vec<Piece> {
+/// Agent, model, tokens, state, queue. Where it is narrow, what changes stays.
+fn status(talk: &Talk, width: usize) -> Vec<Piece> {
     let screen = &talk.screen;
     let model = if screen.model.is_empty() { &talk.who.model } else { &screen.model };
     let usage = screen.usage;
     let spent = format!("↑{} ↓{} tokens", tokens(usage.all_input()), tokens(usage.output_tokens));
-    let (style, state) = state(talk);
-    let mut row = vec![
-        Piece::new(Style::Dim, &format!("{} · {model} · {spent} · ", talk.who.agent)),
-        Piece { style, text: state },
-    ];
+    let mut parts =
+        vec![(Style::Dim, talk.who.agent.clone()), (Style::Dim, model.clone()), (Style::Dim, spent), state(talk)];
     if !screen.queue.is_empty() {
-        row.push(Piece::new(Style::Dim, &format!(" · {} queued", screen.queue.len())));
+        parts.push((Style::Dim, format!("{} queued", screen.queue.len())));
+    }
+    parts.retain(|(_, text)| !text.is_empty());
+    let wide = |parts: &[(Style, String)]| parts.iter().map(|(_, text)| columns(text) + 3).sum::<usize>();
+    while parts.len() > 1 && wide(&parts) > width + 3 {
+        // The model goes first, then the agent, then the tokens.
+        parts.remove(usize::from(parts.len() > 3));
+    }
+    let mut row = Vec::new();
+    for (style, text) in parts {
+        if !row.is_empty() {
+            row.push(Piece::new(Style::Dim, " · "));
+        }
+        row.push(Piece { style, text });
     }
     row
 }

@@ -44,8 +44,18 @@ fn at_rest_there_is_a_box_and_a_status_line() {
 #[test]
 fn the_box_grows_with_its_lines_and_the_cursor_is_in_it() {
     let talk = talk(&[Input::Live], "one\ntwo words and more");
-    assert_eq!(rows(&talk, 14, 24)[1..5], ["› one", "  two words a", "  nd more", "default · p/…"].map(String::from));
+    assert_eq!(rows(&talk, 14, 24)[1..5], ["› one", "  two words a", "  nd more", "idle"].map(String::from));
     assert_eq!(view(&talk, 14, 24).cursor, Some((3, 9)));
+}
+
+#[test]
+fn where_it_is_narrow_what_changes_stays() {
+    let talk = talk(&[Input::Live, entry(1, STARTED)], "");
+    let status = |width| rows(&talk, width, 24).pop().unwrap();
+    assert_eq!(status(45), "default · p/m · ↑0 ↓0 tokens · working 12 s");
+    assert_eq!(status(40), "default · ↑0 ↓0 tokens · working 12 s");
+    assert_eq!(status(30), "↑0 ↓0 tokens · working 12 s");
+    assert_eq!(status(14), "working 12 s");
 }
 
 #[test]

@@ -1,0 +1,144 @@
+//! Conversations in a terminal: the real binary in a real tmux, typed at and looked at; and in a pipe. Each step waits until
+//! the screen shows what it must.
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a test of real processes and files; one that cannot go on has failed"
+)]
+
+mod model;
+mod seat;
+
+use model::Model;
+use seat::{Key, Seat};
+
+#[test]
+fn a_conversation_outlives_its_server_and_its_terminal() {
+    let seat = Seat::take();
+    seat.types("outlive chat");
+    seat.press(&[Key::Enter]);
+    seat.sees("default · rehearsal/script · ↑0 ↓0 tokens · idle");
+
+    // A message of two lines, a question in place with the whole command, its output, the status line.
+    seat.types("run echo first");
+    seat.press(&[Key::AltEnter]);
+    seat.types("echo second");
+    seat.sees("› run echo first\n  echo second\ndefault");
+    seat.press(&[Key::Enter]);
+    seat.sees("? bash wants to run:\n    echo first\n    echo second\n  always would store, for this session: bash:");
+    seat.sees("y yes, once");
+    seat.sees("tokens · asks");
+    seat.press(&[Key::Char('y')]);
+    seat.sees("✓ allowed once\n⚙ bash echo first\n    echo second\n  │ first\n  │ second\n  ✓ done");
+    seat.sees("That was all.");
+    seat.sees("tokens · idle");
+
+    // The server dies in the middle of a long command.
+    seat.types("run echo begun; sleep 300");
+    seat.press(&[Key::Enter]);
+    seat.sees("y yes, once");
+    seat.press(&[Key::Char('y')]);
+    seat.sees("  │ begun");
+    seat.sees("tokens · working");
+    let killed = seat.kill_the_server();
+    seat.sees("⟲ the server died after ");
+    seat.sees("outcome unknown, not run again: bash");
+    seat.sees("? The outcome of this call is unknown");
+    seat.sees("tokens · idle");
+    assert_ne!(seat.server(), Some(killed), "another server answers");
+    assert_eq!(seat.count("  │ begun\n"), 1, "{}", seat.all());
+
+    // What was sent before is found again; Ctrl-C clears it; Ctrl-D says how to come back, and that way is taken.
+    seat.press(&[Key::Up, Key::Up]);
+    seat.sees("› run echo first\n  echo second\ndefault");
+    seat.press(&[Key::Control('c')]);
+    seat.sees("Ctrl-C again leaves");
+    seat.press(&[Key::Control('d')]);
+    let back = seat.sees_line("come back with: ").split_once("with: ").unwrap().1.to_owned();
+    assert!(back.starts_with("outlive attach ses_"), "{back}");
+    seat.sees_shell();
+
+    seat.types(&format!("clear; {back}"));
+    seat.press(&[Key::Enter]);
+    seat.sees("tokens · idle");
+    assert_eq!(seat.count("⟲ the server died after "), 1, "{}", seat.all());
+    assert_eq!(seat.count("› a message; /help"), 1, "{}", seat.all());
+
+    // Ctrl-C stops what runs; a narrow terminal changes nothing.
+    seat.types("run echo again; sleep 300");
+    seat.press(&[Key::Enter]);
+    seat.sees("y yes, once");
+    seat.resize(50, 20);
+    seat.press(&[Key::Char('y')]);
+    seat.sees("  │ again");
+    seat.press(&[Key::Control('c')]);
+    seat.sees("✗ interrupted");
+    seat.sees("tokens · idle");
+    seat.sees("\n› a message; /help\ndefault");
+    seat.press(&[Key::Control('d')]);
+    seat.sees_shell();
+}
+
+#[test]
+fn an_answer_that_broke_off_is_called_void_and_then_said_once() {
+    let seat = Seat::take();
+    let model = Model::that_stops_in_its_first_answer();
+    seat.makes_an_agent(&model.base_url());
+    seat.types("outlive chat");
+    seat.press(&[Key::Enter]);
+    seat.sees("tokens · idle");
+    seat.types("tell me");
+    seat.press(&[Key::Enter]);
+    seat.sees("Once upon a time\nthere was a pro\n");
+    seat.kill_the_server();
+    seat.sees(
+        "asked again\n⟲ asked again: the unfinished answer above is void\nOnce upon a time\nthere was a process.\n─",
+    );
+    seat.sees("tokens · idle");
+    assert_eq!(seat.count("Once upon a time\n"), 2, "{}", seat.all());
+    assert_eq!(seat.count("there was a process.\n"), 1, "{}", seat.all());
+    seat.press(&[Key::Control('d')]);
+    seat.sees_shell();
+}
+
+#[test]
+fn a_question_takes_no_key_that_was_meant_for_a_message_and_a_paste_sends_nothing() {
+    let seat = Seat::take();
+    seat.types("outlive chat");
+    seat.press(&[Key::Enter]);
+    seat.sees("tokens · idle");
+    seat.pastes("pasted one\npasted two\n");
+    seat.sees("› pasted one\n  pasted two\n\ndefault");
+    seat.press(&[Key::Control('c')]);
+    seat.sees("› a message; /help");
+
+    seat.types("run echo careful");
+    seat.press(&[Key::Enter]);
+    seat.sees("y yes, once");
+    // Tab, to write a message; what is typed there decides nothing.
+    seat.press(&[Key::Tab]);
+    seat.types("yes of course");
+    seat.sees("› yes of course\nTab answers the question above\n");
+    seat.press(&[Key::Tab]);
+    seat.sees("y yes, once");
+    seat.press(&[Key::Char('n')]);
+    seat.types("not now");
+    seat.sees("why not? › not now");
+    seat.press(&[Key::Enter]);
+    seat.sees("✗ ");
+    seat.sees("not now");
+    seat.sees("› yes of course\ndefault");
+    assert_eq!(seat.count("│ careful"), 0, "{}", seat.all());
+}
+
+#[test]
+fn without_a_terminal_each_line_is_a_message_and_nothing_is_styled() {
+    let seat = Seat::take();
+    let said = seat.pipes("run printf 'a\\033[2Jb\\n'\ny\n/help\n");
+    for shown in ["› run printf", "bash wants to run:\n  printf", "⚙ bash printf", "b\n  ✓ done", "That was all.\n"]
+    {
+        assert!(said.contains(shown), "{shown:?} is missing in:\n{said}");
+    }
+    assert!(!said.contains('\x1b'), "{said:?}");
+}
