@@ -171,7 +171,12 @@ impl Talk {
             (true, _) => "a call waits for a decision; ",
             (false, _) => "",
         };
-        format!("{state}come back with: {}", self.who.back)
+        let unsent = match self.unsent.len() {
+            0 => String::new(),
+            1 => "your last message may not have arrived; ".to_owned(),
+            many => format!("your last {many} messages may not have arrived; "),
+        };
+        format!("{unsent}{state}come back with: {}", self.who.back)
     }
 
     fn hear(&mut self, input: &Input) -> Vec<Wish> {

@@ -49,7 +49,7 @@ fn unfinished(talk: &Talk, width: usize, room: usize) -> Vec<Vec<Piece>> {
     if !preview.is_empty() {
         let mut lines = crate::lines::Lines::default();
         let mut shown = lines.push(&[Piece::new(Style::Output, preview)]);
-        shown.push(lines.open().to_vec());
+        shown.extend((!lines.open().is_empty()).then(|| lines.open().to_vec()));
         let shown: Vec<Vec<Piece>> = shown.iter().flat_map(|line| wrap(line, width)).collect();
         let from = shown.len().saturating_sub(SHOWN.min(room.saturating_sub(rows.len())));
         rows.extend(shown.into_iter().skip(from));

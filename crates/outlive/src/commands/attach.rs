@@ -1,14 +1,17 @@
 //! Shows a session from its beginning, then live, and talks in it.
 
+use std::io::IsTerminal as _;
+
 use outlive_protocol::Page;
 use outlive_protocol::agent::AgentView;
 use outlive_protocol::session::{SessionRow, SessionView};
-use outlive_tui::Who;
+use outlive_tui::{Style, Who};
 
 use super::chat;
 use crate::client::connect;
 use crate::config::Workspace;
 use crate::exit::{Failure, Outcome};
+use crate::show;
 
 pub async fn run(place: &Workspace, session: Option<String>) -> Outcome {
     let client = connect(place).await?;
@@ -25,5 +28,8 @@ pub async fn run(place: &Workspace, session: Option<String>) -> Outcome {
     let agent: Option<AgentView> = client.get(&format!("/agents/{}", view.row.agent)).await.ok();
     let model = agent.map(|agent| agent.model).unwrap_or_default();
     let who = Who { agent: view.row.agent, model, back: chat::back(place, &session), session };
+    if std::io::stdout().is_terminal() {
+        show::line(Style::Bold, &format!("{} · {} · {}", who.agent, who.model, who.session));
+    }
     chat::talk(place, &client, who, 0).await
 }

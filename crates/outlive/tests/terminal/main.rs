@@ -65,6 +65,14 @@ fn a_conversation_outlives_its_server_and_its_terminal() {
     assert_eq!(seat.count("⟲ the server died after "), 1, "{}", seat.all());
     assert_eq!(seat.count("› a message; /help"), 1, "{}", seat.all());
 
+    // The shell may have the terminal for a while.
+    seat.press(&[Key::Control('z')]);
+    seat.sees("Stopped");
+    seat.sees_shell();
+    seat.types("clear; fg");
+    seat.press(&[Key::Enter]);
+    seat.sees("› a message; /help\ndefault");
+
     // Ctrl-C stops what runs; a narrow terminal changes nothing.
     seat.types("run echo again; sleep 300");
     seat.press(&[Key::Enter]);
@@ -130,6 +138,37 @@ fn a_question_takes_no_key_that_was_meant_for_a_message_and_a_paste_sends_nothin
     seat.sees("not now");
     seat.sees("› yes of course\ndefault");
     assert_eq!(seat.count("│ careful"), 0, "{}", seat.all());
+}
+
+#[test]
+fn what_a_tool_prints_cannot_drive_the_terminal() {
+    let seat = Seat::take();
+    seat.types("outlive chat");
+    seat.press(&[Key::Enter]);
+    seat.sees("tokens · idle");
+    let before = seat.state();
+    seat.types(r"run printf 'a\tb\n10%%\r100%%\n\033[31mred\033[0m\033[2J\033[H\033[?1049h\033]2;evil\007\033[?25l\033[5;9r\n'");
+    seat.press(&[Key::Enter]);
+    seat.sees("y yes, once");
+    seat.press(&[Key::Char('y')]);
+    seat.sees("  │ a   b\n  │ 100%\n  │ red\n  ✓ done");
+    seat.sees("That was all.");
+    seat.sees("tokens · idle");
+    assert_eq!(seat.state(), before);
+}
+
+#[test]
+fn a_chat_that_is_ended_leaves_the_terminal_as_it_was() {
+    let seat = Seat::take();
+    seat.types("outlive chat");
+    seat.press(&[Key::Enter]);
+    seat.sees("tokens · idle");
+    seat.types("not sent");
+    seat.sees("› not sent");
+    seat.ends_the_chat();
+    seat.sees("come back with: outlive attach ses_");
+    seat.sees_shell();
+    assert_eq!(seat.count("not sent"), 0, "{}", seat.all());
 }
 
 #[test]

@@ -26,12 +26,12 @@ pub struct Seat {
 }
 
 impl Seat {
-    /// Starts a shell in a terminal of 120 columns.
+    /// Starts a shell in a terminal of 140 columns.
     pub fn take() -> Self {
         let seat = Self { home: tempfile::tempdir().unwrap() };
         let path = Path::new(BINARY).parent().unwrap().display().to_string();
         let shell = format!("PATH={path}:$PATH PS1='shell$ ' exec sh");
-        seat.tmux(&["new-session", "-d", "-x", "120", "-y", "45", &shell]);
+        seat.tmux(&["new-session", "-d", "-x", "140", "-y", "45", &shell]);
         seat.sees("shell$");
         seat
     }
@@ -96,6 +96,20 @@ impl Seat {
 
     pub fn count(&self, text: &str) -> usize {
         self.all().matches(text).count()
+    }
+
+    /// What output could have changed: the alternate screen, the title, the cursor's flag, the scroll region.
+    pub fn state(&self) -> String {
+        let format = "#{alternate_on} #{pane_title} #{cursor_flag} #{scroll_region_upper} #{scroll_region_lower}";
+        String::from_utf8_lossy(&self.tmux(&["display-message", "-p", format]).stdout).into_owned()
+    }
+
+    /// SIGTERM to the chat.
+    pub fn ends_the_chat(&self) {
+        let shell = String::from_utf8_lossy(&self.tmux(&["display-message", "-p", "#{pane_pid}"]).stdout).into_owned();
+        let shell = shell.trim();
+        let chat = std::fs::read_to_string(format!("/proc/{shell}/task/{shell}/children")).unwrap();
+        kill_process(Pid::from_raw(chat.trim().parse().unwrap()).unwrap(), Signal::TERM).unwrap();
     }
 
     /// Waits until the screen shows this.

@@ -25,24 +25,51 @@ pub(crate) struct Running {
     /// Output that was printed as it came, up to a bound.
     pub printed: String,
     pub heard: Heard,
+    /// Lines that came after so many were printed.
+    hidden: usize,
 }
 
-/// Bytes of printed output that are remembered.
-const REMEMBERED: usize = 256 * 1_024;
+/// Lines and bytes of an output that are printed as it comes.
+const LINES: usize = 100;
+const BYTES: usize = 32 * 1_024;
+/// Lines shown from the end of an output that was longer.
+const LAST: usize = 5;
 /// Lines shown of an output that was not printed as it came.
 const SHOWN: usize = 12;
 
 impl Running {
-    pub(crate) fn print(&mut self, text: &str) {
-        if self.printed.len() < REMEMBERED {
-            self.printed.push_str(text);
+    /// Returns what of the next output is printed; the rest is only counted.
+    pub(crate) fn print<'a>(&mut self, text: &'a str) -> &'a str {
+        let mut left = if self.hidden > 0 { 0 } else { LINES.saturating_sub(self.printed.matches('\n').count()) };
+        if self.printed.len() >= BYTES {
+            left = 0;
         }
+        let end = match text.match_indices('\n').nth(left.saturating_sub(1)) {
+            _ if left == 0 => 0,
+            Some((at, _)) => at + 1,
+            None => text.len(),
+        };
+        let (shown, hidden) = text.split_at(end);
+        self.printed.push_str(shown);
+        self.hidden += hidden.matches('\n').count();
+        shown
+    }
+
+    /// Names the call again, where another has spoken meanwhile.
+    pub(crate) fn again(&self) -> String {
+        format!("⚙ … {}", self.label.lines().next().unwrap_or_default())
     }
 
     /// Returns what of the whole output is not printed yet.
     fn rest(&self, content: &str, outcome: Outcome) -> String {
         if self.printed.is_empty() {
             return shortened(content);
+        }
+        if self.hidden > 0 {
+            let lines: Vec<&str> = content.lines().collect();
+            let last = lines.get(lines.len().saturating_sub(LAST.min(self.hidden))..).unwrap_or_default();
+            let between = self.hidden - last.len();
+            return format!("… {between} more lines\n{}", last.join("\n"));
         }
         if let Some(rest) = content.strip_prefix(self.printed.trim_end()) {
             return shortened(rest.trim_start_matches('\n'));
@@ -85,8 +112,8 @@ impl Screen {
         let label = format!("{} {}{again}", started.tool, short(&started.arguments));
         self.note(Style::Call, &format!("⚙ {}", label.replace('\n', "\n    ")), pieces);
         let heard = if self.live { Heard::Whole } else { Heard::InPart };
-        self.calls.insert(started.call, Running { label, printed: String::new(), heard });
-        self.speaking = (self.calls.len() == 1).then_some(started.call);
+        self.calls.insert(started.call, Running { label, heard, ..Running::default() });
+        self.speaking = Some(started.call);
     }
 
     fn allow(&mut self, allowed: &CallAllowed, pieces: &mut Vec<Piece>) {
@@ -111,9 +138,8 @@ impl Screen {
         let running = self.calls.remove(&finished.call).unwrap_or_default();
         self.stream.preview.clear();
         self.fresh_line(pieces);
-        if self.speaking != Some(finished.call) && !self.calls.is_empty() {
-            let label = running.label.lines().next().unwrap_or_default();
-            pieces.push(Piece::line(Style::Call, &format!("⚙ … {label}")));
+        if self.speaking != Some(finished.call) && !running.label.is_empty() {
+            pieces.push(Piece::line(Style::Call, &running.again()));
         }
         let rest = running.rest(&finished.content, finished.outcome);
         if !rest.trim().is_empty() {

@@ -104,16 +104,19 @@ impl Screen {
         if running.heard == Heard::InPart {
             return self.stream.peek(text);
         }
-        let goes_on = !running.printed.is_empty();
-        running.print(text);
-        let label = running.label.clone();
+        let shown = running.print(text);
+        let again = running.again();
+        if shown.len() < text.len() {
+            self.stream.peek(&text[shown.len()..]);
+        }
+        if shown.is_empty() {
+            return;
+        }
         if self.speaking != Some(call) {
             self.fresh_line(pieces);
-            if goes_on || self.calls.len() > 1 {
-                pieces.push(Piece::line(Style::Call, &format!("⚙ … {}", label.lines().next().unwrap_or_default())));
-            }
+            pieces.push(Piece::line(Style::Call, &again));
             self.speaking = Some(call);
         }
-        pieces.push(Piece::new(Style::Output, text));
+        pieces.push(Piece::new(Style::Output, shown));
     }
 }

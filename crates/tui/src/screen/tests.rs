@@ -166,6 +166,22 @@ fn calls_that_run_at_once_are_told_apart() {
 }
 
 #[test]
+fn of_a_flood_the_beginning_and_the_end_are_printed() {
+    let lines = |range: std::ops::Range<usize>| range.map(|n| format!("{n}\n")).collect::<String>();
+    for size in [1, 7, 100, 10_000] {
+        let mut screen = Screen::default();
+        let mut whole = draw(&mut screen, &[Input::Live, started(1, 1)]);
+        for part in lines(0..1_000).split_inclusive('\n').collect::<Vec<_>>().chunks(size) {
+            whole += &draw(&mut screen, &[output(1, &part.concat())]);
+        }
+        assert!(screen.preview().ends_with("998\n999\n"));
+        whole += &draw(&mut screen, &[finished(1, &lines(0..1_000).replace('\n', "\\n"))]);
+        let (begin, end) = (lines(0..100), lines(995..1_000));
+        assert_eq!(whole, format!("⚙ bash ls 1\n{begin}… 895 more lines\n{end}  ✓ done (0.1 s)\n"), "{size} at once");
+    }
+}
+
+#[test]
 fn an_approval_waits_until_it_is_decided() {
     let mut screen = Screen::default();
     draw(&mut screen, &[wants(1, "ls")]);

@@ -63,6 +63,7 @@ fn a_message_is_visible_until_it_is_durable_and_back_in_the_box_if_refused() {
     assert_eq!(seat.types("hi"), []);
     assert_eq!(seat.key(KeyCode::Enter), [Wish::Keep("hi".into()), say("hi")]);
     assert_eq!(seat.talk.unsent, ["hi"]);
+    assert!(seat.talk.farewell().starts_with("your last message may not have arrived; come back with: "));
     seat.after_ms(1, Happened::Done(say("hi"), Ok(())));
     assert!(seat.talk.unsent.is_empty());
 

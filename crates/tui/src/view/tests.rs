@@ -67,7 +67,7 @@ fn the_line_that_streams_is_shown_as_it_will_be() {
 
 #[test]
 fn what_was_missed_is_previewed() {
-    let talk = talk(&[entry(1, STARTED), asked(1), Input::Live, text("1\n2\n3\n4")], "");
+    let talk = talk(&[entry(1, STARTED), asked(1), Input::Live, text("1\n2\n3\n4\n")], "");
     assert_eq!(rows(&talk, 61, 24)[..4], ["  │ 2", "  │ 3", "  │ 4", "─".repeat(60).as_str()].map(String::from));
 }
 
