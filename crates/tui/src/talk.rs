@@ -84,6 +84,8 @@ pub(crate) enum Link {
     Live,
     /// Not since then.
     Lost(Timestamp),
+    /// Not since then, and the person was told why.
+    Away(Timestamp),
 }
 
 /// A hint below the input box, until the next key.
@@ -144,7 +146,11 @@ impl Talk {
             Happened::Tick => Vec::new(),
             Happened::Done(wish, done) => self.done(wish, done),
             Happened::Away(error) => {
-                self.note = Note::Says(error);
+                if let Link::Lost(since) = self.link {
+                    self.tell(Style::Bad, &crate::clean::visible(&error));
+                    self.link = Link::Away(since);
+                }
+                self.note = Note::Says("trying again; Ctrl-D leaves".to_owned());
                 Vec::new()
             }
         };
@@ -182,7 +188,7 @@ impl Talk {
     fn hear(&mut self, input: &Input) -> Vec<Wish> {
         match input {
             Input::Live => {
-                if matches!(self.link, Link::Lost(_)) {
+                if matches!(self.link, Link::Lost(_) | Link::Away(_)) {
                     self.note = Note::None;
                 }
                 self.link = Link::Live;

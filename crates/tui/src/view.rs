@@ -201,7 +201,7 @@ fn state(talk: &Talk) -> (Style, String) {
     let seconds = |since| talk.now.ms_since(since) / 1_000;
     let waits = talk.screen.waiting.len();
     match (talk.link, talk.screen.activity) {
-        (Link::Lost(since), _) => (Style::Bad, format!("reconnecting… {} s", seconds(since))),
+        (Link::Lost(since) | Link::Away(since), _) => (Style::Bad, format!("reconnecting… {} s", seconds(since))),
         (Link::Reading, _) => (Style::Dim, "reading…".to_owned()),
         (Link::Live, Activity::Stopping) => (Style::Notice, "stopping…".to_owned()),
         (Link::Live, _) if waits > 0 && talk.asking.is_none() => (Style::Notice, format!("asks: {waits}, Tab")),

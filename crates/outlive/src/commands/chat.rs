@@ -66,6 +66,7 @@ pub async fn talk(place: &Workspace, client: &Client, who: Who, after: u64) -> O
 /// The command that comes back to a session from where this one was typed.
 pub fn back(place: &Workspace, session: &str) -> String {
     let found = config::workspace(None).is_ok_and(|found| found.root == place.root);
-    let named = if found { String::new() } else { format!(" --workspace {}", place.root.display()) };
+    let quoted = place.root.display().to_string().replace('\'', "'\\''");
+    let named = if found { String::new() } else { format!(" --workspace '{quoted}'") };
     format!("outlive{named} attach {session}")
 }

@@ -212,6 +212,18 @@ fn a_question_is_put_once_and_goes_when_somebody_else_answers_it() {
 }
 
 #[test]
+fn why_the_server_does_not_come_back_is_told_once() {
+    let mut seat = Seat::new();
+    seat.hears(Input::Lost);
+    for _ in 0..3 {
+        seat.after_ms(2_000, Happened::Away("it did not come up:\nunknown key".into()));
+    }
+    assert_eq!(seat.printed(), ["it did not come up:", "unknown key"]);
+    seat.hears(Input::Live);
+    assert_eq!(seat.talk.note, Note::None);
+}
+
+#[test]
 fn a_decision_that_fails_is_asked_for_again() {
     let mut seat = Seat::new();
     seat.hears(wants(1, "rm"));

@@ -43,9 +43,9 @@ fn at_rest_there_is_a_box_and_a_status_line() {
 
 #[test]
 fn the_box_grows_with_its_lines_and_the_cursor_is_in_it() {
-    let talk = talk(&[Input::Live], "one\ntwo words and more");
-    assert_eq!(rows(&talk, 14, 24)[1..5], ["› one", "  two words a", "  nd more", "idle"].map(String::from));
-    assert_eq!(view(&talk, 14, 24).cursor, Some((3, 9)));
+    let talk = talk(&[Input::Live], "one\ntwo words with more");
+    assert_eq!(rows(&talk, 14, 24)[1..5], ["› one", "  two words w", "  ith more", "idle"].map(String::from));
+    assert_eq!(view(&talk, 14, 24).cursor, Some((3, 10)));
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn a_server_that_is_away_is_said() {
     let now = Timestamp::from_micros(START + 15_500_000);
     talk.update(now, Happened::Away("the server did not come up".into()));
     let rows = rows(&talk, 80, 24);
-    assert_eq!(rows[2..], ["the server did not come up", "default · p/m · ↑0 ↓0 tokens · reconnecting… 3 s"]);
+    assert_eq!(rows[2..], ["trying again; Ctrl-D leaves", "default · p/m · ↑0 ↓0 tokens · reconnecting… 3 s"]);
 }
 
 #[test]
