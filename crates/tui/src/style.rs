@@ -20,6 +20,8 @@ pub enum Style {
     Bold,
     /// Code.
     Code,
+    /// What a person is asked to allow.
+    Command,
     /// Notes.
     Dim,
     /// What a tool prints.
@@ -42,7 +44,7 @@ impl Style {
     fn code(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,
-            Self::Bold => Some("1"),
+            Self::Bold | Self::Command => Some("1"),
             Self::Code => Some("36"),
             Self::Dim | Self::Output => Some("2"),
             Self::Thought => Some("2;3"),

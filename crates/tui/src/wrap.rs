@@ -34,7 +34,11 @@ struct Cell<'a> {
 pub fn wrap(line: &[Piece], width: usize) -> Vec<Vec<Piece>> {
     let width = width.max(8);
     let is_output = line.first().is_some_and(|piece| piece.style == Style::Output);
-    let exact = line.first().is_some_and(|piece| matches!(piece.style, Style::Output | Style::Code | Style::Bold));
+    let exact = match line {
+        [piece, ..] if matches!(piece.style, Style::Output | Style::Command) => true,
+        [piece] => piece.style == Style::Code && piece.text.starts_with(' '),
+        _ => false,
+    };
     let cells: Vec<Cell<'_>> = line
         .iter()
         .flat_map(|piece| {
@@ -124,6 +128,15 @@ mod tests {
         assert_eq!(rows(Style::Plain, "• one two three", 9), ["• one two", "  three"]);
         assert_eq!(rows(Style::Plain, "averyveryverylongword x", 10), ["averyveryv", "erylongwor", "d x"]);
         assert_eq!(rows(Style::Plain, "", 10), [""]);
+    }
+
+    #[test]
+    fn commands_and_code_break_anywhere_and_what_only_begins_with_code_does_not() {
+        assert_eq!(rows(Style::Command, "  ls  'a  b'", 9), ["  ls  'a ", "   b'"]);
+        assert_eq!(rows(Style::Code, "  let x = 5;", 9), ["  let x =", "   5;"]);
+        let line = [Piece::new(Style::Code, "`x`"), Piece::new(Style::Plain, " is here")];
+        assert_eq!(wrap(&line, 9).len(), 2);
+        assert_eq!(rows(Style::Bold, "A heading", 8), ["A", "heading"]);
     }
 
     #[test]

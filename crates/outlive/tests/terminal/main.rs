@@ -111,6 +111,25 @@ fn an_answer_that_broke_off_is_called_void_and_then_said_once() {
 }
 
 #[test]
+fn a_question_waits_and_a_decision_arrives_while_the_server_is_away() {
+    let seat = Seat::take();
+    seat.types("outlive chat");
+    seat.press(&[Key::Enter]);
+    seat.sees("tokens · idle");
+    seat.types("run echo kept");
+    seat.press(&[Key::Enter]);
+    seat.sees("y yes, once");
+    seat.kill_the_server();
+    seat.press(&[Key::Char('y')]);
+    seat.types("list");
+    seat.press(&[Key::Enter]);
+    seat.sees("✓ allowed once\n⚙ bash echo kept\n  │ kept\n  ✓ done");
+    seat.sees("\n› list\n\nStep: list\n⚙ list");
+    assert_eq!(seat.count("? bash wants to run:"), 1, "{}", seat.all());
+    assert_eq!(seat.count("⚙ bash echo kept"), 1, "{}", seat.all());
+}
+
+#[test]
 fn a_question_takes_no_key_that_was_meant_for_a_message_and_a_paste_sends_nothing() {
     let seat = Seat::take();
     seat.types("outlive chat");

@@ -61,7 +61,8 @@ impl Running {
     }
 
     /// Returns what of the whole output is not printed yet.
-    fn rest(&self, content: &str, outcome: Outcome) -> String {
+    fn rest(&self, finished: &CallFinished) -> String {
+        let content = &finished.content;
         if self.printed.is_empty() {
             return shortened(content);
         }
@@ -74,13 +75,15 @@ impl Running {
         if let Some(rest) = content.strip_prefix(self.printed.trim_end()) {
             return shortened(rest.trim_start_matches('\n'));
         }
-        match (self.heard, outcome) {
-            (Heard::InPart, _) => format!("… pieces were missed; the whole of it:\n{}", shortened(content)),
-            // A long output is cut in its middle; its end says what went wrong.
-            (Heard::Whole, Outcome::Error | Outcome::Timeout | Outcome::Interrupted) => {
+        if self.heard == Heard::InPart || finished.artifact.is_none() {
+            return format!("… pieces were missed; the whole of it:\n{}", shortened(content));
+        }
+        // What the model sees of a long output is cut in its middle; its end says what went wrong.
+        match finished.outcome {
+            Outcome::Ok => String::new(),
+            Outcome::Error | Outcome::Timeout | Outcome::Interrupted => {
                 content.lines().next_back().unwrap_or_default().to_owned()
             }
-            (Heard::Whole, Outcome::Ok) => String::new(),
         }
     }
 }
@@ -141,7 +144,7 @@ impl Screen {
         if self.speaking != Some(finished.call) && !running.label.is_empty() {
             pieces.push(Piece::line(Style::Call, &running.again()));
         }
-        let rest = running.rest(&finished.content, finished.outcome);
+        let rest = running.rest(finished);
         if !rest.trim().is_empty() {
             pieces.push(Piece::line(Style::Output, rest.trim_end()));
         }

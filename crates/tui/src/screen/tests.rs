@@ -150,6 +150,11 @@ fn output_is_printed_as_it_comes_and_not_again_at_the_end() {
         drawn(&[Input::Live, started(1, 1), output(1, "a\n"), Input::Lost, output(1, "c\n"), finished(1, "a\\nb\\nc")]),
         format!("⚙ bash ls 1\na\nb\nc\n{done}")
     );
+    // Fragments may be lost without a word.
+    assert_eq!(
+        drawn(&[Input::Live, started(1, 1), output(1, "b\n"), finished(1, "a\\nb")]),
+        format!("⚙ bash ls 1\nb\n… pieces were missed; the whole of it:\na\nb\n{done}")
+    );
     assert_eq!(
         drawn(&[started(1, 1), Input::Live, output(1, "b\n"), finished(1, "a\\nb")]),
         format!("⚙ bash ls 1\na\nb\n{done}")

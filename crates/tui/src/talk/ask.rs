@@ -71,7 +71,7 @@ impl Talk {
     /// Shows exactly what will run: above, where no height is too small for it.
     fn show(&mut self, waiting: &Waiting) {
         self.tell(Style::Notice, &format!("? {} wants to run:", visible(&waiting.tool)));
-        self.tell(Style::Bold, &format!("    {}", visible(&waiting.summary).replace('\n', "\n    ")));
+        self.tell(Style::Command, &format!("    {}", visible(&waiting.summary).replace('\n', "\n    ")));
         self.tell(Style::Dim, &format!("  always would store, for this session: {}", visible(&waiting.rule)));
     }
 

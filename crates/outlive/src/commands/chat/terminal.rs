@@ -33,6 +33,9 @@ impl Terminal {
         HOOK.call_once(|| {
             let before = std::panic::take_hook();
             std::panic::set_hook(Box::new(move |panic| {
+                if HELD.load(Ordering::SeqCst) {
+                    put("\x1b[J\r\n").ok();
+                }
                 give_back();
                 before(panic);
             }));
