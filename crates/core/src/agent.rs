@@ -18,7 +18,7 @@ use crate::event::OnDisconnect;
 use crate::id::AgentName;
 use crate::policy::Policy;
 use crate::yaml::YamlError;
-use spec::{File, Spec, ToolEntry};
+use spec::File;
 
 /// Path of the workspace's policy among an agent's files.
 pub const WORKSPACE_POLICY: &str = "../../policy.yaml";
@@ -78,9 +78,18 @@ pub enum AgentError {
     /// A file does not fit.
     #[error(transparent)]
     Yaml(#[from] YamlError),
-    /// A value does not fit.
-    #[error("agent.yaml: {0}")]
-    Value(String),
+}
+
+/// Providers of models that an agent may name.
+pub const PROVIDERS: [&str; 5] = ["anthropic", "openai", "openrouter", "ollama", "rehearsal"];
+
+/// A value that does not fit: the path of its key, and why.
+struct Misfit(String, String);
+
+impl Misfit {
+    fn new(path: impl Into<String>, why: impl Into<String>) -> Self {
+        Self(path.into(), why.into())
+    }
 }
 
 type Files = BTreeMap<String, Vec<u8>>;
@@ -94,16 +103,18 @@ impl Agent {
     pub fn read(name: &AgentName, files: &Files, lookup: &Lookup<'_>) -> Result<Self, AgentError> {
         let yaml = text(files, "agent.yaml", "; an agent is a folder with an agent.yaml")?;
         let mut file: File = crate::yaml::read(yaml, "agent.yaml")?;
-        file.spec.expand(lookup).map_err(AgentError::Value)?;
-        let mut warnings = file.check(name)?;
+        let placed = |Misfit(path, why): Misfit| crate::yaml::misfit(yaml, "agent.yaml", &path, &why);
+        file.expand(lookup).map_err(placed)?;
+        let mut warnings = file.check(name).map_err(placed)?;
+        let session = file.limits().map_err(placed)?;
+        let tools = file.tools(&mut warnings).map_err(placed)?;
         let system = system(&file, files)?;
-        let tools = tools(&file.spec, &mut warnings);
         Ok(Self {
             name: name.clone(),
             description: file.metadata.description.unwrap_or_default(),
             version: file.metadata.version,
             digest: digest(files),
-            session: file.spec.session.limits().map_err(AgentError::Value)?,
+            session,
             policy: policy(files),
             model: file.spec.model,
             system,
@@ -143,19 +154,6 @@ fn system(file: &File, files: &Files) -> Result<Vec<String>, AgentError> {
     }
     blocks.retain(|block| !block.trim().is_empty());
     Ok(blocks)
-}
-
-fn tools(spec: &Spec, warnings: &mut Vec<String>) -> Vec<String> {
-    let mut names = Vec::new();
-    for tool in &spec.tools {
-        match tool {
-            ToolEntry::Builtin(name) if ["bash", "files"].contains(&name.as_str()) => names.push(name.clone()),
-            ToolEntry::Builtin(name) => warnings.push(format!("builtin tool `{name}` is not in this version")),
-            ToolEntry::Cli(_) => warnings.push("cli tools are not in this version".to_owned()),
-            ToolEntry::Mcp(_) => warnings.push("mcp tools are not in this version".to_owned()),
-        }
-    }
-    names
 }
 
 /// The workspace's policy and the agent's; one that cannot be read denies everything.

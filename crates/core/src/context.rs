@@ -2,7 +2,7 @@
 //!
 //! Invariant: every request is well-formed whatever happened before. Roles alternate and the user is first; every tool
 //! use has exactly one result in the very next message, results first; no message and no text is empty; nothing is only
-//! reasoning. A call that never got a result gets one made up here, which says so.
+//! reasoning; reasoning goes back to the model whose it is, and to no other. A call that never got a result gets one made up here, which says so.
 
 mod messages;
 mod transcript;
@@ -87,7 +87,7 @@ impl Frame {
 /// Makes the next request of a conversation, and what the journal says of it.
 #[must_use]
 pub fn assemble(frame: &Frame, transcript: &Transcript) -> (Request, StepPlan) {
-    let closed = transcript.closed();
+    let closed = transcript.closed(&frame.model);
     let digest = Digest::chain(&closed.digest, format!("{}{}", frame.seal.system, frame.seal.tools).as_bytes());
     let hash = |part: &str, digest: &Digest| BlockHash { part: part.to_owned(), hash: digest.short().to_owned() };
     let plan = StepPlan {

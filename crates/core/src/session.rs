@@ -188,6 +188,18 @@ pub enum Status {
 }
 
 impl Status {
+    /// All of them.
+    pub const ALL: [Self; 8] = [
+        Self::Idle,
+        Self::Running,
+        Self::Waiting,
+        Self::Approving,
+        Self::Asking,
+        Self::Sleeping,
+        Self::Paused,
+        Self::Archived,
+    ];
+
     /// Returns the word.
     #[must_use]
     pub fn as_str(self) -> &'static str {

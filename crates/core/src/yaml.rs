@@ -26,6 +26,38 @@ pub fn read<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, YamlError>
     serde_saphyr::from_str(text).map_err(|error| explain(text, file, &error))
 }
 
+/// Makes the error of a value that is of the right type and still does not fit, at the key that a dotted path leads to.
+#[must_use]
+pub fn misfit(text: &str, file: &str, path: &str, message: &str) -> YamlError {
+    let mut found = None;
+    let mut from = 0;
+    for key in path.split('.') {
+        let Some(at) = text.get(from..).and_then(|rest| find_key(rest, key)) else { break };
+        found = Some(from + at);
+        from += at + key.len();
+    }
+    let before = found.and_then(|at| text.get(..at));
+    let line = before.map_or(0, |before| before.matches('\n').count() + 1);
+    let column = before.map_or(0, |before| before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+    let message = with_line(text, line, format!("{path}: {message}"));
+    YamlError { file: file.to_owned(), line: line as u64, column: column as u64, message }
+}
+
+/// Where a key stands, quoted or not: no part of another word, and with a colon after it.
+fn find_key(text: &str, key: &str) -> Option<usize> {
+    let is_word = |c: char| c.is_alphanumeric() || c == '_' || c == '-';
+    let stands = |at: &usize| {
+        let (before, after) = (text.get(..*at).unwrap_or_default(), text.get(*at + key.len()..).unwrap_or_default());
+        !before.ends_with(is_word) && after.trim_start_matches(['"', '\'']).trim_start().starts_with(':')
+    };
+    text.match_indices(key).map(|(at, _)| at).find(stands)
+}
+
+fn with_line(text: &str, line: usize, message: String) -> String {
+    let shown = line.checked_sub(1).and_then(|index| text.lines().nth(index)).map(str::trim_end).unwrap_or_default();
+    if shown.is_empty() { message } else { format!("{message}\n  {shown}") }
+}
+
 fn explain(text: &str, file: &str, error: &Error) -> YamlError {
     let location = error.location();
     let (line, column) = location.map_or((0, 0), |at| (at.line(), at.column()));
@@ -37,9 +69,7 @@ fn explain(text: &str, file: &str, error: &Error) -> YamlError {
     } else {
         plain.to_string().lines().next().unwrap_or("not understood").to_owned()
     };
-    let index = usize::try_from(line).ok().and_then(|line| line.checked_sub(1));
-    let shown = index.and_then(|index| text.lines().nth(index)).map(str::trim_end).unwrap_or_default();
-    let message = if shown.is_empty() { message } else { format!("{message}\n  {shown}") };
+    let message = with_line(text, usize::try_from(line).unwrap_or(0), message);
     YamlError { file: file.to_owned(), line, column, message }
 }
 

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::StreamExt as _;
 use outlive_core::content::{Failure, FailureKind, Reply};
-use reqwest::header::{HeaderMap, RETRY_AFTER};
+use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
@@ -15,10 +15,17 @@ use crate::sse::{Decoder, Event};
 /// Time without a byte, after which a stream counts as dead.
 const SILENCE: Duration = Duration::from_secs(120);
 
+/// Bytes of a body that is no stream.
+const BODY: usize = 1 << 20;
+
 /// Turns a dialect's events into a reply.
 pub(crate) trait Reader: Send {
     /// Takes the next event.
     fn take(&mut self, event: &Event, sink: &Sink) -> Result<(), Failure>;
+    /// Says whether the stream has said that it is complete: whatever comes after belongs to nobody.
+    fn is_ended(&self) -> bool;
+    /// Takes a whole reply that did not come as a stream, where the dialect has one.
+    fn whole(&mut self, body: &str, sink: &Sink) -> Result<(), Failure>;
     /// Returns the reply, if the stream ended as a complete one does.
     fn finish(self, provider_request_id: Option<String>) -> Result<Reply, Failure>;
 }
@@ -35,6 +42,19 @@ pub(crate) async fn ask<R: Reader>(request: RequestBuilder, mut reader: R, sink:
         return Err(refused(response).await);
     }
     let id = request_id(response.headers());
+    match content_type(response.headers()) {
+        Content::Stream => {}
+        Content::Json => {
+            let body = body(response).await;
+            reader.whole(&String::from_utf8_lossy(&body), sink)?;
+            return reader.finish(id);
+        }
+        Content::Other(what) => {
+            let place = response.url().host_str().unwrap_or("the provider").to_owned();
+            let message = format!("{place} answers with {what} and no stream: is `base_url` the API's address?");
+            return Err(failure(FailureKind::InvalidRequest, message));
+        }
+    }
     let mut bytes = response.bytes_stream();
     let mut decoder = Decoder::default();
     loop {
@@ -48,7 +68,42 @@ pub(crate) async fn ask<R: Reader>(request: RequestBuilder, mut reader: R, sink:
         for event in events {
             reader.take(&event, sink)?;
         }
+        // A connection that is kept open, or breaks now, takes nothing away.
+        if reader.is_ended() {
+            return reader.finish(id);
+        }
     }
+}
+
+/// What an answer is, by its headers.
+enum Content {
+    Stream,
+    Json,
+    Other(String),
+}
+
+fn content_type(headers: &HeaderMap) -> Content {
+    let value = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
+    match value.split(';').next().unwrap_or_default().trim().to_ascii_lowercase().as_str() {
+        "application/json" => Content::Json,
+        // Some servers stream without saying so.
+        "" | "text/event-stream" | "text/plain" | "application/octet-stream" | "application/x-ndjson" => {
+            Content::Stream
+        }
+        other => Content::Other(other.to_owned()),
+    }
+}
+
+/// Reads a body that should be small; what is beyond a megabyte is left.
+async fn body(response: Response) -> Vec<u8> {
+    let mut whole = Vec::new();
+    let mut bytes = response.bytes_stream();
+    while whole.len() < BODY
+        && let Ok(Some(Ok(chunk))) = tokio::time::timeout(SILENCE, bytes.next()).await
+    {
+        whole.extend_from_slice(&chunk);
+    }
+    whole
 }
 
 /// Reads a whole recorded stream: for tests and fuzzing.
@@ -63,9 +118,16 @@ pub(crate) fn parse<R: Reader>(bytes: &[u8], mut reader: R) -> Result<Reply, Fai
 
 fn unreachable_by(error: &reqwest::Error) -> Failure {
     let kind = if error.is_timeout() { FailureKind::Timeout } else { FailureKind::Network };
-    // The address may carry what must not be told: only what went wrong is.
-    let why = std::error::Error::source(error).map_or_else(|| "no connection".to_owned(), ToString::to_string);
-    failure(kind, format!("the provider cannot be reached: {why}"))
+    // The address may carry what must not be told: only its host is, and what went wrong at last.
+    let host = error.url().and_then(|url| url.host_str()).unwrap_or("the provider");
+    let port = error.url().and_then(reqwest::Url::port).map(|port| format!(":{port}")).unwrap_or_default();
+    let mut why: &dyn std::error::Error = error;
+    while let Some(cause) = why.source() {
+        why = cause;
+    }
+    // Its own words would name the whole address.
+    let why = if why.is::<reqwest::Error>() { "no connection".to_owned() } else { why.to_string() };
+    failure(kind, format!("{host}{port} cannot be reached: {why}"))
 }
 
 fn request_id(headers: &HeaderMap) -> Option<String> {
@@ -75,50 +137,73 @@ fn request_id(headers: &HeaderMap) -> Option<String> {
 
 async fn refused(response: Response) -> Failure {
     let (status, retry_after_ms) = (response.status(), retry_after(response.headers()));
-    let body = response.bytes().await.unwrap_or_default();
-    let said = said(body.get(..body.len().min(64 << 10)).unwrap_or_default());
-    let kind = kind_of(status, &said);
-    let message = format!("the provider answers {}: {said}", status.as_u16());
+    let body = body(response).await;
+    let parsed: Value = serde_json::from_slice(&body).unwrap_or_default();
+    let kind = kind_of(status, &reason(parsed.get("error").unwrap_or(&parsed)));
+    let message = format!("the provider answers {}: {}", status.as_u16(), said(&parsed, &body));
     Failure { kind, message, retry_after_ms }
 }
 
 /// The message of an error body, in whichever shape it comes.
-fn said(body: &[u8]) -> String {
-    let parsed: Value = serde_json::from_slice(body).unwrap_or_default();
-    let error = parsed.get("error").unwrap_or(&parsed);
+fn said(parsed: &Value, body: &[u8]) -> String {
+    let error = parsed.get("error").unwrap_or(parsed);
     let message = error.get("message").and_then(Value::as_str).or_else(|| error.as_str());
     let text = message.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned);
     let shown: String = text.chars().take(500).collect();
     if shown.trim().is_empty() { "no reason given".to_owned() } else { shown }
 }
 
-fn kind_of(status: StatusCode, said: &str) -> FailureKind {
+/// What an error names as its reason: its code, else its type.
+fn reason(error: &Value) -> String {
+    let text = |key: &str| error.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
+    text("code").or_else(|| text("type")).unwrap_or_default().to_owned()
+}
+
+fn kind_of(status: StatusCode, reason: &str) -> FailureKind {
     match status.as_u16() {
         401..=403 => FailureKind::Auth,
         408 | 504 => FailureKind::Timeout,
-        429 if said.contains("insufficient_quota") || said.contains("billing") => FailureKind::Auth,
+        // The account is empty: waiting does not fill it.
+        429 if matches!(reason, "insufficient_quota" | "billing_hard_limit_reached" | "billing_error") => {
+            FailureKind::Auth
+        }
         429 => FailureKind::RateLimited,
         409 | 500..=599 => FailureKind::Overloaded,
         _ => FailureKind::InvalidRequest,
     }
 }
 
-/// Classifies an error that comes within a stream, by its type's name.
-pub(crate) fn kind_of_error(name: &str) -> FailureKind {
+/// Classifies an error that comes within a stream: by a status as its code, else by its code's or type's name.
+pub(crate) fn kind_of_error(error: &Value) -> FailureKind {
+    let status = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
+    if let Some(status) = status.and_then(|status| StatusCode::from_u16(status).ok()) {
+        return kind_of(status, "");
+    }
+    let name = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
+    let by_code = kind_of_name(name("code"));
+    if by_code == FailureKind::Truncated { kind_of_name(name("type")) } else { by_code }
+}
+
+fn kind_of_name(name: &str) -> FailureKind {
     match name {
         "overloaded_error" | "api_error" | "server_error" | "internal_error" => FailureKind::Overloaded,
         "rate_limit_error" | "rate_limit_exceeded" | "tokens" | "requests" => FailureKind::RateLimited,
         "authentication_error" | "permission_error" | "billing_error" | "insufficient_quota" => FailureKind::Auth,
         "timeout_error" => FailureKind::Timeout,
         "invalid_request_error" | "not_found_error" | "request_too_large" => FailureKind::InvalidRequest,
-        _ => FailureKind::Overloaded,
+        // Unheard of: tried again a few times, as a stream that broke.
+        _ => FailureKind::Truncated,
     }
 }
 
-/// Milliseconds until the provider wants to be asked again: seconds, or its own header in milliseconds.
+/// Milliseconds until the provider wants to be asked again: seconds, a date beside the answer's own, or its own header in
+/// milliseconds.
 fn retry_after(headers: &HeaderMap) -> Option<u64> {
-    let number = |name: &str| headers.get(name)?.to_str().ok()?.trim().parse::<f64>().ok();
-    let seconds = headers.get(RETRY_AFTER).and_then(|_| number("retry-after"));
+    let text = |name: &str| headers.get(name)?.to_str().ok().map(str::trim);
+    let number = |name: &str| text(name)?.parse::<f64>().ok();
+    let date = |name: &str| httpdate::parse_http_date(text(name)?).ok();
+    let until = || Some(date("retry-after")?.duration_since(date("date")?).unwrap_or_default().as_secs_f64());
+    let seconds = number("retry-after").or_else(until);
     let ms = number("retry-after-ms").or_else(|| seconds.map(|seconds| seconds * 1_000.0))?;
     // Longer than a day is not believed.
     (0.0..=86_400_000.0).contains(&ms).then_some(ms as u64)

@@ -9,8 +9,9 @@ pub mod rehearsal;
 pub mod scripted;
 mod settings;
 pub mod sse;
+pub mod wellformed;
 
-pub use settings::{ConnectError, Key, OLLAMA, PROVIDERS, Settings, connect, key_variable};
+pub use settings::{ConnectError, Key, OLLAMA, PROVIDERS, Settings, connect, is_trusted, key_variable};
 
 use std::future::Future;
 use std::pin::Pin;

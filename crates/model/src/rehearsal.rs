@@ -80,11 +80,21 @@ impl Rehearsal {
 
 /// Four bytes a token: an honest guess.
 fn usage(request: &Request, content: &[ReplyBlock]) -> Usage {
-    let said = |message: &std::sync::Arc<Message>| serde_json::to_string(&message.content).map_or(0, |text| text.len());
+    let said = |message: &std::sync::Arc<Message>| message.content.iter().map(bytes).sum::<usize>();
     let system: usize = request.system.iter().map(String::len).sum();
     let input = system + request.messages.iter().map(said).sum::<usize>();
     let output: usize = content.iter().map(|block| format!("{block:?}").len()).sum();
     Usage { input_tokens: input as u64 / 4, output_tokens: output as u64 / 4, ..Usage::default() }
+}
+
+fn bytes(block: &Block) -> usize {
+    match block {
+        Block::Text { text } => text.len(),
+        Block::Thinking { thinking, .. } => thinking.len(),
+        Block::RedactedThinking { data } => data.len(),
+        Block::ToolUse { name, input, .. } => name.len() + input.to_string().len(),
+        Block::ToolResult { content, .. } => content.len(),
+    }
 }
 
 /// What was asked last, and what has been done about it.
@@ -177,7 +187,7 @@ fn act(step: &str, request: &Request, text: &mut String, blocks: &mut Vec<ReplyB
         }
         "think" => {
             let thinking = "Nobody thinks here: this is where a model's reasoning would be.".to_owned();
-            blocks.push(ReplyBlock::Thinking { thinking, signature: Some("rehearsal".to_owned()) });
+            blocks.push(ReplyBlock::Thinking { thinking, signature: None });
             text.push_str("I have thought, as far as a script can.");
             return;
         }

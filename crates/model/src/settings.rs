@@ -45,8 +45,7 @@ pub struct Settings {
     pub context_window: Option<u64>,
 }
 
-/// Providers that can be named.
-pub const PROVIDERS: [&str; 5] = ["anthropic", "openai", "openrouter", "ollama", "rehearsal"];
+pub use outlive_core::agent::PROVIDERS;
 
 /// Where OpenRouter listens.
 const OPENROUTER: &str = "https://openrouter.ai/api/v1";
@@ -97,6 +96,28 @@ pub fn key_variable(provider: &str) -> Option<&'static str> {
     }
 }
 
+/// Says whether an endpoint is the provider's own, or on this machine: only there does the provider's key go unasked. An
+/// agent's folder may come from anywhere, and must not lead a key away.
+#[must_use]
+pub fn is_trusted(provider: &str, base_url: Option<&str>) -> bool {
+    let Some(base_url) = base_url else { return true };
+    let Ok(url) = reqwest::Url::parse(base_url) else { return false };
+    let own = match provider {
+        "anthropic" => "api.anthropic.com",
+        "openai" => "api.openai.com",
+        "openrouter" => "openrouter.ai",
+        _ => "",
+    };
+    match url.host_str() {
+        Some(host) if host == own => url.scheme() == "https",
+        Some("localhost") => true,
+        Some(host) => {
+            host.trim_matches(['[', ']']).parse::<std::net::IpAddr>().is_ok_and(|address| address.is_loopback())
+        }
+        None => false,
+    }
+}
+
 /// Makes a model. Nothing is asked yet.
 ///
 /// # Errors
@@ -119,7 +140,9 @@ pub fn connect(mut settings: Settings) -> Result<Arc<dyn Model>, ConnectError> {
     {
         return Err(ConnectError::NoKey { provider: settings.provider, variable });
     }
-    let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(20)).build();
+    // A redirect would carry the key to wherever it names.
+    let redirect = reqwest::redirect::Policy::none();
+    let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(20)).redirect(redirect).build();
     let http = http.map_err(|error| ConnectError::Http(error.to_string()))?;
     let usual = match settings.provider.as_str() {
         "openrouter" => Some(OPENROUTER),
@@ -139,4 +162,27 @@ pub(crate) fn tool_name(name: &str) -> String {
     let safe = |c: char| if c.is_ascii_alphanumeric() || c == '_' || c == '-' { c } else { '_' };
     let name: String = name.chars().take(64).map(safe).collect();
     if name.is_empty() { "unnamed".to_owned() } else { name }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_key_goes_only_to_its_provider_or_to_this_machine() {
+        let check = |provider: &str, base_url: &str, trusted: bool| {
+            assert_eq!(is_trusted(provider, Some(base_url)), trusted, "{provider} {base_url}");
+        };
+        assert!(is_trusted("openai", None));
+        check("openai", "https://api.openai.com/v1", true);
+        check("openai", "http://api.openai.com/v1", false);
+        check("openai", "https://api.openai.com.evil.example/v1", false);
+        check("openai", "https://api.openai.com@evil.example/v1", false);
+        check("openai", "https://openrouter.ai/api/v1", false);
+        check("openai", "http://127.0.0.1:11434/v1", true);
+        check("openai", "http://[::1]:11434/v1", true);
+        check("openai", "http://localhost:11434/v1", true);
+        check("anthropic", "http://10.0.0.1/", false);
+        check("anthropic", "no address", false);
+    }
 }

@@ -248,3 +248,139 @@ proptest! {
         drop(openai::parse_stream(&bytes));
     }
 }
+
+/// A server that answers each connection with these bytes and then, as it is told, hangs or hangs up.
+fn canned(answer: String, then: Then) -> (String, Arc<Mutex<Vec<String>>>) {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let heard = Arc::new(Mutex::new(Vec::new()));
+    let into = Arc::clone(&heard);
+    std::thread::spawn(move || {
+        let mut open = Vec::new();
+        for stream in listener.incoming() {
+            use std::io::{Read as _, Write as _};
+            let mut stream = stream.unwrap();
+            let mut request = vec![0; 64 << 10];
+            let read = stream.read(&mut request).unwrap_or(0);
+            into.lock().unwrap().push(String::from_utf8_lossy(&request[..read]).into_owned());
+            stream.write_all(answer.as_bytes()).ok();
+            if then == Then::Hang {
+                open.push(stream);
+            }
+        }
+    });
+    (format!("http://{address}"), heard)
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Then {
+    Hang,
+    HangUp,
+}
+
+fn answer(status: &str, headers: &str, body: &str) -> String {
+    format!("HTTP/1.1 {status}\r\n{headers}\r\n{body}")
+}
+
+async fn ask_canned(provider: &str, base_url: &str) -> Result<Reply, Failure> {
+    let settings = Settings {
+        provider: provider.into(),
+        name: "canned".into(),
+        base_url: Some(base_url.into()),
+        key: Some(Key::new("secret-key")),
+        context_window: None,
+    };
+    connect(settings).unwrap().stream(request(vec![user(vec![text("hi")])]), Arc::new(|_| {})).await
+}
+
+const STREAM: &str = "content-type: text/event-stream\r\n";
+
+#[tokio::test]
+async fn a_reply_is_whole_when_it_says_so_whatever_the_connection_does_next() {
+    for (provider, dialect) in [("anthropic", Dialect::Anthropic), ("openai", Dialect::OpenAi)] {
+        let body = String::from_utf8(recording(dialect, &rich())).unwrap();
+        let (url, _) = canned(answer("200 OK", STREAM, &body), Then::Hang);
+        let reply = ask_canned(provider, &url).await.unwrap();
+        assert_eq!(reply.content, expected(provider).content, "{provider}");
+        // A body that is shorter than it was said to be: an error, once everything has been read.
+        let (url, _) = canned(answer("200 OK", &format!("{STREAM}content-length: 999999\r\n"), &body), Then::HangUp);
+        assert_eq!(ask_canned(provider, &url).await.unwrap().content, expected(provider).content, "{provider}");
+    }
+}
+
+#[tokio::test]
+async fn errors_are_told_apart_by_what_they_name_and_not_by_their_prose() {
+    let busy = r#"{"error":{"message":"Rate limit reached. See /account/billing to learn more.","type":"requests","code":"rate_limit_exceeded"}}"#;
+    let empty =
+        r#"{"error":{"message":"You exceeded your quota","type":"insufficient_quota","code":"insufficient_quota"}}"#;
+    for (body, kind) in [(busy, FailureKind::RateLimited), (empty, FailureKind::Auth)] {
+        let (url, _) = canned(answer("429 Too Many", "content-type: application/json\r\n", body), Then::HangUp);
+        assert_eq!(ask_canned("openai", &url).await.unwrap_err().kind, kind);
+    }
+    for (code, kind) in [
+        ("400", FailureKind::InvalidRequest),
+        ("402", FailureKind::Auth),
+        ("429", FailureKind::RateLimited),
+        ("502", FailureKind::Overloaded),
+        ("\"no_idea\"", FailureKind::Truncated),
+        ("\"overloaded_error\"", FailureKind::Overloaded),
+    ] {
+        let body = format!("data: {{\"error\":{{\"code\":{code},\"message\":\"m\"}}}}\n\n");
+        let (url, _) = canned(answer("200 OK", STREAM, &body), Then::HangUp);
+        assert_eq!(ask_canned("openai", &url).await.unwrap_err().kind, kind, "{code}");
+    }
+}
+
+#[tokio::test]
+async fn a_date_to_come_back_at_is_counted_from_the_answers_own() {
+    let headers = "date: Sat, 21 Nov 2026 10:00:00 GMT\r\nretry-after: Sat, 21 Nov 2026 10:00:30 GMT\r\n";
+    let (url, _) = canned(answer("503 Busy", headers, ""), Then::HangUp);
+    assert_eq!(ask_canned("anthropic", &url).await.unwrap_err().retry_after_ms, Some(30_000));
+}
+
+#[tokio::test]
+async fn a_reply_that_is_no_stream_is_read_where_it_can_be_and_named_where_not() {
+    let whole = r#"{"model":"m","choices":[{"index":0,"finish_reason":"stop","message":{"role":"assistant","content":"hello"}}],"usage":{"prompt_tokens":3,"completion_tokens":1}}"#;
+    let (url, _) = canned(answer("200 OK", "content-type: application/json\r\n", whole), Then::HangUp);
+    let reply = ask_canned("openai", &url).await.unwrap();
+    assert_eq!((reply.content, reply.usage.output_tokens), (vec![ReplyBlock::Text("hello".into())], 1));
+    let (url, _) = canned(answer("200 OK", "content-type: text/html\r\n", "<html>"), Then::HangUp);
+    let failure = ask_canned("openai", &url).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::InvalidRequest);
+    assert_eq!(failure.message, "127.0.0.1 answers with text/html and no stream: is `base_url` the API's address?");
+}
+
+#[tokio::test]
+async fn a_redirect_is_not_followed_with_the_key() {
+    let (elsewhere, heard) = canned(answer("200 OK", STREAM, ""), Then::HangUp);
+    let elsewhere = elsewhere.replace("127.0.0.1", "localhost");
+    let (url, _) = canned(answer("307 Moved", &format!("location: {elsewhere}/v1\r\n"), ""), Then::HangUp);
+    assert_eq!(ask_canned("anthropic", &url).await.unwrap_err().kind, FailureKind::InvalidRequest);
+    assert_eq!(heard.lock().unwrap().len(), 0);
+}
+
+#[tokio::test]
+async fn a_provider_that_is_away_is_named_with_the_last_cause() {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let failure = ask_canned("openai", &format!("http://user:pass@{address}/v1")).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Network);
+    assert!(failure.message.starts_with(&format!("{address} cannot be reached: ")), "{}", failure.message);
+    assert!(failure.message.contains("refused") && !failure.message.contains("pass"), "{}", failure.message);
+}
+
+#[test]
+fn names_that_come_again_with_each_piece_are_one_name_and_calls_without_one_stay_calls() {
+    let piece = |arguments: &str| {
+        let call = json!({"index": 0, "id": "c", "function": {"name": "list", "arguments": arguments}});
+        format!("data: {}\n\n", json!({"choices": [{"delta": {"tool_calls": [call]}}]}))
+    };
+    let end = "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\ndata: [DONE]\n\n";
+    let reply = openai::parse_stream(format!("{}{}{end}", piece("{\"a\""), piece(":1}")).as_bytes()).unwrap();
+    let call = |name: &str, arguments: &str| ReplyBlock::ToolUse { name: name.into(), arguments: arguments.into() };
+    assert_eq!(reply.content, [call("list", "{\"a\":1}")]);
+    assert_eq!(openai::parse_stream(end.as_bytes()).unwrap_err().kind, FailureKind::Truncated);
+    let nameless = piece("{}").replace("\"list\"", "\"\"");
+    assert_eq!(openai::parse_stream(format!("{nameless}{end}").as_bytes()).unwrap().content, [call("", "{}")]);
+}

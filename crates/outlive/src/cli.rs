@@ -3,6 +3,16 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
+use outlive_core::id::{AgentName, CallId, InputId, SessionId};
+
+/// Takes an id or a name that has its form, before anything is asked of anybody.
+fn id<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<String, String> {
+    text.parse::<T>().map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+fn session_id(text: &str) -> Result<String, String> {
+    id::<SessionId>(text)
+}
 
 /// Agents that outlive their processes.
 #[derive(Debug, Parser)]
@@ -30,6 +40,7 @@ pub enum Command {
     /// Show a session from its beginning, then live
     Attach {
         /// The newest one when it is left out
+        #[arg(value_parser = session_id)]
         session: Option<String>,
     },
     /// Run the server until told to stop
@@ -47,6 +58,7 @@ pub enum Command {
     /// Stop a session's running turn
     Interrupt {
         /// Which session
+        #[arg(value_parser = session_id)]
         session: String,
     },
     /// Look at follow-ups that wait, add to them, take them back
@@ -94,10 +106,10 @@ pub struct Json {
 #[derive(Debug, Args)]
 pub struct Talk {
     /// The agent; the only one, or `default`, when it is left out
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = id::<AgentName>)]
     pub agent: Option<String>,
     /// An existing session; a new one when it is left out
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = session_id)]
     pub session: Option<String>,
 }
 
@@ -160,6 +172,7 @@ pub enum Session {
     /// Show one session
     Show {
         /// Which
+        #[arg(value_parser = session_id)]
         session: String,
         /// Print JSON
         #[arg(long)]
@@ -168,6 +181,7 @@ pub enum Session {
     /// Print a session's journal, one event a line
     Events {
         /// Which
+        #[arg(value_parser = session_id)]
         session: String,
         /// Only events after this seq
         #[arg(long, default_value_t = 0)]
@@ -179,6 +193,7 @@ pub enum Session {
     /// Print a session's transcript
     Messages {
         /// Which
+        #[arg(value_parser = session_id)]
         session: String,
         /// Print JSON
         #[arg(long)]
@@ -187,6 +202,7 @@ pub enum Session {
     /// Give a session a title
     Rename {
         /// Which
+        #[arg(value_parser = session_id)]
         session: String,
         /// The title
         title: String,
@@ -194,6 +210,7 @@ pub enum Session {
     /// Put a session away
     Archive {
         /// Which
+        #[arg(value_parser = session_id)]
         session: String,
         /// Take it back out
         #[arg(long)]
@@ -202,6 +219,7 @@ pub enum Session {
     /// Delete a session for good, journal and all
     Delete {
         /// Which
+        #[arg(value_parser = session_id)]
         session: String,
         /// Do not ask
         #[arg(short, long)]
@@ -210,11 +228,13 @@ pub enum Session {
     /// Start nothing new in a session; what runs may end
     Pause {
         /// Which
+        #[arg(value_parser = session_id)]
         session: String,
     },
     /// Let a paused session go on
     Resume {
         /// Which
+        #[arg(value_parser = session_id)]
         session: String,
     },
 }
@@ -227,6 +247,7 @@ pub enum Agent {
     /// Show one agent
     Show {
         /// Which
+        #[arg(value_parser = id::<AgentName>)]
         name: String,
         /// Print JSON
         #[arg(long)]
@@ -235,6 +256,7 @@ pub enum Agent {
     /// Make an agent that can be run as it is
     New {
         /// Its name: a lowercase letter, then letters, digits and `-`
+        #[arg(value_parser = id::<AgentName>)]
         name: String,
     },
     /// Check an agent's files
@@ -248,9 +270,10 @@ pub enum Agent {
 #[derive(Debug, Args)]
 pub struct Decide {
     /// The call; the only one that waits when it is left out
+    #[arg(value_parser = id::<CallId>)]
     pub call: Option<String>,
     /// Its session; found by the call when it is left out
-    #[arg(short, long)]
+    #[arg(short, long, value_parser = session_id)]
     pub session: Option<String>,
     /// Allow exactly this from now on in this session
     #[arg(long)]
@@ -266,6 +289,7 @@ pub enum Queue {
     /// List them
     List {
         /// Which session
+        #[arg(value_parser = session_id)]
         session: String,
         /// Print JSON
         #[arg(long)]
@@ -274,6 +298,7 @@ pub enum Queue {
     /// Say something after the running turn, or to it
     Add {
         /// Which session
+        #[arg(value_parser = session_id)]
         session: String,
         /// What
         text: String,
@@ -284,8 +309,10 @@ pub enum Queue {
     /// Change a follow-up's text
     Edit {
         /// Which session
+        #[arg(value_parser = session_id)]
         session: String,
         /// Which follow-up
+        #[arg(value_parser = id::<InputId>)]
         input: String,
         /// The new text
         text: String,
@@ -293,8 +320,10 @@ pub enum Queue {
     /// Take a follow-up back
     Remove {
         /// Which session
+        #[arg(value_parser = session_id)]
         session: String,
         /// Which follow-up
+        #[arg(value_parser = id::<InputId>)]
         input: String,
     },
 }

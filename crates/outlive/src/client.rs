@@ -41,16 +41,39 @@ pub async fn connect(place: &Workspace) -> Result<Client, Failure> {
     if let Some(client) = attempt(place).await {
         return Ok(client);
     }
-    spawn(place)?;
+    if let (Some(address), None) = (running(place), place.token()) {
+        let path = place.root.join("token");
+        let why = format!("a server runs at {address}, but its token cannot be read from {}", path.display());
+        return Err(Failure::Denied(why));
+    }
+    let mut server = spawn(place)?;
     let deadline = tokio::time::Instant::now() + START;
     while tokio::time::Instant::now() < deadline {
         if let Some(client) = attempt(place).await {
             return Ok(client);
         }
+        match server.try_wait()?.map(|status| status.code()) {
+            // Another one was faster: it will answer.
+            None | Some(Some(75)) => {}
+            Some(code) => return Err(refusal(place, code)),
+        }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
     let log = place.log_tail(5);
     Err(Failure::Unreachable(format!("the server did not come up; the end of {}:\n{log}", place.log().display())))
+}
+
+/// Why the server did not even come up, in its own words.
+fn refusal(place: &Workspace, code: Option<i32>) -> Failure {
+    let log = place.log_tail(20);
+    let words =
+        log.lines().rev().find_map(|line| line.strip_prefix("outlive: ")).unwrap_or("the server died at its start");
+    match code {
+        Some(2) => Failure::Usage(words.to_owned()),
+        Some(3) => Failure::NotFound(words.to_owned()),
+        Some(4) => Failure::Denied(words.to_owned()),
+        _ => Failure::Failed(format!("{words}; its log: {}", place.log().display())),
+    }
 }
 
 async fn attempt(place: &Workspace) -> Option<Client> {
@@ -61,26 +84,22 @@ async fn attempt(place: &Workspace) -> Option<Client> {
 
 /// Starts a server of its own: it outlives this command.
 #[expect(clippy::disallowed_methods, reason = "the one process besides tools that Outlive starts: its own server")]
-fn spawn(place: &Workspace) -> Result<(), Failure> {
+fn spawn(place: &Workspace) -> Result<std::process::Child, Failure> {
     use std::os::unix::process::CommandExt as _;
     use std::process::{Command, Stdio};
     outlive_store::workspace::make(&place.root)?;
     let log = std::fs::OpenOptions::new().create(true).append(true).open(place.log())?;
     let mut server = Command::new(std::env::current_exe()?);
     server.arg("--workspace").arg(&place.root).args(["serve", "--port", "0", "--idle-exit", &IDLE_EXIT_S.to_string()]);
-    server
-        .current_dir(&place.cwd)
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .process_group(0)
-        .spawn()?;
-    Ok(())
+    server.current_dir(&place.cwd).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
+    Ok(server.spawn()?)
 }
 
 impl Client {
     fn to(address: &str, token: &str) -> Self {
-        Self { http: reqwest::Client::new(), base: format!("http://{address}"), token: token.to_owned() }
+        // The server is on this machine: no proxy is asked for it.
+        let http = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
+        Self { http, base: format!("http://{address}"), token: token.to_owned() }
     }
 
     /// Prepares a request to a route under the base.

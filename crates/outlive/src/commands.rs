@@ -50,11 +50,13 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Doctor(json) => doctor::run(&place()?, &json).await,
         Command::Status(json) => status(&place()?, json.json),
         Command::Logs { lines } => {
-            println!("{}", place()?.log_tail(lines));
+            say!("{}", place()?.log_tail(lines));
             ok()
         }
         Command::Completions { shell } => {
-            clap_complete::generate(shell, &mut Cli::command(), "outlive", &mut std::io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(shell, &mut Cli::command(), "outlive", &mut script);
+            show::out(&String::from_utf8_lossy(&script));
             ok()
         }
         Command::Bench(bench) => bench::run(&bench).await,
@@ -66,8 +68,8 @@ async fn interrupt(place: &Workspace, session: &str) -> Outcome {
     let done: outlive_protocol::session::Done =
         client.send(Method::POST, &format!("/sessions/{session}/interrupt"), &serde_json::json!({})).await?;
     match done.turn_id {
-        Some(turn) => println!("turn {turn} is being stopped"),
-        None => println!("nothing runs in this session"),
+        Some(turn) => say!("turn {turn} is being stopped"),
+        None => say!("nothing runs in this session"),
     }
     ok()
 }
@@ -79,7 +81,7 @@ async fn inbox(place: &Workspace, json: &Json) -> Outcome {
         return ok();
     }
     if page.items.is_empty() {
-        println!("nothing waits for you");
+        say!("nothing waits for you");
     }
     for InboxItem::Approval(approval) in &page.items {
         approval_lines(approval);
@@ -88,9 +90,9 @@ async fn inbox(place: &Workspace, json: &Json) -> Outcome {
 }
 
 fn approval_lines(approval: &ApprovalView) {
-    println!("{}  in {}", approval.call, approval.session_id);
-    println!("  {}: {}", approval.tool, approval.summary);
-    println!("  outlive approve {0}   or   outlive deny {0}", approval.call);
+    say!("{}  in {}", approval.call, approval.session_id);
+    say!("  {}: {}", approval.tool, approval.summary);
+    say!("  outlive approve {0}   or   outlive deny {0}", approval.call);
 }
 
 fn status(place: &Workspace, json: bool) -> Outcome {
@@ -102,8 +104,8 @@ fn status(place: &Workspace, json: bool) -> Outcome {
         return ok();
     }
     match &address {
-        Some(address) => println!("a server runs for {} at http://{address}", place.root.display()),
-        None => println!("no server runs for {}; commands start one", place.root.display()),
+        Some(address) => say!("a server runs for {} at http://{address}", place.root.display()),
+        None => say!("no server runs for {}; commands start one", place.root.display()),
     }
     if address.is_some() { ok() } else { Err(Failure::Unreachable("no server runs".to_owned())) }
 }

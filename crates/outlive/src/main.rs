@@ -8,12 +8,13 @@
 //! | `client` | talks to the workspace's server, and starts one where none runs |
 //! | `wire` | the only place that names concrete stores, models and tools |
 
+#[macro_use]
+mod show;
 mod cli;
 mod client;
 mod commands;
 mod config;
 mod exit;
-mod show;
 mod wire;
 
 use clap::Parser as _;

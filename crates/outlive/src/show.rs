@@ -7,13 +7,26 @@ use serde::Serialize;
 
 use crate::exit::Failure;
 
+/// Prints a line, as `println!` does.
+macro_rules! say {
+    ($($words:tt)*) => { $crate::show::out(&format!("{}\n", format_args!($($words)*))) };
+}
+
+/// Prints text. When nobody reads it any more, as in `outlive session list | head`, the program ends, quietly.
+pub fn out(text: &str) {
+    let mut out = std::io::stdout().lock();
+    if out.write_all(text.as_bytes()).and_then(|()| out.flush()).is_err() {
+        std::process::exit(0);
+    }
+}
+
 /// Prints JSON, pretty.
 ///
 /// # Errors
 ///
 /// It cannot be JSON.
 pub fn json(value: &impl Serialize) -> Result<(), Failure> {
-    println!("{}", serde_json::to_string_pretty(value)?);
+    say!("{}", serde_json::to_string_pretty(value)?);
     Ok(())
 }
 
@@ -49,6 +62,6 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) {
     };
     line(Style::Dim, &draw(head.to_vec()));
     for row in rows {
-        println!("{}", draw(row.iter().map(String::as_str).collect()));
+        say!("{}", draw(row.iter().map(String::as_str).collect()));
     }
 }

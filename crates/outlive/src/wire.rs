@@ -8,6 +8,7 @@ use outlive_model::Model;
 use outlive_runtime::catalog::{Catalog, Models, Sources};
 use outlive_runtime::clock::{Moments, SystemClock};
 use outlive_runtime::{Runtime, Settings};
+use outlive_store::files::fs::{Disk, RealDisk};
 use outlive_store::workspace::{self, OpenError};
 use outlive_tools::exec::Exec;
 use outlive_tools::orphans;
@@ -30,11 +31,15 @@ impl Models for Connector {
 }
 
 fn settings(provider: &str, name: &str, spec: Option<&ModelSpec>) -> outlive_model::Settings {
+    let base_url = spec.and_then(|spec| spec.base_url.clone());
+    let usual =
+        || outlive_model::key_variable(provider).filter(|_| outlive_model::is_trusted(provider, base_url.as_deref()));
+    let variable = spec.and_then(|spec| spec.api_key_env.as_deref()).or_else(usual);
     outlive_model::Settings {
         provider: provider.to_owned(),
         name: name.to_owned(),
-        base_url: spec.and_then(|spec| spec.base_url.clone()),
-        key: outlive_model::key_variable(provider).and_then(config::variable).map(outlive_model::Key::new),
+        key: variable.and_then(config::variable).map(outlive_model::Key::new),
+        base_url,
         context_window: spec.and_then(|spec| spec.context_window),
     }
 }
@@ -81,7 +86,7 @@ pub struct Engine {
 ///
 /// Somebody else owns it, or the system says no.
 pub async fn start(place: &Workspace) -> Result<Engine, Failure> {
-    let opened = workspace::open(&place.root, workspace::Options::default());
+    let opened = workspace::open_on(disk()?, &place.root, workspace::Options::default());
     let (store, files) = opened.map_err(|error| match error {
         OpenError::Owned(_) => Failure::Busy(error.to_string()),
         OpenError::Io(_) => Failure::Failed(format!("{}: {error}", place.root.display())),
@@ -109,6 +114,20 @@ pub async fn start(place: &Workspace) -> Result<Engine, Failure> {
     let moments = Moments::new(Arc::new(SystemClock), seed);
     let runtime = Runtime::start(store, Arc::new(Catalog::new(sources)), moments, Settings::default()).await;
     Ok(Engine { runtime: runtime.map_err(Failure::failed)?, files })
+}
+
+#[cfg(not(feature = "trap"))]
+fn disk() -> Result<Arc<dyn Disk>, Failure> {
+    Ok(Arc::new(RealDisk))
+}
+
+/// The disk of a test: with the trap that it set, if it set one.
+#[cfg(feature = "trap")]
+fn disk() -> Result<Arc<dyn Disk>, Failure> {
+    use outlive_store::files::trap::TrappedDisk;
+    let Some(named) = config::variable("OUTLIVE_TRAP") else { return Ok(Arc::new(RealDisk)) };
+    let trap = named.parse().map_err(|why| Failure::Usage(format!("OUTLIVE_TRAP: {why}")))?;
+    Ok(Arc::new(TrappedDisk { disk: Arc::new(RealDisk), trap: Arc::new(trap) }))
 }
 
 #[expect(clippy::disallowed_methods, reason = "the server's own folders, beside the store's")]

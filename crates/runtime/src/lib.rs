@@ -172,7 +172,7 @@ impl Runtime {
     pub async fn delete(&self, session: SessionId) -> Result<(), SubmitError> {
         let (reply, answer) = oneshot::channel();
         self.sessions.inbox(session, &self.shell).try_send(Mail::Remove(reply)).map_err(busy)?;
-        answer.await.map_err(|_gone| SubmitError::Closing)?
+        answer.await.map_err(|_gone| SubmitError::Busy { retry_after_ms: BUSY_MS })?
     }
 
     /// Puts a session that a start found unsettled into the list, and wakes it if it is owed something.

@@ -1,6 +1,7 @@
 //! Every task has a name, an owner and an end: they are spawned here and nowhere else.
 
 use std::future::Future;
+use std::panic::AssertUnwindSafe;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -52,17 +53,8 @@ impl Tasks {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        let fused = Fused { fuse: self.fuse.clone(), inner: Box::pin(future) };
-        let task = self.tracker.spawn(fused.instrument(tracing::debug_span!("task", name)));
-        let abort = task.abort_handle();
-        self.tracker.spawn(async move {
-            if let Err(error) = task.await
-                && error.is_panic()
-            {
-                tracing::error!(name, "task panicked");
-            }
-        });
-        abort
+        let fused = Fused { name, fuse: self.fuse.clone(), inner: Box::pin(future) };
+        self.tracker.spawn(fused.instrument(tracing::debug_span!("task", name))).abort_handle()
     }
 
     /// Waits until all tasks have ended; none may be spawned any more.
@@ -73,6 +65,7 @@ impl Tasks {
 }
 
 struct Fused {
+    name: &'static str,
     fuse: Option<Arc<Fuse>>,
     inner: Pin<Box<dyn Future<Output = ()> + Send>>,
 }
@@ -86,6 +79,14 @@ impl Future for Fused {
         {
             return Poll::Pending;
         }
-        self.inner.as_mut().poll(context)
+        let inner = self.inner.as_mut();
+        // Caught here and not by a second task that waits for this one: waking two at once wakes another thread.
+        match std::panic::catch_unwind(AssertUnwindSafe(|| inner.poll(context))) {
+            Ok(polled) => polled,
+            Err(_panic) => {
+                tracing::error!(name = self.name, "task panicked");
+                Poll::Ready(())
+            }
+        }
     }
 }

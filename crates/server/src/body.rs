@@ -31,6 +31,10 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
             Err(_) => return Err(ApiError::new(&code::TIMEOUT, "the body did not arrive in time")),
         };
         let text = if bytes.is_empty() { b"{}".as_slice() } else { &bytes };
+        // A list would be taken for the fields in their order.
+        if text.trim_ascii_start().first() == Some(&b'[') {
+            return Err(ApiError::new(&code::INVALID, "body: a JSON object is needed, not a list"));
+        }
         serde_json::from_slice(text).map(Self).map_err(|error| {
             let refused = if error.is_data() { &code::INVALID } else { &code::MALFORMED_JSON };
             ApiError::new(refused, format!("body: {error}"))
@@ -41,6 +45,20 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
 /// Reads an id of a path.
 pub(crate) fn id<T: FromStr<Err: std::fmt::Display>>(text: &str) -> ApiResult<T> {
     text.parse().map_err(|error: T::Err| ApiError::new(&code::MALFORMED_ID, error.to_string()))
+}
+
+/// What stands in a path.
+pub(crate) struct Path<T>(pub(crate) T);
+
+impl<T: DeserializeOwned + Send> FromRequestParts<App> for Path<T> {
+    type Rejection = ApiError;
+
+    async fn from_request_parts(parts: &mut Parts, app: &App) -> ApiResult<Self> {
+        match axum::extract::Path::<T>::from_request_parts(parts, app).await {
+            Ok(axum::extract::Path(path)) => Ok(Self(path)),
+            Err(error) => Err(ApiError::new(&code::MALFORMED_ID, format!("path: {}", error.body_text()))),
+        }
+    }
 }
 
 /// A query string's values.
@@ -83,7 +101,10 @@ impl FromRequestParts<App> for Caller {
     type Rejection = ApiError;
 
     async fn from_request_parts(parts: &mut Parts, _app: &App) -> ApiResult<Self> {
-        let key = header(&parts.headers, "idempotency-key").map(str::parse).transpose();
+        let unreadable =
+            |_| ApiError::new(&code::INVALID, "Idempotency-Key: only visible ASCII characters can be read");
+        let key = parts.headers.get("idempotency-key").map(|value| value.to_str()).transpose().map_err(unreadable)?;
+        let key = key.map(str::parse).transpose();
         let key = key.map_err(|error| ApiError::new(&code::INVALID, format!("Idempotency-Key: {error}")))?;
         let kind = match header(&parts.headers, "outlive-client") {
             Some("cli") => OriginKind::Cli,

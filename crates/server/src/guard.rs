@@ -81,7 +81,8 @@ fn content_type(method: &Method, headers: &HeaderMap) -> ApiResult<()> {
 
 fn token(app: &App, headers: &HeaderMap) -> ApiResult<()> {
     let shown = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
-    let shown = shown.and_then(|value| value.strip_prefix(b"Bearer "));
+    let shown = shown.and_then(|value| value.split_at_checked(7));
+    let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer ")).map(|(_, token)| token);
     if shown.is_some_and(|shown| app.settings.token.is(shown)) {
         return Ok(());
     }

@@ -21,6 +21,8 @@ mod lines;
 pub mod lock;
 mod recover;
 mod tails;
+#[cfg(feature = "trap")]
+pub mod trap;
 pub mod verify;
 
 pub use recover::Recovery;
@@ -175,6 +177,7 @@ impl FileJournals {
         for flusher in threads {
             flusher.join().ok();
         }
+        tracing::info!(syncs = fs::syncs(), "journals closed");
         let active = {
             let board = self.shared.board();
             let clean = board.dirty.is_empty() && board.unsynced.is_empty() && board.retiring.is_empty();

@@ -46,8 +46,16 @@ pub struct Workspace {
 ///
 /// [`OpenError`]
 pub fn open(root: &Path, options: Options) -> Result<(Store, Workspace), OpenError> {
+    open_on(Arc::new(RealDisk), root, options)
+}
+
+/// Opens a workspace on a disk of the caller's.
+///
+/// # Errors
+///
+/// [`OpenError`]
+pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(Store, Workspace), OpenError> {
     make(root)?;
-    let disk: Arc<dyn Disk> = Arc::new(RealDisk);
     // The list comes after the journals, which tell it when the log lets go of what it held.
     let told: Arc<OnceLock<Weak<SqliteIndex>>> = Arc::default();
     let teller = Arc::clone(&told);

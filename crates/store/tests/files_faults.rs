@@ -251,6 +251,21 @@ async fn a_second_process_is_refused_with_the_owner_and_each_start_has_a_newer_e
 }
 
 #[tokio::test]
+async fn a_lock_that_what_a_dead_owner_forked_still_holds_is_waited_for() {
+    let (home, disk) = (home(), FaultyDisk::default());
+    drop(open(home.path(), &disk).unwrap());
+    let mut dead = std::process::Command::new("true").spawn().unwrap();
+    dead.wait().unwrap();
+    std::fs::write(home.path().join("run/lock"), format!(r#"{{"pid":{},"epoch":1}}"#, dead.id())).unwrap();
+    let held = std::fs::File::open(home.path().join("run/lock")).unwrap();
+    rustix::fs::flock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
+    // It has the lock as its standard input until it ends by itself.
+    let mut heir = std::process::Command::new("sleep").arg("0.3").stdin(held).spawn().unwrap();
+    open(home.path(), &disk).unwrap();
+    heir.wait().unwrap();
+}
+
+#[tokio::test]
 async fn a_process_whose_lock_was_taken_away_cannot_write() {
     let (home, disk) = (home(), FaultyDisk::default());
     let store = open(home.path(), &disk).unwrap();

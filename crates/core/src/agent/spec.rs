@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::{AgentError, SessionSpec};
+use super::{Misfit, PROVIDERS, SessionSpec};
 use crate::event::OnDisconnect;
 use crate::id::AgentName;
 
@@ -64,12 +64,18 @@ pub struct ModelSpec {
     /// Limit of a reply, in tokens.
     #[serde(default)]
     pub max_output_tokens: Option<u32>,
+    /// Duragent's: not used here.
+    #[serde(default)]
+    pub max_input_tokens: Option<u64>,
     /// Sampling temperature.
     #[serde(default)]
     pub temperature: Option<f64>,
     /// Another endpoint that speaks the provider's dialect.
     #[serde(default)]
     pub base_url: Option<String>,
+    /// The variable of the server's environment that holds the key for this endpoint.
+    #[serde(default)]
+    pub api_key_env: Option<String>,
     /// Tokens that a request and its reply may have together.
     #[serde(default)]
     pub context_window: Option<u64>,
@@ -81,21 +87,64 @@ pub struct ModelSpec {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Session {
-    on_disconnect: OnDisconnect,
+    on_disconnect: Option<OnDisconnect>,
     max_steps: Option<u32>,
-    /// Duragent's name for it.
-    max_tool_iterations: Option<u32>,
     step_timeout: Option<String>,
     idle_evict: Option<String>,
+    /// Duragent's name for `max_steps`; the others are its own, too.
+    max_tool_iterations: Option<u32>,
     llm_timeout_seconds: Option<u64>,
+    ttl_hours: Option<IgnoredAny>,
+    compaction: Option<IgnoredAny>,
+    context: Option<IgnoredAny>,
 }
 
+/// A tool as it is asked for: one of `builtin`, `cli` and `mcp`, or Duragent's `type` with the rest beside it.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(super) struct ToolEntry {
+    builtin: Option<String>,
+    cli: Option<Cli>,
+    mcp: Option<Mcp>,
+    #[serde(rename = "type")]
+    kind: Option<String>,
+    name: Option<String>,
+    #[serde(rename = "command")]
+    _command: Option<IgnoredAny>,
+    #[serde(rename = "description")]
+    _description: Option<IgnoredAny>,
+    #[serde(rename = "readme")]
+    _readme: Option<IgnoredAny>,
+}
+
+/// A program as a tool.
 #[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum ToolEntry {
-    Builtin(String),
-    Cli(IgnoredAny),
-    Mcp(IgnoredAny),
+#[serde(deny_unknown_fields)]
+struct Cli {
+    name: String,
+    #[serde(rename = "command")]
+    _command: String,
+    #[serde(default, rename = "readme")]
+    _readme: Option<String>,
+    #[serde(default, rename = "description")]
+    _description: Option<String>,
+}
+
+/// A server of tools.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Mcp {
+    name: String,
+    #[serde(default, rename = "command")]
+    _command: Option<String>,
+    #[serde(default, rename = "args")]
+    _args: Vec<String>,
+    #[serde(default, rename = "env")]
+    _env: BTreeMap<String, String>,
+    #[serde(default, rename = "url")]
+    _url: Option<String>,
+    #[serde(default, rename = "headers")]
+    _headers: BTreeMap<String, String>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -124,39 +173,155 @@ pub enum SandboxMode {
     Trust,
 }
 
-const VERSIONS: [&str; 2] = ["outlive/v1", "duragent/v1alpha1"];
+const DURAGENT: &str = "duragent/v1alpha1";
+const VERSIONS: [&str; 2] = ["outlive/v1", DURAGENT];
+
+/// Built-in tools that are here, and those that are on their way.
+const HERE: [&str; 2] = ["bash", "files"];
+const COMING: [&str; 5] = ["web", "skill", "session", "memory", "ask_user"];
 
 impl File {
+    fn is_duragent(&self) -> bool {
+        self.api_version == DURAGENT
+    }
+
     /// Checks what types cannot say, and returns warnings about what this version does not have.
-    pub(super) fn check(&self, folder: &AgentName) -> Result<Vec<String>, AgentError> {
+    pub(super) fn check(&self, folder: &AgentName) -> Result<Vec<String>, Misfit> {
         if !VERSIONS.contains(&self.api_version.as_str()) {
             let versions = VERSIONS.join("` or `");
-            return Err(AgentError::Value(format!("apiVersion `{}` is not `{versions}`", self.api_version)));
+            return Err(Misfit::new("apiVersion", format!("`{}` is not `{versions}`", self.api_version)));
         }
         if self.kind != "Agent" {
-            return Err(AgentError::Value(format!("kind `{}` is not `Agent`", self.kind)));
+            return Err(Misfit::new("kind", format!("`{}` is not `Agent`", self.kind)));
         }
-        let name: AgentName =
-            self.metadata.name.parse().map_err(|error| AgentError::Value(format!("metadata.name: {error}")))?;
+        let name: AgentName = self
+            .metadata
+            .name
+            .parse()
+            .map_err(|error: crate::id::AgentNameError| Misfit::new("metadata.name", error.to_string()))?;
         if name != *folder {
-            return Err(AgentError::Value(format!(
-                "metadata.name is `{name}`, but the folder is `{folder}`: make them the same"
-            )));
+            let why = format!("is `{name}`, but the folder is `{folder}`: make them the same");
+            return Err(Misfit::new("metadata.name", why));
         }
         if let Some(model) = &self.spec.model {
             model.check()?;
         }
         Ok(self.spec.warnings())
     }
+
+    /// Expands `${VAR}` in every string value.
+    pub(super) fn expand(&mut self, lookup: &super::Lookup<'_>) -> Result<(), Misfit> {
+        let spec = &mut self.spec;
+        let mut texts = vec![
+            ("metadata.description", self.metadata.description.as_mut()),
+            ("spec.soul", spec.soul.as_mut()),
+            ("spec.system_prompt", spec.system_prompt.as_mut()),
+            ("spec.instructions", spec.instructions.as_mut()),
+            ("spec.skills_dir", spec.skills_dir.as_mut()),
+            ("spec.session.step_timeout", spec.session.step_timeout.as_mut()),
+            ("spec.session.idle_evict", spec.session.idle_evict.as_mut()),
+        ];
+        if let Some(model) = &mut spec.model {
+            texts.push(("spec.model.provider", Some(&mut model.provider)));
+            texts.push(("spec.model.name", Some(&mut model.name)));
+            texts.push(("spec.model.base_url", model.base_url.as_mut()));
+        }
+        for (path, text) in texts {
+            if let Some(text) = text {
+                *text = super::expand::expand(text, lookup).map_err(|why| Misfit::new(path, why))?;
+            }
+        }
+        Ok(())
+    }
+
+    pub(super) fn limits(&self) -> Result<SessionSpec, Misfit> {
+        let session = &self.spec.session;
+        let time = |key: &str, text: &Option<String>, usual: u64| match text {
+            Some(text) => milliseconds(text).ok_or_else(|| {
+                Misfit::new(format!("spec.session.{key}"), format!("`{text}` is not a time such as 90s, 10m, 1h"))
+            }),
+            None => Ok(usual),
+        };
+        // What an agent of the other format leaves out means what it means there.
+        let (steps, leaves, wait_ms) = match self.is_duragent() {
+            true => (10, OnDisconnect::Pause, 300_000),
+            false => (50, OnDisconnect::Continue, 600_000),
+        };
+        let seconds = session.llm_timeout_seconds.map(|seconds| seconds.saturating_mul(1_000));
+        let max_steps = session.max_steps.or(session.max_tool_iterations).unwrap_or(steps);
+        if max_steps == 0 {
+            return Err(Misfit::new("spec.session.max_steps", "is at least 1"));
+        }
+        Ok(SessionSpec {
+            on_disconnect: session.on_disconnect.unwrap_or(leaves),
+            max_steps,
+            step_timeout_ms: time("step_timeout", &session.step_timeout, seconds.unwrap_or(wait_ms))?,
+            idle_evict_ms: time("idle_evict", &session.idle_evict, 60_000)?,
+        })
+    }
+
+    /// Returns the tools that are here; the others are warned of, or refused where nothing has such a name.
+    pub(super) fn tools(&self, warnings: &mut Vec<String>) -> Result<Vec<String>, Misfit> {
+        let mut names = Vec::new();
+        for tool in &self.spec.tools {
+            match tool.asked()? {
+                Asked::Builtin(name) if HERE.contains(&name) => names.push(name.to_owned()),
+                Asked::Builtin(name) if COMING.contains(&name) || self.is_duragent() => {
+                    warnings.push(format!("builtin tool `{name}` is not in this version"));
+                }
+                Asked::Builtin(name) => {
+                    let nearest = crate::yaml::nearest(name, HERE.into_iter().chain(COMING)).unwrap_or("bash");
+                    let why = format!("there is no `{name}`: the nearest is `{nearest}`");
+                    return Err(Misfit::new("spec.tools.builtin", why));
+                }
+                Asked::Cli(name) => warnings.push(format!("cli tool `{name}`: cli tools are not in this version")),
+                Asked::Mcp(name) => warnings.push(format!("mcp server `{name}`: mcp tools are not in this version")),
+            }
+        }
+        Ok(names)
+    }
+}
+
+/// One tool that is asked for, by its kind.
+enum Asked<'a> {
+    Builtin(&'a str),
+    Cli(&'a str),
+    Mcp(&'a str),
+}
+
+impl ToolEntry {
+    fn asked(&self) -> Result<Asked<'_>, Misfit> {
+        let name = self.name.as_deref();
+        match (&self.builtin, &self.cli, &self.mcp, self.kind.as_deref(), name) {
+            (Some(name), None, None, None, None) => Ok(Asked::Builtin(name)),
+            (None, Some(cli), None, None, None) => Ok(Asked::Cli(&cli.name)),
+            (None, None, Some(mcp), None, None) => Ok(Asked::Mcp(&mcp.name)),
+            (None, None, None, Some("builtin"), Some(name)) => Ok(Asked::Builtin(name)),
+            (None, None, None, Some("cli"), Some(name)) => Ok(Asked::Cli(name)),
+            (None, None, None, Some("mcp"), Some(name)) => Ok(Asked::Mcp(name)),
+            _ => Err(Misfit::new("spec.tools", "a tool is one of `builtin: NAME`, `cli: {…}`, `mcp: {…}`")),
+        }
+    }
 }
 
 impl ModelSpec {
-    fn check(&self) -> Result<(), AgentError> {
+    fn check(&self) -> Result<(), Misfit> {
+        if !PROVIDERS.contains(&self.provider.as_str()) {
+            let nearest = crate::yaml::nearest(&self.provider, PROVIDERS);
+            let way_out = nearest.map_or_else(
+                || format!("it is one of {}", PROVIDERS.join(", ")),
+                |nearest| format!("the nearest is `{nearest}`"),
+            );
+            return Err(Misfit::new("spec.model.provider", format!("`{}` is not known: {way_out}", self.provider)));
+        }
+        if self.name.is_empty() && self.provider != "rehearsal" {
+            return Err(Misfit::new("spec.model", "name is missing: name one of the provider's models"));
+        }
         if self.temperature.is_some_and(|temperature| !(0.0..=2.0).contains(&temperature)) {
-            return Err(AgentError::Value("spec.model.temperature is a number from 0 to 2".to_owned()));
+            return Err(Misfit::new("spec.model.temperature", "is a number from 0 to 2"));
         }
         if self.max_output_tokens == Some(0) {
-            return Err(AgentError::Value("spec.model.max_output_tokens is at least 1".to_owned()));
+            return Err(Misfit::new("spec.model.max_output_tokens", "is at least 1"));
         }
         Ok(())
     }
@@ -172,48 +337,21 @@ impl Spec {
             (self.context.is_some(), "`context` is not in this version"),
             (self.policy.is_some(), "`policy` in agent.yaml is not read: write a policy.yaml beside it"),
             (self.access.is_some(), "`access` and `hooks` are not in this version"),
+            (self.session.ttl_hours.is_some(), "`session.ttl_hours`: sessions stay until they are deleted"),
+            (
+                self.session.compaction.is_some() || self.session.context.is_some(),
+                "`session.compaction` and `session.context` are not in this version",
+            ),
+            (
+                self.model.as_ref().is_some_and(|model| model.max_input_tokens.is_some()),
+                "`model.max_input_tokens` is not in this version",
+            ),
             (
                 self.model.as_ref().is_some_and(|model| !model.fallback.is_empty()),
                 "`fallback` models are not in this version",
             ),
         ];
         asked.into_iter().filter(|(asked, _)| *asked).map(|(_, warning)| warning.to_owned()).collect()
-    }
-
-    /// Expands `${VAR}` in every string value.
-    pub(super) fn expand(&mut self, lookup: &super::Lookup<'_>) -> Result<(), String> {
-        let files = [&mut self.soul, &mut self.system_prompt, &mut self.instructions, &mut self.skills_dir];
-        let session = [&mut self.session.step_timeout, &mut self.session.idle_evict];
-        for text in files.into_iter().chain(session).flatten() {
-            *text = super::expand::expand(text, lookup)?;
-        }
-        if let Some(model) = &mut self.model {
-            for text in [&mut model.provider, &mut model.name].into_iter().chain(model.base_url.as_mut()) {
-                *text = super::expand::expand(text, lookup)?;
-            }
-        }
-        Ok(())
-    }
-}
-
-impl Session {
-    pub(super) fn limits(&self) -> Result<SessionSpec, String> {
-        let time = |key: &str, text: &Option<String>, usual: u64| match text {
-            Some(text) => milliseconds(text)
-                .ok_or_else(|| format!("spec.session.{key} `{text}` is not a time such as 90s, 10m, 1h")),
-            None => Ok(usual),
-        };
-        let seconds = self.llm_timeout_seconds.map(|seconds| seconds.saturating_mul(1_000));
-        let max_steps = self.max_steps.or(self.max_tool_iterations).unwrap_or(50);
-        if max_steps == 0 {
-            return Err("spec.session.max_steps is at least 1".to_owned());
-        }
-        Ok(SessionSpec {
-            on_disconnect: self.on_disconnect,
-            max_steps,
-            step_timeout_ms: time("step_timeout", &self.step_timeout, seconds.unwrap_or(600_000))?,
-            idle_evict_ms: time("idle_evict", &self.idle_evict, 60_000)?,
-        })
     }
 }
 

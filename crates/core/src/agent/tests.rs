@@ -58,7 +58,80 @@ fn what_this_version_does_not_have_is_a_warning_never_silence() {
         format!("{HEAD}spec:\n  tools: [{{builtin: bash}}, {{builtin: web}}, {{mcp: {{name: fs, command: x}}}}]\n");
     let agent = read(&yaml).unwrap();
     assert_eq!(agent.tools, ["bash"]);
-    assert_eq!(agent.warnings, ["builtin tool `web` is not in this version", "mcp tools are not in this version"]);
+    let told = ["builtin tool `web` is not in this version", "mcp server `fs`: mcp tools are not in this version"];
+    assert_eq!(agent.warnings, told);
+}
+
+#[test]
+fn a_value_that_does_not_fit_is_refused_with_its_place_and_the_way_out() {
+    let check = |spec: &str, said: &str| {
+        let error = read(&format!("{HEAD}spec:\n{spec}\n")).unwrap_err().to_string();
+        assert_eq!(error, format!("agent.yaml:{said}"), "{spec}");
+    };
+    check(
+        "  model: {provider: anthropc, name: x}",
+        "5:11: spec.model.provider: `anthropc` is not known: the nearest is `anthropic`\n    model: {provider: anthropc, name: x}",
+    );
+    check(
+        "  model:\n    provider: openai\n    temperature: 7\n    name: x",
+        "7:5: spec.model.temperature: is a number from 0 to 2\n      temperature: 7",
+    );
+    check(
+        "  model: {provider: openai}",
+        "5:3: spec.model: name is missing: name one of the provider's models\n    model: {provider: openai}",
+    );
+    check(
+        "  session: {step_timeout: soon}",
+        "5:13: spec.session.step_timeout: `soon` is not a time such as 90s, 10m, 1h\n    session: {step_timeout: soon}",
+    );
+    check(
+        "  tools: [{builtin: bsh}]",
+        "5:12: spec.tools.builtin: there is no `bsh`: the nearest is `bash`\n    tools: [{builtin: bsh}]",
+    );
+    check(
+        "  tools: [{}]",
+        "5:3: spec.tools: a tool is one of `builtin: NAME`, `cli: {…}`, `mcp: {…}`\n    tools: [{}]",
+    );
+    check(
+        "  soul: \"${NONE}\"",
+        "5:3: spec.soul: variable `NONE` has no value; set it, or write `${NONE:-default}`\n    soul: \"${NONE}\"",
+    );
+    let error = read(&format!("{HEAD}spec:\n  tools: [{{cli: {{nmae: gh}}}}]\n")).unwrap_err().to_string();
+    assert!(
+        error.starts_with("agent.yaml:5:") && error.contains("unknown key `nmae`: the nearest is `name`"),
+        "{error}"
+    );
+    let error = read("apiVersion: v1\nkind: Agent\nmetadata: {name: helper}\n").unwrap_err().to_string();
+    assert!(error.starts_with("agent.yaml:1:1: apiVersion: `v1` is not `outlive/v1`"), "{error}");
+}
+
+#[test]
+fn a_full_agent_of_the_nearest_kin_loads_and_means_what_it_means_there() {
+    let yaml = "apiVersion: duragent/v1alpha1
+kind: Agent
+metadata: {name: helper, description: d, version: 1.0.0, labels: {domain: work}}
+spec:
+  model: {provider: openrouter, name: some/model, temperature: 0.7, max_input_tokens: 9000, max_output_tokens: 4096}
+  soul: ./SOUL.md
+  session:
+    ttl_hours: 48
+    compaction: archive
+    context: {max_history_tokens: 20000, max_tool_result_tokens: 8000}
+  access: {dm: {policy: open}, groups: {policy: allowlist, allowlist: [\"telegram:-1\"], activation: mention}}
+  memory: {backend: filesystem}
+  tools:
+    - type: builtin
+      name: bash
+    - type: builtin
+      name: schedule
+    - {type: cli, name: git, command: ./tools/git.sh, description: runs git, readme: ./tools/git.md}
+  skills_dir: ./skills/
+";
+    let agent = read(yaml).unwrap();
+    assert_eq!((agent.session.on_disconnect, agent.session.max_steps), (OnDisconnect::Pause, 10));
+    assert_eq!(agent.session.step_timeout_ms, 300_000);
+    assert_eq!(agent.tools, ["bash"]);
+    assert_eq!(agent.warnings.len(), 8, "{:#?}", agent.warnings);
 }
 
 #[test]

@@ -20,6 +20,10 @@ pub struct Transcript {
     results: BTreeMap<CallId, (String, bool)>,
     /// What people said since the last step.
     said: Vec<String>,
+    /// The model that was asked last.
+    asked: Arc<str>,
+    /// Messages that hold reasoning, and whose it is: no other model takes it back.
+    reasoned: Vec<(usize, Arc<str>)>,
 }
 
 /// A conversation that ends with the user's message, ready to be sent.
@@ -39,6 +43,8 @@ impl Default for Transcript {
             open: Vec::new(),
             results: BTreeMap::new(),
             said: Vec::new(),
+            asked: Arc::from(""),
+            reasoned: Vec::new(),
         }
     }
 }
@@ -48,7 +54,12 @@ impl Transcript {
     pub fn apply(&mut self, entry: &Entry) {
         match &entry.event {
             Event::MessageReceived(message) => self.said.push(message.content.clone()),
-            Event::StepStarted(_) => self.close(),
+            Event::StepStarted(started) => {
+                self.close();
+                if *self.asked != *started.model {
+                    self.asked = started.model.as_str().into();
+                }
+            }
             Event::StepFinished(finished) => self.reply(&finished.content),
             Event::CallDenied(denied) => self.answer(denied.call, &denied.content, true),
             Event::CallLost(lost) => self.answer(lost.call, &lost.known, true),
@@ -77,11 +88,16 @@ impl Transcript {
         }
     }
 
-    /// Returns the conversation as the next request would send it.
-    pub(super) fn closed(&self) -> Closed {
+    /// Returns the conversation as the next request would send it to a model.
+    pub(super) fn closed(&self, model: &str) -> Closed {
         let mut copy = self.clone();
         copy.close();
         let digest = copy.messages.last().map_or_else(|| copy.digest.clone(), |last| link(&copy.digest, last));
+        for (at, author) in &copy.reasoned {
+            if let Some(message) = copy.messages.get_mut(*at).filter(|_| **author != *model) {
+                Arc::make_mut(message).content.retain(|block| !is_reasoning(block));
+            }
+        }
         Closed { messages: copy.messages, digest, bytes: copy.bytes }
     }
 
@@ -122,6 +138,9 @@ impl Transcript {
             self.close();
         }
         self.open = content.iter().filter_map(used).collect();
+        if content.iter().any(is_reasoning) {
+            self.reasoned.push((self.messages.len(), Arc::clone(&self.asked)));
+        }
         self.push(Role::Assistant, content);
     }
 
@@ -150,6 +169,13 @@ fn used(block: &Block) -> Option<CallId> {
     match block {
         Block::ToolUse { id, .. } => Some(*id),
         Block::Text { .. } | Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolResult { .. } => None,
+    }
+}
+
+fn is_reasoning(block: &Block) -> bool {
+    match block {
+        Block::Thinking { .. } | Block::RedactedThinking { .. } => true,
+        Block::Text { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } => false,
     }
 }
 

@@ -4,7 +4,7 @@
 use super::settle::Fact;
 use super::{Hold, PastDecision, Remembered, State};
 use crate::command::{Command, Create, Decision, Done, Found, Message, QueueItem, Report, Verdict};
-use crate::content::{Block, Failure, Reply, ReplyBlock};
+use crate::content::{Block, Failure, Reply, ReplyBlock, StopReason};
 use crate::event::{
     ArtifactStored, Asked, Behavior, CallAllowed, CallDenied, CallFinished, CallLost, CallStarted, Decider, Event,
     InputEdited, InputQueued, InputRemoved, InterruptRequested, MessageReceived, Origin, SessionArchived,
@@ -375,7 +375,7 @@ fn found_facts(turn: &Turn, call: &Call, found: &Found) -> Vec<Fact> {
 
 fn finished(reply: &Reply, attempt: u32, latency_ms: u64, ids: &mut Ids) -> StepFinished {
     let mut calls = 0;
-    let content = reply.content.iter().filter_map(|block| named(block, &mut calls, ids)).collect();
+    let content = reply.content.iter().filter_map(|block| named(block, reply.stop_reason, &mut calls, ids)).collect();
     StepFinished {
         attempt,
         content,
@@ -389,7 +389,7 @@ fn finished(reply: &Reply, attempt: u32, latency_ms: u64, ids: &mut Ids) -> Step
 
 /// Gives a reply's block its place in the journal. Calls get our ids: a provider's may repeat. What is beyond the limit
 /// is left out, as if the model had not asked.
-fn named(block: &ReplyBlock, calls: &mut usize, ids: &mut Ids) -> Option<Block> {
+fn named(block: &ReplyBlock, stop: StopReason, calls: &mut usize, ids: &mut Ids) -> Option<Block> {
     match block {
         ReplyBlock::Text(text) => Some(Block::Text { text: text.clone() }),
         ReplyBlock::Thinking { thinking, signature } => {
@@ -399,17 +399,19 @@ fn named(block: &ReplyBlock, calls: &mut usize, ids: &mut Ids) -> Option<Block> 
         ReplyBlock::ToolUse { name, arguments } => {
             *calls += 1;
             let id = CallId::from_bits(ids.fresh());
-            let (input, malformed) = read_arguments(arguments);
+            let (input, malformed) = read_arguments(arguments, stop);
             let name = name.chars().take(128).collect();
             (*calls <= CALLS_PER_STEP).then_some(Block::ToolUse { id, name, input, malformed })
         }
     }
 }
 
-fn read_arguments(arguments: &str) -> (serde_json::Value, Option<String>) {
+fn read_arguments(arguments: &str, stop: StopReason) -> (serde_json::Value, Option<String>) {
     let empty = || serde_json::Value::Object(serde_json::Map::new());
     if arguments.trim().is_empty() {
-        return (empty(), None);
+        // A reply that was cut may have been cut right here: what was not said is not run.
+        let cut = (stop == StopReason::MaxTokens).then(String::new);
+        return (empty(), cut);
     }
     match serde_json::from_str::<serde_json::Value>(arguments) {
         Ok(value) if value.is_object() => (value, None),

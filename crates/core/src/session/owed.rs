@@ -122,6 +122,11 @@ impl Turn {
             let error = failure_ending(kind, "the model declined to answer");
             return vec![Debt::End { ending: Ending::Failed, error: Some(error) }];
         }
+        if stop == crate::content::StopReason::MaxTokens {
+            let message = "the answer was cut at the agent's `max_output_tokens`: raise it, or send a message to go on";
+            let error = TurnError { code: "answer_cut".to_owned(), message: message.to_owned() };
+            return vec![Debt::End { ending: Ending::Failed, error: Some(error) }];
+        }
         vec![Debt::End { ending: Ending::Complete, error: None }]
     }
 

@@ -8,7 +8,7 @@ use crate::event::Asked;
 use crate::id::{RequestId, Seq, TurnId};
 use crate::limits::REQUESTS_REMEMBERED;
 
-/// Request ids of the newest writes, oldest forgotten first.
+/// Request ids of the newest writes, oldest forgotten first, but for the one that made the session.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 #[serde(from = "Vec<Remembered>", into = "Vec<Remembered>")]
 pub struct Requests {
@@ -44,7 +44,10 @@ impl Requests {
             self.order.push_back(id);
         }
         while self.order.len() > REQUESTS_REMEMBERED {
-            if let Some(oldest) = self.order.pop_front() {
+            // Who made the session may ask again at any time: the first answer is never forgotten.
+            let oldest =
+                self.order.front().and_then(|id| self.by_id.get(id)).map_or(0, |first| usize::from(first.seq == 1));
+            if let Some(oldest) = self.order.remove(oldest) {
                 self.by_id.remove(&oldest);
             }
         }

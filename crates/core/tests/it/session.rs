@@ -2,9 +2,10 @@
 
 use super::desk::{self, Desk, by, call_reply, reply, text};
 use outlive_core::command::{Command, Decision, Message, Verdict};
-use outlive_core::content::{Failure, FailureKind};
-use outlive_core::event::{Behavior, Effect, Ending, OnLost};
-use outlive_core::session::{Debt, Held, Refusal, Ruling, Status};
+use outlive_core::content::{Failure, FailureKind, Reply, ReplyBlock, StopReason};
+use outlive_core::context::{Frame, FrameParts, assemble};
+use outlive_core::event::{Asked, Behavior, Effect, Ending, OnLost};
+use outlive_core::session::{Debt, Held, Refusal, Requests, Ruling, Status};
 
 #[test]
 fn a_message_starts_a_turn_and_a_reply_without_calls_completes_it() {
@@ -30,6 +31,21 @@ fn the_same_request_gets_the_same_answer_and_another_body_is_refused() {
     assert_eq!((again, desk.state.head), (first, head));
     let other = desk.say_as("other", Some("r1"), Behavior::FollowUp);
     assert!(matches!(other, Err(Refusal::RequestReused(_))), "{other:?}");
+}
+
+#[test]
+fn the_request_that_made_a_session_is_never_forgotten_and_others_are_in_turn() {
+    let mut requests = Requests::default();
+    let asked = |n: u64| Asked { request_id: format!("r{n}").parse().unwrap(), request_digest: "d".into() };
+    (1..=2_000).for_each(|n| requests.remember(&asked(n), n, None));
+    let is_known = |n: u64| requests.get(&asked(n).request_id).is_some();
+    assert_eq!([1, 2, 900, 1_999, 2_000].map(is_known), [true, false, false, true, true]);
+}
+
+#[test]
+fn another_reason_is_another_request() {
+    let pause = |reason: &str| Command::Pause { by: by(), reason: Some(reason.into()) }.digest();
+    assert_ne!(pause("lunch"), pause("dinner"));
 }
 
 #[test]
@@ -220,6 +236,51 @@ fn a_turn_that_takes_too_many_steps_fails_with_a_way_on() {
     desk.rule(0, Ruling::Denied { by: desk::policy(), content });
     desk.settle();
     assert_eq!(desk.state.last.unwrap().error.unwrap().code, "max_steps");
+}
+
+#[test]
+fn an_answer_that_was_cut_is_not_complete_and_what_was_cut_of_a_call_is_not_run() {
+    let cut = |content| Reply { stop_reason: StopReason::MaxTokens, ..reply(content) };
+    let mut desk = Desk::with_session();
+    desk.say("go").unwrap();
+    desk.start_step(1, 1);
+    desk.answer(1, 1, Ok(cut(vec![text("half an ans")]))).unwrap();
+    desk.settle();
+    let last = desk.state.last.unwrap();
+    assert_eq!((last.ending, last.error.unwrap().code), (Ending::Failed, "answer_cut".to_owned()));
+
+    let mut desk = Desk::with_session();
+    desk.say("go").unwrap();
+    desk.start_step(1, 1);
+    let call = |arguments: &str| ReplyBlock::ToolUse { name: "bash".into(), arguments: arguments.into() };
+    desk.answer(1, 1, Ok(cut(vec![call("{}"), call("")]))).unwrap();
+    let malformed: Vec<bool> =
+        desk.state.turn.iter().flat_map(|turn| &turn.calls).map(|call| call.malformed.is_some()).collect();
+    assert_eq!(malformed, [false, true]);
+}
+
+#[test]
+fn reasoning_goes_back_to_the_model_whose_it_is_and_to_no_other() {
+    let mut desk = Desk::with_session();
+    desk.say("go").unwrap();
+    desk.start_step(1, 1);
+    let thought = ReplyBlock::Thinking { thinking: "hm".into(), signature: Some("sealed".into()) };
+    let hidden = ReplyBlock::RedactedThinking("sealed".into());
+    desk.answer(1, 1, Ok(reply(vec![thought, hidden, text("hi")]))).unwrap();
+    desk.settle();
+    desk.say("and now").unwrap();
+    let blocks = |model: &str| {
+        let parts = FrameParts {
+            system: vec![],
+            tools: vec![],
+            max_output_tokens: 1,
+            temperature: None,
+            model: model.into(),
+            agent_digest: "d".into(),
+        };
+        assemble(&Frame::new(parts), &desk.transcript).0.messages[1].content.len()
+    };
+    assert_eq!((blocks("test/test"), blocks("test/other")), (3, 1));
 }
 
 #[test]

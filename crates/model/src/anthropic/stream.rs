@@ -55,12 +55,21 @@ impl Reader for MessageReader {
             }
             "message_stop" => self.is_ended = true,
             "error" => {
-                let (kind, message) = (text_at(&data, "/error/type"), text_at(&data, "/error/message"));
-                return Err(failure(kind_of_error(&kind), format!("the provider broke off: {message}")));
+                let (error, message) = (data.get("error").unwrap_or(&data), text_at(&data, "/error/message"));
+                return Err(failure(kind_of_error(error), format!("the provider broke off: {message}")));
             }
             _ping_or_unknown => {}
         }
         Ok(())
+    }
+
+    fn is_ended(&self) -> bool {
+        self.is_ended
+    }
+
+    fn whole(&mut self, _body: &str, _sink: &Sink) -> Result<(), Failure> {
+        let why = "the provider answers with one JSON document and no stream: is `base_url` the Messages API?";
+        Err(failure(FailureKind::InvalidRequest, why))
     }
 
     fn finish(self, provider_request_id: Option<String>) -> Result<Reply, Failure> {

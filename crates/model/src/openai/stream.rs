@@ -17,6 +17,7 @@ pub(super) struct ChunkReader {
     model: String,
     usage: Usage,
     finish: Option<String>,
+    is_done: bool,
 }
 
 #[derive(Default)]
@@ -32,14 +33,14 @@ const CALLS: usize = 256;
 impl Reader for ChunkReader {
     fn take(&mut self, event: &Event, sink: &Sink) -> Result<(), Failure> {
         if event.data.trim() == "[DONE]" {
+            self.is_done = true;
             return Ok(());
         }
         let garbled = |_| failure(FailureKind::Truncated, "the reply cannot be read: a chunk is not JSON");
         let chunk: Value = serde_json::from_str(&event.data).map_err(garbled)?;
         if let Some(error) = chunk.get("error").filter(|error| !error.is_null()) {
-            let text = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
-            let kind = kind_of_error(if text("type").is_empty() { text("code") } else { text("type") });
-            return Err(failure(kind, format!("the provider broke off: {}", text("message"))));
+            let message = error.get("message").and_then(Value::as_str).unwrap_or_default();
+            return Err(failure(kind_of_error(error), format!("the provider broke off: {message}")));
         }
         if let Some(model) = chunk.get("model").and_then(Value::as_str) {
             model.clone_into(&mut self.model);
@@ -55,10 +56,22 @@ impl Reader for ChunkReader {
         Ok(())
     }
 
+    fn is_ended(&self) -> bool {
+        self.is_done
+    }
+
+    /// A server that does not stream sends the same, with a message in place of deltas.
+    fn whole(&mut self, body: &str, sink: &Sink) -> Result<(), Failure> {
+        self.take(&Event { name: String::new(), data: body.to_owned() }, sink)
+    }
+
     fn finish(self, provider_request_id: Option<String>) -> Result<Reply, Failure> {
         let stop_reason = match self.finish.as_deref() {
             None => return Err(failure(FailureKind::Truncated, "the stream ended before the reply did")),
             Some("content_filter") => return Err(failure(FailureKind::Refused, "the provider filtered the answer")),
+            Some("tool_calls" | "function_call") if self.calls.is_empty() => {
+                return Err(failure(FailureKind::Truncated, "the reply asks for calls and names none"));
+            }
             Some("tool_calls" | "function_call") => StopReason::ToolUse,
             Some("length") => StopReason::MaxTokens,
             Some(_) if !self.refusal.is_empty() => StopReason::Refusal,
@@ -72,8 +85,10 @@ impl Reader for ChunkReader {
         if !text.is_empty() {
             content.push(ReplyBlock::Text(text));
         }
+        // A call without a name is none that can be run; the model is told so as of any unknown tool.
         let call = |call: PartialCall| ReplyBlock::ToolUse { name: call.name, arguments: call.arguments };
-        content.extend(self.calls.into_iter().filter(|call| !call.name.is_empty()).map(call));
+        let is_one = |call: &PartialCall| !(call.id.is_empty() && call.name.is_empty() && call.arguments.is_empty());
+        content.extend(self.calls.into_iter().filter(is_one).map(call));
         Ok(Reply { content, stop_reason, usage: self.usage, model: self.model, provider_request_id })
     }
 }
@@ -103,10 +118,9 @@ impl ChunkReader {
         let (id, name) = (text("/id"), text("/function/name"));
         let at = match call.get("index").and_then(Value::as_u64) {
             Some(index) => usize::try_from(index).unwrap_or(usize::MAX),
-            // Without an index a name or a new id begins the next call.
-            None if !name.is_empty() || (!id.is_empty() && self.calls.last().is_none_or(|last| last.id != id)) => {
-                self.calls.len()
-            }
+            // Without an index a new id, or a name without one, begins the next call.
+            None if id.is_empty() && !name.is_empty() => self.calls.len(),
+            None if !id.is_empty() && self.calls.last().is_none_or(|last| last.id != id) => self.calls.len(),
             None => self.calls.len().saturating_sub(1),
         };
         if at >= CALLS {
@@ -116,8 +130,12 @@ impl ChunkReader {
             self.calls.resize_with(at + 1, PartialCall::default);
         }
         if let Some(slot) = self.calls.get_mut(at) {
-            slot.id.push_str(id);
-            slot.name.push_str(name);
+            // Some servers say both again with each piece.
+            for (known, said) in [(&mut slot.id, id), (&mut slot.name, name)] {
+                if known != said {
+                    known.push_str(said);
+                }
+            }
             match call.pointer("/function/arguments") {
                 Some(Value::String(piece)) => slot.arguments.push_str(piece),
                 // Some servers send the arguments as an object.

@@ -40,7 +40,7 @@ pub async fn run(place: &Workspace, command: Agent) -> Outcome {
                 name.parse().map_err(|error: outlive_core::id::AgentNameError| Failure::Usage(error.to_string()))?;
             let created = folders(place).create(name.as_str(), outlive_core::agent::starter(&name));
             created.map_err(|error| Failure::Usage(error.to_string()))?;
-            println!(
+            say!(
                 "made {}; `outlive chat -a {name}` talks to it",
                 place.root.join("agents").join(name.as_str()).display()
             );
@@ -55,12 +55,12 @@ fn folders(place: &Workspace) -> Beside {
 }
 
 fn print(agent: &AgentView) {
-    println!("agent     {}", agent.name);
-    println!("what for  {}", agent.description);
-    println!("model     {}", agent.model);
-    println!("tools     {}", agent.tools.join(", "));
-    println!("digest    {}", agent.digest);
-    agent.warnings.iter().for_each(|warning| println!("warning   {warning}"));
+    say!("agent     {}", agent.name);
+    say!("what for  {}", agent.description);
+    say!("model     {}", agent.model);
+    say!("tools     {}", agent.tools.join(", "));
+    say!("digest    {}", agent.digest);
+    agent.warnings.iter().for_each(|warning| say!("warning   {warning}"));
 }
 
 fn validate(place: &Workspace, name: Option<String>) -> Outcome {
@@ -77,15 +77,15 @@ fn validate(place: &Workspace, name: Option<String>) -> Outcome {
         let files = files.ok_or_else(|| Failure::NotFound(format!("there is no agent `{name}`")))?;
         match Definition::read(&parsed, &files, &|variable| config::variable(variable)) {
             Ok(agent) => {
-                println!("{name}: good");
-                agent.warnings.iter().for_each(|warning| println!("{name}: warning: {warning}"));
+                say!("{name}: good");
+                agent.warnings.iter().for_each(|warning| say!("{name}: warning: {warning}"));
                 if let Some(why) = agent.policy.unreadable {
-                    println!("{name}: {why}");
+                    say!("{name}: {why}");
                     broken.push(name);
                 }
             }
             Err(error) => {
-                println!("{name}: {error}");
+                say!("{name}: {error}");
                 broken.push(name);
             }
         }

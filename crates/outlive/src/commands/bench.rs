@@ -130,9 +130,15 @@ pub async fn run(bench: &Bench) -> Outcome {
 }
 
 /// Returns the median.
-pub(super) fn median(mut values: Vec<f64>) -> f64 {
+pub(super) fn median(values: Vec<f64>) -> f64 {
+    percentile(&values, 50)
+}
+
+/// Returns the value that so many percent of the values do not exceed.
+pub(super) fn percentile(values: &[f64], percent: usize) -> f64 {
+    let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
-    values.get(values.len() / 2).copied().unwrap_or(0.0)
+    values.get(values.len() * percent / 100).copied().unwrap_or(0.0)
 }
 
 /// Makes a temporary folder on the measured disk.

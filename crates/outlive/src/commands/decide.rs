@@ -37,7 +37,7 @@ pub async fn run(place: &Workspace, decide: Decide, word: Word) -> Outcome {
     };
     let body = Body { decision, reason: decide.reason, request_id: None };
     let _: Done = client.send(Method::POST, &format!("/sessions/{session}/approvals/{call}"), &body).await?;
-    println!("{} {call} in {session}", if word == Word::Approve { "allowed" } else { "denied" });
+    say!("{} {call} in {session}", if word == Word::Approve { "allowed" } else { "denied" });
     ok()
 }
 

@@ -23,7 +23,7 @@ pub async fn run(place: &Workspace, json: &Json) -> Outcome {
         show::json(&checks)?;
     } else {
         for check in &checks {
-            println!("{} {:<14} {}", if check.good { "ok " } else { "BAD" }, check.what, check.found);
+            say!("{} {:<14} {}", if check.good { "ok " } else { "BAD" }, check.what, check.found);
         }
     }
     if good { ok() } else { Err(Failure::Failed("something is wrong; see above".to_owned())) }

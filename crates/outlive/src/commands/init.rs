@@ -16,6 +16,6 @@ pub fn run(dir: Option<&Path>) -> Outcome {
         .map_err(|error| Failure::Failed(format!("cannot make {}: {error}", place.root.display())))?;
     place.make_token()?;
     wire::ensure_agent(&Beside { root: place.root.clone(), disk: Arc::new(RealDisk) })?;
-    println!("workspace {} is ready: `outlive chat` talks to its agent `default`", place.root.display());
+    say!("workspace {} is ready: `outlive chat` talks to its agent `default`", place.root.display());
     ok()
 }

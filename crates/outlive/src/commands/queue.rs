@@ -21,7 +21,7 @@ pub async fn run(place: &Workspace, command: Queue) -> Outcome {
             let body = PostMessage { content: text, behavior, request_id: None };
             let accepted: MessageAccepted =
                 client.send(Method::POST, &format!("/sessions/{session}/messages"), &body).await?;
-            println!("accepted as event {}", accepted.seq);
+            say!("accepted as event {}", accepted.seq);
         }
         Queue::Edit { session, input, text } => {
             change(&client, &session, &input, |mut item| {
@@ -47,9 +47,9 @@ async fn get(client: &Client, session: &str) -> Result<QueueView, Failure> {
 pub async fn list(client: &Client, session: &str) -> Result<(), Failure> {
     let queue = get(client, session).await?;
     if queue.items.is_empty() {
-        println!("nothing waits");
+        say!("nothing waits");
     }
-    queue.items.iter().for_each(|item| println!("{}  {}", item.id, item.content));
+    queue.items.iter().for_each(|item| say!("{}  {}", item.id, item.content));
     Ok(())
 }
 

@@ -25,8 +25,9 @@ pub async fn run(place: &Workspace, run: &Run) -> Outcome {
     loop {
         let Came::Event(entry, line) = follow.next().await? else { continue };
         if run.json {
-            println!("{}", line.as_str());
+            say!("{}", line.as_str());
         }
+        tell(&entry.event);
         if entry.turn != accepted.turn_id {
             continue;
         }
@@ -42,7 +43,7 @@ pub async fn run(place: &Workspace, run: &Run) -> Outcome {
         }
         if let Event::TurnEnded(ended) = &entry.event {
             if !run.json {
-                println!("{answer}");
+                say!("{answer}");
             }
             return match (&ended.ending, &ended.error) {
                 (Ending::Complete | Ending::Ask | Ending::Sleep, _) => Ok(ExitCode::SUCCESS),
@@ -52,6 +53,22 @@ pub async fn run(place: &Workspace, run: &Run) -> Outcome {
                 }
             };
         }
+    }
+}
+
+/// Tells on the side why nothing goes on: standard output is for the answer.
+#[expect(clippy::wildcard_enum_match_arm, reason = "nothing else keeps a turn waiting")]
+fn tell(event: &Event) {
+    match event {
+        Event::StepFailed(failed) => {
+            let again = failed.retry_at.map(|at| format!("; asked again at {at}")).unwrap_or_default();
+            eprintln!("outlive: {}{again}", failed.message);
+        }
+        Event::SessionPaused(paused) => {
+            let why = paused.reason.as_deref().unwrap_or("by request");
+            eprintln!("outlive: the session is paused: {why}; `outlive session resume` lets it go on");
+        }
+        _other => {}
     }
 }
 
@@ -95,6 +112,7 @@ async fn agent(client: &Client, named: Option<&str>) -> Result<String, Failure> 
     match names.as_slice() {
         [only] => Ok((*only).to_owned()),
         names if names.contains(&"default") => Ok("default".to_owned()),
+        [] => Err(Failure::Usage("there is no agent: `outlive agent new NAME` makes one".to_owned())),
         names => Err(Failure::Usage(format!("name an agent with -a: {}", names.join(", ")))),
     }
 }

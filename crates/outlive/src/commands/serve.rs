@@ -30,13 +30,19 @@ pub async fn run(place: &Workspace, serve: &Serve) -> Outcome {
     let config = place.config()?;
     let host = serve.host.clone().or(config.server.host).unwrap_or_else(|| HOST.to_owned());
     let port = serve.port.or(config.server.port).unwrap_or(PORT);
+    // Said first: who starts a second one mostly asks for the same port.
+    if let Some(first) = client::running(place) {
+        return Err(Failure::Busy(format!(
+            "the server at {first} owns this workspace: use it, or `outlive serve --stop`"
+        )));
+    }
     let listener = listen(&host, port).await?;
     let address = listener.local_addr()?;
     let engine = wire::start(place).await?;
     let mut settings = Settings::new(Token::new(&place.make_token()?));
     settings.hosts = config.server.hosts;
     engine.files.set_address(&address.to_string())?;
-    println!("outlive listens on http://{address} for {}", place.root.display());
+    say!("outlive listens on http://{address} for {}", place.root.display());
     tracing::warn!("tools are not sandboxed in this version: commands run as this user, after approval");
     let stop = CancellationToken::new();
     let idle = idle(Arc::clone(&engine.runtime), serve.idle_exit.map(Duration::from_secs));
@@ -84,17 +90,17 @@ async fn stopped() {
 /// Ends when the runtime has had nothing to do for this long; never without a limit.
 async fn idle(runtime: Arc<Runtime>, limit: Option<Duration>) {
     let Some(limit) = limit else { return std::future::pending().await };
-    loop {
-        tokio::time::sleep(limit).await;
-        let began = runtime.activity();
-        if runtime.is_quiet() {
-            tokio::time::sleep(limit).await;
-            if runtime.is_quiet() && runtime.activity() == began {
-                return;
-            }
-        }
+    let (mut seen, mut quiet) = (runtime.activity(), 0);
+    while quiet < LOOKS {
+        tokio::time::sleep(limit / LOOKS).await;
+        let now = runtime.activity();
+        quiet = if now == seen && runtime.is_quiet() { quiet + 1 } else { 0 };
+        seen = now;
     }
 }
+
+/// How often within its limit an idle server looks whether it still is.
+const LOOKS: u32 = 10;
 
 async fn stop(place: &Workspace) -> Outcome {
     let run = place.root.join("run");
@@ -105,7 +111,7 @@ async fn stop(place: &Workspace) -> Outcome {
     rustix::process::kill_process(pid, rustix::process::Signal::TERM).map_err(Failure::failed)?;
     for _ in 0..500 {
         if !outlive_store::files::lock::is_owned(&run) {
-            println!("stopped");
+            say!("stopped");
             return ok();
         }
         tokio::time::sleep(Duration::from_millis(20)).await;

@@ -73,20 +73,20 @@ fn encoded(text: &str) -> String {
 /// What the server says.
 pub async fn show(client: &Client, session: &str) -> Result<(), Failure> {
     let view: SessionView = client.get(&format!("/sessions/{session}")).await?;
-    println!("session   {}", view.row.id);
-    println!("title     {}", view.row.title.as_deref().unwrap_or("-"));
-    println!("agent     {}", view.row.agent);
-    println!("status    {}{}", view.row.status, view.paused_because.map(|why| format!(" ({why})")).unwrap_or_default());
-    println!("events    {}", view.row.head);
-    println!("turns     {} ended, {} follow-ups wait", view.turns, view.queue_length);
-    println!("tokens    {} in, {} out", view.usage.all_input(), view.usage.output_tokens);
-    println!("updated   {}", view.row.updated_at);
+    say!("session   {}", view.row.id);
+    say!("title     {}", view.row.title.as_deref().unwrap_or("-"));
+    say!("agent     {}", view.row.agent);
+    say!("status    {}{}", view.row.status, view.paused_because.map(|why| format!(" ({why})")).unwrap_or_default());
+    say!("events    {}", view.row.head);
+    say!("turns     {} ended, {} follow-ups wait", view.turns, view.queue_length);
+    say!("tokens    {} in, {} out", view.usage.all_input(), view.usage.output_tokens);
+    say!("updated   {}", view.row.updated_at);
     if let Some(turn) = view.turn {
         let retry = turn.retry_at.map(|at| format!(", the model is asked again at {at}")).unwrap_or_default();
-        println!("turn      {} at step {}{retry}", turn.id, turn.step);
+        say!("turn      {} at step {}{retry}", turn.id, turn.step);
     }
     if let Some(error) = view.last_turn.and_then(|last| last.error) {
-        println!("last turn failed: {}", error.message);
+        say!("last turn failed: {}", error.message);
     }
     Ok(())
 }
@@ -99,11 +99,11 @@ async fn events(client: &Client, session: &str, after: u64, json: bool) -> Resul
             let line = Line::check(raw.get().as_bytes()).map_err(Failure::failed)?;
             at = line.seq();
             if json {
-                println!("{}", line.as_str());
+                say!("{}", line.as_str());
             } else {
                 let entry = line.read().map_err(Failure::failed)?;
                 let rest = about(line.as_str());
-                println!("{:>5}  {}  {:<24} {rest}", entry.seq, entry.at, entry.event.name());
+                say!("{:>5}  {}  {:<24} {rest}", entry.seq, entry.at, entry.event.name());
             }
         }
         if page.items.is_empty() || at >= page.head {
@@ -140,30 +140,26 @@ async fn messages(client: &Client, session: &str, json: bool) -> Result<(), Fail
         let calls: Vec<String> =
             item.tool_calls.iter().map(|call| format!("[{} {}]", call.name, call.arguments)).collect();
         let outcome = item.outcome.map(|outcome| format!(" ({outcome})")).unwrap_or_default();
-        println!(
-            "{role}{outcome}: {}{}",
-            item.content,
-            calls.iter().map(|call| format!("\n  {call}")).collect::<String>()
-        );
+        say!("{role}{outcome}: {}{}", item.content, calls.iter().map(|call| format!("\n  {call}")).collect::<String>());
     }
     Ok(())
 }
 
 async fn update(client: &Client, session: &str, body: UpdateSession) -> Result<(), Failure> {
     let view: SessionView = client.send(Method::PATCH, &format!("/sessions/{session}"), &body).await?;
-    println!("{} is {}, titled {}", view.row.id, view.row.status, view.row.title.as_deref().unwrap_or("-"));
+    say!("{} is {}, titled {}", view.row.id, view.row.status, view.row.title.as_deref().unwrap_or("-"));
     Ok(())
 }
 
 async fn control(client: &Client, session: &str, verb: &str) -> Result<(), Failure> {
     let done: Done = client.send(Method::POST, &format!("/sessions/{session}/{verb}"), &Control::default()).await?;
-    println!("done, at event {}", done.head);
+    say!("done, at event {}", done.head);
     Ok(())
 }
 
 async fn delete(client: &Client, session: &str, yes: bool) -> Result<(), Failure> {
     if !yes && std::io::stdin().is_terminal() {
-        println!("delete {session} for good, journal and all? Type yes:");
+        say!("delete {session} for good, journal and all? Type yes:");
         let mut line = String::new();
         std::io::stdin().read_line(&mut line)?;
         if line.trim() != "yes" {
@@ -173,6 +169,6 @@ async fn delete(client: &Client, session: &str, yes: bool) -> Result<(), Failure
         return Err(Failure::Usage("say --yes to delete without being asked".to_owned()));
     }
     client.delete(&format!("/sessions/{session}")).await?;
-    println!("deleted");
+    say!("deleted");
     Ok(())
 }

@@ -19,21 +19,18 @@ pub fn run(place: &Workspace, repair: bool, json: bool) -> Outcome {
     if json {
         show::json(&report)?;
     } else {
-        println!(
-            "{} journals, {} good events, {} frames in the commit log",
-            report.journals, report.lines, report.frames
-        );
+        say!("{} journals, {} good events, {} frames in the commit log", report.journals, report.lines, report.frames);
         for problem in &report.problems {
             let mended = if problem.repaired { " (mended; what was taken out lies beside it)" } else { "" };
-            println!("{}:{}: {}{mended}", problem.file, problem.line, problem.what);
+            say!("{}:{}: {}{mended}", problem.file, problem.line, problem.what);
         }
         if owned {
-            println!("a server runs: lines that it has not brought to the files yet are only in its commit log");
+            say!("a server runs: lines that it has not brought to the files yet are only in its commit log");
         }
     }
     if report.problems.iter().all(|problem| problem.repaired) {
         if !json && report.problems.is_empty() {
-            println!("nothing is wrong");
+            say!("nothing is wrong");
         }
         return ok();
     }

@@ -5,7 +5,7 @@ use std::process::{Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
-use outlive_core::event::Line;
+use outlive_core::event::{Entry, Line};
 use serde_json::{Value, json};
 
 pub struct Rng(Mutex<u64>);
@@ -28,9 +28,13 @@ pub struct House {
     home: tempfile::TempDir,
 }
 
-/// Three agents: one that does as it is told, one that talks slowly, one that asks first.
-const AGENTS: [(&str, &str, &str); 3] =
-    [("worker", "instant", "dangerous"), ("slow", "script", "dangerous"), ("asks", "instant", "ask")];
+/// Agents: one that does as it is told, one that talks slowly, one that asks first, one whose provider is not there.
+const AGENTS: [(&str, &str, &str); 4] = [
+    ("worker", "provider: rehearsal, name: instant", "dangerous"),
+    ("slow", "provider: rehearsal, name: script", "dangerous"),
+    ("asks", "provider: rehearsal, name: instant", "ask"),
+    ("alone", "provider: openai, name: none, base_url: \"http://127.0.0.1:1\"", "ask"),
+];
 
 impl House {
     pub fn new() -> Self {
@@ -39,7 +43,7 @@ impl House {
             let folder = house.root().join("agents").join(name);
             std::fs::create_dir_all(&folder).unwrap();
             let yaml = format!(
-                "apiVersion: outlive/v1\nkind: Agent\nmetadata: {{name: {name}}}\nspec:\n  model: {{provider: rehearsal, name: {model}}}\n  tools: [{{builtin: bash}}, {{builtin: files}}]\n"
+                "apiVersion: outlive/v1\nkind: Agent\nmetadata: {{name: {name}}}\nspec:\n  model: {{{model}}}\n  tools: [{{builtin: bash}}, {{builtin: files}}]\n"
             );
             std::fs::write(folder.join("agent.yaml"), yaml).unwrap();
             std::fs::write(folder.join("policy.yaml"), format!("mode: {mode}\n")).unwrap();
@@ -55,7 +59,7 @@ impl House {
         std::fs::read_to_string(self.home.path().join("effects")).unwrap_or_default()
     }
 
-    fn command(&self, arguments: &[&str]) -> tokio::process::Command {
+    pub fn command(&self, arguments: &[&str]) -> tokio::process::Command {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_outlive"));
         command.arg("--workspace").arg(self.home.path()).args(arguments).env_remove("OUTLIVE_WORKSPACE");
         command.env("HOME", self.home.path()).env("OUTLIVE_LOG", "error").stdin(Stdio::null()).kill_on_drop(true);
@@ -71,29 +75,35 @@ impl House {
 
     /// Starts the server and waits until it is ready.
     pub async fn serve(&self) -> Server {
+        let log = || std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
+        self.serve_with(None).await.unwrap_or_else(|| panic!("the server does not come up: {}", log()))
+    }
+
+    /// Starts the server, to die at a moment, and waits until it is ready; `None` when it ends before.
+    pub async fn serve_with(&self, trap: Option<&str>) -> Option<Server> {
         let log = std::fs::OpenOptions::new().create(true).append(true).open(self.home.path().join("log")).unwrap();
         let mut command = self.command(&["serve", "--port", "0"]);
-        let child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
+        command.envs(trap.map(|trap| ("OUTLIVE_TRAP", trap)));
+        let mut child = command.stdout(Stdio::null()).stderr(log).spawn().unwrap();
         let pid = child.id().unwrap();
         let began = Instant::now();
-        loop {
-            let lock = std::fs::read_to_string(self.root().join("run/lock")).unwrap_or_default();
-            let owner: Value = serde_json::from_str(&lock).unwrap_or_default();
-            if owner["pid"] == pid
-                && let Some(address) = owner["address"].as_str()
-            {
+        while child.try_wait().unwrap().is_none() && began.elapsed() < Duration::from_secs(60) {
+            if let Some(address) = self.owner().filter(|owner| owner.0 == pid).and_then(|owner| owner.1) {
                 let token = std::fs::read_to_string(self.root().join("token")).unwrap();
-                let door = Door { address: address.to_owned(), token, http: reqwest::Client::new() };
-                let server = Server { child: Mutex::new(child), address: address.to_owned(), door };
-                if server.is_ready().await {
-                    return server;
-                }
-                panic!("the server listens and is not ready");
+                let door = Door { address: address.clone(), token, http: reqwest::Client::new() };
+                let server = Server { child: Mutex::new(child), address, door };
+                return (server.is_ready().await || !server.is_gone()).then_some(server);
             }
-            let log = || std::fs::read_to_string(self.home.path().join("log")).unwrap_or_default();
-            assert!(began.elapsed() < Duration::from_secs(60), "the server does not come up: {}", log());
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
+        None
+    }
+
+    /// Who holds the workspace's lock, or held it last, and where it listens.
+    pub fn owner(&self) -> Option<(u32, Option<String>)> {
+        let lock = std::fs::read_to_string(self.root().join("run/lock")).ok()?;
+        let owner: Value = serde_json::from_str(&lock).ok()?;
+        Some((owner["pid"].as_u64()?.try_into().ok()?, owner["address"].as_str().map(str::to_owned)))
     }
 
     /// Waits for a command's effect to become visible, or for this long.
@@ -107,12 +117,23 @@ impl House {
     pub fn sessions(&self) -> Vec<String> {
         let names = std::fs::read_dir(self.root().join("sessions")).unwrap();
         let names = names.map(|entry| entry.unwrap().file_name().into_string().unwrap());
-        names.filter(|name| name.starts_with("ses_")).collect()
+        names.filter(|name| name.starts_with("ses_") && !name.contains('.')).collect()
     }
 
     pub fn journal(&self, session: &str) -> Vec<Line> {
-        let text = std::fs::read_to_string(self.root().join("sessions").join(session).join("events.jsonl")).unwrap();
-        text.lines().map(|line| Line::check(line.as_bytes()).unwrap()).collect()
+        let lines = self.text(session);
+        lines.lines().map(|line| Line::check(line.as_bytes()).unwrap()).collect()
+    }
+
+    /// What has reached a session's file by now, while it is written.
+    pub fn so_far(&self, session: &str) -> Vec<Entry> {
+        let lines = self.text(session);
+        lines.lines().map_while(|line| Line::check(line.as_bytes()).ok()?.read().ok()).collect()
+    }
+
+    fn text(&self, session: &str) -> String {
+        let path = self.root().join("sessions").join(session).join("events.jsonl");
+        String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
     }
 }
 
@@ -148,13 +169,24 @@ pub struct Server {
 impl Server {
     /// SIGKILL, now; waits until the process is gone.
     pub async fn kill(&self) {
-        self.child.lock().unwrap().start_kill().unwrap();
+        // It may have ended by itself: where a system call was made to kill it.
+        self.child.lock().unwrap().start_kill().ok();
         self.gone().await;
     }
 
-    async fn gone(&self) {
+    pub fn is_gone(&self) -> bool {
+        self.child.lock().unwrap().try_wait().unwrap().is_some()
+    }
+
+    /// Says whether it ended by a SIGKILL.
+    pub fn was_killed(&self) -> bool {
+        use std::os::unix::process::ExitStatusExt as _;
+        self.child.lock().unwrap().try_wait().unwrap().and_then(|status| status.signal()) == Some(9)
+    }
+
+    pub async fn gone(&self) {
         let began = Instant::now();
-        while self.child.lock().unwrap().try_wait().unwrap().is_none() {
+        while !self.is_gone() {
             assert!(began.elapsed() < Duration::from_secs(60), "the server does not end");
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
@@ -162,9 +194,11 @@ impl Server {
 
     /// Stops it as a person would, and waits for its end.
     pub async fn stop(&self) {
-        let pid = self.child.lock().unwrap().id().unwrap().cast_signed();
-        let pid = rustix::process::Pid::from_raw(pid).unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        // Without an id it has ended already.
+        let pid = self.child.lock().unwrap().id().and_then(|pid| rustix::process::Pid::from_raw(pid.cast_signed()));
+        if let Some(pid) = pid {
+            rustix::process::kill_process(pid, rustix::process::Signal::TERM).unwrap();
+        }
         self.gone().await;
     }
 
@@ -187,25 +221,52 @@ impl Server {
         body
     }
 
+    /// Reads the stream until it has sent something; false when the server is gone first.
+    pub async fn until_streamed(&self, session: &str, what: &str) -> bool {
+        self.stream(session, what).await.is_some()
+    }
+
     pub async fn create(&self, agent: &str) -> Option<String> {
         let (_, body) = self.ask("POST", "/sessions", Some(json!({"agent": agent}))).await?;
         body["id"].as_str().map(str::to_owned)
     }
 
-    /// Reads a session's whole stream up to where it becomes live: the exact lines.
+    /// Reads a session's stream from its beginning up to where it becomes live: the exact lines.
     pub async fn replay(&self, session: &str) -> Vec<String> {
-        let url = format!("http://{}/api/v1/sessions/{session}/events", self.address);
-        let request = self.door.http.get(url).bearer_auth(&self.door.token).header("accept", "text/event-stream");
-        let mut response = request.header("last-event-id", "0").send().await.unwrap();
-        let mut text = String::new();
-        while !text.contains("event: live") {
-            let chunk = response.chunk().await.unwrap().unwrap_or_else(|| panic!("the stream ended"));
-            text.push_str(&String::from_utf8_lossy(&chunk));
-        }
+        let text = self.stream(session, "event: live").await.unwrap_or_else(|| panic!("the stream ended"));
         text.lines()
             .filter_map(|line| line.strip_prefix("data: "))
             .filter(|data| data.starts_with('{'))
             .map(str::to_owned)
             .collect()
+    }
+
+    async fn stream(&self, session: &str, until: &str) -> Option<String> {
+        let url = format!("http://{}/api/v1/sessions/{session}/events", self.address);
+        let request = self.door.http.get(url).bearer_auth(&self.door.token).header("accept", "text/event-stream");
+        let mut response = request.header("last-event-id", "0").send().await.ok()?;
+        let mut bytes = Vec::new();
+        let is_there = |bytes: &[u8]| bytes.windows(until.len()).any(|window| window == until.as_bytes());
+        let mut looked = 0;
+        while !is_there(&bytes[looked..]) {
+            looked = bytes.len().saturating_sub(until.len());
+            bytes.extend_from_slice(&response.chunk().await.ok()??);
+        }
+        Some(String::from_utf8(bytes).unwrap_or_default())
+    }
+}
+
+/// Whatever a failing test left running goes with its house: also a server that a command started.
+impl Drop for House {
+    fn drop(&mut self) {
+        let Some((pid, _)) = self.owner() else { return };
+        // The lock names who was last: only one that still holds this workspace is ours to end.
+        let mine = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let home = self.home.path().to_str().unwrap_or_default().as_bytes();
+        let pid =
+            rustix::process::Pid::from_raw(pid.cast_signed()).filter(|_| mine.windows(home.len()).any(|w| w == home));
+        if let Some(pid) = pid {
+            rustix::process::kill_process(pid, rustix::process::Signal::KILL).ok();
+        }
     }
 }

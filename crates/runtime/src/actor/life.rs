@@ -109,6 +109,8 @@ impl Loop {
                     if self.life.sessions.leave(self.life.id, || self.is_alone()) {
                         break;
                     }
+                    // Somebody holds its inbox for a moment: let them get on.
+                    tokio::task::yield_now().await;
                 }
                 Next::Close => {
                     self.close().await;
@@ -196,8 +198,10 @@ impl Loop {
         }
     }
 
+    /// Says whether nobody can send and nothing was sent. In this order: whoever sends between the two questions was
+    /// counted by the first.
     fn is_alone(&self) -> bool {
-        self.inbox.is_empty() && self.inbox.sender_strong_count() <= OWN_SENDERS
+        self.inbox.sender_strong_count() <= OWN_SENDERS && self.inbox.is_empty()
     }
 
     async fn snapshot(&self) {

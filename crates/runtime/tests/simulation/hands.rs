@@ -119,9 +119,11 @@ impl SimModel {
             content.push(self.call());
         }
         let stop = [StopReason::EndTurn, StopReason::ToolUse, StopReason::MaxTokens, StopReason::StopSequence];
+        let stop_reason = stop[usize::try_from(self.rng.below(4)).unwrap()];
         Reply {
             content,
-            stop_reason: stop[usize::try_from(self.rng.below(4)).unwrap()],
+            // An answer that was cut ends its turn as failed, which is no calm end.
+            stop_reason: if calm { StopReason::EndTurn } else { stop_reason },
             usage: Usage { input_tokens: 10, output_tokens: 5, ..Usage::default() },
             model: "sim".into(),
             provider_request_id: None,

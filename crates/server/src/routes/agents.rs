@@ -1,14 +1,14 @@
 //! Agents: what there is to talk to.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use outlive_core::id::AgentName;
 use outlive_protocol::Page;
 use outlive_protocol::agent::AgentView;
 use outlive_runtime::kit::{Card, KitError};
 
 use crate::App;
-use crate::body::id;
+use crate::body::{Path, id};
 use crate::problem::ApiResult;
 
 /// All agents; one with broken files is listed with what is wrong.

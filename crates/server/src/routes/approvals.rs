@@ -1,7 +1,7 @@
 //! What waits for a person, and the person's decision.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use outlive_core::command::{Command, Decision};
 use outlive_protocol::approval::{ApprovalView, Decide, InboxItem};
 use outlive_protocol::session::Done;
@@ -10,7 +10,7 @@ use outlive_runtime::Approval;
 
 use super::control::done;
 use crate::App;
-use crate::body::{Body, Caller, id};
+use crate::body::{Body, Caller, Path, id};
 use crate::problem::ApiResult;
 
 /// At most this many sessions are looked into for the inbox.

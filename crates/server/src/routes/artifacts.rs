@@ -1,12 +1,13 @@
 //! Large outputs, by the SHA-256 of their bytes.
 
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::header;
 use axum::response::IntoResponse;
 use outlive_core::digest::Digest;
 use outlive_protocol::{Problem, code};
 
 use crate::App;
+use crate::body::Path;
 use crate::problem::{ApiError, ApiResult};
 
 /// The bytes. Always offered as a download: an output may be anything.

@@ -1,14 +1,14 @@
 //! Interrupt, pause, resume.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use outlive_core::command::Command;
 use outlive_core::event::Origin;
 use outlive_protocol::Problem;
 use outlive_protocol::session::{Control, Done};
 
 use crate::App;
-use crate::body::{Body, Caller, id};
+use crate::body::{Body, Caller, Path, id};
 use crate::problem::ApiResult;
 
 async fn submit(

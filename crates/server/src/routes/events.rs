@@ -4,7 +4,7 @@ use std::convert::Infallible;
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{HeaderMap, header};
 use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
@@ -23,7 +23,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::App;
-use crate::body::{Query, id};
+use crate::body::{Path, Query, id};
 use crate::problem::{ApiError, ApiResult};
 
 /// Pause between comments that keep a silent stream open.
@@ -55,6 +55,10 @@ pub(super) async fn of_session(
     let session: SessionId = id(&session)?;
     let head = app.runtime.head(session).await?;
     let after = last_event_id(&headers)?.or(range.after).unwrap_or(0);
+    if after > head {
+        let what = format!("there is no event {after} to go on after: the journal ends with {head}");
+        return Err(ApiError::new(&code::INVALID, what));
+    }
     if wants_stream(&headers) {
         return Ok(stream(app.runtime.attach(session, after).await?, app.runtime.closing()).into_response());
     }

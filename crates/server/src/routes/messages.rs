@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use outlive_core::command::{Command, Message};
@@ -14,7 +14,7 @@ use outlive_runtime::Accepted;
 use serde::Deserialize;
 
 use crate::App;
-use crate::body::{Body, Caller, Query, id};
+use crate::body::{Body, Caller, Path, Query, id};
 use crate::problem::{ApiError, ApiResult};
 
 /// How long to hold the answer.
@@ -39,15 +39,15 @@ pub(super) async fn post(
     Body(body): Body<PostMessage>,
 ) -> ApiResult<Response> {
     let session = id(&session)?;
+    let held = wait.wait.map(seconds_of).transpose()?;
     let request = caller.request(body.request_id.as_deref())?;
     let request_id = request.as_ref().map(ToString::to_string);
     let message = Message { content: body.content, behavior: body.behavior, origin: caller.by };
     let accepted = app.runtime.submit(session, Command::Message(message), request).await?;
-    if let Some(seconds) = wait.wait {
-        let held = seconds_of(seconds)?;
-        if let Ok(result) = tokio::time::timeout(held, ending(&app, session, &accepted, request_id.clone())).await {
-            return Ok((StatusCode::OK, Json(result?)).into_response());
-        }
+    if let Some(held) = held
+        && let Ok(result) = tokio::time::timeout(held, ending(&app, session, &accepted, request_id.clone())).await
+    {
+        return Ok((StatusCode::OK, Json(result?)).into_response());
     }
     let Accepted { seq, turn, duplicate, .. } = accepted;
     Ok((StatusCode::ACCEPTED, Json(MessageAccepted { seq, turn_id: turn, request_id, duplicate })).into_response())

@@ -1,14 +1,14 @@
 //! Follow-ups that wait for the running turn.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use outlive_core::command::{Command, QueueItem};
 use outlive_core::id::SessionId;
 use outlive_protocol::Problem;
 use outlive_protocol::queue::{PutQueue, QueueView, QueuedView};
 
 use crate::App;
-use crate::body::{Body, Caller, id};
+use crate::body::{Body, Caller, Path, id};
 use crate::problem::ApiResult;
 
 async fn view(app: &App, session: SessionId) -> ApiResult<Json<QueueView>> {

@@ -1,12 +1,13 @@
 //! Sessions: make, list, show, change, delete.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
 use outlive_core::command::{Command, Create};
 use outlive_core::digest::Digest;
 use outlive_core::id::{RequestId, SessionId};
+use outlive_core::session::Status;
 use outlive_core::time::Timestamp;
 use outlive_protocol::session::{CreateSession, SessionRow, SessionView, UpdateSession};
 use outlive_protocol::{BASE, Page, Problem, code};
@@ -14,7 +15,7 @@ use outlive_runtime::{ListQuery, Row};
 use serde::Deserialize;
 
 use crate::App;
-use crate::body::{Body, Caller, Query, id};
+use crate::body::{Body, Caller, Path, Query, id};
 use crate::problem::{ApiError, ApiResult};
 
 /// Makes a session. With an `Idempotency-Key` the same request makes the same session.
@@ -26,6 +27,10 @@ pub(super) async fn create(
     Body(body): Body<CreateSession>,
 ) -> ApiResult<impl IntoResponse> {
     let request = caller.request(body.request_id.as_deref())?;
+    if let Some(project) = body.project.as_deref().filter(|project| !is_project(project)) {
+        let what = format!("project `{project}` is not PREFIX-XXXXXXXX: letters or digits, a dash, 8 hex digits");
+        return Err(ApiError::new(&code::MALFORMED_ID, what));
+    }
     let card = app.runtime.agents().card(&id(&body.agent)?)?;
     let session = match &request {
         Some(key) => derived(key),
@@ -43,6 +48,16 @@ pub(super) async fn create(
     app.runtime.submit(session, Command::Create(create), request).await?;
     let location = format!("{BASE}/sessions/{session}");
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(view(&app, session).await?)))
+}
+
+/// A project's id: a prefix, a dash, 8 hex digits.
+fn is_project(id: &str) -> bool {
+    let Some((prefix, hex)) = id.rsplit_once('-') else { return false };
+    let of_prefix = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    (1..=32).contains(&prefix.len())
+        && prefix.chars().all(of_prefix)
+        && hex.len() == 8
+        && hex.chars().all(|c| c.is_ascii_hexdigit())
 }
 
 /// The id of a session that is made under a key: the same key finds the same session, after any restart.
@@ -90,6 +105,12 @@ pub(super) async fn list(State(app): State<App>, Query(filter): Query<Filter>) -
             return Err(ApiError::new(&code::INVALID, format!("sort is `updated` or `-updated`, not `{other}`")));
         }
     };
+    if let Some(other) =
+        filter.status.as_deref().filter(|status| Status::ALL.iter().all(|known| known.as_str() != *status))
+    {
+        let known: Vec<&str> = Status::ALL.iter().map(|status| status.as_str()).collect();
+        return Err(ApiError::new(&code::INVALID, format!("status is one of {}, not `{other}`", known.join(", "))));
+    }
     let after = filter.cursor.as_deref().map(read_cursor).transpose()?;
     let query = ListQuery {
         agent: filter.agent,
@@ -145,6 +166,9 @@ pub(super) async fn update(
     let request = caller.request(body.request_id.as_deref())?;
     if body.archived.is_some() && (body.title.is_some() || body.labels.is_some()) {
         return Err(ApiError::new(&code::INVALID, "change title and labels, or archive: one of them a request"));
+    }
+    if body.archived.is_none() && body.title.is_none() && body.labels.is_none() {
+        return Err(ApiError::new(&code::INVALID, "there is nothing to change: name title, labels or archived"));
     }
     let by = caller.by;
     let command = match body.archived {

@@ -102,6 +102,8 @@ async fn who_may_not_come_in_is_refused_before_any_route_sees_the_request() {
         let answer = server.bare("GET", "/api/v1/sessions", &headers, "").await;
         assert_eq!((answer.0, &answer.1["code"]), (status, &json!(code)), "{headers:?}");
     }
+    let lower = format!("bearer {}", fixture::TOKEN);
+    assert_eq!(server.bare("GET", "/api/v1/sessions", &[("authorization", &lower)], "").await.0, 200);
     assert_eq!(server.bare("GET", "/livez", &[], "").await.0, 200);
     assert_eq!(server.bare("GET", "/readyz", &[], "").await.0, 200);
     assert_eq!(server.bare("GET", "/metrics", &[], "").await.0, 401);
@@ -131,6 +133,15 @@ async fn malformed_requests_get_a_problem_with_a_stable_code() {
         ("POST", messages.as_str(), long.as_str(), 422, "message_too_large"),
         ("POST", messages.as_str(), large.as_str(), 413, "too_large"),
         ("POST", messages.as_str(), "\u{0}", 400, "malformed_json"),
+        ("POST", messages.as_str(), "[\"list\"]", 422, "invalid"),
+        ("POST", &format!("{messages}?wait=-5"), "{\"content\":\"x\"}", 422, "invalid"),
+        ("POST", &format!("{messages}?wait=NaN"), "{\"content\":\"x\"}", 422, "invalid"),
+        ("POST", "/sessions", "{\"agent\":\"test\",\"project\":\"../../x\"}", 400, "malformed_id"),
+        ("PATCH", &format!("/sessions/{session}"), "{}", 422, "invalid"),
+        ("GET", "/sessions/%ff", "", 400, "malformed_id"),
+        ("GET", "/agents/%ff", "", 400, "malformed_id"),
+        ("GET", &format!("/sessions/{session}/events?after=9"), "", 422, "invalid"),
+        ("GET", "/sessions?status=bogus", "", 422, "invalid"),
         ("GET", "/sessions?limit=x", "", 422, "invalid"),
         ("GET", "/sessions?cursor=x", "", 422, "invalid"),
         ("GET", "/sessions?nope=1", "", 422, "invalid"),
@@ -149,6 +160,8 @@ async fn malformed_requests_get_a_problem_with_a_stable_code() {
         )
         .await;
     assert_eq!((plain.0, &plain.1["code"]), (415, &json!("unsupported_media_type")));
+    let keyed = server.send("POST", &messages, &[("idempotency-key", "\u{e9}")], "{\"content\":\"x\"}").await;
+    assert_eq!((keyed.0, &keyed.1["code"]), (422, &json!("invalid")));
     let (_, view) = server.get(&format!("/sessions/{session}")).await;
     assert_eq!(view["head"], json!(1), "nothing of all that was recorded");
 }

@@ -28,6 +28,8 @@ pub(super) enum Request {
 
 /// Bytes of one batch, beyond which the next request waits for the next one.
 const BATCH: usize = 4 << 20;
+/// How often the processor is offered to others without a new request coming of it, before a batch of several is written.
+const PATIENCE: u32 = 8;
 
 pub(super) struct Committer {
     pub(super) shared: Arc<Shared>,
@@ -220,8 +222,12 @@ impl Committer {
             let tail = board.tails.entry(journal).or_default();
             tail.head += lines.len() as Seq;
             tail.writing -= lines.len() as Seq;
+            // Whatever has lines waiting is dirty already.
+            let is_clean = tail.pending.is_empty();
             tail.pending.extend(lines);
-            board.dirty.insert(journal);
+            if is_clean {
+                board.dirty.insert(journal);
+            }
             replies.push(reply);
         }
         if idle && !board.dirty.is_empty() {
@@ -243,18 +249,32 @@ fn journal(request: &Request) -> SessionId {
     }
 }
 
+/// Takes what is waiting. Where several ask, those about to ask go first, so that one sync serves them, too. A lone request
+/// waits for nobody.
 fn gather(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request> {
     let mut batch = Vec::new();
-    let mut bytes = 0;
-    let mut next = Some(first);
-    while let Some(request) = next {
-        if let Request::Append(append, _) = &request {
-            bytes += append.lines.iter().map(|line| line.as_str().len()).sum::<usize>();
+    let mut bytes = size(&first);
+    batch.push(first);
+    let mut quiet = 0;
+    while bytes < BATCH && quiet < if batch.len() > 1 { PATIENCE } else { 1 } {
+        quiet += 1;
+        std::thread::yield_now();
+        while bytes < BATCH
+            && let Ok(request) = requests.try_recv()
+        {
+            bytes += size(&request);
+            batch.push(request);
+            quiet = 0;
         }
-        batch.push(request);
-        next = if bytes < BATCH { requests.try_recv().ok() } else { None };
     }
     batch
+}
+
+fn size(request: &Request) -> usize {
+    match request {
+        Request::Append(append, _) => append.lines.iter().map(|line| line.as_str().len()).sum(),
+        Request::Remove(..) => 0,
+    }
 }
 
 /// Removes the folder of a journal whose removal is in the log. Until that is done the journal is there for nobody.

@@ -16,6 +16,8 @@ use super::tails::{Board, Shared};
 
 /// How long lines gather, so that a busy journal's file is opened seldom.
 const GATHER: Duration = Duration::from_millis(100);
+/// Bytes of acknowledged lines beyond which they do not wait until a checkpoint has synced all files.
+const MUCH: usize = 16 << 20;
 /// Pause before a file that could not be written is tried again.
 const RETRY: Duration = Duration::from_secs(1);
 
@@ -49,9 +51,7 @@ impl Flusher {
             // Only what was full before the flush began has all its lines in the files after it.
             let due = Due { retiring: board.retiring.clone(), position: board.position };
             drop(board);
-            let all = self.flush();
-            self.shared.board().stuck = !all;
-            self.shared.flushed.notify_all();
+            let all = self.relieve();
             let done = all && (due.retiring.is_empty() && !closing || self.checkpoint(due).is_ok());
             if closing || self.shared.board().poisoned.is_some() {
                 // A disk that will not take the files now has the log: the next start brings them up.
@@ -63,6 +63,14 @@ impl Flusher {
                 drop(self.shared.work.wait_timeout_while(board, RETRY, closing));
             }
         }
+    }
+
+    /// Writes what is pending, and lets appends that waited for room go on. Says whether all of it could be written.
+    fn relieve(&self) -> bool {
+        let all = self.flush();
+        self.shared.board().stuck = !all;
+        self.shared.flushed.notify_all();
+        all
     }
 
     /// Writes what is pending. Says whether all of it could be written.
@@ -91,13 +99,16 @@ impl Flusher {
         let bytes = joined(&lines);
         write(&*self.shared.disk, &self.shared, journal, (offset, &bytes))?;
         let mut board = self.shared.board();
-        let Board { tails, dirty, unsynced, backlog, .. } = &mut *board;
+        let Board { tails, dirty, unsynced, unlisted, backlog, .. } = &mut *board;
         *backlog = backlog.saturating_sub(bytes.len());
         let Some(tail) = tails.get_mut(&journal) else { return Ok(()) };
         tail.pending.drain(..lines.len().min(tail.pending.len()));
         tail.file_len += bytes.len() as u64;
         tail.file_head = lines.last().map_or(tail.file_head, Line::seq);
         unsynced.insert(journal);
+        if offset == 0 {
+            unlisted.insert(journal);
+        }
         if tail.pending.is_empty() {
             dirty.remove(&journal);
         }
@@ -106,13 +117,13 @@ impl Flusher {
 
     /// Syncs all files written since the last checkpoint and frees the segments that were waiting for it.
     fn checkpoint(&self, due: Due) -> io::Result<()> {
-        let (unsynced, removed) = {
+        let (unsynced, unlisted, removed) = {
             let mut board = self.shared.board();
             let removed = board.tails.iter().filter(|(_, tail)| tail.removed).map(|(journal, _)| *journal);
             let removed: Vec<SessionId> = removed.collect();
-            (std::mem::take(&mut board.unsynced), removed)
+            (std::mem::take(&mut board.unsynced), std::mem::take(&mut board.unlisted), removed)
         };
-        if let Err(error) = self.sync(&unsynced) {
+        if let Err(error) = self.sync(&unsynced, &unlisted) {
             // The kernel may have dropped the pages and called them clean: only the log has the lines.
             self.shared.poison("journals", &error);
             return Err(error);
@@ -135,12 +146,15 @@ impl Flusher {
         Ok(())
     }
 
-    fn sync(&self, journals: &HashSet<SessionId>) -> io::Result<()> {
+    fn sync(&self, journals: &HashSet<SessionId>, unlisted: &HashSet<SessionId>) -> io::Result<()> {
         let disk = &*self.shared.disk;
         for journal in journals {
+            if self.shared.board().backlog > MUCH {
+                self.relieve();
+            }
             let synced = disk.open(&self.shared.file(*journal), Open::Read).and_then(|file| {
                 file.sync()?;
-                disk.sync_dir(&self.shared.folder(*journal))
+                if unlisted.contains(journal) { disk.sync_dir(&self.shared.folder(*journal)) } else { Ok(()) }
             });
             match synced {
                 // Removed meanwhile.
@@ -148,7 +162,7 @@ impl Flusher {
                 other => other?,
             }
         }
-        disk.sync_dir(&self.shared.root.join("sessions"))
+        if unlisted.is_empty() { Ok(()) } else { disk.sync_dir(&self.shared.root.join("sessions")) }
     }
 }
 

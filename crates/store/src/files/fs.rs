@@ -7,6 +7,7 @@ use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,6 +53,14 @@ pub trait DiskFile: Send + Sync {
 /// The real disk.
 pub struct RealDisk;
 
+static SYNCS: AtomicU64 = AtomicU64::new(0);
+
+/// Returns how many syncs of files and folders this process has asked real disks for: what appends cost is counted in them.
+#[must_use]
+pub fn syncs() -> u64 {
+    SYNCS.load(Ordering::Relaxed)
+}
+
 impl Disk for RealDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
         let write = how == Open::Write;
@@ -73,6 +82,7 @@ impl Disk for RealDisk {
     }
 
     fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        SYNCS.fetch_add(1, Ordering::Relaxed);
         File::open(path)?.sync_all()
     }
 
@@ -111,6 +121,7 @@ impl DiskFile for File {
     }
 
     fn sync(&self) -> io::Result<()> {
+        SYNCS.fetch_add(1, Ordering::Relaxed);
         self.sync_data()
     }
 

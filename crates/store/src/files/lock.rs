@@ -7,11 +7,17 @@ use std::io::{Read as _, Write as _};
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::Mutex;
+use std::time::Duration;
 
 use rustix::fs::FlockOperation;
 use serde::{Deserialize, Serialize};
 
 use crate::Epoch;
+
+/// How long a lock whose owner has died is waited for: what it had forked holds the lock until it runs its program, and
+/// somebody may be looking whether it is held.
+const LINGERING: Duration = Duration::from_secs(5);
+const PAUSE: Duration = Duration::from_millis(5);
 
 /// Who owns a workspace.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -39,6 +45,7 @@ pub struct Lock {
     path: PathBuf,
     file: Mutex<File>,
     inode: u64,
+    epoch: Epoch,
     owner: Mutex<Owner>,
 }
 
@@ -46,20 +53,26 @@ impl Lock {
     pub(super) fn take(run: &Path) -> Result<Self, LockError> {
         let path = run.join("lock");
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
-        if rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
-            return Err(LockError::Owned(owner(run).unwrap_or_default()));
+        let mut waited = Duration::ZERO;
+        while rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err() {
+            let owner = owner(run).unwrap_or_default();
+            if waited >= LINGERING || is_alive(owner.pid) {
+                return Err(LockError::Owned(owner));
+            }
+            std::thread::sleep(PAUSE);
+            waited += PAUSE;
         }
         let epoch = next_epoch(run)?;
         let owner = Owner { pid: std::process::id(), epoch, address: None };
         let inode = file.metadata()?.ino();
-        let lock = Self { path, file: Mutex::new(file), inode, owner: Mutex::new(owner) };
+        let lock = Self { path, file: Mutex::new(file), inode, epoch: Epoch(epoch), owner: Mutex::new(owner) };
         lock.write()?;
         Ok(lock)
     }
 
     /// Returns this process's epoch.
     pub fn epoch(&self) -> Epoch {
-        Epoch(self.owner().epoch)
+        self.epoch
     }
 
     /// Says whether the lock file is still the one that was locked: a process whose lock was taken away must not write.
@@ -101,6 +114,13 @@ pub fn owner(run: &Path) -> Option<Owner> {
 pub fn is_owned(run: &Path) -> bool {
     File::open(run.join("lock"))
         .is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
+}
+
+/// Says whether a process runs: one that has ended and was not waited for does not.
+fn is_alive(pid: u32) -> bool {
+    // The state stands after the program's name, which may hold brackets itself.
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
 }
 
 fn next_epoch(run: &Path) -> std::io::Result<u64> {

@@ -215,5 +215,6 @@ fn bring_up(shared: &Shared, journal: SessionId, replay: &Replay, recovery: &mut
     let mut board = shared.board();
     board.tails.insert(journal, tail);
     board.unsynced.insert(journal);
+    board.unlisted.insert(journal);
     Ok(())
 }

@@ -58,6 +58,8 @@ pub(super) struct Board {
     pub(super) dirty: HashSet<SessionId>,
     /// Journals written since the last checkpoint: to be synced before segments are recycled.
     pub(super) unsynced: HashSet<SessionId>,
+    /// Those of them whose files may be new in their folders: these are to be synced, too.
+    pub(super) unlisted: HashSet<SessionId>,
     /// Bytes that wait to be flushed.
     pub(super) backlog: usize,
     /// Segments that may be recycled once everything up to now is synced.
@@ -90,6 +92,7 @@ impl Board {
         self.backlog -= before.pending.iter().map(|line| line.as_str().len() + 1).sum::<usize>().min(self.backlog);
         self.dirty.remove(&journal);
         self.unsynced.remove(&journal);
+        self.unlisted.remove(&journal);
     }
 }
 

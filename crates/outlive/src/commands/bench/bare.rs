@@ -1,9 +1,15 @@
 //! The references: what the disk itself gives.
 #![expect(clippy::disallowed_methods, reason = "a reference measures the bare system: its files and its clock")]
 
-use std::io::{Seek as _, Write as _};
+use std::fs::File;
+use std::io::Write as _;
+use std::os::unix::fs::FileExt as _;
 use std::path::Path;
+use std::thread::JoinHandle;
 use std::time::Instant;
+
+use outlive_core::event::Line;
+use tokio::sync::{mpsc, oneshot};
 
 use crate::exit::Failure;
 
@@ -13,54 +19,124 @@ pub(super) fn ms() -> f64 {
     BEGAN.get_or_init(Instant::now).elapsed().as_secs_f64() * 1_000.0
 }
 
-/// Writes and syncs so many bytes, so many times, into a zero-filled file; returns the milliseconds of each.
-///
-/// # Errors
-///
-/// What the system says.
-pub(super) fn synced_writes(dir: &Path, bytes: usize, times: usize) -> Result<Vec<f64>, Failure> {
-    let mut file = std::fs::File::create(dir.join("bare"))?;
-    let zeros = vec![0; 1 << 20];
-    for _ in 0..(bytes * times).div_ceil(zeros.len()).max(1) {
-        file.write_all(&zeros)?;
+/// Bytes of a zero-filled file, as of a recycled segment; beyond them it is written from its beginning again.
+const FILE_BYTES: u64 = 64 << 20;
+
+/// A zero-filled file that is written, and synced after each write.
+pub(super) struct BareFile {
+    file: File,
+    at: u64,
+}
+
+impl BareFile {
+    /// Makes it.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(super) fn make(dir: &Path) -> Result<Self, Failure> {
+        let mut file = File::create(dir.join("bare"))?;
+        let zeros = vec![0; 1 << 20];
+        for _ in 0..FILE_BYTES / zeros.len() as u64 {
+            file.write_all(&zeros)?;
+        }
+        file.sync_all()?;
+        Ok(Self { file, at: 0 })
     }
-    file.sync_all()?;
-    file.rewind()?;
-    let record = vec![b'x'; bytes];
-    let mut each = Vec::with_capacity(times);
-    for _ in 0..times {
+
+    /// Writes once and syncs once; returns the milliseconds that it took.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(super) fn write(&mut self, bytes: &[u8]) -> std::io::Result<f64> {
         let began = ms();
-        file.write_all(&record)?;
-        file.sync_data()?;
-        each.push(ms() - began);
+        if self.at + bytes.len() as u64 > FILE_BYTES {
+            self.at = 0;
+        }
+        self.file.write_all_at(bytes, self.at)?;
+        self.file.sync_data()?;
+        self.at += bytes.len() as u64;
+        Ok(ms() - began)
     }
-    Ok(each)
 }
 
-/// Inserts rows into SQLite, one a transaction, with synchronous FULL; returns rows a second.
-///
-/// # Errors
-///
-/// What SQLite says.
-pub(super) fn sqlite_full(dir: &Path, bytes: usize, rows: usize) -> Result<f64, Failure> {
-    let database = rusqlite::Connection::open(dir.join("reference.db")).map_err(Failure::failed)?;
-    database
-        .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE event (body TEXT)")
-        .map_err(Failure::failed)?;
-    let body = "x".repeat(bytes);
-    let began = ms();
-    for _ in 0..rows {
-        database.execute("INSERT INTO event VALUES (?1)", [&body]).map_err(Failure::failed)?;
-    }
-    Ok(rows as f64 * 1_000.0 / (ms() - began))
+/// The bare group commit: one thread takes what is waiting, writes it with one write, syncs once, answers all.
+pub(super) struct BareLog {
+    /// Takes a line; answers once it is durable.
+    pub(super) requests: mpsc::Sender<(Line, oneshot::Sender<()>)>,
+    /// Ends once all senders are gone; returns how often it synced.
+    pub(super) thread: JoinHandle<std::io::Result<u64>>,
 }
 
-/// What a process has used so far.
+impl BareLog {
+    /// Starts it on this file.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub(super) fn start(mut file: BareFile) -> Result<Self, Failure> {
+        let (requests, mut waiting) = mpsc::channel::<(Line, oneshot::Sender<()>)>(1_024);
+        let thread = std::thread::Builder::new().name("bare".to_owned()).spawn(move || {
+            let (mut buffer, mut replies, mut syncs) = (Vec::new(), Vec::<oneshot::Sender<()>>::new(), 0);
+            while let Some(first) = waiting.blocking_recv() {
+                buffer.clear();
+                let mut next = Some(first);
+                while let Some((line, reply)) = next {
+                    buffer.extend_from_slice(line.as_str().as_bytes());
+                    buffer.push(b'\n');
+                    replies.push(reply);
+                    next = waiting.try_recv().ok();
+                }
+                file.write(&buffer)?;
+                syncs += 1;
+                for reply in replies.drain(..) {
+                    reply.send(()).ok();
+                }
+            }
+            Ok(syncs)
+        })?;
+        Ok(Self { requests, thread })
+    }
+}
+
+/// A table of SQLite whose rows are inserted one a transaction, with synchronous FULL.
+pub(super) struct Sqlite(rusqlite::Connection);
+
+impl Sqlite {
+    /// Makes it.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite says.
+    pub(super) fn make(dir: &Path) -> Result<Self, Failure> {
+        let database = rusqlite::Connection::open(dir.join("reference.db")).map_err(Failure::failed)?;
+        database
+            .execute_batch("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; CREATE TABLE event (body TEXT)")
+            .map_err(Failure::failed)?;
+        Ok(Self(database))
+    }
+
+    /// Inserts this row so many times; returns rows a second.
+    ///
+    /// # Errors
+    ///
+    /// What SQLite says.
+    pub(super) fn rate(&self, body: &str, rows: usize) -> Result<f64, Failure> {
+        let began = ms();
+        for _ in 0..rows {
+            self.0.execute("INSERT INTO event VALUES (?1)", [body]).map_err(Failure::failed)?;
+        }
+        Ok(rows as f64 * 1_000.0 / (ms() - began))
+    }
+}
+
+/// What a process has used so far. Its children are not counted.
 #[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Used {
     /// Milliseconds of processor time.
     pub(super) cpu_ms: f64,
-    /// Bytes given to write calls.
+    /// Bytes given to write calls, those to sockets too.
     pub(super) written: f64,
     /// Bytes in memory now.
     pub(super) memory: f64,

@@ -104,10 +104,23 @@ impl Server {
     ///
     /// It does not come up.
     pub(super) async fn start(place: &Workspace) -> Result<Self, Failure> {
+        Self::start_with(place, ("error", Stdio::null())).await
+    }
+
+    /// As [`Server::start`], with what the store says of itself in this file.
+    ///
+    /// # Errors
+    ///
+    /// It does not come up.
+    pub(super) async fn start_logged(place: &Workspace, log: &Path) -> Result<Self, Failure> {
+        Self::start_with(place, ("error,outlive_store=info", std::fs::File::create(log)?.into())).await
+    }
+
+    async fn start_with(place: &Workspace, (level, log): (&str, Stdio)) -> Result<Self, Failure> {
         let began = ms();
         let mut command = Command::new(std::env::current_exe()?);
-        command.arg("--workspace").arg(&place.root).args(["serve", "--port", "0"]).env("OUTLIVE_LOG", "error");
-        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null()).spawn()?;
+        command.arg("--workspace").arg(&place.root).args(["serve", "--port", "0"]).env("OUTLIVE_LOG", level);
+        let child = command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log).spawn()?;
         let mut server = None;
         while server.is_none() {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
@@ -146,4 +159,16 @@ impl Drop for Server {
     fn drop(&mut self) {
         self.kill();
     }
+}
+
+/// Reads from the log of a server that was stopped how many syncs it made.
+///
+/// # Errors
+///
+/// It does not say.
+pub(super) fn syncs(log: &Path) -> Result<f64, Failure> {
+    let text = std::fs::read_to_string(log)?;
+    let lines = text.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let said = lines.filter_map(|line| line.pointer("/fields/syncs")?.as_f64()).next_back();
+    said.ok_or_else(|| Failure::failed("the server's log does not say how many syncs it made"))
 }

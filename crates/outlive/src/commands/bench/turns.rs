@@ -7,14 +7,49 @@ use outlive_protocol::message::{PostMessage, TurnResult};
 use outlive_protocol::session::{CreateSession, SessionView};
 use reqwest::Method;
 
-use super::bare::{ms, synced_writes, used};
-use super::made::{Server, workspace};
-use super::{Bar, Figure, Scale, folder, median};
+use super::bare::{BareFile, ms, used};
+use super::made::{Server, syncs, workspace};
+use super::{Bar, Figure, Scale, folder, median, percentile};
 use crate::client::Client;
+use crate::config::Workspace;
 use crate::exit::Failure;
 
 /// Durable writes of a turn with a tool call: what came, the answer with its call, the result, the last answer.
 const WRITES: usize = 4;
+/// Bytes of such a write.
+const WRITE: usize = 600;
+
+/// What a turn does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Plain,
+    Tool,
+}
+
+impl Kind {
+    /// What is said to the model.
+    fn text(self) -> &'static str {
+        match self {
+            Self::Plain => "think",
+            Self::Tool => "list",
+        }
+    }
+
+    fn shown(self) -> &'static str {
+        match self {
+            Self::Plain => "no tool",
+            Self::Tool => "one tool call",
+        }
+    }
+
+    /// Milliseconds of the server's processor that a turn may take.
+    fn cpu(self) -> f64 {
+        match self {
+            Self::Plain => 0.3,
+            Self::Tool => 0.5,
+        }
+    }
+}
 
 /// Measures turns.
 ///
@@ -25,14 +60,16 @@ pub(super) async fn measure(dir: &Path, scale: Scale) -> Result<Vec<Figure>, Fai
     let home = folder(dir)?;
     let place = workspace(home.path(), 0, 0).await?;
     let mut server = Server::start(&place).await?;
-    let mut figures = Vec::new();
-    for (clients, turns) in [(1, scale.of(400)), (16, scale.of(100)), (64, scale.of(40)), (256, scale.of(10))] {
-        for (what, text) in [("no tool", "think"), ("one tool call", "list")] {
-            figures.extend(rate(&server, home.path(), (clients, turns), (what, text)).await?);
+    let mut figures = vec![alone(&server, home.path(), scale.of(800)).await?];
+    for clients in [1, 16, 64, 256] {
+        for kind in [Kind::Plain, Kind::Tool] {
+            figures.extend(rate(&server, (clients, scale.of(4_000)), kind).await?);
         }
     }
-    figures.extend(growth(&server, scale.of(400)).await?);
+    figures.push(age(&server, scale.of(400)).await?);
+    figures.extend(growth(&server, scale.of(10_000)).await?);
     server.stop();
+    figures.push(synced(&place, scale.of(100)).await?);
     Ok(figures)
 }
 
@@ -42,31 +79,31 @@ async fn session(client: &Client) -> Result<String, Failure> {
     Ok(view.row.id)
 }
 
-async fn turn(client: &Client, session: &str, text: &str) -> Result<f64, Failure> {
-    let body = PostMessage { content: text.to_owned(), ..PostMessage::default() };
+/// Takes a turn; returns the milliseconds that it took.
+async fn turn(client: &Client, session: &str, kind: Kind) -> Result<f64, Failure> {
+    let body = PostMessage { content: kind.text().to_owned(), ..PostMessage::default() };
     let began = ms();
     let _: TurnResult = client.send(Method::POST, &format!("/sessions/{session}/messages?wait=120"), &body).await?;
     Ok(ms() - began)
 }
 
-async fn rate(
-    server: &Server,
-    dir: &Path,
-    (clients, turns): (usize, usize),
-    (what, text): (&str, &str),
-) -> Result<Vec<Figure>, Failure> {
-    let client = &server.client;
+/// New sessions that have had their first turn.
+async fn sessions(client: &Client, count: usize, kind: Kind) -> Result<Vec<String>, Failure> {
     let mut sessions = Vec::new();
-    for _ in 0..clients {
+    for _ in 0..count {
         let session = session(client).await?;
-        turn(client, &session, text).await?;
+        turn(client, &session, kind).await?;
         sessions.push(session);
     }
-    let (began, before) = (ms(), used(server.pid()));
+    Ok(sessions)
+}
+
+/// Lets each session take so many turns, all at the same time; returns the milliseconds of each turn.
+async fn all(client: &Client, sessions: &[String], turns: usize, kind: Kind) -> Result<Vec<f64>, Failure> {
     let person = async |session: &String| -> Result<Vec<f64>, Failure> {
         let mut each = Vec::with_capacity(turns);
         for _ in 0..turns {
-            each.push(turn(client, session, text).await?);
+            each.push(turn(client, session, kind).await?);
         }
         Ok(each)
     };
@@ -74,47 +111,115 @@ async fn rate(
     for done in join_all(sessions.iter().map(person)).await {
         each.extend(done?);
     }
-    let (took, after) = (ms() - began, used(server.pid()));
-    let total = (clients * turns) as f64;
-    let has_tool = text == "list";
-    let writes = if has_tool { WRITES } else { 2 };
-    let bare: f64 = synced_writes(dir, 600, writes * 200)?.iter().sum();
-    let name = format!("turns/s, {clients} sessions, {what}");
-    let mut rate = Figure::new(name, total * 1_000.0 / took, "/s");
-    if clients == 1 {
-        rate = rate.against("/s: its durable writes, bare, one after another", 200_000.0 / bare);
-        rate = if has_tool { rate.bar(Bar::AtLeast(0.4)) } else { rate };
-    }
-    let cpu = Figure::new(
-        format!("server CPU a turn, {clients} sessions, {what}"),
-        (after.cpu_ms - before.cpu_ms) / total,
-        "ms",
-    );
-    let cpu = cpu.bar(Bar::AtMost(if has_tool { 0.5 } else { 0.3 }));
-    Ok(vec![rate, Figure::new(format!("p50 of a turn, {clients} sessions, {what}"), median(each), "ms"), cpu])
+    Ok(each)
 }
 
-/// What a long session costs beside a new one.
-async fn growth(server: &Server, turns: usize) -> Result<Vec<Figure>, Failure> {
-    let session = session(&server.client).await?;
-    let before = used(server.pid());
-    let mut each = Vec::with_capacity(turns);
-    for _ in 0..turns {
-        each.push(turn(&server.client, &session, "list").await?);
+/// One client beside the durable writes of its turns, bare, one after another; by blocks, so that both are in their stride.
+async fn alone(server: &Server, dir: &Path, turns: usize) -> Result<Figure, Failure> {
+    const BLOCKS: usize = 10;
+    let each = (turns / BLOCKS).max(1);
+    let sessions = sessions(&server.client, BLOCKS, Kind::Tool).await?;
+    let mut file = BareFile::make(dir)?;
+    let (mut bare, mut served) = (Vec::new(), Vec::new());
+    for session in sessions.chunks(1) {
+        let took = (0..each * WRITES).map(|_| file.write(&[b'x'; WRITE])).sum::<std::io::Result<f64>>()?;
+        bare.push(each as f64 * 1_000.0 / took);
+        let took = all(&server.client, session, each, Kind::Tool).await?.iter().sum::<f64>();
+        served.push(each as f64 * 1_000.0 / took);
     }
-    let written = used(server.pid()).written - before.written;
-    let events: outlive_protocol::event::Events =
-        server.client.get(&format!("/sessions/{session}/events?limit=1000")).await?;
-    let own: usize = events.items.iter().map(|line| line.get().len() + 1).sum();
-    let own = own as f64 * events.head as f64 / events.items.len().max(1) as f64;
-    let part = (turns / 10).max(1);
-    let (first, last) = (each.get(..part).unwrap_or_default(), each.get(turns - part..).unwrap_or_default());
+    Ok(Figure::new("turns/s, 1 session, one tool call, by blocks", median(served), "/s")
+        .against("/s: its four durable writes, bare", median(bare))
+        .bar(Bar::AtLeast(0.4)))
+}
+
+/// So many clients at the same time, each of which begins a new session after some turns.
+async fn rate(server: &Server, (clients, turns): (usize, usize), kind: Kind) -> Result<Vec<Figure>, Failure> {
+    const EACH: usize = 40;
+    let rounds = (turns / EACH / clients).max(1);
+    let sessions = sessions(&server.client, clients * rounds, kind).await?;
+    let (began, before) = (ms(), used(server.pid()));
+    let mut each = Vec::new();
+    for sessions in sessions.chunks(clients) {
+        each.extend(all(&server.client, sessions, EACH.min(turns), kind).await?);
+    }
+    let (took, after) = (ms() - began, used(server.pid()));
+    let total = each.len() as f64;
+    let name = |what: &str| format!("{what}, {clients} at a time, {}", kind.shown());
     Ok(vec![
-        Figure::new(format!("p50 of the last of {turns} turns"), median(last.to_vec()), "ms")
-            .against("ms of the first", median(first.to_vec()))
-            .bar(Bar::AtMost(1.2)),
-        Figure::new("bytes written a turn", written / turns as f64, "B")
-            .against("B: its events' own size", own / turns as f64)
-            .bar(Bar::AtMost(3.0)),
+        Figure::new(name("turns/s"), total * 1_000.0 / took, "/s"),
+        Figure::new(name("p50 of a turn"), percentile(&each, 50), "ms"),
+        Figure::new(name("p99 of a turn"), percentile(&each, 99), "ms"),
+        Figure::new(name("server CPU a turn"), (after.cpu_ms - before.cpu_ms) / total, "ms")
+            .bar(Bar::AtMost(kind.cpu())),
     ])
+}
+
+/// What a turn of a long session takes beside the first one of a new session, by turns.
+async fn age(server: &Server, turns: usize) -> Result<Figure, Failure> {
+    let client = &server.client;
+    let old = sessions(client, 1, Kind::Tool).await?;
+    all(client, &old, turns - 1, Kind::Tool).await?;
+    let (mut first, mut late) = (Vec::new(), Vec::new());
+    for _ in 0..100 {
+        let new = [session(client).await?];
+        first.extend(all(client, &new, 1, Kind::Tool).await?);
+        late.extend(all(client, &old, 1, Kind::Tool).await?);
+    }
+    Ok(Figure::new(format!("p50 of turn {turns} and the 99 after it"), median(late), "ms")
+        .against("ms of the first turn of new sessions", median(first))
+        .bar(Bar::AtMost(1.2)))
+}
+
+/// What is written for a turn as a session grows.
+async fn growth(server: &Server, most: usize) -> Result<Vec<Figure>, Failure> {
+    const TURNS: usize = 20;
+    let client = &server.client;
+    let session = [session(client).await?];
+    let mut figures = Vec::new();
+    let mut messages = 0;
+    for size in [10, 100, 1_000, 10_000].into_iter().filter(|size| *size <= most) {
+        // A turn of this kind is two messages.
+        all(client, &session, (size - messages) / 2, Kind::Plain).await?;
+        settled().await;
+        let head = events(client, &session, u64::MAX).await?.head;
+        let before = used(server.pid());
+        all(client, &session, TURNS, Kind::Plain).await?;
+        settled().await;
+        let written = used(server.pid()).written - before.written;
+        let own = events(client, &session, head).await?.items.iter().map(|line| line.get().len() + 1).sum::<usize>();
+        let name = format!("bytes written a turn, session of {size} messages");
+        let figure = Figure::new(name, written / TURNS as f64, "B");
+        figures.push(figure.against("B: its events' own size", own as f64 / TURNS as f64).bar(Bar::AtMost(3.0)));
+        messages = size + 2 * TURNS;
+    }
+    Ok(figures)
+}
+
+/// Waits until lines and rows that gathered are written.
+async fn settled() {
+    tokio::time::sleep(std::time::Duration::from_millis(700)).await;
+}
+
+async fn events(
+    client: &Client,
+    session: &[String; 1],
+    after: u64,
+) -> Result<outlive_protocol::event::Events, Failure> {
+    let [session] = session;
+    client.get(&format!("/sessions/{session}/events?after={after}&limit=1000")).await
+}
+
+/// How many syncs a turn costs with 64 clients; those of making the sessions, of checkpoints, and of the server's start and
+/// end are counted, too.
+async fn synced(place: &Workspace, turns: usize) -> Result<Figure, Failure> {
+    let log = place.root.join("run").join("bench.log");
+    let mut server = Server::start_logged(place, &log).await?;
+    let mut sessions = Vec::new();
+    for _ in 0..64 {
+        sessions.push(session(&server.client).await?);
+    }
+    let taken = all(&server.client, &sessions, turns, Kind::Tool).await?.len();
+    server.stop();
+    let figure = Figure::new("syncs a turn, 64 sessions, one tool call", syncs(&log)? / taken as f64, "");
+    Ok(figure.bar(Bar::AtMost(0.3)))
 }

@@ -1,0 +1,137 @@
+//! Commands as they are typed, right and wrong, against the real binary: what they print, how they end.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test of real processes and files; one that cannot go on has failed"
+)]
+
+use std::process::{Command, Output, Stdio};
+
+/// A home with a workspace in it. Its server ends with it.
+struct Home(tempfile::TempDir);
+
+const OUTLIVE: &str = env!("CARGO_BIN_EXE_outlive");
+
+impl Home {
+    fn new() -> Self {
+        let home = Self(tempfile::tempdir().unwrap());
+        let made = home.run(&["init"]);
+        assert!(made.status.success(), "{made:?}");
+        home
+    }
+
+    fn command(&self, program: &str) -> Command {
+        let mut command = Command::new(program);
+        command.env("OUTLIVE_WORKSPACE", self.0.path()).env("HOME", self.0.path()).stdin(Stdio::null());
+        for key in ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY", "OUTLIVE_TOKEN", "HTTP_PROXY"] {
+            command.env_remove(key);
+        }
+        command
+    }
+
+    fn run(&self, arguments: &[&str]) -> Output {
+        self.command(OUTLIVE).args(arguments).output().unwrap()
+    }
+
+    /// Runs a command that must end like this and say this, on either stream.
+    fn check(&self, arguments: &[&str], code: i32, says: &str) -> String {
+        let output = self.run(arguments);
+        let said = [output.stdout.as_slice(), output.stderr.as_slice()].concat();
+        let said = String::from_utf8_lossy(&said).into_owned();
+        assert_eq!(output.status.code(), Some(code), "{arguments:?}: {said}");
+        assert!(said.contains(says), "{arguments:?} does not say `{says}`: {said}");
+        said
+    }
+
+    fn write(&self, path: &str, text: &str) {
+        let path = self.0.path().join(".outlive").join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
+    }
+
+    fn agent(&self, name: &str, model: &str) {
+        let yaml =
+            format!("apiVersion: outlive/v1\nkind: Agent\nmetadata: {{name: {name}}}\nspec: {{model: {{{model}}}}}\n");
+        self.write(&format!("agents/{name}/agent.yaml"), &yaml);
+    }
+}
+
+impl Drop for Home {
+    fn drop(&mut self) {
+        self.run(&["serve", "--stop"]);
+    }
+}
+
+#[test]
+fn who_stops_reading_ends_the_program_without_a_word() {
+    let home = Home::new();
+    home.check(&["run", "help"], 0, "I understand");
+    for line in ["session list", "completions bash", "session list --json", "run help", "agent list"] {
+        let script = format!("{OUTLIVE} {line} 2>&1 >/dev/full | cat; {OUTLIVE} {line} 2>err | true; cat err");
+        let output = home.command("sh").args(["-c", &script]).current_dir(home.0.path()).output().unwrap();
+        assert_eq!(String::from_utf8_lossy(&output.stdout), "", "{line}");
+    }
+}
+
+#[test]
+fn a_second_server_is_told_where_the_first_is_whichever_port_it_wants() {
+    let home = Home::new();
+    home.check(&["session", "list"], 0, "");
+    let status = home.check(&["status", "--json"], 0, "\"running\": true");
+    let status: serde_json::Value = serde_json::from_str(&status).unwrap();
+    let address = status["address"].as_str().unwrap();
+    let port = address.rsplit(':').next().unwrap();
+    for arguments in [&["serve"][..], &["serve", "--port", "0"], &["serve", "--port", port]] {
+        home.check(arguments, 75, address);
+    }
+}
+
+#[test]
+fn a_server_that_cannot_start_says_why_at_once() {
+    let home = Home::new();
+    home.write("outlive.yaml", "servr: {port: 1}\n");
+    home.check(&["session", "list"], 2, "outlive.yaml:1:1: unknown key `servr`: the nearest is `server`");
+    home.write("outlive.yaml", "");
+    home.check(&["session", "list"], 0, "");
+    std::fs::remove_file(home.0.path().join(".outlive/token")).unwrap();
+    home.check(&["session", "list"], 4, "but its token cannot be read from");
+}
+
+#[test]
+fn a_proxy_is_not_asked_for_a_server_on_this_machine() {
+    let home = Home::new();
+    let listed =
+        home.command(OUTLIVE).args(["session", "list"]).env("HTTP_PROXY", "http://127.0.0.1:1").output().unwrap();
+    assert!(listed.status.success(), "{listed:?}");
+}
+
+#[test]
+fn what_has_not_the_form_of_an_id_is_refused_before_anybody_is_asked() {
+    let home = Home::new();
+    for arguments in [
+        &["session", "show", "../agents"][..],
+        &["session", "events", ""],
+        &["agent", "show", "../sessions"],
+        &["approve", "call_1/../x"],
+        &["interrupt", "ses_"],
+        &["attach", "latest"],
+        &["chat", "-a", "No Name"],
+    ] {
+        home.check(arguments, 2, "error: invalid value");
+    }
+    home.check(&["status"], 5, "no server runs");
+}
+
+#[test]
+fn a_run_whose_provider_is_away_says_so_while_it_waits() {
+    use std::io::{BufRead as _, BufReader};
+    let home = Home::new();
+    home.agent("away", "provider: openai, name: m, base_url: \"http://127.0.0.1:1/v1\"");
+    let mut run = home.command(OUTLIVE).args(["run", "-a", "away", "hello"]).stderr(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(run.stderr.take().unwrap()).read_line(&mut line).unwrap();
+    assert!(line.starts_with("outlive: 127.0.0.1:1 cannot be reached: Connection refused"), "{line}");
+    assert!(line.contains("; asked again at 20"), "{line}");
+    run.kill().unwrap();
+    run.wait().unwrap();
+}
