@@ -66,9 +66,9 @@ pub enum Command {
     Queue(Queue),
     /// Everything that waits for a person
     Inbox(Json),
-    /// Look for damage in the workspace; no server may run
+    /// Look for damage in the workspace's files
     Verify {
-        /// Mend what can be mended; what is taken out is kept beside
+        /// Mend what can be mended; what is taken out is kept beside. No server may run
         #[arg(long)]
         repair: bool,
         /// Print JSON
@@ -262,7 +262,11 @@ pub enum Agent {
     /// Check an agent's files
     Validate {
         /// Which; all of them when it is left out
+        #[arg(value_parser = id::<AgentName>)]
         name: Option<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
     },
 }
 
@@ -275,7 +279,7 @@ pub struct Decide {
     /// Its session; found by the call when it is left out
     #[arg(short, long, value_parser = session_id)]
     pub session: Option<String>,
-    /// Allow exactly this from now on in this session
+    /// With approve: allow exactly this from now on in this session
     #[arg(long)]
     pub always: bool,
     /// For the journal, and for the agent when it is denied

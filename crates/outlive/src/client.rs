@@ -88,7 +88,7 @@ fn spawn(place: &Workspace) -> Result<std::process::Child, Failure> {
     use std::os::unix::process::CommandExt as _;
     use std::process::{Command, Stdio};
     outlive_store::workspace::make(&place.root)?;
-    let log = std::fs::OpenOptions::new().create(true).append(true).open(place.log())?;
+    let log = place.open_log()?;
     let mut server = Command::new(std::env::current_exe()?);
     server.arg("--workspace").arg(&place.root).args(["serve", "--port", "0", "--idle-exit", &IDLE_EXIT_S.to_string()]);
     server.current_dir(&place.cwd).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
@@ -167,7 +167,7 @@ async fn checked(answer: reqwest::Result<Response>) -> Result<Response, Failure>
     if status.is_success() {
         return Ok(response);
     }
-    let said = response.json::<Problem>().await.map_or_else(|_| status.to_string(), |problem| problem.detail);
+    let said = response.json::<Problem>().await.map_or_else(|_| status.to_string(), |problem| told(&problem));
     Err(match status {
         StatusCode::NOT_FOUND => Failure::NotFound(said),
         StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => Failure::Denied(said),
@@ -175,6 +175,12 @@ async fn checked(answer: reqwest::Result<Response>) -> Result<Response, Failure>
         StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => Failure::Busy(said),
         _ => Failure::Failed(said),
     })
+}
+
+/// A problem in one line: what happened, who was first where that is the point, and the code that names its page.
+fn told(problem: &Problem) -> String {
+    let first = problem.more.get("first").map(|first| format!("; the first decision: {first}")).unwrap_or_default();
+    format!("{}{first} ({})", problem.detail, problem.code)
 }
 
 /// One server-sent event.

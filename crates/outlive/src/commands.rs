@@ -50,7 +50,11 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Doctor(json) => doctor::run(&place()?, &json).await,
         Command::Status(json) => status(&place()?, json.json),
         Command::Logs { lines } => {
-            say!("{}", place()?.log_tail(lines));
+            let place = place()?;
+            match place.log_tail(lines).as_str() {
+                "" => say!("no log yet at {}", place.log().display()),
+                log => say!("{log}"),
+            }
             ok()
         }
         Command::Completions { shell } => {
@@ -101,11 +105,11 @@ fn status(place: &Workspace, json: bool) -> Outcome {
         show::json(&serde_json::json!({
             "running": address.is_some(), "address": address, "workspace": place.root, "log": place.log(),
         }))?;
-        return ok();
-    }
-    match &address {
-        Some(address) => say!("a server runs for {} at http://{address}", place.root.display()),
-        None => say!("no server runs for {}; commands start one", place.root.display()),
+    } else {
+        match &address {
+            Some(address) => say!("a server runs for {} at http://{address}", place.root.display()),
+            None => say!("no server runs for {}; commands start one", place.root.display()),
+        }
     }
     if address.is_some() { ok() } else { Err(Failure::Unreachable("no server runs".to_owned())) }
 }

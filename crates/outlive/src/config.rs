@@ -39,6 +39,8 @@ pub struct Server {
 }
 
 const FOLDER: &str = ".outlive";
+/// A log beyond this is put aside when a server starts.
+const LOG_BYTES: u64 = 32 << 20;
 
 /// Returns a variable of the environment, if it is set and not empty.
 pub fn variable(name: &str) -> Option<String> {
@@ -126,6 +128,20 @@ impl Workspace {
     /// Returns the server's log file.
     pub fn log(&self) -> PathBuf {
         self.root.join("run").join("server.log")
+    }
+
+    /// Opens the server's log to add to it; one that has grown large is put aside first.
+    ///
+    /// # Errors
+    ///
+    /// What the system says.
+    pub fn open_log(&self) -> Result<std::fs::File, Failure> {
+        std::fs::create_dir_all(self.root.join("run"))?;
+        let path = self.log();
+        if std::fs::metadata(&path).is_ok_and(|found| found.len() > LOG_BYTES) {
+            std::fs::rename(&path, path.with_extension("log.old"))?;
+        }
+        Ok(std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?)
     }
 
     /// Returns the last lines of the server's log.

@@ -96,9 +96,9 @@ fn a_value_that_does_not_fit_is_refused_with_its_place_and_the_way_out() {
         "  soul: \"${NONE}\"",
         "5:3: spec.soul: variable `NONE` has no value; set it, or write `${NONE:-default}`\n    soul: \"${NONE}\"",
     );
-    let error = read(&format!("{HEAD}spec:\n  tools: [{{cli: {{nmae: gh}}}}]\n")).unwrap_err().to_string();
+    let error = read(&format!("{HEAD}spec:\n  tools: [{{cli: {{readme_: gh}}}}]\n")).unwrap_err().to_string();
     assert!(
-        error.starts_with("agent.yaml:5:") && error.contains("unknown key `nmae`: the nearest is `name`"),
+        error.starts_with("agent.yaml:5:") && error.contains("unknown key `readme_`: the nearest is `name`"),
         "{error}"
     );
     let error = read("apiVersion: v1\nkind: Agent\nmetadata: {name: helper}\n").unwrap_err().to_string();

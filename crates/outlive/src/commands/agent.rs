@@ -9,6 +9,7 @@ use outlive_protocol::agent::AgentView;
 use outlive_store::AgentFolders as _;
 use outlive_store::files::beside::Beside;
 use outlive_store::files::fs::RealDisk;
+use serde::Serialize;
 
 use crate::cli::Agent;
 use crate::client::connect;
@@ -45,7 +46,7 @@ pub async fn run(place: &Workspace, command: Agent) -> Outcome {
                 place.root.join("agents").join(name.as_str()).display()
             );
         }
-        Agent::Validate { name } => return validate(place, name),
+        Agent::Validate { name, json } => return validate(place, name, json),
     }
     ok()
 }
@@ -63,32 +64,42 @@ fn print(agent: &AgentView) {
     agent.warnings.iter().for_each(|warning| say!("warning   {warning}"));
 }
 
-fn validate(place: &Workspace, name: Option<String>) -> Outcome {
+/// What a check found.
+#[derive(Debug, Serialize)]
+struct Checked {
+    name: String,
+    good: bool,
+    error: Option<String>,
+    warnings: Vec<String>,
+}
+
+fn validate(place: &Workspace, name: Option<String>, json: bool) -> Outcome {
     let folders = folders(place);
     let names = match name {
         Some(name) => vec![name],
         None => folders.names().map_err(Failure::failed)?,
     };
-    let mut broken = Vec::new();
-    for name in names {
-        let parsed: AgentName =
-            name.parse().map_err(|error: outlive_core::id::AgentNameError| Failure::Usage(error.to_string()))?;
-        let files = folders.read(&name).map_err(Failure::failed)?;
-        let files = files.ok_or_else(|| Failure::NotFound(format!("there is no agent `{name}`")))?;
-        match Definition::read(&parsed, &files, &|variable| config::variable(variable)) {
-            Ok(agent) => {
-                say!("{name}: good");
-                agent.warnings.iter().for_each(|warning| say!("{name}: warning: {warning}"));
-                if let Some(why) = agent.policy.unreadable {
-                    say!("{name}: {why}");
-                    broken.push(name);
-                }
-            }
-            Err(error) => {
-                say!("{name}: {error}");
-                broken.push(name);
-            }
+    let checked = names.iter().map(|name| check(&folders, name)).collect::<Result<Vec<_>, _>>()?;
+    if json {
+        show::json(&checked)?;
+    } else {
+        for one in &checked {
+            say!("{}: {}", one.name, one.error.as_deref().unwrap_or("good"));
+            one.warnings.iter().for_each(|warning| say!("{}: warning: {warning}", one.name));
         }
     }
+    let broken: Vec<&str> = checked.iter().filter(|one| !one.good).map(|one| one.name.as_str()).collect();
     if broken.is_empty() { ok() } else { Err(Failure::Failed(format!("not right: {}", broken.join(", ")))) }
+}
+
+fn check(folders: &Beside, name: &str) -> Result<Checked, Failure> {
+    let parsed: AgentName =
+        name.parse().map_err(|error: outlive_core::id::AgentNameError| Failure::Usage(error.to_string()))?;
+    let files = folders.read(name).map_err(Failure::failed)?;
+    let files = files.ok_or_else(|| Failure::NotFound(format!("there is no agent `{name}`")))?;
+    let (error, warnings) = match Definition::read(&parsed, &files, &|variable| config::variable(variable)) {
+        Ok(agent) => (agent.policy.unreadable, agent.warnings),
+        Err(error) => (Some(error.to_string()), Vec::new()),
+    };
+    Ok(Checked { name: name.to_owned(), good: error.is_none(), error, warnings })
 }

@@ -21,6 +21,11 @@ pub enum Word {
 }
 
 pub async fn run(place: &Workspace, decide: Decide, word: Word) -> Outcome {
+    if word == Word::Deny && decide.always {
+        return Err(Failure::Usage(
+            "--always allows: a call is denied each time, or by a rule in policy.yaml".to_owned(),
+        ));
+    }
     let client = connect(place).await?;
     let (session, call) = match (&decide.session, &decide.call) {
         (Some(session), Some(call)) => (session.clone(), call.clone()),
@@ -51,6 +56,10 @@ fn only(inbox: Page<InboxItem>, session: Option<&str>, call: Option<&str>) -> Re
     match (found.pop(), found.is_empty()) {
         (Some(one), true) => Ok(one),
         (Some(_), false) => Err(Failure::Usage("several calls wait: name one; `outlive inbox` lists them".to_owned())),
-        (None, _) => Err(Failure::NotFound("no such call waits for a decision".to_owned())),
+        (None, _) => {
+            let which = call.map_or_else(|| "no call".to_owned(), |call| format!("no call {call}"));
+            let why = format!("{which} waits for a decision; name its session with -s to hear what was decided");
+            Err(Failure::NotFound(why))
+        }
     }
 }

@@ -26,7 +26,7 @@ pub async fn run(place: &Workspace, serve: &Serve) -> Outcome {
     if serve.stop {
         return stop(place).await;
     }
-    logs();
+    logs(place)?;
     let config = place.config()?;
     let host = serve.host.clone().or(config.server.host).unwrap_or_else(|| HOST.to_owned());
     let port = serve.port.or(config.server.port).unwrap_or(PORT);
@@ -36,6 +36,8 @@ pub async fn run(place: &Workspace, serve: &Serve) -> Outcome {
             "the server at {first} owns this workspace: use it, or `outlive serve --stop`"
         )));
     }
+    // From here on a signal ends it cleanly: also one that comes while it starts.
+    let stopped = stopped()?;
     let listener = listen(&host, port).await?;
     let address = listener.local_addr()?;
     let engine = wire::start(place).await?;
@@ -50,7 +52,7 @@ pub async fn run(place: &Workspace, serve: &Serve) -> Outcome {
     tokio::pin!(api);
     tokio::select! {
         served = &mut api => served?,
-        () = stopped() => {}
+        () = stopped => {}
         () = idle => tracing::info!("nothing to do: stopping"),
     }
     tracing::info!("shutting down");
@@ -77,14 +79,15 @@ async fn listen(host: &str, port: u16) -> Result<TcpListener, Failure> {
     })
 }
 
-async fn stopped() {
-    let term = signal(SignalKind::terminate());
-    let interrupt = signal(SignalKind::interrupt());
-    let (Ok(mut term), Ok(mut interrupt)) = (term, interrupt) else { return std::future::pending().await };
-    tokio::select! {
-        _ = term.recv() => {}
-        _ = interrupt.recv() => {}
-    }
+/// Ends at the first signal to stop. The signals are caught at once, not when it is first waited for.
+fn stopped() -> Result<impl Future<Output = ()>, Failure> {
+    let (mut term, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    Ok(async move {
+        tokio::select! {
+            _ = term.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+    })
 }
 
 /// Ends when the runtime has had nothing to do for this long; never without a limit.
@@ -120,10 +123,23 @@ async fn stop(place: &Workspace) -> Outcome {
     Err(Failure::Busy(format!("the server at {address} (process {}) is still shutting down", owner.pid)))
 }
 
-/// Pretty on a terminal, JSON elsewhere.
-fn logs() {
+/// JSON lines in the workspace's log, where `outlive logs` finds them, and on standard error unless that is the log: for
+/// whoever supervises this process, and for people where it is a terminal.
+fn logs(place: &Workspace) -> Result<(), Failure> {
     use std::io::IsTerminal as _;
-    let filter = crate::config::variable("OUTLIVE_LOG").unwrap_or_else(|| "info".to_owned());
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr);
-    if std::io::stderr().is_terminal() { builder.init() } else { builder.json().init() }
+    use tracing_subscriber::Layer as _;
+    use tracing_subscriber::layer::SubscriberExt as _;
+    use tracing_subscriber::util::SubscriberInitExt as _;
+    let filter = || crate::config::variable("OUTLIVE_LOG").unwrap_or_else(|| "info".to_owned());
+    let filter = || tracing_subscriber::EnvFilter::new(filter());
+    let log = place.open_log()?;
+    let (own, shown) = (rustix::fs::fstat(&log), rustix::fs::fstat(std::io::stderr()));
+    let is_log = own.is_ok_and(|own| shown.is_ok_and(|shown| (own.st_dev, own.st_ino) == (shown.st_dev, shown.st_ino)));
+    let terminal = std::io::stderr().is_terminal();
+    let people = terminal.then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter()));
+    let program = (!terminal && !is_log)
+        .then(|| tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).with_filter(filter()));
+    let file = tracing_subscriber::fmt::layer().json().with_writer(log).with_filter(filter());
+    tracing_subscriber::registry().with(file).with(people).with(program).init();
+    Ok(())
 }

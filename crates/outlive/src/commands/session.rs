@@ -19,8 +19,8 @@ pub async fn run(place: &Workspace, command: Session) -> Outcome {
     let client = connect(place).await?;
     match command {
         Session::List { agent, status, q, limit, json } => {
-            let filter = [("agent", agent), ("status", status), ("q", q), ("limit", Some(limit.to_string()))];
-            list(&client, &filter, json).await?;
+            let filter = [("agent", agent), ("status", status), ("q", q)];
+            list(&client, &filter, limit, json).await?;
         }
         Session::Show { session, json: true } => {
             show::json(&client.get::<SessionView>(&format!("/sessions/{session}")).await?)?
@@ -41,14 +41,27 @@ pub async fn run(place: &Workspace, command: Session) -> Outcome {
     ok()
 }
 
-async fn list(client: &Client, filter: &[(&str, Option<String>)], json: bool) -> Result<(), Failure> {
-    let given: Vec<(&str, &String)> = filter.iter().filter_map(|(key, value)| Some((*key, value.as_ref()?))).collect();
-    let query: Vec<String> = given.iter().map(|(key, value)| format!("{key}={}", encoded(value))).collect();
-    let page: Page<SessionRow> = client.get(&format!("/sessions?{}", query.join("&"))).await?;
-    if json {
-        return show::json(&page);
+/// Sessions in one answer of the server.
+const PAGE: usize = 200;
+
+async fn list(client: &Client, filter: &[(&str, Option<String>)], most: usize, json: bool) -> Result<(), Failure> {
+    let given = filter.iter().filter_map(|(key, value)| Some(format!("{key}={}&", encoded(value.as_ref()?))));
+    let query: String = given.collect();
+    let mut all = Page { items: Vec::new(), next_cursor: None };
+    while all.items.len() < most {
+        let limit = (most - all.items.len()).min(PAGE);
+        let cursor = all.next_cursor.map(|cursor: String| format!("&cursor={}", encoded(&cursor))).unwrap_or_default();
+        let page: Page<SessionRow> = client.get(&format!("/sessions?{query}limit={limit}{cursor}")).await?;
+        all.items.extend(page.items);
+        all.next_cursor = page.next_cursor;
+        if all.next_cursor.is_none() {
+            break;
+        }
     }
-    let rows: Vec<Vec<String>> = page
+    if json {
+        return show::json(&all);
+    }
+    let rows: Vec<Vec<String>> = all
         .items
         .into_iter()
         .map(|row| {

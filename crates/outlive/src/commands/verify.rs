@@ -24,12 +24,12 @@ pub fn run(place: &Workspace, repair: bool, json: bool) -> Outcome {
             let mended = if problem.repaired { " (mended; what was taken out lies beside it)" } else { "" };
             say!("{}:{}: {}{mended}", problem.file, problem.line, problem.what);
         }
-        if owned {
-            say!("a server runs: lines that it has not brought to the files yet are only in its commit log");
+        if owned && report.problems.is_empty() {
+            say!("nothing is wrong in the files; the server that runs has newer lines in its commit log");
         }
     }
     if report.problems.iter().all(|problem| problem.repaired) {
-        if !json && report.problems.is_empty() {
+        if !json && report.problems.is_empty() && !owned {
             say!("nothing is wrong");
         }
         return ok();

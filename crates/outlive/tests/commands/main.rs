@@ -135,3 +135,64 @@ fn a_run_whose_provider_is_away_says_so_while_it_waits() {
     run.kill().unwrap();
     run.wait().unwrap();
 }
+
+#[test]
+fn what_a_server_says_is_in_its_log_however_it_was_started() {
+    let home = Home::new();
+    home.check(&["logs"], 0, "no log yet at");
+    let mut server = home.command(OUTLIVE).args(["serve", "--port", "0"]).stdout(Stdio::piped()).spawn().unwrap();
+    let mut line = String::new();
+    std::io::BufRead::read_line(&mut std::io::BufReader::new(server.stdout.take().unwrap()), &mut line).unwrap();
+    home.check(&["serve", "--stop"], 0, "stopped");
+    server.wait().unwrap();
+    home.check(&["logs"], 0, "shutting down");
+}
+
+#[test]
+fn errors_name_the_code_of_their_page_and_who_was_first() {
+    let home = Home::new();
+    let missing = "ses_00000000000000000000000009";
+    home.check(&["session", "show", missing], 3, "(session_not_found)");
+    let waits = home.check(&["run", "run true"], 4, "waits for a person");
+    let words: Vec<&str> = waits.split_whitespace().collect();
+    let call = words.iter().find(|word| word.starts_with("call_")).unwrap();
+    let session = words.iter().find(|word| word.starts_with("ses_")).unwrap();
+    home.check(&["deny", call, "--always"], 2, "--always allows");
+    home.check(&["deny", call, "-r", "not today"], 0, "denied");
+    let late = home.check(&["approve", call, "-s", session], 1, "(already_decided)");
+    assert!(late.contains("first decision") && late.contains("deny"), "{late}");
+    home.check(&["approve", call], 3, &format!("no call {call} waits for a decision"));
+}
+
+#[test]
+fn agents_are_checked_with_the_place_of_what_is_wrong() {
+    let home = Home::new();
+    home.check(&["agent", "validate"], 0, "default: good");
+    home.agent("wrong", "provider: anthropc, name: m");
+    home.check(&["agent", "validate"], 1, "wrong: agent.yaml:4:16: spec.model.provider: `anthropc` is not known");
+    let checked = home.run(&["agent", "validate", "--json"]);
+    let checked: serde_json::Value = serde_json::from_slice(&checked.stdout).unwrap();
+    assert_eq!((&checked[0]["good"], &checked[1]["good"]), (&serde_json::json!(true), &serde_json::json!(false)));
+}
+
+#[test]
+fn a_list_is_as_long_as_it_was_asked_to_be() {
+    let home = Home::new();
+    home.check(&["session", "list"], 0, "");
+    let status: serde_json::Value = serde_json::from_slice(&home.run(&["status", "--json"]).stdout).unwrap();
+    let url = format!("http://{}/api/v1/sessions", status["address"].as_str().unwrap());
+    let token = std::fs::read_to_string(home.0.path().join(".outlive/token")).unwrap();
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+    runtime.block_on(async {
+        for _ in 0..230 {
+            let made =
+                reqwest::Client::new().post(&url).bearer_auth(&token).json(&serde_json::json!({"agent": "default"}));
+            assert_eq!(made.send().await.unwrap().status().as_u16(), 201);
+        }
+    });
+    for (limit, count) in [("1000", 230), ("200", 200), ("3", 3)] {
+        let listed = home.run(&["session", "list", "--limit", limit, "--json"]);
+        let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+        assert_eq!(listed["items"].as_array().unwrap().len(), count);
+    }
+}

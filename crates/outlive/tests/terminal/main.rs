@@ -41,6 +41,8 @@ fn a_conversation_outlives_its_server_and_its_terminal() {
     seat.press(&[Key::Char('y')]);
     seat.sees("  │ begun");
     seat.sees("tokens · working");
+    seat.types("typed meanwhile");
+    seat.sees("› typed meanwhile\ndefault");
     let killed = seat.kill_the_server();
     seat.sees("⟲ the server died after ");
     seat.sees("outcome unknown, not run again: bash");
@@ -48,6 +50,9 @@ fn a_conversation_outlives_its_server_and_its_terminal() {
     seat.sees("tokens · idle");
     assert_ne!(seat.server(), Some(killed), "another server answers");
     assert_eq!(seat.count("  │ begun\n"), 1, "{}", seat.all());
+    seat.sees("› typed meanwhile\ndefault");
+    seat.press(&[Key::Control('c')]);
+    seat.sees("Ctrl-C again leaves");
 
     // What was sent before is found again; Ctrl-C clears it; Ctrl-D says how to come back, and that way is taken.
     seat.press(&[Key::Up, Key::Up]);
@@ -73,15 +78,22 @@ fn a_conversation_outlives_its_server_and_its_terminal() {
     seat.press(&[Key::Enter]);
     seat.sees("› a message; /help\ndefault");
 
-    // Ctrl-C stops what runs; a narrow terminal changes nothing.
-    seat.types("run echo again; sleep 300");
+    // What is sent meanwhile waits; Ctrl-C stops what runs; a narrow terminal changes nothing. What the chat before had
+    // sent is found by this one.
+    seat.press(&[Key::Up]);
+    seat.sees("› run echo begun; sleep 300\ndefault");
     seat.press(&[Key::Enter]);
     seat.sees("y yes, once");
     seat.resize(50, 20);
     seat.press(&[Key::Char('y')]);
-    seat.sees("  │ again");
+    seat.sees("  │ begun");
+    seat.types("list");
+    seat.press(&[Key::Enter]);
+    seat.sees("  next: list\n");
+    seat.sees(" · 1 queued");
     seat.press(&[Key::Control('c')]);
-    seat.sees("✗ interrupted");
+    seat.sees("■ interrupted\n\n› list\n");
+    seat.sees("That was all.");
     seat.sees("tokens · idle");
     seat.sees("\n› a message; /help\ndefault");
     seat.press(&[Key::Control('d')]);
