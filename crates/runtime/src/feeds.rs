@@ -16,6 +16,8 @@ pub enum Published {
     Events(Arc<[(Line, Entry)]>),
     /// A fragment of what runs.
     Delta(Delta),
+    /// The session is no more.
+    Removed,
 }
 
 /// How many things a listener may be behind before it reads the journal.

@@ -50,7 +50,7 @@ impl Subscription {
         self.cursor
     }
 
-    /// Waits for the next thing. `None` when the session's engine is gone for good.
+    /// Waits for the next thing. `None` when the session or its engine is gone for good.
     ///
     /// Cancel safe: nothing is lost if the future is dropped.
     ///
@@ -75,7 +75,7 @@ impl Subscription {
                 Ok(Published::Events(events)) => self.take(&events),
                 Ok(Published::Delta(delta)) => return Ok(Some(Signal::Delta(delta))),
                 Err(RecvError::Lagged(_)) => self.behind = true,
-                Err(RecvError::Closed) => return Ok(None),
+                Ok(Published::Removed) | Err(RecvError::Closed) => return Ok(None),
             }
         }
     }

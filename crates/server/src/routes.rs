@@ -4,6 +4,7 @@ mod agents;
 mod approvals;
 mod artifacts;
 mod control;
+mod document;
 mod events;
 mod health;
 mod messages;
@@ -57,14 +58,12 @@ fn described() -> OpenApiRouter<App> {
 /// Returns the OpenAPI 3.1 document of the API, as pretty JSON.
 #[must_use]
 pub fn openapi() -> String {
-    let (_, document) = described().split_for_parts();
-    // A document of strings and maps always serializes.
-    document.to_pretty_json().unwrap_or_default()
+    document::complete(&described().split_for_parts().1)
 }
 
 pub(crate) fn all() -> Router<App> {
     let (router, document) = described().split_for_parts();
-    let document = document.to_pretty_json().unwrap_or_default();
+    let document = document::complete(&document);
     let answer = ([(axum::http::header::CONTENT_TYPE, "application/json")], document);
     router.route(&format!("{BASE}/openapi.json"), axum::routing::get(async move || answer.clone()))
 }

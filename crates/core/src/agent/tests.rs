@@ -98,7 +98,7 @@ fn a_value_that_does_not_fit_is_refused_with_its_place_and_the_way_out() {
     );
     let error = read(&format!("{HEAD}spec:\n  tools: [{{cli: {{readme_: gh}}}}]\n")).unwrap_err().to_string();
     assert!(
-        error.starts_with("agent.yaml:5:") && error.contains("unknown key `readme_`: the nearest is `name`"),
+        error.starts_with("agent.yaml:5:") && error.contains("unknown key `readme_`: the nearest is `readme`"),
         "{error}"
     );
     let error = read("apiVersion: v1\nkind: Agent\nmetadata: {name: helper}\n").unwrap_err().to_string();

@@ -10,7 +10,6 @@
 mod check;
 mod house;
 mod load;
-#[cfg(feature = "trap")]
 mod points;
 
 use std::time::Duration;

@@ -83,6 +83,7 @@ fn every_kind_of_append_has_its_points() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn killed_at_each_named_point_a_server_that_nobody_calls_finishes_what_it_had_promised() {
+    assert!(cfg!(feature = "trap"), "this server has no trap: run the tests with --all-features, as ./test does");
     let appends = ["before", "written", "synced"].into_iter().flat_map(|moment| APPENDS.map(|what| (moment, what)));
     let beside = ["before", "written"].into_iter().flat_map(|moment| BESIDE.map(|what| (moment, what)));
     let mut points: Vec<(String, Story)> =

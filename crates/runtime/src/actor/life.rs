@@ -11,6 +11,7 @@ use outlive_core::session::State;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Actor, is_stale, passes};
+use crate::feeds::Published;
 use crate::sessions::Sessions;
 use crate::shell::Shell;
 use crate::{Accepted, SubmitError};
@@ -247,6 +248,7 @@ impl Loop {
         self.actor.closing = false;
         self.life.shell.store.journals.remove(self.life.id).await.map_err(SubmitError::Store)?;
         self.life.shell.store.index.forget(self.life.id);
+        self.life.shell.feeds.publish(self.life.id, Published::Removed);
         self.actor.forget();
         Ok(())
     }

@@ -43,9 +43,9 @@ pub(super) struct Range {
 /// A session's journal. With `Accept: text/event-stream`: replayed, then live; `id:` is the seq; `event: delta` has none
 /// and is never needed; `event: live` says that the replay is over.
 #[utoipa::path(get, path = "/sessions/{id}/events", tag = "events", params(("id" = String, Path), Range),
-    responses((status = 200, body = Events, content_type = "application/json"),
-        (status = 200, description = "The journal's lines as server-sent events", content_type = "text/event-stream"),
-        (status = 404, body = Problem)))]
+    responses((status = 200, description = "A page of the journal, or its lines as server-sent events",
+            content((Events = "application/json"), (String = "text/event-stream"))),
+        (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn of_session(
     State(app): State<App>,
     Path(session): Path<String>,
@@ -117,7 +117,7 @@ fn frame(signal: Result<Option<Signal>, StoreError>, cursor: Seq) -> Option<Even
 /// All sessions' events from now on, each with its `session_id`. A client that is too slow is cut off: it reads the
 /// journals it cares about and comes back.
 #[utoipa::path(get, path = "/events", tag = "events",
-    responses((status = 200, description = "Events of all sessions", content_type = "text/event-stream")))]
+    responses((status = 200, description = "Events of all sessions", body = String, content_type = "text/event-stream")))]
 pub(super) async fn of_all(State(app): State<App>) -> impl IntoResponse {
     let receiver = app.runtime.subscribe_to_all();
     let start = (receiver, app.runtime.closing(), Vec::new());
@@ -140,7 +140,7 @@ async fn next_of_all(receiver: &mut Receiver<(SessionId, Published)>) -> Option<
             let frame = |line: &str| format!("{{\"session_id\":\"{session}\",{}", line.trim_start_matches('{'));
             Some(events.iter().map(|(line, _)| Event::default().event(SSE_EVENT).data(frame(line.as_str()))).collect())
         }
-        Ok((_, Published::Delta(_))) => Some(Vec::new()),
+        Ok((_, Published::Delta(_) | Published::Removed)) => Some(Vec::new()),
         Err(RecvError::Lagged(_) | RecvError::Closed) => None,
     }
 }

@@ -230,6 +230,20 @@ impl Server {
         status(&String::from_utf8(answer).unwrap())
     }
 
+    /// Listens to a session that is deleted meanwhile, to the stream's end.
+    pub async fn stream_of_a_deleted(&self, session: &str) -> String {
+        let bearer = self.bearer();
+        let headers = [("authorization", bearer.as_str()), ("accept", "text/event-stream")];
+        let mut stream = self.open("GET", &format!("/api/v1/sessions/{session}/events"), &headers, 0).await;
+        let mut text = Vec::new();
+        while !String::from_utf8_lossy(&text).contains("event: live") {
+            assert!(stream.read_buf(&mut text).await.unwrap() > 0);
+        }
+        assert_eq!(self.send("DELETE", &format!("/sessions/{session}"), &[], "").await.0, 204);
+        stream.read_to_end(&mut text).await.unwrap();
+        String::from_utf8(text).unwrap()
+    }
+
     /// Listens until so many events have come.
     pub async fn stream(&self, session: &str, last: Option<&str>, count: usize) -> String {
         let bearer = self.bearer();

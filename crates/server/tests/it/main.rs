@@ -219,6 +219,13 @@ async fn sessions_are_renamed_paused_archived_listed_and_deleted() {
 }
 
 #[tokio::test]
+async fn the_stream_of_a_session_that_is_deleted_ends() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    assert!(server.stream_of_a_deleted(&session).await.contains("session.created"));
+}
+
+#[tokio::test]
 async fn a_full_disk_is_told_and_reads_go_on() {
     let server = Server::start().await;
     let session = server.session().await;
