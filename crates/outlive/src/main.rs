@@ -15,7 +15,6 @@ mod client;
 mod commands;
 mod config;
 mod exit;
-mod history;
 mod wire;
 
 use clap::Parser as _;

@@ -1,17 +1,24 @@
 //! The terminal: a fold of the same events, drawn.
 //!
 //! [`Screen::update`] is pure: an event or a fragment in, pieces of text out. Who prints them, and where, is the binary's
-//! matter. The terminal's own scrollback keeps the conversation: what was printed is never drawn again, but for the few
-//! rows of [`area`] at the bottom.
+//! matter. The terminal's own scrollback keeps the conversation: what was printed is never drawn again.
 
-pub mod area;
+mod clean;
 mod editor;
+mod history;
 mod lines;
 mod markdown;
+mod painter;
 mod screen;
 mod style;
+mod talk;
+mod view;
+mod wrap;
 
-pub use editor::{Edit, Editor};
-pub use lines::Lines;
-pub use screen::{Ended, Input, Piece, Screen, Waiting};
+pub use history::{History, KEPT};
+pub use painter::Painter;
+pub use screen::{Activity, Ended, Input, Piece, Screen, Waiting};
 pub use style::{Colors, Style, paint};
+pub use talk::{Happened, Talk, Who, Wish};
+pub use view::{Frame, view};
+pub use wrap::{columns, wrap};

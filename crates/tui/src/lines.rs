@@ -1,41 +1,40 @@
-//! Output as whole lines: those that ended, and the one that has not.
-//!
-//! Whatever a model or a tool says, no control sequence gets through: colours and cursor movements are left out, a
-//! carriage return begins its line afresh as a terminal would.
+//! Pieces of text made whole lines: escape sequences taken out, tabs as spaces, and what a carriage return writes over
+//! gone, as a terminal would show it in the end.
+
+use unicode_width::UnicodeWidthChar as _;
 
 use crate::Style;
+use crate::clean::{Cleaner, drives, sign};
 use crate::screen::Piece;
 
-/// An unfinished line of more than this is ended: it would not fit under anything.
+/// Characters in a line, after which it is broken: a program that never ends its line cannot fill the memory.
 const LONGEST: usize = 8_192;
+const TAB: usize = 4;
 
-/// Splits pieces into lines.
+/// A line that is being written.
 #[derive(Debug, Default)]
 pub struct Lines {
+    cleaner: Cleaner,
     open: Vec<Piece>,
+    columns: usize,
     length: usize,
-    state: Sequence,
     returned: bool,
 }
 
-/// Where in an escape sequence the text is.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Sequence {
-    #[default]
-    None,
-    Escape,
-    /// `ESC [` up to a letter.
-    Control,
-    /// `ESC ]` and its like, up to a bell or the next escape.
-    Text,
-}
-
 impl Lines {
-    /// Takes pieces and returns the lines that ended with them.
+    /// Takes the next pieces and returns the lines that ended with them, without their newlines.
     pub fn push(&mut self, pieces: &[Piece]) -> Vec<Vec<Piece>> {
         let mut ended = Vec::new();
         for piece in pieces {
-            piece.text.chars().for_each(|c| self.letter(piece.style, c, &mut ended));
+            for c in piece.text.chars() {
+                let Some(c) = self.cleaner.take(c) else { continue };
+                if c == '\n' || self.length == LONGEST {
+                    ended.push(self.end());
+                }
+                if c != '\n' {
+                    self.put(piece.style, c);
+                }
+            }
         }
         ended
     }
@@ -46,56 +45,47 @@ impl Lines {
         &self.open
     }
 
-    fn letter(&mut self, style: Style, c: char, ended: &mut Vec<Vec<Piece>>) {
-        if !self.is_text(c) {
+    fn end(&mut self) -> Vec<Piece> {
+        (self.columns, self.length, self.returned) = (0, 0, false);
+        std::mem::take(&mut self.open)
+    }
+
+    fn put(&mut self, style: Style, c: char) {
+        if c == '\r' {
+            self.returned = true;
             return;
         }
-        if std::mem::take(&mut self.returned) && c != '\n' {
-            self.open.clear();
-            self.length = 0;
+        if std::mem::take(&mut self.returned) {
+            self.end();
         }
-        match c {
-            '\r' => self.returned = true,
-            '\n' => self.end(ended),
-            '\t' => self.add(style, "    "),
-            c if c.is_control() => self.add(style, "\u{fffd}"),
-            c => self.add(style, c.encode_utf8(&mut [0; 4])),
+        if c == '\x08' {
+            self.rub();
+            return;
         }
-        if self.length > LONGEST {
-            self.end(ended);
+        let spaces = TAB - self.columns % TAB;
+        self.columns += if c == '\t' { spaces } else { c.width().unwrap_or(1) };
+        self.length += 1;
+        let shown = if drives(c) { sign(c) } else { c };
+        if !self.open.last().is_some_and(|last| last.style == style) {
+            self.open.push(Piece::new(style, ""));
         }
-    }
-
-    /// Says whether a character is part of the text and of no sequence.
-    fn is_text(&mut self, c: char) -> bool {
-        let (next, text) = match (self.state, c) {
-            (_, '\x1b') => (Sequence::Escape, false),
-            (Sequence::None, _) => (Sequence::None, true),
-            (Sequence::Escape, '[') => (Sequence::Control, false),
-            (Sequence::Escape, ']' | 'P' | '_' | '^' | 'X') => (Sequence::Text, false),
-            (Sequence::Escape, _) => (Sequence::None, false),
-            (Sequence::Control, '\x40'..='\x7e') => (Sequence::None, false),
-            // A newline ends what was never a sequence.
-            (Sequence::Control | Sequence::Text, '\n') => (Sequence::None, true),
-            (Sequence::Control, _) => (Sequence::Control, false),
-            (Sequence::Text, '\x07') => (Sequence::None, false),
-            (Sequence::Text, _) => (Sequence::Text, false),
-        };
-        self.state = next;
-        text
-    }
-
-    fn add(&mut self, style: Style, text: &str) {
-        self.length += text.len();
-        match self.open.last_mut().filter(|last| last.style == style) {
-            Some(last) => last.text.push_str(text),
-            None => self.open.push(Piece::new(style, text)),
+        let Some(last) = self.open.last_mut() else { return };
+        if c == '\t' {
+            last.text.push_str(&" ".repeat(spaces));
+        } else {
+            last.text.push(shown);
         }
     }
 
-    fn end(&mut self, ended: &mut Vec<Vec<Piece>>) {
-        self.length = 0;
-        ended.push(std::mem::take(&mut self.open));
+    /// A backspace: the character before is written over.
+    fn rub(&mut self) {
+        if let Some(last) = self.open.last_mut()
+            && let Some(c) = last.text.pop()
+        {
+            self.columns = self.columns.saturating_sub(c.width().unwrap_or(1));
+            self.length = self.length.saturating_sub(1);
+        }
+        self.open.retain(|piece| !piece.text.is_empty());
     }
 }
 
@@ -103,35 +93,48 @@ impl Lines {
 mod tests {
     use super::*;
 
-    /// The ended lines and the open one, from text that comes in these parts.
-    fn check(parts: &[&str], ended: &[&str], open: &str) {
+    fn lines(parts: &[&str]) -> (Vec<String>, String) {
         let mut lines = Lines::default();
         let text = |line: &[Piece]| line.iter().map(|piece| piece.text.as_str()).collect::<String>();
-        let pushed = parts.iter().flat_map(|part| lines.push(&[Piece::new(Style::Plain, part)]));
-        let pushed: Vec<String> = pushed.map(|line| text(&line)).collect();
-        assert_eq!(pushed, ended);
-        assert_eq!(text(lines.open()), open);
+        let ended = parts.iter().flat_map(|part| lines.push(&[Piece::new(Style::Output, part)])).collect::<Vec<_>>();
+        (ended.iter().map(|line| text(line)).collect(), text(lines.open()))
     }
 
     #[test]
-    fn lines_end_where_they_end_however_they_come() {
-        check(&["one\ntw", "o\n\nth", "ree"], &["one", "two", ""], "three");
+    fn output_reads_as_a_terminal_would_leave_it() {
+        for (said, shown) in [
+            ("10%\r20%\r100%\n", "100%"),
+            ("dos\r\n", "dos"),
+            ("a\tb\n", "a   b"),
+            ("ab\x08c\n", "ac"),
+            ("\x1b[32mok\x1b[0m\x07\n", "ok␇"),
+        ] {
+            assert_eq!(lines(&[said]), (vec![shown.to_owned()], String::new()), "{said:?}");
+        }
     }
 
     #[test]
-    fn progress_overwrites_itself_and_windows_lines_are_lines() {
-        check(&["10 %\r", "20 %\r50", " %\r\ndone\r", "\n"], &["50 %", "done"], "");
+    fn any_cut_gives_the_same_lines() {
+        let text = "one\r\n\x1b[31mtwo\x1b[0m\r2\tx\nthree\x1b]0;t\x07";
+        let whole = lines(&[text]);
+        assert_eq!(whole, (vec!["one".to_owned(), "2   x".to_owned()], "three".to_owned()));
+        for cut in 0..text.len() {
+            assert_eq!(lines(&[&text[..cut], &text[cut..]]), whole, "cut at {cut}");
+        }
     }
 
     #[test]
-    fn no_control_sequence_gets_through_however_it_is_cut() {
-        check(&["a\x1b[31mred\x1b", "[0m b\x1b]0;title\x07c\x1bM\u{8}\x1b[2"], &[], "ared bc\u{fffd}");
-        check(&["\x1b]never ended\nafter"], &[""], "after");
+    fn a_line_without_an_end_is_broken() {
+        let (ended, open) = lines(&[&"x".repeat(LONGEST * 2 + 5)]);
+        assert_eq!((ended.len(), open.len()), (2, 5));
     }
 
-    #[test]
-    fn a_line_without_end_is_ended() {
-        let mut lines = Lines::default();
-        assert_eq!(lines.push(&[Piece::new(Style::Plain, &"x".repeat(LONGEST * 2 + 2))]).len(), 2);
+    proptest::proptest! {
+        #[test]
+        fn nothing_that_is_shown_drives_the_terminal(text in "([\\x00-\\x9f\\u{2028}-\\u{202e}]|.)*") {
+            let (ended, open) = lines(&[&text]);
+            let whole = ended.concat() + &open;
+            proptest::prop_assert!(!whole.chars().any(drives));
+        }
     }
 }

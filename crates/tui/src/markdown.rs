@@ -33,29 +33,32 @@ impl Markdown {
         pieces
     }
 
-    /// Returns the line that has no end yet.
-    pub(crate) fn open(&self) -> &str {
-        &self.line
+    /// Returns the line that has not ended, as it would be drawn now.
+    pub(crate) fn open(&self) -> Vec<Piece> {
+        let mut now = Self { line: String::new(), in_code: self.in_code };
+        if self.line.is_empty() { Vec::new() } else { now.draw(&self.line) }
     }
 
     fn draw(&mut self, line: &str) -> Vec<Piece> {
-        if line.trim_start().starts_with("```") {
+        let text = line.trim_start();
+        if text.starts_with("```") {
             self.in_code = !self.in_code;
             return vec![Piece::new(Style::Dim, line)];
         }
         if self.in_code {
             return vec![Piece::new(Style::Code, &format!("  {line}"))];
         }
-        if line.starts_with('#') {
-            return vec![Piece::new(Style::Bold, line.trim_start_matches('#').trim_start())];
+        if let Some(heading) = text.trim_start_matches('#').strip_prefix(' ')
+            && text.starts_with('#')
+        {
+            return vec![Piece::new(Style::Bold, heading.trim_start())];
         }
-        if line.starts_with("> ") {
+        if text.starts_with("> ") {
             return vec![Piece::new(Style::Dim, line)];
         }
-        let bullet = line.trim_start().strip_prefix("- ").or_else(|| line.trim_start().strip_prefix("* "));
-        match bullet {
+        match text.strip_prefix("- ").or_else(|| text.strip_prefix("* ")) {
             Some(rest) => {
-                let indent = line.len() - line.trim_start().len();
+                let indent = line.len() - text.len();
                 let mut pieces = vec![Piece::new(Style::Plain, &format!("{}• ", " ".repeat(indent)))];
                 pieces.extend(spans(rest));
                 pieces
@@ -65,25 +68,40 @@ impl Markdown {
     }
 }
 
-/// Styles `code` and **bold** within a line.
+/// Styles `code` and **bold** within a line. A mark without its partner is what it says.
 fn spans(line: &str) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    for (at, part) in line.split('`').enumerate() {
-        let is_code = at % 2 == 1;
-        for (at, part) in part.split("**").enumerate() {
-            let style = if is_code {
-                Style::Code
-            } else if at % 2 == 1 {
-                Style::Bold
-            } else {
-                Style::Plain
-            };
-            if !part.is_empty() {
-                pieces.push(Piece::new(style, part));
-            }
+    let mut plain = 0;
+    let mut at = 0;
+    while let Some(rest) = line.get(at..).filter(|rest| !rest.is_empty()) {
+        let marks = [("**", Style::Bold), ("`", Style::Code)];
+        let found = marks.iter().find_map(|(mark, style)| Some((mark.len(), *style, within(rest, mark)?)));
+        let Some((mark, style, inner)) = found else {
+            at += rest.chars().next().map_or(1, char::len_utf8);
+            continue;
+        };
+        pieces.push(Piece::new(Style::Plain, &line[plain..at]));
+        if style == Style::Bold && inner.contains('`') {
+            let inner = spans(inner).into_iter();
+            let bold = |piece: Piece| if piece.style == Style::Plain { Piece { style, ..piece } } else { piece };
+            pieces.extend(inner.map(bold));
+        } else {
+            pieces.push(Piece::new(style, inner));
         }
+        at += inner.len() + 2 * mark;
+        plain = at;
     }
+    pieces.push(Piece::new(Style::Plain, &line[plain..]));
+    pieces.retain(|piece| !piece.text.is_empty());
     pieces
+}
+
+/// What lies between a mark at the start of a text and its partner.
+fn within<'a>(text: &'a str, mark: &str) -> Option<&'a str> {
+    let rest = text.strip_prefix(mark)?;
+    let inner = rest.get(..rest.find(mark)?)?;
+    let is_said = !inner.is_empty() && (mark == "`" || !inner.starts_with(' '));
+    is_said.then_some(inner)
 }
 
 #[cfg(test)]
@@ -110,6 +128,16 @@ mod tests {
             draw("```\nlet x;\n```"),
             own(&[(Style::Dim, "```"), (Style::Code, "  let x;"), (Style::Dim, "```")])
         );
+    }
+
+    #[test]
+    fn a_mark_without_a_partner_is_what_it_says() {
+        let plain = |text: &str| vec![(Style::Plain, text.to_owned())];
+        for text in ["2 ** 3 and 4 ** 5", "a ` b", "**", "#include", "#12 is open", "``"] {
+            assert_eq!(draw(text), plain(text), "{text}");
+        }
+        assert_eq!(draw("`2**3**4`"), [(Style::Code, "2**3**4".to_owned())]);
+        assert_eq!(draw("**a `b`**"), [(Style::Bold, "a ".to_owned()), (Style::Code, "b".to_owned())]);
     }
 
     #[test]

@@ -1,14 +1,23 @@
 //! The fold: what a session's events and fragments look like in a terminal.
+//!
+//! Invariants: a fragment is printed only if all of its answer, or of its call's output, was heard from its beginning;
+//! others are a [`Screen::preview`], gone when the event comes. So nothing is printed twice, whatever was missed while the
+//! connection was away. What was printed of an answer that is asked again is called void.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod call;
+mod stream;
+
+use std::collections::BTreeMap;
 
 use outlive_core::content::{Block, Delta, Usage};
-use outlive_core::event::{CallFinished, Ending, Entry, Event, Outcome, TurnEnded};
+use outlive_core::event::{Ending, Entry, Event, MessageReceived, RecoveryNoted, StepStarted, TurnEnded};
 use outlive_core::id::{CallId, InputId, TurnId};
-use serde_json::Value;
+use outlive_core::time::Timestamp;
 
 use crate::Style;
-use crate::markdown::Markdown;
+use call::Running;
+pub use call::Waiting;
+use stream::{Heard, Stream};
 
 /// What happens to a screen.
 #[derive(Debug, Clone)]
@@ -17,22 +26,10 @@ pub enum Input {
     Event(Box<Entry>),
     /// A fragment of what runs.
     Delta(Delta),
-    /// The journal so far has come: what comes next happens now.
+    /// The journal has been replayed: what comes next is heard as it happens.
     Live,
-    /// The connection is gone: fragments are missed from here on.
-    Away,
-}
-
-/// Whether the running step's fragments make up its answer.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-enum Hearing {
-    /// No step runs.
-    #[default]
-    Nothing,
-    /// From the step's beginning.
-    All,
-    /// Some were missed: its answer comes whole with its event.
-    Gaps,
+    /// The connection is gone: something may be missed.
+    Lost,
 }
 
 /// Text in one style. Newlines are in it.
@@ -51,31 +48,8 @@ impl Piece {
         Self { style, text: text.to_owned() }
     }
 
-    fn line(style: Style, text: &str) -> Self {
+    pub(crate) fn line(style: Style, text: &str) -> Self {
         Self { style, text: format!("{text}\n") }
-    }
-}
-
-/// A call that waits for a person.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Waiting {
-    /// The tool.
-    pub tool: String,
-    /// Exactly what will run.
-    pub summary: String,
-    /// What `always` would allow from then on in this session.
-    pub rule: String,
-}
-
-impl Waiting {
-    /// Says what exactly is asked, and what `always` would store.
-    #[must_use]
-    pub fn question(&self) -> Vec<Piece> {
-        vec![
-            Piece::line(Style::Notice, &format!("{} wants to run:", self.tool)),
-            Piece::line(Style::Bold, &format!("  {}", self.summary.replace('\n', "\n  "))),
-            Piece::line(Style::Dim, &format!("  `always` would allow: {}", self.rule)),
-        ]
     }
 }
 
@@ -90,31 +64,42 @@ pub struct Ended {
     pub error: Option<String>,
 }
 
+/// What a session does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Activity {
+    /// Nothing.
+    #[default]
+    Idle,
+    /// A turn runs since then.
+    Working(Timestamp),
+    /// A turn is being stopped.
+    Stopping,
+}
+
 /// What a session looks like so far.
 #[derive(Debug, Default)]
 pub struct Screen {
-    markdown: Markdown,
-    /// Text of the running step that was printed as it came.
-    streamed: String,
+    stream: Stream,
     /// Whether the cursor is within a line.
     midline: bool,
     /// The call whose output was printed last.
     speaking: Option<CallId>,
-    hearing: Hearing,
+    calls: BTreeMap<CallId, Running>,
+    live: bool,
     /// Calls that wait for a person, oldest first.
     pub waiting: BTreeMap<CallId, Waiting>,
     /// The last turn's ending, until the next one begins.
     pub ended: Option<Ended>,
     /// Whether a turn runs.
-    pub running: bool,
+    pub activity: Activity,
+    /// Whether the session is paused.
+    pub paused: bool,
+    /// Follow-ups that wait for the running turn, oldest first.
+    pub queue: Vec<(InputId, String)>,
     /// The model that was asked last.
     pub model: String,
-    /// Tokens of the turns that ended.
+    /// Tokens of all steps that were answered.
     pub usage: Usage,
-    /// Follow-ups that wait.
-    pub queue: BTreeSet<InputId>,
-    /// Why nothing goes on, while a turn or the session is held.
-    pub held: Option<String>,
 }
 
 impl Screen {
@@ -124,8 +109,8 @@ impl Screen {
         match input {
             Input::Event(entry) => self.event(entry, &mut pieces),
             Input::Delta(delta) => self.delta(delta, &mut pieces),
-            Input::Live | Input::Away if self.hearing == Hearing::Nothing => {}
-            Input::Live | Input::Away => self.hearing = Hearing::Gaps,
+            Input::Live => self.live = true,
+            Input::Lost => self.lose(),
         }
         if let Some(last) = pieces.iter().rev().find(|piece| !piece.text.is_empty()) {
             self.midline = !last.text.ends_with('\n');
@@ -133,174 +118,96 @@ impl Screen {
         pieces
     }
 
-    /// Returns the line of the answer that has not ended, as far as it came.
+    /// Says whether a turn runs.
     #[must_use]
-    pub fn unfinished(&self) -> &str {
-        self.markdown.open()
+    pub fn runs(&self) -> bool {
+        self.activity != Activity::Idle
     }
 
-    /// Says in a word or two how things stand.
+    /// Returns the line of the answer that has not ended, which is not printed yet.
     #[must_use]
-    pub fn state(&self) -> &str {
-        match &self.held {
-            _ if !self.waiting.is_empty() => "asks",
-            Some(why) => why,
-            None if self.running => "working",
-            None => "idle",
-        }
+    pub fn unfinished(&self) -> Vec<Piece> {
+        self.stream.markdown.open()
     }
 
-    fn delta(&mut self, delta: &Delta, pieces: &mut Vec<Piece>) {
-        match delta {
-            Delta::Text { .. } | Delta::Thinking { .. } if self.hearing == Hearing::Gaps => {}
-            Delta::Text { text } => {
-                self.streamed.push_str(text);
-                pieces.extend(self.markdown.push(text));
-            }
-            Delta::Thinking { text } => pieces.push(Piece::new(Style::Dim, text)),
-            Delta::ToolOutput { call, text } => {
-                if self.speaking != Some(*call) {
-                    self.fresh_line(pieces);
-                    self.speaking = Some(*call);
-                }
-                pieces.push(Piece::new(Style::Dim, text));
-            }
-            Delta::Restart => self.ask_again(pieces),
-        }
+    /// Returns the end of what is heard of something whose beginning was missed.
+    #[must_use]
+    pub fn preview(&self) -> &str {
+        &self.stream.preview
+    }
+
+    fn lose(&mut self) {
+        self.live = false;
+        self.stream.heard = Heard::InPart;
+        self.stream.preview.clear();
+        self.calls.values_mut().for_each(|call| call.heard = Heard::InPart);
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "what is not shown is not shown")]
     fn event(&mut self, entry: &Entry, pieces: &mut Vec<Piece>) {
         match &entry.event {
-            Event::MessageReceived(message) => {
-                if let Some(input) = message.input {
-                    self.queue.remove(&input);
+            Event::MessageReceived(message) => self.message(message, pieces),
+            Event::InputQueued(queued) => self.queue.push((queued.input, queued.content.clone())),
+            Event::InputEdited(edited) => {
+                let found = self.queue.iter_mut().find(|(input, _)| *input == edited.input);
+                if let Some((_, content)) = found {
+                    content.clone_from(&edited.content);
                 }
-                self.fresh_line(pieces);
-                pieces.push(Piece::new(Style::Person, "› "));
-                pieces.push(Piece::line(Style::Plain, &message.content));
             }
-            Event::InputRemoved(removed) => drop(self.queue.remove(&removed.input)),
-            Event::InputQueued(queued) => {
-                self.queue.insert(queued.input);
-                self.note(pieces, Style::Dim, &format!("(queued: {})", queued.content));
+            Event::InputRemoved(removed) => self.queue.retain(|(input, _)| *input != removed.input),
+            Event::TurnStarted(_) => {
+                (self.activity, self.ended) = (Activity::Working(entry.at), None);
             }
-            Event::TurnStarted(_) => (self.running, self.ended) = (true, None),
-            Event::StepStarted(started) => {
-                self.model.clone_from(&started.model);
-                self.held = None;
-                self.ask_again(pieces);
-            }
+            Event::InterruptRequested(_) => self.activity = Activity::Stopping,
+            Event::StepStarted(started) => self.ask(started, pieces),
             Event::StepFinished(finished) => {
-                self.hearing = Hearing::Nothing;
+                self.usage.add(finished.usage);
                 self.answer(&finished.content, pieces);
             }
             Event::StepFailed(failed) => {
-                self.hearing = Hearing::Nothing;
-                let again = failed.retry_at.map(|at| format!("; asked again at {at}")).unwrap_or_default();
-                self.held = failed.retry_at.map(|at| format!("provider away, asked again at {at}"));
-                self.note(pieces, Style::Notice, &format!("⏳ {}{again}", failed.message));
+                let again = failed.retry_at.map(|at| format!("; asked again at {}", moment(at))).unwrap_or_default();
+                self.note(Style::Notice, &format!("⏳ {}{again}", failed.message), pieces);
             }
-            Event::CallStarted(started) => {
-                self.fresh_line(pieces);
-                self.waiting.remove(&started.call);
-                let again = if started.attempt > 1 { format!(" (attempt {})", started.attempt) } else { String::new() };
-                let what = short(&started.arguments);
-                pieces.push(Piece::line(Style::Call, &format!("⚙ {} {what}{again}", started.tool)));
-                self.speaking = None;
-            }
-            Event::ApprovalRequested(asked) => {
-                let (tool, summary, rule) = (asked.tool.clone(), asked.summary.clone(), asked.rule.clone());
-                self.waiting.insert(asked.call, Waiting { tool, summary, rule });
-            }
-            Event::CallAllowed(allowed) => drop(self.waiting.remove(&allowed.call)),
-            Event::CallDenied(denied) => {
-                self.waiting.remove(&denied.call);
-                self.note(pieces, Style::Bad, &format!("✗ {}", denied.content));
-            }
-            Event::CallFinished(finished) => self.finished(finished, pieces),
-            Event::CallLost(lost) => self.note(pieces, Style::Bad, &format!("? {}", lost.known)),
             Event::RecoveryNoted(noted) => {
-                self.note(pieces, Style::Notice, &format!("⟲ {}: back at {}", noted.summary, entry.at));
+                // Whoever asked for the turn to be stopped asks anew; the journal knows.
+                self.note(Style::Notice, &recovered(noted, entry.at), pieces);
             }
             Event::SessionPaused(paused) => {
+                self.paused = true;
                 let why = paused.reason.as_deref().unwrap_or("by request");
-                self.held = Some("paused".to_owned());
-                self.note(pieces, Style::Notice, &format!("⏸ paused: {why}"));
+                self.note(Style::Notice, &format!("⏸ paused: {why}"), pieces);
             }
             Event::SessionResumed(_) => {
-                self.held = None;
-                self.note(pieces, Style::Notice, "▶ resumed");
+                self.paused = false;
+                self.note(Style::Notice, "▶ resumed", pieces);
             }
             Event::TurnEnded(ended) => self.end(entry.turn, ended, pieces),
-            _silent => {}
+            call => self.call(call, pieces),
         }
     }
 
-    /// A step begins: what was shown of an earlier attempt counts no more.
-    fn ask_again(&mut self, pieces: &mut Vec<Piece>) {
-        self.hearing = Hearing::All;
-        if !std::mem::take(&mut self.streamed).is_empty() {
-            self.fresh_line(pieces);
-            pieces.push(Piece::line(Style::Notice, "(asked again: what was shown of this answer is void)"));
+    fn message(&mut self, message: &MessageReceived, pieces: &mut Vec<Piece>) {
+        if let Some(input) = message.input {
+            self.queue.retain(|(queued, _)| *queued != input);
         }
-    }
-
-    /// Prints what of an answer was not printed as it came.
-    fn answer(&mut self, content: &[Block], pieces: &mut Vec<Piece>) {
-        let mut whole = String::new();
-        for block in content {
-            match block {
-                Block::Text { text } => whole.push_str(text),
-                Block::ToolUse { .. }
-                | Block::Thinking { .. }
-                | Block::RedactedThinking { .. }
-                | Block::ToolResult { .. } => {}
-            }
-        }
-        let streamed = std::mem::take(&mut self.streamed);
-        let shown = whole.strip_prefix(&streamed).or_else(|| whole.strip_prefix(streamed.trim_end()));
-        let rest = shown.unwrap_or(&whole);
-        if !streamed.is_empty() && shown.is_none() {
-            self.markdown.finish();
-            self.fresh_line(pieces);
-        }
-        pieces.extend(self.markdown.push(rest.trim_end()));
-        pieces.extend(self.markdown.finish());
-        if !whole.trim().is_empty() {
-            pieces.push(Piece::new(Style::Plain, "\n"));
-        }
-    }
-
-    fn finished(&mut self, finished: &CallFinished, pieces: &mut Vec<Piece>) {
-        self.waiting.remove(&finished.call);
-        let live = self.speaking == Some(finished.call);
         self.fresh_line(pieces);
-        let seconds = finished.duration_ms as f64 / 1_000.0;
-        let (style, word) = match finished.outcome {
-            Outcome::Ok => (Style::Good, "✓ done"),
-            Outcome::Error => (Style::Bad, "✗ failed"),
-            Outcome::Timeout => (Style::Bad, "✗ timed out"),
-            Outcome::Interrupted => (Style::Bad, "✗ interrupted"),
-        };
-        if !live {
-            let shown: Vec<&str> = finished.content.lines().take(12).collect();
-            let more = finished.content.lines().count().saturating_sub(shown.len());
-            let more = if more > 0 { format!("\n… {more} more lines") } else { String::new() };
-            if !shown.is_empty() {
-                pieces.push(Piece::line(Style::Dim, &format!("{}{more}", shown.join("\n"))));
-            }
-        }
-        pieces.push(Piece::line(style, &format!("{word} ({seconds:.1} s)")));
-        self.speaking = None;
+        pieces.push(Piece::new(Style::Person, "\n› "));
+        pieces.push(Piece::line(Style::Plain, &format!("{}\n", message.content.replace('\n', "\n  "))));
+    }
+
+    /// A question to the model begins: what was printed of an answer to the one before is void.
+    fn ask(&mut self, started: &StepStarted, pieces: &mut Vec<Piece>) {
+        self.model.clone_from(&started.model);
+        self.restart(if started.attempt > 1 { Again::Asked } else { Again::First }, pieces);
+        self.stream.heard = if self.live { Heard::Whole } else { Heard::InPart };
     }
 
     fn end(&mut self, turn: Option<TurnId>, ended: &TurnEnded, pieces: &mut Vec<Piece>) {
         self.fresh_line(pieces);
-        self.running = false;
-        self.held = None;
+        self.activity = Activity::Idle;
         self.waiting.clear();
-        self.usage.add(ended.usage);
+        self.calls.clear();
+        self.stream = Stream::default();
         let error = ended.error.as_ref().map(|error| error.message.clone());
         match (&ended.ending, &error) {
             (Ending::Failed, Some(error)) => {
@@ -312,14 +219,13 @@ impl Screen {
         self.ended = Some(Ended { turn, ending: ended.ending, error });
     }
 
-    /// Says something on a line of its own.
-    fn note(&mut self, pieces: &mut Vec<Piece>, style: Style, text: &str) {
+    fn note(&mut self, style: Style, text: &str, pieces: &mut Vec<Piece>) {
         self.fresh_line(pieces);
         pieces.push(Piece::line(style, text));
     }
 
     fn fresh_line(&mut self, pieces: &mut Vec<Piece>) {
-        let tail = self.markdown.finish();
+        let tail = self.stream.markdown.finish();
         let open = self.midline || !tail.is_empty();
         pieces.extend(tail);
         if open && !pieces.last().is_some_and(|piece| piece.text.ends_with('\n')) {
@@ -329,12 +235,46 @@ impl Screen {
     }
 }
 
-/// The one argument that says most, or all of them.
-fn short(arguments: &Value) -> String {
-    let main = ["command", "path", "pattern"].iter().find_map(|key| arguments.get(key)?.as_str());
-    let text = main.map_or_else(|| arguments.to_string(), str::to_owned);
-    text.chars().take(400).collect()
+/// Whether a step was asked before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Again {
+    First,
+    Asked,
+}
+
+/// In one line: what died, when it came back, what was done about it.
+fn recovered(noted: &RecoveryNoted, at: Timestamp) -> String {
+    let died = noted.last_event_at.map(|at| format!("the process died after {at}: "));
+    let done = died.and_then(|died| noted.summary.strip_prefix(&died));
+    match (done, noted.last_event_at) {
+        (Some(done), Some(last)) => {
+            let (last, at) = (moment(last), moment(at));
+            // The day once, where it is the same.
+            let day = last.split(' ').next().unwrap_or_default();
+            let back = at.strip_prefix(day).map_or(at.as_str(), str::trim_start);
+            format!("⟲ the server died after {} and was back at {back}: {done}", last.trim_end_matches(" UTC"))
+        }
+        _ => format!("⟲ {}; back at {}", noted.summary, moment(at)),
+    }
+}
+
+/// A moment to the second, as people read it.
+fn moment(at: Timestamp) -> String {
+    let text = at.to_string();
+    let (day, time) = text.split_once('T').unwrap_or((&text, ""));
+    format!("{day} {} UTC", time.split('.').next().unwrap_or(time))
+}
+
+/// Text of an answer's blocks.
+fn texts(content: &[Block]) -> String {
+    let text = |block: &Block| match block {
+        Block::Text { text } => Some(text.clone()),
+        Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } => {
+            None
+        }
+    };
+    content.iter().filter_map(text).collect()
 }
 
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;

@@ -1,5 +1,7 @@
 //! How pieces look: a few styles, as ANSI sequences where the terminal has colours.
 
+use crate::clean::{drives, sign};
+
 /// Whether escape sequences are written.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Colors {
@@ -18,8 +20,14 @@ pub enum Style {
     Bold,
     /// Code.
     Code,
-    /// Tools' output, reasoning, notes.
+    /// What a person is asked to allow.
+    Command,
+    /// Notes.
     Dim,
+    /// What a tool prints.
+    Output,
+    /// A model's reasoning.
+    Thought,
     /// What a person said.
     Person,
     /// A call that runs.
@@ -36,9 +44,10 @@ impl Style {
     fn code(self) -> Option<&'static str> {
         match self {
             Self::Plain => None,
-            Self::Bold => Some("1"),
+            Self::Bold | Self::Command => Some("1"),
             Self::Code => Some("36"),
-            Self::Dim => Some("2"),
+            Self::Dim | Self::Output => Some("2"),
+            Self::Thought => Some("2;3"),
             Self::Person => Some("1;34"),
             Self::Call => Some("35"),
             Self::Good => Some("32"),
@@ -51,8 +60,7 @@ impl Style {
 /// Returns text in a style. Control characters of the text itself are made visible: no output can drive the terminal.
 #[must_use]
 pub fn paint(colors: Colors, style: Style, text: &str) -> String {
-    let safe: String =
-        text.chars().map(|c| if c.is_control() && c != '\n' && c != '\t' { '\u{fffd}' } else { c }).collect();
+    let safe: String = text.chars().map(|c| if drives(c) && c != '\n' && c != '\t' { sign(c) } else { c }).collect();
     match (colors, style.code()) {
         (Colors::On, Some(code)) => format!("\x1b[{code}m{safe}\x1b[0m"),
         (Colors::On, None) | (Colors::Off, _) => safe,
@@ -65,6 +73,6 @@ mod tests {
 
     #[test]
     fn no_output_can_drive_the_terminal() {
-        assert_eq!(paint(Colors::Off, Style::Plain, "a\x1b[2Jb\rc"), "a\u{fffd}[2Jb\u{fffd}c");
+        assert_eq!(paint(Colors::Off, Style::Plain, "a\x1b[2Jb\rc"), "a␛[2Jb␍c");
     }
 }

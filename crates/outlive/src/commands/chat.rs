@@ -1,21 +1,24 @@
-//! Talks: prints what happens as it happens, takes what is typed, asks in place where a person is needed. Ctrl-C stops the
-//! turn, Ctrl-D leaves it running. In a terminal there is an area at the bottom to type in; through a pipe, lines are lines.
+//! Talks: in a terminal with keys, an input box and a status line; elsewhere line by line. Ctrl-C stops the turn, Ctrl-D
+//! leaves it running.
 
+mod errand;
 mod live;
-mod person;
 mod plain;
+mod remember;
 mod terminal;
 
 use std::io::IsTerminal as _;
 
 use outlive_protocol::agent::AgentView;
 use outlive_protocol::session::SessionView;
-use outlive_tui::Style;
+use outlive_tui::{Style, Who};
 
+use self::errand::Errands;
+use super::follow::Follow;
 use super::run::session as open;
 use crate::cli::Talk;
 use crate::client::{Client, connect};
-use crate::config::Workspace;
+use crate::config::{self, Workspace};
 use crate::exit::Outcome;
 use crate::show;
 
@@ -24,7 +27,8 @@ pub async fn run(place: &Workspace, talk_to: &Talk) -> Outcome {
     let (session, head) = open(&client, talk_to).await?;
     let view: SessionView = client.get(&format!("/sessions/{session}")).await?;
     let agent: AgentView = client.get(&format!("/agents/{}", view.row.agent)).await?;
-    show::line(Style::Bold, &format!("{} · {} · {session}", agent.name, agent.model));
+    let who = Who { agent: agent.name.clone(), model: agent.model.clone(), back: back(place, &session), session };
+    show::line(Style::Bold, &format!("{} · {} · {}", who.agent, who.model, who.session));
     let change = if agent.model.starts_with("rehearsal/") {
         "no model key was found, so an offline script answers; set ANTHROPIC_API_KEY or OPENAI_API_KEY and restart the server, or \
          name a model in the agent's agent.yaml"
@@ -40,7 +44,7 @@ pub async fn run(place: &Workspace, talk_to: &Talk) -> Outcome {
         show::line(Style::Notice, &format!("! {warning}"));
     }
     let after = if talk_to.session.is_some() { 0 } else { head };
-    talk(place, &client, &session, after).await
+    talk(place, &client, who, after).await
 }
 
 /// Talks in a session from a position on.
@@ -48,14 +52,21 @@ pub async fn run(place: &Workspace, talk_to: &Talk) -> Outcome {
 /// # Errors
 ///
 /// The server does not come back.
-pub async fn talk(place: &Workspace, client: &Client, session: &str, after: u64) -> Outcome {
-    if std::io::stdin().is_terminal() && std::io::stdout().is_terminal() {
-        live::talk(place, client, session, after).await
+pub async fn talk(place: &Workspace, client: &Client, who: Who, after: u64) -> Outcome {
+    let follow = Follow::begin(place, client, &who.session, after).await?;
+    let errands = Errands::new(place, client, &who.session);
+    let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
+    if is_terminal && config::variable("TERM").is_some_and(|name| name != "dumb") {
+        live::talk(follow, errands, who).await
     } else {
-        plain::talk(place, client, session, after).await
+        plain::talk(follow, errands, who).await
     }
 }
 
-/// What may be typed besides what is said.
-const HELP: &str = "/steer TEXT reaches the running turn · /queue shows what waits · /session shows this session\n\
-                    Alt-Enter or a \\ at the end goes on in the next line · Ctrl-C stops the turn · Ctrl-D leaves it running";
+/// The command that comes back to a session from where this one was typed.
+pub fn back(place: &Workspace, session: &str) -> String {
+    let found = config::workspace(None).is_ok_and(|found| found.root == place.root);
+    let quoted = place.root.display().to_string().replace('\'', "'\\''");
+    let named = if found { String::new() } else { format!(" --workspace '{quoted}'") };
+    format!("outlive{named} attach {session}")
+}

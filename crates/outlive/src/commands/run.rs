@@ -10,7 +10,7 @@ use outlive_protocol::message::{MessageAccepted, PostMessage};
 use outlive_protocol::session::{CreateSession, SessionView};
 use reqwest::Method;
 
-use super::follow::{Came, Follow, Print};
+use super::follow::{Came, Follow};
 use crate::cli::{Run, Talk};
 use crate::client::{Client, connect};
 use crate::config::Workspace;
@@ -23,7 +23,7 @@ pub async fn run(place: &Workspace, run: &Run) -> Outcome {
     let mut follow = Follow::begin(place, &client, &session, accepted.seq.saturating_sub(1)).await?;
     let mut answer = String::new();
     loop {
-        let Came::Event(entry, line) = follow.next(Print::Nothing).await? else { continue };
+        let Came::Event(entry, line) = follow.next().await? else { continue };
         if run.json {
             say!("{}", line.as_str());
         }

@@ -1,4 +1,5 @@
-//! `chat` and `attach` in a real terminal, typed into and looked at through tmux.
+//! Conversations in a terminal: the real binary in a real tmux, typed at and looked at; and in a pipe. Each step waits until
+//! the screen shows what it must.
 #![expect(
     clippy::unwrap_used,
     clippy::panic,
@@ -6,199 +7,208 @@
     reason = "a test of real processes and files; one that cannot go on has failed"
 )]
 
-use std::cell::Cell;
-use std::path::PathBuf;
-use std::process::{Command, Output};
-use std::time::{Duration, Instant};
+mod model;
+mod seat;
 
-/// A terminal with a home of its own. Its programs and its server end with it.
-struct Terminal {
-    home: tempfile::TempDir,
-    /// Each start has a tmux of its own: one that ends is in the way of the next.
-    starts: Cell<u32>,
-}
+use model::Model;
+use seat::{Key, Seat};
 
-const OUTLIVE: &str = env!("CARGO_BIN_EXE_outlive");
+#[test]
+fn a_conversation_outlives_its_server_and_its_terminal() {
+    let seat = Seat::take();
+    seat.types("outlive chat");
+    seat.press(&[Key::Enter]);
+    seat.sees("default · rehearsal/script · ↑0 ↓0 tokens · idle");
 
-impl Terminal {
-    fn new() -> Self {
-        Self { home: tempfile::tempdir().unwrap(), starts: Cell::default() }
-    }
+    // A message of two lines, a question in place with the whole command, its output, the status line.
+    seat.types("run echo first");
+    seat.press(&[Key::AltEnter]);
+    seat.types("echo second");
+    seat.sees("› run echo first\n  echo second\ndefault");
+    seat.press(&[Key::Enter]);
+    seat.sees("? bash wants to run:\n    echo first\n    echo second\n  always would store, for this session: bash:");
+    seat.sees("y yes, once");
+    seat.sees("tokens · asks");
+    seat.press(&[Key::Char('y')]);
+    seat.sees("✓ allowed once\n⚙ bash echo first\n    echo second\n  │ first\n  │ second\n  ✓ done");
+    seat.sees("That was all.");
+    seat.sees("tokens · idle");
 
-    fn tmux(&self, arguments: &[&str]) -> Output {
-        let socket = self.home.path().join(format!("tmux-{}", self.starts.get()));
-        let mut tmux = Command::new("tmux");
-        tmux.arg("-S").arg(socket).args(["-f", "/dev/null"]).args(arguments).env("HOME", self.home.path());
-        for key in
-            ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY", "OUTLIVE_TOKEN", "OUTLIVE_WORKSPACE", "TMUX"]
-        {
-            tmux.env_remove(key);
-        }
-        tmux.output().unwrap_or_else(|error| panic!("tmux does not run ({error}): apt-get install tmux"))
-    }
+    // The server dies in the middle of a long command.
+    seat.types("run echo begun; sleep 300");
+    seat.press(&[Key::Enter]);
+    seat.sees("y yes, once");
+    seat.press(&[Key::Char('y')]);
+    seat.sees("  │ begun");
+    seat.sees("tokens · working");
+    seat.types("typed meanwhile");
+    seat.sees("› typed meanwhile\ndefault");
+    let killed = seat.kill_the_server();
+    seat.sees("⟲ the server died after ");
+    seat.sees("outcome unknown, not run again: bash");
+    seat.sees("? The outcome of this call is unknown");
+    seat.sees("tokens · idle");
+    assert_ne!(seat.server(), Some(killed), "another server answers");
+    assert_eq!(seat.count("  │ begun\n"), 1, "{}", seat.all());
+    seat.sees("› typed meanwhile\ndefault");
+    seat.press(&[Key::Control('c')]);
+    seat.sees("Ctrl-C again leaves");
 
-    /// Starts a command in a fresh terminal.
-    fn start(&self, words: &str) {
-        self.tmux(&["kill-server"]);
-        self.starts.set(self.starts.get() + 1);
-        let home = self.home.path().display();
-        let line =
-            format!("cd {home}; LANG=C.UTF-8 {OUTLIVE} --workspace {home} {words}; echo ended with $?; sleep 600");
-        let started = self.tmux(&["-u", "new-session", "-d", "-s", "t", "-x", "100", "-y", "40", &line]);
-        assert!(started.status.success(), "{started:?}");
-    }
+    // What was sent before is found again; Ctrl-C clears it; Ctrl-D says how to come back, and that way is taken.
+    seat.press(&[Key::Up, Key::Up]);
+    seat.sees("› run echo first\n  echo second\ndefault");
+    seat.press(&[Key::Control('c')]);
+    seat.sees("Ctrl-C again leaves");
+    seat.press(&[Key::Control('d')]);
+    let back = seat.sees_line("come back with: ").split_once("with: ").unwrap().1.to_owned();
+    assert!(back.starts_with("outlive attach ses_"), "{back}");
+    seat.sees_shell();
 
-    fn keys(&self, keys: &[&str]) {
-        self.tmux(&[&["send-keys", "-t", "t"], keys].concat());
-    }
+    seat.types(&format!("clear; {back}"));
+    seat.press(&[Key::Enter]);
+    seat.sees("tokens · idle");
+    assert_eq!(seat.count("⟲ the server died after "), 1, "{}", seat.all());
+    assert_eq!(seat.count("› a message; /help"), 1, "{}", seat.all());
 
-    /// All that was printed, the newest last.
-    fn shown(&self) -> String {
-        let shown = self.tmux(&["capture-pane", "-p", "-J", "-S", "-2000", "-t", "t"]);
-        String::from_utf8_lossy(&shown.stdout).trim_end().to_owned()
-    }
+    // The shell may have the terminal for a while.
+    seat.press(&[Key::Control('z')]);
+    seat.sees("Stopped");
+    seat.sees_shell();
+    seat.types("clear; fg");
+    seat.press(&[Key::Enter]);
+    seat.sees("› a message; /help\ndefault");
 
-    /// Waits until what is shown fits, and returns it.
-    fn until(&self, what: &str, fits: impl Fn(&str) -> bool) -> String {
-        let began = Instant::now();
-        loop {
-            let shown = self.shown();
-            if fits(&shown) {
-                return shown;
-            }
-            assert!(began.elapsed() < Duration::from_secs(60), "never seen: {what}\n{shown}");
-            std::thread::sleep(Duration::from_millis(30));
-        }
-    }
-
-    fn until_shown(&self, what: &str) -> String {
-        self.until(what, |shown| shown.contains(what))
-    }
-
-    /// Waits for the last line, the status.
-    fn until_status(&self, what: &str) -> String {
-        self.until(what, |shown| shown.lines().last().is_some_and(|line| line.contains(what)))
-    }
-
-    fn server(&self) -> Option<rustix::process::Pid> {
-        let lock: PathBuf = self.home.path().join(".outlive/run/lock");
-        let owner: serde_json::Value = serde_json::from_str(&std::fs::read_to_string(lock).ok()?).ok()?;
-        rustix::process::Pid::from_raw(owner["pid"].as_i64()?.try_into().ok()?)
-    }
-
-    fn kill_the_server(&self) {
-        let pid = self.server().unwrap();
-        rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        self.tmux(&["kill-server"]);
-        Command::new(OUTLIVE).arg("--workspace").arg(self.home.path()).args(["serve", "--stop"]).output().ok();
-    }
-}
-
-fn count(shown: &str, what: &str) -> usize {
-    shown.matches(what).count()
+    // What is sent meanwhile waits; Ctrl-C stops what runs; a narrow terminal changes nothing. What the chat before had
+    // sent is found by this one.
+    seat.press(&[Key::Up]);
+    seat.sees("› run echo begun; sleep 300\ndefault");
+    seat.press(&[Key::Enter]);
+    seat.sees("y yes, once");
+    seat.resize(50, 20);
+    seat.press(&[Key::Char('y')]);
+    seat.sees("  │ begun");
+    seat.types("list");
+    seat.press(&[Key::Enter]);
+    seat.sees("  next: list\n");
+    seat.sees(" · 1 queued");
+    seat.press(&[Key::Control('c')]);
+    seat.sees("■ interrupted\n\n› list\n");
+    seat.sees("That was all.");
+    seat.sees("tokens · idle");
+    seat.sees("\n› a message; /help\ndefault");
+    seat.press(&[Key::Control('d')]);
+    seat.sees_shell();
 }
 
 #[test]
-fn a_command_is_asked_about_in_place_and_runs_before_ones_eyes() {
-    let terminal = Terminal::new();
-    terminal.start("chat");
-    terminal.until_status("default · no model asked yet · 0 tokens · idle");
-    terminal.keys(&["run echo 'out put' > made; cat made", "Enter"]);
-    let shown = terminal.until_status("y = yes, once");
-    assert!(shown.contains("bash wants to run:\n  echo 'out put' > made; cat made\n"), "{shown}");
-    assert!(!terminal.home.path().join("made").exists(), "nobody has allowed it");
-    terminal.keys(&["y", "Enter"]);
-    let shown = terminal.until_status("tokens · idle");
-    let shown = if shown.contains("That was all.") { shown } else { terminal.until_shown("That was all.") };
-    assert!(shown.contains("⚙ bash echo 'out put' > made; cat made\nout put\n✓ done"), "{shown}");
-    assert_eq!(count(&shown, "I am the rehearsal model"), 1, "{shown}");
-    terminal.keys(&["C-d"]);
-    terminal.until_shown("come back with: outlive attach ses_");
-    terminal.until_shown("ended with 0");
+fn an_answer_that_broke_off_is_called_void_and_then_said_once() {
+    let seat = Seat::take();
+    let model = Model::that_stops_in_its_first_answer();
+    seat.makes_an_agent(&model.base_url());
+    seat.types("outlive chat");
+    seat.press(&[Key::Enter]);
+    seat.sees("tokens · idle");
+    seat.types("tell me");
+    seat.press(&[Key::Enter]);
+    seat.sees("Once upon a time\nthere was a pro\n");
+    seat.kill_the_server();
+    seat.sees(
+        "asked again\n⟲ asked again: the unfinished answer above is void\nOnce upon a time\nthere was a process.\n─",
+    );
+    seat.sees("tokens · idle");
+    assert_eq!(seat.count("Once upon a time\n"), 2, "{}", seat.all());
+    assert_eq!(seat.count("there was a process.\n"), 1, "{}", seat.all());
+    seat.press(&[Key::Control('d')]);
+    seat.sees_shell();
 }
 
 #[test]
-fn several_lines_are_typed_sent_and_found_again() {
-    let terminal = Terminal::new();
-    terminal.start("chat");
-    terminal.until_status("idle");
-    terminal.keys(&["help", "M-Enter", "of two lines"]);
-    terminal.until_shown("› help\n  of two lines\n");
-    terminal.keys(&["Enter"]);
-    terminal.until_shown("I understand:");
-    terminal.until_status("tokens · idle");
-    terminal.start("chat");
-    terminal.until_status("idle");
-    terminal.keys(&["Up"]);
-    terminal.until_shown("› help\n  of two lines\ndefault");
-    terminal.keys(&["C-c"]);
-    terminal.until("an empty line", |shown| shown.lines().rev().nth(1).is_some_and(|line| line.trim() == "›"));
-    // A paste in brackets is typed, not sent.
-    terminal.tmux(&["set-buffer", "pasted one\npasted two\n"]);
-    terminal.tmux(&["paste-buffer", "-p", "-t", "t"]);
-    terminal.until_shown("› pasted one\n  pasted two\n");
-    assert!(terminal.until_status("idle").contains("0 tokens · idle"));
+fn a_question_waits_and_a_decision_arrives_while_the_server_is_away() {
+    let seat = Seat::take();
+    seat.types("outlive chat");
+    seat.press(&[Key::Enter]);
+    seat.sees("tokens · idle");
+    seat.types("run echo kept");
+    seat.press(&[Key::Enter]);
+    seat.sees("y yes, once");
+    seat.kill_the_server();
+    seat.press(&[Key::Char('y')]);
+    seat.types("list");
+    seat.press(&[Key::Enter]);
+    seat.sees("✓ allowed once\n⚙ bash echo kept\n  │ kept\n  ✓ done");
+    seat.sees("\n› list\n\nStep: list\n⚙ list");
+    assert_eq!(seat.count("? bash wants to run:"), 1, "{}", seat.all());
+    assert_eq!(seat.count("⚙ bash echo kept"), 1, "{}", seat.all());
 }
 
 #[test]
-fn control_c_stops_the_turn_and_what_is_typed_meanwhile_waits() {
-    let terminal = Terminal::new();
-    terminal.start("chat");
-    terminal.until_status("idle");
-    terminal.keys(&["wait 400", "Enter"]);
-    terminal.until_status("y = yes, once");
-    terminal.keys(&["y", "Enter"]);
-    terminal.until_shown("1 of 400 s");
-    terminal.keys(&["help", "Enter"]);
-    terminal.until_status("1 queued");
-    terminal.keys(&["C-c"]);
-    terminal.until_shown("interrupted");
-    terminal.until_shown("I understand:");
-    terminal.until_status("tokens · idle");
+fn a_question_takes_no_key_that_was_meant_for_a_message_and_a_paste_sends_nothing() {
+    let seat = Seat::take();
+    seat.types("outlive chat");
+    seat.press(&[Key::Enter]);
+    seat.sees("tokens · idle");
+    seat.pastes("pasted one\npasted two\n");
+    seat.sees("› pasted one\n  pasted two\n\ndefault");
+    seat.press(&[Key::Control('c')]);
+    seat.sees("› a message; /help");
+
+    seat.types("run echo careful");
+    seat.press(&[Key::Enter]);
+    seat.sees("y yes, once");
+    // Tab, to write a message; what is typed there decides nothing.
+    seat.press(&[Key::Tab]);
+    seat.types("yes of course");
+    seat.sees("› yes of course\nTab answers the question above\n");
+    seat.press(&[Key::Tab]);
+    seat.sees("y yes, once");
+    seat.press(&[Key::Char('n')]);
+    seat.types("not now");
+    seat.sees("why not? › not now");
+    seat.press(&[Key::Enter]);
+    seat.sees("✗ ");
+    seat.sees("not now");
+    seat.sees("› yes of course\ndefault");
+    assert_eq!(seat.count("│ careful"), 0, "{}", seat.all());
 }
 
 #[test]
-fn a_killed_server_comes_back_and_what_it_did_is_told_once() {
-    let terminal = Terminal::new();
-    terminal.start("chat");
-    terminal.until_status("idle");
-    terminal.keys(&["run echo begun; sleep 600", "Enter"]);
-    terminal.until_status("y = yes, once");
-    terminal.keys(&["y", "Enter"]);
-    terminal.until_shown("\nbegun\n");
-    terminal.keys(&["typed meanwhile"]);
-    terminal.kill_the_server();
-    terminal.until_shown("⟲ the process died");
-    terminal.until_shown("That was all.");
-    let shown = terminal.until_status("tokens · idle");
-    assert_eq!(count(&shown, "\nbegun\n"), 1, "{shown}");
-    assert_eq!(count(&shown, "I am the rehearsal model"), 1, "{shown}");
-    assert!(shown.contains("\n› typed meanwhile\ndefault"), "what was typed stays: {shown}");
-    // Who comes back later reads the same story.
-    terminal.start("attach");
-    let shown = terminal.until_shown("That was all.");
-    assert!(shown.contains("⟲ the process died"), "{shown}");
-    terminal.until_status("tokens · idle");
+fn what_a_tool_prints_cannot_drive_the_terminal() {
+    let seat = Seat::take();
+    seat.types("outlive chat");
+    seat.press(&[Key::Enter]);
+    seat.sees("tokens · idle");
+    let before = seat.state();
+    seat.types(r"run printf 'a\tb\n10%%\r100%%\n\033[31mred\033[0m\033[2J\033[H\033[?1049h\033]2;evil\007\033[?25l\033[5;9r\n'");
+    seat.press(&[Key::Enter]);
+    seat.sees("y yes, once");
+    seat.press(&[Key::Char('y')]);
+    seat.sees("  │ a   b\n  │ 100%\n  │ red\n  ✓ done");
+    seat.sees("That was all.");
+    seat.sees("tokens · idle");
+    assert_eq!(seat.state(), before);
 }
 
 #[test]
-fn an_answer_that_a_kill_cut_is_marked_and_printed_anew() {
-    let terminal = Terminal::new();
-    terminal.start("chat");
-    terminal.until_status("idle");
-    terminal.keys(&["help", "Enter"]);
-    terminal.until_shown("I am the rehearsal model");
-    terminal.kill_the_server();
-    terminal.until_shown("joined by");
-    let shown = terminal.until_status("tokens · idle");
-    let (void, anew) =
-        shown.split_once("(asked again: what was shown of this answer is void)").unwrap_or_else(|| panic!("{shown}"));
-    assert_eq!(count(void, "I am the rehearsal model"), 1, "{shown}");
-    assert_eq!(count(anew, "I am the rehearsal model"), 1, "{shown}");
-    assert_eq!(count(anew, "I understand:"), 1, "{shown}");
+fn a_chat_that_is_ended_leaves_the_terminal_as_it_was() {
+    let seat = Seat::take();
+    seat.types("outlive chat");
+    seat.press(&[Key::Enter]);
+    seat.sees("tokens · idle");
+    seat.types("not sent");
+    seat.sees("› not sent");
+    seat.ends_the_chat();
+    seat.sees("come back with: outlive attach ses_");
+    seat.sees_shell();
+    assert_eq!(seat.count("not sent"), 0, "{}", seat.all());
+}
+
+#[test]
+fn without_a_terminal_each_line_is_a_message_and_nothing_is_styled() {
+    let seat = Seat::take();
+    let said = seat.pipes("run printf 'a\\033[2Jb\\n'\ny\n/help\n");
+    for shown in ["› run printf", "bash wants to run:\n  printf", "⚙ bash printf", "b\n  ✓ done", "That was all.\n"]
+    {
+        assert!(said.contains(shown), "{shown:?} is missing in:\n{said}");
+    }
+    assert!(!said.contains('\x1b'), "{said:?}");
 }

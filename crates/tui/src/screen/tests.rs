@@ -2,7 +2,7 @@ use outlive_core::event::{Line, RecoveryNoted};
 
 use super::*;
 
-fn entry(seq: u64, rest: &str) -> Input {
+pub(crate) fn entry(seq: u64, rest: &str) -> Input {
     let body = format!(
         "{{\"seq\":{seq},\"at\":\"2026-01-01T00:00:00.000000Z\",{rest},\"turn\":\"trn_00000000000000000000000001\",\"step\":1"
     );
@@ -14,35 +14,182 @@ fn text(text: &str) -> Input {
     Input::Delta(Delta::Text { text: text.into() })
 }
 
+fn output(call: u8, text: &str) -> Input {
+    let call = CallId::from_bits(call.into());
+    Input::Delta(Delta::ToolOutput { call, text: text.into() })
+}
+
 fn draw(screen: &mut Screen, inputs: &[Input]) -> String {
     inputs.iter().flat_map(|input| screen.update(input)).map(|piece| piece.text).collect()
 }
 
-const FINISHED: &str = r#""type":"step.finished","attempt":1,"content":[{"type":"text","text":"Hello there.\nBye."}],"stop_reason":"end_turn","usage":{"input_tokens":1,"output_tokens":1},"latency_ms":1,"model":"m""#;
-const ENDED: &str = r#""type":"turn.ended","ending":"complete","usage":{"input_tokens":1,"output_tokens":1}"#;
+/// All that is drawn from the beginning.
+fn drawn(inputs: &[Input]) -> String {
+    draw(&mut Screen::default(), inputs)
+}
+
+pub(crate) fn asked(attempt: u32) -> Input {
+    entry(
+        1,
+        &format!(
+            r#""type":"step.started","model":"p/m","attempt":{attempt},"request":"0","blocks":[],"tokens_estimated":1,"agent_digest":"0","messages":1"#
+        ),
+    )
+}
+
+pub(crate) fn started(call: u8, attempt: u32) -> Input {
+    entry(
+        2,
+        &format!(
+            r#""type":"call.started","call":"{}","tool":"bash","arguments":{{"command":"ls {call}"}},"attempt":{attempt},"effect":"effectful","idempotency_key":"k""#,
+            CallId::from_bits(call.into())
+        ),
+    )
+}
+
+pub(crate) fn finished(call: u8, content: &str) -> Input {
+    entry(
+        3,
+        &format!(
+            r#""type":"call.finished","call":"{}","attempt":1,"outcome":"ok","content":"{content}","duration_ms":100"#,
+            CallId::from_bits(call.into())
+        ),
+    )
+}
+
+pub(crate) fn wants(call: u8, summary: &str) -> Input {
+    entry(
+        4,
+        &format!(
+            r#""type":"call.approval_requested","call":"{}","tool":"bash","summary":"{summary}","rule":"bash:{summary}","effect":"effectful""#,
+            CallId::from_bits(call.into())
+        ),
+    )
+}
+
+pub(crate) const FINISHED: &str = r#""type":"step.finished","attempt":1,"content":[{"type":"text","text":"Hello there.\nBye."}],"stop_reason":"end_turn","usage":{"input_tokens":1200,"output_tokens":34},"latency_ms":1,"model":"m""#;
+pub(crate) const STARTED: &str = r#""type":"turn.started","trigger":"message""#;
+pub(crate) const ENDED: &str =
+    r#""type":"turn.ended","ending":"complete","usage":{"input_tokens":1,"output_tokens":1}"#;
+const VOID: &str = "⟲ asked again: the unfinished answer above is void\n";
+
+fn answered() -> Input {
+    entry(5, FINISHED)
+}
 
 #[test]
 fn an_answer_that_streamed_is_not_printed_twice() {
-    let streamed = draw(
-        &mut Screen::default(),
-        &[text("Hello "), text("there.\n"), text("Bye."), entry(1, FINISHED), entry(2, ENDED)],
-    );
-    let replayed = draw(&mut Screen::default(), &[entry(1, FINISHED), entry(2, ENDED)]);
-    assert_eq!(streamed, "Hello there.\nBye.\n");
-    assert_eq!(replayed, streamed);
+    let parts = [text("Hello "), text("there.\n"), text("By"), text("e.")];
+    let mut screen = Screen::default();
+    draw(&mut screen, &[Input::Live, asked(1)]);
+    assert_eq!(draw(&mut screen, &parts), "Hello there.\n");
+    assert_eq!(screen.unfinished(), [Piece::new(Style::Plain, "Bye.")]);
+    assert_eq!(draw(&mut screen, &[answered(), entry(6, ENDED)]), "Bye.\n");
+    assert_eq!(drawn(&[asked(1), answered(), entry(6, ENDED)]), "Hello there.\nBye.\n");
 }
 
 #[test]
 fn fragments_that_were_lost_are_made_good_by_the_event() {
-    let drawn = draw(&mut Screen::default(), &[text("Hello there.\n"), entry(1, FINISHED)]);
-    assert_eq!(drawn, "Hello there.\nBye.\n");
+    assert_eq!(drawn(&[Input::Live, asked(1), text("Hello there.\n"), answered()]), "Hello there.\nBye.\n");
+    assert_eq!(
+        drawn(&[Input::Live, asked(1), text("there.\n"), answered()]),
+        "there.\n⟲ pieces of the answer above were missed; the whole of it:\nHello there.\nBye.\n"
+    );
+}
+
+#[test]
+fn whoever_comes_in_mid_answer_sees_a_preview_and_then_the_whole_once() {
+    let mut screen = Screen::default();
+    assert_eq!(draw(&mut screen, &[asked(1), Input::Live, text("there.\nBy")]), "");
+    assert_eq!(screen.preview(), "there.\nBy");
+    assert_eq!(draw(&mut screen, &[answered()]), "Hello there.\nBye.\n");
+    assert_eq!(screen.preview(), "");
+}
+
+#[test]
+fn a_connection_that_breaks_in_mid_answer_prints_nothing_twice() {
+    // The server lived on: what follows is a preview, then the event adds what is missing.
+    let mut screen = Screen::default();
+    let before = [Input::Live, asked(1), text("Hello there.\nB"), Input::Lost, Input::Live];
+    assert_eq!(draw(&mut screen, &before), "Hello there.\n");
+    assert_eq!(draw(&mut screen, &[text("ye.")]), "");
+    assert_eq!(draw(&mut screen, &[answered()]), "Bye.\n");
+}
+
+#[test]
+fn an_answer_that_is_asked_again_is_void_and_begins_anew_once() {
+    let first = [Input::Live, asked(1), text("Hello th"), Input::Lost];
+    for again in [
+        // Heard live, with and without the fragment that tells of it; only in the journal; late.
+        vec![Input::Live, asked(2), text("Hello there.\n"), answered()],
+        vec![Input::Live, asked(2), Input::Delta(Delta::Restart), text("Hello there.\n"), answered()],
+        vec![asked(2), Input::Live, text("there.\n"), answered()],
+        vec![asked(2), Input::Live, Input::Delta(Delta::Restart), text("Hello there.\n"), answered()],
+        vec![asked(2), answered(), Input::Live],
+    ] {
+        let whole = drawn(&[first.to_vec(), again].concat());
+        assert_eq!(whole, format!("Hello th\n{VOID}Hello there.\nBye.\n"));
+    }
+}
+
+#[test]
+fn a_second_attempt_of_which_nothing_was_seen_is_not_spoken_of() {
+    assert_eq!(drawn(&[Input::Live, asked(1), asked(2), answered()]), "Hello there.\nBye.\n");
+}
+
+#[test]
+fn output_is_printed_as_it_comes_and_not_again_at_the_end() {
+    let done = "  ✓ done (0.1 s)\n";
+    assert_eq!(
+        drawn(&[Input::Live, started(1, 1), output(1, "a\nb"), finished(1, "a\\nb\\n")]),
+        format!("⚙ bash ls 1\na\nb\n{done}")
+    );
+    assert_eq!(drawn(&[started(1, 1), finished(1, "a\\nb\\n")]), format!("⚙ bash ls 1\na\nb\n{done}"));
+    // What was missed is added, and what was heard in part only is a preview.
+    assert_eq!(
+        drawn(&[Input::Live, started(1, 1), output(1, "a\n"), Input::Lost, output(1, "c\n"), finished(1, "a\\nb\\nc")]),
+        format!("⚙ bash ls 1\na\nb\nc\n{done}")
+    );
+    // Fragments may be lost without a word.
+    assert_eq!(
+        drawn(&[Input::Live, started(1, 1), output(1, "b\n"), finished(1, "a\\nb")]),
+        format!("⚙ bash ls 1\nb\n… pieces were missed; the whole of it:\na\nb\n{done}")
+    );
+    assert_eq!(
+        drawn(&[started(1, 1), Input::Live, output(1, "b\n"), finished(1, "a\\nb")]),
+        format!("⚙ bash ls 1\na\nb\n{done}")
+    );
+}
+
+#[test]
+fn calls_that_run_at_once_are_told_apart() {
+    let all = [Input::Live, started(1, 1), started(2, 1), output(1, "one\n"), output(2, "two\n"), finished(1, "one")];
+    assert_eq!(
+        drawn(&all),
+        "⚙ bash ls 1\n⚙ bash ls 2\n⚙ … bash ls 1\none\n⚙ … bash ls 2\ntwo\n⚙ … bash ls 1\n  ✓ done (0.1 s)\n"
+    );
+}
+
+#[test]
+fn of_a_flood_the_beginning_and_the_end_are_printed() {
+    let lines = |range: std::ops::Range<usize>| range.map(|n| format!("{n}\n")).collect::<String>();
+    for size in [1, 7, 100, 10_000] {
+        let mut screen = Screen::default();
+        let mut whole = draw(&mut screen, &[Input::Live, started(1, 1)]);
+        for part in lines(0..1_000).split_inclusive('\n').collect::<Vec<_>>().chunks(size) {
+            whole += &draw(&mut screen, &[output(1, &part.concat())]);
+        }
+        assert!(screen.preview().ends_with("998\n999\n"));
+        whole += &draw(&mut screen, &[finished(1, &lines(0..1_000).replace('\n', "\\n"))]);
+        let (begin, end) = (lines(0..100), lines(995..1_000));
+        assert_eq!(whole, format!("⚙ bash ls 1\n{begin}… 895 more lines\n{end}  ✓ done (0.1 s)\n"), "{size} at once");
+    }
 }
 
 #[test]
 fn an_approval_waits_until_it_is_decided() {
     let mut screen = Screen::default();
-    let asked = r#""type":"call.approval_requested","call":"call_00000000000000000000000001","tool":"bash","summary":"ls","rule":"bash:ls","effect":"effectful""#;
-    draw(&mut screen, &[entry(1, asked)]);
+    draw(&mut screen, &[wants(1, "ls")]);
     assert_eq!(screen.waiting.len(), 1);
     let denied = r#""type":"call.denied","call":"call_00000000000000000000000001","by":"runtime","content":"no""#;
     assert_eq!(draw(&mut screen, &[entry(2, denied)]), "✗ no\n");
@@ -50,62 +197,45 @@ fn an_approval_waits_until_it_is_decided() {
 }
 
 #[test]
+fn an_always_says_which_rule_it_stored() {
+    let allowed = r#""type":"call.allowed","call":"call_00000000000000000000000001","by":{"person":{"kind":"cli"}},"scope":"always","effect":"effectful""#;
+    assert_eq!(drawn(&[wants(1, "ls"), entry(2, allowed)]), "✓ allowed, and from now on in this session: bash:ls\n");
+}
+
+#[test]
 fn a_crash_is_told_in_one_line() {
-    let noted = RecoveryNoted { summary: "the process died: 1 call lost".into(), ..RecoveryNoted::default() };
+    let noted = RecoveryNoted {
+        last_event_at: "2025-12-31T23:59:58Z".parse().ok(),
+        summary: "the process died after 2025-12-31T23:59:58.000000Z: outcome unknown, not run again: bash".into(),
+        ..RecoveryNoted::default()
+    };
     let noted = serde_json::to_string(&noted).unwrap();
     let line = format!("\"type\":\"recovery.noted\",{}", &noted[1..noted.len() - 1]);
-    let drawn = draw(&mut Screen::default(), &[text("half a"), entry(1, &line)]);
-    assert_eq!(drawn, "half a\n⟲ the process died: 1 call lost: back at 2026-01-01T00:00:00.000000Z\n");
-}
-
-const STARTED: &str = r#""type":"step.started","model":"m","attempt":1,"request":"0000000000000000","blocks":[],"tokens_estimated":1,"agent_digest":"d","messages":1"#;
-
-#[test]
-fn an_answer_is_not_printed_twice_though_the_connection_went_in_its_middle() {
-    let same = [entry(1, STARTED), text("Hello th"), Input::Away, Input::Live, text("Bye."), entry(2, FINISHED)];
-    assert_eq!(draw(&mut Screen::default(), &same), "Hello there.\nBye.\n");
+    assert_eq!(
+        drawn(&[Input::Live, asked(1), text("half a"), Input::Lost, entry(1, &line)]),
+        "half a\n⟲ the server died after 2025-12-31 23:59:58 and was back at 2026-01-01 00:00:00 UTC: outcome unknown, \
+         not run again: bash\n"
+    );
 }
 
 #[test]
-fn an_answer_that_is_asked_again_voids_what_was_shown() {
-    let died = RecoveryNoted { summary: "the process died".into(), ..RecoveryNoted::default() };
-    let died = serde_json::to_string(&died).unwrap();
-    let died = format!("\"type\":\"recovery.noted\",{}", &died[1..died.len() - 1]);
-    let again = STARTED.replace("\"attempt\":1", "\"attempt\":2");
-    let inputs = [
-        entry(1, STARTED),
-        text("Hello th"),
-        Input::Away,
-        entry(2, &died),
-        entry(3, &again),
-        Input::Live,
-        text("ere.\n"),
-        entry(4, FINISHED),
-    ];
-    let drawn = draw(&mut Screen::default(), &inputs);
-    let told = "⟲ the process died: back at 2026-01-01T00:00:00.000000Z\n(asked again: what was shown of this answer is void)\n";
-    assert_eq!(drawn, format!("Hello th\n{told}Hello there.\nBye.\n"));
-}
-
-#[test]
-fn whoever_joins_in_the_middle_of_an_answer_reads_it_whole_at_its_end() {
-    let joined = [entry(1, STARTED), Input::Live, text("ere.\nBy"), entry(2, FINISHED)];
-    assert_eq!(draw(&mut Screen::default(), &joined), "Hello there.\nBye.\n");
-}
-
-#[test]
-fn the_state_says_what_is_waited_for() {
+fn follow_ups_wait_until_they_run() {
     let mut screen = Screen::default();
-    let mut check = |inputs: &[Input], state: &str, queued: usize| {
-        draw(&mut screen, inputs);
-        assert_eq!((screen.state(), screen.queue.len()), (state, queued));
-    };
-    check(&[], "idle", 0);
-    check(&[entry(1, r#""type":"turn.started","trigger":"message""#), entry(2, STARTED)], "working", 0);
-    let queued = r#""type":"input.queued","input":"inp_00000000000000000000000001","content":"c","origin":{"kind":"cli"},"starts":"trn_00000000000000000000000002""#;
-    check(&[entry(3, queued)], "working", 1);
-    check(&[entry(4, r#""type":"session.paused","by":{"kind":"cli"}"#)], "paused", 1);
-    check(&[entry(5, r#""type":"session.resumed","by":{"kind":"cli"}"#)], "working", 1);
-    let removed = r#""type":"input.removed","input":"inp_00000000000000000000000001","by":{"kind":"cli"}"#;
-    check(&[entry(6, removed), entry(7, ENDED)], "idle", 0);
+    let queued = r#""type":"input.queued","input":"inp_00000000000000000000000001","content":"next","origin":{"kind":"cli"},"starts":"trn_00000000000000000000000002""#;
+    assert_eq!(draw(&mut screen, &[entry(1, queued)]), "");
+    assert_eq!(screen.queue.len(), 1);
+    let received = r#""type":"message.received","content":"next\nline","origin":{"kind":"cli"},"input":"inp_00000000000000000000000001""#;
+    assert_eq!(draw(&mut screen, &[entry(2, received)]), "\n› next\n  line\n\n");
+    assert_eq!(screen.queue.len(), 0);
+}
+
+#[test]
+fn what_runs_and_what_it_costs_is_known() {
+    let mut screen = Screen::default();
+    draw(&mut screen, &[entry(1, STARTED)]);
+    assert_eq!(screen.activity, Activity::Working("2026-01-01T00:00:00Z".parse().unwrap()));
+    draw(&mut screen, &[asked(1), answered(), entry(2, r#""type":"turn.interrupt_requested","by":{"kind":"cli"}"#)]);
+    assert_eq!((screen.activity, screen.usage.input_tokens), (Activity::Stopping, 1_200));
+    draw(&mut screen, &[entry(3, ENDED)]);
+    assert!(!screen.runs());
 }

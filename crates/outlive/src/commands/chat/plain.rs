@@ -1,17 +1,16 @@
-//! Talks line by line, where input or output is no terminal.
+//! The conversation where no terminal is at both ends: prints lines as they end, takes a message a line, asks in place.
 
-use std::io::BufRead as _;
+use std::io::{BufRead as _, IsTerminal as _};
+use std::pin::pin;
 
-use outlive_core::event::Behavior;
+use futures_util::StreamExt as _;
+use outlive_core::event::{Behavior, Event};
 use outlive_core::id::CallId;
-use outlive_tui::Style;
+use outlive_tui::{Colors, Screen, Style, Who, Wish};
 use tokio::sync::mpsc;
 
-use super::super::follow::{Came, Follow, Print};
-use super::super::{queue, session};
-use super::person::{Person, WORDS, Word, word};
-use crate::client::Client;
-use crate::config::Workspace;
+use super::errand::{Errands, verdict};
+use crate::commands::follow::{Came, Follow};
 use crate::exit::{Failure, Outcome, ok};
 use crate::show;
 
@@ -21,39 +20,45 @@ enum Typed {
     End,
 }
 
-/// Talks in a session from a position on.
+/// Talks until standard input ends and what was said is answered.
 ///
 /// # Errors
 ///
 /// The server does not come back.
-pub async fn talk(place: &Workspace, client: &Client, session: &str, after: u64) -> Outcome {
-    let follow = Follow::begin(place, client, session, after).await?;
-    let person = Person::new(place, client, session);
-    let mut chat = Chat { person, asking: None, follow, owed: 0, at_end: false };
+pub async fn talk(follow: Follow, errands: Errands, who: Who) -> Outcome {
+    let mut chat = Chat {
+        errands,
+        who,
+        screen: Screen::default(),
+        colors: show::colors(),
+        asking: None,
+        stdin: if std::io::stdin().is_terminal() { Stdin::Terminal } else { Stdin::Pipe },
+        owed: 0,
+        heard: Heard::Before,
+        at_end: false,
+    };
     let mut typed = read_lines();
+    let mut follow = pin!(follow.stream());
     loop {
         tokio::select! {
-            came = chat.follow.next(Print::Screen) => chat.came(&came?),
+            came = follow.next() => match came {
+                Some(came) => chat.came(&came?),
+                None => return chat.leave(),
+            },
             line = typed.recv(), if chat.wants_line() => match line {
                 Some(Typed::Line(line)) => chat.typed(line.trim_end()).await?,
                 Some(Typed::End) | None => chat.at_end = true,
             },
             _ = tokio::signal::ctrl_c() => {
-                if !chat.follow.screen.running {
+                if !chat.screen.runs() {
                     return chat.leave();
                 }
-                tell(chat.person.interrupt().await);
+                chat.wish(&Wish::Interrupt).await;
             }
         }
-        if chat.at_end && chat.rests() {
+        if chat.at_end && (chat.stdin == Stdin::Terminal || chat.rests()) {
             return chat.leave();
         }
-    }
-}
-
-fn tell(done: Result<(), Failure>) {
-    if let Err(error) = done {
-        show::line(Style::Bad, &error.to_string());
     }
 }
 
@@ -80,45 +85,73 @@ fn read_lines() -> mpsc::Receiver<Typed> {
     receiver
 }
 
+/// Where lines come from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stdin {
+    Terminal,
+    Pipe,
+}
+
+/// What is heard of the session.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Heard {
+    /// What was said before.
+    Before,
+    /// What happens.
+    Live,
+}
+
 struct Chat {
-    person: Person,
-    follow: Follow,
+    errands: Errands,
+    who: Who,
+    screen: Screen,
+    colors: Colors,
     /// The call that the person was asked about.
     asking: Option<CallId>,
+    stdin: Stdin,
     /// Turns that were started from here and have not ended.
     owed: usize,
+    heard: Heard,
     at_end: bool,
 }
 
 impl Chat {
-    /// One message at a time: the next line waits for the turn before, unless a decision is asked for.
+    /// From a pipe, one message at a time: the next line waits for the turn before, unless a decision is asked for.
     fn wants_line(&self) -> bool {
-        !self.at_end && self.follow.live && (self.rests() || self.asking.is_some())
+        !self.at_end && self.heard == Heard::Live && (self.stdin == Stdin::Terminal || self.rests())
     }
 
     fn rests(&self) -> bool {
-        self.follow.live && self.owed == 0 && !self.follow.screen.running || self.asking.is_some()
+        self.asking.is_some() || self.heard == Heard::Live && self.owed == 0 && !self.screen.runs()
     }
 
     fn came(&mut self, came: &Came) {
-        if let Came::Event(entry, _) = came
-            && let outlive_core::event::Event::TurnEnded(_) = &entry.event
-        {
-            self.owed = self.owed.saturating_sub(1);
+        show::pieces(self.colors, &self.screen.update(&came.input()));
+        match came {
+            Came::Event(entry, _) => {
+                if let Event::TurnEnded(_) = &entry.event {
+                    self.owed = self.owed.saturating_sub(1);
+                }
+            }
+            Came::Delta(_) => {}
+            Came::Live => self.heard = Heard::Live,
+            Came::Lost => self.heard = Heard::Before,
         }
-        if self.asking.is_some_and(|call| !self.follow.screen.waiting.contains_key(&call)) {
+        if self.asking.is_some_and(|call| !self.screen.waiting.contains_key(&call)) {
             self.asking = None;
         }
-        if self.follow.live && self.asking.is_none() {
+        if self.heard == Heard::Live && self.asking.is_none() {
             self.ask();
         }
     }
 
     /// Asks about the oldest call that waits.
     fn ask(&mut self) {
-        let Some((call, waiting)) = self.follow.screen.waiting.first_key_value() else { return };
-        show::pieces(show::colors(), &waiting.question());
-        show::line(Style::Dim, &format!("  {WORDS}"));
+        let Some((call, waiting)) = self.screen.waiting.first_key_value() else { return };
+        show::line(Style::Notice, &format!("{} wants to run:", waiting.tool));
+        show::line(Style::Bold, &format!("  {}", waiting.summary.replace('\n', "\n  ")));
+        show::line(Style::Dim, &format!("  always would store, for this session: {}", waiting.rule));
+        show::line(Style::Dim, "  y = yes, once · a = always exactly this, in this session · n [why] = no · s = later");
         self.asking = Some(*call);
     }
 
@@ -129,10 +162,14 @@ impl Chat {
         }
         match line.split_once(' ').unwrap_or((line, "")) {
             ("", _) => {}
-            ("/help", _) => show::line(Style::Dim, super::HELP),
+            ("/help", _) => {
+                let help = "/steer TEXT reaches the running turn · /queue shows what waits · /session shows this session\n\
+                            a line that ends with \\ goes on in the next · Ctrl-C stops the turn · Ctrl-D leaves it running";
+                show::line(Style::Dim, help);
+            }
             ("/steer", text) => self.say(text, Behavior::Steer).await,
-            ("/queue", _) => drop(queue::list(&self.person.client, &self.person.session).await?),
-            ("/session", _) => drop(session::show(&self.person.client, &self.person.session).await?),
+            ("/queue", _) => crate::commands::queue::list(self.errands.client(), &self.who.session).await?,
+            ("/session", _) => crate::commands::session::show(self.errands.client(), &self.who.session).await?,
             (word, _) if word.starts_with('/') && !word[1..].contains('/') => {
                 show::line(Style::Bad, &format!("there is no {word}: /help lists what there is"));
             }
@@ -142,30 +179,39 @@ impl Chat {
     }
 
     async fn say(&mut self, text: &str, behavior: Behavior) {
-        match self.person.say(text, behavior).await {
-            Ok(_) => self.owed += 1,
-            Err(error) => tell(Err(error)),
+        if self.wish(&Wish::Say(text.to_owned(), behavior)).await {
+            self.owed += 1;
         }
     }
 
     async fn decide(&mut self, call: CallId, line: &str) {
-        match word(line) {
-            Word::Decision(decision, reason) => tell(self.person.decide(call, decision, reason).await),
-            Word::Later => {
-                show::line(Style::Dim, &format!("it waits; later: outlive approve {call}"));
-                self.follow.screen.waiting.remove(&call);
-            }
-            Word::Unclear => {
-                show::line(Style::Bad, "y, a, n or s");
-                self.ask();
-            }
+        let (word, why) = line.split_once(' ').unwrap_or((line, ""));
+        if matches!(word, "s" | "") {
+            show::line(Style::Dim, &format!("it waits; later: outlive approve {call}"));
+            self.screen.waiting.remove(&call);
+            return;
         }
+        let Some(verdict) = verdict(word) else {
+            show::line(Style::Bad, "y, a, n or s");
+            return self.ask();
+        };
+        let reason = (!why.is_empty()).then(|| why.to_owned());
+        self.wish(&Wish::Decide(call, verdict, reason)).await;
+    }
+
+    /// Says whether it was done; otherwise the person is told why not.
+    async fn wish(&mut self, wish: &Wish) -> bool {
+        let done = self.errands.run(wish).await;
+        if let Err(error) = &done {
+            show::line(Style::Bad, &error.to_string());
+        }
+        done.is_ok()
     }
 
     fn leave(&self) -> Outcome {
-        if self.follow.screen.running {
-            let session = &self.person.session;
-            show::line(Style::Dim, &format!("the turn goes on without you; come back with: outlive attach {session}"));
+        let state = if self.screen.runs() { "the turn goes on without you; " } else { "" };
+        if self.stdin == Stdin::Terminal || self.screen.runs() {
+            show::line(Style::Dim, &format!("{state}come back with: {}", self.who.back));
         }
         ok()
     }

@@ -1,154 +1,131 @@
-//! The terminal while a person talks: raw, with an area at the bottom that is drawn again, all above it printed once.
+//! The terminal while a conversation holds it: keys come one by one, nothing is echoed, pasted text is told apart.
 //!
-//! Invariant: however this ends, the terminal is as it was.
+//! Invariant: however this program ends, short of SIGKILL, the terminal is as the shell left it.
 
 use std::io::Write as _;
+use std::sync::Once;
+use std::sync::atomic::{AtomicBool, Ordering};
 
-use crossterm::cursor::{Hide, MoveToColumn, MoveUp, Show};
-use crossterm::event::{DisableBracketedPaste, EnableBracketedPaste};
-use crossterm::terminal::{BeginSynchronizedUpdate, Clear, ClearType, EndSynchronizedUpdate};
-use crossterm::{Command, terminal};
-use outlive_tui::area::Area;
-use outlive_tui::{Colors, Piece, paint};
+use crossterm::terminal::{disable_raw_mode, enable_raw_mode, size};
+use outlive_tui::{Frame, Painter, Piece};
 
-/// A terminal in raw mode. Dropped, it is given back.
+use crate::show;
+
+/// Pasted text comes in brackets.
+const ENTER: &str = "\x1b[?2004h";
+const LEAVE: &str = "\x1b[?2026l\x1b[?2004l\x1b[?25h";
+static HELD: AtomicBool = AtomicBool::new(false);
+static HOOK: Once = Once::new();
+
+/// The terminal, held.
 pub struct Terminal {
-    colors: Colors,
-    /// The row of the area that the cursor is in, counted from the area's first.
-    row: u16,
-    raw: bool,
+    painter: Painter,
+    size: (usize, usize),
 }
 
 impl Terminal {
-    /// Takes the terminal.
-    ///
-    /// # Errors
-    ///
-    /// It is none.
-    pub fn take(colors: Colors) -> std::io::Result<Self> {
-        let mut taken = Self { colors, row: 0, raw: false };
-        taken.resume()?;
-        Ok(taken)
-    }
-
-    /// Gives it back for a moment: the area is gone until the next [`Self::draw`].
+    /// Takes it.
     ///
     /// # Errors
     ///
     /// What the system says.
-    pub fn pause(&mut self) -> std::io::Result<()> {
-        let mut out = String::new();
-        self.erase(&mut out);
-        push(&mut out, DisableBracketedPaste);
-        push(&mut out, Show);
-        write(&out)?;
-        self.raw = false;
-        terminal::disable_raw_mode()
+    pub fn hold() -> std::io::Result<Self> {
+        HOOK.call_once(|| {
+            let before = std::panic::take_hook();
+            std::panic::set_hook(Box::new(move |panic| {
+                if HELD.load(Ordering::SeqCst) {
+                    put("\x1b[J\r\n").ok();
+                }
+                give_back();
+                before(panic);
+            }));
+        });
+        let mut terminal = Self { painter: Painter::new(show::colors()), size: (80, 24) };
+        terminal.take()?;
+        Ok(terminal)
     }
 
-    /// Takes it again.
-    ///
-    /// # Errors
-    ///
-    /// What the system says.
-    pub fn resume(&mut self) -> std::io::Result<()> {
-        terminal::enable_raw_mode()?;
-        self.raw = true;
-        let mut out = String::new();
-        push(&mut out, EnableBracketedPaste);
-        write(&out)
+    fn take(&mut self) -> std::io::Result<()> {
+        HELD.store(true, Ordering::SeqCst);
+        enable_raw_mode()?;
+        self.measure();
+        put(ENTER)
     }
 
-    /// Columns and rows.
-    pub fn size(&self) -> (usize, usize) {
-        terminal::size().map_or((80, 24), |(columns, rows)| (columns.into(), rows.into()))
-    }
-
-    /// Prints lines that ended, and draws the area under them.
-    ///
-    /// # Errors
-    ///
-    /// What the system says.
-    pub fn draw(&mut self, ended: &[Vec<Piece>], area: &Area) -> std::io::Result<()> {
-        let mut out = String::new();
-        push(&mut out, BeginSynchronizedUpdate);
-        push(&mut out, Hide);
-        self.erase(&mut out);
-        for line in ended {
-            self.paint(&mut out, line);
-            out.push_str("\r\n");
+    fn measure(&mut self) {
+        // A terminal that does not know its size says zero.
+        if let Ok((width, height)) = size()
+            && width > 0
+            && height > 0
+        {
+            self.size = (usize::from(width), usize::from(height));
         }
-        for (at, row) in area.rows.iter().enumerate() {
-            if at > 0 {
-                out.push_str("\r\n");
-            }
-            self.paint(&mut out, row);
-        }
-        let (row, column) = area.cursor;
-        let up = area.rows.len().saturating_sub(row + 1);
-        if up > 0 {
-            push(&mut out, MoveUp(narrow(up)));
-        }
-        push(&mut out, MoveToColumn(narrow(column)));
-        push(&mut out, Show);
-        push(&mut out, EndSynchronizedUpdate);
-        self.row = narrow(row);
-        write(&out)
     }
 
-    /// Takes the whole screen: what was on it is in the scrollback where the terminal keeps one.
+    /// Takes note of another size.
+    pub fn resize(&mut self) {
+        let before = self.size;
+        self.measure();
+        if before != self.size {
+            self.painter.resize(self.size.0);
+        }
+    }
+
+    /// Prints finished lines and draws below them.
     ///
     /// # Errors
     ///
-    /// What the system says.
+    /// The terminal is gone.
+    pub fn draw(&mut self, above: &[Vec<Piece>], frame: impl FnOnce(usize, usize) -> Frame) -> std::io::Result<()> {
+        let (width, height) = self.size;
+        put(&self.painter.paint(above, frame(width, height), width))
+    }
+
+    /// Clears the screen; what is in the scrollback stays.
+    ///
+    /// # Errors
+    ///
+    /// The terminal is gone.
     pub fn clear(&mut self) -> std::io::Result<()> {
-        let mut out = String::new();
-        push(&mut out, Clear(ClearType::All));
-        push(&mut out, crossterm::cursor::MoveTo(0, 0));
-        self.row = 0;
-        write(&out)
+        self.measure();
+        self.painter.forget();
+        put("\x1b[2J\x1b[H")
     }
 
-    /// The width changed: the terminal has broken the area's rows anew, and those above the cursor count.
-    pub fn resized(&mut self, area: &Area, columns: usize) {
-        let width = |row: &[Piece]| row.iter().map(|piece| piece.text.chars().count()).sum::<usize>();
-        let above = area.rows.iter().take(area.cursor.0).map(|row| width(row).div_ceil(columns.max(1)).max(1));
-        self.row = narrow(above.sum::<usize>() + area.cursor.1 / columns.max(1));
-    }
-
-    fn erase(&mut self, out: &mut String) {
-        if self.row > 0 {
-            push(out, MoveUp(self.row));
-        }
-        out.push('\r');
-        push(out, Clear(ClearType::FromCursorDown));
-        self.row = 0;
-    }
-
-    fn paint(&self, out: &mut String, row: &[Piece]) {
-        row.iter().for_each(|piece| out.push_str(&paint(self.colors, piece.style, &piece.text)));
+    /// Gives it to the shell until this program is told to go on.
+    ///
+    /// # Errors
+    ///
+    /// The terminal is gone.
+    pub fn suspend(&mut self) -> std::io::Result<()> {
+        put(&self.painter.clear())?;
+        give_back();
+        rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::TSTP)?;
+        self.take()
     }
 }
 
 impl Drop for Terminal {
     fn drop(&mut self) {
-        if self.raw {
-            self.pause().ok();
+        if HELD.load(Ordering::SeqCst) {
+            put(&self.painter.clear()).ok();
         }
+        give_back();
     }
 }
 
-fn push(out: &mut String, command: impl Command) {
-    // Writing into a string cannot fail.
-    command.write_ansi(out).ok();
+fn give_back() {
+    if HELD.swap(false, Ordering::SeqCst) {
+        put(LEAVE).ok();
+        disable_raw_mode().ok();
+    }
 }
 
-fn write(out: &str) -> std::io::Result<()> {
-    let mut stdout = std::io::stdout().lock();
-    stdout.write_all(out.as_bytes())?;
-    stdout.flush()
-}
-
-fn narrow(value: usize) -> u16 {
-    u16::try_from(value).unwrap_or(u16::MAX)
+fn put(text: &str) -> std::io::Result<()> {
+    if text.is_empty() {
+        return Ok(());
+    }
+    let mut out = std::io::stdout().lock();
+    out.write_all(text.as_bytes())?;
+    out.flush()
 }

@@ -1,0 +1,118 @@
+//! Does what is wished at the server, one thing after the other.
+//!
+//! Invariant: each wish carries a name, so that a server that died before it answered does it once, however often it is
+//! asked.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use futures_util::Stream;
+use outlive_core::command::Verdict;
+use outlive_protocol::approval::Decide;
+use outlive_protocol::message::PostMessage;
+use outlive_protocol::session::Control;
+use outlive_tui::{Happened, Wish};
+use reqwest::Method;
+use serde_json::{Value, json};
+use tokio::sync::mpsc;
+
+use crate::client::{Client, connect};
+use crate::config::Workspace;
+use crate::exit::Failure;
+
+/// Where wishes are brought.
+pub struct Errands {
+    place: Workspace,
+    client: Client,
+    session: String,
+}
+
+/// Time between two tries.
+const AGAIN: Duration = Duration::from_secs(2);
+
+impl Errands {
+    pub fn new(place: &Workspace, client: &Client, session: &str) -> Self {
+        Self { place: place.clone(), client: client.clone(), session: session.to_owned() }
+    }
+
+    /// Returns the connection, for questions.
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Does one thing. A server that is away is started once.
+    ///
+    /// # Errors
+    ///
+    /// What the server says.
+    pub async fn run(&mut self, wish: &Wish) -> Result<(), Failure> {
+        let Some((route, body)) = letter(wish)? else { return Ok(()) };
+        match self.send(&route, &body).await {
+            Err(Failure::Unreachable(_)) => {
+                self.client = connect(&self.place).await?;
+                self.send(&route, &body).await
+            }
+            sent => sent,
+        }
+    }
+
+    /// Does all that comes, and waits for a server that is away as long as it takes.
+    pub fn stream(self, wishes: mpsc::Receiver<Wish>) -> impl Stream<Item = Happened> {
+        futures_util::stream::unfold((self, wishes), |(mut errands, mut wishes)| async move {
+            let wish = wishes.recv().await?;
+            let done = errands.insist(&wish).await.map_err(|error| error.to_string());
+            Some((Happened::Done(wish, done), (errands, wishes)))
+        })
+    }
+
+    async fn insist(&mut self, wish: &Wish) -> Result<(), Failure> {
+        let Some((route, body)) = letter(wish)? else { return Ok(()) };
+        loop {
+            match self.send(&route, &body).await {
+                Err(Failure::Unreachable(_)) => {}
+                sent => return sent,
+            }
+            match connect(&self.place).await {
+                Ok(client) => self.client = client,
+                Err(_away) => tokio::time::sleep(AGAIN).await,
+            }
+        }
+    }
+
+    async fn send(&self, route: &str, body: &Value) -> Result<(), Failure> {
+        let route = format!("/sessions/{}{route}", self.session);
+        let _: BTreeMap<String, Value> = self.client.send(Method::POST, &route, body).await?;
+        Ok(())
+    }
+}
+
+/// The route and the body of a wish, if the server has a part in it.
+fn letter(wish: &Wish) -> Result<Option<(String, Value)>, Failure> {
+    let name = crate::config::random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
+    let request_id = Some(name);
+    let control = |request_id| serde_json::to_value(Control { reason: None, request_id });
+    Ok(Some(match wish {
+        Wish::Say(text, behavior) => {
+            let body = PostMessage { content: text.clone(), behavior: *behavior, request_id };
+            ("/messages".to_owned(), json!(body))
+        }
+        Wish::Decide(call, decision, reason) => {
+            let body = Decide { decision: *decision, reason: reason.clone(), request_id };
+            (format!("/approvals/{call}"), json!(body))
+        }
+        Wish::Interrupt => ("/interrupt".to_owned(), control(request_id)?),
+        Wish::Pause => ("/pause".to_owned(), control(request_id)?),
+        Wish::Resume => ("/resume".to_owned(), control(request_id)?),
+        Wish::Keep(_) | Wish::Leave | Wish::Suspend | Wish::Redraw => return Ok(None),
+    }))
+}
+
+/// The verdict of a word that was typed.
+pub fn verdict(word: &str) -> Option<Verdict> {
+    match word {
+        "y" | "yes" => Some(Verdict::Allow),
+        "a" | "always" => Some(Verdict::AllowAlways),
+        "n" | "no" => Some(Verdict::Deny),
+        _ => None,
+    }
+}
