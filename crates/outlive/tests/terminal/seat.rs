@@ -10,7 +10,7 @@ use rustix::process::{Pid, Signal, kill_process};
 
 const BINARY: &str = env!("CARGO_BIN_EXE_outlive");
 /// Time for a screen to show what it must, on a machine that has much else to do.
-const PATIENCE: Duration = Duration::from_secs(90);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 pub enum Key {
     Enter,
@@ -89,6 +89,10 @@ impl Seat {
         String::from_utf8_lossy(&shown.stdout).into_owned()
     }
 
+    fn screen(&self) -> String {
+        self.capture(&[]).lines().map(|line| format!("{}\n", line.trim_end())).collect()
+    }
+
     /// All that was ever on the screen, long lines joined.
     pub fn all(&self) -> String {
         self.capture(&["-J", "-S", "-"]).lines().map(|line| format!("{}\n", line.trim_end())).collect()
@@ -130,14 +134,23 @@ impl Seat {
         self.sees("icanon+echo+");
     }
 
+    /// Waits until the screen has shown this, scrolled away or not.
+    pub fn has_seen(&self, text: &str) {
+        self.waits_for(text, || self.all().contains(text).then_some(()));
+    }
+
     fn waits<T>(&self, what: &str, found: impl Fn(&str) -> Option<T>) -> T {
+        self.waits_for(what, || found(&self.screen()))
+    }
+
+    fn waits_for<T>(&self, what: &str, found: impl Fn() -> Option<T>) -> T {
         let began = Instant::now();
         loop {
-            let screen: String = self.capture(&[]).lines().map(|line| format!("{}\n", line.trim_end())).collect();
-            if let Some(found) = found(&screen) {
+            if let Some(found) = found() {
                 return found;
             }
-            assert!(began.elapsed() < PATIENCE, "the screen never shows {what:?}:\n{}\n{screen}", self.log());
+            let late = began.elapsed() > PATIENCE;
+            assert!(!late, "the screen never shows {what:?}:\n{}\n{}", self.log(), self.screen());
             std::thread::sleep(Duration::from_millis(30));
         }
     }

@@ -105,6 +105,14 @@ fn wide_characters_and_long_lines_keep_the_frame_in_its_place() {
 }
 
 #[test]
+fn an_empty_line_leaves_nothing_of_what_was_drawn_there() {
+    let (mut terminal, mut painter) = (Terminal::new(), Painter::new(Colors::Off));
+    terminal.write(&painter.paint(&[], frame(&["----", "> typed", "idle"], Some((1, 2))), 20));
+    terminal.write(&painter.paint(&[line(""), line(""), line("")], frame(&["", ">"], None), 20));
+    assert_eq!(terminal.screen(), "\n\n\n\n>");
+}
+
+#[test]
 fn after_a_resize_the_cursor_is_where_the_terminal_put_it() {
     let mut painter = Painter::new(Colors::Off);
     painter.paint(&[], frame(&[&"-".repeat(19), "> 45678901234", "idle"], Some((1, 13))), 20);
