@@ -9,7 +9,8 @@
 //! | `tails`, `lines` | live ends; finding lines in a file by halving |
 //! | [`frame`] | the log's format |
 //! | [`fs`], [`faults`] | the seam to the disk, and a disk that loses, tears and refuses |
-//! | [`lock`], [`verify`], [`beside`] | who owns the workspace; looking for damage; snapshots, artifacts, agents |
+//! | [`verify`], `mend` | looking for damage; a repair of what does not fit the log |
+//! | [`lock`], [`beside`] | who owns the workspace; snapshots, artifacts, agents |
 
 pub mod beside;
 mod committer;
@@ -19,6 +20,7 @@ pub mod frame;
 pub mod fs;
 mod lines;
 pub mod lock;
+mod mend;
 mod recover;
 mod tails;
 pub mod verify;

@@ -50,6 +50,7 @@ pub trait DiskFile: Send + Sync {
 }
 
 /// The real disk.
+#[derive(Clone, Copy)]
 pub struct RealDisk;
 
 impl Disk for RealDisk {

@@ -43,12 +43,12 @@ pub(super) struct Left {
 
 /// What the log says of one journal.
 #[derive(Default)]
-struct Replay {
-    lines: BTreeMap<Seq, Line>,
-    removed: bool,
+pub(super) struct Replay {
+    pub(super) lines: BTreeMap<Seq, Line>,
+    pub(super) removed: bool,
 }
 
-type Replays = BTreeMap<SessionId, Replay>;
+pub(super) type Replays = BTreeMap<SessionId, Replay>;
 
 const POSITION: &str = "position";
 
@@ -150,7 +150,7 @@ fn shown(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn replay(bytes: &[u8], scan: &Scan, replays: &mut Replays, recovery: &mut Recovery) {
+pub(super) fn replay(bytes: &[u8], scan: &Scan, replays: &mut Replays, recovery: &mut Recovery) {
     for (head, range) in &scan.frames {
         recovery.frames += 1;
         let replay = replays.entry(head.journal).or_default();
