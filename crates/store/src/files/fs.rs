@@ -138,6 +138,36 @@ pub(crate) fn read_all(disk: &dyn Disk, path: &Path, most: u64) -> io::Result<Ve
     Ok(bytes)
 }
 
+/// A file that is not there.
+pub(super) struct Nowhere;
+
+impl DiskFile for Nowhere {
+    fn read_at(&self, _offset: u64, _buffer: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn write_at(&self, _offset: u64, _bytes: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn set_len(&self, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+}
+
+/// Says whether there was no room.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
 /// The replacements that are under way: each has a file of its own.
 static BESIDE: Slots = Slots(Mutex::new(BTreeSet::new()));
 

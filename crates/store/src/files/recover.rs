@@ -197,7 +197,18 @@ fn bring_up(shared: &Shared, journal: SessionId, replay: &Replay, recovery: &mut
         if beyond > tail.head {
             tail.damage = Some((tail.head + 1, "it is missing, though later lines are there".to_owned()));
         } else {
-            flusher::write(&*shared.disk, shared, journal, (offset, &bytes))?;
+            match flusher::write(&*shared.disk, shared, journal, (offset, &bytes)) {
+                Err(error) if fs::is_full(&error) && rest.len() <= bytes.len() => {
+                    // The flusher writes them once there is room; until then the log keeps them.
+                    tail.pending = merged;
+                    let mut board = shared.board();
+                    board.backlog += bytes.len();
+                    board.dirty.insert(journal);
+                    board.tails.insert(journal, tail);
+                    return Ok(());
+                }
+                other => other?,
+            }
             tail.cut_bytes = rest.len().saturating_sub(bytes.len()) as u64;
             if tail.cut_bytes > 0 {
                 let end = offset + bytes.len() as u64;
