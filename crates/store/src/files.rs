@@ -9,7 +9,8 @@
 //! | `tails`, `lines` | live ends; finding lines in a file by halving |
 //! | [`frame`] | the log's format |
 //! | [`fs`], [`faults`] | the seam to the disk, and a disk that loses, tears and refuses |
-//! | [`lock`], [`verify`], [`beside`] | who owns the workspace; looking for damage; snapshots, artifacts, agents |
+//! | [`verify`], `mend` | looking for damage; a repair of what does not fit the log |
+//! | [`lock`], [`beside`] | who owns the workspace; snapshots, artifacts, agents |
 
 pub mod beside;
 mod committer;
@@ -19,6 +20,7 @@ pub mod frame;
 pub mod fs;
 mod lines;
 pub mod lock;
+mod mend;
 mod recover;
 mod tails;
 #[cfg(feature = "trap")]
@@ -37,7 +39,7 @@ use outlive_core::id::{Seq, SessionId};
 use tokio::sync::{mpsc, oneshot};
 
 use crate::{Append, Directory, Epoch, Journals, Leases, Opened, Pending, StoreError};
-use committer::{Committer, Request, open_segment};
+use committer::{Committer, Request, Segment, open_segment};
 use flusher::Flusher;
 use fs::Disk;
 use lock::{Lock, LockError, Owner};
@@ -114,7 +116,14 @@ impl FileJournals {
         let reused = free.pop();
         // The first segment is small unless a larger one is free, so that a workspace is there at once.
         let least = options.segment_bytes.min(FIRST_SEGMENT);
-        let segment = open_segment(&shared, left.number + 1, (reused.as_deref(), least))?;
+        let segment = match open_segment(&shared, left.number + 1, (reused.as_deref(), least)) {
+            // Nothing can be written now, but all can be read; the first append that finds room makes a segment.
+            Err(error) if fs::is_full(&error) => {
+                tracing::warn!(%error, "no room for a segment of the commit log: appends are refused until there is");
+                Segment::nowhere(left.number)
+            }
+            other => other?,
+        };
         {
             let mut board = shared.board();
             board.position = left.position;
@@ -180,7 +189,10 @@ impl FileJournals {
         tracing::info!(syncs = fs::syncs(), "journals closed");
         let active = {
             let board = self.shared.board();
-            let clean = board.dirty.is_empty() && board.unsynced.is_empty() && board.retiring.is_empty();
+            let clean = !board.active.as_os_str().is_empty()
+                && board.dirty.is_empty()
+                && board.unsynced.is_empty()
+                && board.retiring.is_empty();
             (clean && board.poisoned.is_none()).then(|| board.active.clone())
         };
         if let Some(active) = active

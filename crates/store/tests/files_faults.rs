@@ -7,6 +7,7 @@ use std::sync::Arc;
 use outlive_core::event::Line;
 use outlive_core::id::SessionId;
 use outlive_store::files::faults::{Fault, FaultyDisk, Keep, Space};
+use outlive_store::files::fs::Disk as _;
 use outlive_store::files::verify::{Problem, Repair, verify};
 use outlive_store::files::{FileJournals, OpenError, Options};
 use outlive_store::{Append, Journals, Leases, StoreError};
@@ -205,6 +206,35 @@ async fn a_full_disk_refuses_and_goes_on_by_itself_once_there_is_room() {
     append(&store, 1, head, 1).await.unwrap();
 }
 
+#[tokio::test]
+async fn a_store_opens_for_reading_on_a_full_disk_and_goes_on_by_itself_once_there_is_room() {
+    for end in [End::Closed, End::CutOff] {
+        let (home, disk) = (home(), FaultyDisk::default());
+        let store = open(home.path(), &disk).unwrap();
+        append(&store, 1, 0, 5).await.unwrap();
+        if end == End::Closed {
+            store.close();
+        } else {
+            disk.plan(0, Fault::Cut);
+        }
+        drop(store);
+        disk.crash(Keep::Nothing);
+        for name in disk.list(&home.path().join("commit")).unwrap() {
+            if name.ends_with(".free") {
+                disk.remove(&home.path().join("commit").join(name)).unwrap();
+            }
+        }
+        disk.set_full(Space::None);
+        let again = open(home.path(), &disk).unwrap();
+        assert_eq!(heads(&again).await, [5, 0, 0], "{end:?}");
+        assert_eq!(append(&again, 1, 5, 1).await, Err(StoreError::NoSpace), "{end:?}");
+        disk.set_full(Space::Enough);
+        append(&again, 1, 5, 1).await.unwrap();
+        drop(again);
+        assert_eq!(heads(&open(home.path(), &disk).unwrap()).await, [6, 0, 0], "{end:?}");
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn one_sync_serves_many_sessions() {
     let (home, disk) = (home(), FaultyDisk::default());
@@ -351,4 +381,67 @@ async fn a_journal_that_ends_before_the_log_goes_on_is_told() {
     let report = verify(&disk, home.path(), Repair::No).unwrap();
     let told = report.problems.iter().find(goes_on);
     assert!(told.is_some_and(|problem| !problem.repaired && problem.line == report.lines + 1), "{report:?}");
+}
+
+/// A journal whose first five lines are in its file and whose next five only in the log, and one beside it that is well.
+async fn half_in_the_log(home: &TempDir, disk: &FaultyDisk) {
+    for head in [0, 5] {
+        let store = open(home.path(), disk).unwrap();
+        append(&store, 1, head, 5).await.unwrap();
+        append(&store, 2, head, 5).await.unwrap();
+        if head == 0 {
+            store.close();
+        }
+        disk.plan(0, Fault::Cut);
+        drop(store);
+        disk.crash(Keep::Everything);
+    }
+}
+
+#[tokio::test]
+async fn a_repair_mends_a_journal_that_does_not_fit_the_log_and_loses_no_line() {
+    for (cut, left) in [(600, 3), (0, 0)] {
+        let (home, disk) = (home(), FaultyDisk::default());
+        half_in_the_log(&home, &disk).await;
+        let folder = home.path().join(format!("sessions/{}", session(1)));
+        disk.tamper(&folder.join("events.jsonl"), |bytes| bytes.truncate(cut));
+        let before = disk.bytes(&folder.join("events.jsonl")).unwrap();
+        let report = verify(&disk, home.path(), Repair::Yes).unwrap();
+        assert!(!report.problems.is_empty() && report.problems.iter().all(|problem| problem.repaired), "{report:?}");
+        let report = verify(&disk, home.path(), Repair::Yes).unwrap();
+        assert_eq!((report.problems, report.frames), (vec![], 0));
+        let logged = String::from_utf8(disk.bytes(&folder.join("events.jsonl.logged-1")).unwrap()).unwrap();
+        assert!((6..=10).all(|seq| logged.contains(&format!("1.{seq} "))), "{logged}");
+        assert_eq!(disk.bytes(&folder.join("events.jsonl.damaged-1")).unwrap_or_default(), before);
+        disk.crash(Keep::Nothing);
+        let again = open(home.path(), &disk).unwrap();
+        assert_eq!(heads(&again).await, [left, 10, 0]);
+        append(&again, 1, left, 1).await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn a_repair_prefers_the_line_that_was_acknowledged_and_keeps_the_other() {
+    let (home, disk) = (home(), FaultyDisk::default());
+    half_in_the_log(&home, &disk).await;
+    let path = home.path().join(format!("sessions/{}/events.jsonl", session(1)));
+    let other = line(6, "another").as_str().to_owned() + "\n";
+    disk.tamper(&path, |bytes| {
+        let good = bytes.split_inclusive(|byte| *byte == b'\n').take(5).map(<[u8]>::len).sum();
+        bytes.truncate(good);
+        bytes.extend_from_slice(other.as_bytes());
+    });
+    let report = verify(&disk, home.path(), Repair::Yes).unwrap();
+    // What the cut tore in the other journal's file is a problem of its own.
+    let here = |problem: &&Problem| problem.file.contains(&session(1).to_string());
+    assert_eq!(
+        report.problems.iter().filter(here).map(|problem| (problem.line, problem.repaired)).collect::<Vec<_>>(),
+        [(6, true)]
+    );
+    assert_eq!(verify(&disk, home.path(), Repair::No).unwrap().problems, []);
+    let aside = disk.bytes(&path.with_extension("jsonl.damaged-1")).unwrap();
+    assert!(aside.ends_with(other.as_bytes()));
+    let again = open(home.path(), &disk).unwrap();
+    assert_eq!(heads(&again).await, [10, 10, 0]);
+    assert_ne!(again.read(session(1), 5, 1).await.unwrap().lines, [line(6, "another")]);
 }

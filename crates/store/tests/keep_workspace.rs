@@ -5,6 +5,7 @@
 
 use std::os::unix::fs::PermissionsExt as _;
 
+use futures_util::FutureExt as _;
 use outlive_core::digest::Digest;
 use outlive_store::conformance::{line, lines, row, session};
 use outlive_store::workspace::{self, OpenError, Options};
@@ -50,6 +51,29 @@ async fn a_damaged_artifact_is_never_returned_and_mended_by_the_next_put() {
     assert!(store.artifacts.get(hash.clone()).await.is_err());
     assert_eq!(store.artifacts.put(b"whole output".to_vec()).await, Ok(hash.clone()));
     assert_eq!(store.artifacts.get(hash).await, Ok(Some(b"whole output".to_vec())));
+}
+
+#[test]
+fn threads_that_keep_the_same_artifact_at_once_all_succeed() {
+    let root = tempfile::tempdir().unwrap();
+    let (store, _open) = workspace::open(root.path(), Options::default()).unwrap();
+    for round in 0..20_u8 {
+        let bytes = vec![round; 1 << 16];
+        let start = std::sync::Barrier::new(8);
+        std::thread::scope(|scope| {
+            for _ in 0..8 {
+                scope.spawn(|| {
+                    start.wait();
+                    let put = store.artifacts.put(bytes.clone()).now_or_never().unwrap();
+                    assert_eq!(put, Ok(Digest::of(&bytes)));
+                    assert_eq!(store.artifacts.get(put.unwrap()).now_or_never().unwrap(), Ok(Some(bytes.clone())));
+                });
+            }
+        });
+        let folder = root.path().join("artifacts").join(&Digest::of(&bytes).as_str()[..2]);
+        let names: Vec<_> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert!(names.iter().all(|name| !name.to_string_lossy().contains(".new")), "{names:?}");
+    }
 }
 
 #[tokio::test]

@@ -51,6 +51,13 @@ pub(super) struct Segment {
     pub(super) attempts: u32,
 }
 
+impl Segment {
+    /// Returns one without room: the first batch goes on in another.
+    pub(super) fn nowhere(number: u64) -> Self {
+        Self { number, path: PathBuf::new(), file: Arc::new(super::fs::Nowhere), offset: 0, capacity: 0, attempts: 0 }
+    }
+}
+
 struct Admitted {
     journal: SessionId,
     expected: Seq,
@@ -199,7 +206,7 @@ impl Committer {
         })?;
         let full = std::mem::replace(&mut self.segment, segment);
         let mut board = self.shared.board();
-        board.retiring.push(full.path);
+        board.retiring.extend(Some(full.path).filter(|_| full.capacity > 0));
         board.active.clone_from(&self.segment.path);
         self.shared.work.notify_all();
         Ok(())

@@ -28,9 +28,9 @@ pub(super) struct Flusher {
 }
 
 /// What a checkpoint covers.
-struct Due {
-    retiring: Vec<PathBuf>,
-    position: u64,
+pub(super) struct Due {
+    pub(super) retiring: Vec<PathBuf>,
+    pub(super) position: u64,
 }
 
 impl Flusher {
@@ -116,7 +116,7 @@ impl Flusher {
     }
 
     /// Syncs all files written since the last checkpoint and frees the segments that were waiting for it.
-    fn checkpoint(&self, due: Due) -> io::Result<()> {
+    pub(super) fn checkpoint(&self, due: Due) -> io::Result<()> {
         let (unsynced, unlisted, removed) = {
             let mut board = self.shared.board();
             let removed = board.tails.iter().filter(|(_, tail)| tail.removed).map(|(journal, _)| *journal);

@@ -2,12 +2,13 @@
 //! lose, tear and refuse it.
 #![expect(clippy::disallowed_methods, reason = "this is the store's one place that touches files")]
 
+use std::collections::BTreeSet;
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::unix::fs::{FileExt as _, MetadataExt as _, OpenOptionsExt as _};
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How a file is opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -51,6 +52,7 @@ pub trait DiskFile: Send + Sync {
 }
 
 /// The real disk.
+#[derive(Clone, Copy)]
 pub struct RealDisk;
 
 static SYNCS: AtomicU64 = AtomicU64::new(0);
@@ -147,9 +149,68 @@ pub(crate) fn read_all(disk: &dyn Disk, path: &Path, most: u64) -> io::Result<Ve
     Ok(bytes)
 }
 
-/// Replaces a file whole: beside, synced, renamed, folder synced.
+/// A file that is not there.
+pub(super) struct Nowhere;
+
+impl DiskFile for Nowhere {
+    fn read_at(&self, _offset: u64, _buffer: &mut [u8]) -> io::Result<usize> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn write_at(&self, _offset: u64, _bytes: &[u8]) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn sync(&self) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+
+    fn size(&self) -> io::Result<u64> {
+        Ok(0)
+    }
+
+    fn set_len(&self, _len: u64) -> io::Result<()> {
+        Err(io::ErrorKind::StorageFull.into())
+    }
+}
+
+/// Says whether there was no room.
+pub(super) fn is_full(error: &io::Error) -> bool {
+    matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
+}
+
+/// The replacements that are under way: each has a file of its own.
+static BESIDE: Slots = Slots(Mutex::new(BTreeSet::new()));
+
+/// Numbers in use. The lowest free one is taken, so that what a crash left behind is used again, not piled up.
+struct Slots(Mutex<BTreeSet<u64>>);
+
+impl Slots {
+    fn taken(&self) -> MutexGuard<'_, BTreeSet<u64>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn take(&'static self) -> Slot {
+        let mut taken = self.taken();
+        let free = (0..).find(|n| !taken.contains(n)).unwrap_or(u64::MAX);
+        taken.insert(free);
+        Slot(self, free)
+    }
+}
+
+/// A number in use until it is dropped.
+struct Slot(&'static Slots, u64);
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        self.0.taken().remove(&self.1);
+    }
+}
+
+/// Replaces a file whole: beside, synced, renamed, folder synced. Several at once do not meet: the last one stays.
 pub(crate) fn replace(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let beside = path.with_extension("new");
+    let slot = BESIDE.take();
+    let beside = path.with_extension(format!("new-{}", slot.1));
     let file = disk.open(&beside, Open::Write)?;
     file.set_len(0)?;
     file.write_at(0, bytes)?;

@@ -43,12 +43,12 @@ pub(super) struct Left {
 
 /// What the log says of one journal.
 #[derive(Default)]
-struct Replay {
-    lines: BTreeMap<Seq, Line>,
-    removed: bool,
+pub(super) struct Replay {
+    pub(super) lines: BTreeMap<Seq, Line>,
+    pub(super) removed: bool,
 }
 
-type Replays = BTreeMap<SessionId, Replay>;
+pub(super) type Replays = BTreeMap<SessionId, Replay>;
 
 const POSITION: &str = "position";
 
@@ -150,7 +150,7 @@ fn shown(path: &Path) -> String {
     path.file_name().unwrap_or_default().to_string_lossy().into_owned()
 }
 
-fn replay(bytes: &[u8], scan: &Scan, replays: &mut Replays, recovery: &mut Recovery) {
+pub(super) fn replay(bytes: &[u8], scan: &Scan, replays: &mut Replays, recovery: &mut Recovery) {
     for (head, range) in &scan.frames {
         recovery.frames += 1;
         let replay = replays.entry(head.journal).or_default();
@@ -197,7 +197,18 @@ fn bring_up(shared: &Shared, journal: SessionId, replay: &Replay, recovery: &mut
         if beyond > tail.head {
             tail.damage = Some((tail.head + 1, "it is missing, though later lines are there".to_owned()));
         } else {
-            flusher::write(&*shared.disk, shared, journal, (offset, &bytes))?;
+            match flusher::write(&*shared.disk, shared, journal, (offset, &bytes)) {
+                Err(error) if fs::is_full(&error) && rest.len() <= bytes.len() => {
+                    // The flusher writes them once there is room; until then the log keeps them.
+                    tail.pending = merged;
+                    let mut board = shared.board();
+                    board.backlog += bytes.len();
+                    board.dirty.insert(journal);
+                    board.tails.insert(journal, tail);
+                    return Ok(());
+                }
+                other => other?,
+            }
             tail.cut_bytes = rest.len().saturating_sub(bytes.len()) as u64;
             if tail.cut_bytes > 0 {
                 let end = offset + bytes.len() as u64;

@@ -163,7 +163,7 @@ impl Shared {
 }
 
 pub(super) fn io_error(what: &str, path: &Path, error: &io::Error) -> StoreError {
-    if matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded) {
+    if super::fs::is_full(error) {
         StoreError::NoSpace
     } else {
         StoreError::Io { what: format!("{what} {}", path.display()), why: error.to_string() }

@@ -1,24 +1,28 @@
 //! Looks for damage: every line of every journal, every frame of the log. Repairs on request, and keeps what it takes out.
 
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 
 use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
 use serde::Serialize;
 
-use super::frame::{self, Kind, Scan};
-use super::fs::{Disk, RealDisk, read_all, replace};
+use super::frame;
+use super::fs::{Disk, RealDisk, read_all};
 use super::lock::{Lock, LockError};
-use super::{recover, tails};
+use super::mend::{self, Mended};
+use super::recover::{self, Recovery, Replay, Replays};
+use super::tails;
 
 /// Whether damage is only reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Repair {
     /// Only looks.
     No,
-    /// Cuts torn tails; sets damaged journals' rest aside beside them and keeps the good beginning.
+    /// Cuts torn tails; keeps of damaged journals the good beginning, with what the commit log has, and a copy of the rest
+    /// beside them.
     Yes,
 }
 
@@ -48,41 +52,44 @@ pub struct Problem {
     pub repaired: bool,
 }
 
-/// First line of each journal that the log still holds.
-type Logged = BTreeMap<SessionId, Seq>;
+/// What one check goes through.
+struct Round<'a> {
+    disk: &'a dyn Disk,
+    root: &'a Path,
+    repair: Repair,
+    replays: Replays,
+    report: Report,
+    /// Journals that do not fit the log, as they are to be.
+    mended: Vec<Mended>,
+    /// Whether a repair is to bring the log to the journals and let it go.
+    settles: bool,
+}
 
 /// Checks a workspace. A repair owns it meanwhile.
 ///
 /// # Errors
 ///
 /// What the system says; [`io::ErrorKind::ResourceBusy`] if another process owns what is to be repaired.
-pub fn verify(disk: &dyn Disk, root: &Path, repair: Repair) -> io::Result<Report> {
+pub fn verify<D: Disk + Clone + 'static>(disk: &D, root: &Path, repair: Repair) -> io::Result<Report> {
     let _lock = if repair == Repair::Yes { Some(own(root)?) } else { None };
-    let (mut report, mut logged) = (Report::default(), Logged::new());
-    for name in disk.list(&root.join("commit")).unwrap_or_default().iter() {
-        let Some(number) = recover::number_of(name, "log") else { continue };
-        let bytes = read_all(disk, &root.join("commit").join(name), u64::MAX)?;
-        let scan = frame::scan(&bytes, number);
-        report.frames += scan.frames.len() as u64;
-        note(&scan, &mut logged);
-        if scan.damaged {
-            let what = "a frame in the middle is damaged; the next start keeps a copy and goes on with the good ones";
-            report.problems.push(Problem {
-                file: format!("commit/{name}"),
-                line: 0,
-                what: what.to_owned(),
-                repaired: false,
-            });
+    let (replays, report, mended) = (Replays::new(), Report::default(), Vec::new());
+    let mut round = Round { disk, root, repair, replays, report, mended, settles: false };
+    for name in disk.list(&root.join("commit")).unwrap_or_default() {
+        if let Some(number) = recover::number_of(&name, "log") {
+            round.segment(&name, number)?;
         }
     }
-    for name in disk.list(&root.join("sessions")).unwrap_or_default() {
-        if let Ok(session) = name.parse::<SessionId>() {
-            let good = journal(disk, root, (&name, repair), &mut report)?;
-            let first = logged.remove(&session).unwrap_or(1);
-            report.problems.extend(misfit(&name, good, first));
-        }
+    let mut sessions: BTreeSet<SessionId> = round.replays.keys().copied().collect();
+    sessions.extend(
+        disk.list(&root.join("sessions")).unwrap_or_default().iter().filter_map(|name| name.parse::<SessionId>().ok()),
+    );
+    for session in sessions {
+        round.journal(session)?;
     }
-    report.problems.extend(logged.iter().filter_map(|(session, first)| misfit(&session.to_string(), 0, *first)));
+    let Round { replays, report, mended, settles, .. } = round;
+    if repair == Repair::Yes && settles {
+        mend::settle(&(Arc::new(disk.clone()) as Arc<dyn Disk>), root, &replays, mended)?;
+    }
     Ok(report)
 }
 
@@ -98,58 +105,97 @@ fn own(root: &Path) -> io::Result<Lock> {
     })
 }
 
-/// Notes where the log of each journal begins.
-fn note(scan: &Scan, logged: &mut Logged) {
-    for (head, _) in &scan.frames {
-        match head.kind {
-            // What the file holds from before is removed with it at the next start.
-            Kind::Removed => logged.insert(head.journal, 1),
-            Kind::Lines => Some(*logged.entry(head.journal).or_insert(head.first)),
-        };
+impl Round<'_> {
+    fn problem(&mut self, file: String, line: u64, what: String) {
+        self.report.problems.push(Problem { file, line, what, repaired: self.repair == Repair::Yes });
     }
-}
 
-/// Says that a journal with so many good lines does not reach to where the log goes on with it.
-fn misfit(name: &str, good: u64, first: Seq) -> Option<Problem> {
-    let what =
-        format!("its good lines end before this one, and the commit log goes on at line {first}; lines are missing");
-    let file = format!("sessions/{name}/events.jsonl");
-    (good + 1 < first).then(|| Problem { file, line: good + 1, what, repaired: false })
-}
-
-/// Checks a journal's file; returns how many good lines it begins with.
-fn journal(disk: &dyn Disk, root: &Path, (name, repair): (&str, Repair), report: &mut Report) -> io::Result<u64> {
-    let path = root.join("sessions").join(name).join("events.jsonl");
-    let bytes = match read_all(disk, &path, u64::MAX) {
-        Ok(bytes) => bytes,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(0),
-        Err(error) => return Err(error),
-    };
-    report.journals += 1;
-    let (good, lines, wrong) = check(&bytes);
-    report.lines += lines;
-    let Some(why) = wrong else { return Ok(lines) };
-    let rest = bytes.len() - good;
-    let is_tail = bytes.get(good..).is_some_and(|rest| !rest.contains(&b'\n'));
-    if repair == Repair::Yes {
-        if !is_tail {
-            let aside = (1..).map(|n| path.with_file_name(format!("events.jsonl.damaged-{n}")));
-            if let Some(aside) = aside.into_iter().find(|aside| disk.identity(aside).is_err()) {
-                replace(disk, &aside, &bytes)?;
-            }
+    /// Checks a segment of the log, and takes in what it holds.
+    fn segment(&mut self, name: &str, number: u64) -> io::Result<()> {
+        let bytes = read_all(self.disk, &self.root.join("commit").join(name), u64::MAX)?;
+        let scan = frame::scan(&bytes, number);
+        self.report.frames += scan.frames.len() as u64;
+        recover::replay(&bytes, &scan, &mut self.replays, &mut Recovery::default());
+        if scan.damaged {
+            let what =
+                "a frame in the middle is damaged; a start or a repair keeps a copy and goes on with the good ones";
+            self.problem(format!("commit/{name}"), 0, what.to_owned());
+            self.settles = true;
         }
-        tails::cut(disk, &path, good as u64, bytes.len() as u64)?;
+        Ok(())
     }
-    let what = if is_tail {
-        format!(
-            "torn tail of {rest} bytes ({why}): never acknowledged, or restored from the commit log at the next start"
-        )
+
+    /// Checks a journal: its file by itself, and whether it fits the log. A repair of the file alone is done at once.
+    fn journal(&mut self, session: SessionId) -> io::Result<()> {
+        let folder = self.root.join("sessions").join(session.to_string());
+        let path = folder.join("events.jsonl");
+        let bytes = match read_all(self.disk, &path, u64::MAX) {
+            Ok(bytes) => Some(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+            Err(error) => return Err(error),
+        };
+        self.report.journals += u64::from(bytes.is_some());
+        let bytes = bytes.unwrap_or_default();
+        let (good, lines, wrong) = check(&bytes);
+        self.report.lines += lines;
+        let file = format!("sessions/{session}/events.jsonl");
+        let rest = bytes.get(good..).unwrap_or_default();
+        let is_tail = !rest.contains(&b'\n');
+        if let Some(why) = &wrong {
+            self.problem(file.clone(), lines + 1, unreadable(why, lines, rest));
+        }
+        let (misfits, whole) = self.misfits(session, &bytes);
+        let fits = misfits.is_empty();
+        misfits.into_iter().for_each(|(line, what)| self.problem(file.clone(), line, what));
+        self.settles |= !fits;
+        if self.repair == Repair::No || wrong.is_none() && fits {
+            return Ok(());
+        }
+        let only_torn = is_tail && fits;
+        if !bytes.is_empty() && !only_torn {
+            mend::keep_aside(self.disk, &folder, "damaged", &bytes)?;
+        }
+        if !fits {
+            self.mended.push(Mended { journal: session, lines: whole });
+            return Ok(());
+        }
+        tails::cut(self.disk, &path, good as u64, bytes.len() as u64)
+    }
+
+    /// Says where a journal and the log do not fit, and what the two are together.
+    fn misfits(&self, session: SessionId, bytes: &[u8]) -> (Vec<(Seq, String)>, Vec<Line>) {
+        let Some(logged) = self.replays.get(&session) else { return (Vec::new(), Vec::new()) };
+        let mut filed = Replay::default();
+        for line in bytes.split(|byte| *byte == b'\n').filter_map(|text| sound(text).ok()) {
+            filed.lines.entry(line.seq()).or_insert(line);
+        }
+        let whole = mend::together(&filed, Some(logged));
+        let mut misfits = Vec::new();
+        let differs = |(seq, line): &(&Seq, &Line)| filed.lines.get(*seq).is_some_and(|filed| filed != *line);
+        if let Some((seq, _)) = logged.lines.iter().find(differs).filter(|_| !logged.removed) {
+            misfits.push((*seq, "it is not the line that the commit log has, which was acknowledged".to_owned()));
+        }
+        let end = whole.len() as Seq;
+        if let Some((goes_on, _)) = logged.lines.range(end + 1..).next() {
+            let what = format!(
+                "its good lines end before this one, and the commit log goes on at line {goes_on}; lines are missing; a \
+                 repair ends the journal here and keeps what comes later beside it"
+            );
+            misfits.push((end + 1, what));
+        }
+        (misfits, whole)
+    }
+}
+
+fn unreadable(why: &str, lines: u64, rest: &[u8]) -> String {
+    let size = rest.len();
+    if rest.contains(&b'\n') {
+        format!("damaged ({why}): {lines} lines before it are good; {size} bytes from here on are not")
     } else {
-        format!("damaged ({why}): {lines} lines before it are good; {rest} bytes from here on are not")
-    };
-    let file = format!("sessions/{name}/events.jsonl");
-    report.problems.push(Problem { file, line: lines + 1, what, repaired: repair == Repair::Yes });
-    Ok(lines)
+        format!(
+            "torn tail of {size} bytes ({why}): never acknowledged, or restored from the commit log at the next start"
+        )
+    }
 }
 
 /// Returns the bytes and number of good lines from the beginning, and what is wrong with the next one.
@@ -160,8 +206,7 @@ fn check(bytes: &[u8]) -> (usize, u64, Option<String>) {
         let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
             return (at, lines, Some("line has no end".to_owned()));
         };
-        let checked = Line::check(rest.get(..end).unwrap_or_default()).and_then(|line| line.read().map(|_| line));
-        match checked {
+        match sound(rest.get(..end).unwrap_or_default()) {
             Ok(line) if line.seq() == lines + 1 => {}
             Ok(line) => return (at, lines, Some(format!("seq {} where {} belongs", line.seq(), lines + 1))),
             Err(error) => return (at, lines, Some(error.to_string())),
@@ -170,4 +215,8 @@ fn check(bytes: &[u8]) -> (usize, u64, Option<String>) {
         at += end + 1;
     }
     (at, lines, None)
+}
+
+fn sound(text: &[u8]) -> Result<Line, outlive_core::event::LineError> {
+    Line::check(text).and_then(|line| line.read().map(|_| line))
 }
