@@ -207,6 +207,22 @@ async fn malformed_requests_get_a_problem_with_a_stable_code() {
 }
 
 #[tokio::test]
+async fn an_interrupt_of_nothing_is_remembered_and_stops_no_later_turn() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let route = format!("/sessions/{session}/interrupt");
+    let key = [("idempotency-key", "i1")];
+    assert_eq!(server.send("POST", &route, &key, "{}").await.0, 200);
+    server.model_hangs();
+    server.post(&format!("/sessions/{session}/messages"), json!({"content": "go"})).await;
+    let again = server.send("POST", &route, &key, "{}").await;
+    assert_eq!((again.0, &again.1["duplicate"]), (200, &json!(true)));
+    server.model_goes_on();
+    server.until(&session, "idle").await;
+    assert!(server.journal(&session).await.iter().any(|line| line.contains(r#""ending":"complete""#)));
+}
+
+#[tokio::test]
 async fn a_slow_body_is_given_up() {
     let server = Server::start().await;
     assert_eq!(server.slow_body().await, 408);
