@@ -108,7 +108,7 @@ impl Agent {
         let mut warnings = file.check(name).map_err(placed)?;
         let session = file.limits().map_err(placed)?;
         let tools = file.tools(&mut warnings).map_err(placed)?;
-        let system = system(&file, files)?;
+        let system = system(&file, files, yaml)?;
         Ok(Self {
             name: name.clone(),
             description: file.metadata.description.unwrap_or_default(),
@@ -131,7 +131,7 @@ fn text<'a>(files: &'a Files, path: &str, why: &str) -> Result<&'a str, AgentErr
 }
 
 /// The blocks in their order: who it is, then how it works, then its standing instructions.
-fn system(file: &File, files: &Files) -> Result<Vec<String>, AgentError> {
+fn system(file: &File, files: &Files, yaml: &str) -> Result<Vec<String>, AgentError> {
     let mut blocks = Vec::new();
     if let Some(description) = &file.metadata.description {
         blocks.push(format!("You are {}. {description}", file.metadata.name));
@@ -143,11 +143,18 @@ fn system(file: &File, files: &Files) -> Result<Vec<String>, AgentError> {
         ("instructions", &spec.instructions, "INSTRUCTIONS.md"),
     ] {
         let path = match named {
-            Some(path) => path.trim_start_matches("./").to_owned(),
+            Some(path) => {
+                let shown = path.trim_start_matches("./");
+                if !files.contains_key(shown) {
+                    let why = format!("`{path}` is missing in the agent's folder");
+                    return Err(crate::yaml::misfit(yaml, "agent.yaml", &format!("spec.{key}"), &why).into());
+                }
+                shown.to_owned()
+            }
             None if files.contains_key(usual) => usual.to_owned(),
             None => continue,
         };
-        blocks.push(text(files, &path, &format!("; agent.yaml names it as `{key}`"))?.to_owned());
+        blocks.push(text(files, &path, "")?.to_owned());
     }
     for path in files.keys().filter(|path| path.starts_with("directives/") && path.ends_with(".md")) {
         blocks.push(text(files, path, "")?.to_owned());

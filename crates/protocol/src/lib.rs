@@ -26,7 +26,7 @@ pub const BASE: &str = "/api/v1";
 pub struct Page<T> {
     /// What is on it.
     pub items: Vec<T>,
-    /// Ask with this `cursor` for the next page; absent on the last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Ask with this `cursor` for the next page; null on the last.
+    #[serde(default)]
     pub next_cursor: Option<String>,
 }

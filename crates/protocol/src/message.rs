@@ -71,7 +71,7 @@ pub struct Messages {
     /// The transcript: `{seq, at, role, content, tool_calls?, …}`.
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
     pub items: Vec<MessageItem>,
-    /// Ask with this `cursor` for the next page; absent on the last.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Ask with this `cursor` for the next page; null on the last.
+    #[serde(default)]
     pub next_cursor: Option<String>,
 }

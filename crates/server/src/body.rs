@@ -47,6 +47,14 @@ pub(crate) fn id<T: FromStr<Err: std::fmt::Display>>(text: &str) -> ApiResult<T>
     text.parse().map_err(|error: T::Err| ApiError::new(&code::MALFORMED_ID, error.to_string()))
 }
 
+/// Reads how many items a page may have.
+pub(crate) fn limit(asked: Option<usize>, usual: usize, most: usize) -> ApiResult<usize> {
+    match asked {
+        Some(0) => Err(ApiError::new(&code::INVALID, format!("limit is 1 to {most}"))),
+        asked => Ok(asked.unwrap_or(usual).min(most)),
+    }
+}
+
 /// What stands in a path.
 pub(crate) struct Path<T>(pub(crate) T);
 

@@ -28,7 +28,13 @@ fn admit(app: &App, method: &Method, uri: &Uri, headers: &HeaderMap) -> ApiResul
 }
 
 fn host(app: &App, uri: &Uri, headers: &HeaderMap) -> ApiResult<()> {
-    let from_header = headers.get(header::HOST).and_then(|value| value.to_str().ok());
+    // Two names are none: what stands before this server may have looked at the other one.
+    let mut names = headers.get_all(header::HOST).iter();
+    let (first, second) = (names.next(), names.next());
+    let from_header = first.filter(|_| second.is_none()).and_then(|value| value.to_str().ok());
+    if first.is_some() && from_header.is_none() {
+        return Err(ApiError::new(&code::FOREIGN_HOST, "send one Host header, in visible ASCII characters"));
+    }
     let named = from_header.or_else(|| uri.authority().map(axum::http::uri::Authority::as_str)).unwrap_or_default();
     if is_ours(app, named) {
         return Ok(());

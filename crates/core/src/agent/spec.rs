@@ -204,7 +204,7 @@ impl File {
             return Err(Misfit::new("metadata.name", why));
         }
         if let Some(model) = &self.spec.model {
-            model.check()?;
+            model.check("spec.model")?;
         }
         Ok(self.spec.warnings())
     }
@@ -305,25 +305,27 @@ impl ToolEntry {
 }
 
 impl ModelSpec {
-    fn check(&self) -> Result<(), Misfit> {
+    /// Checks the model at this path, and those that stand in for it.
+    fn check(&self, path: &str) -> Result<(), Misfit> {
         if !PROVIDERS.contains(&self.provider.as_str()) {
             let nearest = crate::yaml::nearest(&self.provider, PROVIDERS);
             let way_out = nearest.map_or_else(
                 || format!("it is one of {}", PROVIDERS.join(", ")),
                 |nearest| format!("the nearest is `{nearest}`"),
             );
-            return Err(Misfit::new("spec.model.provider", format!("`{}` is not known: {way_out}", self.provider)));
+            let why = format!("`{}` is not known: {way_out}", self.provider);
+            return Err(Misfit::new(format!("{path}.provider"), why));
         }
         if self.name.is_empty() && self.provider != "rehearsal" {
-            return Err(Misfit::new("spec.model", "name is missing: name one of the provider's models"));
+            return Err(Misfit::new(path, "name is missing: name one of the provider's models"));
         }
         if self.temperature.is_some_and(|temperature| !(0.0..=2.0).contains(&temperature)) {
-            return Err(Misfit::new("spec.model.temperature", "is a number from 0 to 2"));
+            return Err(Misfit::new(format!("{path}.temperature"), "is a number from 0 to 2"));
         }
         if self.max_output_tokens == Some(0) {
-            return Err(Misfit::new("spec.model.max_output_tokens", "is at least 1"));
+            return Err(Misfit::new(format!("{path}.max_output_tokens"), "is at least 1"));
         }
-        Ok(())
+        self.fallback.iter().try_for_each(|model| model.check(&format!("{path}.fallback")))
     }
 }
 

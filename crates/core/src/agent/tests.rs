@@ -39,7 +39,10 @@ fn a_bad_type_is_refused_with_its_place() {
 #[test]
 fn a_file_that_is_named_and_missing_is_refused() {
     let error = read(&format!("{HEAD}spec: {{instructions: ./NO.md}}\n")).unwrap_err().to_string();
-    assert_eq!(error, "NO.md is missing; agent.yaml names it as `instructions`");
+    assert_eq!(
+        error,
+        "agent.yaml:4:8: spec.instructions: `./NO.md` is missing in the agent's folder\n  spec: {instructions: ./NO.md}"
+    );
 }
 
 #[test]
@@ -79,6 +82,10 @@ fn a_value_that_does_not_fit_is_refused_with_its_place_and_the_way_out() {
     check(
         "  model: {provider: openai}",
         "5:3: spec.model: name is missing: name one of the provider's models\n    model: {provider: openai}",
+    );
+    check(
+        "  model:\n    provider: rehearsal\n    fallback: [{provider: opnai, name: x}]",
+        "7:17: spec.model.fallback.provider: `opnai` is not known: the nearest is `openai`\n      fallback: [{provider: opnai, name: x}]",
     );
     check(
         "  session: {step_timeout: soon}",

@@ -105,7 +105,14 @@ impl State {
             (Command::Create(_), Some(_)) => Err(Refusal::Exists),
             (Command::Create(create), None) => created(session, create).map(Decided::Facts),
             (_, None) => Err(Refusal::NoSession),
-            (command, Some(_)) => self.decide_existing(command, moment).map(Decided::Facts),
+            (command, Some(_)) => {
+                let mut facts = self.decide_existing(command, moment)?;
+                if let (Command::Interrupt { by }, Some(_), true) = (command, asked, facts.is_empty()) {
+                    // Nothing to stop is an answer too: unremembered, the same request would stop a later turn.
+                    facts.push(Fact::of_session(Event::InterruptRequested(InterruptRequested { by: by.clone() })));
+                }
+                Ok(Decided::Facts(facts))
+            }
         }
     }
 

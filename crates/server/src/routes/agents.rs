@@ -6,18 +6,35 @@ use outlive_core::id::AgentName;
 use outlive_protocol::Page;
 use outlive_protocol::agent::AgentView;
 use outlive_runtime::kit::{Card, KitError};
+use serde::Deserialize;
 
 use crate::App;
-use crate::body::{Path, id};
+use crate::body::{Path, Query, id, limit};
 use crate::problem::ApiResult;
 
+/// Which agents.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Range {
+    /// 1 to 1000, which is the default.
+    limit: Option<usize>,
+    /// From the page before.
+    cursor: Option<String>,
+}
+
 /// All agents; one with broken files is listed with what is wrong.
-#[utoipa::path(get, path = "/agents", tag = "agents", responses((status = 200, body = Page<AgentView>)))]
-pub(super) async fn list(State(app): State<App>) -> ApiResult<Json<Page<AgentView>>> {
+#[utoipa::path(get, path = "/agents", tag = "agents", params(Range),
+    responses((status = 200, body = Page<AgentView>), (status = 422, body = outlive_protocol::Problem)))]
+pub(super) async fn list(State(app): State<App>, Query(range): Query<Range>) -> ApiResult<Json<Page<AgentView>>> {
+    let limit = limit(range.limit, 1_000, 1_000)?;
     let agents = app.runtime.agents();
     let view = |name: &AgentName| agents.card(name).map_or_else(|error| broken(name, &error), view);
-    let items = agents.names()?.iter().map(view).collect();
-    Ok(Json(Page { items, next_cursor: None }))
+    let mut names = agents.names()?;
+    names.sort_unstable();
+    names.retain(|name| range.cursor.as_deref().is_none_or(|cursor| name.as_str() > cursor));
+    let next_cursor = names.get(limit).and_then(|_| names.get(limit - 1)).map(ToString::to_string);
+    Ok(Json(Page { items: names.iter().take(limit).map(view).collect(), next_cursor }))
 }
 
 /// One agent.

@@ -3,18 +3,29 @@
 use axum::Json;
 use axum::extract::State;
 use outlive_core::command::{Command, Decision};
+use outlive_core::session::Status;
 use outlive_protocol::approval::{ApprovalView, Decide, InboxItem};
 use outlive_protocol::session::Done;
 use outlive_protocol::{Page, Problem};
-use outlive_runtime::Approval;
+use outlive_runtime::{Approval, ListQuery};
+use serde::Deserialize;
 
 use super::control::done;
+use super::sessions::{next_cursor, read_cursor};
 use crate::App;
-use crate::body::{Body, Caller, Path, id};
+use crate::body::{Body, Caller, Path, Query, id, limit};
 use crate::problem::ApiResult;
 
-/// At most this many sessions are looked into for the inbox.
-const INBOX: usize = 200;
+/// Which part of the inbox.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct Range {
+    /// Sessions that a page goes through, with all that waits in each: 1 to 200; 200 by default.
+    limit: Option<usize>,
+    /// From the page before.
+    cursor: Option<String>,
+}
 
 fn view(approval: Approval) -> ApprovalView {
     ApprovalView {
@@ -51,10 +62,20 @@ pub(super) async fn decide(
     Ok(Json(done(accepted)))
 }
 
-/// Everything that waits for a person, in all sessions.
-#[utoipa::path(get, path = "/inbox", tag = "approvals", responses((status = 200, body = Page<InboxItem>)))]
-pub(super) async fn inbox(State(app): State<App>) -> ApiResult<Json<Page<InboxItem>>> {
-    let waiting = app.runtime.inbox(INBOX).await?;
-    let items = waiting.into_iter().map(|approval| InboxItem::Approval(view(approval))).collect();
-    Ok(Json(Page { items, next_cursor: None }))
+/// Everything that waits for a person, in all sessions, newest first.
+#[utoipa::path(get, path = "/inbox", tag = "approvals", params(Range),
+    responses((status = 200, body = Page<InboxItem>), (status = 422, body = Problem)))]
+pub(super) async fn inbox(State(app): State<App>, Query(range): Query<Range>) -> ApiResult<Json<Page<InboxItem>>> {
+    let limit = limit(range.limit, 200, 200)?;
+    let after = range.cursor.as_deref().map(read_cursor).transpose()?;
+    let status = Some(Status::Approving.as_str().to_owned());
+    let rows = app.runtime.list(ListQuery { status, after, limit, ..ListQuery::default() }).await?;
+    let next_cursor = next_cursor(&rows, limit);
+    let mut items = Vec::new();
+    for row in rows {
+        // A session that cannot be opened must not hide the others.
+        let waiting = app.runtime.approvals(row.session).await.unwrap_or_default();
+        items.extend(waiting.into_iter().map(|approval| InboxItem::Approval(view(approval))));
+    }
+    Ok(Json(Page { items, next_cursor }))
 }

@@ -23,7 +23,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::App;
-use crate::body::{Path, Query, id};
+use crate::body::{Path, Query, id, limit};
 use crate::problem::{ApiError, ApiResult};
 
 /// Pause between comments that keep a silent stream open.
@@ -62,7 +62,7 @@ pub(super) async fn of_session(
     if wants_stream(&headers) {
         return Ok(stream(app.runtime.attach(session, after).await?, app.runtime.closing()).into_response());
     }
-    let limit = range.limit.unwrap_or(200).clamp(1, 1_000);
+    let limit = limit(range.limit, 200, 1_000)?;
     let lines = app.runtime.entries(session, after, limit).await?;
     let raw = |line: &outlive_core::event::Line| RawValue::from_string(line.as_str().to_owned());
     let items: Result<Vec<_>, _> = lines.iter().map(raw).collect();

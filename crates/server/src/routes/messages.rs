@@ -14,7 +14,7 @@ use outlive_runtime::Accepted;
 use serde::Deserialize;
 
 use crate::App;
-use crate::body::{Body, Caller, Path, Query, id};
+use crate::body::{Body, Caller, Path, Query, id, limit};
 use crate::problem::{ApiError, ApiResult};
 
 /// How long to hold the answer.
@@ -100,7 +100,7 @@ pub(super) async fn list(
     Path(session): Path<String>,
     Query(range): Query<Range>,
 ) -> ApiResult<Json<Messages>> {
-    let limit = range.limit.unwrap_or(200).clamp(1, 1_000);
+    let limit = limit(range.limit, 200, 1_000)?;
     let items = app.runtime.messages(id(&session)?, range.cursor.unwrap_or(0), limit).await?;
     let next_cursor = items.last().filter(|_| items.len() == limit).map(|last| last.seq.to_string());
     Ok(Json(Messages { items, next_cursor }))

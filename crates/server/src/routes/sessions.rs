@@ -15,7 +15,7 @@ use outlive_runtime::{ListQuery, Row};
 use serde::Deserialize;
 
 use crate::App;
-use crate::body::{Body, Caller, Path, Query, id};
+use crate::body::{Body, Caller, Path, Query, id, limit};
 use crate::problem::{ApiError, ApiResult};
 
 /// Makes a session. With an `Idempotency-Key` the same request makes the same session.
@@ -97,7 +97,7 @@ pub(super) struct Filter {
 #[utoipa::path(get, path = "/sessions", tag = "sessions", params(Filter),
     responses((status = 200, body = Page<SessionRow>), (status = 422, body = Problem)))]
 pub(super) async fn list(State(app): State<App>, Query(filter): Query<Filter>) -> ApiResult<Json<Page<SessionRow>>> {
-    let limit = filter.limit.unwrap_or(50).clamp(1, 200);
+    let limit = limit(filter.limit, 50, 200)?;
     let ascending = match filter.sort.as_deref() {
         None | Some("-updated") => false,
         Some("updated") => true,
@@ -122,12 +122,16 @@ pub(super) async fn list(State(app): State<App>, Query(filter): Query<Filter>) -
         limit,
     };
     let rows = app.runtime.list(query).await?;
-    let next_cursor =
-        rows.last().filter(|_| rows.len() == limit).map(|last| format!("{}.{}", last.updated_at, last.session));
+    let next_cursor = next_cursor(&rows, limit);
     Ok(Json(Page { items: rows.into_iter().map(row).collect(), next_cursor }))
 }
 
-fn read_cursor(text: &str) -> ApiResult<(i64, SessionId)> {
+/// Where the page after this one begins; a page that is not full is the last.
+pub(super) fn next_cursor(rows: &[Row], limit: usize) -> Option<String> {
+    rows.last().filter(|_| rows.len() == limit).map(|last| format!("{}.{}", last.updated_at, last.session))
+}
+
+pub(super) fn read_cursor(text: &str) -> ApiResult<(i64, SessionId)> {
     let parts = text.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?)));
     parts.ok_or_else(|| ApiError::new(&code::INVALID, "cursor is not one that this list gave out"))
 }

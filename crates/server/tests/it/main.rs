@@ -70,6 +70,38 @@ async fn a_call_waits_for_a_person_is_decided_once_and_shows_in_the_inbox() {
 }
 
 #[tokio::test]
+async fn the_inbox_is_read_page_by_page_to_its_end() {
+    let server = Server::start().await;
+    let mut waiting = Vec::new();
+    for _ in 0..3 {
+        let session = server.session().await;
+        server.model_says(Reply {
+            content: vec![ReplyBlock::ToolUse { name: "send".into(), arguments: r#"{"act":"do"}"#.into() }],
+            stop_reason: StopReason::ToolUse,
+            usage: Usage::default(),
+            model: "m".into(),
+            provider_request_id: None,
+        });
+        server.post(&format!("/sessions/{session}/messages"), json!({"content": "go"})).await;
+        server.until(&session, "approving").await;
+        waiting.push(session);
+    }
+    let (_, first) = server.get("/inbox?limit=2").await;
+    let cursor = first["next_cursor"].as_str().unwrap();
+    let (_, last) = server.get(&format!("/inbox?limit=2&cursor={cursor}")).await;
+    assert_eq!(last.get("next_cursor"), Some(&Value::Null));
+    let pages = [first, last];
+    let mut seen: Vec<&str> = pages
+        .iter()
+        .flat_map(|page| page["items"].as_array().unwrap())
+        .map(|item| item["session_id"].as_str().unwrap())
+        .collect();
+    seen.sort_unstable();
+    waiting.sort_unstable();
+    assert_eq!(seen, waiting);
+}
+
+#[tokio::test]
 async fn sse_replay_is_the_journal_byte_for_byte_and_goes_on_after_last_event_id() {
     let server = Server::start().await;
     let session = server.session().await;
@@ -102,6 +134,9 @@ async fn who_may_not_come_in_is_refused_before_any_route_sees_the_request() {
         let answer = server.bare("GET", "/api/v1/sessions", &headers, "").await;
         assert_eq!((answer.0, &answer.1["code"]), (status, &json!(code)), "{headers:?}");
     }
+    let twice = [auth, ("host", "127.0.0.1"), ("Host", "localhost")];
+    let answer = server.bare("GET", "/api/v1/sessions", &twice, "").await;
+    assert_eq!((answer.0, &answer.1["code"]), (403, &json!("foreign_host")), "two names are no name");
     let lower = format!("bearer {}", fixture::TOKEN);
     assert_eq!(server.bare("GET", "/api/v1/sessions", &[("authorization", &lower)], "").await.0, 200);
     assert_eq!(server.bare("GET", "/livez", &[], "").await.0, 200);
@@ -145,6 +180,11 @@ async fn malformed_requests_get_a_problem_with_a_stable_code() {
         ("GET", "/sessions?limit=x", "", 422, "invalid"),
         ("GET", "/sessions?cursor=x", "", 422, "invalid"),
         ("GET", "/sessions?nope=1", "", 422, "invalid"),
+        ("GET", "/sessions?limit=0", "", 422, "invalid"),
+        ("GET", "/inbox?limit=0", "", 422, "invalid"),
+        ("GET", "/inbox?cursor=x", "", 422, "invalid"),
+        ("GET", "/inbox?nope=1", "", 422, "invalid"),
+        ("GET", "/agents?nope=1", "", 422, "invalid"),
     ] {
         let answer = server.send(method, route, &[], body).await;
         let shown: String = body.chars().take(40).collect();
@@ -164,6 +204,22 @@ async fn malformed_requests_get_a_problem_with_a_stable_code() {
     assert_eq!((keyed.0, &keyed.1["code"]), (422, &json!("invalid")));
     let (_, view) = server.get(&format!("/sessions/{session}")).await;
     assert_eq!(view["head"], json!(1), "nothing of all that was recorded");
+}
+
+#[tokio::test]
+async fn an_interrupt_of_nothing_is_remembered_and_stops_no_later_turn() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let route = format!("/sessions/{session}/interrupt");
+    let key = [("idempotency-key", "i1")];
+    assert_eq!(server.send("POST", &route, &key, "{}").await.0, 200);
+    server.model_hangs();
+    server.post(&format!("/sessions/{session}/messages"), json!({"content": "go"})).await;
+    let again = server.send("POST", &route, &key, "{}").await;
+    assert_eq!((again.0, &again.1["duplicate"]), (200, &json!(true)));
+    server.model_goes_on();
+    server.until(&session, "idle").await;
+    assert!(server.journal(&session).await.iter().any(|line| line.contains(r#""ending":"complete""#)));
 }
 
 #[tokio::test]
