@@ -55,7 +55,8 @@ pub(super) async fn of_session(
     let session: SessionId = id(&session)?;
     let head = app.runtime.head(session).await?;
     let after = last_event_id(&headers)?.or(range.after).unwrap_or(0);
-    if after > head {
+    // A page from there on is empty, and says where the end is; a stream would be silent for ever.
+    if after > head && wants_stream(&headers) {
         let what = format!("there is no event {after} to go on after: the journal ends with {head}");
         return Err(ApiError::new(&code::INVALID, what));
     }

@@ -175,7 +175,6 @@ async fn malformed_requests_get_a_problem_with_a_stable_code() {
         ("PATCH", &format!("/sessions/{session}"), "{}", 422, "invalid"),
         ("GET", "/sessions/%ff", "", 400, "malformed_id"),
         ("GET", "/agents/%ff", "", 400, "malformed_id"),
-        ("GET", &format!("/sessions/{session}/events?after=9"), "", 422, "invalid"),
         ("GET", "/sessions?status=bogus", "", 422, "invalid"),
         ("GET", "/sessions?limit=x", "", 422, "invalid"),
         ("GET", "/sessions?cursor=x", "", 422, "invalid"),
@@ -200,6 +199,10 @@ async fn malformed_requests_get_a_problem_with_a_stable_code() {
         )
         .await;
     assert_eq!((plain.0, &plain.1["code"]), (415, &json!("unsupported_media_type")));
+    let beyond = [("accept", "text/event-stream"), ("last-event-id", "9")];
+    let beyond = server.send("GET", &format!("/sessions/{session}/events"), &beyond, "").await;
+    assert_eq!((beyond.0, &beyond.1["code"]), (422, &json!("invalid")));
+    assert_eq!(server.get(&format!("/sessions/{session}/events?after=9")).await.1, json!({"items": [], "head": 1}));
     let keyed = server.send("POST", &messages, &[("idempotency-key", "\u{e9}")], "{\"content\":\"x\"}").await;
     assert_eq!((keyed.0, &keyed.1["code"]), (422, &json!("invalid")));
     let (_, view) = server.get(&format!("/sessions/{session}")).await;
