@@ -291,6 +291,7 @@ async fn a_lock_that_what_a_dead_owner_forked_still_holds_is_waited_for() {
     rustix::fs::flock(&held, rustix::fs::FlockOperation::NonBlockingLockExclusive).unwrap();
     // It has the lock as its standard input until it ends by itself.
     let mut heir = std::process::Command::new("sleep").arg("0.3").stdin(held).spawn().unwrap();
+    assert!(!outlive_store::files::lock::is_owned(&home.path().join("run")));
     open(home.path(), &disk).unwrap();
     heir.wait().unwrap();
 }

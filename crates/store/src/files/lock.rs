@@ -110,10 +110,11 @@ pub fn owner(run: &Path) -> Option<Owner> {
     serde_json::from_str(&text).ok()
 }
 
-/// Says whether a process holds the workspace's lock now.
+/// Says whether a process holds the workspace's lock now; what a dead owner forked counts for nobody.
 pub fn is_owned(run: &Path) -> bool {
-    File::open(run.join("lock"))
-        .is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err())
+    let is_held = File::open(run.join("lock"))
+        .is_ok_and(|file| rustix::fs::flock(&file, FlockOperation::NonBlockingLockExclusive).is_err());
+    is_held && owner(run).is_none_or(|owner| is_alive(owner.pid))
 }
 
 /// Says whether a process runs: one that has ended and was not waited for does not.
