@@ -8,10 +8,11 @@
 mod read;
 mod rule;
 
-pub use read::PolicyError;
-pub use rule::{Rule, RuleError, nearest};
+pub use rule::{Rule, RuleError};
 
 use serde::{Deserialize, Serialize};
+
+use crate::yaml::YamlError;
 
 /// What rules look at: one call, already resolved against the file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -108,7 +109,7 @@ impl Policy {
     /// # Errors
     ///
     /// What is wrong and where: use [`Policy::unreadable`] with it, so that nothing runs on a policy that was not understood.
-    pub fn parse(text: &str, file: &str) -> Result<Self, PolicyError> {
+    pub fn parse(text: &str, file: &str) -> Result<Self, YamlError> {
         read::parse(text, file)
     }
 

@@ -116,27 +116,5 @@ fn almost_a_tool(given: &str) -> Option<String> {
     if known().any(|tool| tool == given) {
         return None;
     }
-    known().find(|tool| distance(given, tool) <= 1).map(str::to_owned)
-}
-
-/// Returns the known word that may have been meant.
-pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known.into_iter().min_by_key(|word| distance(given, word))
-}
-
-/// Returns how many letters were added, dropped, changed or swapped with their neighbour.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-            let best = changed.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            row.push(if swapped { best.min(rows[i - 2][j - 2] + 1) } else { best });
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
+    known().find(|tool| crate::yaml::distance(given, tool) <= 1).map(str::to_owned)
 }

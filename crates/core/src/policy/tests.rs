@@ -210,7 +210,10 @@ fn a_rule_that_cannot_be_held_exactly_is_refused_with_its_place() {
 fn an_unknown_key_is_refused_with_place_line_and_nearest_key() {
     let said = refusal("mode: ask\nalow: []\n");
     assert_eq!(said, "policy.yaml:2:1: unknown key `alow`: the nearest is `allow`\n  alow: []");
-    assert!(refusal("mode: dangerus").contains("the nearest is `dangerous`"));
+    assert_eq!(
+        refusal("mode: dangerus"),
+        "policy.yaml:1:7: unknown value `dangerus`: the nearest is `dangerous`\n  mode: dangerus"
+    );
     assert!(refusal("spec: {modes: ask}").contains("the nearest is `mode`"));
     for broken in ["- a", "mode: [", "allow: ls", "allow: [1: 2]", "mode: ask\nmode: restrict"] {
         assert!(refusal(broken).starts_with("policy.yaml:"), "{broken}");
