@@ -6,9 +6,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Subject;
+use super::blanks::collapse;
 
 /// The tools whose rules name paths.
 const FILE_TOOLS: [&str; 6] = ["read", "write", "edit", "list", "glob", "grep"];
+
+/// The tools that show what is in files and folders, beside `read`: `edit` tells whether a piece is there.
+const SHOWING: [&str; 4] = ["list", "glob", "grep", "edit"];
 
 /// `tool:pattern`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,10 +54,32 @@ pub enum RuleError {
 }
 
 impl Rule {
-    /// Whether the rule speaks of this call.
+    /// Whether the rule speaks of exactly this call: for rules that allow.
     #[must_use]
     pub fn names(&self, subject: &Subject) -> bool {
         self.tool == subject.tool && self.pattern.matches(&subject.target)
+    }
+
+    /// Whether the rule reaches this call: for rules that forbid or ask. It reaches what it names; a command that is written
+    /// with other blanks; and what a rule on `read` names, whichever tool shows it.
+    #[must_use]
+    pub fn binds(&self, subject: &Subject) -> bool {
+        match &self.pattern {
+            Pattern::Exact(line) if self.tool == "bash" => {
+                subject.tool == "bash" && collapse(line) == collapse(&subject.target)
+            }
+            Pattern::Exact(_) | Pattern::Below(_) => self.is_on(&subject.tool) && self.covers(&subject.target),
+        }
+    }
+
+    /// Whether it is about this tool, or about `read` where this tool shows what is read.
+    pub(super) fn is_on(&self, tool: &str) -> bool {
+        self.tool == tool || (self.tool == "read" && SHOWING.contains(&tool))
+    }
+
+    /// Whether its pattern names this path.
+    pub(super) fn covers(&self, path: &str) -> bool {
+        self.pattern.matches(path)
     }
 }
 
