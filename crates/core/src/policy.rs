@@ -31,7 +31,8 @@ pub struct Subject {
 }
 
 /// How far a call reaches when no rule speaks of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reach {
     /// Within what the session was given: allowed.
     Within,
@@ -41,7 +42,22 @@ pub enum Reach {
     Forbidden,
 }
 
+/// Where a call led when it was ruled on. Links can change until it runs: it may then go nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ruled {
+    /// The real name of its path.
+    pub target: String,
+    /// How far that reached.
+    pub reach: Reach,
+}
+
 impl Subject {
+    /// Returns where the call leads, if that is a path; what other tools act on stands in their arguments.
+    #[must_use]
+    pub fn ruled(&self) -> Option<Ruled> {
+        rule::names_path(&self.tool).then(|| Ruled { target: self.target.clone(), reach: self.reach })
+    }
+
     /// Returns the rule that speaks of exactly this and nothing else: what an `always` stores.
     ///
     /// It is compared as a whole with later subjects' rules, never read as a pattern.

@@ -83,6 +83,11 @@ impl Rule {
     }
 }
 
+/// Whether rules on this tool name paths.
+pub(super) fn names_path(tool: &str) -> bool {
+    FILE_TOOLS.contains(&tool)
+}
+
 impl Pattern {
     fn matches(&self, target: &str) -> bool {
         match self {
@@ -107,7 +112,7 @@ impl FromStr for Rule {
         if let Some(nearest) = almost_a_tool(tool) {
             return Err(RuleError::Tool { given: tool.to_owned(), nearest });
         }
-        let pattern = match FILE_TOOLS.contains(&tool) {
+        let pattern = match names_path(tool) {
             true => path_pattern(text, pattern)?,
             false if pattern.contains('*') => return Err(RuleError::ShellPattern(text.to_owned())),
             false => Pattern::Exact(pattern.to_owned()),
