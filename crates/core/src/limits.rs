@@ -12,6 +12,8 @@ pub const REQUESTS_REMEMBERED: usize = 1_024;
 pub const DECISIONS_REMEMBERED: usize = 256;
 /// Tool calls of one step; more are cut from the reply and answered with an error.
 pub const CALLS_PER_STEP: usize = 64;
+/// From an interrupt until no process of the call lives, in milliseconds.
+pub const INTERRUPT_MS: u64 = 2_000;
 /// Bytes of a tool's result that the model sees; the whole of it is kept as an artifact.
 pub const RESULT_BYTES: usize = 32 << 10;
 /// Characters of a title.

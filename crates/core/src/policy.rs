@@ -2,16 +2,22 @@
 //!
 //! Pure. A rule speaks of exactly what it names: a `bash` rule of one command line, byte for byte; a file rule of one path,
 //! or of all below a folder (`DIR/**`). Deny beats ask beats allow, whatever the level; where no rule speaks, the mode does.
+//! Rules that forbid or ask reach further than those that allow ([`Rule::binds`]), and into walks that start above what they
+//! name ([`Policy::closed`]).
 //!
 //! Invariants: what is forbidden stays so in every mode and under every rule; a policy that cannot be read denies all.
 
+mod blanks;
+mod closed;
 mod read;
 mod rule;
 
-pub use read::PolicyError;
-pub use rule::{Rule, RuleError, nearest};
+pub use closed::Closed;
+pub use rule::{Rule, RuleError};
 
 use serde::{Deserialize, Serialize};
+
+use crate::yaml::YamlError;
 
 /// What rules look at: one call, already resolved against the file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -25,7 +31,8 @@ pub struct Subject {
 }
 
 /// How far a call reaches when no rule speaks of it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Reach {
     /// Within what the session was given: allowed.
     Within,
@@ -35,7 +42,22 @@ pub enum Reach {
     Forbidden,
 }
 
+/// Where a call led when it was ruled on. Links can change until it runs: it may then go nowhere else.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ruled {
+    /// The real name of its path.
+    pub target: String,
+    /// How far that reached.
+    pub reach: Reach,
+}
+
 impl Subject {
+    /// Returns where the call leads, if that is a path; what other tools act on stands in their arguments.
+    #[must_use]
+    pub fn ruled(&self) -> Option<Ruled> {
+        rule::names_path(&self.tool).then(|| Ruled { target: self.target.clone(), reach: self.reach })
+    }
+
     /// Returns the rule that speaks of exactly this and nothing else: what an `always` stores.
     ///
     /// It is compared as a whole with later subjects' rules, never read as a pattern.
@@ -108,7 +130,7 @@ impl Policy {
     /// # Errors
     ///
     /// What is wrong and where: use [`Policy::unreadable`] with it, so that nothing runs on a policy that was not understood.
-    pub fn parse(text: &str, file: &str) -> Result<Self, PolicyError> {
+    pub fn parse(text: &str, file: &str) -> Result<Self, YamlError> {
         read::parse(text, file)
     }
 
@@ -137,24 +159,41 @@ impl Policy {
     /// Rules on a call.
     #[must_use]
     pub fn rule(&self, subject: &Subject) -> Verdict {
-        let named = |rules: &[Rule]| rules.iter().find(|rule| rule.names(subject)).map(Rule::to_string);
+        let said = |rules: &[Rule], speaks: fn(&Rule, &Subject) -> bool| {
+            rules.iter().find(|rule| speaks(rule, subject)).map(Rule::to_string)
+        };
         if let Some(why) = &self.unreadable {
             return deny("unreadable policy", format!("the policy cannot be read, so nothing may run: {why}"));
         }
         if subject.reach == Reach::Forbidden {
             return deny("default: forbidden", format!("no call may go there, asked or not: {}", subject.target));
         }
-        if let Some(rule) = named(&self.deny) {
+        if let Some(rule) = said(&self.deny, Rule::binds) {
             let reason = format!("denied by the policy's rule `{rule}`");
             return deny(rule, reason);
         }
-        if let Some(rule) = named(&self.ask) {
-            return Verdict::Ask { rule, suggestion: subject.as_rule() };
+        let ask = |rule| Verdict::Ask { rule, suggestion: subject.as_rule() };
+        if let Some(rule) = said(&self.ask, Rule::names) {
+            return ask(rule);
         }
-        match named(&self.allow) {
+        let otherwise = match said(&self.allow, Rule::names) {
             Some(rule) => Verdict::Allow { rule },
             None => self.by_mode(subject),
+        };
+        // A rule that asks never opens what is denied, so what it only resembles is asked where it would be allowed.
+        match (said(&self.ask, Rule::binds), &otherwise) {
+            (Some(rule), Verdict::Allow { .. }) => ask(rule),
+            (Some(_) | None, Verdict::Allow { .. } | Verdict::Ask { .. } | Verdict::Deny { .. }) => otherwise,
         }
+    }
+
+    /// Returns what a call that was allowed must still leave out where it walks: what a rule closes to it below.
+    #[must_use]
+    pub fn closed(&self, subject: &Subject) -> Closed {
+        let denied = self.deny.iter().filter(|rule| rule.is_on(&subject.tool));
+        // Whoever was asked about the folder itself was asked about what is in it.
+        let asked = self.ask.iter().filter(|rule| rule.is_on(&subject.tool) && !rule.covers(&subject.target));
+        Closed::new(denied.chain(asked).cloned().collect())
     }
 
     fn by_mode(&self, subject: &Subject) -> Verdict {

@@ -1,7 +1,7 @@
 //! Reads what people write: YAML into typed targets; errors name file, line, column, the line itself and the nearest key.
 
 use serde::de::DeserializeOwned;
-use serde_saphyr::Error;
+use serde_saphyr::{Error, Location};
 
 /// What is wrong with a file, and where.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,8 +59,6 @@ fn with_line(text: &str, line: usize, message: String) -> String {
 }
 
 fn explain(text: &str, file: &str, error: &Error) -> YamlError {
-    let location = error.location();
-    let (line, column) = location.map_or((0, 0), |at| (at.line(), at.column()));
     let plain = error.without_snippet();
     let message = if let Error::SerdeUnknownField { field, expected, .. } = plain {
         unknown("key", field, expected)
@@ -69,19 +67,42 @@ fn explain(text: &str, file: &str, error: &Error) -> YamlError {
     } else {
         plain.to_string().lines().next().unwrap_or("not understood").to_owned()
     };
-    let message = with_line(text, usize::try_from(line).unwrap_or(0), message);
+    refuse(text, file, error.location(), &message)
+}
+
+/// Makes the error of what stands at this place.
+pub(crate) fn refuse(text: &str, file: &str, location: Option<Location>, message: &str) -> YamlError {
+    let (line, column) = location.map_or((0, 0), |at| (at.line(), at.column()));
+    let message = with_line(text, usize::try_from(line).unwrap_or(0), message.to_owned());
     YamlError { file: file.to_owned(), line, column, message }
 }
 
 fn unknown(kind: &str, given: &str, expected: &[&str]) -> String {
     match nearest(given, expected.iter().copied()) {
         Some(nearest) => format!("unknown {kind} `{given}`: the nearest is `{nearest}`"),
-        None => format!("unknown {kind} `{given}`: expected one of {}", expected.join(", ")),
+        None => format!("unknown {kind} `{given}`"),
     }
 }
 
-/// Returns the candidate that is fewest edits away from a word, if it is near enough to be meant.
+/// Returns the known word that may have been meant: the one that is fewest edits away. None only where none is known.
 #[must_use]
-pub fn nearest<'a>(word: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    crate::policy::nearest(word, candidates)
+pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    known.into_iter().min_by_key(|word| distance(given, word))
+}
+
+/// Returns how many letters were added, dropped, changed or swapped with their neighbour.
+pub(crate) fn distance(a: &str, b: &str) -> usize {
+    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
+    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
+    for i in 1..=a.len() {
+        let mut row = vec![i];
+        for j in 1..=b.len() {
+            let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
+            let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
+            let best = changed.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
+            row.push(if swapped { best.min(rows[i - 2][j - 2] + 1) } else { best });
+        }
+        rows.push(row);
+    }
+    rows[a.len()][b.len()]
 }

@@ -6,6 +6,7 @@
 //! | `commands` | a file for each command |
 //! | `config` | the environment, `outlive.yaml`, which workspace: read here and nowhere else |
 //! | `client` | talks to the workspace's server, and starts one where none runs |
+//! | `private` | keeps its keys from the commands that tools run |
 //! | `wire` | the only place that names concrete stores, models and tools |
 
 #[macro_use]
@@ -15,15 +16,15 @@ mod client;
 mod commands;
 mod config;
 mod exit;
+mod private;
 mod wire;
 
 use clap::Parser as _;
 
 fn main() -> std::process::ExitCode {
     let cli = cli::Cli::parse();
-    let outcome = tokio::runtime::Builder::new_multi_thread()
-        .enable_all()
-        .build()
+    let outcome = private::keep()
+        .and_then(|()| tokio::runtime::Builder::new_multi_thread().enable_all().build())
         .map_err(exit::Failure::from)
         .and_then(|runtime| runtime.block_on(commands::run(cli)));
     match outcome {

@@ -42,6 +42,8 @@ pub(crate) struct Run {
     pub(crate) tool: String,
     pub(crate) arguments: serde_json::Value,
     pub(crate) idempotency_key: String,
+    /// Where it led when it was ruled on, as the journal has it.
+    pub(crate) ruled: Option<outlive_core::policy::Ruled>,
     pub(crate) kit: Arc<crate::kit::Kit>,
     pub(crate) artifacts: Arc<dyn outlive_store::Artifacts>,
     pub(crate) stop: tokio_util::sync::CancellationToken,

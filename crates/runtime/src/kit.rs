@@ -131,15 +131,15 @@ impl Kit {
             Ok(prepared) => prepared,
             Err(refusal) => return refuse(refusal.to_string()),
         };
-        let (effect, on_lost) = (assessment.effect, assessment.on_lost);
+        let (effect, on_lost, ruled) = (assessment.effect, assessment.on_lost, assessment.subject.ruled());
         match self.policy.rule(&assessment.subject) {
-            Verdict::Allow { rule } => Ruling::Allowed { by: Decider::Policy(rule), effect, on_lost },
+            Verdict::Allow { rule } => Ruling::Allowed { by: Decider::Policy(rule), effect, on_lost, ruled },
             Verdict::Deny { rule, reason } => Ruling::Denied { by: Decider::Policy(rule), content: reason },
             Verdict::Ask { suggestion, .. } if state.decisions.grants.contains(&suggestion) => {
-                Ruling::Allowed { by: Decider::Grant(suggestion), effect, on_lost }
+                Ruling::Allowed { by: Decider::Grant(suggestion), effect, on_lost, ruled }
             }
             Verdict::Ask { suggestion, .. } => {
-                Ruling::Ask { summary: assessment.summary, rule: suggestion, effect, on_lost }
+                Ruling::Ask { summary: assessment.summary, rule: suggestion, effect, on_lost, ruled }
             }
         }
     }

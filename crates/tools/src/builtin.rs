@@ -7,6 +7,7 @@ mod grep;
 mod list;
 mod read;
 mod shape;
+mod shown;
 mod walk;
 mod write;
 

@@ -25,6 +25,7 @@ use crate::proc::{MARK, Process};
 use crate::{Invocation, Sink};
 pub use output::Output;
 use output::{Capture, Pipe};
+pub use tree::GRACE;
 use tree::Tree;
 pub(crate) use tree::{Gone, end};
 

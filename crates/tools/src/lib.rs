@@ -17,7 +17,7 @@ use std::sync::Arc;
 use outlive_core::content::ToolSpec;
 use outlive_core::event::{Effect, OnLost, Outcome};
 use outlive_core::id::{CallId, SessionId};
-use outlive_core::policy::Subject;
+use outlive_core::policy::{Closed, Ruled, Subject};
 use serde_json::Value;
 
 /// A future that a tool returns.
@@ -65,8 +65,10 @@ pub struct Invocation {
     pub arguments: Value,
     /// Where it may act.
     pub place: Place,
-    /// Whether a person or a rule allowed it to leave `place.roots`.
-    pub beyond_roots: bool,
+    /// Where it led when it was ruled on: its path must still lead there. Without this it stays within `place.roots`.
+    pub ruled: Option<Ruled>,
+    /// What rules close to it below where it starts.
+    pub closed: Closed,
     /// Takes output as it comes.
     pub sink: Sink,
     /// Set when the call is to stop: it ends its work with all its processes, keeps what it has, and returns within 2 s.

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use jsonschema::Validator;
 use outlive_core::content::ToolSpec;
-use outlive_core::policy::nearest;
+use outlive_core::yaml::nearest;
 use serde_json::Value;
 
 use crate::exec::Exec;

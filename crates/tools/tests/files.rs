@@ -8,7 +8,7 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::os::unix::fs::{PermissionsExt as _, symlink};
 
 use outlive_core::event::Outcome;
-use outlive_core::policy::Reach;
+use outlive_core::policy::{Policy, Reach, Ruled, Subject};
 use outlive_tools::Found;
 use outlive_tools::path::{Want, open, resolve};
 use serde_json::json;
@@ -114,7 +114,7 @@ async fn files_are_listed_and_found_by_name_and_by_line() {
     symlink(stage.out(""), stage.ws("link")).unwrap();
     let listed = stage.run("list", json!({})).await.content;
     assert_eq!(listed, ".git/\nc.txt  16\nlink@\nown/\nsrc/\n");
-    assert_eq!(stage.run("glob", json!({"pattern": "*.rs"})).await.content, "src/a.rs\nsrc/deep/b.rs");
+    assert_eq!(stage.run("glob", json!({"pattern": "*.rs"})).await.content, "src/a.rs\nsrc/deep/b.rs\n");
     let found = stage.run("grep", json!({"pattern": "NEEDLE", "case": "ignore", "glob": "*.rs"})).await.content;
     assert_eq!(found, "src/a.rs:2:needle here\nsrc/deep/b.rs:2:needle here\n");
     assert_eq!(stage.run("grep", json!({"pattern": "needle", "path": "c.txt"})).await.content, "c.txt:2:needle here\n");
@@ -205,7 +205,7 @@ async fn what_was_not_allowed_to_leave_the_roots_does_not_when_it_runs() {
     assert_eq!(text(&stage.out("x")), "secret");
     assert!(!stage.out("new").exists());
     let mut invocation = stage.invocation(json!({"path": stage.out("x")}));
-    invocation.beyond_roots = true;
+    invocation.ruled = Some(Ruled { target: stage.out("x").display().to_string(), reach: Reach::Beyond });
     let (tool, _) = stage.tools.prepare("read", &invocation.arguments.clone(), &stage.place).unwrap();
     assert_eq!(tool.run(invocation).await.content, "     1\tsecret\n");
 }
@@ -277,4 +277,64 @@ async fn names_that_are_not_plain_cannot_forge_lines() {
         assert!(!shown.lines().any(|line| line.starts_with("fake")), "{shown}");
     }
     assert!(stage.run("list", json!({})).await.content.contains(r"b\xFF"));
+}
+
+fn reads(stage: &Stage, path: &str) -> Subject {
+    Subject { tool: "read".into(), target: stage.ws(path).display().to_string(), reach: Reach::Within }
+}
+
+#[tokio::test]
+async fn walks_pass_by_what_a_rule_closes_and_say_so() {
+    let mut stage = Stage::new();
+    for folder in ["secret/deep", "open"] {
+        std::fs::create_dir_all(stage.ws(folder)).unwrap();
+    }
+    for name in ["secret/a.txt", "secret/deep/b.txt", "open/c.txt", "open/key.txt"] {
+        put(&stage.ws(name), "needle\n");
+    }
+    let rules = format!("deny: ['read:{0}/secret/**', 'read:{0}/open/key.txt']", stage.place.cwd.display());
+    let policy = Policy::parse(&rules, "policy.yaml").unwrap();
+    for (tool, arguments, note) in [
+        ("grep", json!({"pattern": "needle"}), "2 files or folders were left out"),
+        ("grep", json!({"pattern": "needle", "path": "open"}), "1 file or folder was left out"),
+        ("glob", json!({"pattern": "**"}), "2 files or folders were left out"),
+        ("list", json!({}), "1 file or folder was left out"),
+        ("list", json!({"path": "open"}), "1 file or folder was left out"),
+    ] {
+        let start = arguments["path"].as_str().unwrap_or(".");
+        stage.closed = policy.closed(&Subject { tool: tool.into(), ..reads(&stage, start) });
+        let said = stage.run(tool, arguments).await.content;
+        assert!(said.contains(note) && (said.contains("c.txt") || said.contains("open/")), "{tool}: {said}");
+        assert!(!said.contains("secret") && !said.contains("key") && !said.contains("b.txt"), "{tool}: {said}");
+    }
+}
+
+#[tokio::test]
+async fn a_path_that_leads_elsewhere_than_when_it_was_ruled_on_is_refused() {
+    let stage = Stage::new();
+    for name in ["a", "b"] {
+        std::fs::create_dir(stage.ws(name)).unwrap();
+        put(&stage.ws(&format!("{name}/x")), &format!("of {name}"));
+    }
+    let ruled = reads(&stage, "a/x").ruled();
+    std::fs::rename(stage.ws("a"), stage.ws("was")).unwrap();
+    symlink("b", stage.ws("a")).unwrap();
+    for (tool, arguments) in [
+        ("read", json!({"path": "a/x"})),
+        ("grep", json!({"path": "a/x", "pattern": "of"})),
+        ("list", json!({"path": "a"})),
+        ("glob", json!({"path": "a", "pattern": "*"})),
+        ("write", json!({"path": "a/x", "content": "bad"})),
+        ("edit", json!({"path": "a/x", "old": "of b", "new": "bad"})),
+    ] {
+        let mut invocation = stage.invocation(arguments);
+        invocation.ruled.clone_from(&ruled);
+        let (tool, _) = stage.tools.prepare(tool, &invocation.arguments.clone(), &stage.place).unwrap();
+        let finished = tool.run(invocation).await;
+        assert!(
+            finished.outcome == Outcome::Error && finished.content.contains("when this call was ruled on"),
+            "{finished:?}"
+        );
+    }
+    assert_eq!(text(&stage.ws("b/x")), "of b");
 }

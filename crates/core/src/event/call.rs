@@ -6,6 +6,7 @@ use serde_json::Value;
 use super::session::Origin;
 use crate::digest::Digest;
 use crate::id::CallId;
+use crate::policy::Ruled;
 
 /// What running a tool does to the world, and so what a crash in the middle of it means.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -94,6 +95,9 @@ pub struct CallAllowed {
     /// A person's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
+    /// Where it led then, if that is a path: it runs there or not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ruled: Option<Ruled>,
 }
 
 /// After `step.finished`, or after `call.approval_requested` by a person. The call is settled without having run.
@@ -126,6 +130,9 @@ pub struct ApprovalRequested {
     /// What becomes of it when its outcome is unknown.
     #[serde(default)]
     pub on_lost: OnLost,
+    /// Where it led then, if that is a path: it runs there or not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ruled: Option<Ruled>,
 }
 
 /// After `call.allowed`: the intent, durable before the work begins. A second one for the same call only where its

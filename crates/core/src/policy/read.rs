@@ -2,23 +2,10 @@
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
-use serde_saphyr::{Error, Location, Spanned};
+use serde_saphyr::Spanned;
 
-use super::{Mode, Policy, Rule, nearest};
-
-/// A policy that cannot be read.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{file}:{line}:{column}: {message}")]
-pub struct PolicyError {
-    /// The file, as the reader was told.
-    pub file: String,
-    /// From 1; 0 where the whole file is meant.
-    pub line: u64,
-    /// From 1; 0 where the whole file is meant.
-    pub column: u64,
-    /// What is wrong, with the way out and the line itself.
-    pub message: String,
-}
+use super::{Mode, Policy, Rule};
+use crate::yaml::{self, YamlError};
 
 #[derive(Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -42,22 +29,18 @@ struct Wrapped {
     spec: Rules,
 }
 
-pub(super) fn parse(text: &str, file: &str) -> Result<Policy, PolicyError> {
-    let source = Source { text, file };
+pub(super) fn parse(text: &str, file: &str) -> Result<Policy, YamlError> {
     // A file of nothing but comments is a policy without rules.
     if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) {
         return Ok(Policy::default());
     }
     let is_wrapped = text.lines().any(|line| line.starts_with("spec:") || line.starts_with("apiVersion:"));
-    let rules = if is_wrapped {
-        serde_saphyr::from_str::<Wrapped>(text).map(|file| file.spec)
-    } else {
-        serde_saphyr::from_str::<Rules>(text)
+    let rules = if is_wrapped { yaml::read::<Wrapped>(text, file)?.spec } else { yaml::read::<Rules>(text, file)? };
+    let rule = |rule: &Spanned<String>| -> Result<Rule, YamlError> {
+        let parsed = rule.value.parse();
+        parsed.map_err(|error: super::RuleError| yaml::refuse(text, file, Some(rule.referenced), &error.to_string()))
     };
-    let rules = rules.map_err(|error| source.refuse_yaml(&error))?;
-    let read = |list: Vec<Spanned<String>>| -> Result<Vec<Rule>, PolicyError> {
-        list.iter().map(|rule| source.rule(rule)).collect()
-    };
+    let read = |list: Vec<Spanned<String>>| -> Result<Vec<Rule>, YamlError> { list.iter().map(rule).collect() };
     Ok(Policy {
         mode: rules.mode,
         deny: read(rules.deny)?,
@@ -65,43 +48,4 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Policy, PolicyError> {
         allow: read(rules.allow)?,
         unreadable: None,
     })
-}
-
-struct Source<'a> {
-    text: &'a str,
-    file: &'a str,
-}
-
-impl Source<'_> {
-    fn rule(&self, rule: &Spanned<String>) -> Result<Rule, PolicyError> {
-        rule.value.parse().map_err(|error: super::RuleError| self.refuse(Some(rule.referenced), &error.to_string()))
-    }
-
-    fn refuse_yaml(&self, error: &Error) -> PolicyError {
-        let location = error.location();
-        let plain = error.without_snippet();
-        if let Error::SerdeUnknownField { field, expected, .. } = plain {
-            return self.refuse(location, &unknown("key", field, expected));
-        }
-        if let Error::SerdeUnknownVariant { variant, expected, .. } = plain {
-            return self.refuse(location, &unknown("mode", variant, expected));
-        }
-        let said = plain.to_string();
-        self.refuse(location, said.lines().next().unwrap_or("not a policy"))
-    }
-
-    fn refuse(&self, location: Option<Location>, message: &str) -> PolicyError {
-        let (line, column) = location.map_or((0, 0), |at| (at.line(), at.column()));
-        let index = usize::try_from(line).ok().and_then(|line| line.checked_sub(1));
-        let shown = index.and_then(|index| self.text.lines().nth(index)).map(str::trim_end).unwrap_or_default();
-        let message = if shown.is_empty() { message.to_owned() } else { format!("{message}\n  {shown}") };
-        PolicyError { file: self.file.to_owned(), line, column, message }
-    }
-}
-
-fn unknown(kind: &str, given: &str, expected: &[&str]) -> String {
-    match nearest(given, expected.iter().copied()) {
-        Some(nearest) => format!("unknown {kind} `{given}`: the nearest is `{nearest}`"),
-        None => format!("unknown {kind} `{given}`"),
-    }
 }

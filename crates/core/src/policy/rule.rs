@@ -6,9 +6,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::Subject;
+use super::blanks::collapse;
 
 /// The tools whose rules name paths.
 const FILE_TOOLS: [&str; 6] = ["read", "write", "edit", "list", "glob", "grep"];
+
+/// The tools that show what is in files and folders, beside `read`: `edit` tells whether a piece is there.
+const SHOWING: [&str; 4] = ["list", "glob", "grep", "edit"];
 
 /// `tool:pattern`.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -50,11 +54,38 @@ pub enum RuleError {
 }
 
 impl Rule {
-    /// Whether the rule speaks of this call.
+    /// Whether the rule speaks of exactly this call: for rules that allow.
     #[must_use]
     pub fn names(&self, subject: &Subject) -> bool {
         self.tool == subject.tool && self.pattern.matches(&subject.target)
     }
+
+    /// Whether the rule reaches this call: for rules that forbid or ask. It reaches what it names; a command that is written
+    /// with other blanks; and what a rule on `read` names, whichever tool shows it.
+    #[must_use]
+    pub fn binds(&self, subject: &Subject) -> bool {
+        match &self.pattern {
+            Pattern::Exact(line) if self.tool == "bash" => {
+                subject.tool == "bash" && collapse(line) == collapse(&subject.target)
+            }
+            Pattern::Exact(_) | Pattern::Below(_) => self.is_on(&subject.tool) && self.covers(&subject.target),
+        }
+    }
+
+    /// Whether it is about this tool, or about `read` where this tool shows what is read.
+    pub(super) fn is_on(&self, tool: &str) -> bool {
+        self.tool == tool || (self.tool == "read" && SHOWING.contains(&tool))
+    }
+
+    /// Whether its pattern names this path.
+    pub(super) fn covers(&self, path: &str) -> bool {
+        self.pattern.matches(path)
+    }
+}
+
+/// Whether rules on this tool name paths.
+pub(super) fn names_path(tool: &str) -> bool {
+    FILE_TOOLS.contains(&tool)
 }
 
 impl Pattern {
@@ -81,7 +112,7 @@ impl FromStr for Rule {
         if let Some(nearest) = almost_a_tool(tool) {
             return Err(RuleError::Tool { given: tool.to_owned(), nearest });
         }
-        let pattern = match FILE_TOOLS.contains(&tool) {
+        let pattern = match names_path(tool) {
             true => path_pattern(text, pattern)?,
             false if pattern.contains('*') => return Err(RuleError::ShellPattern(text.to_owned())),
             false => Pattern::Exact(pattern.to_owned()),
@@ -116,27 +147,5 @@ fn almost_a_tool(given: &str) -> Option<String> {
     if known().any(|tool| tool == given) {
         return None;
     }
-    known().find(|tool| distance(given, tool) <= 1).map(str::to_owned)
-}
-
-/// Returns the known word that may have been meant.
-pub fn nearest<'a>(given: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    known.into_iter().min_by_key(|word| distance(given, word))
-}
-
-/// Returns how many letters were added, dropped, changed or swapped with their neighbour.
-fn distance(a: &str, b: &str) -> usize {
-    let (a, b): (Vec<char>, Vec<char>) = (a.chars().collect(), b.chars().collect());
-    let mut rows: Vec<Vec<usize>> = vec![(0..=b.len()).collect()];
-    for i in 1..=a.len() {
-        let mut row = vec![i];
-        for j in 1..=b.len() {
-            let changed = rows[i - 1][j - 1] + usize::from(a[i - 1] != b[j - 1]);
-            let swapped = i > 1 && j > 1 && a[i - 1] == b[j - 2] && a[i - 2] == b[j - 1];
-            let best = changed.min(rows[i - 1][j] + 1).min(row[j - 1] + 1);
-            row.push(if swapped { best.min(rows[i - 2][j - 2] + 1) } else { best });
-        }
-        rows.push(row);
-    }
-    rows[a.len()][b.len()]
+    known().find(|tool| crate::yaml::distance(given, tool) <= 1).map(str::to_owned)
 }

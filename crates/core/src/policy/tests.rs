@@ -210,7 +210,10 @@ fn a_rule_that_cannot_be_held_exactly_is_refused_with_its_place() {
 fn an_unknown_key_is_refused_with_place_line_and_nearest_key() {
     let said = refusal("mode: ask\nalow: []\n");
     assert_eq!(said, "policy.yaml:2:1: unknown key `alow`: the nearest is `allow`\n  alow: []");
-    assert!(refusal("mode: dangerus").contains("the nearest is `dangerous`"));
+    assert_eq!(
+        refusal("mode: dangerus"),
+        "policy.yaml:1:7: unknown value `dangerus`: the nearest is `dangerous`\n  mode: dangerus"
+    );
     assert!(refusal("spec: {modes: ask}").contains("the nearest is `mode`"));
     for broken in ["- a", "mode: [", "allow: ls", "allow: [1: 2]", "mode: ask\nmode: restrict"] {
         assert!(refusal(broken).starts_with("policy.yaml:"), "{broken}");
@@ -231,4 +234,48 @@ fn an_always_stores_exactly_what_was_asked() {
     assert_eq!(asked.as_rule(), "bash:rm -rf *\n# all");
     let Verdict::Ask { suggestion, .. } = Policy::default().rule(&asked) else { panic!("not asked") };
     assert_eq!(suggestion, asked.as_rule());
+}
+
+#[test]
+fn blanks_do_not_get_a_command_past_a_rule_that_forbids_or_asks() {
+    let spellings = ["x y", "x y ", " x  y", "x\ty\n", "x y;", "x y # no", "\nx \\\ny"];
+    let deny = policy("mode: dangerous\ndeny: ['bash:x y']");
+    let ask = policy("mode: dangerous\nask: ['bash: x  y']");
+    for line in spellings {
+        assert_eq!(word(&deny.rule(&bash(line))), "deny", "{line:?}");
+        assert_eq!(word(&ask.rule(&bash(line))), "ask", "{line:?}");
+    }
+    for other in ["x 'y'z", "xy", "x y z", "'x y'", "x\\ y"] {
+        assert_eq!(word(&deny.rule(&bash(other))), "allow", "{other:?}");
+    }
+    // What only resembles a rule that asks is not opened by it.
+    let restrict = policy("mode: restrict\nask: ['bash:x y']");
+    assert_eq!(["x y", "x  y"].map(|line| word(&restrict.rule(&bash(line)))), ["ask", "deny"]);
+}
+
+#[test]
+fn a_rule_on_read_binds_every_tool_that_shows() {
+    let denied = policy("deny: ['read:/ws/a/**']\nallow: ['grep:/ws/**']");
+    let asked = policy("ask: ['read:/ws/a/**']\nallow: ['grep:/ws/**']");
+    for tool in ["read", "list", "glob", "grep", "edit"] {
+        assert_eq!(word(&denied.rule(&subject(tool, "/ws/a/x", Reach::Within))), "deny", "{tool}");
+        assert_eq!(word(&asked.rule(&subject(tool, "/ws/a/x", Reach::Within))), "ask", "{tool}");
+    }
+    assert_eq!(word(&denied.rule(&subject("write", "/ws/a/x", Reach::Within))), "allow");
+    let allowed = policy("mode: restrict\nallow: ['read:/out/**']");
+    assert_eq!(word(&allowed.rule(&subject("grep", "/out/x", Reach::Beyond))), "deny", "an allow reaches no further");
+}
+
+#[test]
+fn a_walk_leaves_out_what_a_rule_closes_below_it() {
+    let policy = policy("deny: ['read:/ws/a/**', 'list:/ws/b']\nask: ['grep:/ws/c/**']");
+    let closed = |tool: &str, start: &str| {
+        let closed = policy.closed(&subject(tool, start, Reach::Within));
+        ["/ws/a", "/ws/a/x", "/ws/b", "/ws/c/x", "/ws/d"].map(|path| closed.is_closed(path))
+    };
+    assert_eq!(closed("grep", "/ws"), [true, true, false, true, false]);
+    assert_eq!(closed("grep", "/ws/c"), [true, true, false, false, false], "this was asked about");
+    assert_eq!(closed("glob", "/ws"), [true, true, false, false, false]);
+    assert_eq!(closed("list", "/ws"), [true, true, true, false, false]);
+    assert_eq!(closed("write", "/ws"), [false; 5]);
 }

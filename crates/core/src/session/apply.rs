@@ -99,6 +99,7 @@ impl State {
                     call.phase = Phase::Awaiting { summary, rule };
                     call.effect = requested.effect;
                     call.on_lost = requested.on_lost;
+                    call.ruled.clone_from(&requested.ruled);
                 }
             }
             Event::CallStarted(started) => {
@@ -239,6 +240,7 @@ impl Turn {
             call.phase = Phase::Cleared;
             call.effect = allowed.effect;
             call.on_lost = allowed.on_lost;
+            call.ruled.clone_from(&allowed.ruled);
         }
     }
 

@@ -216,6 +216,7 @@ impl State {
                 effect: call.effect,
                 on_lost: call.on_lost,
                 reason,
+                ruled: call.ruled.clone(),
             }),
             Verdict::Deny => {
                 Event::CallDenied(CallDenied { call: id, by, content: denied(call, reason.as_deref()), reason })

@@ -8,6 +8,7 @@ use crate::event::{
 };
 use crate::id::{CallId, TurnId};
 use crate::limits::DEATHS_BEFORE_PARKING;
+use crate::policy::Ruled;
 use crate::turn::{Call, Turn};
 
 /// An event that is decided, before it has its place and time.
@@ -52,6 +53,8 @@ pub enum Ruling {
         effect: Effect,
         /// What becomes of it when its outcome is unknown.
         on_lost: OnLost,
+        /// Where it leads, if that is a path.
+        ruled: Option<Ruled>,
     },
     /// A person decides.
     Ask {
@@ -63,6 +66,8 @@ pub enum Ruling {
         effect: Effect,
         /// What becomes of it when its outcome is unknown.
         on_lost: OnLost,
+        /// Where it leads, if that is a path.
+        ruled: Option<Ruled>,
     },
     /// It does not run.
     Denied {
@@ -113,12 +118,13 @@ impl Ruling {
     pub fn fact(self, turn: &Turn, call: &Call) -> Fact {
         let id = call.id;
         let event = match self {
-            Self::Allowed { by, effect, on_lost } => {
-                Event::CallAllowed(CallAllowed { call: id, by, scope: Scope::Once, effect, on_lost, reason: None })
+            Self::Allowed { by, effect, on_lost, ruled } => {
+                let (scope, reason) = (Scope::Once, None);
+                Event::CallAllowed(CallAllowed { call: id, by, scope, effect, on_lost, reason, ruled })
             }
-            Self::Ask { summary, rule, effect, on_lost } => {
+            Self::Ask { summary, rule, effect, on_lost, ruled } => {
                 let tool = call.tool.clone();
-                Event::ApprovalRequested(ApprovalRequested { call: id, tool, summary, rule, effect, on_lost })
+                Event::ApprovalRequested(ApprovalRequested { call: id, tool, summary, rule, effect, on_lost, ruled })
             }
             Self::Denied { by, content } => Event::CallDenied(CallDenied { call: id, by, content, reason: None }),
         };
@@ -200,6 +206,7 @@ impl Turn {
             rule: String::new(),
             effect: call.effect,
             on_lost: call.on_lost,
+            ruled: call.ruled.clone(),
         });
         let mut facts = self.lost(id);
         facts.push(Fact::of_step(self, event));

@@ -8,6 +8,7 @@ use serde_json::Value;
 
 use crate::event::{Effect, OnLost};
 use crate::id::CallId;
+use crate::policy::Ruled;
 
 /// One request of the model to act.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -27,6 +28,9 @@ pub struct Call {
     pub effect: Effect,
     /// What becomes of it when its outcome is unknown.
     pub on_lost: OnLost,
+    /// Where it led when it was ruled on, if that is a path.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ruled: Option<Ruled>,
     /// Attempts so far.
     pub attempt: u32,
     /// Process deaths while it ran.
@@ -81,6 +85,7 @@ impl Call {
             phase: Phase::Asked,
             effect: Effect::Effectful,
             on_lost: OnLost::Report,
+            ruled: None,
             attempt: 0,
             deaths: 0,
             fate: Fate::Open,

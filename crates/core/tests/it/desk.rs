@@ -72,7 +72,7 @@ impl Desk {
         desk.say("go").unwrap();
         desk.start_step(1, 1);
         desk.answer(1, 1, Ok(call_reply(&["bash"]))).unwrap();
-        desk.rule(0, Ruling::Allowed { by: policy(), effect, on_lost });
+        desk.rule(0, Ruling::Allowed { by: policy(), effect, on_lost, ruled: None });
         desk.start_call(0);
         desk
     }
@@ -83,7 +83,7 @@ impl Desk {
         desk.start_step(1, 1);
         desk.answer(1, 1, Ok(call_reply(&["bash"]))).unwrap();
         let (effect, on_lost) = (Effect::Effectful, OnLost::Report);
-        desk.rule(0, Ruling::Ask { summary: "ls".into(), rule: "bash:ls".into(), effect, on_lost });
+        desk.rule(0, Ruling::Ask { summary: "ls".into(), rule: "bash:ls".into(), effect, on_lost, ruled: None });
         desk
     }
 

@@ -4,6 +4,7 @@
 use super::desk::{self, Desk, call_reply, reply, text};
 use outlive_core::context::{Transcript, fold_messages};
 use outlive_core::event::{Effect, Entry, Event, Line, LineError, OnLost};
+use outlive_core::policy::{Reach, Ruled};
 use outlive_core::session::{Ruling, State, read_snapshot, write_snapshot};
 
 fn folder() -> std::path::PathBuf {
@@ -31,7 +32,7 @@ fn story() -> Desk {
     asks.content.insert(0, text("I look."));
     desk.answer(1, 1, Ok(asks)).unwrap();
     let (effect, on_lost) = (Effect::Effectful, OnLost::Report);
-    desk.rule(0, Ruling::Ask { summary: "ls".into(), rule: "bash:ls".into(), effect, on_lost });
+    desk.rule(0, Ruling::Ask { summary: "ls".into(), rule: "bash:ls".into(), effect, on_lost, ruled: None });
     let verdict = outlive_core::command::Verdict::Allow;
     let decision = outlive_core::command::Decision { call: desk.call(0), verdict, reason: None, by: desk::by() };
     desk.command(outlive_core::command::Command::Decide(decision)).unwrap();
@@ -44,34 +45,81 @@ fn story() -> Desk {
     desk
 }
 
+/// A read that was asked about, with where its path led then.
+fn ruled_story() -> Desk {
+    let mut desk = Desk::with_session();
+    desk.say_as("read it", Some("req-1"), outlive_core::event::Behavior::FollowUp).unwrap();
+    desk.start_step(1, 1);
+    desk.answer(1, 1, Ok(call_reply(&["read", "read"]))).unwrap();
+    let (effect, on_lost) = (Effect::Read, OnLost::Report);
+    let ruled = |target: &str, reach| Some(Ruled { target: target.into(), reach });
+    let within = ruled("/ws/a", Reach::Within);
+    desk.rule(0, Ruling::Allowed { by: desk::policy(), effect, on_lost, ruled: within });
+    let beyond = ruled("/out/x", Reach::Beyond);
+    let (summary, rule) = ("read /out/x".into(), "read:/out/x".into());
+    desk.rule(1, Ruling::Ask { summary, rule, effect, on_lost, ruled: beyond });
+    let verdict = outlive_core::command::Verdict::Allow;
+    let decision = outlive_core::command::Decision { call: desk.call(1), verdict, reason: None, by: desk::by() };
+    desk.command(outlive_core::command::Command::Decide(decision)).unwrap();
+    desk.start_call(1);
+    desk
+}
+
+type Story = fn() -> Desk;
+
+const GOLDEN: [(&str, Story); 2] = [("v1-lost-call", story), ("v1-ruled-path", ruled_story)];
+
 #[test]
-#[ignore = "writes the golden journal of a new format version; run it by name, once"]
+#[ignore = "writes the golden journals that are not there yet; run it by name, once"]
 fn write_golden() {
-    let desk = story();
-    let lines: Vec<String> = desk.entries.iter().map(|entry| Line::write(entry).unwrap().as_str().to_owned()).collect();
-    std::fs::write(folder().join("v1-lost-call.jsonl"), lines.join("\n") + "\n").unwrap();
-    std::fs::write(folder().join("v1-lost-call.state.yaml"), write_snapshot(&desk.state).unwrap()).unwrap();
+    for (name, story) in GOLDEN {
+        let (journal, snapshot) = (folder().join(format!("{name}.jsonl")), folder().join(format!("{name}.state.yaml")));
+        if journal.exists() {
+            continue;
+        }
+        let desk = story();
+        let lines: Vec<String> =
+            desk.entries.iter().map(|entry| Line::write(entry).unwrap().as_str().to_owned()).collect();
+        std::fs::write(journal, lines.join("\n") + "\n").unwrap();
+        std::fs::write(snapshot, write_snapshot(&desk.state).unwrap()).unwrap();
+    }
 }
 
 #[test]
 fn a_golden_journal_folds_to_the_state_it_always_did() {
-    let entries = read("v1-lost-call.jsonl");
-    let expected = std::fs::read_to_string(folder().join("v1-lost-call.state.yaml")).unwrap();
-    assert_eq!(write_snapshot(&fold(&entries)).unwrap(), expected);
-    assert_eq!(read_snapshot(&expected), Some(fold(&entries)));
+    for (name, _) in GOLDEN {
+        let entries = read(&format!("{name}.jsonl"));
+        let expected = std::fs::read_to_string(folder().join(format!("{name}.state.yaml"))).unwrap();
+        assert_eq!(write_snapshot(&fold(&entries)).unwrap(), expected);
+        assert_eq!(read_snapshot(&expected), Some(fold(&entries)));
+    }
 }
 
 #[test]
 fn a_golden_journal_is_written_again_byte_for_byte() {
-    let text = std::fs::read_to_string(folder().join("v1-lost-call.jsonl")).unwrap();
-    let written: Vec<String> =
-        read("v1-lost-call.jsonl").iter().map(|entry| Line::write(entry).unwrap().as_str().to_owned()).collect();
-    assert_eq!(written.join("\n") + "\n", text);
+    for (name, _) in GOLDEN {
+        let text = std::fs::read_to_string(folder().join(format!("{name}.jsonl"))).unwrap();
+        let written: Vec<String> = read(&format!("{name}.jsonl"))
+            .iter()
+            .map(|entry| Line::write(entry).unwrap().as_str().to_owned())
+            .collect();
+        assert_eq!(written.join("\n") + "\n", text);
+    }
 }
 
 #[test]
-fn today_s_code_still_tells_the_golden_story() {
-    assert_eq!(story().entries, read("v1-lost-call.jsonl"));
+fn today_s_code_still_tells_the_golden_stories() {
+    for (name, story) in GOLDEN {
+        assert_eq!(story().entries, read(&format!("{name}.jsonl")));
+    }
+}
+
+#[test]
+fn where_a_call_led_when_it_was_ruled_on_is_known_when_it_starts() {
+    let desk = ruled_story();
+    let ruled: Vec<_> = desk.state.turn.iter().flat_map(|turn| &turn.calls).map(|call| call.ruled.clone()).collect();
+    let expected = [("/ws/a", Reach::Within), ("/out/x", Reach::Beyond)];
+    assert_eq!(ruled, expected.map(|(target, reach)| Some(Ruled { target: target.into(), reach })));
 }
 
 #[test]

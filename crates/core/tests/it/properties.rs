@@ -16,7 +16,7 @@ fn stock() -> Vec<Entry> {
     desk.settle();
     desk.start_step(1, 1);
     desk.answer(1, 1, Ok(call_reply(&["look", "write"]))).unwrap();
-    desk.rule(0, Ruling::Allowed { by: desk::policy(), effect: Effect::Read, on_lost: OnLost::Report });
+    desk.rule(0, Ruling::Allowed { by: desk::policy(), effect: Effect::Read, on_lost: OnLost::Report, ruled: None });
     desk.rule(1, Ruling::Denied { by: desk::policy(), content: "no".into() });
     desk.start_call(0);
     desk.die();

@@ -95,7 +95,7 @@ fn reads_run_beside_each_other_and_the_rest_in_order() {
     desk.answer(1, 1, Ok(call_reply(&["look", "look", "write", "look"]))).unwrap();
     let effects = [Effect::Read, Effect::Read, Effect::Effectful, Effect::Read];
     for (at, effect) in effects.into_iter().enumerate() {
-        desk.rule(at, Ruling::Allowed { by: desk::policy(), effect, on_lost: OnLost::Report });
+        desk.rule(at, Ruling::Allowed { by: desk::policy(), effect, on_lost: OnLost::Report, ruled: None });
     }
     let start = |desk: &Desk, at| Debt::Start { call: desk.call(at), attempt: 1, again: false };
     assert_eq!(desk.owed(), vec![start(&desk, 0), start(&desk, 1)]);

@@ -196,3 +196,26 @@ fn a_list_is_as_long_as_it_was_asked_to_be() {
         assert_eq!(listed["items"].as_array().unwrap().len(), count);
     }
 }
+
+#[test]
+fn a_command_of_an_agent_finds_no_key_of_the_server() {
+    let home = Home::new();
+    let yaml = "apiVersion: outlive/v1\nkind: Agent\nmetadata: {name: helper}\n\
+                spec: {model: {provider: rehearsal}, tools: [{builtin: bash}]}\n";
+    home.write("agents/helper/agent.yaml", yaml);
+    home.write("agents/helper/policy.yaml", "mode: dangerous\n");
+    let key = "sk-canary-0123456789";
+    let prying =
+        "run env; cat /proc/self/environ /proc/$PPID/environ /proc/$PPID/maps; echo of $(cat /proc/$PPID/comm)";
+    // Nothing holds root with all its capabilities: then the server gets those of a container.
+    let container = ["setpriv", "--bounding-set=-sys_ptrace,-sys_admin,-perfmon", OUTLIVE];
+    let program = if rustix::process::geteuid().is_root() { &container[..] } else { &container[2..] };
+    let mut run = home.command(program[0]);
+    // Where this fails it must not print the keys of whoever runs the tests.
+    run.env_clear().env("OUTLIVE_WORKSPACE", home.0.path()).env("PATH", "/usr/bin:/bin").env("OPENAI_API_KEY", key);
+    let asked = run.args(&program[1..]).args(["run", "-a", "helper", "--json", prying]).output().unwrap();
+    let said = String::from_utf8_lossy(&asked.stdout).into_owned();
+    assert!(said.contains("PATH=") && said.contains("of outlive\\n"), "it did not look: {said}");
+    assert!(!said.contains(key), "the key was found");
+    assert!(said.contains("/environ: Permission denied") && said.contains("/maps: Permission denied"), "{said}");
+}

@@ -140,6 +140,7 @@ impl Actor {
             tool: call.tool.clone(),
             arguments: call.input.clone(),
             idempotency_key: call.key(),
+            ruled: call.ruled.clone(),
             kit,
             artifacts: Arc::clone(&self.shell.store.artifacts),
             stop: tokio_util::sync::CancellationToken::new(),

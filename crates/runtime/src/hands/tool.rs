@@ -6,7 +6,6 @@ use futures_util::FutureExt as _;
 use outlive_core::command::{self, Report};
 use outlive_core::content::Delta;
 use outlive_core::event::{ArtifactRef, Outcome};
-use outlive_core::policy::Reach;
 use outlive_tools::{Finished, Found, Invocation, Tool};
 
 use super::{Errand, Run};
@@ -55,8 +54,8 @@ fn invocation(errand: &Errand, run: &Run) -> Result<(Arc<dyn Tool>, Invocation),
         idempotency_key: run.idempotency_key.clone(),
         arguments: run.arguments.clone(),
         place,
-        // The verdict allowed exactly this; without one that reaches beyond, the tool stays within.
-        beyond_roots: assessment.subject.reach == Reach::Beyond,
+        ruled: run.ruled.clone(),
+        closed: run.kit.policy.closed(&assessment.subject),
         sink: Arc::new(move |text| listener.tell(Delta::ToolOutput { call, text })),
         stop: run.stop.clone(),
     };

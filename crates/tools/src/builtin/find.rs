@@ -10,8 +10,9 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::shape;
+use super::shown::Shown;
 use super::walk::{Go, Walk};
-use crate::blocking::off_thread;
+use crate::blocking::look;
 use crate::path::open::{self, Parents};
 use crate::{Assessment, Finished, Invocation, Pending, Place, Tool};
 
@@ -25,7 +26,7 @@ pub struct Glob;
 struct Arguments {
     /// What the names look like: `*` and `?` within a name, `**` over folders, `[a-z]`, `{a,b}`. Without a `/` it speaks of
     /// the last name alone.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 1_000))]
     pattern: String,
     /// The folder to look in. The working folder if left out.
     #[serde(default)]
@@ -45,7 +46,7 @@ impl Tool for Glob {
     }
 
     fn run(&self, invocation: Invocation) -> Pending<'_, Finished> {
-        Box::pin(off_thread(move || find(&invocation).map_or_else(Finished::error, Finished::ok)))
+        look(invocation, find)
     }
 }
 
@@ -55,21 +56,12 @@ fn find(invocation: &Invocation) -> Result<String, String> {
     let names = Names::new(&pattern)?;
     let resolved = shape::at_use(invocation, path, Effect::Read)?;
     let folder = open::folder(&resolved.path, Parents::Need).map_err(|why| format!("`{path}`: {why}"))?;
-    let mut found = Vec::new();
-    let mut walk = Walk::new(&invocation.stop);
+    let mut shown = Shown::new(SHOWN);
+    let mut walk = Walk::new(invocation, &resolved.path);
     walk.files(&folder, &mut |_, _, file| {
-        if names.match_path(file) {
-            found.push(shape::shown(file.as_os_str()));
-        }
-        if found.len() > SHOWN { Go::Enough } else { Go::On }
+        if names.match_path(file) { shown.line(&shape::shown(file.as_os_str())) } else { Go::On }
     });
-    let many = found.len() > SHOWN;
-    found.truncate(SHOWN);
-    let mut out = if found.is_empty() { "(no file matches)".to_owned() } else { found.join("\n") };
-    if let Some(why) = walk.cut.or(many.then_some("there are more: make the pattern narrower")) {
-        out.push_str(&format!("\n[not all: {why}]"));
-    }
-    Ok(out)
+    Ok(shown.told("(no file matches)", "not all: make the pattern narrower", walk.notes()))
 }
 
 /// What names look like.

@@ -1,28 +1,35 @@
 //! `grep`: finds lines in files.
 
+use std::fs::File;
 use std::io::Read as _;
-use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use outlive_core::content::ToolSpec;
 use outlive_core::event::Effect;
+use outlive_core::policy::Reach;
 use regex::{Regex, RegexBuilder};
-use rustix::fs::FileType;
+use rustix::fs::Stat;
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
 use super::find::Names;
 use super::shape;
-use super::walk::{Entry, Go, Walk};
-use crate::blocking::off_thread;
+use super::shown::Shown;
+use super::walk::{Go, Time, Walk};
+use crate::blocking::look;
 use crate::path::open::{self, Parents};
+use crate::path::{Want, reach};
 use crate::{Assessment, Finished, Invocation, Pending, Place, Tool};
 
 const LINES: usize = 200;
 const LINE_CHARS: usize = 300;
-const SHOWN_BYTES: usize = 30 << 10;
+/// Bytes of the largest file that is searched.
 const FILE_BYTES: u64 = 4 << 20;
+/// Bytes of a line that are searched: with [`REGEX_BYTES`] the longest work between two looks at the clock.
+const LINE_BYTES: usize = 64 << 10;
+/// Bytes of the largest compiled expression.
+const REGEX_BYTES: usize = 1 << 20;
 
 /// Finds lines.
 pub struct Grep;
@@ -31,13 +38,14 @@ pub struct Grep;
 #[serde(deny_unknown_fields)]
 struct Arguments {
     /// A regular expression, for each line.
-    #[schemars(length(min = 1))]
+    #[schemars(length(min = 1, max = 1_000))]
     pattern: String,
     /// The file or folder to look in. The working folder if left out.
     #[serde(default)]
     path: Option<String>,
     /// Only files of such names, as for `glob`.
     #[serde(default)]
+    #[schemars(length(max = 1_000))]
     glob: Option<String>,
     /// Whether upper and lower case differ. They do if left out.
     #[serde(default)]
@@ -56,7 +64,7 @@ enum Case {
 impl Arguments {
     fn regex(&self) -> Result<Regex, String> {
         let mut builder = RegexBuilder::new(&self.pattern);
-        builder.case_insensitive(self.case == Some(Case::Ignore)).size_limit(4 << 20);
+        builder.case_insensitive(self.case == Some(Case::Ignore)).size_limit(REGEX_BYTES);
         builder.build().map_err(|error| format!("`{}` is no regular expression: {error}", self.pattern))
     }
 
@@ -86,7 +94,7 @@ impl Tool for Grep {
     }
 
     fn run(&self, invocation: Invocation) -> Pending<'_, Finished> {
-        Box::pin(off_thread(move || search(&invocation).map_or_else(Finished::error, Finished::ok)))
+        look(invocation, search)
     }
 }
 
@@ -94,81 +102,90 @@ fn search(invocation: &Invocation) -> Result<String, String> {
     let arguments: Arguments = shape::read(&invocation.arguments)?;
     let (regex, names, path) = (arguments.regex()?, arguments.names()?, arguments.path());
     let resolved = shape::at_use(invocation, path, Effect::Read)?;
-    let place = &invocation.place;
-    let mut matches = Matches { regex, out: String::new(), lines: 0, skipped: 0 };
-    let mut walk = Walk::new(&invocation.stop);
-    let refuse = |why: String| format!("`{path}`: {why}");
-    match open::folder(&resolved.path, Parents::Need) {
-        Ok(folder) => walk.files(&folder, &mut |folder, entry, file| {
-            let real = resolved.path.join(file);
-            let forbidden =
-                crate::path::reach(place, &real, crate::path::Want::Read) == outlive_core::policy::Reach::Forbidden;
-            if forbidden || names.as_ref().is_some_and(|names| !names.match_path(file)) {
-                return Go::On;
-            }
-            matches.file(folder, entry, file)
-        }),
-        Err(_no_folder) => {
-            let (parent, name) = resolved.path.parent().zip(resolved.path.file_name()).ok_or("it has no parent")?;
-            let folder = open::folder(parent, Parents::Need).map_err(refuse)?;
-            let (_, found) = open::file_at(&folder, name).map_err(refuse)?;
-            let bytes = u64::try_from(found.st_size).unwrap_or(u64::MAX);
-            let entry = Entry { name: name.to_owned(), kind: FileType::RegularFile, bytes };
-            matches.file(&folder, &entry, Path::new(name));
+    let mut matches = Matches { regex, shown: Shown::new(LINES), skipped: 0, time: Time::of(invocation) };
+    let notes = match open::folder(&resolved.path, Parents::Need) {
+        Ok(folder) => {
+            let mut walk = Walk::new(invocation, &resolved.path);
+            walk.files(&folder, &mut |folder, entry, file| {
+                let real = resolved.path.join(file);
+                let is_forbidden = reach(&invocation.place, &real, Want::Read) == Reach::Forbidden;
+                if is_forbidden || names.as_ref().is_some_and(|names| !names.match_path(file)) {
+                    return Go::On;
+                }
+                let text = open::file_at(folder, &entry.name).and_then(|(file, found)| text(file, &found));
+                match text {
+                    Ok(text) => matches.file(&text, file),
+                    Err(_why) => matches.skip(),
+                }
+            });
+            walk.notes()
         }
-    }
-    Ok(matches.told(walk.cut))
+        Err(_no_folder) => {
+            let text = open::file(&resolved.path).and_then(|(file, found)| text(file, &found));
+            let text = text.map_err(|why| format!("`{path}`: {why}"))?;
+            matches.file(&text, Path::new(resolved.path.file_name().unwrap_or_default()));
+            Vec::new()
+        }
+    };
+    Ok(matches.told(notes))
 }
 
 struct Matches {
     regex: Regex,
-    out: String,
-    lines: usize,
+    shown: Shown,
     skipped: usize,
+    time: Time,
 }
 
 impl Matches {
-    fn file(&mut self, folder: &OwnedFd, entry: &Entry, path: &Path) -> Go {
-        let Some(text) = readable(folder, entry) else {
-            self.skipped += 1;
-            return Go::On;
-        };
+    fn skip(&mut self) -> Go {
+        self.skipped += 1;
+        Go::On
+    }
+
+    fn file(&mut self, text: &str, path: &Path) -> Go {
         let shown = shape::shown(path.as_os_str());
-        for (index, line) in text.lines().enumerate().filter(|(_, line)| self.regex.is_match(line)) {
-            if self.lines == LINES || self.out.len() > SHOWN_BYTES - 2 * LINE_CHARS {
-                self.lines += 1;
+        for (index, line) in text.lines().enumerate() {
+            if self.time.is_up().is_some() {
                 return Go::Enough;
+            }
+            let line = &line[..line.floor_char_boundary(LINE_BYTES)];
+            if !self.regex.is_match(line) {
+                continue;
             }
             let cut: String =
                 line.chars().take(LINE_CHARS).map(|c| if c.is_control() && c != '\t' { '�' } else { c }).collect();
-            self.out.push_str(&format!("{shown}:{}:{cut}\n", index + 1));
-            self.lines += 1;
+            if self.shown.line(&format!("{shown}:{}:{cut}", index + 1)) == Go::Enough {
+                return Go::Enough;
+            }
         }
         Go::On
     }
 
-    fn told(mut self, cut: Option<&str>) -> String {
-        let many = self.out.lines().count() < self.lines;
-        if self.lines == 0 {
-            self.out.push_str("(no line matches)\n");
-        }
-        if let Some(why) = cut.or(many.then_some("there are more: make the pattern narrower")) {
-            self.out.push_str(&format!("[not all: {why}]\n"));
+    fn told(self, mut notes: Vec<String>) -> String {
+        if let Some(why) = self.time.is_up() {
+            notes.insert(0, format!("not all: {why}"));
+            notes.dedup();
         }
         if self.skipped > 0 {
-            self.out
-                .push_str(&format!("[{} files are binary, large or not plain, and were not searched]\n", self.skipped));
+            notes.push(format!(
+                "{} files are binary, larger than {FILE_BYTES} bytes, have several names (hard links) or cannot be read, \
+                 and were not searched",
+                self.skipped
+            ));
         }
-        self.out
+        self.shown.told("(no line matches)", "not all: make the pattern narrower", notes)
     }
 }
 
-fn readable(folder: &OwnedFd, entry: &Entry) -> Option<String> {
-    if entry.bytes > FILE_BYTES {
-        return None;
+fn text(file: File, found: &Stat) -> Result<String, String> {
+    if u64::try_from(found.st_size).unwrap_or(u64::MAX) > FILE_BYTES {
+        return Err(format!("it is larger than {FILE_BYTES} bytes: use `bash` with `grep`"));
     }
-    let (file, _) = open::file_at(folder, &entry.name).ok()?;
     let mut bytes = Vec::new();
-    file.take(FILE_BYTES).read_to_end(&mut bytes).ok()?;
-    if bytes.contains(&0) { None } else { Some(String::from_utf8_lossy(&bytes).into_owned()) }
+    file.take(FILE_BYTES).read_to_end(&mut bytes).map_err(|error| error.to_string())?;
+    if bytes.contains(&0) {
+        return Err("it is no text: use `bash` with `grep -a`".to_owned());
+    }
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
 }

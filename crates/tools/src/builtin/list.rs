@@ -1,5 +1,7 @@
 //! `list`: shows what is in a folder.
 
+use std::path::Path;
+
 use outlive_core::content::ToolSpec;
 use outlive_core::event::Effect;
 use rustix::fs::FileType;
@@ -7,8 +9,10 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::shown::Shown;
+use super::walk::Go;
 use super::{shape, walk};
-use crate::blocking::off_thread;
+use crate::blocking::look;
 use crate::path::open::{self, Parents};
 use crate::{Assessment, Finished, Invocation, Pending, Place, Tool};
 
@@ -44,7 +48,7 @@ impl Tool for List {
     }
 
     fn run(&self, invocation: Invocation) -> Pending<'_, Finished> {
-        Box::pin(off_thread(move || show(&invocation).map_or_else(Finished::error, Finished::ok)))
+        look(invocation, show)
     }
 }
 
@@ -54,27 +58,25 @@ fn show(invocation: &Invocation) -> Result<String, String> {
     let resolved = shape::at_use(invocation, path, Effect::Read)?;
     let listed = open::folder(&resolved.path, Parents::Need).and_then(|folder| walk::entries(&folder));
     let entries = listed.map_err(|why| format!("`{path}`: {why}"))?;
-    let line = |entry: &walk::Entry| {
-        let name = shape::shown(&entry.name);
-        match entry.kind {
-            FileType::Directory => format!("{name}/\n"),
-            FileType::Symlink => format!("{name}@\n"),
-            FileType::RegularFile => format!("{name}  {}\n", entry.bytes),
-            FileType::Fifo
-            | FileType::Socket
-            | FileType::CharacterDevice
-            | FileType::BlockDevice
-            | FileType::Unknown => {
-                format!("{name}  (no ordinary file)\n")
-            }
+    let mut gate = walk::Gate::new(&invocation.closed, &resolved.path);
+    let mut shown = Shown::new(SHOWN);
+    for entry in entries.iter().filter(|entry| gate.lets(Path::new(&entry.name))) {
+        if shown.line(&line(entry)) == Go::Enough {
+            break;
         }
-    };
-    let mut out: String = entries.iter().take(SHOWN).map(line).collect();
-    if entries.is_empty() {
-        out.push_str("(the folder is empty)");
     }
-    if entries.len() > SHOWN {
-        out.push_str(&format!("[{} of {} entries; use `glob` to find the others]", SHOWN, entries.len()));
+    let more = format!("not all of {} entries: use `glob` to find the others", entries.len());
+    Ok(shown.told("(the folder is empty)", &more, gate.note().into_iter().collect()))
+}
+
+fn line(entry: &walk::Entry) -> String {
+    let name = shape::shown(&entry.name);
+    match entry.kind {
+        FileType::Directory => format!("{name}/"),
+        FileType::Symlink => format!("{name}@"),
+        FileType::RegularFile => format!("{name}  {}", entry.bytes),
+        FileType::Fifo | FileType::Socket | FileType::CharacterDevice | FileType::BlockDevice | FileType::Unknown => {
+            format!("{name}  (no ordinary file)")
+        }
     }
-    Ok(out)
 }

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::shape;
-use crate::blocking::off_thread;
+use crate::blocking::look;
 use crate::path::open;
 use crate::{Assessment, Finished, Invocation, Pending, Place, Tool};
 
@@ -48,7 +48,7 @@ impl Tool for Read {
     }
 
     fn run(&self, invocation: Invocation) -> Pending<'_, Finished> {
-        Box::pin(off_thread(move || show(&invocation).map_or_else(Finished::error, Finished::ok)))
+        look(invocation, show)
     }
 }
 

@@ -29,12 +29,20 @@ pub(super) fn assess_path(tool: &str, path: &str, effect: Effect, place: &Place)
     Ok(Assessment { effect, on_lost: OnLost::Report, subject, summary: format!("{tool} {name}") })
 }
 
-/// Resolves the path again, for use: it must still lie where the call may go.
+/// Resolves the path again, for use: it must still lead where it did when the call was ruled on.
 pub(super) fn at_use(invocation: &Invocation, path: &str, effect: Effect) -> Result<Resolved, String> {
     let resolved = resolve(&invocation.place, path, want(effect))?;
+    let ruled = invocation.ruled.as_ref();
+    if let Some(ruled) = ruled.filter(|ruled| ruled.target != resolved.name) {
+        return Err(format!(
+            "`{path}` led to `{}` when this call was ruled on, and leads to `{}` now: nothing was done. Call again, so that \
+             it can be ruled on",
+            ruled.target, resolved.name
+        ));
+    }
     match resolved.reach {
         Reach::Within => Ok(resolved),
-        Reach::Beyond if invocation.beyond_roots => Ok(resolved),
+        Reach::Beyond if ruled.is_some_and(|ruled| ruled.reach == Reach::Beyond) => Ok(resolved),
         Reach::Beyond => {
             Err(format!("`{path}` leads out of the workspace, to `{}`, which nobody allowed", resolved.name))
         }

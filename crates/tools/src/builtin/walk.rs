@@ -1,4 +1,6 @@
 //! Walks a folder without following links and without leaving it, in the order of names, within limits.
+//!
+//! Invariant: what a rule closes is neither shown nor entered, and that something was left out is said.
 
 use std::ffi::{CStr, OsStr, OsString};
 use std::os::fd::OwnedFd;
@@ -6,9 +8,12 @@ use std::os::unix::ffi::OsStrExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use outlive_core::policy::Closed;
 use rustix::fs::{AtFlags, Dir, FileType, Mode, OFlags};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+
+use crate::Invocation;
 
 /// Entries that one walk looks at.
 const ENTRIES: usize = 200_000;
@@ -57,18 +62,91 @@ pub(super) enum Go {
     Enough,
 }
 
+/// Passes by what a rule closes, and counts it.
+pub(super) struct Gate<'a> {
+    closed: &'a Closed,
+    start: &'a Path,
+    left_out: usize,
+}
+
+impl<'a> Gate<'a> {
+    /// For what lies below `start`, by its real name.
+    pub fn new(closed: &'a Closed, start: &'a Path) -> Self {
+        Self { closed, start, left_out: 0 }
+    }
+
+    /// Whether this path below the start is open.
+    pub fn lets(&mut self, path: &Path) -> bool {
+        let is_closed = self.closed.is_closed(&self.start.join(path).to_string_lossy());
+        self.left_out += usize::from(is_closed);
+        !is_closed
+    }
+
+    /// What to say of what was left out.
+    pub fn note(&self) -> Option<String> {
+        let left_out = self.left_out;
+        (left_out > 0).then(|| {
+            let what = if left_out == 1 {
+                "1 file or folder was".to_owned()
+            } else {
+                format!("{left_out} files or folders were")
+            };
+            format!("{what} left out: a rule of the policy closes what is in there")
+        })
+    }
+}
+
+/// How long one call may look.
+#[derive(Clone)]
+pub(super) struct Time {
+    stop: CancellationToken,
+    until: Instant,
+}
+
+impl Time {
+    pub fn of(invocation: &Invocation) -> Self {
+        Self { stop: invocation.stop.clone(), until: Instant::now() + TIME }
+    }
+
+    /// Why it is to end now, if it is.
+    pub fn is_up(&self) -> Option<&'static str> {
+        match () {
+            () if self.stop.is_cancelled() => Some("it was stopped"),
+            () if Instant::now() > self.until => Some("it took too long: name a smaller folder or a simpler pattern"),
+            () => None,
+        }
+    }
+}
+
 /// A walk with its limits.
 pub(super) struct Walk<'a> {
-    pub stop: &'a CancellationToken,
-    until: Instant,
+    time: Time,
+    gate: Gate<'a>,
     seen: usize,
+    /// Folders that could not be entered.
+    unread: usize,
     /// Why it ended early.
-    pub cut: Option<&'static str>,
+    cut: Option<&'static str>,
 }
 
 impl<'a> Walk<'a> {
-    pub fn new(stop: &'a CancellationToken) -> Self {
-        Self { stop, until: Instant::now() + TIME, seen: 0, cut: None }
+    /// For a call that starts at the folder of this real name.
+    pub fn new(invocation: &'a Invocation, start: &'a Path) -> Self {
+        let gate = Gate::new(&invocation.closed, start);
+        Self { time: Time::of(invocation), gate, seen: 0, unread: 0, cut: None }
+    }
+
+    /// What to say of what it did not see.
+    pub fn notes(&self) -> Vec<String> {
+        let unread = (self.unread > 0)
+            .then(|| format!("{} folders could not be read or lie too deep: name one of them", self.unread));
+        self.cut.map(|why| format!("not all: {why}")).into_iter().chain(self.gate.note()).chain(unread).collect()
+    }
+
+    fn is_over(&mut self) -> bool {
+        let many = (self.seen > ENTRIES).then_some("there are too many files: name a smaller folder");
+        self.cut = self.time.is_up().or(many);
+        self.cut.is_some()
     }
 
     /// Shows every ordinary file below an open folder to `visit`: its folder, its entry, its path from the start.
@@ -82,18 +160,31 @@ impl<'a> Walk<'a> {
         path: &mut PathBuf,
         visit: &mut dyn FnMut(&OwnedFd, &Entry, &Path) -> Go,
     ) -> Go {
-        for entry in entries(folder).unwrap_or_default() {
+        let Ok(entries) = entries(folder) else {
+            self.unread += 1;
+            return Go::On;
+        };
+        for entry in entries {
+            self.seen += 1;
             if self.is_over() {
                 return Go::Enough;
             }
             path.push(&entry.name);
+            if !self.gate.lets(path) {
+                path.pop();
+                continue;
+            }
             let go = match entry.kind {
                 FileType::RegularFile => visit(folder, &entry, path),
-                FileType::Directory if entry.name != ".git" && path.components().count() < DEPTH => {
-                    inside(folder, &entry.name).map_or(Go::On, |inner| self.below(&inner, path, visit))
-                }
-                FileType::Directory
-                | FileType::Symlink
+                FileType::Directory if entry.name == ".git" => Go::On,
+                FileType::Directory => match inside(folder, &entry.name, path) {
+                    Some(inner) => self.below(&inner, path, visit),
+                    None => {
+                        self.unread += 1;
+                        Go::On
+                    }
+                },
+                FileType::Symlink
                 | FileType::Fifo
                 | FileType::Socket
                 | FileType::CharacterDevice
@@ -107,20 +198,12 @@ impl<'a> Walk<'a> {
         }
         Go::On
     }
-
-    fn is_over(&mut self) -> bool {
-        self.seen += 1;
-        self.cut = match () {
-            () if self.stop.is_cancelled() => Some("it was stopped"),
-            () if self.seen > ENTRIES => Some("there are too many files: name a smaller folder"),
-            () if Instant::now() > self.until => Some("it took too long: name a smaller folder"),
-            () => self.cut,
-        };
-        self.cut.is_some()
-    }
 }
 
-fn inside(folder: &OwnedFd, name: &OsStr) -> Option<OwnedFd> {
+fn inside(folder: &OwnedFd, name: &OsStr, path: &Path) -> Option<OwnedFd> {
+    if path.components().count() >= DEPTH {
+        return None;
+    }
     let flags = OFlags::RDONLY | OFlags::DIRECTORY | OFlags::NOFOLLOW | OFlags::CLOEXEC;
     rustix::fs::openat(folder, name, flags, Mode::empty()).ok()
 }

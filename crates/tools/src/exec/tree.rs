@@ -16,6 +16,8 @@ use crate::proc::{self, Process};
 const POLITE: Duration = Duration::from_millis(1_000);
 /// Time for the rest to vanish after the other one.
 const FORCED: Duration = Duration::from_millis(800);
+/// Time from the first signal until none of a call's processes lives, or they are given up.
+pub const GRACE: Duration = POLITE.saturating_add(FORCED);
 /// More processes than this are no work to be finished politely: they may be multiplying.
 const MANY: usize = 200;
 const PAUSE: Duration = Duration::from_millis(10);

@@ -111,7 +111,7 @@ fn ordinary(found: &Stat) -> Result<(), String> {
 pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     let (opened, found) = file(path)?;
     let size = u64::try_from(found.st_size).unwrap_or(u64::MAX);
-    let large = || format!("it is larger than {limit} bytes: use `grep`, or `bash` with `head`, `tail` or `sed -n`");
+    let large = || format!("it is larger than {limit} bytes: use `bash` with `grep`, `head`, `tail` or `sed -n`");
     if size > limit {
         return Err(large());
     }

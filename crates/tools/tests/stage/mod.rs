@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
 
 use outlive_core::id::{CallId, SessionId};
-use outlive_core::policy::Reach;
+use outlive_core::policy::{Closed, Reach};
 use outlive_tools::exec::Exec;
 use outlive_tools::registry::{Builtin, Toolbox};
 use outlive_tools::{Finished, Found, Invocation, Place};
@@ -21,6 +21,8 @@ pub struct Stage {
     pub stop: CancellationToken,
     pub said: Arc<Mutex<String>>,
     pub call: CallId,
+    /// What rules close to its calls.
+    pub closed: Closed,
     /// Stops the call when it says this.
     pub stop_at: Option<&'static str>,
 }
@@ -40,7 +42,16 @@ impl Stage {
             Exec::new([("HOME".to_owned(), "/nonexistent".to_owned())], &base.join("run"), &base.join("run/children"));
         let tools = Toolbox::builtin(&Arc::new(exec.keeping(8 << 20)), &[Builtin::Bash, Builtin::Files]);
         let call = CallId::from_bits(rand_bits(&base));
-        Self { folder, place, tools, stop: CancellationToken::new(), said: Arc::default(), call, stop_at: None }
+        Self {
+            folder,
+            place,
+            tools,
+            stop: CancellationToken::new(),
+            said: Arc::default(),
+            call,
+            closed: Closed::default(),
+            stop_at: None,
+        }
     }
 
     pub fn ws(&self, name: &str) -> PathBuf {
@@ -69,7 +80,8 @@ impl Stage {
             idempotency_key: self.call.to_string(),
             arguments,
             place: self.place.clone(),
-            beyond_roots: false,
+            ruled: None,
+            closed: self.closed.clone(),
             sink: Arc::new(move |text| {
                 let mut said = said.lock().unwrap();
                 said.push_str(&text);

@@ -1,0 +1,232 @@
+//! Real calls of the built-in tools through the real runtime: what was ruled is what runs, and an interrupt ends all of it.
+
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    reason = "tests lay out the files that the tools meet, and look at processes"
+)]
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use outlive_core::command::{Command, Create, Decision, Message, Verdict};
+use outlive_core::content::Delta;
+use outlive_core::context::{Frame, FrameParts};
+use outlive_core::event::{Behavior, CallFinished, Ending, Event, OnDisconnect, Origin, OriginKind, Outcome};
+use outlive_core::id::{AgentName, CallId, SessionId};
+use outlive_core::limits::INTERRUPT_MS;
+use outlive_core::policy::Policy;
+use outlive_core::time::Timestamp;
+use outlive_model::Model as _;
+use outlive_model::scripted::{Scripted, Step};
+use outlive_runtime::clock::{Moments, TokioClock};
+use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms};
+use outlive_runtime::subscribe::{Signal, Subscription};
+use outlive_runtime::{Runtime, Settings};
+use outlive_store::{StoreError, memory};
+use outlive_tools::Place;
+use outlive_tools::exec::{self, Exec};
+use outlive_tools::registry::{Builtin, Toolbox};
+use serde_json::{Value, json};
+use tempfile::TempDir;
+
+/// Longer than anything here takes, shorter than a person waits: what hangs fails its test.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+struct OneKit(Arc<Kit>);
+
+impl Kits for OneKit {
+    fn kit(&self, _agent: &AgentName) -> Result<Arc<Kit>, KitError> {
+        Ok(Arc::clone(&self.0))
+    }
+
+    fn card(&self, agent: &AgentName) -> Result<Card, KitError> {
+        Err(KitError::Unknown(agent.clone()))
+    }
+
+    fn names(&self) -> Result<Vec<AgentName>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+/// A session whose agent makes one call.
+struct Desk {
+    folder: TempDir,
+    runtime: Arc<Runtime>,
+    session: SessionId,
+    heard: Subscription,
+}
+
+fn by() -> Origin {
+    Origin::of(OriginKind::Cli)
+}
+
+impl Desk {
+    /// `WS` in the policy and the arguments is the folder that tools work in.
+    async fn with(policy: &str, tool: &str, arguments: &Value) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let ws = folder.path().canonicalize().unwrap().join("ws");
+        std::fs::create_dir_all(ws.join("run")).unwrap();
+        let here = |text: &str| text.replace("WS", ws.to_str().unwrap());
+        let model = Scripted::default();
+        model.then(Step::call(tool, &serde_json::from_str(&here(&arguments.to_string())).unwrap()));
+        model.then(Step::text("done"));
+        let exec = Arc::new(Exec::new([], &ws.join("run"), &ws.join("run/children")));
+        let toolbox = Arc::new(Toolbox::builtin(&exec, &[Builtin::Bash, Builtin::Files]));
+        let parts = FrameParts {
+            system: vec!["test".into()],
+            tools: toolbox.specs(),
+            max_output_tokens: 100,
+            temperature: None,
+            model: model.describe().name,
+            agent_digest: "0".into(),
+        };
+        let kit = Kit {
+            frame: Frame::new(parts),
+            model: Arc::new(model),
+            toolbox,
+            policy: Policy::parse(&here(policy), "policy.yaml").unwrap(),
+            place: Place { cwd: ws.clone(), roots: vec![ws], protected: Vec::new() },
+            terms: Terms::default(),
+        };
+        let (store, _faults) = memory::store();
+        let clock = TokioClock::from(Timestamp::from_micros(1_700_000_000_000_000));
+        let moments = Moments::new(Arc::new(clock), 1);
+        let runtime = Runtime::start(store, Arc::new(OneKit(Arc::new(kit))), moments, Settings::default());
+        let runtime = runtime.await.unwrap();
+        let session = SessionId::from_bits(1);
+        let create = Create {
+            agent: "helper".parse().unwrap(),
+            agent_digest: "0".into(),
+            title: None,
+            project: None,
+            on_disconnect: OnDisconnect::Continue,
+            labels: Default::default(),
+            by: by(),
+        };
+        runtime.submit(session, Command::Create(create), None).await.unwrap();
+        let heard = runtime.subscribe(session, 0);
+        Self { folder, runtime, session, heard }
+    }
+
+    fn ws(&self, name: &str) -> PathBuf {
+        self.folder.path().canonicalize().unwrap().join("ws").join(name)
+    }
+
+    fn put(&self, name: &str, text: &str) {
+        std::fs::create_dir_all(self.ws(name).parent().unwrap()).unwrap();
+        std::fs::write(self.ws(name), text).unwrap();
+    }
+
+    async fn ask(&self, command: Command) {
+        self.runtime.submit(self.session, command, None).await.unwrap();
+    }
+
+    async fn say(&self) {
+        let message = Message { content: "go".into(), behavior: Behavior::FollowUp, origin: by() };
+        self.ask(Command::Message(message)).await;
+    }
+
+    /// Waits until something that is heard gives a value.
+    async fn until<T>(&mut self, mut seen: impl FnMut(&Signal) -> Option<T>) -> T {
+        let found = async {
+            loop {
+                let signal = self.heard.next().await.unwrap().unwrap();
+                if let Some(found) = seen(&signal) {
+                    return found;
+                }
+            }
+        };
+        tokio::time::timeout(PATIENCE, found).await.unwrap()
+    }
+
+    async fn event<T>(&mut self, pick: fn(&Event) -> Option<T>) -> T {
+        self.until(|signal| if let Signal::Event(_, entry) = signal { pick(&entry.event) } else { None }).await
+    }
+
+    async fn asked(&mut self) -> CallId {
+        self.event(|event| if let Event::ApprovalRequested(asked) = event { Some(asked.call) } else { None }).await
+    }
+
+    async fn finished(&mut self) -> CallFinished {
+        self.event(|event| if let Event::CallFinished(finished) = event { Some(finished.clone()) } else { None }).await
+    }
+
+    async fn ended(&mut self) -> Ending {
+        self.event(|event| if let Event::TurnEnded(ended) = event { Some(ended.ending) } else { None }).await
+    }
+}
+
+#[tokio::test]
+async fn what_a_link_leads_to_after_the_ruling_is_not_what_was_approved() {
+    let policy = "ask: ['read:WS/a/**']\ndeny: ['read:WS/b/**']";
+    let mut desk = Desk::with(policy, "read", &json!({"path": "a/x"})).await;
+    desk.put("a/x", "fine");
+    desk.put("b/x", "secret");
+    desk.say().await;
+    let call = desk.asked().await;
+    std::fs::rename(desk.ws("a"), desk.ws("was")).unwrap();
+    std::os::unix::fs::symlink("b", desk.ws("a")).unwrap();
+    desk.ask(Command::Decide(Decision { call, verdict: Verdict::Allow, reason: None, by: by() })).await;
+    let finished = desk.finished().await;
+    assert_eq!(finished.outcome, Outcome::Error);
+    assert!(finished.content.contains("when this call was ruled on") && !finished.content.contains("secret"));
+}
+
+#[tokio::test]
+async fn a_search_from_above_does_not_show_what_a_rule_denies() {
+    let mut desk = Desk::with("deny: ['read:WS/secret/**']", "grep", &json!({"pattern": "needle"})).await;
+    desk.put("open.txt", "a needle");
+    desk.put("secret/key.txt", "a needle");
+    desk.say().await;
+    let finished = desk.finished().await;
+    assert!(
+        finished.content.starts_with("open.txt:1:a needle\n[1 file or folder was left out"),
+        "{}",
+        finished.content
+    );
+}
+
+/// Five that do not want to go: the first one and a child are deaf to the polite signal, a child has a session of its own, a
+/// daemon forked twice and shed its mark, and one of its own children is stopped.
+const TREE: &str = r#"trap '' TERM; echo pid $$
+(trap '' TERM; echo pid $BASHPID; while :; do sleep 1; done) &
+setsid bash -c 'echo pid $$; exec sleep 1000' &
+(env -i setsid /bin/bash -c 'echo pid $$; (echo pid $BASHPID; kill -STOP $BASHPID) & exec /bin/sleep 1000' &)
+wait"#;
+
+fn lives(pid: u32) -> bool {
+    let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).unwrap_or_default();
+    stat.rsplit_once(") ").is_some_and(|(_, rest)| !rest.starts_with(['Z', 'X']))
+}
+
+#[tokio::test]
+async fn an_interrupt_ends_the_whole_process_tree_within_its_grace() {
+    let mut desk = Desk::with("mode: dangerous", "bash", &json!({"command": TREE})).await;
+    desk.say().await;
+    let mut said = String::new();
+    let pids = |said: &str| -> Vec<u32> {
+        let whole = said.rsplit_once('\n').map_or("", |(whole, _)| whole);
+        whole.lines().filter_map(|line| line.strip_prefix("pid ")?.parse().ok()).collect()
+    };
+    desk.until(|signal| {
+        if let Signal::Delta(Delta::ToolOutput { text, .. }) = signal {
+            said.push_str(text);
+        }
+        (pids(&said).len() == 5).then_some(())
+    })
+    .await;
+    let pids = pids(&said);
+    assert!(pids.iter().all(|pid| lives(*pid)), "{said}");
+    desk.ask(Command::Interrupt { by: by() }).await;
+    let finished = desk.finished().await;
+    let left: Vec<_> = pids.iter().filter(|pid| lives(**pid)).collect();
+    assert!(left.is_empty(), "{left:?} of {said} live when the call has ended");
+    assert_eq!(finished.outcome, Outcome::Interrupted);
+    assert!(!finished.content.contains("could not be ended"), "{}", finished.content);
+    assert_eq!(desk.ended().await, Ending::Interrupted);
+    assert_eq!(std::fs::read_dir(desk.ws("run/children")).unwrap().count(), 0, "no record is left");
+    // What bounds it is a value, whatever the load of this machine: past it the call says what could not be ended.
+    assert!(exec::GRACE <= Duration::from_millis(INTERRUPT_MS));
+}
