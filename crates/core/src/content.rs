@@ -136,6 +136,19 @@ pub struct Reply {
     pub provider_request_id: Option<String>,
 }
 
+impl Reply {
+    /// Returns the bytes of all that was said.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        let of = |block: &ReplyBlock| match block {
+            ReplyBlock::Text(text) | ReplyBlock::RedactedThinking(text) => text.len(),
+            ReplyBlock::Thinking { thinking, signature } => thinking.len() + signature.as_ref().map_or(0, String::len),
+            ReplyBlock::ToolUse { name, arguments } => name.len() + arguments.len(),
+        };
+        self.content.iter().map(of).sum()
+    }
+}
+
 /// Why a model stopped.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -4,6 +4,10 @@
 pub const MESSAGE_BYTES: usize = 1 << 20;
 /// Bytes of one journal line. Larger content goes to an artifact.
 pub const LINE_BYTES: usize = 16 << 20;
+/// Bytes of what a model says in one step. Each may take six in the journal.
+pub const REPLY_BYTES: usize = 2 << 20;
+/// Bytes of a call's result in the journal, and of its details. Larger output goes to an artifact.
+pub const OUTCOME_BYTES: usize = 1 << 20;
 /// Follow-ups that may wait in one session's queue.
 pub const QUEUE_LENGTH: usize = 100;
 /// Request ids that a session remembers; older ones are forgotten, oldest first.

@@ -10,6 +10,7 @@
 mod apply;
 mod decide;
 mod owed;
+mod report;
 mod requests;
 mod settle;
 

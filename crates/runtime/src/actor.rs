@@ -45,6 +45,8 @@ pub(crate) struct Actor {
     running: Running,
     errand: Errand,
     cut_bytes: u64,
+    /// An append failed and the journal could not be read since: the state may hold what is not durable.
+    astray: bool,
     /// Set at shutdown: what runs may end, nothing new starts.
     closing: bool,
 }
@@ -80,6 +82,7 @@ impl Actor {
             running: Running::default(),
             errand,
             cut_bytes: 0,
+            astray: false,
             closing: false,
         }
     }
@@ -90,6 +93,9 @@ impl Actor {
         command: &Command,
         request: Option<RequestId>,
     ) -> Result<Accepted, SubmitError> {
+        if self.astray {
+            self.reload().await?;
+        }
         let asked = request.map(|request_id| Asked { request_id, request_digest: command.digest() });
         let mut moment = self.shell.moments.moment();
         let decided = self.state.decide(self.id, command, asked.as_ref(), &mut moment).map_err(SubmitError::Refused)?;
@@ -106,8 +112,10 @@ impl Actor {
         batch.add(&mut self.state, self.transcript.as_mut(), facts, (moment.at, asked));
         let first = if has_facts { batch.before() + 1 } else { batch.before() };
         self.hold_started(&mut batch);
-        let settled = self.settle(&mut batch).await;
-        self.commit(settled.map(|()| batch)).await?;
+        match self.settle(&mut batch).await {
+            Ok(()) => self.commit(batch).await?,
+            Err(error) => return Err(self.go_back(batch, error).await),
+        }
         Ok(Accepted { seq: first, turn, duplicate: false, head: self.state.head })
     }
 
@@ -129,34 +137,27 @@ impl Actor {
     }
 
     /// Writes the batch, then believes, tells and acts; or goes back to what the journal says.
-    async fn commit(&mut self, batch: Result<Batch, StoreError>) -> Result<(), SubmitError> {
-        let (batch, written) = match batch {
-            Ok(batch) if batch.is_empty() => (batch, Ok(())),
-            Ok(batch) => {
-                let lines = batch.lines();
-                let append = Append { journal: self.id, epoch: self.epoch, expected: batch.before(), lines };
-                let written = self.shell.store.journals.append(append).await;
-                (batch, written)
+    async fn commit(&mut self, batch: Batch) -> Result<(), SubmitError> {
+        if !batch.is_empty() {
+            let append = Append { journal: self.id, epoch: self.epoch, expected: batch.before(), lines: batch.lines() };
+            if let Err(error) = self.shell.store.journals.append(append).await {
+                return Err(self.go_back(batch, error).await);
             }
-            Err(error) => return self.go_back(None, error).await,
-        };
-        match written {
-            Ok(()) => {
-                self.tell(&batch);
-                self.act(batch);
-                Ok(())
-            }
-            Err(error) => self.go_back(Some(batch), error).await,
         }
+        self.tell(&batch);
+        self.act(batch);
+        Ok(())
     }
 
-    async fn go_back(&mut self, batch: Option<Batch>, error: StoreError) -> Result<(), SubmitError> {
+    /// Believes nothing of the batch. What cannot be read back now is read before anything else is done.
+    async fn go_back(&mut self, batch: Batch, error: StoreError) -> SubmitError {
         tracing::warn!(session = %self.id, %error, "append failed");
-        if let Some(batch) = batch {
-            self.held = batch.held_before();
+        self.held = batch.held_before();
+        self.astray = true;
+        if let Err(unread) = self.reload().await {
+            tracing::warn!(session = %self.id, error = %unread, "journal cannot be read back now");
         }
-        self.reload().await?;
-        Err(SubmitError::Store(error))
+        SubmitError::Store(error)
     }
 
     /// Reads the state back from the journal.
@@ -165,6 +166,7 @@ impl Actor {
         self.state = loaded.state;
         self.cut_bytes = self.cut_bytes.max(loaded.cut_bytes);
         self.transcript = None;
+        self.astray = false;
         Ok(())
     }
 
@@ -225,17 +227,40 @@ impl Actor {
         self.state.head
     }
 
-    pub(crate) fn state(&self) -> &State {
-        &self.state
+    /// Returns the state, if all of it is durable.
+    pub(crate) fn state(&self) -> Option<&State> {
+        Some(&self.state).filter(|_| !self.astray)
     }
 }
 
-/// Says whether trying again later may help: the store had no room or no luck.
-pub(crate) fn passes(error: &SubmitError) -> bool {
-    matches!(error, SubmitError::Store(StoreError::NoSpace | StoreError::Io { .. } | StoreError::Poisoned(_)))
+/// What an error says of the actor itself.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trouble {
+    /// Nothing: what was asked does not fit.
+    Refused,
+    /// A report came too late.
+    Stale,
+    /// Trying again later may help: the store had no room or no luck.
+    Passing,
+    /// It cannot go on: its journal is another's, damaged or gone.
+    Fatal,
 }
 
-/// Says whether a refusal is only that the report came too late.
-pub(crate) fn is_stale(error: &SubmitError) -> bool {
-    matches!(error, SubmitError::Refused(Refusal::Stale))
+impl From<&SubmitError> for Trouble {
+    fn from(error: &SubmitError) -> Self {
+        match error {
+            SubmitError::Refused(Refusal::Stale) => Self::Stale,
+            SubmitError::Store(
+                StoreError::NoSpace | StoreError::Io { .. } | StoreError::Poisoned(_) | StoreError::Conflict { .. },
+            ) => Self::Passing,
+            SubmitError::Store(StoreError::Fenced(_) | StoreError::Corrupt { .. } | StoreError::NotFound(_)) => {
+                Self::Fatal
+            }
+            SubmitError::Store(StoreError::Refused { .. })
+            | SubmitError::Refused(_)
+            | SubmitError::Busy { .. }
+            | SubmitError::Agent(_)
+            | SubmitError::Closing => Self::Refused,
+        }
+    }
 }

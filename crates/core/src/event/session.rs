@@ -103,7 +103,7 @@ pub struct SessionUpdated {
     pub by: Origin,
 }
 
-/// While not paused. What runs may end; nothing new starts.
+/// While open; while paused or archived it changes nothing. What runs may end; nothing new starts.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionPaused {
     /// By whom; `runtime` when recovery parked it.
@@ -113,7 +113,7 @@ pub struct SessionPaused {
     pub reason: Option<String>,
 }
 
-/// While paused.
+/// While paused, or while follow-ups are held; else it changes nothing.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct SessionResumed {
     /// By whom.

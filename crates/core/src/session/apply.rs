@@ -33,19 +33,23 @@ impl State {
                     profile.labels = updated.labels.clone().unwrap_or_else(|| std::mem::take(&mut profile.labels));
                 }
             }
-            Event::SessionPaused(paused) => {
+            Event::SessionPaused(paused) if self.hold == Hold::Open => {
                 self.hold = Hold::Paused { by: paused.by.clone(), reason: paused.reason.clone() };
             }
-            Event::SessionResumed(_) => {
+            Event::SessionResumed(_) if self.hold != Hold::Archived => {
                 self.hold = Hold::Open;
                 self.queue.held = false;
                 let parked =
                     self.turn.iter_mut().flat_map(|turn| &mut turn.calls).filter(|call| call.fate == Fate::Parked);
                 parked.for_each(|call| call.fate = Fate::GivenUp);
             }
-            Event::SessionArchived(archived) => {
-                self.hold = if archived.archived { Hold::Archived } else { Hold::Open };
-            }
+            // Said once more, it changes nothing.
+            Event::SessionPaused(_) | Event::SessionResumed(_) => {}
+            Event::SessionArchived(archived) => match (archived.archived, &self.hold) {
+                (true, _) => self.hold = Hold::Archived,
+                (false, Hold::Archived) => self.hold = Hold::Open,
+                (false, Hold::Open | Hold::Paused { .. }) => {}
+            },
             Event::MessageReceived(message) => {
                 self.queue.items.retain(|queued| Some(queued.input) != message.input);
                 if let Some(profile) = &mut self.profile {

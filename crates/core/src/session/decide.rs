@@ -3,17 +3,16 @@
 
 use super::settle::Fact;
 use super::{Hold, PastDecision, Remembered, State};
-use crate::command::{Command, Create, Decision, Done, Found, Message, QueueItem, Report, Verdict};
-use crate::content::{Block, Failure, Reply, ReplyBlock, StopReason};
+use crate::command::{Command, Create, Decision, Message, QueueItem, Verdict};
 use crate::event::{
-    ArtifactStored, Asked, Behavior, CallAllowed, CallDenied, CallFinished, CallLost, CallStarted, Decider, Event,
-    InputEdited, InputQueued, InputRemoved, InterruptRequested, MessageReceived, Origin, SessionArchived,
-    SessionCreated, SessionPaused, SessionResumed, SessionUpdated, StepFailed, StepFinished, Trigger, TurnStarted,
+    Asked, Behavior, CallAllowed, CallDenied, Decider, Event, InputEdited, InputQueued, InputRemoved,
+    InterruptRequested, MessageReceived, Origin, SessionArchived, SessionCreated, SessionPaused, SessionResumed,
+    SessionUpdated, Trigger, TurnStarted,
 };
 use crate::id::{CallId, Ids, InputId, RequestId, SessionId, TurnId};
-use crate::limits::{CALLS_PER_STEP, LABEL_BYTES, LABELS, MESSAGE_BYTES, QUEUE_LENGTH, TITLE_CHARS};
+use crate::limits::{LABEL_BYTES, LABELS, MESSAGE_BYTES, QUEUE_LENGTH, TITLE_CHARS};
 use crate::time::Timestamp;
-use crate::turn::{Asking, Call, Phase, Turn, retry_pause_ms, retryable};
+use crate::turn::{Call, Phase};
 
 /// What the shell brings to a decision: the time and fresh ids.
 #[derive(Debug, Clone)]
@@ -76,7 +75,7 @@ pub enum Refusal {
     Stale,
 }
 
-type Facts = Result<Vec<Fact>, Refusal>;
+pub(super) type Facts = Result<Vec<Fact>, Refusal>;
 
 impl State {
     /// Decides on a command.
@@ -107,9 +106,8 @@ impl State {
             (_, None) => Err(Refusal::NoSession),
             (command, Some(_)) => {
                 let mut facts = self.decide_existing(command, moment)?;
-                if let (Command::Interrupt { by }, Some(_), true) = (command, asked, facts.is_empty()) {
-                    // Nothing to stop is an answer too: unremembered, the same request would stop a later turn.
-                    facts.push(Fact::of_session(Event::InterruptRequested(InterruptRequested { by: by.clone() })));
+                if asked.is_some() && facts.is_empty() {
+                    facts.extend(nothing_done(command));
                 }
                 Ok(Decided::Facts(facts))
             }
@@ -254,32 +252,29 @@ impl State {
         facts.extend(items.iter().filter(|item| item.input.is_none()).map(|item| queued(&item.content, by, moment)));
         Ok(facts)
     }
+}
 
-    fn report(&self, report: &Report, moment: &mut Moment) -> Facts {
-        let turn = self.turn.as_ref().ok_or(Refusal::Stale)?;
-        match report {
-            Report::Step { turn: id, step, attempt, answer, latency_ms } => {
-                let current =
-                    turn.id == *id && turn.step == *step && turn.asking == (Asking::Asked { attempt: *attempt });
-                if !current {
-                    return Err(Refusal::Stale);
-                }
-                let event = match answer {
-                    Ok(reply) => Event::StepFinished(finished(reply, *attempt, *latency_ms, &mut moment.ids)),
-                    Err(failure) => Event::StepFailed(failed(turn, failure, *attempt, moment.at)),
-                };
-                Ok(vec![Fact::of_step(turn, event)])
-            }
-            Report::Call { call, attempt, done, duration_ms } => {
-                running(turn, *call, *attempt)?;
-                Ok(outcome(turn, *call, *attempt, done, *duration_ms))
-            }
-            Report::Found { call, attempt, found } => {
-                let call = running(turn, *call, *attempt)?;
-                Ok(found_facts(turn, call, found))
-            }
+/// Returns the fact that keeps a request to which there was nothing to do: unremembered, the same request would stop,
+/// pause, resume or replace what comes later.
+fn nothing_done(command: &Command) -> Option<Fact> {
+    let event = match command {
+        Command::Interrupt { by } => Event::InterruptRequested(InterruptRequested { by: by.clone() }),
+        Command::Pause { by, reason } => Event::SessionPaused(SessionPaused { by: by.clone(), reason: reason.clone() }),
+        Command::Resume { by } => Event::SessionResumed(SessionResumed { by: by.clone() }),
+        Command::Archive { archived, by } => {
+            Event::SessionArchived(SessionArchived { archived: *archived, by: by.clone() })
         }
-    }
+        Command::SetQueue { by, .. } => {
+            Event::SessionUpdated(SessionUpdated { title: None, labels: None, by: by.clone() })
+        }
+        Command::Create(_)
+        | Command::Message(_)
+        | Command::Update { .. }
+        | Command::Decide(_)
+        | Command::Wake
+        | Command::Report(_) => return None,
+    };
+    Some(Fact::of_session(event))
 }
 
 fn created(session: SessionId, create: &Create) -> Facts {
@@ -340,97 +335,4 @@ fn denied(call: &Call, reason: Option<&str>) -> String {
     } else {
         format!("A person decided not to run this call again; the outcome of its first attempt is unknown.{why}")
     }
-}
-
-fn running(turn: &Turn, id: CallId, attempt: u32) -> Result<&Call, Refusal> {
-    let current = |call: &&Call| call.phase == Phase::Running && call.attempt == attempt;
-    turn.call(id).filter(current).ok_or(Refusal::Stale)
-}
-
-fn outcome(turn: &Turn, call: CallId, attempt: u32, done: &Done, duration_ms: u64) -> Vec<Fact> {
-    let stored = done.artifact.clone().map(|artifact| Event::ArtifactStored(ArtifactStored { artifact, of: call }));
-    let finished = Event::CallFinished(CallFinished {
-        call,
-        attempt,
-        outcome: done.outcome,
-        content: done.content.clone(),
-        details: done.details.clone(),
-        artifact: done.artifact.clone(),
-        duration_ms,
-    });
-    stored.into_iter().chain([finished]).map(|event| Fact::of_step(turn, event)).collect()
-}
-
-fn found_facts(turn: &Turn, call: &Call, found: &Found) -> Vec<Fact> {
-    let event = match found {
-        Found::Done(done) => return outcome(turn, call.id, call.attempt, done, 0),
-        Found::NotDone => Event::CallStarted(CallStarted {
-            call: call.id,
-            tool: call.tool.clone(),
-            arguments: call.input.clone(),
-            attempt: call.attempt + 1,
-            effect: call.effect,
-            idempotency_key: call.key(),
-        }),
-        Found::Unknown => {
-            let known =
-                format!("`{}` was started, then its process died; what it did cannot be told. Check first.", call.tool);
-            Event::CallLost(CallLost { call: call.id, attempt: call.attempt, known })
-        }
-    };
-    vec![Fact::of_step(turn, event)]
-}
-
-fn finished(reply: &Reply, attempt: u32, latency_ms: u64, ids: &mut Ids) -> StepFinished {
-    let mut calls = 0;
-    let content = reply.content.iter().filter_map(|block| named(block, reply.stop_reason, &mut calls, ids)).collect();
-    StepFinished {
-        attempt,
-        content,
-        stop_reason: reply.stop_reason,
-        usage: reply.usage,
-        latency_ms,
-        provider_request_id: reply.provider_request_id.clone(),
-        model: reply.model.clone(),
-    }
-}
-
-/// Gives a reply's block its place in the journal. Calls get our ids: a provider's may repeat. What is beyond the limit
-/// is left out, as if the model had not asked.
-fn named(block: &ReplyBlock, stop: StopReason, calls: &mut usize, ids: &mut Ids) -> Option<Block> {
-    match block {
-        ReplyBlock::Text(text) => Some(Block::Text { text: text.clone() }),
-        ReplyBlock::Thinking { thinking, signature } => {
-            Some(Block::Thinking { thinking: thinking.clone(), signature: signature.clone() })
-        }
-        ReplyBlock::RedactedThinking(data) => Some(Block::RedactedThinking { data: data.clone() }),
-        ReplyBlock::ToolUse { name, arguments } => {
-            *calls += 1;
-            let id = CallId::from_bits(ids.fresh());
-            let (input, malformed) = read_arguments(arguments, stop);
-            let name = name.chars().take(128).collect();
-            (*calls <= CALLS_PER_STEP).then_some(Block::ToolUse { id, name, input, malformed })
-        }
-    }
-}
-
-fn read_arguments(arguments: &str, stop: StopReason) -> (serde_json::Value, Option<String>) {
-    let empty = || serde_json::Value::Object(serde_json::Map::new());
-    if arguments.trim().is_empty() {
-        // A reply that was cut may have been cut right here: what was not said is not run.
-        let cut = (stop == StopReason::MaxTokens).then(String::new);
-        return (empty(), cut);
-    }
-    match serde_json::from_str::<serde_json::Value>(arguments) {
-        Ok(value) if value.is_object() => (value, None),
-        Ok(_) | Err(_) => (empty(), Some(arguments.chars().take(4_096).collect())),
-    }
-}
-
-fn failed(turn: &Turn, failure: &Failure, attempt: u32, at: Timestamp) -> StepFailed {
-    let failures = turn.failures + 1;
-    let retry_at = retryable(failure.kind, failures)
-        .then(|| at.plus_ms(retry_pause_ms(failures, failure.retry_after_ms, turn.id.bits())));
-    let message = failure.message.chars().take(2_000).collect();
-    StepFailed { attempt, kind: failure.kind, message, retry_at }
 }

@@ -237,6 +237,21 @@ impl Turn {
         Fact::of_step(self, event)
     }
 
+    /// Returns the fact that settles a call that its agent cannot run any more.
+    #[must_use]
+    pub fn unfit(&self, call: &Call, why: &str) -> Fact {
+        let (id, attempt) = (call.id, call.attempt);
+        let event = if attempt == 0 {
+            let content = format!("Not started: {why}");
+            Event::CallDenied(CallDenied { call: id, by: Decider::Runtime, content, reason: None })
+        } else {
+            let known =
+                format!("`{}` was started, then its process died. It cannot be taken up again: {why}", call.tool);
+            Event::CallLost(CallLost { call: id, attempt, known })
+        };
+        Fact::of_step(self, event)
+    }
+
     fn ended(&self, ending: Ending, error: Option<TurnError>) -> Fact {
         let event = Event::TurnEnded(TurnEnded { ending, wake_at: None, error, usage: self.usage, cost: None });
         Fact::of_turn(self.id, event)

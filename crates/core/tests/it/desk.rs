@@ -102,7 +102,7 @@ impl Desk {
         self.command_as(command, None)
     }
 
-    fn command_as(&mut self, command: Command, request: Option<&str>) -> Result<(Seq, Option<TurnId>), Refusal> {
+    pub fn command_as(&mut self, command: Command, request: Option<&str>) -> Result<(Seq, Option<TurnId>), Refusal> {
         self.pass_ms(1);
         let asked = request.map(|id| Asked { request_id: id.parse().unwrap(), request_digest: command.digest() });
         let session = SessionId::from_bits(1);

@@ -1,10 +1,11 @@
 //! The session machine: events and commands in, state and debts out.
 
 use super::desk::{self, Desk, by, call_reply, reply, text};
-use outlive_core::command::{Command, Decision, Message, Verdict};
+use outlive_core::command::{Command, Decision, Done, Message, Report, Verdict};
 use outlive_core::content::{Failure, FailureKind, Reply, ReplyBlock, StopReason};
 use outlive_core::context::{Frame, FrameParts, assemble};
-use outlive_core::event::{Asked, Behavior, Effect, Ending, OnLost};
+use outlive_core::event::{Asked, Behavior, Effect, Ending, Event, OnLost, Outcome};
+use outlive_core::limits::{OUTCOME_BYTES, REPLY_BYTES};
 use outlive_core::session::{Debt, Held, Refusal, Requests, Ruling, Status};
 
 #[test]
@@ -302,4 +303,66 @@ fn a_resting_session_is_owed_nothing_after_a_restart_and_a_waiting_one_is() {
     desk.settle();
     assert!(!desk.state.is_owed());
     assert_eq!(desk.held, Held::default());
+}
+
+#[test]
+fn a_request_to_which_there_was_nothing_to_do_does_nothing_later_either() {
+    type Change = fn(&mut Desk);
+    let pause = Command::Pause { by: by(), reason: None };
+    let resume = Command::Resume { by: by() };
+    let archive = |archived| Command::Archive { archived, by: by() };
+    let none = Command::SetQueue { items: Vec::new(), by: by() };
+    let busy: Change = |desk| {
+        desk.say("one").unwrap();
+        desk.say("two").unwrap();
+    };
+    let table: [(Vec<Command>, Command, Vec<Command>, Option<Change>); 6] = [
+        (vec![], Command::Interrupt { by: by() }, vec![], Some(busy)),
+        (vec![], none, vec![], Some(busy)),
+        (vec![pause.clone()], pause.clone(), vec![resume.clone()], None),
+        (vec![], resume, vec![pause], None),
+        (vec![archive(true)], archive(true), vec![archive(false)], None),
+        (vec![], archive(false), vec![archive(true)], None),
+    ];
+    for (before, asked, after, change) in table {
+        let mut desk = Desk::with_session();
+        for command in before {
+            desk.command(command).unwrap();
+        }
+        let was = (desk.state.hold.clone(), desk.state.turn.clone(), desk.state.queue.clone());
+        let answer = desk.command_as(asked.clone(), Some("key")).unwrap();
+        assert_eq!((desk.state.hold.clone(), desk.state.turn.clone(), desk.state.queue.clone()), was, "{asked:?}");
+        for command in after {
+            desk.command(command).unwrap();
+        }
+        if let Some(change) = change {
+            change(&mut desk);
+        }
+        let state = desk.state.clone();
+        assert_eq!(desk.command_as(asked.clone(), Some("key")).unwrap(), answer, "{asked:?}");
+        assert_eq!(desk.state, state, "{asked:?}");
+    }
+}
+
+#[test]
+fn what_the_world_reports_is_bounded_before_it_is_kept() {
+    let mut desk = Desk::with_session();
+    desk.say("go").unwrap();
+    desk.start_step(1, 1);
+    desk.answer(1, 1, Ok(reply(vec![text(&"x".repeat(REPLY_BYTES + 1))]))).unwrap();
+    let failed = desk.entries.last().map(|entry| entry.event.clone());
+    let Some(Event::StepFailed(failed)) = failed else { panic!("{failed:?}") };
+    assert_eq!((failed.kind, failed.retry_at.is_some()), (FailureKind::Truncated, true));
+    let mut desk = Desk::with_running_call(Effect::Read, OnLost::Report);
+    let done = Done {
+        outcome: Outcome::Ok,
+        content: "é".repeat(OUTCOME_BYTES),
+        details: Some(serde_json::json!("x".repeat(OUTCOME_BYTES))),
+        artifact: None,
+    };
+    desk.command(Command::Report(Report::Call { call: desk.call(0), attempt: 1, done, duration_ms: 1 })).unwrap();
+    let finished = desk.entries.last().map(|entry| entry.event.clone());
+    let Some(Event::CallFinished(finished)) = finished else { panic!("{finished:?}") };
+    assert!(finished.content.len() < OUTCOME_BYTES + 100 && finished.content.ends_with("had 2097152 bytes]"));
+    assert_eq!(finished.details, None);
 }

@@ -35,15 +35,15 @@ impl Batch {
 
     /// Gives facts their place and time and folds them. The first one carries the request that asked for them.
     ///
-    /// A fact that cannot be written as a line (it is too long) is left out: what is owed stays owed.
+    /// Says whether all could be written: a fact whose line would be too long is left out.
     pub(super) fn add(
         &mut self,
         state: &mut State,
         mut transcript: Option<&mut Transcript>,
         facts: Vec<Fact>,
         (at, asked): (Timestamp, Option<Asked>),
-    ) {
-        let mut asked = asked;
+    ) -> bool {
+        let (mut asked, mut all) = (asked, true);
         // Time never runs backwards within a journal, whatever the system's clock does.
         let at = at.max(state.updated_at);
         for fact in facts {
@@ -57,9 +57,13 @@ impl Batch {
                     }
                     self.events.push((line, entry));
                 }
-                Err(error) => tracing::error!(%error, event = entry.event.name(), "event cannot be written"),
+                Err(error) => {
+                    tracing::error!(%error, event = entry.event.name(), "event cannot be written");
+                    all = false;
+                }
             }
         }
+        all
     }
 
     pub(super) fn is_empty(&self) -> bool {

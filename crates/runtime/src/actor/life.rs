@@ -10,7 +10,7 @@ use outlive_core::id::{RequestId, SessionId};
 use outlive_core::session::State;
 use tokio::sync::{mpsc, oneshot};
 
-use super::{Actor, is_stale, passes};
+use super::{Actor, Trouble};
 use crate::feeds::Published;
 use crate::sessions::Sessions;
 use crate::shell::Shell;
@@ -55,7 +55,7 @@ pub(crate) fn spawn(life: Life, inbox: mpsc::Receiver<Mail>, sender: mpsc::Sende
         let (id, sessions) = (life.id, life.sessions.clone());
         let started = start(&life, sender).await;
         match started {
-            Ok(actor) => Loop { life, actor, inbox, untold: VecDeque::new(), retry: None }.run().await,
+            Ok(actor) => Loop { life, actor, inbox, untold: VecDeque::new(), retry: None, is_done: false }.run().await,
             Err(error) => refuse(inbox, &sessions, id, &error).await,
         }
     });
@@ -90,6 +90,8 @@ struct Loop {
     untold: VecDeque<Command>,
     /// The pause before trying again, while there is something to try.
     retry: Option<Duration>,
+    /// The actor cannot go on. The next one starts from the journal, as after a crash.
+    is_done: bool,
 }
 
 enum Next {
@@ -97,6 +99,7 @@ enum Next {
     Again,
     Leave,
     Close,
+    Die,
 }
 
 impl Loop {
@@ -113,6 +116,10 @@ impl Loop {
                     // Somebody holds its inbox for a moment: let them get on.
                     tokio::task::yield_now().await;
                 }
+                Next::Die => {
+                    self.life.sessions.remove(self.life.id);
+                    break;
+                }
                 Next::Close => {
                     self.close().await;
                     self.life.sessions.remove(self.life.id);
@@ -128,6 +135,9 @@ impl Loop {
 
     /// Waits for whatever comes first. A session at rest waits for one timer, once, and then leaves.
     async fn next(&mut self) -> Next {
+        if self.is_done {
+            return Next::Die;
+        }
         let resting = self.actor.rests();
         let (pause, then) = match self.retry {
             Some(pause) => (pause, Next::Again),
@@ -147,14 +157,16 @@ impl Loop {
         match mail {
             Mail::Submit { command, request, reply } => {
                 let answer = self.actor.submit(&command, request).await;
-                if answer.as_ref().is_err_and(passes) {
-                    self.schedule_retry();
+                match answer.as_ref().map_err(Trouble::from) {
+                    Ok(_) | Err(Trouble::Refused | Trouble::Stale) => {}
+                    Err(Trouble::Passing) => self.schedule_retry(),
+                    Err(Trouble::Fatal) => self.is_done = true,
                 }
                 // Whoever asked may be gone: what was accepted stays accepted.
                 reply.send(answer).ok();
             }
             Mail::Told(command) => self.told(command).await,
-            Mail::View(reply) => drop(reply.send(Arc::new(self.actor.state().clone()))),
+            Mail::View(reply) => self.show(reply),
             Mail::Remove(reply) => {
                 let removed = self.remove().await;
                 reply.send(removed).ok();
@@ -162,17 +174,26 @@ impl Loop {
         }
     }
 
+    /// Shows what is durable; whoever gets no answer reads the journal.
+    fn show(&self, reply: oneshot::Sender<Arc<State>>) {
+        if let Some(state) = self.actor.state() {
+            reply.send(Arc::new(state.clone())).ok();
+        }
+    }
+
     async fn told(&mut self, command: Command) {
-        match self.actor.submit(&command, None).await {
-            Ok(_) => {}
-            Err(error) if is_stale(&error) => {
-                tracing::debug!(session = %self.life.id, "report of an attempt that was given up");
-            }
-            Err(error) if passes(&error) => {
+        let Err(error) = self.actor.submit(&command, None).await else { return };
+        match Trouble::from(&error) {
+            Trouble::Stale => tracing::debug!(session = %self.life.id, "report of an attempt that was given up"),
+            Trouble::Passing => {
                 self.untold.push_back(command);
                 self.schedule_retry();
             }
-            Err(error) => tracing::debug!(session = %self.life.id, %error, "nothing done"),
+            Trouble::Refused => tracing::debug!(session = %self.life.id, %error, "nothing done"),
+            Trouble::Fatal => {
+                tracing::error!(session = %self.life.id, %error, "session cannot go on");
+                self.is_done = true;
+            }
         }
     }
 
@@ -206,10 +227,8 @@ impl Loop {
     }
 
     async fn snapshot(&self) {
-        if self.actor.head() == 0 {
-            return;
-        }
-        if let Some(text) = outlive_core::session::write_snapshot(self.actor.state())
+        let state = self.actor.state().filter(|state| state.head > 0);
+        if let Some(text) = state.and_then(outlive_core::session::write_snapshot)
             && let Err(error) = self.life.shell.store.snapshots.put(self.life.id, text).await
         {
             tracing::debug!(session = %self.life.id, %error, "snapshot not written");
@@ -225,7 +244,7 @@ impl Loop {
             match tokio::time::timeout_at(deadline, self.inbox.recv()).await {
                 Ok(Some(Mail::Submit { reply, .. })) => drop(reply.send(Err(SubmitError::Closing))),
                 Ok(Some(Mail::Remove(reply))) => drop(reply.send(Err(SubmitError::Closing))),
-                Ok(Some(Mail::View(reply))) => drop(reply.send(Arc::new(self.actor.state().clone()))),
+                Ok(Some(Mail::View(reply))) => self.show(reply),
                 Ok(Some(Mail::Told(command))) => self.told(command).await,
                 Ok(None) | Err(_) => break,
             }

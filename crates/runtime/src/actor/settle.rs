@@ -32,6 +32,7 @@ impl Actor {
                     self.held.stopping.insert(call);
                     batch.acts().stops.push(call);
                 }
+                Debt::Find { call, .. } | Debt::Start { call, .. } if self.is_unfit(batch, call) => {}
                 Debt::Find { call, attempt } => self.look_for(batch, call, attempt),
                 Debt::StartStep { step, attempt, .. } => self.start_step(batch, step, attempt).await?,
                 Debt::Rule(call) => self.rule(batch, call),
@@ -64,7 +65,22 @@ impl Actor {
 
     fn record(&mut self, batch: &mut Batch, facts: Vec<Fact>) {
         let at = self.shell.moments.now();
-        batch.add(&mut self.state, self.transcript.as_mut(), facts, (at, None));
+        if !batch.add(&mut self.state, self.transcript.as_mut(), facts, (at, None)) {
+            // What cannot be told cannot be paid: owed again and again, it would keep the session from everything else.
+            let message = "an event of this turn is too long for the journal: send a message to go on".to_owned();
+            let error = TurnError { code: "event_too_long".to_owned(), message };
+            let end = self.state.settle(&Debt::End { ending: Ending::Failed, error: Some(error) });
+            batch.add(&mut self.state, self.transcript.as_mut(), end, (at, None));
+        }
+    }
+
+    /// Settles a call that cannot run, because its agent's files are not right any more; says whether it is one.
+    fn is_unfit(&mut self, batch: &mut Batch, id: CallId) -> bool {
+        let Err(error) = self.kit() else { return false };
+        let fact = self.state.turn.as_ref().and_then(|turn| Some(turn.unfit(turn.call(id)?, &error.to_string())));
+        let is_unfit = fact.is_some();
+        self.record(batch, fact.into_iter().collect());
+        is_unfit
     }
 
     fn rule(&mut self, batch: &mut Batch, id: CallId) {

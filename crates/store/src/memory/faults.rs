@@ -33,6 +33,7 @@ pub(super) struct Plan {
     pub(super) hanging: u64,
     pub(super) releases: u64,
     poisoned: bool,
+    pub(super) is_unreadable: bool,
 }
 
 impl Plan {
@@ -60,6 +61,7 @@ impl Plan {
         self.poisoned = false;
         self.next.clear();
         self.every = None;
+        self.is_unreadable = false;
     }
 }
 
@@ -83,6 +85,17 @@ impl Faults {
     /// Lets this happen to every `n`-th append, counted from the first one ever. 0 is never.
     pub fn every(&self, n: u64, fault: Fault) {
         self.0.world().plan.every = NonZeroU64::new(n).map(|n| (n, fault));
+    }
+
+    /// Lets journals be unreadable, or readable again.
+    pub fn unreadable(&self, is_so: bool) {
+        self.0.world().plan.is_unreadable = is_so;
+    }
+
+    /// Returns the store once more, as another process would open it.
+    #[must_use]
+    pub fn store(&self) -> Store {
+        self.0.store()
     }
 
     /// Plans nothing more. Poison stays.

@@ -102,6 +102,9 @@ impl Memory {
 
     fn acknowledged(&self, journal: SessionId, after: Seq, limit: usize) -> Result<Vec<Line>, StoreError> {
         let world = self.world();
+        if world.plan.is_unreadable {
+            return Err(StoreError::Io { what: "read journal".to_owned(), why: "injected".to_owned() });
+        }
         let found = world.journals.get(&journal).filter(|found| found.head() > 0);
         let found = found.ok_or(StoreError::NotFound(journal))?;
         let after = usize::try_from(after).unwrap_or(usize::MAX);
