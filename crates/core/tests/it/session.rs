@@ -307,16 +307,16 @@ fn a_resting_session_is_owed_nothing_after_a_restart_and_a_waiting_one_is() {
 
 #[test]
 fn a_request_to_which_there_was_nothing_to_do_does_nothing_later_either() {
-    type Change = fn(&mut Desk);
+    type Case = (Vec<Command>, Command, Vec<Command>, Option<fn(&mut Desk)>);
     let pause = Command::Pause { by: by(), reason: None };
     let resume = Command::Resume { by: by() };
     let archive = |archived| Command::Archive { archived, by: by() };
     let none = Command::SetQueue { items: Vec::new(), by: by() };
-    let busy: Change = |desk| {
+    let busy: fn(&mut Desk) = |desk| {
         desk.say("one").unwrap();
         desk.say("two").unwrap();
     };
-    let table: [(Vec<Command>, Command, Vec<Command>, Option<Change>); 6] = [
+    let table: [Case; 6] = [
         (vec![], Command::Interrupt { by: by() }, vec![], Some(busy)),
         (vec![], none, vec![], Some(busy)),
         (vec![pause.clone()], pause.clone(), vec![resume.clone()], None),
