@@ -189,10 +189,10 @@ impl Policy {
 
     /// Returns what a call that was allowed must still leave out where it walks: what a rule closes to it below.
     #[must_use]
-    pub fn closed(&self, subject: &Subject) -> Closed {
-        let denied = self.deny.iter().filter(|rule| rule.is_on(&subject.tool));
+    pub fn closed(&self, tool: &str, target: &str) -> Closed {
+        let denied = self.deny.iter().filter(|rule| rule.is_on(tool));
         // Whoever was asked about the folder itself was asked about what is in it.
-        let asked = self.ask.iter().filter(|rule| rule.is_on(&subject.tool) && !rule.covers(&subject.target));
+        let asked = self.ask.iter().filter(|rule| rule.is_on(tool) && !rule.covers(target));
         Closed::new(denied.chain(asked).cloned().collect())
     }
 

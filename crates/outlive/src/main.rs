@@ -24,7 +24,7 @@ use clap::Parser as _;
 fn main() -> std::process::ExitCode {
     let cli = cli::Cli::parse();
     let outcome = private::keep()
-        .and_then(|()| tokio::runtime::Builder::new_multi_thread().enable_all().build())
+        .and_then(|()| tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build())
         .map_err(exit::Failure::from)
         .and_then(|runtime| runtime.block_on(commands::run(cli)));
     match outcome {
@@ -34,4 +34,10 @@ fn main() -> std::process::ExitCode {
             failure.code()
         }
     }
+}
+
+/// Half of the processors: the log, the files, the list and the tools have threads of their own, and a second worker that is
+/// woken for one session's turn costs more than it brings.
+fn workers() -> usize {
+    std::thread::available_parallelism().map_or(1, |processors| processors.get().div_ceil(2))
 }

@@ -14,6 +14,7 @@
 
 pub mod beside;
 mod committer;
+mod crowd;
 pub mod faults;
 mod flusher;
 pub mod frame;
@@ -31,7 +32,7 @@ pub use recover::Recovery;
 
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
 use outlive_core::event::Line;
@@ -83,7 +84,7 @@ fn at(owner: &Owner) -> String {
 pub struct FileJournals {
     shared: Arc<Shared>,
     lock: Arc<Lock>,
-    requests: Mutex<Option<mpsc::Sender<Request>>>,
+    requests: RwLock<Option<mpsc::Sender<Request>>>,
     threads: Mutex<Vec<JoinHandle<()>>>,
     recovery: Recovery,
 }
@@ -139,6 +140,7 @@ impl FileJournals {
             segment,
             position: left.position,
             buffer: Vec::new(),
+            crowd: crowd::Crowd::default(),
         };
         let flusher = Flusher { shared: Arc::clone(&shared), checkpointed };
         let threads = vec![
@@ -148,7 +150,7 @@ impl FileJournals {
         Ok(Arc::new(Self {
             shared,
             lock,
-            requests: Mutex::new(Some(sender)),
+            requests: RwLock::new(Some(sender)),
             threads: Mutex::new(threads),
             recovery: left.recovery,
         }))
@@ -175,7 +177,7 @@ impl FileJournals {
     /// Brings everything to the files, syncs it, and notes that the next start need not replay. Appends are refused
     /// from here on. Blocks.
     pub fn close(&self) {
-        drop(self.requests.lock().unwrap_or_else(PoisonError::into_inner).take());
+        drop(self.requests.write().unwrap_or_else(PoisonError::into_inner).take());
         let threads = std::mem::take(&mut *self.threads.lock().unwrap_or_else(PoisonError::into_inner));
         let mut threads = threads.into_iter();
         if let Some(committer) = threads.next() {
@@ -207,9 +209,19 @@ impl FileJournals {
         request: impl FnOnce(oneshot::Sender<Result<(), StoreError>>) -> Request,
     ) -> Result<(), StoreError> {
         let closed = || StoreError::Poisoned("the store is closed".to_owned());
-        let sender = self.requests.lock().unwrap_or_else(PoisonError::into_inner).clone().ok_or_else(closed)?;
         let (reply, answer) = oneshot::channel();
-        sender.send(request(reply)).await.map_err(|_| closed())?;
+        let full = {
+            let requests = self.requests.read().unwrap_or_else(PoisonError::into_inner);
+            let sender = requests.as_ref().ok_or_else(closed)?;
+            match sender.try_send(request(reply)) {
+                Ok(()) => None,
+                Err(mpsc::error::TrySendError::Full(request)) => Some((sender.clone(), request)),
+                Err(mpsc::error::TrySendError::Closed(_)) => return Err(closed()),
+            }
+        };
+        if let Some((sender, request)) = full {
+            sender.send(request).await.map_err(|_| closed())?;
+        }
         answer.await.map_err(|_| closed())?
     }
 

@@ -125,11 +125,24 @@ impl Toolbox {
         arguments: &Value,
         place: &Place,
     ) -> Result<(Arc<dyn Tool>, Assessment), Refusal> {
-        let entry = self.entries.iter().find(|entry| entry.spec.name == name).ok_or_else(|| self.unknown(name))?;
+        let entry = self.entry(name)?;
         entry.check(arguments)?;
         let assessed = entry.tool.assess(arguments, place);
         let assessment = assessed.map_err(|why| Refusal::Assessment { tool: name.to_owned(), why })?;
         Ok((Arc::clone(&entry.tool), assessment))
+    }
+
+    /// Finds the tool, for a call that was prepared and ruled on before.
+    ///
+    /// # Errors
+    ///
+    /// That there is none of this name now.
+    pub fn tool(&self, name: &str) -> Result<Arc<dyn Tool>, Refusal> {
+        self.entry(name).map(|entry| Arc::clone(&entry.tool))
+    }
+
+    fn entry(&self, name: &str) -> Result<&Entry, Refusal> {
+        self.entries.iter().find(|entry| entry.spec.name == name).ok_or_else(|| self.unknown(name))
     }
 
     fn unknown(&self, name: &str) -> Refusal {

@@ -43,9 +43,8 @@ pub(crate) async fn find(errand: Errand, run: Run) {
 }
 
 fn invocation(errand: &Errand, run: &Run) -> Result<(Arc<dyn Tool>, Invocation), String> {
-    let place = run.kit.place.clone();
-    let prepared = run.kit.toolbox.prepare(&run.tool, &run.arguments, &place);
-    let (tool, assessment) = prepared.map_err(|refusal| refusal.to_string())?;
+    let tool = run.kit.toolbox.tool(&run.tool).map_err(|refusal| refusal.to_string())?;
+    let target = run.ruled.as_ref().map_or("", |ruled| ruled.target.as_str());
     let (listener, call) = (errand.clone(), run.call);
     let invocation = Invocation {
         session: errand.session,
@@ -53,9 +52,9 @@ fn invocation(errand: &Errand, run: &Run) -> Result<(Arc<dyn Tool>, Invocation),
         attempt: run.attempt,
         idempotency_key: run.idempotency_key.clone(),
         arguments: run.arguments.clone(),
-        place,
+        place: run.kit.place.clone(),
         ruled: run.ruled.clone(),
-        closed: run.kit.policy.closed(&assessment.subject),
+        closed: run.kit.policy.closed(&run.tool, target),
         sink: Arc::new(move |text| listener.tell(Delta::ToolOutput { call, text })),
         stop: run.stop.clone(),
     };

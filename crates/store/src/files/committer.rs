@@ -1,5 +1,6 @@
 //! The one thread that writes the commit log: it takes what is waiting, writes it with one write, syncs once, and then
-//! acknowledges all. While it syncs, the next batch gathers. No timer, no delay.
+//! acknowledges all. While it syncs, the next batch gathers. Whoever writes alone is served at once; where many write, a
+//! part of them is waited for, a moment at most ([`Crowd`]).
 //!
 //! Invariants: nothing is acknowledged before the sync that holds it; a failed write leaves nothing behind that could
 //! count later; a failed sync is never tried again on that file: the store is closed until a restart has read back what
@@ -14,6 +15,7 @@ use outlive_core::id::{Seq, SessionId};
 use tokio::sync::{mpsc, oneshot};
 
 use super::Options;
+use super::crowd::{Crowd, LOOK, LOOKS, LOOKS_IN_VAIN};
 use super::frame::{self, Head, Kind};
 use super::fs::{DiskFile, Open};
 use super::lock::Lock;
@@ -28,8 +30,6 @@ pub(super) enum Request {
 
 /// Bytes of one batch, beyond which the next request waits for the next one.
 const BATCH: usize = 4 << 20;
-/// How often the processor is offered to others without a new request coming of it, before a batch of several is written.
-const PATIENCE: u32 = 8;
 
 pub(super) struct Committer {
     pub(super) shared: Arc<Shared>,
@@ -38,6 +38,7 @@ pub(super) struct Committer {
     pub(super) segment: Segment,
     pub(super) position: u64,
     pub(super) buffer: Vec<u8>,
+    pub(super) crowd: Crowd,
 }
 
 /// The segment in use.
@@ -70,9 +71,28 @@ impl Committer {
     /// Works until all senders are gone.
     pub(super) fn run(mut self, mut requests: mpsc::Receiver<Request>) {
         while let Some(first) = requests.blocking_recv() {
-            let batch = gather(first, &mut requests);
+            let batch = self.gather(first, &mut requests);
             self.commit(batch);
         }
+    }
+
+    /// Takes what is waiting, and waits for a part of a crowd.
+    fn gather(&mut self, first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request> {
+        let mut batch = Batch::of(first);
+        batch.take(requests);
+        let (enough, mut in_vain) = (self.crowd.enough(), 0);
+        for _ in 0..LOOKS {
+            if batch.requests.len() >= enough || batch.bytes >= BATCH {
+                break;
+            }
+            std::thread::sleep(LOOK);
+            in_vain = if batch.take(requests) { 0 } else { in_vain + 1 };
+            if in_vain == LOOKS_IN_VAIN {
+                self.crowd.disperse();
+                break;
+            }
+        }
+        batch.requests
     }
 
     fn commit(&mut self, batch: Vec<Request>) {
@@ -96,9 +116,10 @@ impl Committer {
     }
 
     /// Refuses what cannot be done; returns the rest.
-    fn admit(&self, batch: Vec<Request>) -> Vec<Admitted> {
+    fn admit(&mut self, batch: Vec<Request>) -> Vec<Admitted> {
         let held = self.lock.is_held();
-        let mut board = self.shared.board();
+        let shared = Arc::clone(&self.shared);
+        let mut board = shared.board();
         while board.backlog > self.options.backlog_bytes && !board.stuck && board.poisoned.is_none() {
             self.shared.work.notify_all();
             board = self.shared.flushed.wait(board).unwrap_or_else(PoisonError::into_inner);
@@ -122,7 +143,7 @@ impl Committer {
     }
 
     /// Checks a request and counts it as being written.
-    fn check(&self, board: &mut Board, request: &Request) -> Result<(), StoreError> {
+    fn check(&mut self, board: &mut Board, request: &Request) -> Result<(), StoreError> {
         if let Some(why) = &board.poisoned {
             return Err(StoreError::Poisoned(why.clone()));
         }
@@ -145,6 +166,7 @@ impl Committer {
             Request::Append(append, _) => {
                 tail.sound(journal)?;
                 append.follows(tail.head + tail.writing)?;
+                self.crowd.count(&mut tail.counted);
                 tail.writing += append.lines.len() as Seq;
                 Ok(())
             }
@@ -256,25 +278,28 @@ fn journal(request: &Request) -> SessionId {
     }
 }
 
-/// Takes what is waiting. Where several ask, those about to ask go first, so that one sync serves them, too. A lone request
-/// waits for nobody.
-fn gather(first: Request, requests: &mut mpsc::Receiver<Request>) -> Vec<Request> {
-    let mut batch = Vec::new();
-    let mut bytes = size(&first);
-    batch.push(first);
-    let mut quiet = 0;
-    while bytes < BATCH && quiet < if batch.len() > 1 { PATIENCE } else { 1 } {
-        quiet += 1;
-        std::thread::yield_now();
-        while bytes < BATCH
-            && let Ok(request) = requests.try_recv()
-        {
-            bytes += size(&request);
-            batch.push(request);
-            quiet = 0;
-        }
+/// What one sync will serve.
+struct Batch {
+    requests: Vec<Request>,
+    bytes: usize,
+}
+
+impl Batch {
+    fn of(first: Request) -> Self {
+        Self { bytes: size(&first), requests: vec![first] }
     }
-    batch
+
+    /// Takes what is there. Says whether anything was.
+    fn take(&mut self, waiting: &mut mpsc::Receiver<Request>) -> bool {
+        let before = self.requests.len();
+        while self.bytes < BATCH
+            && let Ok(request) = waiting.try_recv()
+        {
+            self.bytes += size(&request);
+            self.requests.push(request);
+        }
+        self.requests.len() > before
+    }
 }
 
 fn size(request: &Request) -> usize {

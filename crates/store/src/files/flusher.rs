@@ -41,18 +41,19 @@ impl Flusher {
             while board.dirty.is_empty() && board.retiring.is_empty() && !board.closing {
                 board = self.shared.work.wait(board).unwrap_or_else(std::sync::PoisonError::into_inner);
             }
-            if !board.closing && board.retiring.is_empty() {
+            if !board.closing && !board.is_checkpoint_due() {
                 // Only to let lines gather: a close or a full segment wakes it early, a new line need not.
                 let (woken, _) =
                     self.shared.work.wait_timeout(board, GATHER).unwrap_or_else(std::sync::PoisonError::into_inner);
                 board = woken;
             }
-            let closing = board.closing;
+            let (closing, due) = (board.closing, board.is_checkpoint_due());
             // Only what was full before the flush began has all its lines in the files after it.
-            let due = Due { retiring: board.retiring.clone(), position: board.position };
+            let covered = Due { retiring: board.retiring.clone(), position: board.position };
             drop(board);
             let all = self.relieve();
-            let done = all && (due.retiring.is_empty() && !closing || self.checkpoint(due).is_ok());
+            let due = due || closing || (!covered.retiring.is_empty() && self.shared.board().dirty.is_empty());
+            let done = all && (!due || self.checkpoint(covered).is_ok());
             if closing || self.shared.board().poisoned.is_some() {
                 // A disk that will not take the files now has the log: the next start brings them up.
                 return;

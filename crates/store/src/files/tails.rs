@@ -1,5 +1,6 @@
 //! The live end of each journal: its head, and the acknowledged lines that its file does not hold yet.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -24,6 +25,8 @@ pub(super) struct Tail {
     pub(super) pending: Vec<Line>,
     /// Lines that are being written to the log.
     pub(super) writing: Seq,
+    /// When the crowd counted it last.
+    pub(super) counted: u32,
     /// Its removal is being written to the log.
     pub(super) ending: bool,
     /// Its removal is in the log: it is there for nobody, though its folder may be.
@@ -54,7 +57,8 @@ impl Tail {
 /// All live ends, and what the flusher is to do.
 #[derive(Default)]
 pub(super) struct Board {
-    pub(super) tails: HashMap<SessionId, Tail>,
+    /// Looked into for every append: hashed fast.
+    pub(super) tails: HashMap<SessionId, Tail, foldhash::fast::RandomState>,
     pub(super) dirty: HashSet<SessionId>,
     /// Journals written since the last checkpoint: to be synced before segments are recycled.
     pub(super) unsynced: HashSet<SessionId>,
@@ -76,7 +80,18 @@ pub(super) struct Board {
     pub(super) closing: bool,
 }
 
+/// Journals whose sync is worth one segment more of log to replay after a crash.
+const JOURNALS_A_SEGMENT: usize = 64;
+/// Full segments that wait for a checkpoint at most.
+const SEGMENTS: usize = 16;
+
 impl Board {
+    /// Says whether so much of the log is full that all journals are to be synced now, though more is to come: the more
+    /// journals there are, the more log each of their syncs is to free.
+    pub(super) fn is_checkpoint_due(&self) -> bool {
+        self.retiring.len() >= (self.unsynced.len() / JOURNALS_A_SEGMENT).clamp(1, SEGMENTS)
+    }
+
     /// Says that there is no such journal, and keeps nothing of it.
     pub(super) fn absent(&mut self, journal: SessionId) -> StoreError {
         if self.tails.get(&journal).is_some_and(Tail::rests) {
@@ -151,14 +166,13 @@ impl Shared {
 
     /// Returns a journal's live end, reading its file's end if it is not in memory. Heads of 0 mean that there is none.
     pub(super) fn tail<'a>(&self, board: &'a mut Board, journal: SessionId) -> Result<&'a mut Tail, StoreError> {
-        if !board.tails.contains_key(&journal) {
-            let tail = cold(&*self.disk, &self.file(journal), journal)?;
-            if board.tails.len() >= KEPT {
-                board.tails.retain(|_, tail| !tail.rests());
-            }
-            board.tails.insert(journal, tail);
+        if board.tails.len() >= KEPT && !board.tails.contains_key(&journal) {
+            board.tails.retain(|_, tail| !tail.rests());
         }
-        Ok(board.tails.entry(journal).or_default())
+        match board.tails.entry(journal) {
+            Entry::Occupied(entry) => Ok(entry.into_mut()),
+            Entry::Vacant(entry) => Ok(entry.insert(cold(&*self.disk, &self.file(journal), journal)?)),
+        }
     }
 }
 
@@ -206,4 +220,20 @@ pub(super) fn cut(disk: &dyn Disk, path: &Path, from: u64, length: u64) -> io::R
     beside.write_at(at, &evidence)?;
     file.set_len(from)?;
     file.sync()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_more_journals_there_are_the_more_log_a_checkpoint_frees() {
+        for (journals, least) in [(0, 1), (1, 1), (127, 1), (128, 2), (1_000, 15), (10_000, 16)] {
+            let mut board = Board { unsynced: (0..journals).map(SessionId::from_bits).collect(), ..Board::default() };
+            board.retiring = vec![PathBuf::new(); least - 1];
+            assert!(!board.is_checkpoint_due(), "{journals} journals");
+            board.retiring.push(PathBuf::new());
+            assert!(board.is_checkpoint_due(), "{journals} journals");
+        }
+    }
 }
