@@ -19,6 +19,9 @@ pub struct AgentView {
     pub digest: String,
     /// The tools on offer.
     pub tools: Vec<String>,
+    /// The folder that they work in.
+    #[serde(default)]
+    pub works_in: String,
     /// What its files ask for that this version does not have.
     pub warnings: Vec<String>,
     /// What is wrong with it; then nothing else is known.

@@ -97,6 +97,7 @@ impl Catalog {
             model: shown.clone(),
             digest: agent.digest.to_string(),
             tools: specs.iter().map(|spec| spec.name.clone()).collect(),
+            works_in: self.sources.cwd.display().to_string(),
             warnings: agent.warnings.clone(),
             on_disconnect: agent.session.on_disconnect,
         };

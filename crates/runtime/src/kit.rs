@@ -87,6 +87,8 @@ pub struct Card {
     pub digest: String,
     /// Names of the tools on offer.
     pub tools: Vec<String>,
+    /// The folder that they work in.
+    pub works_in: String,
     /// What its files ask for that this version does not have.
     pub warnings: Vec<String>,
     /// What becomes of a turn without a client.

@@ -36,10 +36,11 @@ pub async fn run(place: &Workspace, talk_to: &Talk) -> Outcome {
         "to take another model, name it in the agent's agent.yaml"
     };
     show::line(Style::Dim, change);
-    show::line(
-        Style::Dim,
-        "tools are not sandboxed in this version: you are asked before a command runs. /help lists commands",
+    let tools = format!(
+        "tools work in {}, not sandboxed in this version: you are asked before a command runs. /help lists commands",
+        agent.works_in
     );
+    show::line(Style::Dim, &tools);
     for warning in &agent.warnings {
         show::line(Style::Notice, &format!("! {warning}"));
     }

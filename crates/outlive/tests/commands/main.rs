@@ -56,6 +56,22 @@ impl Home {
     }
 }
 
+#[test]
+fn with_the_workspace_at_home_tools_work_where_the_server_was_started() {
+    let home = Home(tempfile::tempdir().unwrap());
+    let work = home.0.path().join("work");
+    std::fs::create_dir(&work).unwrap();
+    let output = home
+        .command(OUTLIVE)
+        .env_remove("OUTLIVE_WORKSPACE")
+        .current_dir(&work)
+        .args(["run", "write made.txt: here"])
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    assert_eq!(std::fs::read_to_string(work.join("made.txt")).unwrap(), "here\n");
+}
+
 impl Drop for Home {
     fn drop(&mut self) {
         self.run(&["serve", "--stop"]);

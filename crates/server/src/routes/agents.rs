@@ -52,6 +52,7 @@ fn view(card: Card) -> AgentView {
         model: card.model,
         digest: card.digest,
         tools: card.tools,
+        works_in: card.works_in,
         warnings: card.warnings,
         error: None,
     }
@@ -65,6 +66,7 @@ fn broken(name: &AgentName, error: &KitError) -> AgentView {
         model: String::new(),
         digest: String::new(),
         tools: Vec::new(),
+        works_in: String::new(),
         warnings: Vec::new(),
         error: Some(error.to_string()),
     }

@@ -84,6 +84,7 @@ impl Kits for OneAgent {
             model: "test/puppet".into(),
             digest: "0".into(),
             tools: vec![],
+            works_in: "/".into(),
             warnings: vec![],
             on_disconnect: OnDisconnect::Continue,
         })
