@@ -99,7 +99,8 @@ fn bytes(block: &Block) -> usize {
 
 /// What was asked last, and what has been done about it.
 struct Task<'a> {
-    steps: Vec<&'a str>,
+    /// Each with whether it is thought about first.
+    steps: Vec<(bool, &'a str)>,
     done: usize,
     results: Vec<(&'a str, bool)>,
     first: bool,
@@ -114,7 +115,10 @@ fn answer(request: &Request) -> Vec<ReplyBlock> {
     let lost = task.results.iter().any(|(result, _)| result.contains("outcome of this call is unknown"));
     let mut blocks = Vec::new();
     match task.steps.get(task.done) {
-        Some(step) if !lost => act(step, request, &mut text, &mut blocks),
+        Some((thinks, step)) if !lost => {
+            blocks.extend(thinks.then(thought));
+            act(step, request, &mut text, &mut blocks);
+        }
         Some(_) | None if task.results.is_empty() => text.push_str(HELP),
         Some(_) | None => text.push_str("That was all."),
     }
@@ -131,12 +135,34 @@ fn read(messages: &[std::sync::Arc<Message>]) -> Task<'_> {
     let at = messages.iter().rposition(|message| asks(message)).unwrap_or(0);
     let mut texts =
         messages.get(at).map(|message| message.content.as_slice()).unwrap_or_default().iter().filter_map(text);
-    let steps = texts.next_back().map(|text| text.trim().split(" then ").map(str::trim).collect()).unwrap_or_default();
+    let steps = texts.next_back().map(steps).unwrap_or_default();
     let since = messages.get(at + 1..).unwrap_or_default();
     let done = since.iter().filter(|message| message.role == Role::Assistant).count();
     let last = messages.last().into_iter().flat_map(|message| &message.content);
     let first = !messages.iter().any(|message| message.role == Role::Assistant);
     Task { steps, done, results: last.filter_map(result).collect(), first }
+}
+
+/// Takes apart what is joined by ` then `. To think, with something to do after it, is no reply of its own.
+fn steps(text: &str) -> Vec<(bool, &str)> {
+    let mut steps: Vec<(bool, &str)> = Vec::new();
+    for step in text.trim().split(" then ").map(str::trim) {
+        match steps.last_mut() {
+            Some(last) if is_think(last.1) && !is_think(step) => *last = (true, step),
+            Some(_) | None => steps.push((is_think(step), step)),
+        }
+    }
+    steps
+}
+
+fn is_think(step: &str) -> bool {
+    let verb = step.split(|c: char| c == '.' || c.is_whitespace()).next();
+    verb.is_some_and(|verb| verb.eq_ignore_ascii_case("think"))
+}
+
+fn thought() -> ReplyBlock {
+    let thinking = "Nobody thinks here: this is where a model's reasoning would be.".to_owned();
+    ReplyBlock::Thinking { thinking, signature: None }
 }
 
 fn text(block: &Block) -> Option<&str> {
@@ -186,8 +212,6 @@ fn act(step: &str, request: &Request, text: &mut String, blocks: &mut Vec<ReplyB
             paths.map(|path| ("read", json!({ "path": path.trim() }))).collect()
         }
         "think" => {
-            let thinking = "Nobody thinks here: this is where a model's reasoning would be.".to_owned();
-            blocks.push(ReplyBlock::Thinking { thinking, signature: None });
             text.push_str("I have thought, as far as a script can.");
             return;
         }
@@ -283,6 +307,17 @@ mod tests {
             assert_eq!(calls(&answer(&request(vec![say(phrase)]))), vec![(tool.to_owned(), input)], "{phrase}");
         }
         assert_eq!(calls(&answer(&request(vec![say("parallel read a, b")]))).len(), 2);
+    }
+
+    #[test]
+    fn it_thinks_before_it_acts_if_it_is_told_to() {
+        for phrase in ["think then read a.txt", "Think. then read a.txt", "think hard then read a.txt then list"] {
+            let blocks = answer(&request(vec![say(phrase)]));
+            assert!(matches!(blocks[0], ReplyBlock::Thinking { .. }), "{phrase}");
+            assert_eq!(calls(&blocks), vec![("read".to_owned(), json!({"path": "a.txt"}))], "{phrase}");
+        }
+        let alone = answer(&request(vec![say("think")]));
+        assert!(matches!(&alone[..], [ReplyBlock::Thinking { .. }, ReplyBlock::Text(_)]));
     }
 
     #[test]
