@@ -63,7 +63,6 @@ codes! {
     MODEL_TRUNCATED = "model_truncated", 0, "The model's replies kept being cut";
     MODEL_UNAVAILABLE = "model_unavailable", 0, "The provider is not available";
     ANSWER_CUT = "answer_cut", 0, "The model's answer was cut";
-    EVENT_TOO_LONG = "event_too_long", 0, "What is to be told of the turn is too long for the journal";
     MAX_STEPS = "max_steps", 0, "The turn took too many steps";
     WORKSPACE_OWNED = "workspace_owned", 0, "Another server owns the workspace";
     SERVER_UNREACHABLE = "server_unreachable", 0, "No server answers";

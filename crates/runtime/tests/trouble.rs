@@ -212,14 +212,15 @@ async fn a_call_that_its_agent_cannot_run_any_more_is_settled_and_the_session_go
 }
 
 #[tokio::test]
-async fn a_turn_ends_when_what_is_to_be_told_of_it_is_too_long_for_the_journal() {
+async fn a_call_that_is_too_long_to_be_told_is_not_run_and_the_turn_goes_on() {
     let look = Step::call("look", &json!({"words": 4_000_000}));
     let desk = Desk::with("ask: ['look:here']", [look, Step::text("fine")]).await;
     desk.say("hello").await.unwrap();
     let outcome = desk.outcome("hello").await;
-    assert_eq!((outcome.ending, outcome.error.unwrap().code.as_str()), (Ending::Failed, "event_too_long"));
-    desk.say("again").await.unwrap();
-    assert_eq!(desk.outcome("again").await.message, "fine");
+    assert_eq!((outcome.ending, outcome.message.as_str()), (Ending::Complete, "fine"));
+    let denied = |event| if let Event::CallDenied(denied) = event { Some(denied.content) } else { None };
+    let denied = desk.events().await.into_iter().find_map(denied).unwrap();
+    assert!(denied.contains("more than a line of the journal"), "{denied}");
 }
 
 #[tokio::test]

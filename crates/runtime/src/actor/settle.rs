@@ -14,6 +14,9 @@ use super::batch::Batch;
 use crate::hands::{Ask, Run};
 use crate::kit::{Kit, KitError};
 
+/// Why a call is not run that cannot be told in one line of the journal.
+const TOO_LONG: &str = "what it would do takes more than a line of the journal may: do less at once";
+
 impl Actor {
     /// Records what is owed until nothing more can be.
     pub(super) async fn settle(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
@@ -37,15 +40,23 @@ impl Actor {
                 Debt::StartStep { step, attempt, .. } => self.start_step(batch, step, attempt).await?,
                 Debt::Rule(call) => self.rule(batch, call),
                 Debt::Start { call, attempt, .. } => {
-                    self.record(batch, self.state.settle(&debt));
-                    self.hold(batch, call, attempt);
+                    if self.record(batch, self.state.settle(&debt)) {
+                        self.hold(batch, call, attempt);
+                    } else {
+                        self.give_up(batch, call, TOO_LONG);
+                    }
                 }
                 Debt::StartQueued
                 | Debt::DeclareLost(_)
                 | Debt::AskAboutLost(_)
                 | Debt::Park(_)
                 | Debt::Skip(_)
-                | Debt::End { .. } => self.record(batch, self.state.settle(&debt)),
+                | Debt::End { .. } => {
+                    if !self.record(batch, self.state.settle(&debt)) {
+                        // Nothing of it is as long as a line may be; owed again and again, it would keep the actor busy.
+                        return Ok(());
+                    }
+                }
             }
         }
     }
@@ -63,24 +74,23 @@ impl Actor {
         self.record(batch, vec![noted]);
     }
 
-    fn record(&mut self, batch: &mut Batch, facts: Vec<Fact>) {
+    /// Says whether all could be written.
+    fn record(&mut self, batch: &mut Batch, facts: Vec<Fact>) -> bool {
         let at = self.shell.moments.now();
-        if !batch.add(&mut self.state, self.transcript.as_mut(), facts, (at, None)) {
-            // What cannot be told cannot be paid: owed again and again, it would keep the session from everything else.
-            let message = "an event of this turn is too long for the journal: send a message to go on".to_owned();
-            let error = TurnError { code: "event_too_long".to_owned(), message };
-            let end = self.state.settle(&Debt::End { ending: Ending::Failed, error: Some(error) });
-            batch.add(&mut self.state, self.transcript.as_mut(), end, (at, None));
-        }
+        batch.add(&mut self.state, self.transcript.as_mut(), facts, (at, None))
     }
 
-    /// Settles a call that cannot run, because its agent's files are not right any more; says whether it is one.
+    /// Settles a call that cannot run.
+    fn give_up(&mut self, batch: &mut Batch, id: CallId, why: &str) {
+        let fact = self.state.turn.as_ref().and_then(|turn| Some(turn.unfit(turn.call(id)?, why)));
+        self.record(batch, fact.into_iter().collect());
+    }
+
+    /// Settles a call whose agent's files are not right any more; says whether it is one.
     fn is_unfit(&mut self, batch: &mut Batch, id: CallId) -> bool {
         let Err(error) = self.kit() else { return false };
-        let fact = self.state.turn.as_ref().and_then(|turn| Some(turn.unfit(turn.call(id)?, &error.to_string())));
-        let is_unfit = fact.is_some();
-        self.record(batch, fact.into_iter().collect());
-        is_unfit
+        self.give_up(batch, id, &error.to_string());
+        true
     }
 
     fn rule(&mut self, batch: &mut Batch, id: CallId) {
@@ -95,7 +105,9 @@ impl Actor {
             },
         };
         let fact = ruling.fact(turn, call);
-        self.record(batch, vec![fact]);
+        if !self.record(batch, vec![fact]) {
+            self.give_up(batch, id, TOO_LONG);
+        }
     }
 
     async fn start_step(&mut self, batch: &mut Batch, step: u32, attempt: u32) -> Result<(), StoreError> {
