@@ -146,6 +146,9 @@ pub struct Serve {
     /// Stop by itself after this many seconds without anything to do
     #[arg(long, hide = true)]
     pub idle_exit: Option<u64>,
+    /// The folder that tools work in
+    #[arg(long, hide = true)]
+    pub works_in: Option<PathBuf>,
 }
 
 /// What to do with sessions.

@@ -91,7 +91,15 @@ fn spawn(place: &Workspace) -> Result<std::process::Child, Failure> {
     let log = place.open_log()?;
     let mut server = Command::new(std::env::current_exe()?);
     server.arg("--workspace").arg(&place.root).args(["serve", "--port", "0", "--idle-exit", &IDLE_EXIT_S.to_string()]);
-    server.current_dir(&place.cwd).stdin(Stdio::null()).stdout(log.try_clone()?).stderr(log).process_group(0);
+    // By its name alone a workspace at home would open all of the home to tools.
+    server
+        .arg("--works-in")
+        .arg(&place.cwd)
+        .current_dir(&place.cwd)
+        .stdin(Stdio::null())
+        .stdout(log.try_clone()?)
+        .stderr(log)
+        .process_group(0);
     Ok(server.spawn()?)
 }
 

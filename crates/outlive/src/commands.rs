@@ -38,7 +38,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Chat(talk) => chat::run(&place()?, &talk).await,
         Command::Run(run) => run::run(&place()?, &run).await,
         Command::Attach { session } => attach::run(&place()?, session).await,
-        Command::Serve(serve) => serve::run(&place()?, &serve).await,
+        Command::Serve(serve) => serve::run(place()?, &serve).await,
         Command::Session(command) => session::run(&place()?, command).await,
         Command::Agent(command) => agent::run(&place()?, command).await,
         Command::Approve(decide) => decide::run(&place()?, decide, decide::Word::Approve).await,

@@ -65,23 +65,20 @@ pub fn workspace(named: Option<&Path>) -> Result<Workspace, Failure> {
         let named = here.join(named);
         let is_root = named.file_name().is_some_and(|name| name == FOLDER);
         let root = if is_root { named } else { named.join(FOLDER) };
-        return Ok(holding(root, here));
+        return Ok(holding(root));
     }
     let above = here.ancestors().map(|folder| folder.join(FOLDER)).find(|root| root.is_dir());
-    let root = above.or_else(|| home().map(|home| home.join(FOLDER)));
-    let root = root.ok_or_else(|| Failure::Usage("HOME is not set: name a folder with --workspace".to_owned()))?;
-    Ok(holding(root, here))
+    let home = variable("HOME").map(PathBuf::from);
+    match (above, home) {
+        (Some(root), Some(home)) if root == home.join(FOLDER) => Ok(Workspace { root, cwd: here }),
+        (Some(root), _) => Ok(holding(root)),
+        (None, Some(home)) => Ok(Workspace { root: home.join(FOLDER), cwd: here }),
+        (None, None) => Err(Failure::Usage("HOME is not set: name a folder with --workspace".to_owned())),
+    }
 }
 
-fn home() -> Option<PathBuf> {
-    variable("HOME").map(PathBuf::from)
-}
-
-/// Tools work in the folder that holds the workspace. The one at home is for all folders: there they work where the server was
-/// started, also by a command that needed one, and not in all that a person has.
-fn holding(root: PathBuf, here: PathBuf) -> Workspace {
-    let is_at_home = home().is_some_and(|home| root == home.join(FOLDER));
-    let cwd = root.parent().filter(|_| !is_at_home).map_or(here, Path::to_owned);
+fn holding(root: PathBuf) -> Workspace {
+    let cwd = root.parent().unwrap_or(&root).to_owned();
     Workspace { root, cwd }
 }
 

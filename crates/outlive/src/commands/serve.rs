@@ -19,7 +19,11 @@ use crate::wire;
 const HOST: &str = "127.0.0.1";
 const PORT: u16 = 7711;
 
-pub async fn run(place: &Workspace, serve: &Serve) -> Outcome {
+pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
+    if let Some(folder) = &serve.works_in {
+        place.cwd.clone_from(folder);
+    }
+    let place = &place;
     if serve.status {
         return super::status(place, serve.json);
     }
