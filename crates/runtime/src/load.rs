@@ -8,6 +8,13 @@ use outlive_store::{Store, StoreError};
 
 /// Lines read at once.
 const PAGE: usize = 1_024;
+/// Lines beyond which reading them keeps others waiting.
+const LONG: Seq = 1_024;
+
+/// Does what takes long on a thread apart.
+async fn apart_if<T: Send + 'static>(is_long: bool, work: impl Future<Output = T> + Send + 'static) -> T {
+    if is_long { crate::tasks::apart(work).await } else { work.await }
+}
 
 /// A session as its journal says it is.
 pub struct Loaded {
@@ -30,7 +37,13 @@ pub async fn state(store: &Store, session: SessionId) -> Result<Loaded, StoreErr
         Err(error) => return Err(error),
     };
     // A snapshot from beyond the journal's end is none.
-    let mut loaded = Loaded { state: if from.head <= head { from } else { State::default() }, cut_bytes: 0 };
+    let from = if from.head <= head { from } else { State::default() };
+    let (store, rest) = (store.clone(), head - from.head);
+    apart_if(rest > LONG, async move { replay(&store, session, from).await }).await
+}
+
+async fn replay(store: &Store, session: SessionId, from: State) -> Result<Loaded, StoreError> {
+    let mut loaded = Loaded { state: from, cut_bytes: 0 };
     loop {
         let opened = store.journals.read(session, loaded.state.head, PAGE).await?;
         loaded.cut_bytes = loaded.cut_bytes.max(opened.cut_bytes);
@@ -49,6 +62,11 @@ pub async fn state(store: &Store, session: SessionId) -> Result<Loaded, StoreErr
 ///
 /// As for [`state`].
 pub async fn transcript(store: &Store, session: SessionId, head: Seq) -> Result<Transcript, StoreError> {
+    let store = store.clone();
+    apart_if(head > LONG, async move { fold(&store, session, head).await }).await
+}
+
+async fn fold(store: &Store, session: SessionId, head: Seq) -> Result<Transcript, StoreError> {
     let mut transcript = Transcript::default();
     let mut at = 0;
     while at < head {

@@ -64,6 +64,18 @@ impl Tasks {
     }
 }
 
+/// Runs a future to its end on a thread apart, so that what takes long keeps nobody else waiting. Its panic goes on here.
+#[expect(clippy::disallowed_methods, reason = "the one place of this crate that hands work to a thread, and awaits it")]
+pub(crate) async fn apart<T: Send + 'static>(work: impl Future<Output = T> + Send + 'static) -> T {
+    let executor = tokio::runtime::Handle::current();
+    match tokio::task::spawn_blocking(move || executor.block_on(work)).await {
+        Ok(done) => done,
+        Err(error) if error.is_panic() => std::panic::resume_unwind(error.into_panic()),
+        // The executor is shutting down: nobody waits any more.
+        Err(_stopping) => std::future::pending().await,
+    }
+}
+
 struct Fused {
     name: &'static str,
     fuse: Option<Arc<Fuse>>,

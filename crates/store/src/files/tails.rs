@@ -83,7 +83,7 @@ pub(super) struct Board {
 /// Journals whose sync is worth one segment more of log to replay after a crash.
 const JOURNALS_A_SEGMENT: usize = 64;
 /// Full segments that wait for a checkpoint at most.
-const SEGMENTS: usize = 16;
+const SEGMENTS: usize = 4;
 
 impl Board {
     /// Says whether so much of the log is full that all journals are to be synced now, though more is to come: the more
@@ -228,7 +228,7 @@ mod tests {
 
     #[test]
     fn the_more_journals_there_are_the_more_log_a_checkpoint_frees() {
-        for (journals, least) in [(0, 1), (1, 1), (127, 1), (128, 2), (1_000, 15), (10_000, 16)] {
+        for (journals, least) in [(0, 1), (1, 1), (127, 1), (128, 2), (1_000, 4), (10_000, 4)] {
             let mut board = Board { unsynced: (0..journals).map(SessionId::from_bits).collect(), ..Board::default() };
             board.retiring = vec![PathBuf::new(); least - 1];
             assert!(!board.is_checkpoint_due(), "{journals} journals");
