@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::content::{Failure, Reply};
 use crate::digest::Digest;
 use crate::event::{ArtifactRef, Behavior, OnDisconnect, Origin, Outcome, Scope};
-use crate::id::{AgentName, CallId, InputId, TurnId};
+use crate::id::{AgentName, CallId, InputId, QuestionId, TurnId};
 
 /// Something asked of a session, by a person, a program, the clock, or a hand that reports back.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -51,6 +51,15 @@ pub enum Command {
     },
     /// Decide on a call that waits for a person.
     Decide(Decision),
+    /// Answer a question.
+    Answer {
+        /// Which.
+        question: QuestionId,
+        /// For each of its questions in order: the labels that were chosen, or words of the person's own.
+        answers: Vec<Vec<String>>,
+        /// By whom.
+        by: Origin,
+    },
     /// Replace the queue of follow-ups: those not named are removed, those with a new text are edited, the order stays.
     SetQueue {
         /// What stays.
@@ -211,6 +220,7 @@ impl Command {
         let text = match self {
             Self::Message(message) => serde_json::to_string(&(&message.content, message.behavior)),
             Self::Decide(decision) => serde_json::to_string(&(decision.call, decision.verdict, &decision.reason)),
+            Self::Answer { question, answers, .. } => serde_json::to_string(&("answer", question, answers)),
             Self::Create(create) => serde_json::to_string(&(
                 &create.agent,
                 &create.title,

@@ -6,6 +6,7 @@
 mod call;
 mod line;
 mod message;
+mod question;
 mod recovery;
 mod session;
 mod step;
@@ -17,6 +18,7 @@ pub use call::{
 };
 pub use line::{Line, LineError};
 pub use message::{Behavior, InputEdited, InputQueued, InputRemoved, MessageReceived};
+pub use question::{Choice, Question, QuestionAnswered, QuestionAsked};
 pub use recovery::RecoveryNoted;
 pub use session::{
     OnDisconnect, Origin, OriginKind, Parent, SessionArchived, SessionCreated, SessionPaused, SessionResumed,
@@ -146,6 +148,10 @@ events! {
     CallFinished(CallFinished) = "call.finished",
     /// A call's outcome will never be known.
     CallLost(CallLost) = "call.lost",
+    /// The agent asks a person.
+    QuestionAsked(QuestionAsked) = "question.asked",
+    /// The person answered.
+    QuestionAnswered(QuestionAnswered) = "question.answered",
     /// A large output was kept beside the journal.
     ArtifactStored(ArtifactStored) = "artifact.stored",
     /// A restart found something unfinished.

@@ -87,6 +87,7 @@ macro_rules! id {
 id!(/** One durable conversation; also the name of its journal. */ SessionId, "ses_", "session");
 id!(/** All that happens from one input to one ending. */ TurnId, "trn_", "turn");
 id!(/** One request of the model to act. */ CallId, "call_", "call");
+id!(/** One question of an agent to a person. */ QuestionId, "qst_", "question");
 id!(/** One queued follow-up. */ InputId, "inp_", "input");
 
 /// A client's own name for a write, so that sending it twice acts once: 1 to 128 visible ASCII characters.

@@ -14,6 +14,12 @@ pub const QUEUE_LENGTH: usize = 100;
 pub const REQUESTS_REMEMBERED: usize = 1_024;
 /// Decided approvals that a session remembers, so that a late decider learns the first decision.
 pub const DECISIONS_REMEMBERED: usize = 256;
+/// Questions that an agent asks at once, and options of each.
+pub const QUESTIONS: usize = 10;
+/// Characters of a question, and of an option with its description.
+pub const QUESTION_CHARS: usize = 2_000;
+/// Answered questions that a session remembers, so that a late answer learns of the first one.
+pub const ANSWERS_REMEMBERED: usize = 64;
 /// Tool calls of one step; more are cut from the reply and answered with an error.
 pub const CALLS_PER_STEP: usize = 64;
 /// From an interrupt until no process of the call lives, in milliseconds.

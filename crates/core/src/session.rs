@@ -10,12 +10,14 @@
 mod apply;
 mod decide;
 mod owed;
+mod question;
 mod report;
 mod requests;
 mod settle;
 
 pub use decide::{Decided, Moment, Refusal};
 pub use owed::{Debt, Held};
+pub use question::{ASK_USER, OpenQuestion, PastAnswer, Questions, question_of, read_questions};
 pub use requests::{Remembered, Requests};
 pub use settle::{Fact, Ruling, StepPlan, recovery};
 
@@ -51,6 +53,9 @@ pub struct State {
     pub requests: Requests,
     /// Decided approvals.
     pub decisions: Decisions,
+    /// What people are asked.
+    #[serde(default, skip_serializing_if = "Questions::is_empty")]
+    pub questions: Questions,
     /// Sums over all turns.
     pub totals: Totals,
 }
@@ -224,7 +229,8 @@ impl State {
         match (&self.hold, &self.turn) {
             (Hold::Archived, _) => Status::Archived,
             (Hold::Paused { .. }, _) => Status::Paused,
-            (Hold::Open, None) => Status::Idle,
+            (Hold::Open, None) if self.questions.open.is_empty() => Status::Idle,
+            (Hold::Open, None) => Status::Asking,
             (Hold::Open, Some(turn)) => turn.status(),
         }
     }

@@ -38,6 +38,7 @@ const HELP: &str = "I understand:\n\n\
 - `write FILE: TEXT`: writes a file\n\
 - `wait SECONDS`: runs a command that takes that long, so that you can kill the server meanwhile\n\
 - `remember TEXT`: appends to notes.md\n\
+- `ask QUESTION? ONE | TWO`: asks you, and waits for your answer\n\
 - `think`: shows a thinking block\n\
 - `parallel read A, B`: two calls in one step\n\
 - several of these joined by ` then `\n";
@@ -215,10 +216,7 @@ fn act(step: &str, request: &Request, text: &mut String, blocks: &mut Vec<ReplyB
             text.push_str("I have thought, as far as a script can.");
             return;
         }
-        "ask" => {
-            text.push_str("Structured questions are not in this version. Here is mine in words: what shall I do next?");
-            return;
-        }
+        "ask" => vec![("ask_user", asked(rest))],
         _other => {
             text.push_str(HELP);
             return;
@@ -243,6 +241,15 @@ fn written(rest: &str) -> Vec<(&'static str, Value)> {
         (None, None) => (rest, ""),
     };
     vec![("write", json!({ "path": path.trim(), "content": format!("{}\n", content.trim()) }))]
+}
+
+/// `TEXT? ONE | TWO`, or words to ask for words.
+fn asked(rest: &str) -> Value {
+    let (text, options) = rest.split_once('?').unwrap_or((rest, ""));
+    let text = if text.trim().is_empty() { "What shall I do next".to_owned() } else { text.trim().to_owned() };
+    let options = options.split('|').map(str::trim).filter(|label| !label.is_empty());
+    let options: Vec<Value> = options.map(|label| json!({ "label": label })).collect();
+    json!({ "questions": [{ "text": format!("{text}?"), "options": options }] })
 }
 
 fn waiting(seconds: &str) -> String {

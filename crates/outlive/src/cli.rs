@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use outlive_core::id::{AgentName, CallId, InputId, SessionId};
+use outlive_core::id::{AgentName, CallId, InputId, QuestionId, SessionId};
 
 /// Takes an id or a name that has its form, before anything is asked of anybody.
 fn id<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<String, String> {
@@ -55,6 +55,8 @@ pub enum Command {
     Approve(Decide),
     /// Deny a call that waits for a person
     Deny(Decide),
+    /// Answer a question that waits for a person
+    Answer(Answer),
     /// Stop a session's running turn
     Interrupt {
         /// Which session
@@ -149,6 +151,20 @@ pub struct Serve {
     /// The folder that tools work in
     #[arg(long, hide = true)]
     pub works_in: Option<PathBuf>,
+}
+
+/// An answer.
+#[derive(Debug, Args)]
+pub struct Answer {
+    /// One for each thing that is asked, in order: a label, its number, or words. Several of one are joined by commas
+    #[arg(required = true)]
+    pub answers: Vec<String>,
+    /// The question; the only one that waits when it is left out
+    #[arg(short, long, value_parser = id::<QuestionId>)]
+    pub question: Option<String>,
+    /// Its session; found by the question when it is left out
+    #[arg(short, long, value_parser = session_id)]
+    pub session: Option<String>,
 }
 
 /// What to do with sessions.

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod agent;
+mod answer;
 mod attach;
 pub mod bench;
 mod chat;
@@ -17,6 +18,7 @@ mod verify;
 use clap::CommandFactory as _;
 use outlive_protocol::Page;
 use outlive_protocol::approval::{ApprovalView, InboxItem};
+use outlive_protocol::question::QuestionView;
 use reqwest::Method;
 
 use crate::cli::{Cli, Command, Json};
@@ -42,6 +44,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Session(command) => session::run(&place()?, command).await,
         Command::Agent(command) => agent::run(&place()?, command).await,
         Command::Approve(decide) => decide::run(&place()?, decide, decide::Word::Approve).await,
+        Command::Answer(answer) => answer::run(&place()?, answer).await,
         Command::Deny(decide) => decide::run(&place()?, decide, decide::Word::Deny).await,
         Command::Interrupt { session } => interrupt(&place()?, &session).await,
         Command::Queue(command) => queue::run(&place()?, command).await,
@@ -87,10 +90,22 @@ async fn inbox(place: &Workspace, json: &Json) -> Outcome {
     if page.items.is_empty() {
         say!("nothing waits for you");
     }
-    for InboxItem::Approval(approval) in &page.items {
-        approval_lines(approval);
+    for item in &page.items {
+        match item {
+            InboxItem::Approval(approval) => approval_lines(approval),
+            InboxItem::Question(question) => question_lines(question),
+        }
     }
     ok()
+}
+
+fn question_lines(asked: &QuestionView) {
+    say!("{}  in {}", asked.question, asked.session_id);
+    for question in &asked.questions {
+        say!("  {}", question.text);
+        question.options.iter().zip(1..).for_each(|(choice, number)| say!("    {number}  {}", choice.label));
+    }
+    say!("  outlive answer -q {} ANSWER", asked.question);
 }
 
 fn approval_lines(approval: &ApprovalView) {

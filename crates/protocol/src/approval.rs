@@ -1,5 +1,6 @@
 //! What waits for a person, on the wire.
 
+use crate::question::QuestionView;
 use outlive_core::command::Verdict;
 use outlive_core::id::{CallId, SessionId};
 use serde::{Deserialize, Serialize};
@@ -48,4 +49,6 @@ pub struct Decide {
 pub enum InboxItem {
     /// A call to decide on.
     Approval(ApprovalView),
+    /// A question to answer.
+    Question(QuestionView),
 }

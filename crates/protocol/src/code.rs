@@ -30,6 +30,7 @@ codes! {
     SESSION_NOT_FOUND = "session_not_found", 404, "There is no such session";
     AGENT_NOT_FOUND = "agent_not_found", 404, "There is no such agent";
     APPROVAL_NOT_FOUND = "approval_not_found", 404, "No such call waits for a decision";
+    QUESTION_NOT_FOUND = "question_not_found", 404, "No such question waits for an answer";
     INPUT_NOT_FOUND = "input_not_found", 404, "No such follow-up waits";
     ARTIFACT_NOT_FOUND = "artifact_not_found", 404, "There is no such artifact";
     METHOD_NOT_ALLOWED = "method_not_allowed", 405, "The route does not take this method";
@@ -39,12 +40,14 @@ codes! {
     SESSION_ARCHIVED = "session_archived", 409, "The session is archived";
     TURN_RUNNING = "turn_running", 409, "A turn is running";
     ALREADY_DECIDED = "already_decided", 409, "The call was decided already";
+    ALREADY_ANSWERED = "already_answered", 409, "The question was answered already";
     CONFLICT = "conflict", 409, "Somebody else was faster";
     TOO_LARGE = "too_large", 413, "The body is too large";
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", 415, "The body must be application/json";
     INVALID = "invalid", 422, "A value is not acceptable";
     MESSAGE_EMPTY = "message_empty", 422, "A message needs text";
     MESSAGE_TOO_LARGE = "message_too_large", 422, "The message is too large";
+    ANSWER_INVALID = "answer_invalid", 422, "The answer does not fit the question";
     TITLE_TOO_LONG = "title_too_long", 422, "The title is too long";
     LABELS_TOO_LARGE = "labels_too_large", 422, "The labels are too large";
     AGENT_INVALID = "agent_invalid", 422, "The agent's files are not right";

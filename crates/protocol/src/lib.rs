@@ -10,6 +10,7 @@ pub mod event;
 pub mod health;
 pub mod message;
 pub mod problem;
+pub mod question;
 pub mod queue;
 pub mod session;
 

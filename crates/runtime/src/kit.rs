@@ -7,7 +7,7 @@ use outlive_core::context::Frame;
 use outlive_core::event::{Decider, OnDisconnect};
 use outlive_core::id::AgentName;
 use outlive_core::policy::{Policy, Verdict};
-use outlive_core::session::{Ruling, State};
+use outlive_core::session::{ASK_USER, Ruling, State, read_questions};
 use outlive_core::turn::Call;
 use outlive_model::Model;
 use outlive_tools::Place;
@@ -133,6 +133,10 @@ impl Kit {
             Ok(prepared) => prepared,
             Err(refusal) => return refuse(refusal.to_string()),
         };
+        if call.tool == ASK_USER {
+            // It does nothing but ask a person: no policy asks a person about that.
+            return read_questions(&call.input).map_or_else(refuse, Ruling::Question);
+        }
         let (effect, on_lost, ruled) = (assessment.effect, assessment.on_lost, assessment.subject.ruled());
         match self.policy.rule(&assessment.subject) {
             Verdict::Allow { rule } => Ruling::Allowed { by: Decider::Policy(rule), effect, on_lost, ruled },

@@ -7,7 +7,7 @@ use outlive_core::context::{MessageItem, fold_messages};
 use outlive_core::digest::Digest;
 use outlive_core::event::{Ending, Entry, Event, Line, TurnError};
 use outlive_core::id::{CallId, Seq, SessionId, TurnId};
-use outlive_core::session::{Refusal, State};
+use outlive_core::session::{OpenQuestion, Refusal, State};
 use outlive_core::turn::Phase;
 use outlive_store::{ListQuery, Row, StoreError};
 use tokio::sync::{broadcast, oneshot};
@@ -175,25 +175,18 @@ impl Runtime {
                     rule: rule.clone(),
                     arguments: call.input.clone(),
                 }),
-                Phase::Asked | Phase::Cleared | Phase::Running | Phase::Settled => None,
+                Phase::Asked | Phase::Asking(_) | Phase::Cleared | Phase::Running | Phase::Settled => None,
             })
             .collect())
     }
 
-    /// Returns everything that waits for a person, newest first.
+    /// Returns the questions of a session that wait for a person.
     ///
     /// # Errors
     ///
-    /// What the store says.
-    pub async fn inbox(&self, limit: usize) -> Result<Vec<Approval>, SubmitError> {
-        let query = ListQuery { status: Some("approving".to_owned()), limit, ..ListQuery::default() };
-        let rows = self.list(query).await.map_err(SubmitError::Store)?;
-        let mut waiting = Vec::new();
-        for row in rows {
-            // A session that cannot be opened must not hide the others.
-            waiting.extend(self.approvals(row.session).await.unwrap_or_default());
-        }
-        Ok(waiting)
+    /// As for [`Runtime::view`].
+    pub async fn questions(&self, session: SessionId) -> Result<Vec<OpenQuestion>, SubmitError> {
+        Ok(self.view(session).await?.open_questions())
     }
 
     /// Returns a large output.

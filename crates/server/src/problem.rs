@@ -81,6 +81,8 @@ fn refused(refusal: &Refusal, detail: String) -> ApiError {
         Refusal::QueueFull => &code::QUEUE_FULL,
         Refusal::NoApproval(_) => &code::APPROVAL_NOT_FOUND,
         Refusal::AlreadyDecided(_) => &code::ALREADY_DECIDED,
+        Refusal::NoQuestion(_) => &code::QUESTION_NOT_FOUND,
+        Refusal::AlreadyAnswered(_) => &code::ALREADY_ANSWERED,
         Refusal::NoInput(_) => &code::INPUT_NOT_FOUND,
         Refusal::Stale => &code::CONFLICT,
     };
@@ -88,7 +90,9 @@ fn refused(refusal: &Refusal, detail: String) -> ApiError {
     match refusal {
         // A decision of ids, words and times always serializes.
         Refusal::AlreadyDecided(past) => error.with("first", serde_json::to_value(past).unwrap_or_default()),
+        Refusal::AlreadyAnswered(past) => error.with("first", serde_json::to_value(past).unwrap_or_default()),
         Refusal::NoSession
+        | Refusal::NoQuestion(_)
         | Refusal::Exists
         | Refusal::RequestReused(_)
         | Refusal::Invalid { .. }

@@ -8,6 +8,7 @@ mod document;
 mod events;
 mod health;
 mod messages;
+mod questions;
 mod queue;
 mod sessions;
 
@@ -45,6 +46,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(approvals::list))
         .routes(routes!(approvals::decide))
         .routes(routes!(approvals::inbox))
+        .routes(routes!(questions::list))
+        .routes(routes!(questions::answer))
         .routes(routes!(queue::show, queue::replace))
         .routes(routes!(artifacts::show));
     OpenApiRouter::with_openapi(Document::openapi())

@@ -1,5 +1,6 @@
 //! The tools that come with Outlive.
 
+mod ask;
 mod bash;
 mod edit;
 mod find;
@@ -13,6 +14,7 @@ mod write;
 
 use std::sync::Arc;
 
+pub use ask::AskUser;
 pub use bash::Bash;
 pub use edit::Edit;
 pub use find::Glob;

@@ -95,7 +95,7 @@ impl Toolbox {
         Self { entries: tools.into_iter().map(entry).collect() }
     }
 
-    /// Makes a toolbox of what comes with Outlive.
+    /// Makes a toolbox of what comes with Outlive. Whatever is chosen, an agent can ask.
     #[must_use]
     pub fn builtin(exec: &Arc<Exec>, chosen: &[Builtin]) -> Self {
         let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
@@ -105,6 +105,7 @@ impl Toolbox {
         if chosen.contains(&Builtin::Files) {
             tools.extend(builtin::files());
         }
+        tools.push(Arc::new(builtin::AskUser));
         Self::new(tools)
     }
 

@@ -5,6 +5,7 @@
 //! connection was away. What was printed of an answer that is asked again is called void.
 
 mod call;
+mod question;
 mod stream;
 
 use std::collections::BTreeMap;
@@ -82,12 +83,12 @@ pub struct Screen {
     stream: Stream,
     /// Whether the cursor is within a line.
     midline: bool,
-    /// The call whose output was printed last.
-    speaking: Option<CallId>,
     calls: BTreeMap<CallId, Running>,
     live: bool,
     /// Calls that wait for a person, oldest first.
     pub waiting: BTreeMap<CallId, Waiting>,
+    /// Questions that wait for a person, oldest first.
+    questions: Vec<question::Open>,
     /// The last turn's ending, until the next one begins.
     pub ended: Option<Ended>,
     /// Whether a turn runs.
@@ -181,6 +182,8 @@ impl Screen {
                 self.paused = false;
                 self.note(Style::Notice, "▶ resumed", pieces);
             }
+            Event::QuestionAsked(asked) => self.ask_person(asked, pieces),
+            Event::QuestionAnswered(answered) => self.hear_answer(answered, pieces),
             Event::TurnEnded(ended) => self.end(entry.turn, ended, pieces),
             call => self.call(call, pieces),
         }
@@ -213,7 +216,10 @@ impl Screen {
             (Ending::Failed, Some(error)) => {
                 pieces.push(Piece::line(Style::Bad, &format!("✗ the turn failed: {error}")))
             }
-            (Ending::Interrupted, _) => pieces.push(Piece::line(Style::Notice, "■ interrupted")),
+            (Ending::Interrupted, _) => {
+                self.questions.clear();
+                pieces.push(Piece::line(Style::Notice, "■ interrupted"));
+            }
             (Ending::Complete | Ending::Ask | Ending::Sleep | Ending::Failed, _) => {}
         }
         self.ended = Some(Ended { turn, ending: ended.ending, error });

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use outlive_core::command::Verdict;
 use outlive_core::event::Behavior;
-use outlive_core::id::CallId;
+use outlive_core::id::{CallId, QuestionId};
 use outlive_core::time::Timestamp;
 
 use crate::editor::{Edit, Editor};
@@ -44,6 +44,8 @@ pub enum Happened {
 pub enum Wish {
     /// Say this.
     Say(String, Behavior),
+    /// Answer a question with these labels or words; this is what was typed.
+    Answer(QuestionId, Vec<String>, String),
     /// Decide on a call, with a reason.
     Decide(CallId, Verdict, Option<String>),
     /// Stop the running turn.
@@ -208,7 +210,7 @@ impl Talk {
     fn done(&mut self, wish: Wish, done: Result<(), String>) -> Vec<Wish> {
         let error = done.err();
         match wish {
-            Wish::Say(text, _) => {
+            Wish::Say(text, _) | Wish::Answer(_, _, text) => {
                 self.unsent.pop_front();
                 if error.is_some() && self.editor.text().is_empty() {
                     self.editor.set(&text);
@@ -312,7 +314,11 @@ impl Talk {
 
     fn say(&mut self, text: &str, behavior: Behavior) -> Option<Wish> {
         self.unsent.push_back(text.to_owned());
-        Some(Wish::Say(text.to_owned(), behavior))
+        let text = text.to_owned();
+        Some(match self.screen.reply(&text) {
+            Some((question, answer)) => Wish::Answer(question, answer, text),
+            None => Wish::Say(text, behavior),
+        })
     }
 
     /// Puts lines of our own above what is drawn.

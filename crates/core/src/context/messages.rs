@@ -43,7 +43,7 @@ pub struct MessageItem {
     /// The call that a tool's message answers.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub call: Option<CallId>,
-    /// How that call ended: `ok`, `error`, `timeout`, `interrupted`, `denied`, `lost`.
+    /// How that call ended: `ok`, `error`, `timeout`, `interrupted`, `denied`, `lost`, `answered`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub outcome: Option<String>,
     /// Where a person's message came from.
@@ -108,6 +108,7 @@ fn item(entry: &Entry) -> Option<MessageItem> {
             Some(result(finished.call, &finished.content, outcome))
         }
         Event::CallDenied(denied) => Some(result(denied.call, &denied.content, "denied")),
+        Event::QuestionAnswered(answered) => Some(result(answered.call, &answered.content, "answered")),
         Event::CallLost(lost) => Some(result(lost.call, &lost.known, "lost")),
         _silent => None,
     }

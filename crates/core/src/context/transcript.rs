@@ -63,6 +63,7 @@ impl Transcript {
             Event::StepFinished(finished) => self.reply(&finished.content),
             Event::CallDenied(denied) => self.answer(denied.call, &denied.content, true),
             Event::CallLost(lost) => self.answer(lost.call, &lost.known, true),
+            Event::QuestionAnswered(answered) => self.answer(answered.call, &answered.content, false),
             Event::CallFinished(finished) => {
                 let failed = finished.outcome != crate::event::Outcome::Ok;
                 self.answer(finished.call, &finished.content, failed);
@@ -81,6 +82,7 @@ impl Transcript {
             | Event::StepFailed(_)
             | Event::CallAllowed(_)
             | Event::ApprovalRequested(_)
+            | Event::QuestionAsked(_)
             | Event::CallStarted(_)
             | Event::ArtifactStored(_)
             | Event::RecoveryNoted(_)

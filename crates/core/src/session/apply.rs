@@ -1,7 +1,7 @@
 //! Folds an event into the state. Total: an event that does not fit where it stands changes nothing, so that no journal,
 //! however it came to be, can make a session unusable.
 
-use super::{Hold, LastTurn, PastDecision, Profile, Queued, State};
+use super::{Hold, LastTurn, PastAnswer, PastDecision, Profile, Queued, State, question_of};
 use crate::command::Verdict;
 use crate::content::Block;
 use crate::event::{
@@ -82,7 +82,9 @@ impl State {
             | Event::ApprovalRequested(_)
             | Event::CallStarted(_)
             | Event::CallFinished(_)
+            | Event::QuestionAsked(_)
             | Event::CallLost(_) => self.apply_turn(entry),
+            Event::QuestionAnswered(answered) => self.apply_answer(answered, entry.at),
             Event::ArtifactStored(_) | Event::Unknown { .. } => {}
         }
     }
@@ -113,6 +115,11 @@ impl State {
                     call.effect = started.effect;
                 }
             }
+            Event::QuestionAsked(asked) => {
+                if let Some(call) = turn.call_mut(asked.call) {
+                    call.phase = Phase::Asking(asked.questions.clone());
+                }
+            }
             Event::CallFinished(finished) => turn.settle(finished.call),
             Event::CallLost(lost) => turn.settle(lost.call),
             Event::SessionCreated(_)
@@ -127,6 +134,7 @@ impl State {
             | Event::TurnStarted(_)
             | Event::TurnEnded(_)
             | Event::ArtifactStored(_)
+            | Event::QuestionAnswered(_)
             | Event::RecoveryNoted(_)
             | Event::Unknown { .. } => {}
         }
@@ -160,6 +168,7 @@ impl State {
 
     fn end_turn(&mut self, ended: &TurnEnded, turn: Option<TurnId>, at: Timestamp) {
         if let Some(running) = self.turn.take_if(|running| turn == Some(running.id)) {
+            self.questions.open = running.open_questions();
             self.queue.held = ended.error.is_some();
             self.totals.turns += 1;
             self.totals.usage.add(ended.usage);
@@ -193,19 +202,32 @@ impl State {
             Event::CallDenied(CallDenied { call, by: Decider::Person(by), .. }) => {
                 self.push_decision(PastDecision { call: *call, verdict: Some(Verdict::Deny), by: by.clone(), at });
             }
+            Event::CallFinished(finished) if self.is_asking(finished.call) => {
+                let (question, by) = (question_of(finished.call), self.interrupter());
+                self.questions.answered.push(PastAnswer { question, answers: Vec::new(), by, at });
+            }
             Event::CallFinished(finished) if self.awaited_rule(finished.call).is_some() => {
-                let by = self.turn.as_ref().and_then(|turn| turn.interrupt.clone());
-                let by = by.unwrap_or_else(|| Origin::of(crate::event::OriginKind::Runtime));
+                let by = self.interrupter();
                 self.push_decision(PastDecision { call: finished.call, verdict: None, by, at });
             }
             _other => {}
         }
     }
 
+    fn interrupter(&self) -> Origin {
+        let by = self.turn.as_ref().and_then(|turn| turn.interrupt.clone());
+        by.unwrap_or_else(|| Origin::of(crate::event::OriginKind::Runtime))
+    }
+
+    fn is_asking(&self, id: CallId) -> bool {
+        let call = self.turn.as_ref().and_then(|turn| turn.call(id));
+        call.is_some_and(|call| matches!(call.phase, Phase::Asking(_)))
+    }
+
     fn awaited_rule(&self, call: CallId) -> Option<String> {
         match &self.turn.as_ref()?.call(call)?.phase {
             Phase::Awaiting { rule, .. } => Some(rule.clone()),
-            Phase::Asked | Phase::Cleared | Phase::Running | Phase::Settled => None,
+            Phase::Asked | Phase::Asking(_) | Phase::Cleared | Phase::Running | Phase::Settled => None,
         }
     }
 
@@ -248,7 +270,7 @@ impl Turn {
         }
     }
 
-    fn settle(&mut self, id: CallId) {
+    pub(super) fn settle(&mut self, id: CallId) {
         if let Some(call) = self.call_mut(id) {
             call.phase = Phase::Settled;
         }

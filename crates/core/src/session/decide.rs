@@ -1,6 +1,7 @@
 //! Turns a command into facts, or refuses it. A report of an abandoned attempt carries an old attempt number and is
 //! refused here: the one guard against stale answers, for every effect.
 
+use super::question::PastAnswer;
 use super::settle::Fact;
 use super::{Hold, PastDecision, Remembered, State};
 use crate::command::{Command, Create, Decision, Message, QueueItem, Verdict};
@@ -9,7 +10,7 @@ use crate::event::{
     InterruptRequested, MessageReceived, Origin, SessionArchived, SessionCreated, SessionPaused, SessionResumed,
     SessionUpdated, Trigger, TurnStarted,
 };
-use crate::id::{CallId, Ids, InputId, RequestId, SessionId, TurnId};
+use crate::id::{CallId, Ids, InputId, QuestionId, RequestId, SessionId, TurnId};
 use crate::limits::{LABEL_BYTES, LABELS, MESSAGE_BYTES, QUEUE_LENGTH, TITLE_CHARS};
 use crate::time::Timestamp;
 use crate::turn::{Call, Phase};
@@ -67,6 +68,12 @@ pub enum Refusal {
     /// Somebody decided first.
     #[error("call `{}` was decided already", .0.call)]
     AlreadyDecided(Box<PastDecision>),
+    /// There is no such question that waits for an answer.
+    #[error("no question `{0}` waits for an answer in this session")]
+    NoQuestion(QuestionId),
+    /// Somebody answered first.
+    #[error("question `{}` was answered already", .0.question)]
+    AlreadyAnswered(Box<PastAnswer>),
     /// There is no such follow-up.
     #[error("no follow-up `{0}` waits in this session; it may have started already")]
     NoInput(InputId),
@@ -128,6 +135,7 @@ impl State {
             }
             Command::Archive { archived, by } => self.archive(*archived, by),
             Command::Decide(decision) => self.decide_call(decision),
+            Command::Answer { question, answers, by } => self.answer(*question, answers, by, moment),
             Command::SetQueue { items, by } => self.set_queue(items, by, moment),
             Command::Wake => Ok(Vec::new()),
             Command::Report(report) => self.report(report, moment),
@@ -145,12 +153,17 @@ impl State {
         };
         match &self.turn {
             Some(turn) if message.behavior == Behavior::Steer && turn.interrupt.is_none() => {
-                Ok(vec![Fact::of_turn(turn.id, received(None))])
+                let mut facts = vec![Fact::of_turn(turn.id, received(None))];
+                facts.extend(self.answered_in_words(&message.origin, turn.id));
+                Ok(facts)
             }
-            None if self.queue.items.is_empty() => {
+            None if self.queue.items.is_empty() || !self.questions.open.is_empty() => {
                 let turn = TurnId::from_bits(moment.ids.fresh());
                 let started = Event::TurnStarted(TurnStarted { trigger: Trigger::Message });
-                Ok(vec![Fact::of_turn(turn, received(None)), Fact::of_turn(turn, started)])
+                let mut facts = vec![Fact::of_turn(turn, received(None))];
+                facts.extend(self.answered_in_words(&message.origin, turn));
+                facts.push(Fact::of_turn(turn, started));
+                Ok(facts)
             }
             Some(_) | None if self.queue.items.len() >= QUEUE_LENGTH => Err(Refusal::QueueFull),
             Some(_) | None => Ok(vec![queued(&message.content, &message.origin, moment)]),
@@ -271,6 +284,7 @@ fn nothing_done(command: &Command) -> Option<Fact> {
         | Command::Message(_)
         | Command::Update { .. }
         | Command::Decide(_)
+        | Command::Answer { .. }
         | Command::Wake
         | Command::Report(_) => return None,
     };

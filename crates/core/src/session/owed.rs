@@ -88,7 +88,8 @@ impl State {
     }
 
     fn owed_between_turns(&self) -> Vec<Debt> {
-        let ready = self.hold == Hold::Open && !self.queue.held && !self.queue.items.is_empty();
+        let waits = !self.queue.items.is_empty() && self.questions.open.is_empty();
+        let ready = self.hold == Hold::Open && !self.queue.held && waits;
         if ready { vec![Debt::StartQueued] } else { Vec::new() }
     }
 }
@@ -111,6 +112,9 @@ impl Turn {
     }
 
     fn owed_answered(&self, stop: crate::content::StopReason, held: &Held, max_steps: u32) -> Vec<Debt> {
+        if self.only_asks() {
+            return vec![Debt::End { ending: Ending::Ask, error: None }];
+        }
         if !self.calls_settled() {
             return self.calls.iter().enumerate().filter_map(|(at, call)| self.owed_call(at, call, held)).collect();
         }
@@ -146,14 +150,15 @@ impl Turn {
                 Some(Debt::Start { call: call.id, attempt: call.attempt + 1, again: false })
             }
             Phase::Running if !held.calls.contains_key(&call.id) => Some(call.unfinished()),
-            Phase::Awaiting { .. } | Phase::Cleared | Phase::Running | Phase::Settled => None,
+            Phase::Awaiting { .. } | Phase::Asking(_) | Phase::Cleared | Phase::Running | Phase::Settled => None,
         }
     }
 
     /// Calls start in the model's order; those that only read run beside each other.
     fn may_start(&self, at: usize) -> bool {
         let reads = self.calls.get(at).is_some_and(Call::is_read);
-        self.calls.iter().take(at).all(|earlier| earlier.phase == Phase::Settled || (reads && earlier.is_read()))
+        let passed = |earlier: &Call| matches!(earlier.phase, Phase::Settled | Phase::Asking(_));
+        self.calls.iter().take(at).all(|earlier| passed(earlier) || (reads && earlier.is_read()))
     }
 
     fn owed_interrupting(&self, held: &Held) -> Vec<Debt> {
@@ -181,7 +186,7 @@ impl Call {
 
     fn owed_interrupting(&self, held: &Held) -> Option<Debt> {
         match &self.phase {
-            Phase::Asked | Phase::Awaiting { .. } | Phase::Cleared => Some(Debt::Skip(self.id)),
+            Phase::Asked | Phase::Awaiting { .. } | Phase::Asking(_) | Phase::Cleared => Some(Debt::Skip(self.id)),
             Phase::Running if !held.calls.contains_key(&self.id) => Some(Debt::DeclareLost(self.id)),
             Phase::Running if !held.stopping.contains(&self.id) => Some(Debt::Stop(self.id)),
             Phase::Running | Phase::Settled => None,

@@ -1,10 +1,10 @@
 //! Turns debts into facts. What needs the shell first (a request to assemble, a call to assess) comes in as a value.
 
-use super::{Debt, Queued, State};
+use super::{Debt, Queued, State, question_of};
 use crate::event::{
     ApprovalRequested, Behavior, BlockHash, CallAllowed, CallDenied, CallFinished, CallLost, CallStarted, Decider,
-    Effect, Ending, Event, MessageReceived, OnLost, Origin, OriginKind, Outcome, RecoveryNoted, Scope, SessionPaused,
-    StepStarted, Trigger, TurnEnded, TurnError, TurnStarted,
+    Effect, Ending, Event, MessageReceived, OnLost, Origin, OriginKind, Outcome, Question, QuestionAsked,
+    RecoveryNoted, Scope, SessionPaused, StepStarted, Trigger, TurnEnded, TurnError, TurnStarted,
 };
 use crate::id::{CallId, TurnId};
 use crate::limits::DEATHS_BEFORE_PARKING;
@@ -69,6 +69,8 @@ pub enum Ruling {
         /// Where it leads, if that is a path.
         ruled: Option<Ruled>,
     },
+    /// It asks a person, and is never run.
+    Question(Vec<Question>),
     /// It does not run.
     Denied {
         /// By whom.
@@ -125,6 +127,9 @@ impl Ruling {
             Self::Ask { summary, rule, effect, on_lost, ruled } => {
                 let tool = call.tool.clone();
                 Event::ApprovalRequested(ApprovalRequested { call: id, tool, summary, rule, effect, on_lost, ruled })
+            }
+            Self::Question(questions) => {
+                Event::QuestionAsked(QuestionAsked { question: question_of(id), call: id, questions })
             }
             Self::Denied { by, content } => Event::CallDenied(CallDenied { call: id, by, content, reason: None }),
         };

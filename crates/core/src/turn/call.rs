@@ -6,7 +6,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::{Effect, OnLost};
+use crate::event::{Effect, OnLost, Question};
 use crate::id::CallId;
 use crate::policy::Ruled;
 
@@ -52,6 +52,8 @@ pub enum Phase {
         /// The rule that an `always` would store.
         rule: String,
     },
+    /// It asks a person, and has its result once the person answers.
+    Asking(Vec<Question>),
     /// It may start.
     Cleared,
     /// It was started. Not held by this process means that the one that ran it is gone.

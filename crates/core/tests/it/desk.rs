@@ -3,7 +3,9 @@
 use outlive_core::command::{Command, Create, Done, Message, Report};
 use outlive_core::content::{Failure, Reply, ReplyBlock, StopReason, Usage};
 use outlive_core::context::Transcript;
-use outlive_core::event::{Asked, Behavior, Decider, Effect, Entry, OnDisconnect, OnLost, Origin, OriginKind, Outcome};
+use outlive_core::event::{
+    Asked, Behavior, Choice, Decider, Effect, Entry, OnDisconnect, OnLost, Origin, OriginKind, Outcome, Question,
+};
 use outlive_core::id::{CallId, Ids, Seq, SessionId, TurnId};
 use outlive_core::session::{Debt, Decided, Fact, Held, Moment, Refusal, Ruling, State, StepPlan, recovery};
 use outlive_core::time::Timestamp;
@@ -84,6 +86,22 @@ impl Desk {
         desk.answer(1, 1, Ok(call_reply(&["bash"]))).unwrap();
         let (effect, on_lost) = (Effect::Effectful, OnLost::Report);
         desk.rule(0, Ruling::Ask { summary: "ls".into(), rule: "bash:ls".into(), effect, on_lost, ruled: None });
+        desk
+    }
+
+    /// A turn that ended because its agent asks a person.
+    pub fn with_question() -> Self {
+        let mut desk = Self::with_session();
+        desk.say("go").unwrap();
+        desk.start_step(1, 1);
+        desk.answer(1, 1, Ok(call_reply(&["ask_user", "look"]))).unwrap();
+        let choice = |label: &str| Choice { label: label.into(), description: None };
+        let options = vec![choice("red"), choice("blue")];
+        desk.rule(0, Ruling::Question(vec![Question { text: "Which?".into(), options, multiple: false }]));
+        desk.rule(1, Ruling::Allowed { by: policy(), effect: Effect::Read, on_lost: OnLost::Report, ruled: None });
+        desk.start_call(1);
+        desk.finish_call(1);
+        desk.settle();
         desk
     }
 

@@ -67,7 +67,16 @@ fn ruled_story() -> Desk {
 
 type Story = fn() -> Desk;
 
-const GOLDEN: [(&str, Story); 2] = [("v1-lost-call", story), ("v1-ruled-path", ruled_story)];
+fn asked_story() -> Desk {
+    let mut desk = Desk::with_question();
+    let question = desk.state.open_questions()[0].question;
+    let answers = vec![vec!["blue".into()]];
+    desk.command(outlive_core::command::Command::Answer { question, answers, by: desk::by() }).unwrap();
+    desk
+}
+
+const GOLDEN: [(&str, Story); 3] =
+    [("v1-lost-call", story), ("v1-ruled-path", ruled_story), ("v1-question", asked_story)];
 
 #[test]
 #[ignore = "writes the golden journals that are not there yet; run it by name, once"]

@@ -25,7 +25,13 @@ fn stock() -> Vec<Entry> {
     desk.start_step(2, 1);
     desk.answer(2, 1, Ok(reply(vec![text("  "), text("done")]))).unwrap();
     desk.settle();
-    desk.entries
+    let mut entries = desk.entries;
+    let mut asking = Desk::with_question();
+    let question = asking.state.open_questions()[0].question;
+    let answer = outlive_core::command::Command::Answer { question, answers: vec![vec!["red".into()]], by: desk::by() };
+    asking.command(answer).unwrap();
+    entries.extend(asking.entries);
+    entries
 }
 
 fn frame() -> Frame {

@@ -2,11 +2,12 @@
 
 use super::desk::{self, Desk, by, call_reply, reply, text};
 use outlive_core::command::{Command, Decision, Done, Message, Report, Verdict};
-use outlive_core::content::{Failure, FailureKind, Reply, ReplyBlock, StopReason};
+use outlive_core::content::{Block, Failure, FailureKind, Reply, ReplyBlock, StopReason};
 use outlive_core::context::{Frame, FrameParts, assemble};
-use outlive_core::event::{Asked, Behavior, Effect, Ending, Event, OnLost, Outcome};
+use outlive_core::event::{Asked, Behavior, Effect, Ending, Event, OnLost, Outcome, Question};
 use outlive_core::limits::{OUTCOME_BYTES, REPLY_BYTES};
-use outlive_core::session::{Debt, Held, Refusal, Requests, Ruling, Status};
+use outlive_core::session::{Debt, Held, Refusal, Requests, Ruling, Status, read_questions};
+use serde_json::json;
 
 #[test]
 fn a_message_starts_a_turn_and_a_reply_without_calls_completes_it() {
@@ -365,4 +366,122 @@ fn what_the_world_reports_is_bounded_before_it_is_kept() {
     let Some(Event::CallFinished(finished)) = finished else { panic!("{finished:?}") };
     assert!(finished.content.len() < OUTCOME_BYTES + 100 && finished.content.ends_with("had 2097152 bytes]"));
     assert_eq!(finished.details, None);
+}
+
+fn answer(desk: &mut Desk, answers: &[&[&str]]) -> Result<(), Refusal> {
+    let question = desk.state.open_questions().first().map(|open| open.question);
+    let question = question.or_else(|| desk.state.questions.answered.last().map(|past| past.question)).unwrap();
+    let answers = answers.iter().map(|one| one.iter().map(|said| (*said).to_owned()).collect()).collect();
+    desk.command(Command::Answer { question, answers, by: by() }).map(drop)
+}
+
+/// What the model is told in the next request, last message only.
+fn told(desk: &Desk) -> Vec<Block> {
+    let parts = FrameParts {
+        system: Vec::new(),
+        tools: Vec::new(),
+        max_output_tokens: 1,
+        temperature: None,
+        model: "m".into(),
+        agent_digest: "d".into(),
+    };
+    let (request, _) = assemble(&Frame::new(parts), &desk.transcript);
+    request.messages.last().map(|last| last.content.clone()).unwrap_or_default()
+}
+
+#[test]
+fn a_question_ends_its_turn_with_ask_and_its_answer_begins_the_next() {
+    let mut desk = Desk::with_question();
+    assert_eq!(desk.state.last.as_ref().map(|last| last.ending), Some(Ending::Ask));
+    assert_eq!((desk.state.status(), desk.owed()), (Status::Asking, vec![]));
+    let asked = desk.state.questions.open[0].call;
+    answer(&mut desk, &[&["blue"]]).unwrap();
+    assert_eq!(desk.owed(), vec![Debt::StartStep { step: 1, attempt: 1, again: false }]);
+    let Block::ToolResult { id, content, is_error } = &told(&desk)[0] else { panic!() };
+    assert_eq!((*id, content.as_str(), *is_error), (asked, "Which?\nblue", false));
+    let late = answer(&mut desk, &[&["red"]]);
+    let Err(Refusal::AlreadyAnswered(first)) = late else { panic!("{late:?}") };
+    assert_eq!(first.answers, vec![vec!["blue".to_owned()]]);
+}
+
+#[test]
+fn an_answer_that_does_not_fit_changes_nothing() {
+    for answers in [&[][..], &[&[][..]], &[&["  "][..]], &[&["red", "blue"][..]], &[&["red"][..], &["blue"]]] {
+        let mut desk = Desk::with_question();
+        let before = desk.state.clone();
+        let refused = answer(&mut desk, answers);
+        assert!(matches!(refused, Err(Refusal::Invalid { code: "answer_invalid", .. })), "{answers:?}: {refused:?}");
+        assert_eq!(desk.state, before, "{answers:?}");
+    }
+    let mut desk = Desk::with_question();
+    answer(&mut desk, &[&["neither of them"]]).unwrap();
+}
+
+#[test]
+fn a_message_in_place_of_an_answer_settles_the_question() {
+    let mut desk = Desk::with_question();
+    desk.say("never mind").unwrap();
+    assert_eq!(desk.state.status(), Status::Running);
+    let told = told(&desk);
+    assert!(
+        matches!(&told[..], [Block::ToolResult { .. }, Block::ToolResult { .. }, Block::Text { text }] if text == "never mind")
+    );
+    assert!(matches!(answer(&mut desk, &[&["red"]]), Err(Refusal::AlreadyAnswered(_))));
+}
+
+#[test]
+fn follow_ups_wait_until_a_question_is_answered() {
+    let mut desk = Desk::with_session();
+    desk.say("go").unwrap();
+    desk.start_step(1, 1);
+    desk.say("later").unwrap();
+    desk.answer(1, 1, Ok(call_reply(&["ask_user"]))).unwrap();
+    let question = Question { text: "Which?".into(), options: Vec::new(), multiple: false };
+    desk.rule(0, Ruling::Question(vec![question]));
+    desk.settle();
+    assert_eq!((desk.state.status(), desk.owed()), (Status::Asking, vec![]));
+    answer(&mut desk, &[&["this"]]).unwrap();
+    desk.start_step(1, 1);
+    desk.answer(1, 1, Ok(reply(vec![text("thanks")]))).unwrap();
+    desk.settle();
+    assert_eq!(desk.state.turn.as_ref().map(|turn| turn.step), Some(0), "the follow-up has its turn");
+}
+
+#[test]
+fn an_interrupt_settles_a_question_that_nobody_answered() {
+    let mut desk = Desk::with_session();
+    desk.say("go").unwrap();
+    desk.start_step(1, 1);
+    desk.answer(1, 1, Ok(call_reply(&["ask_user", "bash"]))).unwrap();
+    let question = Question { text: "Which?".into(), options: Vec::new(), multiple: false };
+    desk.rule(0, Ruling::Question(vec![question]));
+    let (effect, on_lost) = (Effect::Effectful, OnLost::Report);
+    desk.rule(1, Ruling::Ask { summary: "ls".into(), rule: "bash:ls".into(), effect, on_lost, ruled: None });
+    assert_eq!((desk.state.status(), desk.owed()), (Status::Approving, vec![]), "the turn has not ended");
+    desk.command(Command::Interrupt { by: by() }).unwrap();
+    desk.settle();
+    assert_eq!((desk.state.status(), desk.state.open_questions()), (Status::Idle, vec![]));
+    assert!(matches!(answer(&mut desk, &[&["this"]]), Err(Refusal::AlreadyAnswered(_))));
+}
+
+#[test]
+fn what_a_question_may_be_is_said_to_the_model() {
+    let question = |text: &str, labels: &[&str]| {
+        let options: Vec<_> = labels.iter().map(|label| json!({"label": label})).collect();
+        json!({"questions": [{"text": text, "options": options}]})
+    };
+    assert!(read_questions(&question("Which?", &["a", "b"])).is_ok());
+    let eleven: Vec<String> = (0..11).map(|n| n.to_string()).collect();
+    let eleven: Vec<&str> = eleven.iter().map(String::as_str).collect();
+    for (asked, why) in [
+        (json!({}), "does not fit"),
+        (json!({"questions": []}), "1 to 10 questions"),
+        (question(" ", &[]), "a question has"),
+        (question("Which?", &["a", "a"]), "same label"),
+        (question("Which?", &[""]), "options"),
+        (question("Which?", &eleven), "at most 10 options"),
+    ] {
+        let refused = read_questions(&asked).unwrap_err();
+        assert!(refused.contains(why), "{asked}: {refused}");
+    }
 }

@@ -51,8 +51,8 @@ fn only(inbox: Page<InboxItem>, session: Option<&str>, call: Option<&str>) -> Re
         session.is_none_or(|session| view.session_id.to_string() == session)
             && call.is_none_or(|call| view.call.to_string() == call)
     };
-    let mut found: Vec<ApprovalView> =
-        inbox.items.into_iter().map(|InboxItem::Approval(view)| view).filter(|view| fits(view)).collect();
+    let call_of = |item| if let InboxItem::Approval(view) = item { Some(view) } else { None };
+    let mut found: Vec<ApprovalView> = inbox.items.into_iter().filter_map(call_of).filter(fits).collect();
     match (found.pop(), found.is_empty()) {
         (Some(one), true) => Ok(one),
         (Some(_), false) => Err(Failure::Usage("several calls wait: name one; `outlive inbox` lists them".to_owned())),

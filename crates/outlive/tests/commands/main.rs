@@ -72,6 +72,26 @@ fn with_the_workspace_at_home_tools_work_where_the_server_was_started() {
     assert_eq!(std::fs::read_to_string(work.join("made.txt")).unwrap(), "here\n");
 }
 
+#[test]
+fn a_question_waits_in_the_inbox_and_is_answered_once() {
+    let home = Home::new();
+    home.check(&["run", "ask Which colour? red | blue then write colour.txt: chosen"], 0, "");
+    let inbox = home.check(&["inbox"], 0, "Which colour?");
+    assert!(inbox.contains("1  red") && inbox.contains("2  blue"), "{inbox}");
+    let listed: serde_json::Value = serde_json::from_str(&home.check(&["inbox", "--json"], 0, "")).unwrap();
+    let item = |key: &str| listed["items"][0][key].as_str().unwrap().to_owned();
+    let (session, question) = (item("session_id"), item("question"));
+    assert_eq!((item("kind").as_str(), listed["items"].as_array().unwrap().len()), ("question", 1));
+    home.check(&["session", "list", "--status", "asking"], 0, &session);
+    home.check(&["answer", "red", "blue"], 2, "1 answers are asked for, 2 given: Which colour?");
+    home.check(&["answer", "2"], 0, &question);
+    home.check(&["run", "-s", &session, "help"], 0, "");
+    home.check(&["session", "messages", &session], 0, "Which colour?");
+    assert_eq!(std::fs::read_to_string(home.0.path().join("colour.txt")).unwrap(), "chosen\n");
+    home.check(&["answer", "1"], 3, "no question waits for an answer");
+    home.check(&["inbox"], 0, "nothing waits for you");
+}
+
 impl Drop for Home {
     fn drop(&mut self) {
         self.run(&["serve", "--stop"]);

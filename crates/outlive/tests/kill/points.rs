@@ -27,6 +27,8 @@ enum Story {
     Queue,
     /// One call is denied, one allowed.
     Approve,
+    /// The agent asks, a person answers.
+    Ask,
     /// The provider is not there.
     Outage,
     /// Much is said and much is printed: segments fill up, outputs become artifacts. Ends with a clean stop.
@@ -35,10 +37,10 @@ enum Story {
     Again,
 }
 
-use Story::{Again, Approve, Control, Much, Outage, Queue, Work};
+use Story::{Again, Approve, Ask, Control, Much, Outage, Queue, Work};
 
 /// Each kind of append, and what leads to one.
-const APPENDS: [(&str, Story); 23] = [
+const APPENDS: [(&str, Story); 25] = [
     ("session.created", Work),
     ("message.received", Work),
     ("turn.started", Work),
@@ -58,6 +60,8 @@ const APPENDS: [(&str, Story); 23] = [
     ("turn.interrupt_requested", Queue),
     ("call.approval_requested", Approve),
     ("call.denied", Approve),
+    ("question.asked", Ask),
+    ("question.answered", Ask),
     ("step.failed", Outage),
     ("artifact.stored", Much),
     ("recovery.noted", Again),
@@ -277,6 +281,7 @@ impl Talk {
             Control => self.control().await,
             Queue => self.queue().await,
             Approve => self.approve().await,
+            Ask => self.ask().await,
             Outage => self.outage().await,
             Much => self.much().await,
             // It dies of what it had to do anyway.
@@ -327,6 +332,17 @@ impl Talk {
         self.say(&session, "run echo denied >> effects").await;
         let Some(call) = self.waiting(&session).await else { return };
         self.post(&session, &format!("approvals/{call}"), json!({"decision": "deny"})).await;
+        self.until(&session, "idle").await;
+    }
+
+    async fn ask(&self) {
+        let session = self.create("worker").await;
+        self.say(&session, "ask Which? one | two then run echo asked >> effects").await;
+        self.until(&session, "asking").await;
+        let route = format!("/sessions/{session}/questions");
+        let Some((_, asked)) = self.server.ask("GET", &route, None).await else { return };
+        let Some(question) = asked["items"][0]["question"].as_str() else { return };
+        self.post(&session, &format!("questions/{question}"), json!({"answers": ["two"]})).await;
         self.until(&session, "idle").await;
     }
 

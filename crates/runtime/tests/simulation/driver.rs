@@ -103,7 +103,10 @@ impl Simulation {
             30..35 => drop(self.ask(life, session, Command::Interrupt { by }, None).await),
             35..39 => drop(self.ask(life, session, Command::Pause { by, reason: None }, None).await),
             39..47 => drop(self.ask(life, session, Command::Resume { by }, None).await),
-            47..62 => self.decide(life, session).await,
+            47..62 => {
+                self.decide(life, session).await;
+                self.answer(life, session).await;
+            }
             62..66 => self.break_storage(),
             66..70 => self.listen(life, session),
             70..74 => self.edit_queue(life, session).await,
@@ -174,6 +177,19 @@ impl Simulation {
         }
     }
 
+    async fn answer(&mut self, life: &Life, session: SessionId) {
+        let questions = tokio::time::timeout(Duration::from_secs(600), life.runtime.questions(session)).await;
+        for open in questions.ok().and_then(Result::ok).unwrap_or_default() {
+            let answers = vec![vec![if self.rng.chance(50) { "one" } else { "neither" }.to_owned()]];
+            let answer = Command::Answer { question: open.question, answers, by: Origin::of(OriginKind::Web) };
+            let first = self.ask(life, session, answer.clone(), None).await;
+            let second = self.ask(life, session, answer, None).await;
+            if let (Some(Ok(_)), Some(second)) = (first, second) {
+                assert!(second.is_err(), "a question was answered twice");
+            }
+        }
+    }
+
     async fn edit_queue(&mut self, life: &Life, session: SessionId) {
         let view = tokio::time::timeout(Duration::from_secs(600), life.runtime.view(session)).await;
         let Ok(Ok(state)) = view else { return };
@@ -224,6 +240,7 @@ impl Simulation {
                 assert!(round < 200, "session {session} does not come to rest");
                 self.ask(&life, session, Command::Resume { by: by.clone() }, None).await;
                 self.decide(&life, session).await;
+                self.answer(&life, session).await;
                 tokio::time::sleep(Duration::from_secs(400)).await;
                 let state = life.runtime.view(session).await.unwrap();
                 if state.turn.is_none() && state.queue.items.is_empty() {

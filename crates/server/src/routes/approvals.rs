@@ -68,14 +68,21 @@ pub(super) async fn decide(
 pub(super) async fn inbox(State(app): State<App>, Query(range): Query<Range>) -> ApiResult<Json<Page<InboxItem>>> {
     let limit = limit(range.limit, 200, 200)?;
     let after = range.cursor.as_deref().map(read_cursor).transpose()?;
-    let status = Some(Status::Approving.as_str().to_owned());
-    let rows = app.runtime.list(ListQuery { status, after, limit, ..ListQuery::default() }).await?;
+    let mut rows = Vec::new();
+    for status in [Status::Approving, Status::Asking] {
+        let status = Some(status.as_str().to_owned());
+        rows.extend(app.runtime.list(ListQuery { status, after, limit, ..ListQuery::default() }).await?);
+    }
+    rows.sort_by_key(|row| std::cmp::Reverse((row.updated_at, row.session)));
+    rows.truncate(limit);
     let next_cursor = next_cursor(&rows, limit);
     let mut items = Vec::new();
     for row in rows {
         // A session that cannot be opened must not hide the others.
         let waiting = app.runtime.approvals(row.session).await.unwrap_or_default();
         items.extend(waiting.into_iter().map(|approval| InboxItem::Approval(view(approval))));
+        let asked = app.runtime.questions(row.session).await.unwrap_or_default();
+        items.extend(asked.into_iter().map(|open| InboxItem::Question(super::questions::view(row.session, open))));
     }
     Ok(Json(Page { items, next_cursor }))
 }

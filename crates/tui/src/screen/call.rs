@@ -116,7 +116,7 @@ impl Screen {
         self.note(Style::Call, &format!("⚙ {}", label.replace('\n', "\n    ")), pieces);
         let heard = if self.live { Heard::Whole } else { Heard::InPart };
         self.calls.insert(started.call, Running { label, heard, ..Running::default() });
-        self.speaking = Some(started.call);
+        self.stream.speaking = Some(started.call);
     }
 
     fn allow(&mut self, allowed: &CallAllowed, pieces: &mut Vec<Piece>) {
@@ -141,7 +141,7 @@ impl Screen {
         let running = self.calls.remove(&finished.call).unwrap_or_default();
         self.stream.preview.clear();
         self.fresh_line(pieces);
-        if self.speaking != Some(finished.call) && !running.label.is_empty() {
+        if self.stream.speaking != Some(finished.call) && !running.label.is_empty() {
             pieces.push(Piece::line(Style::Call, &running.again()));
         }
         let rest = running.rest(finished);
@@ -156,7 +156,7 @@ impl Screen {
             Outcome::Interrupted => (Style::Bad, "✗ interrupted"),
         };
         pieces.push(Piece::line(style, &format!("  {word} ({seconds:.1} s)")));
-        self.speaking = None;
+        self.stream.speaking = None;
     }
 }
 

@@ -23,6 +23,8 @@ pub(crate) struct Stream {
     pub markdown: Markdown,
     /// Its text that was printed as it came, the unfinished line included.
     pub printed: String,
+    /// The call whose output was printed last.
+    pub speaking: Option<CallId>,
     /// Whether reasoning was printed last.
     pub thinks: bool,
     pub heard: Heard,
@@ -112,10 +114,10 @@ impl Screen {
         if shown.is_empty() {
             return;
         }
-        if self.speaking != Some(call) {
+        if self.stream.speaking != Some(call) {
             self.fresh_line(pieces);
             pieces.push(Piece::line(Style::Call, &again));
-            self.speaking = Some(call);
+            self.stream.speaking = Some(call);
         }
         pieces.push(Piece::new(Style::Output, shown));
     }

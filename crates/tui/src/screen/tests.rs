@@ -239,3 +239,31 @@ fn what_runs_and_what_it_costs_is_known() {
     draw(&mut screen, &[entry(3, ENDED)]);
     assert!(!screen.runs());
 }
+
+#[test]
+fn a_question_shows_its_options_and_takes_a_number_a_label_or_words() {
+    let ask = |options: &str, multiple: bool| {
+        entry(
+            4,
+            &format!(
+                r#""type":"question.asked","question":"qst_00000000000000000000000001","call":"call_00000000000000000000000001","questions":[{{"text":"Which?","options":[{options}],"multiple":{multiple}}}]"#
+            ),
+        )
+    };
+    let options = r#"{"label":"red"},{"label":"blue","description":"as the sky"}"#;
+    let mut screen = Screen::default();
+    let shown = draw(&mut screen, &[ask(options, false)]);
+    assert_eq!(shown, "? Which?\n  1  red\n  2  blue: as the sky\n  answer with a number, or in words\n");
+    for (typed, meant) in [("2", "blue"), ("red", "red"), ("3", "3"), ("1 2", "1 2"), ("neither", "neither")] {
+        assert_eq!(screen.reply(typed).map(|(_, answer)| answer), Some(vec![meant.to_owned()]), "{typed}");
+    }
+    let mut several = Screen::default();
+    draw(&mut several, &[ask(options, true)]);
+    assert_eq!(several.reply("1, 2").map(|(_, answer)| answer), Some(vec!["red".to_owned(), "blue".to_owned()]));
+    let answered = entry(
+        5,
+        r#""type":"question.answered","question":"qst_00000000000000000000000001","call":"call_00000000000000000000000001","answers":[["blue"]],"by":{"kind":"cli"},"content":"blue""#,
+    );
+    assert_eq!(draw(&mut screen, &[answered]), "› blue\n");
+    assert_eq!(screen.reply("2"), None);
+}

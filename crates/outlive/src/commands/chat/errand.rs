@@ -10,6 +10,7 @@ use futures_util::Stream;
 use outlive_core::command::Verdict;
 use outlive_protocol::approval::Decide;
 use outlive_protocol::message::PostMessage;
+use outlive_protocol::question::{AnswerBody, PostAnswer};
 use outlive_protocol::session::Control;
 use outlive_tui::{Happened, Wish};
 use reqwest::Method;
@@ -95,6 +96,10 @@ fn letter(wish: &Wish) -> Result<Option<(String, Value)>, Failure> {
         Wish::Say(text, behavior) => {
             let body = PostMessage { content: text.clone(), behavior: *behavior, request_id };
             ("/messages".to_owned(), json!(body))
+        }
+        Wish::Answer(question, answer, _) => {
+            let body = PostAnswer { answers: vec![AnswerBody::Several(answer.clone())], request_id };
+            (format!("/questions/{question}"), json!(body))
         }
         Wish::Decide(call, decision, reason) => {
             let body = Decide { decision: *decision, reason: reason.clone(), request_id };

@@ -103,7 +103,12 @@ impl Room {
                 Wish::Keep(text) => self.remembered.keep(&text),
                 Wish::Suspend => self.terminal.suspend()?,
                 Wish::Redraw => self.terminal.clear()?,
-                wish @ (Wish::Say(..) | Wish::Decide(..) | Wish::Interrupt | Wish::Pause | Wish::Resume) => {
+                wish @ (Wish::Say(..)
+                | Wish::Answer(..)
+                | Wish::Decide(..)
+                | Wish::Interrupt
+                | Wish::Pause
+                | Wish::Resume) => {
                     if let Err(full) = wishes.try_send(wish) {
                         let why = "too much waits for the server; try again later".to_owned();
                         self.talk.update(now(), Happened::Done(full.into_inner(), Err(why)));

@@ -179,7 +179,12 @@ impl Chat {
     }
 
     async fn say(&mut self, text: &str, behavior: Behavior) {
-        if self.wish(&Wish::Say(text.to_owned(), behavior)).await {
+        let text = text.to_owned();
+        let wish = match self.screen.reply(&text) {
+            Some((question, answer)) => Wish::Answer(question, answer, text),
+            None => Wish::Say(text, behavior),
+        };
+        if self.wish(&wish).await {
             self.owed += 1;
         }
     }

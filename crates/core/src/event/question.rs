@@ -1,0 +1,58 @@
+//! Events of a structured question of the agent to a person.
+
+use serde::{Deserialize, Serialize};
+
+use super::session::Origin;
+use crate::id::{CallId, QuestionId};
+
+/// One thing that is asked. Words of one's own are always an answer, whatever the options are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Question {
+    /// What is asked.
+    pub text: String,
+    /// What can be chosen; none asks for words.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub options: Vec<Choice>,
+    /// Whether more than one option may be chosen.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub multiple: bool,
+}
+
+/// One option.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// The answer, if it is chosen.
+    pub label: String,
+    /// What choosing it means.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub description: Option<String>,
+}
+
+/// While a turn runs, once for a call that asks. The turn ends with `ask` once all its other calls are settled.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QuestionAsked {
+    /// Its id, under which it is answered.
+    pub question: QuestionId,
+    /// The call that asks; its result is the answer.
+    pub call: CallId,
+    /// What is asked: at least one.
+    pub questions: Vec<Question>,
+}
+
+/// At most once after its `question.asked`. The call has its result; once no question of the turn is open, the next turn
+/// begins.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct QuestionAnswered {
+    /// Which.
+    pub question: QuestionId,
+    /// The call that asked.
+    pub call: CallId,
+    /// For each question in order what was chosen or said; empty when the person sent a message in place of an answer.
+    pub answers: Vec<Vec<String>>,
+    /// By whom.
+    pub by: Origin,
+    /// What the model is told.
+    pub content: String,
+}

@@ -1,0 +1,56 @@
+//! What the agent asks a person: shown with its options, answered by a number, a label or words.
+
+use outlive_core::event::{Question, QuestionAnswered, QuestionAsked};
+use outlive_core::id::QuestionId;
+
+use super::{Piece, Screen};
+use crate::Style;
+
+/// A question that waits, as it was asked.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Open {
+    id: QuestionId,
+    questions: Vec<Question>,
+}
+
+impl Screen {
+    /// Returns the answer that these words are, if exactly one question is open. More than one is answered in words that the
+    /// agent reads, or by `outlive answer`.
+    #[must_use]
+    pub fn reply(&self, text: &str) -> Option<(QuestionId, Vec<String>)> {
+        let [open] = &self.questions[..] else { return None };
+        let [question] = &open.questions[..] else { return None };
+        let label = |word: &str| {
+            let at = word.trim().parse::<usize>().ok()?.checked_sub(1)?;
+            question.options.get(at).map(|choice| choice.label.clone())
+        };
+        let numbers: Option<Vec<String>> = text.split([',', ' ']).filter(|word| !word.is_empty()).map(label).collect();
+        let chosen = numbers.filter(|chosen| chosen.len() == 1 || (question.multiple && !chosen.is_empty()));
+        Some((open.id, chosen.unwrap_or_else(|| vec![text.to_owned()])))
+    }
+
+    pub(super) fn ask_person(&mut self, asked: &QuestionAsked, pieces: &mut Vec<Piece>) {
+        for question in &asked.questions {
+            self.note(Style::Notice, &format!("? {}", question.text.replace('\n', "\n  ")), pieces);
+            for (choice, number) in question.options.iter().zip(1..) {
+                let means = choice.description.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
+                pieces.push(Piece::line(Style::Plain, &format!("  {number}  {}{means}", choice.label)));
+            }
+            let how = match (question.options.is_empty(), question.multiple) {
+                (true, _) => "  answer in words",
+                (false, false) => "  answer with a number, or in words",
+                (false, true) => "  answer with numbers, such as 1 2, or in words",
+            };
+            pieces.push(Piece::line(Style::Dim, how));
+        }
+        self.questions.push(Open { id: asked.question, questions: asked.questions.clone() });
+    }
+
+    pub(super) fn hear_answer(&mut self, answered: &QuestionAnswered, pieces: &mut Vec<Piece>) {
+        self.questions.retain(|open| open.id != answered.question);
+        let said: Vec<String> = answered.answers.iter().map(|answer| answer.join(", ")).collect();
+        if !said.is_empty() {
+            self.note(Style::Person, &format!("› {}", said.join("; ")), pieces);
+        }
+    }
+}
