@@ -208,6 +208,7 @@ fn state(talk: &Talk) -> (Style, String) {
         (Link::Live, _) if waits > 0 => (Style::Notice, "asks".to_owned()),
         (Link::Live, _) if talk.screen.paused => (Style::Notice, "paused: /resume goes on".to_owned()),
         (Link::Live, Activity::Working(since)) => (Style::Call, format!("working {} s", seconds(since))),
+        (Link::Live, Activity::Idle) if talk.screen.asks() => (Style::Notice, "asks you".to_owned()),
         (Link::Live, Activity::Idle) => (Style::Dim, "idle".to_owned()),
     }
 }

@@ -68,6 +68,14 @@ fn tell(event: &Event) {
             let why = paused.reason.as_deref().unwrap_or("by request");
             eprintln!("outlive: the session is paused: {why}; `outlive session resume` lets it go on");
         }
+        Event::QuestionAsked(asked) => {
+            for question in &asked.questions {
+                let labels: Vec<&str> = question.options.iter().map(|choice| choice.label.as_str()).collect();
+                let options = if labels.is_empty() { String::new() } else { format!(" ({})", labels.join(", ")) };
+                eprintln!("outlive: asks you: {}{options}", question.text);
+            }
+            eprintln!("outlive: answer with `outlive answer -q {} ANSWER`", asked.question);
+        }
         _other => {}
     }
 }

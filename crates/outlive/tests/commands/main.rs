@@ -75,7 +75,8 @@ fn with_the_workspace_at_home_tools_work_where_the_server_was_started() {
 #[test]
 fn a_question_waits_in_the_inbox_and_is_answered_once() {
     let home = Home::new();
-    home.check(&["run", "ask Which colour? red | blue then write colour.txt: chosen"], 0, "");
+    let ask = "ask Which colour? red | blue then write colour.txt: chosen";
+    home.check(&["run", ask], 0, "asks you: Which colour? (red, blue)");
     let inbox = home.check(&["inbox"], 0, "Which colour?");
     assert!(inbox.contains("1  red") && inbox.contains("2  blue"), "{inbox}");
     let listed: serde_json::Value = serde_json::from_str(&home.check(&["inbox", "--json"], 0, "")).unwrap();

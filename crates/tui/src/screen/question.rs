@@ -29,6 +29,12 @@ impl Screen {
         Some((open.id, chosen.unwrap_or_else(|| vec![text.to_owned()])))
     }
 
+    /// Says whether a question waits.
+    #[must_use]
+    pub fn asks(&self) -> bool {
+        !self.questions.is_empty()
+    }
+
     pub(super) fn ask_person(&mut self, asked: &QuestionAsked, pieces: &mut Vec<Piece>) {
         for question in &asked.questions {
             self.note(Style::Notice, &format!("? {}", question.text.replace('\n', "\n  ")), pieces);

@@ -265,5 +265,5 @@ fn a_question_shows_its_options_and_takes_a_number_a_label_or_words() {
         r#""type":"question.answered","question":"qst_00000000000000000000000001","call":"call_00000000000000000000000001","answers":[["blue"]],"by":{"kind":"cli"},"content":"blue""#,
     );
     assert_eq!(draw(&mut screen, &[answered]), "› blue\n");
-    assert_eq!(screen.reply("2"), None);
+    assert_eq!((screen.reply("2"), screen.asks(), several.asks()), (None, false, true));
 }
