@@ -204,7 +204,7 @@ impl State {
             }
             Event::CallFinished(finished) if self.is_asking(finished.call) => {
                 let (question, by) = (question_of(finished.call), self.interrupter());
-                self.questions.answered.push(PastAnswer { question, answers: Vec::new(), by, at });
+                self.remember_answer(PastAnswer { question, answers: Vec::new(), by, at });
             }
             Event::CallFinished(finished) if self.awaited_rule(finished.call).is_some() => {
                 let by = self.interrupter();

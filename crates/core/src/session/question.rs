@@ -139,7 +139,12 @@ impl State {
             turn.settle(answered.call);
         }
         let (answers, by) = (answered.answers.clone(), answered.by.clone());
-        self.questions.answered.push(PastAnswer { question: answered.question, answers, by, at });
+        self.remember_answer(PastAnswer { question: answered.question, answers, by, at });
+    }
+
+    /// Remembers it, so that a later answer learns of it.
+    pub(super) fn remember_answer(&mut self, past: PastAnswer) {
+        self.questions.answered.push(past);
         let surplus = self.questions.answered.len().saturating_sub(ANSWERS_REMEMBERED);
         self.questions.answered.drain(..surplus);
     }

@@ -5,7 +5,7 @@ use outlive_core::command::{Command, Decision, Done, Message, Report, Verdict};
 use outlive_core::content::{Block, Failure, FailureKind, Reply, ReplyBlock, StopReason};
 use outlive_core::context::{Frame, FrameParts, assemble};
 use outlive_core::event::{Asked, Behavior, Effect, Ending, Event, OnLost, Outcome, Question};
-use outlive_core::limits::{OUTCOME_BYTES, REPLY_BYTES};
+use outlive_core::limits::{ANSWERS_REMEMBERED, OUTCOME_BYTES, REPLY_BYTES};
 use outlive_core::session::{Debt, Held, Refusal, Requests, Ruling, Status, read_questions};
 use serde_json::json;
 
@@ -484,4 +484,19 @@ fn what_a_question_may_be_is_said_to_the_model() {
         let refused = read_questions(&asked).unwrap_err();
         assert!(refused.contains(why), "{asked}: {refused}");
     }
+}
+
+#[test]
+fn answers_of_long_ago_are_forgotten() {
+    let mut desk = Desk::with_session();
+    for _ in 0..ANSWERS_REMEMBERED + 5 {
+        desk.say("go").unwrap();
+        desk.start_step(1, 1);
+        desk.answer(1, 1, Ok(call_reply(&["ask_user"]))).unwrap();
+        let question = Question { text: "Which?".into(), options: Vec::new(), multiple: false };
+        desk.rule(0, Ruling::Question(vec![question]));
+        desk.command(Command::Interrupt { by: by() }).unwrap();
+        desk.settle();
+    }
+    assert_eq!(desk.state.questions.answered.len(), ANSWERS_REMEMBERED);
 }
