@@ -6,6 +6,8 @@ pub const MESSAGE_BYTES: usize = 1 << 20;
 pub const LINE_BYTES: usize = 16 << 20;
 /// Bytes of what a model says in one step. Each may take six in the journal.
 pub const REPLY_BYTES: usize = 2 << 20;
+/// Levels of the JSON that a model or a tool gives: a line nests it deeper, and must be readable.
+pub const JSON_DEPTH: usize = 64;
 /// Bytes of a call's result in the journal, and of its details. Larger output goes to an artifact.
 pub const OUTCOME_BYTES: usize = 1 << 20;
 /// Follow-ups that may wait in one session's queue.

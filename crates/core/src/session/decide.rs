@@ -165,7 +165,10 @@ impl State {
                 facts.push(Fact::of_turn(turn, started));
                 Ok(facts)
             }
-            Some(_) | None if self.queue.items.len() >= QUEUE_LENGTH => Err(Refusal::QueueFull),
+            // Where the queue is held until somebody speaks, who speaks is heard.
+            Some(_) | None if self.queue.items.len() >= QUEUE_LENGTH && (self.turn.is_some() || !self.queue.held) => {
+                Err(Refusal::QueueFull)
+            }
             Some(_) | None => Ok(vec![queued(&message.content, &message.origin, moment)]),
         }
     }

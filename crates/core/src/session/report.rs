@@ -8,7 +8,7 @@ use crate::command::{Done, Found, Report};
 use crate::content::{Block, Failure, FailureKind, Reply, ReplyBlock, StopReason};
 use crate::event::{ArtifactStored, CallFinished, CallLost, CallStarted, Event, StepFailed, StepFinished};
 use crate::id::{CallId, Ids};
-use crate::limits::{CALLS_PER_STEP, OUTCOME_BYTES, REPLY_BYTES};
+use crate::limits::{CALLS_PER_STEP, JSON_DEPTH, OUTCOME_BYTES, REPLY_BYTES};
 use crate::time::Timestamp;
 use crate::turn::{Asking, Call, Phase, Turn, retry_pause_ms, retryable};
 
@@ -60,7 +60,7 @@ fn outcome(turn: &Turn, call: CallId, attempt: u32, done: &Done, duration_ms: u6
         attempt,
         outcome: done.outcome,
         content: bounded(&done.content),
-        details: done.details.clone().filter(|details| details.to_string().len() <= OUTCOME_BYTES),
+        details: done.details.clone().filter(|it| is_shallow(it) && it.to_string().len() <= OUTCOME_BYTES),
         artifact: done.artifact.clone(),
         duration_ms,
     });
@@ -129,6 +129,23 @@ fn named(block: &ReplyBlock, stop: StopReason, calls: &mut usize, ids: &mut Ids)
     }
 }
 
+/// Says whether a value nests no deeper than a line that holds it can be read back.
+fn is_shallow(value: &serde_json::Value) -> bool {
+    let mut level: Vec<&serde_json::Value> = vec![value];
+    for _ in 0..JSON_DEPTH {
+        let mut below = Vec::new();
+        for value in level {
+            below.extend(value.as_array().into_iter().flatten());
+            below.extend(value.as_object().into_iter().flat_map(serde_json::Map::values));
+        }
+        if below.is_empty() {
+            return true;
+        }
+        level = below;
+    }
+    false
+}
+
 fn read_arguments(arguments: &str, stop: StopReason) -> (serde_json::Value, Option<String>) {
     let empty = || serde_json::Value::Object(serde_json::Map::new());
     if arguments.trim().is_empty() {
@@ -137,7 +154,7 @@ fn read_arguments(arguments: &str, stop: StopReason) -> (serde_json::Value, Opti
         return (empty(), cut);
     }
     match serde_json::from_str::<serde_json::Value>(arguments) {
-        Ok(value) if value.is_object() => (value, None),
+        Ok(value) if value.is_object() && is_shallow(&value) => (value, None),
         Ok(_) | Err(_) => (empty(), Some(arguments.chars().take(4_096).collect())),
     }
 }

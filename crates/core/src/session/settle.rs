@@ -148,6 +148,8 @@ impl State {
             (Debt::DeclareLost(call), Some(turn)) => turn.lost(*call),
             (Debt::AskAboutLost(call), Some(turn)) => turn.ask_about_lost(*call),
             (Debt::Park(call), Some(turn)) => turn.park(*call),
+            // It ran once, and nobody knows what it did: that stays so.
+            (Debt::Skip(call), Some(turn)) if turn.call(*call).is_some_and(|call| call.attempt > 0) => turn.lost(*call),
             (Debt::Skip(call), Some(turn)) => vec![turn.skipped(*call)],
             (Debt::End { ending, error }, Some(turn)) => vec![turn.ended(*ending, error.clone())],
             (Debt::StartStep { .. } | Debt::Rule(_) | Debt::Find { .. } | Debt::Stop(_) | Debt::WaitUntil(_), _)

@@ -500,3 +500,49 @@ fn answers_of_long_ago_are_forgotten() {
     }
     assert_eq!(desk.state.questions.answered.len(), ANSWERS_REMEMBERED);
 }
+
+#[test]
+fn arguments_too_deep_to_be_read_back_are_malformed() {
+    for depth in [60, 125, 126, 127] {
+        let mut desk = Desk::with_session();
+        desk.say("go").unwrap();
+        desk.start_step(1, 1);
+        let arguments = format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
+        let call = ReplyBlock::ToolUse { name: "bash".into(), arguments };
+        desk.answer(1, 1, Ok(reply(vec![call]))).unwrap();
+        for entry in &desk.entries {
+            let line = outlive_core::event::Line::write(entry).unwrap();
+            assert_eq!(line.read().as_ref(), Ok(entry), "{depth} levels");
+        }
+        assert_eq!(desk.state.turn.as_ref().unwrap().calls[0].malformed.is_some(), depth > 64, "{depth} levels");
+    }
+}
+
+#[test]
+fn a_full_queue_that_is_held_until_somebody_speaks_hears_who_speaks() {
+    let mut desk = Desk::with_session();
+    desk.say("go").unwrap();
+    desk.start_step(1, 1);
+    for _ in 0..outlive_core::limits::QUEUE_LENGTH {
+        desk.say("later").unwrap();
+    }
+    assert_eq!(desk.say("one more"), Err(Refusal::QueueFull));
+    let failure = Failure { kind: FailureKind::Auth, message: "no".into(), retry_after_ms: None };
+    desk.answer(1, 1, Err(failure)).unwrap();
+    desk.settle();
+    assert!(desk.state.turn.is_none() && desk.state.queue.held);
+    desk.say("go on").unwrap();
+    assert_eq!(desk.owed(), vec![Debt::StartQueued]);
+}
+
+#[test]
+fn an_interrupt_leaves_a_lost_call_lost() {
+    let mut desk = Desk::with_running_call(Effect::Effectful, OnLost::Ask);
+    desk.die();
+    desk.recover();
+    assert_eq!(desk.state.status(), Status::Approving);
+    desk.command(Command::Interrupt { by: by() }).unwrap();
+    desk.settle();
+    let Block::ToolResult { content, .. } = &told(&desk)[0] else { panic!() };
+    assert!(content.contains("outcome of this call is unknown"), "{content}");
+}
