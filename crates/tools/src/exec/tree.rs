@@ -14,9 +14,9 @@ use crate::proc::{self, Process};
 
 /// Time to end by itself after the polite signal.
 const POLITE: Duration = Duration::from_millis(1_000);
-/// Time for the rest to vanish after the other one.
+/// Time for the rest to vanish after the other one, from the last moment at which it got less.
 const FORCED: Duration = Duration::from_millis(800);
-/// Time from the first signal until none of a call's processes lives, or they are given up.
+/// Time from the first signal until none of a call's processes lives, or they are given up: longer only while they get fewer.
 pub const GRACE: Duration = POLITE.saturating_add(FORCED);
 /// More processes than this are no work to be finished politely: they may be multiplying.
 const MANY: usize = 200;
@@ -89,11 +89,15 @@ pub(crate) async fn end(members: impl Fn() -> Vec<Process>) -> Gone {
         tokio::time::sleep(PAUSE).await;
         found = members();
     }
-    let forced = tokio::time::Instant::now() + FORCED;
+    let (mut forced, mut fewest) = (tokio::time::Instant::now() + FORCED, found.len());
     while !found.is_empty() && tokio::time::Instant::now() < forced {
         kill(&found);
         tokio::time::sleep(PAUSE).await;
         found = members();
+        // Thousands that die take a busy machine longer than that.
+        if found.len() < fewest {
+            (forced, fewest) = (tokio::time::Instant::now() + FORCED, found.len());
+        }
     }
     Gone { left: found.len(), ..gone }
 }
