@@ -19,6 +19,7 @@ use crate::id::AgentName;
 use crate::policy::Policy;
 use crate::yaml::YamlError;
 use spec::File;
+pub(crate) use spec::VERSIONS;
 
 /// Path of the workspace's policy among an agent's files.
 pub const WORKSPACE_POLICY: &str = "../../policy.yaml";

@@ -7,7 +7,7 @@ use serde::Serialize;
 use crate::content::{Failure, Reply};
 use crate::digest::Digest;
 use crate::event::{ArtifactRef, Behavior, OnDisconnect, Origin, Outcome, Scope};
-use crate::id::{AgentName, CallId, InputId, QuestionId, TurnId};
+use crate::id::{AgentName, CallId, InputId, QuestionId, Seq, TurnId};
 
 /// Something asked of a session, by a person, a program, the clock, or a hand that reports back.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -108,6 +108,8 @@ pub struct Message {
 pub struct Decision {
     /// Which call.
     pub call: CallId,
+    /// The event that asked, if the person said which they saw: another attempt is not decided with it.
+    pub asked: Option<Seq>,
     /// What is decided.
     pub verdict: Verdict,
     /// The person's words.
@@ -218,10 +220,13 @@ impl Command {
     #[must_use]
     pub fn digest(&self) -> String {
         let text = match self {
-            Self::Message(message) => serde_json::to_string(&(&message.content, message.behavior)),
-            Self::Decide(decision) => serde_json::to_string(&(decision.call, decision.verdict, &decision.reason)),
+            Self::Message(message) => serde_json::to_string(&("message", &message.content, message.behavior)),
+            Self::Decide(decision) => {
+                serde_json::to_string(&("decide", decision.call, decision.asked, decision.verdict, &decision.reason))
+            }
             Self::Answer { question, answers, .. } => serde_json::to_string(&("answer", question, answers)),
             Self::Create(create) => serde_json::to_string(&(
+                "create",
                 &create.agent,
                 &create.title,
                 &create.project,

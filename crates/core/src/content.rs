@@ -136,8 +136,11 @@ pub struct Reply {
     pub provider_request_id: Option<String>,
 }
 
+/// What a journal line holds of a block beside what was said in it.
+const BLOCK_BYTES: usize = 32;
+
 impl Reply {
-    /// Returns the bytes of all that was said.
+    /// Returns about the bytes of all that was said, each block with what surrounds it.
     #[must_use]
     pub fn bytes(&self) -> usize {
         let of = |block: &ReplyBlock| match block {
@@ -145,7 +148,7 @@ impl Reply {
             ReplyBlock::Thinking { thinking, signature } => thinking.len() + signature.as_ref().map_or(0, String::len),
             ReplyBlock::ToolUse { name, arguments } => name.len() + arguments.len(),
         };
-        self.content.iter().map(of).sum()
+        self.content.iter().map(|block| of(block) + BLOCK_BYTES).sum()
     }
 }
 

@@ -16,6 +16,12 @@ pub const QUEUE_LENGTH: usize = 100;
 pub const REQUESTS_REMEMBERED: usize = 1_024;
 /// Decided approvals that a session remembers, so that a late decider learns the first decision.
 pub const DECISIONS_REMEMBERED: usize = 256;
+/// Rules that a session was granted always; the person is asked about what comes after them.
+pub const GRANTS_REMEMBERED: usize = 1_024;
+/// Bytes of the reason of a decision or a pause.
+pub const REASON_BYTES: usize = 4 << 10;
+/// Bytes of an answer that is remembered for a later one.
+pub const ANSWER_REMEMBERED_BYTES: usize = 4 << 10;
 /// Questions that an agent asks at once, and options of each.
 pub const QUESTIONS: usize = 10;
 /// Characters of a question, and of an option with its description.

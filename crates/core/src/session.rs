@@ -29,6 +29,7 @@ use crate::command::Verdict;
 use crate::content::Usage;
 use crate::event::{Ending, OnDisconnect, Origin, Parent, TurnError};
 use crate::id::{CallId, InputId, Seq, SessionId, TurnId};
+use crate::limits::GRANTS_REMEMBERED;
 use crate::time::Timestamp;
 use crate::turn::Turn;
 
@@ -149,6 +150,15 @@ pub struct Decisions {
     pub grants: BTreeSet<String>,
 }
 
+impl Decisions {
+    /// Remembers what a person allowed always. Beyond `limits::GRANTS_REMEMBERED` people are asked again.
+    pub fn grant(&mut self, rule: String) {
+        if !rule.is_empty() && self.grants.len() < GRANTS_REMEMBERED {
+            self.grants.insert(rule);
+        }
+    }
+}
+
 /// One decision.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct PastDecision {
@@ -244,14 +254,17 @@ impl State {
     }
 }
 
+/// First line of a snapshot: which fold made it. Raised when events fold to another state than before.
+const FOLD: &str = "fold: 1\n";
+
 /// Writes a snapshot: YAML, for people to read. Its head says which events it covers.
 #[must_use]
 pub fn write_snapshot(state: &State) -> Option<String> {
-    serde_saphyr::to_string(state).ok()
+    serde_saphyr::to_string(state).ok().map(|text| format!("{FOLD}{text}"))
 }
 
-/// Reads a snapshot. `None` for whatever is not one: it is never needed.
+/// Reads a snapshot. `None` for whatever is not one, and for one that another fold made: it is never needed.
 #[must_use]
 pub fn read_snapshot(text: &str) -> Option<State> {
-    serde_saphyr::from_str(text).ok()
+    serde_saphyr::from_str(text.strip_prefix(FOLD)?).ok()
 }

@@ -37,6 +37,9 @@ pub struct Turn {
     pub steered: bool,
     /// Failures in a row of the current step.
     pub failures: u32,
+    /// Those of them that were cut replies.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub truncations: u32,
     /// Tokens of all its steps.
     pub usage: Usage,
 }
@@ -55,6 +58,7 @@ impl Turn {
             interrupt: None,
             steered: false,
             failures: 0,
+            truncations: 0,
             usage: Usage::default(),
         }
     }
@@ -90,4 +94,9 @@ impl Turn {
             }
         }
     }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(count: &u32) -> bool {
+    *count == 0
 }

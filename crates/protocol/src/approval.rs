@@ -2,7 +2,7 @@
 
 use crate::question::QuestionView;
 use outlive_core::command::Verdict;
-use outlive_core::id::{CallId, SessionId};
+use outlive_core::id::{CallId, Seq, SessionId};
 use serde::{Deserialize, Serialize};
 
 /// A call that waits for a person.
@@ -15,6 +15,8 @@ pub struct ApprovalView {
     /// The call.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub call: CallId,
+    /// The event that asks: a call that may have run before is asked about anew.
+    pub seq: Seq,
     /// The tool.
     pub tool: String,
     /// Exactly what will run.
@@ -34,6 +36,9 @@ pub struct Decide {
     /// `allow`, `allow_always` or `deny`.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub decision: Verdict,
+    /// The event that asked, as it was seen: where another one asks by now, nothing is decided.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub seq: Option<Seq>,
     /// For the journal, and for the model when it is denied.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,

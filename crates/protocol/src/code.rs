@@ -48,6 +48,7 @@ codes! {
     MESSAGE_EMPTY = "message_empty", 422, "A message needs text";
     MESSAGE_TOO_LARGE = "message_too_large", 422, "The message is too large";
     ANSWER_INVALID = "answer_invalid", 422, "The answer does not fit the question";
+    REASON_TOO_LONG = "reason_too_long", 422, "The reason is too long";
     TITLE_TOO_LONG = "title_too_long", 422, "The title is too long";
     LABELS_TOO_LARGE = "labels_too_large", 422, "The labels are too large";
     AGENT_INVALID = "agent_invalid", 422, "The agent's files are not right";

@@ -109,7 +109,12 @@ impl Actor {
         let turn = facts.iter().find_map(|fact| fact.turn);
         let has_facts = !facts.is_empty();
         self.release(command);
-        batch.add(&mut self.state, self.transcript.as_mut(), facts, (moment.at, asked));
+        let written = batch.add(&mut self.state, self.transcript.as_mut(), facts, (moment.at, asked));
+        if !written && !matches!(command, Command::Report(_)) {
+            // Nothing is acknowledged unless all of it can be kept. What a report leaves open is owed again.
+            let (what, why) = ("the request".to_owned(), "is longer than a line of the journal may be".to_owned());
+            return Err(self.go_back(batch, StoreError::Refused { what, why }).await);
+        }
         let first = if has_facts { batch.before() + 1 } else { batch.before() };
         self.hold_started(&mut batch);
         match self.settle(&mut batch).await {

@@ -24,6 +24,8 @@ pub struct Approval {
     pub session: SessionId,
     /// The call.
     pub call: CallId,
+    /// The event that asks.
+    pub seq: Seq,
     /// The tool.
     pub tool: String,
     /// Exactly what will run.
@@ -167,9 +169,10 @@ impl Runtime {
         let calls = state.turn.iter().flat_map(|turn| &turn.calls);
         Ok(calls
             .filter_map(|call| match &call.phase {
-                Phase::Awaiting { summary, rule } => Some(Approval {
+                Phase::Awaiting { summary, rule, seq } => Some(Approval {
                     session,
                     call: call.id,
+                    seq: *seq,
                     tool: call.tool.clone(),
                     summary: summary.clone(),
                     rule: rule.clone(),

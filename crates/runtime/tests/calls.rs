@@ -168,7 +168,7 @@ async fn what_a_link_leads_to_after_the_ruling_is_not_what_was_approved() {
     let call = desk.asked().await;
     std::fs::rename(desk.ws("a"), desk.ws("was")).unwrap();
     std::os::unix::fs::symlink("b", desk.ws("a")).unwrap();
-    desk.ask(Command::Decide(Decision { call, verdict: Verdict::Allow, reason: None, by: by() })).await;
+    desk.ask(Command::Decide(Decision { call, asked: None, verdict: Verdict::Allow, reason: None, by: by() })).await;
     let finished = desk.finished().await;
     assert_eq!(finished.outcome, Outcome::Error);
     assert!(finished.content.contains("when this call was ruled on") && !finished.content.contains("secret"));

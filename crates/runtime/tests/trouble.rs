@@ -41,7 +41,8 @@ impl Tool for Look {
 
     fn assess(&self, arguments: &Value, _place: &Place) -> Result<Assessment, String> {
         let words = usize::try_from(arguments["words"].as_u64().unwrap_or(1)).unwrap();
-        let subject = Subject { tool: "look".into(), target: "here".into(), reach: Reach::Within };
+        let reach = if words > 1 { Reach::Beyond } else { Reach::Within };
+        let subject = Subject { tool: "look".into(), target: "here".into(), reach };
         let (effect, on_lost) = (Effect::Read, OnLost::Report);
         Ok(Assessment { effect, on_lost, subject, summary: "word ".repeat(words) })
     }
@@ -214,7 +215,7 @@ async fn a_call_that_its_agent_cannot_run_any_more_is_settled_and_the_session_go
 #[tokio::test]
 async fn a_call_that_is_too_long_to_be_told_is_not_run_and_the_turn_goes_on() {
     let look = Step::call("look", &json!({"words": 4_000_000}));
-    let desk = Desk::with("ask: ['look:here']", [look, Step::text("fine")]).await;
+    let desk = Desk::with("mode: ask", [look, Step::text("fine")]).await;
     desk.say("hello").await.unwrap();
     let outcome = desk.outcome("hello").await;
     assert_eq!((outcome.ending, outcome.message.as_str()), (Ending::Complete, "fine"));

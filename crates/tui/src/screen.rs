@@ -185,7 +185,7 @@ impl Screen {
             Event::QuestionAsked(asked) => self.ask_person(asked, pieces),
             Event::QuestionAnswered(answered) => self.hear_answer(answered, pieces),
             Event::TurnEnded(ended) => self.end(entry.turn, ended, pieces),
-            call => self.call(call, pieces),
+            call => self.call((entry.seq, call), pieces),
         }
     }
 

@@ -13,7 +13,7 @@ use std::collections::{BTreeMap, VecDeque};
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use outlive_core::command::Verdict;
 use outlive_core::event::Behavior;
-use outlive_core::id::{CallId, QuestionId};
+use outlive_core::id::{CallId, QuestionId, Seq};
 use outlive_core::time::Timestamp;
 
 use crate::editor::{Edit, Editor};
@@ -46,8 +46,8 @@ pub enum Wish {
     Say(String, Behavior),
     /// Answer a question with these labels or words; this is what was typed.
     Answer(QuestionId, Vec<String>, String),
-    /// Decide on a call, with a reason.
-    Decide(CallId, Verdict, Option<String>),
+    /// Decide on a call, as the event of this seq asked about it, with a reason.
+    Decide(CallId, Option<Seq>, Verdict, Option<String>),
     /// Stop the running turn.
     Interrupt,
     /// Start nothing new.

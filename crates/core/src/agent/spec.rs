@@ -8,6 +8,7 @@ use serde::de::IgnoredAny;
 use super::{Misfit, PROVIDERS, SessionSpec};
 use crate::event::OnDisconnect;
 use crate::id::AgentName;
+use crate::session::ASK_USER;
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -174,11 +175,11 @@ pub enum SandboxMode {
 }
 
 const DURAGENT: &str = "duragent/v1alpha1";
-const VERSIONS: [&str; 2] = ["outlive/v1", DURAGENT];
+pub(crate) const VERSIONS: [&str; 2] = ["outlive/v1", DURAGENT];
 
 /// Built-in tools that are here, and those that are on their way.
-const HERE: [&str; 2] = ["bash", "files"];
-const COMING: [&str; 5] = ["web", "skill", "session", "memory", "ask_user"];
+const HERE: [&str; 3] = ["bash", "files", ASK_USER];
+const COMING: [&str; 4] = ["web", "skill", "session", "memory"];
 
 impl File {
     fn is_duragent(&self) -> bool {
@@ -225,6 +226,7 @@ impl File {
             texts.push(("spec.model.provider", Some(&mut model.provider)));
             texts.push(("spec.model.name", Some(&mut model.name)));
             texts.push(("spec.model.base_url", model.base_url.as_mut()));
+            texts.push(("spec.model.api_key_env", model.api_key_env.as_mut()));
         }
         for (path, text) in texts {
             if let Some(text) = text {
@@ -252,6 +254,9 @@ impl File {
         if max_steps == 0 {
             return Err(Misfit::new("spec.session.max_steps", "is at least 1"));
         }
+        if seconds == Some(0) {
+            return Err(Misfit::new("spec.session.llm_timeout_seconds", "is at least 1"));
+        }
         Ok(SessionSpec {
             on_disconnect: session.on_disconnect.unwrap_or(leaves),
             max_steps,
@@ -265,6 +270,8 @@ impl File {
         let mut names = Vec::new();
         for tool in &self.spec.tools {
             match tool.asked()? {
+                // Every agent can ask.
+                Asked::Builtin(ASK_USER) => {}
                 Asked::Builtin(name) if HERE.contains(&name) => names.push(name.to_owned()),
                 Asked::Builtin(name) if COMING.contains(&name) || self.is_duragent() => {
                     warnings.push(format!("builtin tool `{name}` is not in this version"));
@@ -322,8 +329,10 @@ impl ModelSpec {
         if self.temperature.is_some_and(|temperature| !(0.0..=2.0).contains(&temperature)) {
             return Err(Misfit::new(format!("{path}.temperature"), "is a number from 0 to 2"));
         }
-        if self.max_output_tokens == Some(0) {
-            return Err(Misfit::new(format!("{path}.max_output_tokens"), "is at least 1"));
+        let counts =
+            [("max_output_tokens", self.max_output_tokens.map(u64::from)), ("context_window", self.context_window)];
+        if let Some((key, _)) = counts.iter().find(|(_, count)| *count == Some(0)) {
+            return Err(Misfit::new(format!("{path}.{key}"), "is at least 1"));
         }
         self.fallback.iter().try_for_each(|model| model.check(&format!("{path}.fallback")))
     }

@@ -80,6 +80,14 @@ fn a_value_that_does_not_fit_is_refused_with_its_place_and_the_way_out() {
         "7:5: spec.model.temperature: is a number from 0 to 2\n      temperature: 7",
     );
     check(
+        "  model: {provider: openai, name: x, context_window: 0}",
+        "5:38: spec.model.context_window: is at least 1\n    model: {provider: openai, name: x, context_window: 0}",
+    );
+    check(
+        "  session: {llm_timeout_seconds: 0}",
+        "5:13: spec.session.llm_timeout_seconds: is at least 1\n    session: {llm_timeout_seconds: 0}",
+    );
+    check(
         "  model: {provider: openai}",
         "5:3: spec.model: name is missing: name one of the provider's models\n    model: {provider: openai}",
     );

@@ -7,7 +7,6 @@ use crate::id::{CallId, QuestionId};
 
 /// One thing that is asked. Words of one's own are always an answer, whatever the options are.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Question {
     /// What is asked.
     pub text: String,
@@ -21,7 +20,6 @@ pub struct Question {
 
 /// One option.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Choice {
     /// The answer, if it is chosen.
     pub label: String,

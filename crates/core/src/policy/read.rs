@@ -20,13 +20,27 @@ struct Rules {
 #[serde(deny_unknown_fields)]
 struct Wrapped {
     #[serde(default, rename = "apiVersion")]
-    _api_version: Option<IgnoredAny>,
-    #[serde(default, rename = "kind")]
-    _kind: Option<IgnoredAny>,
+    api_version: Option<Spanned<String>>,
+    #[serde(default)]
+    kind: Option<Spanned<String>>,
     #[serde(default, rename = "metadata")]
     _metadata: Option<IgnoredAny>,
     #[serde(default)]
     spec: Rules,
+}
+
+fn unwrapped(text: &str, file: &str) -> Result<Rules, YamlError> {
+    let wrapped: Wrapped = yaml::read(text, file)?;
+    let fits = |said: Option<&Spanned<String>>, known: &[&str]| match said {
+        Some(said) if !known.contains(&said.value.as_str()) => {
+            let why = format!("`{}` is not `{}`", said.value, known.join("` or `"));
+            Err(yaml::refuse(text, file, Some(said.referenced), &why))
+        }
+        Some(_) | None => Ok(()),
+    };
+    fits(wrapped.api_version.as_ref(), &crate::agent::VERSIONS)?;
+    fits(wrapped.kind.as_ref(), &["Policy"])?;
+    Ok(wrapped.spec)
 }
 
 pub(super) fn parse(text: &str, file: &str) -> Result<Policy, YamlError> {
@@ -35,7 +49,7 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Policy, YamlError> {
         return Ok(Policy::default());
     }
     let is_wrapped = text.lines().any(|line| line.starts_with("spec:") || line.starts_with("apiVersion:"));
-    let rules = if is_wrapped { yaml::read::<Wrapped>(text, file)?.spec } else { yaml::read::<Rules>(text, file)? };
+    let rules = if is_wrapped { unwrapped(text, file)? } else { yaml::read::<Rules>(text, file)? };
     let rule = |rule: &Spanned<String>| -> Result<Rule, YamlError> {
         let parsed = rule.value.parse();
         parsed.map_err(|error: super::RuleError| yaml::refuse(text, file, Some(rule.referenced), &error.to_string()))

@@ -35,13 +35,13 @@ pub enum RuleError {
     /// No `tool:` in front.
     #[error("`{0}` is no rule: write `tool:pattern`, such as `bash:git status` or `write:/srv/site/**`")]
     Shape(String),
-    /// Nearly the name of a tool.
-    #[error("`{given}` is no tool: did you mean `{nearest}`?")]
+    /// No tool has such rules: the rule would never hold.
+    #[error("no tool has rules as `{given}:…`: {way_out}")]
     Tool {
         /// What was written.
         given: String,
-        /// What may have been meant.
-        nearest: String,
+        /// What to write.
+        way_out: String,
     },
     /// A pattern for a command.
     #[error(
@@ -61,7 +61,7 @@ impl Rule {
     }
 
     /// Whether the rule reaches this call: for rules that forbid or ask. It reaches what it names; a command that is written
-    /// with other blanks; and what a rule on `read` names, whichever tool shows it.
+    /// with other blanks; and what a rule on `read` or `write` names, whichever tool shows or writes it.
     #[must_use]
     pub fn binds(&self, subject: &Subject) -> bool {
         match &self.pattern {
@@ -72,9 +72,13 @@ impl Rule {
         }
     }
 
-    /// Whether it is about this tool, or about `read` where this tool shows what is read.
+    /// Whether it is about this tool, or about `read` where this tool shows what is read, or about `write` where it writes.
     pub(super) fn is_on(&self, tool: &str) -> bool {
-        self.tool == tool || (self.tool == "read" && SHOWING.contains(&tool))
+        match self.tool.as_str() {
+            "read" => tool == "read" || SHOWING.contains(&tool),
+            "write" => tool == "write" || tool == "edit",
+            own => own == tool,
+        }
     }
 
     /// Whether its pattern names this path.
@@ -106,11 +110,11 @@ impl FromStr for Rule {
         let shape = || RuleError::Shape(text.to_owned());
         let (tool, pattern) = text.split_once(':').ok_or_else(shape)?;
         let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '_' || c == '-';
-        if tool.is_empty() || !tool.chars().all(plain) || pattern.is_empty() {
+        if tool.is_empty() || !tool.chars().all(plain) || pattern.trim().is_empty() {
             return Err(shape());
         }
-        if let Some(nearest) = almost_a_tool(tool) {
-            return Err(RuleError::Tool { given: tool.to_owned(), nearest });
+        if let Some(way_out) = no_tool(tool) {
+            return Err(RuleError::Tool { given: tool.to_owned(), way_out });
         }
         let pattern = match names_path(tool) {
             true => path_pattern(text, pattern)?,
@@ -141,11 +145,13 @@ fn path_pattern(text: &str, pattern: &str) -> Result<Pattern, RuleError> {
     Ok(folder.map_or_else(|| Pattern::Exact(path.to_owned()), |folder| Pattern::Below(folder.to_owned())))
 }
 
-/// A slip in a deny rule must not leave it without effect.
-fn almost_a_tool(given: &str) -> Option<String> {
+/// Says what to write where no tool is called so: a slip in a deny rule must not leave it without effect.
+fn no_tool(given: &str) -> Option<String> {
     let known = || FILE_TOOLS.into_iter().chain(["bash"]);
     if known().any(|tool| tool == given) {
         return None;
     }
-    known().find(|tool| crate::yaml::distance(given, tool) <= 1).map(str::to_owned)
+    let names = known().collect::<Vec<_>>().join("`, `");
+    let nearest = known().find(|tool| crate::yaml::distance(given, tool) <= 1);
+    Some(nearest.map_or_else(|| format!("it is one of `{names}`"), |nearest| format!("did you mean `{nearest}`?")))
 }

@@ -196,6 +196,9 @@ fn a_rule_that_cannot_be_held_exactly_is_refused_with_its_place() {
         ("write:/a//b", "absolute path"),
         ("bahs:ls", "did you mean `bash`"),
         ("writ:/a", "did you mean `write`"),
+        ("files:/a", "it is one of `read`, `write`"),
+        ("shell:ls", "it is one of"),
+        ("bash: ", "no rule"),
         ("ls", "no rule"),
         ("bash:", "no rule"),
         (":ls", "no rule"),
@@ -218,6 +221,26 @@ fn an_unknown_key_is_refused_with_place_line_and_nearest_key() {
     for broken in ["- a", "mode: [", "allow: ls", "allow: [1: 2]", "mode: ask\nmode: restrict"] {
         assert!(refusal(broken).starts_with("policy.yaml:"), "{broken}");
     }
+}
+
+#[test]
+fn a_folder_that_may_not_be_written_may_not_be_edited() {
+    for list in ["deny", "ask"] {
+        let policy = policy(&format!("mode: dangerous\n{list}: ['write:/srv/**']"));
+        for (tool, expected) in [("write", list), ("edit", list), ("read", "allow")] {
+            assert_eq!(word(&policy.rule(&subject(tool, "/srv/a", Reach::Within))), expected, "{tool}");
+        }
+    }
+    let allowed = policy("mode: restrict\nallow: ['write:/srv/**']");
+    assert_eq!(word(&allowed.rule(&subject("edit", "/srv/a", Reach::Beyond))), "deny", "an allow names one tool");
+}
+
+#[test]
+fn a_policy_of_another_kind_is_refused() {
+    let said = refusal("apiVersion: outlive/v9\nkind: Policy\nspec: {mode: ask}");
+    assert!(said.starts_with("policy.yaml:1:13: `outlive/v9` is not `outlive/v1` or"), "{said}");
+    let said = refusal("apiVersion: outlive/v1\nkind: Agent\nspec: {mode: ask}");
+    assert!(said.starts_with("policy.yaml:2:7: `Agent` is not `Policy`"), "{said}");
 }
 
 #[test]

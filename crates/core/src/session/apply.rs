@@ -3,7 +3,7 @@
 
 use super::{Hold, LastTurn, PastAnswer, PastDecision, Profile, Queued, State, question_of};
 use crate::command::Verdict;
-use crate::content::Block;
+use crate::content::{Block, FailureKind};
 use crate::event::{
     CallAllowed, CallDenied, Decider, Entry, Event, InputQueued, Origin, RecoveryNoted, Scope, SessionCreated,
     StepFailed, StepFinished, StepStarted, TurnEnded,
@@ -102,7 +102,7 @@ impl State {
             Event::ApprovalRequested(requested) => {
                 if let Some(call) = turn.call_mut(requested.call) {
                     let (summary, rule) = (requested.summary.clone(), requested.rule.clone());
-                    call.phase = Phase::Awaiting { summary, rule };
+                    call.phase = Phase::Awaiting { summary, rule, seq: entry.seq };
                     call.effect = requested.effect;
                     call.on_lost = requested.on_lost;
                     call.ruled.clone_from(&requested.ruled);
@@ -195,7 +195,7 @@ impl State {
             Event::CallAllowed(CallAllowed { call, by: Decider::Person(by), scope, .. }) => {
                 let verdict = if *scope == Scope::Always { Verdict::AllowAlways } else { Verdict::Allow };
                 if let (Scope::Always, Some(rule)) = (scope, self.awaited_rule(*call)) {
-                    self.decisions.grants.insert(rule);
+                    self.decisions.grant(rule);
                 }
                 self.push_decision(PastDecision { call: *call, verdict: Some(verdict), by: by.clone(), at });
             }
@@ -247,14 +247,15 @@ impl Turn {
     }
 
     fn finish_step(&mut self, finished: &StepFinished) {
-        self.failures = 0;
+        (self.failures, self.truncations) = (0, 0);
         self.usage.add(finished.usage);
         self.asking = Asking::Answered { stop: finished.stop_reason };
         self.calls = finished.content.iter().filter_map(asked_call).collect();
     }
 
     fn fail_step(&mut self, failed: &StepFailed) {
-        self.failures += 1;
+        self.failures = self.failures.saturating_add(1);
+        self.truncations += u32::from(failed.kind == FailureKind::Truncated);
         self.asking = match failed.retry_at {
             Some(until) => Asking::Backoff { attempt: failed.attempt, until, kind: failed.kind },
             None => Asking::GaveUp { kind: failed.kind, message: failed.message.clone() },

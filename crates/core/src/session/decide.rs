@@ -11,7 +11,7 @@ use crate::event::{
     SessionUpdated, Trigger, TurnStarted,
 };
 use crate::id::{CallId, Ids, InputId, QuestionId, RequestId, SessionId, TurnId};
-use crate::limits::{LABEL_BYTES, LABELS, MESSAGE_BYTES, QUEUE_LENGTH, TITLE_CHARS};
+use crate::limits::{LABEL_BYTES, LABELS, MESSAGE_BYTES, QUEUE_LENGTH, REASON_BYTES, TITLE_CHARS};
 use crate::time::Timestamp;
 use crate::turn::{Call, Phase};
 
@@ -183,6 +183,7 @@ impl State {
     }
 
     fn pause(&self, by: &Origin, reason: Option<&String>) -> Facts {
+        check_reason(reason)?;
         match self.hold {
             Hold::Archived => Err(Refusal::Archived),
             Hold::Paused { .. } => Ok(Vec::new()),
@@ -217,10 +218,15 @@ impl State {
     fn decide_call(&self, decision: &Decision) -> Facts {
         let id = decision.call;
         let call = self.turn.as_ref().and_then(|turn| turn.call(id).map(|call| (turn, call)));
-        let Some((turn, call)) = call.filter(|(_, call)| matches!(call.phase, Phase::Awaiting { .. })) else {
+        let is_asked = |call: &Call| match call.phase {
+            Phase::Awaiting { seq, .. } => decision.asked.is_none_or(|asked| asked == seq),
+            Phase::Asked | Phase::Asking(_) | Phase::Cleared | Phase::Running | Phase::Settled => false,
+        };
+        let Some((turn, call)) = call.filter(|(_, call)| is_asked(call)) else {
             let past = self.decisions.made.iter().rev().find(|past| past.call == id);
             return Err(past.map_or(Refusal::NoApproval(id), |past| Refusal::AlreadyDecided(Box::new(past.clone()))));
         };
+        check_reason(decision.reason.as_ref())?;
         let (by, reason) = (Decider::Person(decision.by.clone()), decision.reason.clone());
         let event = match decision.verdict {
             Verdict::Allow | Verdict::AllowAlways => Event::CallAllowed(CallAllowed {
@@ -240,6 +246,9 @@ impl State {
     }
 
     fn set_queue(&self, items: &[QueueItem], by: &Origin, moment: &mut Moment) -> Facts {
+        if self.hold == Hold::Archived {
+            return Err(Refusal::Archived);
+        }
         if items.len() > QUEUE_LENGTH {
             return Err(Refusal::QueueFull);
         }
@@ -336,6 +345,16 @@ fn check_text(content: &str) -> Result<(), Refusal> {
         return Err(Refusal::Invalid { code: "message_too_large", what });
     }
     Ok(())
+}
+
+fn check_reason(reason: Option<&String>) -> Result<(), Refusal> {
+    match reason.map(String::len) {
+        Some(bytes) if bytes > REASON_BYTES => {
+            let what = format!("a reason has at most {REASON_BYTES} bytes, this one has {bytes}");
+            Err(Refusal::Invalid { code: "reason_too_long", what })
+        }
+        Some(_) | None => Ok(()),
+    }
 }
 
 fn queued(content: &str, origin: &Origin, moment: &mut Moment) -> Fact {

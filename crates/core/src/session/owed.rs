@@ -99,10 +99,12 @@ impl Turn {
         match &self.asking {
             Asking::Due => vec![self.next_step(max_steps)],
             Asking::Asked { attempt } if held.step == Some((self.id, self.step, *attempt)) => Vec::new(),
-            Asking::Asked { attempt } => vec![Debt::StartStep { step: self.step, attempt: attempt + 1, again: true }],
+            Asking::Asked { attempt } => {
+                vec![Debt::StartStep { step: self.step, attempt: attempt.saturating_add(1), again: true }]
+            }
             Asking::Backoff { until, .. } if now < *until => vec![Debt::WaitUntil(*until)],
             Asking::Backoff { attempt, .. } => {
-                vec![Debt::StartStep { step: self.step, attempt: attempt + 1, again: false }]
+                vec![Debt::StartStep { step: self.step, attempt: attempt.saturating_add(1), again: false }]
             }
             Asking::GaveUp { kind, message } => {
                 vec![Debt::End { ending: Ending::Failed, error: Some(failure_ending(*kind, message)) }]
@@ -140,14 +142,14 @@ impl Turn {
             let error = TurnError { code: "max_steps".to_owned(), message };
             return Debt::End { ending: Ending::Failed, error: Some(error) };
         }
-        Debt::StartStep { step: self.step + 1, attempt: 1, again: false }
+        Debt::StartStep { step: self.step.saturating_add(1), attempt: 1, again: false }
     }
 
     fn owed_call(&self, at: usize, call: &Call, held: &Held) -> Option<Debt> {
         match &call.phase {
             Phase::Asked => Some(Debt::Rule(call.id)),
             Phase::Cleared if self.may_start(at) => {
-                Some(Debt::Start { call: call.id, attempt: call.attempt + 1, again: false })
+                Some(Debt::Start { call: call.id, attempt: call.attempt.saturating_add(1), again: false })
             }
             Phase::Running if !held.calls.contains_key(&call.id) => Some(call.unfinished()),
             Phase::Awaiting { .. } | Phase::Asking(_) | Phase::Cleared | Phase::Running | Phase::Settled => None,
@@ -173,7 +175,7 @@ impl Turn {
 impl Call {
     /// Returns the rule for a call that was running when its process died.
     fn unfinished(&self) -> Debt {
-        let again = Debt::Start { call: self.id, attempt: self.attempt + 1, again: true };
+        let again = Debt::Start { call: self.id, attempt: self.attempt.saturating_add(1), again: true };
         match (self.effect, self.on_lost) {
             _ if self.fate == Fate::GivenUp => Debt::DeclareLost(self.id),
             _ if self.fate == Fate::Parked => Debt::Park(self.id),

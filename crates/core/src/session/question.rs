@@ -11,7 +11,7 @@ use super::settle::Fact;
 use super::{Hold, State};
 use crate::event::{Event, Origin, Question, QuestionAnswered, Trigger, TurnStarted};
 use crate::id::{CallId, QuestionId, TurnId};
-use crate::limits::{ANSWERS_REMEMBERED, MESSAGE_BYTES, QUESTION_CHARS, QUESTIONS};
+use crate::limits::{ANSWER_REMEMBERED_BYTES, ANSWERS_REMEMBERED, MESSAGE_BYTES, QUESTION_CHARS, QUESTIONS};
 use crate::time::Timestamp;
 use crate::turn::{Call, Phase, Turn};
 
@@ -74,6 +74,11 @@ pub fn question_of(call: CallId) -> QuestionId {
 ///
 /// What does not fit, for the model.
 pub fn read_questions(arguments: &Value) -> Result<Vec<Question>, String> {
+    if let Some(key) = unknown_key(&arguments["questions"]) {
+        return Err(format!(
+            "`{key}` is no key of a question: it has `text`, `options` and `multiple`, an option `label` and `description`"
+        ));
+    }
     let questions: Vec<Question> = serde_json::from_value(arguments["questions"].clone())
         .map_err(|error| format!("`questions` does not fit: {error}"))?;
     if questions.is_empty() || questions.len() > QUESTIONS {
@@ -83,6 +88,19 @@ pub fn read_questions(arguments: &Value) -> Result<Vec<Question>, String> {
         check(question)?;
     }
     Ok(questions)
+}
+
+/// Finds what the journal would keep and nobody would see: a slip of the model must not turn options into nothing.
+fn unknown_key(questions: &Value) -> Option<&String> {
+    questions.as_array()?.iter().find_map(|question| {
+        let mut options = question["options"].as_array().into_iter().flatten();
+        foreign_key(question, &["text", "options", "multiple"])
+            .or_else(|| options.find_map(|option| foreign_key(option, &["label", "description"])))
+    })
+}
+
+fn foreign_key<'a>(value: &'a Value, known: &[&str]) -> Option<&'a String> {
+    value.as_object()?.keys().find(|key| !known.contains(&key.as_str()))
 }
 
 fn check(question: &Question) -> Result<(), String> {
@@ -138,7 +156,7 @@ impl State {
         if let Some(turn) = &mut self.turn {
             turn.settle(answered.call);
         }
-        let (answers, by) = (answered.answers.clone(), answered.by.clone());
+        let (answers, by) = (answered.answers.iter().map(|said| shortened(said)).collect(), answered.by.clone());
         self.remember_answer(PastAnswer { question: answered.question, answers, by, at });
     }
 
@@ -194,6 +212,12 @@ fn check_answers(questions: &[Question], answers: &[Vec<String>]) -> Result<(), 
         }
     }
     Ok(())
+}
+
+/// What is remembered of an answer, so that a snapshot stays small.
+fn shortened(said: &[String]) -> Vec<String> {
+    let cut = |text: &String| text[..text.floor_char_boundary(ANSWER_REMEMBERED_BYTES)].to_owned();
+    said.iter().map(cut).collect()
 }
 
 fn told(questions: &[Question], answers: &[Vec<String>]) -> String {

@@ -1,12 +1,12 @@
 //! What a hand reports becomes facts, or comes too late. Whatever the world gave is bounded here: a model's reply, a
 //! tool's result.
 
-use super::State;
 use super::decide::{Facts, Moment, Refusal};
 use super::settle::Fact;
+use super::{Hold, State};
 use crate::command::{Done, Found, Report};
 use crate::content::{Block, Failure, FailureKind, Reply, ReplyBlock, StopReason};
-use crate::event::{ArtifactStored, CallFinished, CallLost, CallStarted, Event, StepFailed, StepFinished};
+use crate::event::{ArtifactStored, CallFinished, CallLost, CallStarted, Event, Outcome, StepFailed, StepFinished};
 use crate::id::{CallId, Ids};
 use crate::limits::{CALLS_PER_STEP, JSON_DEPTH, OUTCOME_BYTES, REPLY_BYTES};
 use crate::time::Timestamp;
@@ -37,7 +37,11 @@ impl State {
             }
             Report::Found { call, attempt, found } => {
                 let call = running(turn, *call, *attempt)?;
-                Ok(found_facts(turn, call, found))
+                // What was not done starts again, unless nothing may start: resumed, it is looked for once more.
+                match found {
+                    Found::NotDone if turn.interrupt.is_none() && self.hold != Hold::Open => Ok(Vec::new()),
+                    Found::Done(_) | Found::NotDone | Found::Unknown => Ok(found_facts(turn, call, found)),
+                }
             }
         }
     }
@@ -79,11 +83,19 @@ fn bounded(content: &str) -> String {
 fn found_facts(turn: &Turn, call: &Call, found: &Found) -> Vec<Fact> {
     let event = match found {
         Found::Done(done) => return outcome(turn, call.id, call.attempt, done, 0),
+        Found::NotDone if turn.interrupt.is_some() => {
+            let content = format!(
+                "Not done: `{}` was started, its process died before it did anything, and the turn was interrupted.",
+                call.tool
+            );
+            let done = Done { outcome: Outcome::Interrupted, content, details: None, artifact: None };
+            return outcome(turn, call.id, call.attempt, &done, 0);
+        }
         Found::NotDone => Event::CallStarted(CallStarted {
             call: call.id,
             tool: call.tool.clone(),
             arguments: call.input.clone(),
-            attempt: call.attempt + 1,
+            attempt: call.attempt.saturating_add(1),
             effect: call.effect,
             idempotency_key: call.key(),
         }),
@@ -160,8 +172,8 @@ fn read_arguments(arguments: &str, stop: StopReason) -> (serde_json::Value, Opti
 }
 
 fn failed(turn: &Turn, failure: &Failure, attempt: u32, at: Timestamp) -> StepFailed {
-    let failures = turn.failures + 1;
-    let retry_at = retryable(failure.kind, failures)
+    let failures = turn.failures.saturating_add(1);
+    let retry_at = retryable(failure.kind, turn.truncations)
         .then(|| at.plus_ms(retry_pause_ms(failures, failure.retry_after_ms, turn.id.bits())));
     let message = failure.message.chars().take(2_000).collect();
     StepFailed { attempt, kind: failure.kind, message, retry_at }

@@ -128,6 +128,10 @@ impl Ruling {
                 let tool = call.tool.clone();
                 Event::ApprovalRequested(ApprovalRequested { call: id, tool, summary, rule, effect, on_lost, ruled })
             }
+            Self::Question(_) if turn.steered => {
+                let content = "Not asked: the person wrote while you were at it; see their message.".to_owned();
+                Event::CallDenied(CallDenied { call: id, by: Decider::Runtime, content, reason: None })
+            }
             Self::Question(questions) => {
                 Event::QuestionAsked(QuestionAsked { question: question_of(id), call: id, questions })
             }

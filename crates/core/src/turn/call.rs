@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::{Effect, OnLost, Question};
-use crate::id::CallId;
+use crate::id::{CallId, Seq};
 use crate::policy::Ruled;
 
 /// One request of the model to act.
@@ -51,6 +51,9 @@ pub enum Phase {
         summary: String,
         /// The rule that an `always` would store.
         rule: String,
+        /// The event that asked: a later attempt is asked about anew.
+        #[serde(default)]
+        seq: Seq,
     },
     /// It asks a person, and has its result once the person answers.
     Asking(Vec<Question>),

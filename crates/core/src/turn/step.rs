@@ -40,12 +40,12 @@ pub enum Asking {
     },
 }
 
-/// Says whether a failed step is asked again, after this many failures in a row, the newest included.
+/// Says whether a failed step is asked again, of which this many replies were cut before.
 #[must_use]
-pub fn retryable(kind: FailureKind, failures: u32) -> bool {
+pub fn retryable(kind: FailureKind, truncations: u32) -> bool {
     match kind {
         FailureKind::Overloaded | FailureKind::RateLimited | FailureKind::Timeout | FailureKind::Network => true,
-        FailureKind::Truncated => failures < TRUNCATED_ATTEMPTS,
+        FailureKind::Truncated => truncations.saturating_add(1) < TRUNCATED_ATTEMPTS,
         FailureKind::InvalidRequest | FailureKind::Auth | FailureKind::Refused => false,
     }
 }
@@ -80,6 +80,6 @@ mod tests {
     fn an_outage_is_waited_out_and_a_refusal_is_not() {
         assert!(retryable(FailureKind::Overloaded, 10_000));
         assert!(!retryable(FailureKind::Auth, 1));
-        assert!(retryable(FailureKind::Truncated, 1) && !retryable(FailureKind::Truncated, TRUNCATED_ATTEMPTS));
+        assert!(retryable(FailureKind::Truncated, 0) && !retryable(FailureKind::Truncated, TRUNCATED_ATTEMPTS - 1));
     }
 }

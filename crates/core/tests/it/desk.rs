@@ -1,8 +1,8 @@
 //! A session on a desk: says what the shell would say, records what is decided, and holds what would run.
 
 use outlive_core::command::{Command, Create, Done, Message, Report};
-use outlive_core::content::{Failure, Reply, ReplyBlock, StopReason, Usage};
-use outlive_core::context::Transcript;
+use outlive_core::content::{Block, Failure, Reply, ReplyBlock, StopReason, Usage};
+use outlive_core::context::{Frame, FrameParts, Transcript, assemble};
 use outlive_core::event::{
     Asked, Behavior, Choice, Decider, Effect, Entry, OnDisconnect, OnLost, Origin, OriginKind, Outcome, Question,
 };
@@ -39,6 +39,20 @@ pub fn reply(content: Vec<ReplyBlock>) -> Reply {
 pub fn call_reply(tools: &[&str]) -> Reply {
     let call = |name: &&str| ReplyBlock::ToolUse { name: (*name).into(), arguments: "{}".into() };
     reply(tools.iter().map(call).collect())
+}
+
+/// What the model is told last.
+pub fn told(desk: &Desk) -> Vec<Block> {
+    let parts = FrameParts {
+        system: Vec::new(),
+        tools: Vec::new(),
+        max_output_tokens: 1,
+        temperature: None,
+        model: "m".into(),
+        agent_digest: "d".into(),
+    };
+    let (request, _) = assemble(&Frame::new(parts), &desk.transcript);
+    request.messages.last().map(|last| last.content.clone()).unwrap_or_default()
 }
 
 impl Desk {

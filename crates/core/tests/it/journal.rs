@@ -34,7 +34,8 @@ fn story() -> Desk {
     let (effect, on_lost) = (Effect::Effectful, OnLost::Report);
     desk.rule(0, Ruling::Ask { summary: "ls".into(), rule: "bash:ls".into(), effect, on_lost, ruled: None });
     let verdict = outlive_core::command::Verdict::Allow;
-    let decision = outlive_core::command::Decision { call: desk.call(0), verdict, reason: None, by: desk::by() };
+    let decision =
+        outlive_core::command::Decision { call: desk.call(0), asked: None, verdict, reason: None, by: desk::by() };
     desk.command(outlive_core::command::Command::Decide(decision)).unwrap();
     desk.start_call(0);
     desk.die();
@@ -59,7 +60,8 @@ fn ruled_story() -> Desk {
     let (summary, rule) = ("read /out/x".into(), "read:/out/x".into());
     desk.rule(1, Ruling::Ask { summary, rule, effect, on_lost, ruled: beyond });
     let verdict = outlive_core::command::Verdict::Allow;
-    let decision = outlive_core::command::Decision { call: desk.call(1), verdict, reason: None, by: desk::by() };
+    let decision =
+        outlive_core::command::Decision { call: desk.call(1), asked: None, verdict, reason: None, by: desk::by() };
     desk.command(outlive_core::command::Command::Decide(decision)).unwrap();
     desk.start_call(1);
     desk

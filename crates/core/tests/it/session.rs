@@ -1,6 +1,6 @@
 //! The session machine: events and commands in, state and debts out.
 
-use super::desk::{self, Desk, by, call_reply, reply, text};
+use super::desk::{self, Desk, by, call_reply, reply, text, told};
 use outlive_core::command::{Command, Decision, Done, Message, Report, Verdict};
 use outlive_core::content::{Block, Failure, FailureKind, Reply, ReplyBlock, StopReason};
 use outlive_core::context::{Frame, FrameParts, assemble};
@@ -45,9 +45,11 @@ fn the_request_that_made_a_session_is_never_forgotten_and_others_are_in_turn() {
 }
 
 #[test]
-fn another_reason_is_another_request() {
+fn another_reason_is_another_request_and_so_is_another_command_of_the_same_words() {
     let pause = |reason: &str| Command::Pause { by: by(), reason: Some(reason.into()) }.digest();
     assert_ne!(pause("lunch"), pause("dinner"));
+    let message = Message { content: "pause".into(), behavior: Behavior::Steer, origin: by() };
+    assert_ne!(pause("steer"), Command::Message(message).digest());
 }
 
 #[test]
@@ -112,8 +114,9 @@ fn reads_run_beside_each_other_and_the_rest_in_order() {
 #[test]
 fn an_approval_is_decided_once_and_late_deciders_learn_the_first_decision() {
     let mut desk = Desk::with_approval();
-    let decide =
-        |desk: &Desk, verdict| Command::Decide(Decision { call: desk.call(0), verdict, reason: None, by: by() });
+    let decide = |desk: &Desk, verdict| {
+        Command::Decide(Decision { call: desk.call(0), asked: None, verdict, reason: None, by: by() })
+    };
     assert_eq!((desk.state.status(), desk.owed()), (Status::Approving, vec![]));
     desk.command(decide(&desk, Verdict::Deny)).unwrap();
     let late = desk.command(decide(&desk, Verdict::Allow));
@@ -125,7 +128,8 @@ fn an_approval_is_decided_once_and_late_deciders_learn_the_first_decision() {
 fn allowing_always_grants_exactly_the_rule_that_was_asked_about() {
     let mut desk = Desk::with_approval();
     let verdict = Verdict::AllowAlways;
-    desk.command(Command::Decide(Decision { call: desk.call(0), verdict, reason: None, by: by() })).unwrap();
+    desk.command(Command::Decide(Decision { call: desk.call(0), asked: None, verdict, reason: None, by: by() }))
+        .unwrap();
     assert_eq!(desk.state.decisions.grants.iter().collect::<Vec<_>>(), vec!["bash:ls"]);
     assert_eq!(desk.owed(), vec![Debt::Start { call: desk.call(0), attempt: 1, again: false }]);
 }
@@ -376,18 +380,6 @@ fn answer(desk: &mut Desk, answers: &[&[&str]]) -> Result<(), Refusal> {
 }
 
 /// What the model is told in the next request, last message only.
-fn told(desk: &Desk) -> Vec<Block> {
-    let parts = FrameParts {
-        system: Vec::new(),
-        tools: Vec::new(),
-        max_output_tokens: 1,
-        temperature: None,
-        model: "m".into(),
-        agent_digest: "d".into(),
-    };
-    let (request, _) = assemble(&Frame::new(parts), &desk.transcript);
-    request.messages.last().map(|last| last.content.clone()).unwrap_or_default()
-}
 
 #[test]
 fn a_question_ends_its_turn_with_ask_and_its_answer_begins_the_next() {
@@ -480,6 +472,8 @@ fn what_a_question_may_be_is_said_to_the_model() {
         (question("Which?", &["a", "a"]), "same label"),
         (question("Which?", &[""]), "options"),
         (question("Which?", &eleven), "at most 10 options"),
+        (json!({"questions": [{"text": "Which?", "option": []}]}), "`option` is no key"),
+        (json!({"questions": [{"text": "Which?", "options": [{"label": "a", "text": "b"}]}]}), "`text` is no key"),
     ] {
         let refused = read_questions(&asked).unwrap_err();
         assert!(refused.contains(why), "{asked}: {refused}");
@@ -499,50 +493,4 @@ fn answers_of_long_ago_are_forgotten() {
         desk.settle();
     }
     assert_eq!(desk.state.questions.answered.len(), ANSWERS_REMEMBERED);
-}
-
-#[test]
-fn arguments_too_deep_to_be_read_back_are_malformed() {
-    for depth in [60, 125, 126, 127] {
-        let mut desk = Desk::with_session();
-        desk.say("go").unwrap();
-        desk.start_step(1, 1);
-        let arguments = format!("{{\"a\":{}{}}}", "[".repeat(depth - 1), "]".repeat(depth - 1));
-        let call = ReplyBlock::ToolUse { name: "bash".into(), arguments };
-        desk.answer(1, 1, Ok(reply(vec![call]))).unwrap();
-        for entry in &desk.entries {
-            let line = outlive_core::event::Line::write(entry).unwrap();
-            assert_eq!(line.read().as_ref(), Ok(entry), "{depth} levels");
-        }
-        assert_eq!(desk.state.turn.as_ref().unwrap().calls[0].malformed.is_some(), depth > 64, "{depth} levels");
-    }
-}
-
-#[test]
-fn a_full_queue_that_is_held_until_somebody_speaks_hears_who_speaks() {
-    let mut desk = Desk::with_session();
-    desk.say("go").unwrap();
-    desk.start_step(1, 1);
-    for _ in 0..outlive_core::limits::QUEUE_LENGTH {
-        desk.say("later").unwrap();
-    }
-    assert_eq!(desk.say("one more"), Err(Refusal::QueueFull));
-    let failure = Failure { kind: FailureKind::Auth, message: "no".into(), retry_after_ms: None };
-    desk.answer(1, 1, Err(failure)).unwrap();
-    desk.settle();
-    assert!(desk.state.turn.is_none() && desk.state.queue.held);
-    desk.say("go on").unwrap();
-    assert_eq!(desk.owed(), vec![Debt::StartQueued]);
-}
-
-#[test]
-fn an_interrupt_leaves_a_lost_call_lost() {
-    let mut desk = Desk::with_running_call(Effect::Effectful, OnLost::Ask);
-    desk.die();
-    desk.recover();
-    assert_eq!(desk.state.status(), Status::Approving);
-    desk.command(Command::Interrupt { by: by() }).unwrap();
-    desk.settle();
-    let Block::ToolResult { content, .. } = &told(&desk)[0] else { panic!() };
-    assert!(content.contains("outcome of this call is unknown"), "{content}");
 }

@@ -27,12 +27,12 @@ pub async fn run(place: &Workspace, decide: Decide, word: Word) -> Outcome {
         ));
     }
     let client = connect(place).await?;
-    let (session, call) = match (&decide.session, &decide.call) {
-        (Some(session), Some(call)) => (session.clone(), call.clone()),
+    let (session, call, seq) = match (&decide.session, &decide.call) {
+        (Some(session), Some(call)) => (session.clone(), call.clone(), None),
         (session, call) => {
             let inbox: Page<InboxItem> = client.get("/inbox").await?;
             let found = only(inbox, session.as_deref(), call.as_deref())?;
-            (found.session_id.to_string(), found.call.to_string())
+            (found.session_id.to_string(), found.call.to_string(), Some(found.seq))
         }
     };
     let decision = match (word, decide.always) {
@@ -40,7 +40,7 @@ pub async fn run(place: &Workspace, decide: Decide, word: Word) -> Outcome {
         (Word::Approve, false) => Verdict::Allow,
         (Word::Deny, _) => Verdict::Deny,
     };
-    let body = Body { decision, reason: decide.reason, request_id: None };
+    let body = Body { decision, seq, reason: decide.reason, request_id: None };
     let _: Done = client.send(Method::POST, &format!("/sessions/{session}/approvals/{call}"), &body).await?;
     say!("{} {call} in {session}", if word == Word::Approve { "allowed" } else { "denied" });
     ok()

@@ -168,7 +168,7 @@ impl Simulation {
             let verdict =
                 [Verdict::Allow, Verdict::Deny, Verdict::AllowAlways][usize::try_from(self.rng.below(3)).unwrap()];
             let by = Origin::of(OriginKind::Web);
-            let decision = Decision { call: approval.call, verdict, reason: None, by };
+            let decision = Decision { call: approval.call, asked: Some(approval.seq), verdict, reason: None, by };
             let first = self.ask(life, session, Command::Decide(decision.clone()), None).await;
             let second = self.ask(life, session, Command::Decide(decision), None).await;
             if let (Some(Ok(_)), Some(second)) = (first, second) {

@@ -31,6 +31,7 @@ fn view(approval: Approval) -> ApprovalView {
     ApprovalView {
         session_id: approval.session,
         call: approval.call,
+        seq: approval.seq,
         tool: approval.tool,
         summary: approval.summary,
         rule: approval.rule,
@@ -57,7 +58,8 @@ pub(super) async fn decide(
     Body(body): Body<Decide>,
 ) -> ApiResult<Json<Done>> {
     let request = caller.request(body.request_id.as_deref())?;
-    let decision = Decision { call: id(&call)?, verdict: body.decision, reason: body.reason, by: caller.by };
+    let (call, asked) = (id(&call)?, body.seq);
+    let decision = Decision { call, asked, verdict: body.decision, reason: body.reason, by: caller.by };
     let accepted = app.runtime.submit(id(&session)?, Command::Decide(decision), request).await?;
     Ok(Json(done(accepted)))
 }

@@ -42,6 +42,11 @@ pub(super) fn settle(disk: &Arc<dyn Disk>, root: &Path, replays: &Replays, mende
             let logged: Vec<Line> = replay.lines.values().cloned().collect();
             keep_aside(&**disk, &folder, "logged", &joined(&logged))?;
         }
+        // It may tell of lines that are not there any more.
+        let snapshot = folder.join("state.yaml");
+        if disk.identity(&snapshot).is_ok() {
+            disk.remove(&snapshot)?;
+        }
         let path = shared.file(journal);
         if !lines.is_empty() || disk.identity(&path).is_ok() {
             replace(&**disk, &path, &joined(&lines))?;

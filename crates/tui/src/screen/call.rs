@@ -1,6 +1,7 @@
 //! Calls: asked about, running, settled.
 
 use outlive_core::event::{CallAllowed, CallDenied, CallFinished, CallStarted, Decider, Event, Outcome, Scope};
+use outlive_core::id::Seq;
 use serde_json::Value;
 
 use super::stream::Heard;
@@ -14,8 +15,10 @@ pub struct Waiting {
     pub tool: String,
     /// Exactly what will run.
     pub summary: String,
-    /// What `always` would allow from then on in this session.
+    /// What `always` would allow from then on in this session; empty where it would store nothing.
     pub rule: String,
+    /// The event that asks.
+    pub seq: Seq,
 }
 
 /// A call that runs.
@@ -90,12 +93,12 @@ impl Running {
 
 impl Screen {
     #[expect(clippy::wildcard_enum_match_arm, reason = "what is not shown is not shown")]
-    pub(super) fn call(&mut self, event: &Event, pieces: &mut Vec<Piece>) {
+    pub(super) fn call(&mut self, (seq, event): (Seq, &Event), pieces: &mut Vec<Piece>) {
         match event {
             Event::CallStarted(started) => self.start(started, pieces),
             Event::ApprovalRequested(asked) => {
                 let (tool, summary, rule) = (asked.tool.clone(), asked.summary.clone(), asked.rule.clone());
-                self.waiting.insert(asked.call, Waiting { tool, summary, rule });
+                self.waiting.insert(asked.call, Waiting { tool, summary, rule, seq });
             }
             Event::CallAllowed(allowed) => self.allow(allowed, pieces),
             Event::CallDenied(denied) => self.deny(denied, pieces),

@@ -72,7 +72,9 @@ impl Talk {
     fn show(&mut self, waiting: &Waiting) {
         self.tell(Style::Notice, &format!("? {} wants to run:", visible(&waiting.tool)));
         self.tell(Style::Command, &format!("    {}", visible(&waiting.summary).replace('\n', "\n    ")));
-        self.tell(Style::Dim, &format!("  always would store, for this session: {}", visible(&waiting.rule)));
+        if !waiting.rule.is_empty() {
+            self.tell(Style::Dim, &format!("  always would store, for this session: {}", visible(&waiting.rule)));
+        }
     }
 
     /// The question is gone; what was in the box before it is back.
@@ -164,6 +166,7 @@ impl Talk {
         let Some(call) = self.asking.as_ref().map(|asking| asking.call) else { return Vec::new() };
         self.settled.insert(call, Settled::Decided);
         self.answered();
-        vec![Wish::Decide(call, verdict, reason)]
+        let seq = self.screen.waiting.get(&call).map(|waiting| waiting.seq);
+        vec![Wish::Decide(call, seq, verdict, reason)]
     }
 }

@@ -144,7 +144,7 @@ fn a_question_shows_all_of_what_will_run_and_one_key_decides() {
         ]
     );
     assert_eq!(seat.key(KeyCode::Char('x')), []);
-    assert_eq!(seat.key(KeyCode::Char('y')), [Wish::Decide(call(1), Verdict::Allow, None)]);
+    assert_eq!(seat.key(KeyCode::Char('y')), [Wish::Decide(call(1), Some(4), Verdict::Allow, None)]);
     assert_eq!(seat.key(KeyCode::Char('y')), []);
     assert_eq!(seat.talk.editor.text(), "y");
 }
@@ -159,12 +159,12 @@ fn a_no_takes_a_reason_and_always_and_later_are_keys_too() {
     seat.key(KeyCode::Esc);
     seat.key(KeyCode::Char('n'));
     seat.types("too much");
-    assert_eq!(seat.key(KeyCode::Enter), [Wish::Decide(call(1), Verdict::Deny, Some("too much".into()))]);
+    assert_eq!(seat.key(KeyCode::Enter), [Wish::Decide(call(1), Some(4), Verdict::Deny, Some("too much".into()))]);
     assert_eq!(seat.talk.asking.as_ref().unwrap().call, call(2));
     assert_eq!(seat.key(KeyCode::Char('s')), []);
     assert!(seat.talk.asking.is_none());
     seat.key(KeyCode::Tab);
-    assert_eq!(seat.key(KeyCode::Char('a')), [Wish::Decide(call(2), Verdict::AllowAlways, None)]);
+    assert_eq!(seat.key(KeyCode::Char('a')), [Wish::Decide(call(2), Some(4), Verdict::AllowAlways, None)]);
 }
 
 #[test]
@@ -176,7 +176,7 @@ fn what_is_typed_when_a_question_appears_does_not_decide_it() {
     assert_eq!(seat.talk.editor.text(), "say yes");
     // Tab goes to the question, and what was typed comes back after it.
     seat.key(KeyCode::Tab);
-    assert_eq!(seat.key(KeyCode::Char('y')), [Wish::Decide(call(1), Verdict::Allow, None)]);
+    assert_eq!(seat.key(KeyCode::Char('y')), [Wish::Decide(call(1), Some(4), Verdict::Allow, None)]);
     assert_eq!(seat.talk.editor.text(), "say yes");
 
     let mut seat = Seat::new();

@@ -101,8 +101,8 @@ fn letter(wish: &Wish) -> Result<Option<(String, Value)>, Failure> {
             let body = PostAnswer { answers: vec![AnswerBody::Several(answer.clone())], request_id };
             (format!("/questions/{question}"), json!(body))
         }
-        Wish::Decide(call, decision, reason) => {
-            let body = Decide { decision: *decision, reason: reason.clone(), request_id };
+        Wish::Decide(call, seq, decision, reason) => {
+            let body = Decide { decision: *decision, seq: *seq, reason: reason.clone(), request_id };
             (format!("/approvals/{call}"), json!(body))
         }
         Wish::Interrupt => ("/interrupt".to_owned(), control(request_id)?),

@@ -201,7 +201,8 @@ impl Chat {
             return self.ask();
         };
         let reason = (!why.is_empty()).then(|| why.to_owned());
-        self.wish(&Wish::Decide(call, verdict, reason)).await;
+        let seq = self.screen.waiting.get(&call).map(|waiting| waiting.seq);
+        self.wish(&Wish::Decide(call, seq, verdict, reason)).await;
     }
 
     /// Says whether it was done; otherwise the person is told why not.
