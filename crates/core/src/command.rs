@@ -1,13 +1,15 @@
 //! What can be asked of a session. Everything that happens to one is one of these, through one door.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use serde::Serialize;
 
 use crate::content::{Failure, Reply};
 use crate::digest::Digest;
-use crate::event::{ArtifactRef, Behavior, OnDisconnect, Origin, Outcome, Scope};
+use crate::event::{ArtifactRef, Behavior, Entry, OnDisconnect, Origin, Outcome, Parent, Scope};
 use crate::id::{AgentName, CallId, InputId, QuestionId, Seq, TurnId};
+use crate::session::State;
 
 /// Something asked of a session, by a person, a program, the clock, or a hand that reports back.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -49,6 +51,10 @@ pub enum Command {
         /// By whom.
         by: Origin,
     },
+    /// Begin as a fork of another session.
+    Fork(Fork),
+    /// Go on from an earlier event.
+    Rewind(Rewind),
     /// Decide on a call that waits for a person.
     Decide(Decision),
     /// Answer a question.
@@ -89,6 +95,36 @@ pub struct Create {
     /// Free labels.
     pub labels: BTreeMap<String, String>,
     /// Through which door.
+    pub by: Origin,
+}
+
+/// A session that begins as another one did.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Fork {
+    /// The other one, and the last event that both share.
+    pub parent: Parent,
+    /// The event that was asked for, if one was.
+    pub at: Option<Seq>,
+    /// Its events up to that one.
+    #[serde(skip)]
+    pub entries: Arc<Vec<Entry>>,
+    /// Another name for people.
+    pub title: Option<String>,
+    /// By whom.
+    pub by: Origin,
+}
+
+/// A return to an earlier event.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Rewind {
+    /// The last event that counts.
+    pub to_seq: Seq,
+    /// What the session was like then.
+    #[serde(skip)]
+    pub then: Arc<State>,
+    /// The last event up to that one which is in no turn.
+    pub calm: Seq,
+    /// By whom.
     pub by: Origin,
 }
 
@@ -233,6 +269,8 @@ impl Command {
                 create.on_disconnect,
                 &create.labels,
             )),
+            Self::Fork(fork) => serde_json::to_string(&("fork", fork.parent.session, fork.at, &fork.title)),
+            Self::Rewind(rewind) => serde_json::to_string(&("rewind", rewind.to_seq)),
             Self::Interrupt { .. } => Ok("interrupt".to_owned()),
             Self::Pause { reason: None, .. } => Ok("pause".to_owned()),
             Self::Pause { reason: Some(reason), .. } => serde_json::to_string(&("pause", reason)),

@@ -8,8 +8,10 @@ mod line;
 mod message;
 mod question;
 mod recovery;
+mod rewind;
 mod session;
 mod step;
+mod todo;
 mod turn;
 
 pub use call::{
@@ -20,11 +22,13 @@ pub use line::{Line, LineError};
 pub use message::{Behavior, InputEdited, InputQueued, InputRemoved, MessageReceived};
 pub use question::{Choice, Question, QuestionAnswered, QuestionAsked};
 pub use recovery::RecoveryNoted;
+pub use rewind::{Aside, SessionRewound};
 pub use session::{
     OnDisconnect, Origin, OriginKind, Parent, SessionArchived, SessionCreated, SessionPaused, SessionResumed,
     SessionUpdated,
 };
 pub use step::{BlockHash, StepFailed, StepFinished, StepStarted};
+pub use todo::{Todo, TodoChanged, TodoStatus};
 pub use turn::{Ending, InterruptRequested, Trigger, TurnEnded, TurnError, TurnStarted};
 
 use serde::{Deserialize, Serialize};
@@ -114,6 +118,8 @@ events! {
     SessionPaused(SessionPaused) = "session.paused",
     /// It goes on.
     SessionResumed(SessionResumed) = "session.resumed",
+    /// It goes on from an earlier event.
+    SessionRewound(SessionRewound) = "session.rewound",
     /// It was put away, or taken back out.
     SessionArchived(SessionArchived) = "session.archived",
     /// A message was accepted.
@@ -152,6 +158,8 @@ events! {
     QuestionAsked(QuestionAsked) = "question.asked",
     /// The person answered.
     QuestionAnswered(QuestionAnswered) = "question.answered",
+    /// The agent's list of what is to be done is another.
+    TodoChanged(TodoChanged) = "todo.changed",
     /// A large output was kept beside the journal.
     ArtifactStored(ArtifactStored) = "artifact.stored",
     /// A restart found something unfinished.

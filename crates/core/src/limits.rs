@@ -10,6 +10,10 @@ pub const REPLY_BYTES: usize = 2 << 20;
 pub const JSON_DEPTH: usize = 64;
 /// Bytes of a call's result in the journal, and of its details. Larger output goes to an artifact.
 pub const OUTCOME_BYTES: usize = 1 << 20;
+/// Parts of a journal that are set aside.
+pub const ASIDES: usize = 1_000;
+/// Bytes of the events that a fork shares.
+pub const FORK_BYTES: usize = 256 << 20;
 /// Follow-ups that may wait in one session's queue.
 pub const QUEUE_LENGTH: usize = 100;
 /// Request ids that a session remembers; older ones are forgotten, oldest first.
@@ -26,6 +30,10 @@ pub const ANSWER_REMEMBERED_BYTES: usize = 4 << 10;
 pub const QUESTIONS: usize = 10;
 /// Characters of a question, and of an option with its description.
 pub const QUESTION_CHARS: usize = 2_000;
+/// Items of an agent's list of what is to be done.
+pub const TODOS: usize = 100;
+/// Characters of such an item.
+pub const TODO_CHARS: usize = 500;
 /// Answered questions that a session remembers, so that a late answer learns of the first one.
 pub const ANSWERS_REMEMBERED: usize = 64;
 /// Tool calls of one step; more are cut from the reply and answered with an error.

@@ -9,17 +9,20 @@
 
 mod apply;
 mod decide;
+mod history;
 mod owed;
 mod question;
 mod report;
 mod requests;
 mod settle;
+mod todo;
 
 pub use decide::{Decided, Moment, Refusal};
 pub use owed::{Debt, Held};
 pub use question::{ASK_USER, OpenQuestion, PastAnswer, Questions, question_of, read_questions};
 pub use requests::{Remembered, Requests};
 pub use settle::{Fact, Ruling, StepPlan, recovery};
+pub use todo::{TODO, read_todos};
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -27,7 +30,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Verdict;
 use crate::content::Usage;
-use crate::event::{Ending, OnDisconnect, Origin, Parent, TurnError};
+use crate::event::{Aside, Ending, OnDisconnect, Origin, Parent, Todo, TurnError};
 use crate::id::{CallId, InputId, Seq, SessionId, TurnId};
 use crate::limits::GRANTS_REMEMBERED;
 use crate::time::Timestamp;
@@ -57,6 +60,9 @@ pub struct State {
     /// What people are asked.
     #[serde(default, skip_serializing_if = "Questions::is_empty")]
     pub questions: Questions,
+    /// What the agent has written down to be done.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub todos: Vec<Todo>,
     /// Sums over all turns.
     pub totals: Totals,
 }
@@ -84,6 +90,9 @@ pub struct Profile {
     pub labels: BTreeMap<String, String>,
     /// The beginning of the first message: what a list shows where there is no title.
     pub opening: Option<String>,
+    /// What rewinds have set aside of its journal, oldest first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub aside: Vec<Aside>,
 }
 
 /// Whether anything may start.

@@ -39,6 +39,7 @@ const HELP: &str = "I understand:\n\n\
 - `wait SECONDS`: runs a command that takes that long, so that you can kill the server meanwhile\n\
 - `remember TEXT`: appends to notes.md\n\
 - `ask QUESTION? ONE | TWO`: asks you, and waits for your answer\n\
+- `todo ONE | TWO`: keeps a list; `x ONE` is done, `- ONE` is being done\n\
 - `think`: shows a thinking block\n\
 - `parallel read A, B`: two calls in one step\n\
 - several of these joined by ` then `\n";
@@ -217,6 +218,7 @@ fn act(step: &str, request: &Request, text: &mut String, blocks: &mut Vec<ReplyB
             return;
         }
         "ask" => vec![("ask_user", asked(rest))],
+        "todo" => vec![("todo", listed(rest))],
         _other => {
             text.push_str(HELP);
             return;
@@ -250,6 +252,17 @@ fn asked(rest: &str) -> Value {
     let options = options.split('|').map(str::trim).filter(|label| !label.is_empty());
     let options: Vec<Value> = options.map(|label| json!({ "label": label })).collect();
     json!({ "questions": [{ "text": format!("{text}?"), "options": options }] })
+}
+
+/// `ONE | TWO`, where `x ONE` is done and `- ONE` in progress.
+fn listed(rest: &str) -> Value {
+    let item = |text: &str| match (text.strip_prefix("x "), text.strip_prefix("- ")) {
+        (Some(text), _) => json!({ "text": text, "status": "done" }),
+        (None, Some(text)) => json!({ "text": text, "status": "in_progress" }),
+        (None, None) => json!({ "text": text, "status": "pending" }),
+    };
+    let items = rest.split('|').map(str::trim).filter(|text| !text.is_empty());
+    json!({ "items": items.map(item).collect::<Vec<_>>() })
 }
 
 fn waiting(seconds: &str) -> String {

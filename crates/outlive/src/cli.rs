@@ -218,6 +218,27 @@ pub enum Session {
         #[arg(long)]
         json: bool,
     },
+    /// Begin a new session as this one did
+    Fork {
+        /// Which
+        #[arg(value_parser = session_id)]
+        session: String,
+        /// The last event that both will share; `session events` shows them
+        #[arg(long)]
+        at: Option<u64>,
+        /// A title for the new one
+        #[arg(long)]
+        title: Option<String>,
+    },
+    /// Go on from an earlier event, and set aside what came after it
+    Rewind {
+        /// Which
+        #[arg(value_parser = session_id)]
+        session: String,
+        /// The last event that counts; `session events` shows them
+        #[arg(long)]
+        to: u64,
+    },
     /// Give a session a title
     Rename {
         /// Which

@@ -8,6 +8,7 @@ mod chat;
 mod decide;
 mod doctor;
 mod follow;
+mod history;
 mod init;
 mod queue;
 mod run;

@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use outlive_core::content::Usage;
-use outlive_core::event::{Ending, OnDisconnect, TurnError};
-use outlive_core::id::{SessionId, TurnId};
+use outlive_core::event::{Ending, OnDisconnect, Parent, Todo, TurnError};
+use outlive_core::id::{Seq, SessionId, TurnId};
 use outlive_core::session::{Hold, State};
 use outlive_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -91,6 +91,10 @@ pub struct SessionView {
     /// What becomes of a turn without a client.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub on_disconnect: OnDisconnect,
+    /// The session that it was forked from, and the last event that both share: `{session, seq}`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub parent: Option<Parent>,
     /// The running turn.
     pub turn: Option<TurnView>,
     /// The turn before it.
@@ -105,6 +109,10 @@ pub struct SessionView {
     /// Why it is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_because: Option<String>,
+    /// The agent's list of what is to be done: `{text, status}`, where status is `pending`, `in_progress` or `done`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
+    pub todos: Vec<Todo>,
 }
 
 /// A running turn.
@@ -154,6 +162,34 @@ pub struct Control {
     pub request_id: Option<String>,
 }
 
+/// `POST /sessions/{id}/fork`
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ForkSession {
+    /// The last event that both will share; the last one there is when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub at_seq: Option<Seq>,
+    /// Another name for people, up to 200 characters.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub title: Option<String>,
+    /// The same id makes the same session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
+/// `POST /sessions/{id}/rewind`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct RewindSession {
+    /// The last event that counts.
+    pub to_seq: Seq,
+    /// The same id acts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
+}
+
 /// The answer to a write that has no answer of its own: it is durable.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -191,11 +227,13 @@ impl SessionView {
             row,
             agent_digest: profile.agent_digest.clone(),
             on_disconnect: profile.on_disconnect,
+            parent: profile.parent.clone(),
             turn: state.turn.as_ref().map(TurnView::of),
             last_turn: last.map(|last| LastTurnView { id: last.id, ending: last.ending, error: last.error.clone() }),
             queue_length: state.queue.items.len(),
             turns: state.totals.turns,
             usage: state.totals.usage,
+            todos: state.todos.clone(),
             paused_because: match &state.hold {
                 Hold::Paused { reason, .. } => reason.clone(),
                 Hold::Open | Hold::Archived => None,

@@ -21,7 +21,7 @@ use outlive_core::command::Command;
 use outlive_core::context::Transcript;
 use outlive_core::event::Asked;
 use outlive_core::id::{CallId, RequestId, Seq, SessionId, TurnId};
-use outlive_core::session::{Decided, Held, Refusal, State};
+use outlive_core::session::{Decided, Fact, Held, Refusal, State};
 use outlive_store::{Append, Epoch, StoreError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -99,21 +99,30 @@ impl Actor {
         let asked = request.map(|request_id| Asked { request_id, request_digest: command.digest() });
         let mut moment = self.shell.moments.moment();
         let decided = self.state.decide(self.id, command, asked.as_ref(), &mut moment).map_err(SubmitError::Refused)?;
-        let facts = match decided {
+        let mut batch = Batch::new(self.state.head, self.held.clone());
+        let (facts, mut written) = match decided {
             Decided::Duplicate(before) => {
                 return Ok(Accepted { seq: before.seq, turn: before.turn, duplicate: true, head: self.state.head });
             }
-            Decided::Facts(facts) => facts,
+            Decided::Facts(facts) => (facts, true),
+            Decided::Shared(entries) => {
+                let written = batch.share(&mut self.state, entries);
+                (self.parted(command), written)
+            }
         };
-        let mut batch = Batch::new(self.state.head, self.held.clone());
         let turn = facts.iter().find_map(|fact| fact.turn);
-        let has_facts = !facts.is_empty();
+        let has_facts = !facts.is_empty() || !batch.is_empty();
+        // The request stands with the first event; a fork's has it already.
+        let asked = asked.filter(|_| batch.is_empty());
         self.release(command);
-        let written = batch.add(&mut self.state, self.transcript.as_mut(), facts, (moment.at, asked));
+        written &= batch.add(&mut self.state, self.transcript.as_mut(), facts, (moment.at, asked));
         if !written && !matches!(command, Command::Report(_)) {
             // Nothing is acknowledged unless all of it can be kept. What a report leaves open is owed again.
             let (what, why) = ("the request".to_owned(), "is longer than a line of the journal may be".to_owned());
             return Err(self.go_back(batch, StoreError::Refused { what, why }).await);
+        }
+        if matches!(command, Command::Rewind(_)) {
+            self.transcript = None;
         }
         let first = if has_facts { batch.before() + 1 } else { batch.before() };
         self.hold_started(&mut batch);
@@ -122,6 +131,11 @@ impl Actor {
             Err(error) => return Err(self.go_back(batch, error).await),
         }
         Ok(Accepted { seq: first, turn, duplicate: false, head: self.state.head })
+    }
+
+    fn parted(&self, command: &Command) -> Vec<Fact> {
+        let Command::Fork(fork) = command else { return Vec::new() };
+        self.state.parted(fork.title.as_ref(), &fork.by)
     }
 
     /// Forgets what a report says has ended.

@@ -5,6 +5,7 @@
 //! | [`Runtime`] | the one door: `submit`; and what can be asked: `view`, `messages`, `subscribe`, `list` |
 //! | `actor` | the one writer of a live session: decide, write, believe, tell, act |
 //! | `hands` | ask the model, run a call, report back |
+//! | `history` | forks and rewinds |
 //! | `sessions` | who is live |
 //! | [`subscribe`] | the journal from a position, then live |
 //! | [`scheduler`] | wakes sessions that wait for a time |
@@ -19,6 +20,7 @@ pub mod catalog;
 pub mod clock;
 pub mod feeds;
 mod hands;
+mod history;
 pub mod kit;
 pub mod list;
 mod load;
@@ -30,6 +32,7 @@ mod shell;
 pub mod subscribe;
 pub mod tasks;
 
+pub use history::NewFork;
 pub use outlive_store::{ListQuery, Row, StoreError};
 pub use query::{Approval, Outcome};
 pub use shell::Settings;

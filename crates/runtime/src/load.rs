@@ -1,7 +1,7 @@
 //! Reads a session back from its journal: the snapshot where it helps, then the events after it.
 
 use outlive_core::context::Transcript;
-use outlive_core::event::Line;
+use outlive_core::event::{Aside, Entry, Event, Line};
 use outlive_core::id::{Seq, SessionId};
 use outlive_core::session::State;
 use outlive_store::{Store, StoreError};
@@ -56,17 +56,60 @@ async fn replay(store: &Store, session: SessionId, from: State) -> Result<Loaded
     }
 }
 
-/// Reads the transcript up to and including `head`.
+/// Reads the state as it was at `to`, and the last event up to there that is in no turn.
 ///
 /// # Errors
 ///
 /// As for [`state`].
-pub async fn transcript(store: &Store, session: SessionId, head: Seq) -> Result<Transcript, StoreError> {
+pub async fn state_at(store: &Store, session: SessionId, to: Seq) -> Result<(State, Seq), StoreError> {
     let store = store.clone();
-    apart_if(head > LONG, async move { fold(&store, session, head).await }).await
+    apart_if(to > LONG, async move {
+        let (mut state, mut calm) = (State::default(), 0);
+        for entry in entries(&store, session, to).await? {
+            state.apply(&entry);
+            if state.turn.is_none() && !matches!(entry.event, Event::MessageReceived(_)) {
+                calm = entry.seq;
+            }
+        }
+        Ok((state, calm))
+    })
+    .await
 }
 
-async fn fold(store: &Store, session: SessionId, head: Seq) -> Result<Transcript, StoreError> {
+/// Reads the events up to and including `to`.
+///
+/// # Errors
+///
+/// As for [`state`].
+pub async fn entries(store: &Store, session: SessionId, to: Seq) -> Result<Vec<Entry>, StoreError> {
+    let mut entries: Vec<Entry> = Vec::new();
+    loop {
+        let at = entries.last().map_or(0, |entry| entry.seq);
+        let lines = if at < to { store.journals.read(session, at, PAGE).await?.lines } else { Vec::new() };
+        if lines.is_empty() {
+            return Ok(entries);
+        }
+        for line in lines.iter().filter(|line| line.seq() <= to) {
+            entries.push(read(session, line)?);
+        }
+    }
+}
+
+/// Reads the transcript up to and including `head`, without what is set aside.
+///
+/// # Errors
+///
+/// As for [`state`].
+pub async fn transcript(
+    store: &Store,
+    session: SessionId,
+    (head, aside): (Seq, Vec<Aside>),
+) -> Result<Transcript, StoreError> {
+    let store = store.clone();
+    apart_if(head > LONG, async move { fold(&store, session, (head, &aside)).await }).await
+}
+
+async fn fold(store: &Store, session: SessionId, (head, aside): (Seq, &[Aside])) -> Result<Transcript, StoreError> {
     let mut transcript = Transcript::default();
     let mut at = 0;
     while at < head {
@@ -74,7 +117,7 @@ async fn fold(store: &Store, session: SessionId, head: Seq) -> Result<Transcript
         if lines.is_empty() {
             break;
         }
-        for line in lines.iter().filter(|line| line.seq() <= head) {
+        for line in lines.iter().filter(|line| line.seq() <= head && !Aside::holds(aside, line.seq())) {
             transcript.apply(&read(session, line)?);
         }
         at = lines.last().map_or(head, Line::seq);
@@ -87,7 +130,7 @@ async fn fold(store: &Store, session: SessionId, head: Seq) -> Result<Transcript
 /// # Errors
 ///
 /// [`StoreError::Corrupt`] with the line's number, which is its seq.
-pub fn read(session: SessionId, line: &Line) -> Result<outlive_core::event::Entry, StoreError> {
+pub fn read(session: SessionId, line: &Line) -> Result<Entry, StoreError> {
     line.read().map_err(|error| StoreError::Corrupt { journal: session, line: line.seq(), why: error.to_string() })
 }
 

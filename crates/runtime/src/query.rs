@@ -5,7 +5,7 @@ use std::sync::Arc;
 use outlive_core::content::{Block, Usage};
 use outlive_core::context::{MessageItem, fold_messages};
 use outlive_core::digest::Digest;
-use outlive_core::event::{Ending, Entry, Event, Line, TurnError};
+use outlive_core::event::{Aside, Ending, Entry, Event, Line, TurnError};
 use outlive_core::id::{CallId, Seq, SessionId, TurnId};
 use outlive_core::session::{OpenQuestion, Refusal, State};
 use outlive_core::turn::Phase;
@@ -103,7 +103,8 @@ impl Runtime {
         after: Seq,
         limit: usize,
     ) -> Result<Vec<MessageItem>, SubmitError> {
-        self.head(session).await?;
+        let state = self.view(session).await?;
+        let aside = state.profile.as_ref().map(|profile| profile.aside.as_slice()).unwrap_or_default();
         let mut items = Vec::new();
         let mut at = after;
         while items.len() < limit {
@@ -114,6 +115,7 @@ impl Runtime {
             items.extend(fold_messages(&entries.map_err(SubmitError::Store)?));
         }
         items.truncate(limit);
+        items.iter_mut().for_each(|item: &mut MessageItem| item.set_aside = Aside::holds(aside, item.seq));
         Ok(items)
     }
 
@@ -236,7 +238,7 @@ fn existing(state: Arc<State>) -> Result<Arc<State>, SubmitError> {
     if state.profile.is_some() { Ok(state) } else { Err(SubmitError::Refused(Refusal::NoSession)) }
 }
 
-fn missing(error: StoreError) -> SubmitError {
+pub(crate) fn missing(error: StoreError) -> SubmitError {
     if matches!(error, StoreError::NotFound(_)) {
         SubmitError::Refused(Refusal::NoSession)
     } else {

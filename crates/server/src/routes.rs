@@ -7,6 +7,7 @@ mod control;
 mod document;
 mod events;
 mod health;
+mod history;
 mod messages;
 mod questions;
 mod queue;
@@ -43,6 +44,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(control::interrupt))
         .routes(routes!(control::pause))
         .routes(routes!(control::resume))
+        .routes(routes!(history::fork))
+        .routes(routes!(history::rewind))
         .routes(routes!(approvals::list))
         .routes(routes!(approvals::decide))
         .routes(routes!(approvals::inbox))

@@ -9,6 +9,7 @@ mod list;
 mod read;
 mod shape;
 mod shown;
+mod todo;
 mod walk;
 mod write;
 
@@ -21,6 +22,7 @@ pub use find::Glob;
 pub use grep::Grep;
 pub use list::List;
 pub use read::Read;
+pub use todo::TodoList;
 pub use write::Write;
 
 use crate::Tool;

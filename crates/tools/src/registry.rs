@@ -106,6 +106,7 @@ impl Toolbox {
             tools.extend(builtin::files());
         }
         tools.push(Arc::new(builtin::AskUser));
+        tools.push(Arc::new(builtin::TodoList));
         Self::new(tools)
     }
 

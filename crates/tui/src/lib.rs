@@ -17,7 +17,7 @@ mod wrap;
 
 pub use history::{History, KEPT};
 pub use painter::Painter;
-pub use screen::{Activity, Ended, Input, Piece, Screen, Waiting};
+pub use screen::{Activity, Ended, Input, Piece, Screen, Waiting, mark};
 pub use style::{Colors, Style, paint};
 pub use talk::{Happened, Talk, Who, Wish};
 pub use view::{Frame, view};

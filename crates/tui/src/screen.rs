@@ -7,6 +7,7 @@
 mod call;
 mod question;
 mod stream;
+mod todo;
 
 use std::collections::BTreeMap;
 
@@ -19,6 +20,7 @@ use crate::Style;
 use call::Running;
 pub use call::Waiting;
 use stream::{Heard, Stream};
+pub use todo::mark;
 
 /// What happens to a screen.
 #[derive(Debug, Clone)]
@@ -182,8 +184,10 @@ impl Screen {
                 self.paused = false;
                 self.note(Style::Notice, "▶ resumed", pieces);
             }
+            Event::SessionRewound(rewound) => self.rewind(rewound, pieces),
             Event::QuestionAsked(asked) => self.ask_person(asked, pieces),
             Event::QuestionAnswered(answered) => self.hear_answer(answered, pieces),
+            Event::TodoChanged(changed) => self.list(changed, pieces),
             Event::TurnEnded(ended) => self.end(entry.turn, ended, pieces),
             call => self.call((entry.seq, call), pieces),
         }

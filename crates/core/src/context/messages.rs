@@ -49,6 +49,9 @@ pub struct MessageItem {
     /// Where a person's message came from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub origin: Option<Origin>,
+    /// Whether a rewind has set it aside: the agent does not see it any more.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub set_aside: bool,
 }
 
 /// One call that the agent asked for.
@@ -83,6 +86,7 @@ fn item(entry: &Entry) -> Option<MessageItem> {
         call: None,
         outcome: None,
         origin: None,
+        set_aside: false,
     };
     let result = |call: CallId, content: &str, outcome: &str| MessageItem {
         call: Some(call),

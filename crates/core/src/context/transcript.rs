@@ -50,7 +50,7 @@ impl Default for Transcript {
 }
 
 impl Transcript {
-    /// Folds one event.
+    /// Folds one event. What a rewind sets aside is not folded in the first place.
     pub fn apply(&mut self, entry: &Entry) {
         match &entry.event {
             Event::MessageReceived(message) => self.said.push(message.content.clone()),
@@ -73,6 +73,7 @@ impl Transcript {
             | Event::SessionPaused(_)
             | Event::SessionResumed(_)
             | Event::SessionArchived(_)
+            | Event::SessionRewound(_)
             | Event::InputQueued(_)
             | Event::InputEdited(_)
             | Event::InputRemoved(_)
@@ -83,6 +84,7 @@ impl Transcript {
             | Event::CallAllowed(_)
             | Event::ApprovalRequested(_)
             | Event::QuestionAsked(_)
+            | Event::TodoChanged(_)
             | Event::CallStarted(_)
             | Event::ArtifactStored(_)
             | Event::RecoveryNoted(_)

@@ -50,6 +50,7 @@ impl State {
                 (false, Hold::Archived) => self.hold = Hold::Open,
                 (false, Hold::Open | Hold::Paused { .. }) => {}
             },
+            Event::SessionRewound(rewound) => self.apply_rewound(entry, rewound),
             Event::MessageReceived(message) => {
                 self.queue.items.retain(|queued| Some(queued.input) != message.input);
                 if let Some(profile) = &mut self.profile {
@@ -85,6 +86,7 @@ impl State {
             | Event::QuestionAsked(_)
             | Event::CallLost(_) => self.apply_turn(entry),
             Event::QuestionAnswered(answered) => self.apply_answer(answered, entry.at),
+            Event::TodoChanged(changed) => self.todos.clone_from(&changed.items),
             Event::ArtifactStored(_) | Event::Unknown { .. } => {}
         }
     }
@@ -127,6 +129,7 @@ impl State {
             | Event::SessionPaused(_)
             | Event::SessionResumed(_)
             | Event::SessionArchived(_)
+            | Event::SessionRewound(_)
             | Event::MessageReceived(_)
             | Event::InputQueued(_)
             | Event::InputEdited(_)
@@ -135,6 +138,7 @@ impl State {
             | Event::TurnEnded(_)
             | Event::ArtifactStored(_)
             | Event::QuestionAnswered(_)
+            | Event::TodoChanged(_)
             | Event::RecoveryNoted(_)
             | Event::Unknown { .. } => {}
         }
@@ -152,6 +156,7 @@ impl State {
             on_disconnect: created.on_disconnect,
             labels: created.labels.clone(),
             opening: None,
+            aside: Vec::new(),
         });
     }
 

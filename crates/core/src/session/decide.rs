@@ -1,12 +1,13 @@
 //! Turns a command into facts, or refuses it. A report of an abandoned attempt carries an old attempt number and is
 //! refused here: the one guard against stale answers, for every effect.
 
+use super::history::shared;
 use super::question::PastAnswer;
 use super::settle::Fact;
 use super::{Hold, PastDecision, Remembered, State};
 use crate::command::{Command, Create, Decision, Message, QueueItem, Verdict};
 use crate::event::{
-    Asked, Behavior, CallAllowed, CallDenied, Decider, Event, InputEdited, InputQueued, InputRemoved,
+    Asked, Behavior, CallAllowed, CallDenied, Decider, Entry, Event, InputEdited, InputQueued, InputRemoved,
     InterruptRequested, MessageReceived, Origin, SessionArchived, SessionCreated, SessionPaused, SessionResumed,
     SessionUpdated, Trigger, TurnStarted,
 };
@@ -29,6 +30,8 @@ pub struct Moment {
 pub enum Decided {
     /// These facts are to be recorded; none means that there was nothing to do.
     Facts(Vec<Fact>),
+    /// The journal begins with these events; what [`State::parted`] says of them comes next.
+    Shared(Vec<Entry>),
     /// The request id was answered before: the same answer again.
     Duplicate(Remembered),
 }
@@ -108,7 +111,11 @@ impl State {
             };
         }
         match (command, &self.profile) {
-            (Command::Create(_), Some(_)) => Err(Refusal::Exists),
+            (Command::Create(_) | Command::Fork(_), Some(_)) => Err(Refusal::Exists),
+            (Command::Fork(fork), None) => {
+                check_profile(fork.title.as_deref(), None)?;
+                Ok(Decided::Shared(shared(session, fork, asked)))
+            }
             (Command::Create(create), None) => created(session, create).map(Decided::Facts),
             (_, None) => Err(Refusal::NoSession),
             (command, Some(_)) => {
@@ -123,7 +130,8 @@ impl State {
 
     fn decide_existing(&self, command: &Command, moment: &mut Moment) -> Facts {
         match command {
-            Command::Create(_) => Err(Refusal::Exists),
+            Command::Create(_) | Command::Fork(_) => Err(Refusal::Exists),
+            Command::Rewind(rewind) => self.rewind(rewind),
             Command::Message(message) => self.message(message, moment),
             Command::Interrupt { by } => Ok(self.interrupt(by)),
             Command::Pause { by, reason } => self.pause(by, reason.as_ref()),
@@ -293,6 +301,8 @@ fn nothing_done(command: &Command) -> Option<Fact> {
             Event::SessionUpdated(SessionUpdated { title: None, labels: None, by: by.clone() })
         }
         Command::Create(_)
+        | Command::Fork(_)
+        | Command::Rewind(_)
         | Command::Message(_)
         | Command::Update { .. }
         | Command::Decide(_)

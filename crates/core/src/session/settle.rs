@@ -4,7 +4,7 @@ use super::{Debt, Queued, State, question_of};
 use crate::event::{
     ApprovalRequested, Behavior, BlockHash, CallAllowed, CallDenied, CallFinished, CallLost, CallStarted, Decider,
     Effect, Ending, Event, MessageReceived, OnLost, Origin, OriginKind, Outcome, Question, QuestionAsked,
-    RecoveryNoted, Scope, SessionPaused, StepStarted, Trigger, TurnEnded, TurnError, TurnStarted,
+    RecoveryNoted, Scope, SessionPaused, StepStarted, Todo, TodoChanged, Trigger, TurnEnded, TurnError, TurnStarted,
 };
 use crate::id::{CallId, TurnId};
 use crate::limits::DEATHS_BEFORE_PARKING;
@@ -71,6 +71,8 @@ pub enum Ruling {
     },
     /// It asks a person, and is never run.
     Question(Vec<Question>),
+    /// It writes the agent's list, and is never run.
+    Todos(Vec<Todo>),
     /// It does not run.
     Denied {
         /// By whom.
@@ -115,11 +117,24 @@ impl StepPlan {
 }
 
 impl Ruling {
-    /// Returns the fact that a call was ruled on.
+    /// Returns the facts that a call was ruled on, and what that did.
     #[must_use]
-    pub fn fact(self, turn: &Turn, call: &Call) -> Fact {
+    pub fn facts(self, turn: &Turn, call: &Call) -> Vec<Fact> {
         let id = call.id;
         let event = match self {
+            Self::Todos(items) => {
+                let kept = Event::CallFinished(CallFinished {
+                    call: id,
+                    attempt: 0,
+                    outcome: Outcome::Ok,
+                    content: super::todo::told(&items),
+                    details: None,
+                    artifact: None,
+                    duration_ms: 0,
+                });
+                let changed = Event::TodoChanged(TodoChanged { call: id, items });
+                return [changed, kept].into_iter().map(|event| Fact::of_step(turn, event)).collect();
+            }
             Self::Allowed { by, effect, on_lost, ruled } => {
                 let (scope, reason) = (Scope::Once, None);
                 Event::CallAllowed(CallAllowed { call: id, by, scope, effect, on_lost, reason, ruled })
@@ -137,7 +152,7 @@ impl Ruling {
             }
             Self::Denied { by, content } => Event::CallDenied(CallDenied { call: id, by, content, reason: None }),
         };
-        Fact::of_step(turn, event)
+        vec![Fact::of_step(turn, event)]
     }
 }
 

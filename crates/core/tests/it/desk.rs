@@ -16,7 +16,7 @@ pub struct Desk {
     pub entries: Vec<Entry>,
     pub held: Held,
     pub max_steps: u32,
-    moment: Moment,
+    pub moment: Moment,
 }
 
 pub fn by() -> Origin {
@@ -43,6 +43,10 @@ pub fn call_reply(tools: &[&str]) -> Reply {
 
 /// What the model is told last.
 pub fn told(desk: &Desk) -> Vec<Block> {
+    request(desk).messages.last().map(|last| last.content.clone()).unwrap_or_default()
+}
+
+fn request(desk: &Desk) -> outlive_core::content::Request {
     let parts = FrameParts {
         system: Vec::new(),
         tools: Vec::new(),
@@ -51,8 +55,7 @@ pub fn told(desk: &Desk) -> Vec<Block> {
         model: "m".into(),
         agent_digest: "d".into(),
     };
-    let (request, _) = assemble(&Frame::new(parts), &desk.transcript);
-    request.messages.last().map(|last| last.content.clone()).unwrap_or_default()
+    assemble(&Frame::new(parts), &desk.transcript).0
 }
 
 impl Desk {
@@ -145,6 +148,7 @@ impl Desk {
                 self.record(facts, asked);
                 Ok(answer)
             }
+            Decided::Shared(_) => panic!("this desk has a session"),
         }
     }
 
@@ -222,8 +226,8 @@ impl Desk {
 
     pub fn rule(&mut self, at: usize, ruling: Ruling) {
         let turn = self.state.turn.as_ref().unwrap();
-        let fact = ruling.fact(turn, &turn.calls[at]);
-        self.record(vec![fact], None);
+        let facts = ruling.facts(turn, &turn.calls[at]);
+        self.record(facts, None);
     }
 
     pub fn start_call(&mut self, at: usize) {
@@ -239,6 +243,13 @@ impl Desk {
         self.held.calls.remove(&call);
         let done = Done { outcome: Outcome::Ok, content: "ok".into(), details: None, artifact: None };
         self.command(Command::Report(Report::Call { call, attempt, done, duration_ms: 1 })).unwrap();
+    }
+
+    /// All texts of the next request, in order.
+    pub fn transcript_text(&self) -> Vec<String> {
+        let text = |block: &Block| if let Block::Text { text } = block { Some(text.clone()) } else { None };
+        let messages = request(self).messages;
+        messages.iter().flat_map(|message| message.content.iter().filter_map(text).collect::<Vec<_>>()).collect()
     }
 
     pub fn pass_ms(&mut self, ms: u64) {

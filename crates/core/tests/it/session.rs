@@ -5,8 +5,8 @@ use outlive_core::command::{Command, Decision, Done, Message, Report, Verdict};
 use outlive_core::content::{Block, Failure, FailureKind, Reply, ReplyBlock, StopReason};
 use outlive_core::context::{Frame, FrameParts, assemble};
 use outlive_core::event::{Asked, Behavior, Effect, Ending, Event, OnLost, Outcome, Question};
-use outlive_core::limits::{ANSWERS_REMEMBERED, OUTCOME_BYTES, REPLY_BYTES};
-use outlive_core::session::{Debt, Held, Refusal, Requests, Ruling, Status, read_questions};
+use outlive_core::limits::{ANSWERS_REMEMBERED, OUTCOME_BYTES, REPLY_BYTES, TODOS};
+use outlive_core::session::{Debt, Held, Refusal, Requests, Ruling, Status, read_questions, read_todos};
 use serde_json::json;
 
 #[test]
@@ -493,4 +493,33 @@ fn answers_of_long_ago_are_forgotten() {
         desk.settle();
     }
     assert_eq!(desk.state.questions.answered.len(), ANSWERS_REMEMBERED);
+}
+
+#[test]
+fn a_list_is_state_and_its_call_has_its_result_at_once() {
+    let list = |items: serde_json::Value| read_todos(&json!({ "items": items }));
+    let mut desk = Desk::with_session();
+    desk.say("go").unwrap();
+    desk.start_step(1, 1);
+    desk.answer(1, 1, Ok(call_reply(&["todo"]))).unwrap();
+    let items = list(json!([{"text": "look", "status": "done"}, {"text": "act", "status": "in_progress"}])).unwrap();
+    desk.rule(0, Ruling::Todos(items.clone()));
+    assert_eq!(desk.state.todos, items);
+    assert_eq!(desk.owed(), vec![Debt::StartStep { step: 2, attempt: 1, again: false }]);
+    let Block::ToolResult { content, is_error, .. } = &told(&desk)[0] else { panic!() };
+    assert_eq!((content.as_str(), *is_error), ("The list is kept: 1 done, 1 in progress, 0 pending.", false));
+    let snapshot = outlive_core::session::write_snapshot(&desk.state).unwrap();
+    assert_eq!(outlive_core::session::read_snapshot(&snapshot).unwrap().todos, items);
+
+    let many: Vec<_> = (0..=TODOS).map(|n| json!({"text": n.to_string(), "status": "pending"})).collect();
+    for (items, why) in [
+        (json!(many), "at most 100 items"),
+        (json!([{"text": " ", "status": "done"}]), "item 1 has 1 to 500 characters"),
+        (json!([{"text": "x".repeat(501), "status": "done"}]), "item 1 has"),
+        (json!([{"text": "x", "status": "soon"}]), "does not fit"),
+        (json!("x"), "does not fit"),
+    ] {
+        let refused = list(items).unwrap_err();
+        assert!(refused.contains(why), "{refused}");
+    }
 }

@@ -6,9 +6,10 @@ use outlive_core::event::Line;
 use outlive_protocol::Page;
 use outlive_protocol::event::Events;
 use outlive_protocol::message::Messages;
-use outlive_protocol::session::{Control, Done, SessionRow, SessionView, UpdateSession};
+use outlive_protocol::session::{Control, Done, ForkSession, SessionRow, SessionView, UpdateSession};
 use reqwest::Method;
 
+use super::history;
 use crate::cli::Session;
 use crate::client::{Client, connect};
 use crate::config::Workspace;
@@ -28,6 +29,10 @@ pub async fn run(place: &Workspace, command: Session) -> Outcome {
         Session::Show { session, json: false } => self::show(&client, &session).await?,
         Session::Events { session, after, json } => events(&client, &session, after, json).await?,
         Session::Messages { session, json } => messages(&client, &session, json).await?,
+        Session::Fork { session, at, title } => {
+            history::fork(&client, &session, ForkSession { at_seq: at, title, request_id: None }).await?;
+        }
+        Session::Rewind { session, to } => history::rewind(&client, &session, to).await?,
         Session::Rename { session, title } => {
             update(&client, &session, UpdateSession { title: Some(title), ..UpdateSession::default() }).await?;
         }
@@ -94,9 +99,15 @@ pub async fn show(client: &Client, session: &str) -> Result<(), Failure> {
     say!("turns     {} ended, {} follow-ups wait", view.turns, view.queue_length);
     say!("tokens    {} in, {} out", view.usage.all_input(), view.usage.output_tokens);
     say!("updated   {}", view.row.updated_at);
+    if let Some(parent) = view.parent {
+        say!("begins    as {} did, up to event {}", parent.session, parent.seq);
+    }
     if let Some(turn) = view.turn {
         let retry = turn.retry_at.map(|at| format!(", the model is asked again at {at}")).unwrap_or_default();
         say!("turn      {} at step {}{retry}", turn.id, turn.step);
+    }
+    for todo in view.todos {
+        say!("{} {}", outlive_tui::mark(todo.status), todo.text);
     }
     if let Some(error) = view.last_turn.and_then(|last| last.error) {
         say!("last turn failed: {}", error.message);
@@ -153,7 +164,13 @@ async fn messages(client: &Client, session: &str, json: bool) -> Result<(), Fail
         let calls: Vec<String> =
             item.tool_calls.iter().map(|call| format!("[{} {}]", call.name, call.arguments)).collect();
         let outcome = item.outcome.map(|outcome| format!(" ({outcome})")).unwrap_or_default();
-        say!("{role}{outcome}: {}{}", item.content, calls.iter().map(|call| format!("\n  {call}")).collect::<String>());
+        let aside = if item.set_aside { "set aside: " } else { "" };
+        say!(
+            "{:>5}  {aside}{role}{outcome}: {}{}",
+            item.seq,
+            item.content,
+            calls.iter().map(|call| format!("\n  {call}")).collect::<String>()
+        );
     }
     Ok(())
 }

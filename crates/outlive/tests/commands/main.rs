@@ -93,6 +93,40 @@ fn a_question_waits_in_the_inbox_and_is_answered_once() {
     home.check(&["inbox"], 0, "nothing waits for you");
 }
 
+#[test]
+fn an_agent_s_list_outlives_its_server() {
+    let home = Home::new();
+    home.check(&["run", "todo x look around | - write it down | go home"], 0, "1 done, 1 in progress, 1 pending");
+    let listed: serde_json::Value = serde_json::from_str(&home.check(&["session", "list", "--json"], 0, "")).unwrap();
+    let session = listed["items"][0]["id"].as_str().unwrap();
+    home.check(&["serve", "--stop"], 0, "");
+    home.check(&["session", "show", session], 0, "☑ look around\n◐ write it down\n☐ go home\n");
+}
+
+#[test]
+fn a_session_is_forked_and_rewound_and_both_go_on() {
+    let home = Home::new();
+    home.check(&["run", "write one.txt: first"], 0, "");
+    let listed: serde_json::Value = serde_json::from_str(&home.check(&["session", "list", "--json"], 0, "")).unwrap();
+    let session = listed["items"][0]["id"].as_str().unwrap().to_owned();
+    let end = listed["items"][0]["head"].as_u64().unwrap();
+    home.check(&["run", "-s", &session, "write two.txt: second"], 0, "");
+    home.check(&["session", "rewind", &session, "--to", "3"], 2, "in the middle of a turn: rewind to 1, before it");
+    home.check(&["session", "rewind", &session, "--to", "9999"], 2, "(seq_out_of_range)");
+    let end = end.to_string();
+    home.check(&["session", "rewind", &session, "--to", &end], 0, &format!("goes on from event {end}"));
+    let said = home.check(&["session", "messages", &session], 0, "set aside: user: write two.txt: second");
+    assert!(said.contains("  user: write one.txt: first"), "{said}");
+    home.check(&["run", "-s", &session, "write three.txt: third"], 0, "");
+
+    let forked = home.check(&["session", "fork", &session, "--at", "5", "--title", "aside"], 0, "up to event 5");
+    let fork = forked.split_whitespace().next().unwrap();
+    home.check(&["session", "show", fork], 0, &format!("begins    as {session} did, up to event 5"));
+    home.check(&["run", "-s", fork, "list"], 0, "three.txt");
+    home.check(&["session", "fork", &session, "--at", "9999"], 2, "(seq_out_of_range)");
+    home.check(&["verify"], 0, "");
+}
+
 impl Drop for Home {
     fn drop(&mut self) {
         self.run(&["serve", "--stop"]);

@@ -40,7 +40,7 @@ enum Story {
 use Story::{Again, Approve, Ask, Control, Much, Outage, Queue, Work};
 
 /// Each kind of append, and what leads to one.
-const APPENDS: [(&str, Story); 25] = [
+const APPENDS: [(&str, Story); 27] = [
     ("session.created", Work),
     ("message.received", Work),
     ("turn.started", Work),
@@ -53,6 +53,7 @@ const APPENDS: [(&str, Story); 25] = [
     ("session.updated", Control),
     ("session.paused", Control),
     ("session.resumed", Control),
+    ("session.rewound", Control),
     ("session.archived", Control),
     ("input.queued", Queue),
     ("input.edited", Queue),
@@ -62,6 +63,7 @@ const APPENDS: [(&str, Story); 25] = [
     ("call.denied", Approve),
     ("question.asked", Ask),
     ("question.answered", Ask),
+    ("todo.changed", Ask),
     ("step.failed", Outage),
     ("artifact.stored", Much),
     ("recovery.noted", Again),
@@ -311,6 +313,7 @@ impl Talk {
         self.post(&session, "pause", json!({})).await;
         self.post(&session, "resume", json!({})).await;
         self.until(&session, "idle").await;
+        self.post(&session, "rewind", json!({"to_seq": 1})).await;
         self.change(&session, json!({"archived": true})).await;
     }
 
@@ -337,7 +340,7 @@ impl Talk {
 
     async fn ask(&self) {
         let session = self.create("worker").await;
-        self.say(&session, "ask Which? one | two then run echo asked >> effects").await;
+        self.say(&session, "todo - ask | run then ask Which? one | two then run echo asked >> effects").await;
         self.until(&session, "asking").await;
         let route = format!("/sessions/{session}/questions");
         let Some((_, asked)) = self.server.ask("GET", &route, None).await else { return };

@@ -66,6 +66,16 @@ impl Batch {
         all
     }
 
+    /// Folds events that have their places already. Says whether all can be written.
+    pub(super) fn share(&mut self, state: &mut State, entries: Vec<Entry>) -> bool {
+        for entry in entries {
+            let Ok(line) = Line::write(&entry) else { return false };
+            state.apply(&entry);
+            self.events.push((line, entry));
+        }
+        true
+    }
+
     pub(super) fn is_empty(&self) -> bool {
         self.events.is_empty()
     }

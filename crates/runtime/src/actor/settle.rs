@@ -104,8 +104,8 @@ impl Actor {
                 content: error.to_string(),
             },
         };
-        let fact = ruling.fact(turn, call);
-        if !self.record(batch, vec![fact]) {
+        let facts = ruling.facts(turn, call);
+        if !self.record(batch, facts) {
             self.give_up(batch, id, TOO_LONG);
         }
     }
@@ -131,7 +131,8 @@ impl Actor {
 
     async fn transcript(&mut self, batch: &Batch) -> Result<&Transcript, StoreError> {
         if self.transcript.is_none() {
-            let mut read = crate::load::transcript(&self.shell.store, self.id, batch.before()).await?;
+            let aside = self.state.profile.as_ref().map(|profile| profile.aside.clone()).unwrap_or_default();
+            let mut read = crate::load::transcript(&self.shell.store, self.id, (batch.before(), aside)).await?;
             batch.entries().for_each(|entry| read.apply(entry));
             self.transcript = Some(read);
         }

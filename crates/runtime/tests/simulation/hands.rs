@@ -10,11 +10,11 @@ use outlive_core::context::{Frame, FrameParts};
 use outlive_core::event::{Effect, OnLost, Outcome};
 use outlive_core::id::{AgentName, CallId, SessionId};
 use outlive_core::policy::{Policy, Reach, Subject};
-use outlive_core::session::ASK_USER;
+use outlive_core::session::{ASK_USER, TODO};
 use outlive_model::{Description, Model, Pending, Sink};
 use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms};
 use outlive_store::Store;
-use outlive_tools::builtin::AskUser;
+use outlive_tools::builtin::{AskUser, TodoList};
 use outlive_tools::registry::Toolbox;
 use outlive_tools::{Assessment, Finished, Found, Invocation, Place, Tool};
 use serde_json::{Value, json};
@@ -137,6 +137,11 @@ impl SimModel {
             let options = json!([{ "label": "one" }, { "label": "two" }]);
             let questions = json!({ "questions": [{ "text": "which?", "options": options }] });
             return ReplyBlock::ToolUse { name: ASK_USER.to_owned(), arguments: questions.to_string() };
+        }
+        if self.rng.chance(5) {
+            let items =
+                json!({ "items": [{ "text": "one", "status": "done" }, { "text": "two", "status": "pending" }] });
+            return ReplyBlock::ToolUse { name: TODO.to_owned(), arguments: items.to_string() };
         }
         let name = match self.rng.below(20) {
             0 => "no_such_tool".to_owned(),
@@ -300,8 +305,8 @@ impl Kits for SimKits {
             let (rng, world, store) = (self.rng.clone(), self.world.clone(), self.store.clone());
             Arc::new(SimTool { name, effect: *effect, reach: *reach, rng, world, store })
         };
-        let toolbox =
-            Arc::new(Toolbox::new(TOOLS.iter().map(tool).chain([Arc::new(AskUser) as Arc<dyn Tool>]).collect()));
+        let own: [Arc<dyn Tool>; 2] = [Arc::new(AskUser), Arc::new(TodoList)];
+        let toolbox = Arc::new(Toolbox::new(TOOLS.iter().map(tool).chain(own).collect()));
         let parts = FrameParts {
             system: vec!["simulated".into()],
             tools: toolbox.specs(),

@@ -32,10 +32,7 @@ pub(super) async fn create(
         return Err(ApiError::new(&code::MALFORMED_ID, what));
     }
     let card = app.runtime.agents().card(&id(&body.agent)?)?;
-    let session = match &request {
-        Some(key) => derived(key),
-        None => SessionId::from_bits(app.runtime.moments().moment().ids.fresh()),
-    };
+    let session = new_id(&app, "create", request.as_ref());
     let create = Create {
         agent: card.name,
         agent_digest: card.digest,
@@ -60,14 +57,15 @@ fn is_project(id: &str) -> bool {
         && hex.chars().all(|c| c.is_ascii_hexdigit())
 }
 
-/// The id of a session that is made under a key: the same key finds the same session, after any restart.
-fn derived(key: &RequestId) -> SessionId {
-    let digest = Digest::of(format!("create {key}").as_bytes());
+/// The id of a new session. Made under a key, the same key finds the same session, after any restart.
+pub(super) fn new_id(app: &App, deed: &str, key: Option<&RequestId>) -> SessionId {
+    let Some(key) = key else { return SessionId::from_bits(app.runtime.moments().moment().ids.fresh()) };
+    let digest = Digest::of(format!("{deed} {key}").as_bytes());
     let bits = digest.as_str().get(..32).and_then(|hex| u128::from_str_radix(hex, 16).ok());
     SessionId::from_bits(bits.unwrap_or_default())
 }
 
-async fn view(app: &App, session: SessionId) -> ApiResult<SessionView> {
+pub(super) async fn view(app: &App, session: SessionId) -> ApiResult<SessionView> {
     let state = app.runtime.view(session).await?;
     SessionView::of(session, &state).ok_or_else(|| ApiError::new(&code::SESSION_NOT_FOUND, "there is no such session"))
 }

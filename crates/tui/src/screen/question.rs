@@ -1,6 +1,6 @@
 //! What the agent asks a person: shown with its options, answered by a number, a label or words.
 
-use outlive_core::event::{Question, QuestionAnswered, QuestionAsked};
+use outlive_core::event::{Question, QuestionAnswered, QuestionAsked, SessionRewound};
 use outlive_core::id::QuestionId;
 
 use super::{Piece, Screen};
@@ -50,6 +50,17 @@ impl Screen {
             pieces.push(Piece::line(Style::Dim, how));
         }
         self.questions.push(Open { id: asked.question, questions: asked.questions.clone() });
+    }
+
+    /// What was said after it is no part of the conversation any more, and what waited then waits again.
+    pub(super) fn rewind(&mut self, rewound: &SessionRewound, pieces: &mut Vec<Piece>) {
+        let to = rewound.to_seq;
+        self.note(Style::Notice, &format!("⏪ goes on from event {to}; what came after it is set aside"), pieces);
+        self.questions.clear();
+        for open in &rewound.questions {
+            let (question, call, questions) = (open.question, open.call, open.questions.clone());
+            self.ask_person(&QuestionAsked { question, call, questions }, pieces);
+        }
     }
 
     pub(super) fn hear_answer(&mut self, answered: &QuestionAnswered, pieces: &mut Vec<Piece>) {

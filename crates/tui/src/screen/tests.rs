@@ -267,3 +267,13 @@ fn a_question_shows_its_options_and_takes_a_number_a_label_or_words() {
     assert_eq!(draw(&mut screen, &[answered]), "› blue\n");
     assert_eq!((screen.reply("2"), screen.asks(), several.asks()), (None, false, true));
 }
+
+#[test]
+fn the_agent_s_list_is_shown_when_it_changes() {
+    let changed = entry(
+        4,
+        r#""type":"todo.changed","call":"call_00000000000000000000000001","items":[{"text":"look","status":"done"},{"text":"think\ntwice","status":"in_progress"},{"text":"act","status":"pending"}]"#,
+    );
+    let shown = draw(&mut Screen::default(), &[changed]);
+    assert_eq!(shown, "☰ 1 of 3 done\n  ☑ look\n  ◐ think twice\n  ☐ act\n");
+}
