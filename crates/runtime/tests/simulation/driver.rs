@@ -11,7 +11,7 @@ use outlive_core::time::Timestamp;
 use outlive_runtime::clock::{Moments, TokioClock};
 use outlive_runtime::subscribe::{Signal, Subscription};
 use outlive_runtime::tasks::{Fuse, Tasks};
-use outlive_runtime::{Accepted, Runtime, Settings, SubmitError};
+use outlive_runtime::{Accepted, NewFork, Runtime, Settings, SubmitError};
 use outlive_store::Store;
 use outlive_store::memory::{self, Fault, Faults};
 
@@ -110,6 +110,8 @@ impl Simulation {
             62..66 => self.break_storage(),
             66..70 => self.listen(life, session),
             70..74 => self.edit_queue(life, session).await,
+            74..77 => self.rewind(life, session).await,
+            77..78 => self.fork(life, session).await,
             _ => tokio::time::sleep(Duration::from_millis(self.rng.below(20_000))).await,
         }
         self.hear(life).await;
@@ -201,6 +203,24 @@ impl Simulation {
             })
             .collect();
         self.ask(life, session, Command::SetQueue { items, by: Origin::of(OriginKind::Api) }, None).await;
+    }
+
+    async fn rewind(&mut self, life: &Life, session: SessionId) {
+        self.faults.release();
+        let by = Origin::of(OriginKind::Web);
+        let rewound = life.runtime.rewind(session, 1 + self.rng.below(40), (by, None));
+        drop(tokio::time::timeout(Duration::from_secs(600), rewound).await);
+    }
+
+    async fn fork(&mut self, life: &Life, session: SessionId) {
+        self.faults.release();
+        self.asked += 1;
+        let (new, by) = (SessionId::from_bits(1_000 + u128::from(self.asked)), Origin::of(OriginKind::Web));
+        let fork = NewFork { session: new, of: (session, Some(1 + self.rng.below(40))), title: None, by };
+        let forked = tokio::time::timeout(Duration::from_secs(600), life.runtime.fork(fork, None)).await;
+        if let Ok(Ok(_)) = forked {
+            self.acknowledged.insert(new, Vec::new());
+        }
     }
 
     fn break_storage(&self) {
