@@ -35,6 +35,23 @@ pub(crate) fn failure(kind: FailureKind, message: impl Into<String>) -> Failure 
     Failure { kind, message: message.into(), retry_after_ms: None }
 }
 
+/// What a reply that makes no sense is.
+pub(crate) fn garbled(what: &str) -> Failure {
+    failure(FailureKind::Truncated, format!("the reply cannot be read: {what}"))
+}
+
+/// What an error within a stream is.
+pub(crate) fn broke_off(error: &Value) -> Failure {
+    let message = error.get("message").and_then(Value::as_str).or_else(|| error.as_str());
+    let message: String = message.unwrap_or("no reason given").chars().take(500).collect();
+    failure(kind_of_error(error), format!("the provider broke off: {message}"))
+}
+
+/// Returns the text at a place of a document; empty where there is none.
+pub(crate) fn text_at(value: &Value, pointer: &str) -> String {
+    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
 /// Sends a request and reads its stream.
 pub(crate) async fn ask<R: Reader>(request: RequestBuilder, mut reader: R, sink: &Sink) -> Result<Reply, Failure> {
     let response = request.send().await.map_err(|error| unreachable_by(&error))?;
@@ -174,7 +191,7 @@ fn kind_of(status: StatusCode, reason: &str) -> FailureKind {
 }
 
 /// Classifies an error that comes within a stream: by a status as its code, else by its code's or type's name.
-pub(crate) fn kind_of_error(error: &Value) -> FailureKind {
+fn kind_of_error(error: &Value) -> FailureKind {
     let status = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
     if let Some(status) = status.and_then(|status| StatusCode::from_u16(status).ok()) {
         return kind_of(status, "");
@@ -186,11 +203,17 @@ pub(crate) fn kind_of_error(error: &Value) -> FailureKind {
 
 fn kind_of_name(name: &str) -> FailureKind {
     match name {
-        "overloaded_error" | "api_error" | "server_error" | "internal_error" => FailureKind::Overloaded,
+        "overloaded_error" | "api_error" | "server_error" | "internal_error" | "server_is_overloaded" | "slow_down" => {
+            FailureKind::Overloaded
+        }
         "rate_limit_error" | "rate_limit_exceeded" | "tokens" | "requests" => FailureKind::RateLimited,
         "authentication_error" | "permission_error" | "billing_error" | "insufficient_quota" => FailureKind::Auth,
         "timeout_error" => FailureKind::Timeout,
-        "invalid_request_error" | "not_found_error" | "request_too_large" => FailureKind::InvalidRequest,
+        "invalid_request_error"
+        | "not_found_error"
+        | "request_too_large"
+        | "invalid_prompt"
+        | "context_length_exceeded" => FailureKind::InvalidRequest,
         // Unheard of: tried again a few times, as a stream that broke.
         _ => FailureKind::Truncated,
     }

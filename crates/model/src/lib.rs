@@ -6,6 +6,7 @@ mod http;
 pub mod loopback;
 pub mod openai;
 pub mod rehearsal;
+pub mod responses;
 pub mod scripted;
 mod settings;
 pub mod sse;

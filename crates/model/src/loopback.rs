@@ -1,9 +1,10 @@
-//! A server on loopback that speaks both dialects over real HTTP with streaming, and refuses what the real APIs refuse: a
+//! A server on loopback that speaks every dialect over real HTTP with streaming, and refuses what the real APIs refuse: a
 //! tool call without its result, roles out of order, empty texts, bad names, a missing key. The rehearsal answers, or
 //! whatever a test plans.
 
 mod check;
 mod play;
+mod responses;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -42,6 +43,8 @@ pub enum Dialect {
     Anthropic,
     /// OpenAI Chat Completions.
     OpenAi,
+    /// OpenAI Responses.
+    Responses,
 }
 
 /// The key that the server accepts.
@@ -75,6 +78,7 @@ impl Loopback {
         let router = Router::new()
             .route("/v1/messages", post(messages))
             .route("/v1/chat/completions", post(completions))
+            .route("/v1/responses", post(responses))
             .route("/v1/models", get(async || axum::Json(json!({"data": [{"id": "loopback"}]}))))
             .with_state(Arc::clone(&script));
         let served = axum::serve(listener, router).with_graceful_shutdown(async move {
@@ -128,8 +132,15 @@ async fn messages(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
 }
 
 async fn completions(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
-    let shown = headers.get(header::AUTHORIZATION).is_some_and(|key| key == &format!("Bearer {KEY}"));
-    answer(state, Dialect::OpenAi, (shown, true), &body).await
+    answer(state, Dialect::OpenAi, (is_bearer(&headers), true), &body).await
+}
+
+async fn responses(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
+    answer(state, Dialect::Responses, (is_bearer(&headers), true), &body).await
+}
+
+fn is_bearer(headers: &HeaderMap) -> bool {
+    headers.get(header::AUTHORIZATION).is_some_and(|key| key == &format!("Bearer {KEY}"))
 }
 
 async fn answer(State(script): Shared, dialect: Dialect, (shown, versioned): (bool, bool), body: &[u8]) -> Response {
@@ -175,7 +186,7 @@ fn refuse(dialect: Dialect, status: u16, kind: &str, message: &str) -> Response 
     let error = json!({"type": kind, "message": message});
     let body = match dialect {
         Dialect::Anthropic => json!({"type": "error", "error": error}),
-        Dialect::OpenAi => json!({"error": error}),
+        Dialect::OpenAi | Dialect::Responses => json!({"error": error}),
     };
     (StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), axum::Json(body)).into_response()
 }

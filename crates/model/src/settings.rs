@@ -6,6 +6,7 @@ use std::time::Duration;
 use crate::anthropic::Anthropic;
 use crate::openai::OpenAi;
 use crate::rehearsal::Rehearsal;
+use crate::responses::Responses;
 use crate::{Description, Model};
 
 /// A provider's key. Does not print itself.
@@ -90,7 +91,7 @@ impl Settings {
 pub fn key_variable(provider: &str) -> Option<&'static str> {
     match provider {
         "anthropic" => Some("ANTHROPIC_API_KEY"),
-        "openai" => Some("OPENAI_API_KEY"),
+        "openai" | "openai_responses" => Some("OPENAI_API_KEY"),
         "openrouter" => Some("OPENROUTER_API_KEY"),
         _ => None,
     }
@@ -104,7 +105,7 @@ pub fn is_trusted(provider: &str, base_url: Option<&str>) -> bool {
     let Ok(url) = reqwest::Url::parse(base_url) else { return false };
     let own = match provider {
         "anthropic" => "api.anthropic.com",
-        "openai" => "api.openai.com",
+        "openai" | "openai_responses" => "api.openai.com",
         "openrouter" => "openrouter.ai",
         _ => "",
     };
@@ -150,10 +151,10 @@ pub fn connect(mut settings: Settings) -> Result<Arc<dyn Model>, ConnectError> {
         _ => None,
     };
     settings.base_url = settings.base_url.or_else(|| usual.map(str::to_owned));
-    Ok(if settings.provider == "anthropic" {
-        Arc::new(Anthropic::new(http, settings))
-    } else {
-        Arc::new(OpenAi::new(http, settings))
+    Ok(match settings.provider.as_str() {
+        "anthropic" => Arc::new(Anthropic::new(http, settings)),
+        "openai_responses" => Arc::new(Responses::new(http, settings)),
+        _chat_completions => Arc::new(OpenAi::new(http, settings)),
     })
 }
 

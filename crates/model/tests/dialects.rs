@@ -1,4 +1,4 @@
-//! Both dialects against a server on loopback, over real HTTP, and their readers on hostile bytes.
+//! Every dialect against a server on loopback, over real HTTP, and their readers on hostile bytes.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 use std::sync::{Arc, Mutex};
@@ -8,11 +8,27 @@ use outlive_core::content::{
 };
 use outlive_core::id::CallId;
 use outlive_model::loopback::{Dialect, KEY, Loopback, Plan, recording};
-use outlive_model::{Key, Settings, anthropic, connect, openai};
+use outlive_model::{Key, Settings, anthropic, connect, openai, responses};
 use proptest::prelude::*;
 use serde_json::json;
 
-const DIALECTS: [&str; 2] = ["anthropic", "openai"];
+const DIALECTS: [&str; 3] = ["anthropic", "openai", "openai_responses"];
+
+fn dialect(provider: &str) -> Dialect {
+    match provider {
+        "anthropic" => Dialect::Anthropic,
+        "openai_responses" => Dialect::Responses,
+        _chat_completions => Dialect::OpenAi,
+    }
+}
+
+fn parse(provider: &str, stream: &[u8]) -> Result<Reply, Failure> {
+    match dialect(provider) {
+        Dialect::Anthropic => anthropic::parse_stream(stream),
+        Dialect::OpenAi => openai::parse_stream(stream),
+        Dialect::Responses => responses::parse_stream(stream),
+    }
+}
 
 fn user(content: Vec<Block>) -> Arc<Message> {
     Arc::new(Message { role: Role::User, content })
@@ -58,7 +74,7 @@ fn rich() -> Reply {
     let call = |name: &str, arguments: &str| ReplyBlock::ToolUse { name: name.into(), arguments: arguments.into() };
     Reply {
         content: vec![
-            ReplyBlock::Thinking { thinking: "I think, 日本語".into(), signature: Some("sig".into()) },
+            ReplyBlock::Thinking { thinking: "I think, 日本語".into(), signature: Some("rs_1 sig".into()) },
             ReplyBlock::Text("Hello, wörld 👋".into()),
             call("bash", r#"{"command":"ls -la"}"#),
             call("read", r#"{"path":"é"}"#),
@@ -98,7 +114,7 @@ async fn a_conversation_with_calls_and_results_is_taken_by_a_server_that_is_as_s
     let result = |id| Block::ToolResult { id, content: String::new(), is_error: true };
     let thinking =
         |signature: Option<&str>| Block::Thinking { thinking: "t".into(), signature: signature.map(str::to_owned) };
-    let content = vec![thinking(Some("s")), thinking(None), text("a"), used(one, "bash"), used(two, "made up!")];
+    let content = vec![thinking(Some("rs_1 s")), thinking(None), text("a"), used(one, "bash"), used(two, "made up!")];
     let messages = vec![
         user(vec![text("hi")]),
         Arc::new(Message { role: Role::Assistant, content }),
@@ -109,7 +125,11 @@ async fn a_conversation_with_calls_and_results_is_taken_by_a_server_that_is_as_s
         assert!(reply.is_ok(), "{provider}: {reply:?}");
     }
     let bodies = server.bodies();
-    assert_eq!(bodies[0]["messages"][1]["content"][0]["signature"], "s", "reasoning goes back with its seal");
+    assert_eq!(bodies[0]["messages"][1]["content"][0]["signature"], "rs_1 s", "reasoning goes back with its seal");
+    let sealed = json!({"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "t"}],
+        "encrypted_content": "s"});
+    assert_eq!(bodies[2]["input"][1], sealed);
+    assert_eq!((&bodies[2]["store"], &bodies[2]["tools"][0]["strict"]), (&json!(false), &json!(false)));
     assert_eq!(bodies[0]["system"][0]["cache_control"]["type"], "ephemeral");
 }
 
@@ -189,19 +209,19 @@ async fn a_connection_that_is_cut_is_truncated() {
 
 #[test]
 fn a_stream_that_is_cut_at_any_byte_is_never_a_reply() {
-    let whole = recording(Dialect::Anthropic, &rich());
-    for at in 0..whole.len() {
-        let failure = anthropic::parse_stream(&whole[..at]).unwrap_err();
-        assert_eq!(failure.kind, FailureKind::Truncated, "cut at {at} of {}", whole.len());
-    }
-    assert_eq!(anthropic::parse_stream(&whole), Ok(expected("anthropic")));
-    let whole = recording(Dialect::OpenAi, &rich());
-    for at in 0..whole.len() {
-        // What follows the finish reason in Chat Completions is only the count.
-        match openai::parse_stream(&whole[..at]) {
-            Ok(reply) => assert_eq!(reply.content, expected("openai").content, "cut at {at}"),
-            Err(failure) => assert_eq!(failure.kind, FailureKind::Truncated, "cut at {at}"),
+    for provider in DIALECTS {
+        let whole = recording(dialect(provider), &rich());
+        for at in 0..whole.len() {
+            match parse(provider, &whole[..at]) {
+                // What follows the finish reason in Chat Completions is only the count.
+                Ok(reply) if provider == "openai" => {
+                    assert_eq!(reply.content, expected(provider).content, "cut at {at}")
+                }
+                Ok(_) => panic!("{provider}: cut at {at} of {}, and taken as whole", whole.len()),
+                Err(failure) => assert_eq!(failure.kind, FailureKind::Truncated, "{provider}: cut at {at}"),
+            }
         }
+        assert_eq!(parse(provider, &whole), Ok(expected(provider)), "{provider}");
     }
 }
 
@@ -244,8 +264,9 @@ fn servers_that_leave_out_indices_are_understood() {
 proptest! {
     #[test]
     fn no_bytes_make_a_reader_panic(bytes in prop::collection::vec(any::<u8>(), 0..400)) {
-        drop(anthropic::parse_stream(&bytes));
-        drop(openai::parse_stream(&bytes));
+        for provider in DIALECTS {
+            drop(parse(provider, &bytes));
+        }
     }
 }
 
@@ -297,8 +318,8 @@ const STREAM: &str = "content-type: text/event-stream\r\n";
 
 #[tokio::test]
 async fn a_reply_is_whole_when_it_says_so_whatever_the_connection_does_next() {
-    for (provider, dialect) in [("anthropic", Dialect::Anthropic), ("openai", Dialect::OpenAi)] {
-        let body = String::from_utf8(recording(dialect, &rich())).unwrap();
+    for provider in DIALECTS {
+        let body = String::from_utf8(recording(dialect(provider), &rich())).unwrap();
         let (url, _) = canned(answer("200 OK", STREAM, &body), Then::Hang);
         let reply = ask_canned(provider, &url).await.unwrap();
         assert_eq!(reply.content, expected(provider).content, "{provider}");

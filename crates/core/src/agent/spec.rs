@@ -56,7 +56,7 @@ pub(super) struct Spec {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
-    /// `anthropic`, `openai`, `openrouter`, `ollama`, `rehearsal`.
+    /// One of [`PROVIDERS`].
     pub provider: String,
     /// The model's name, as the provider knows it.
     #[serde(default)]

@@ -6,7 +6,7 @@ use outlive_core::content::{Delta, Failure, FailureKind, Reply, ReplyBlock, Stop
 use serde_json::Value;
 
 use crate::Sink;
-use crate::http::{Reader, failure, kind_of_error};
+use crate::http::{Reader, broke_off, failure, garbled, text_at};
 use crate::sse::Event;
 
 #[derive(Default)]
@@ -29,14 +29,6 @@ enum Part {
 /// No reply has more blocks: an index beyond is garbage.
 const BLOCKS: u64 = 1_024;
 
-fn garbled(what: &str) -> Failure {
-    failure(FailureKind::Truncated, format!("the reply cannot be read: {what}"))
-}
-
-fn text_at(value: &Value, pointer: &str) -> String {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
-}
-
 impl Reader for MessageReader {
     fn take(&mut self, event: &Event, sink: &Sink) -> Result<(), Failure> {
         let data: Value = serde_json::from_str(&event.data).map_err(|_| garbled("an event is not JSON"))?;
@@ -54,10 +46,7 @@ impl Reader for MessageReader {
                 }
             }
             "message_stop" => self.is_ended = true,
-            "error" => {
-                let (error, message) = (data.get("error").unwrap_or(&data), text_at(&data, "/error/message"));
-                return Err(failure(kind_of_error(error), format!("the provider broke off: {message}")));
-            }
+            "error" => return Err(broke_off(data.get("error").unwrap_or(&data))),
             _ping_or_unknown => {}
         }
         Ok(())

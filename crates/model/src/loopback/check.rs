@@ -8,9 +8,9 @@ use outlive_core::content::{Block, Message, Request, Role, ToolSpec};
 use outlive_core::id::CallId;
 use serde_json::Value;
 
-use super::Dialect;
+use super::{Dialect, responses};
 
-type Checked<T> = Result<T, String>;
+pub(super) type Checked<T> = Result<T, String>;
 
 pub(super) fn read(dialect: Dialect, body: &Value) -> Checked<Request> {
     if body["model"].as_str().is_none_or(str::is_empty) {
@@ -23,6 +23,7 @@ pub(super) fn read(dialect: Dialect, body: &Value) -> Checked<Request> {
     let messages = match dialect {
         Dialect::Anthropic => anthropic(body, &mut calls)?,
         Dialect::OpenAi => openai(body, &mut calls)?,
+        Dialect::Responses => responses::messages(body, &mut calls)?,
     };
     let tools = tools(dialect, body)?;
     let system = match dialect {
@@ -30,11 +31,12 @@ pub(super) fn read(dialect: Dialect, body: &Value) -> Checked<Request> {
             body["system"].as_array().into_iter().flatten().map(|block| text(&block["text"])).collect()
         }
         Dialect::OpenAi => Vec::new(),
+        Dialect::Responses => vec![text(&body["instructions"])],
     };
     Ok(Request { system: system.into(), tools: tools.into(), messages, max_output_tokens: 1, temperature: None })
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
@@ -48,6 +50,7 @@ fn tools(dialect: Dialect, body: &Value) -> Checked<Vec<ToolSpec>> {
         let (tool, schema) = match dialect {
             Dialect::Anthropic => (tool, &tool["input_schema"]),
             Dialect::OpenAi => (&tool["function"], &tool["function"]["parameters"]),
+            Dialect::Responses => (tool, &tool["parameters"]),
         };
         let name = text(&tool["name"]);
         if !is_name(&name) || found.iter().any(|other: &ToolSpec| other.name == name) {
@@ -63,13 +66,13 @@ fn tools(dialect: Dialect, body: &Value) -> Checked<Vec<ToolSpec>> {
 
 /// The calls of a conversation, by the ids of the wire.
 #[derive(Default)]
-struct Calls {
+pub(super) struct Calls {
     ids: BTreeMap<String, CallId>,
     open: Vec<String>,
 }
 
 impl Calls {
-    fn used(&mut self, id: &str, name: &str) -> Checked<CallId> {
+    pub(super) fn used(&mut self, id: &str, name: &str) -> Checked<CallId> {
         if !is_name(name) {
             return Err(format!("tool name `{name}` does not match ^[a-zA-Z0-9_-]{{1,64}}$"));
         }
@@ -81,14 +84,14 @@ impl Calls {
         Ok(call)
     }
 
-    fn answered(&mut self, id: &str) -> Checked<CallId> {
+    pub(super) fn answered(&mut self, id: &str) -> Checked<CallId> {
         let at = self.open.iter().position(|open| open == id);
         let at = at.ok_or_else(|| format!("unexpected tool result: `{id}` was not called in the message before"))?;
         self.open.remove(at);
         Ok(self.ids.get(id).copied().unwrap_or(CallId::from_bits(0)))
     }
 
-    fn must_be_closed(&self) -> Checked<()> {
+    pub(super) fn must_be_closed(&self) -> Checked<()> {
         if self.open.is_empty() {
             Ok(())
         } else {
@@ -97,7 +100,7 @@ impl Calls {
     }
 }
 
-fn said(text: String) -> Checked<Block> {
+pub(super) fn said(text: String) -> Checked<Block> {
     if text.trim().is_empty() {
         Err("text content blocks must be non-empty".to_owned())
     } else {
@@ -190,16 +193,21 @@ fn openai(body: &Value, calls: &mut Calls) -> Checked<Vec<Arc<Message>>> {
             }
             other => return Err(format!("messages: unknown role `{other}`")),
         };
-        match messages.last_mut() {
-            Some(last) if last.role == role => last.content.extend(content),
-            Some(_) | None => messages.push(Message { role, content }),
-        }
+        push(&mut messages, role, content);
     }
     calls.must_be_closed()?;
     if messages.is_empty() {
         return Err("messages: must not be empty".to_owned());
     }
     Ok(messages.into_iter().map(Arc::new).collect())
+}
+
+/// Joins what one side says in several messages.
+pub(super) fn push(messages: &mut Vec<Message>, role: Role, content: Vec<Block>) {
+    match messages.last_mut() {
+        Some(last) if last.role == role => last.content.extend(content),
+        Some(_) | None => messages.push(Message { role, content }),
+    }
 }
 
 fn openai_reply(message: &Value, calls: &mut Calls) -> Checked<Vec<Block>> {

@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt as _};
 use outlive_core::content::{Reply, ReplyBlock, Request, StopReason};
 use serde_json::{Value, json};
 
-use super::Dialect;
+use super::{Dialect, responses};
 use crate::Model as _;
 use crate::rehearsal::Rehearsal;
 
@@ -43,11 +43,12 @@ pub(super) fn frames(dialect: Dialect, reply: &Reply) -> Vec<String> {
     match dialect {
         Dialect::Anthropic => anthropic(reply),
         Dialect::OpenAi => openai(reply),
+        Dialect::Responses => responses::frames(reply),
     }
 }
 
 /// Cuts a text into pieces of a few characters.
-fn pieces(text: &str) -> Vec<String> {
+pub(super) fn pieces(text: &str) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     characters.chunks(7).map(|piece| piece.iter().collect()).collect()
 }

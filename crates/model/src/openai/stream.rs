@@ -5,7 +5,7 @@ use outlive_core::content::{Delta, Failure, FailureKind, Reply, ReplyBlock, Stop
 use serde_json::Value;
 
 use crate::Sink;
-use crate::http::{Reader, failure, kind_of_error};
+use crate::http::{Reader, broke_off, failure, garbled};
 use crate::sse::Event;
 
 #[derive(Default)]
@@ -36,11 +36,9 @@ impl Reader for ChunkReader {
             self.is_done = true;
             return Ok(());
         }
-        let garbled = |_| failure(FailureKind::Truncated, "the reply cannot be read: a chunk is not JSON");
-        let chunk: Value = serde_json::from_str(&event.data).map_err(garbled)?;
+        let chunk: Value = serde_json::from_str(&event.data).map_err(|_| garbled("a chunk is not JSON"))?;
         if let Some(error) = chunk.get("error").filter(|error| !error.is_null()) {
-            let message = error.get("message").and_then(Value::as_str).unwrap_or_default();
-            return Err(failure(kind_of_error(error), format!("the provider broke off: {message}")));
+            return Err(broke_off(error));
         }
         if let Some(model) = chunk.get("model").and_then(Value::as_str) {
             model.clone_into(&mut self.model);
@@ -124,7 +122,7 @@ impl ChunkReader {
             None => self.calls.len().saturating_sub(1),
         };
         if at >= CALLS {
-            return Err(failure(FailureKind::Truncated, "the reply cannot be read: a call's index is out of range"));
+            return Err(garbled("a call's index is out of range"));
         }
         if self.calls.len() <= at {
             self.calls.resize_with(at + 1, PartialCall::default);

@@ -1,0 +1,51 @@
+//! The OpenAI Responses dialect, used without state: nothing is stored there, and reasoning comes back sealed, so that the
+//! journal stays the only state.
+
+mod request;
+mod stream;
+
+use outlive_core::content::{Failure, Reply, Request};
+
+use crate::settings::Settings;
+use crate::{Description, Model, Pending, Sink, http, openai};
+
+/// A model that is asked in the Responses dialect.
+pub struct Responses {
+    http: reqwest::Client,
+    settings: Settings,
+}
+
+impl Responses {
+    /// Makes it; nothing is asked yet.
+    #[must_use]
+    pub fn new(http: reqwest::Client, settings: Settings) -> Self {
+        Self { http, settings }
+    }
+}
+
+impl Model for Responses {
+    fn describe(&self) -> Description {
+        self.settings.describe()
+    }
+
+    fn stream(&self, request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>> {
+        Box::pin(async move {
+            let base = self.settings.base_url.as_deref().unwrap_or(openai::BASE).trim_end_matches('/');
+            let body = request::body(&self.settings.name, &request);
+            let mut call = self.http.post(format!("{base}/responses")).json(&body);
+            if let Some(key) = &self.settings.key {
+                call = call.bearer_auth(key.reveal());
+            }
+            http::ask(call, stream::ItemReader::default(), &sink).await
+        })
+    }
+}
+
+/// Reads a recorded stream.
+///
+/// # Errors
+///
+/// Why it is not a complete reply.
+pub fn parse_stream(bytes: &[u8]) -> Result<Reply, Failure> {
+    http::parse(bytes, stream::ItemReader::default())
+}
