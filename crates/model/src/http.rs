@@ -156,7 +156,9 @@ async fn refused(response: Response) -> Failure {
     let (status, retry_after_ms) = (response.status(), retry_after(response.headers()));
     let body = body(response).await;
     let parsed: Value = serde_json::from_slice(&body).unwrap_or_default();
-    let kind = kind_of(status, &reason(parsed.get("error").unwrap_or(&parsed)));
+    let error = parsed.get("error").unwrap_or(&parsed);
+    let kind = kind_of(status, &reason(error));
+    let retry_after_ms = retry_after_ms.or_else(|| retry_delay(error));
     let message = format!("the provider answers {}: {}", status.as_u16(), said(&parsed, &body));
     Failure { kind, message, retry_after_ms }
 }
@@ -170,14 +172,26 @@ fn said(parsed: &Value, body: &[u8]) -> String {
     if shown.trim().is_empty() { "no reason given".to_owned() } else { shown }
 }
 
-/// What an error names as its reason: its code, else its type.
+/// What an error names as its reason: its code, else its type, else the reason among its details.
 fn reason(error: &Value) -> String {
     let text = |key: &str| error.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
-    text("code").or_else(|| text("type")).unwrap_or_default().to_owned()
+    let detail = || details(error).find_map(|detail| detail.get("reason")?.as_str());
+    text("code").or_else(|| text("type")).or_else(detail).unwrap_or_default().to_owned()
+}
+
+fn details(error: &Value) -> impl Iterator<Item = &Value> {
+    error.get("details").and_then(Value::as_array).into_iter().flatten()
+}
+
+/// Milliseconds until the provider wants to be asked again, where it says so among an error's details.
+fn retry_delay(error: &Value) -> Option<u64> {
+    let delay = details(error).find_map(|detail| detail.get("retryDelay")?.as_str())?;
+    believed(delay.strip_suffix('s')?.parse::<f64>().ok()? * 1_000.0)
 }
 
 fn kind_of(status: StatusCode, reason: &str) -> FailureKind {
     match status.as_u16() {
+        400 if reason == "API_KEY_INVALID" => FailureKind::Auth,
         401..=403 => FailureKind::Auth,
         408 | 504 => FailureKind::Timeout,
         // The account is empty: waiting does not fill it.
@@ -227,7 +241,10 @@ fn retry_after(headers: &HeaderMap) -> Option<u64> {
     let date = |name: &str| httpdate::parse_http_date(text(name)?).ok();
     let until = || Some(date("retry-after")?.duration_since(date("date")?).unwrap_or_default().as_secs_f64());
     let seconds = number("retry-after").or_else(until);
-    let ms = number("retry-after-ms").or_else(|| seconds.map(|seconds| seconds * 1_000.0))?;
-    // Longer than a day is not believed.
+    believed(number("retry-after-ms").or_else(|| seconds.map(|seconds| seconds * 1_000.0))?)
+}
+
+/// Longer than a day is not believed.
+fn believed(ms: f64) -> Option<u64> {
     (0.0..=86_400_000.0).contains(&ms).then_some(ms as u64)
 }

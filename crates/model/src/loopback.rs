@@ -3,6 +3,7 @@
 //! whatever a test plans.
 
 mod check;
+mod gemini;
 mod play;
 mod responses;
 
@@ -12,7 +13,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -45,6 +46,8 @@ pub enum Dialect {
     OpenAi,
     /// OpenAI Responses.
     Responses,
+    /// Gemini.
+    Gemini,
 }
 
 /// The key that the server accepts.
@@ -79,6 +82,7 @@ impl Loopback {
             .route("/v1/messages", post(messages))
             .route("/v1/chat/completions", post(completions))
             .route("/v1/responses", post(responses))
+            .route("/v1/models/{call}", post(contents))
             .route("/v1/models", get(async || axum::Json(json!({"data": [{"id": "loopback"}]}))))
             .with_state(Arc::clone(&script));
         let served = axum::serve(listener, router).with_graceful_shutdown(async move {
@@ -139,13 +143,29 @@ async fn responses(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
     answer(state, Dialect::Responses, (is_bearer(&headers), true), &body).await
 }
 
+async fn contents(
+    state: Shared,
+    Path(call): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if !call.ends_with(":streamGenerateContent") || query.as_deref() != Some("alt=sse") {
+        return refuse(Dialect::Gemini, 404, "NOT_FOUND", "this server only streams, as events");
+    }
+    let shown = headers.get("x-goog-api-key").is_some_and(|key| key == KEY);
+    answer(state, Dialect::Gemini, (shown, true), &body).await
+}
+
 fn is_bearer(headers: &HeaderMap) -> bool {
     headers.get(header::AUTHORIZATION).is_some_and(|key| key == &format!("Bearer {KEY}"))
 }
 
 async fn answer(State(script): Shared, dialect: Dialect, (shown, versioned): (bool, bool), body: &[u8]) -> Response {
     if !shown {
-        return refuse(dialect, 401, "authentication_error", "invalid x-api-key");
+        // Gemini says so only in the details.
+        let status = if dialect == Dialect::Gemini { 400 } else { 401 };
+        return refuse(dialect, status, WRONG_KEY, "invalid API key");
     }
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return refuse(dialect, 400, "invalid_request_error", "the body is not JSON");
@@ -182,11 +202,19 @@ async fn answer(State(script): Shared, dialect: Dialect, (shown, versioned): (bo
     }
 }
 
+/// What is wrong with a key.
+const WRONG_KEY: &str = "authentication_error";
+
 fn refuse(dialect: Dialect, status: u16, kind: &str, message: &str) -> Response {
     let error = json!({"type": kind, "message": message});
     let body = match dialect {
         Dialect::Anthropic => json!({"type": "error", "error": error}),
         Dialect::OpenAi | Dialect::Responses => json!({"error": error}),
+        Dialect::Gemini => {
+            let reason = if kind == WRONG_KEY { "API_KEY_INVALID" } else { "" };
+            let details = json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}]);
+            json!({"error": {"code": status, "message": message, "status": "INVALID_ARGUMENT", "details": details}})
+        }
     };
     (StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), axum::Json(body)).into_response()
 }

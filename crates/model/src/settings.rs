@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::anthropic::Anthropic;
+use crate::gemini::Gemini;
 use crate::openai::OpenAi;
 use crate::rehearsal::Rehearsal;
 use crate::responses::Responses;
@@ -92,6 +93,7 @@ pub fn key_variable(provider: &str) -> Option<&'static str> {
     match provider {
         "anthropic" => Some("ANTHROPIC_API_KEY"),
         "openai" | "openai_responses" => Some("OPENAI_API_KEY"),
+        "gemini" => Some("GEMINI_API_KEY"),
         "openrouter" => Some("OPENROUTER_API_KEY"),
         _ => None,
     }
@@ -106,6 +108,7 @@ pub fn is_trusted(provider: &str, base_url: Option<&str>) -> bool {
     let own = match provider {
         "anthropic" => "api.anthropic.com",
         "openai" | "openai_responses" => "api.openai.com",
+        "gemini" => "generativelanguage.googleapis.com",
         "openrouter" => "openrouter.ai",
         _ => "",
     };
@@ -154,6 +157,7 @@ pub fn connect(mut settings: Settings) -> Result<Arc<dyn Model>, ConnectError> {
     Ok(match settings.provider.as_str() {
         "anthropic" => Arc::new(Anthropic::new(http, settings)),
         "openai_responses" => Arc::new(Responses::new(http, settings)),
+        "gemini" => Arc::new(Gemini::new(http, settings)),
         _chat_completions => Arc::new(OpenAi::new(http, settings)),
     })
 }

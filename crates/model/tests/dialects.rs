@@ -8,16 +8,17 @@ use outlive_core::content::{
 };
 use outlive_core::id::CallId;
 use outlive_model::loopback::{Dialect, KEY, Loopback, Plan, recording};
-use outlive_model::{Key, Settings, anthropic, connect, openai, responses};
+use outlive_model::{Key, Settings, anthropic, connect, gemini, openai, responses};
 use proptest::prelude::*;
 use serde_json::json;
 
-const DIALECTS: [&str; 3] = ["anthropic", "openai", "openai_responses"];
+const DIALECTS: [&str; 4] = ["anthropic", "openai", "openai_responses", "gemini"];
 
 fn dialect(provider: &str) -> Dialect {
     match provider {
         "anthropic" => Dialect::Anthropic,
         "openai_responses" => Dialect::Responses,
+        "gemini" => Dialect::Gemini,
         _chat_completions => Dialect::OpenAi,
     }
 }
@@ -27,6 +28,7 @@ fn parse(provider: &str, stream: &[u8]) -> Result<Reply, Failure> {
         Dialect::Anthropic => anthropic::parse_stream(stream),
         Dialect::OpenAi => openai::parse_stream(stream),
         Dialect::Responses => responses::parse_stream(stream),
+        Dialect::Gemini => gemini::parse_stream(stream),
     }
 }
 
@@ -86,11 +88,15 @@ fn rich() -> Reply {
     }
 }
 
-/// In Chat Completions reasoning has no seal.
+/// In Chat Completions reasoning has no seal; in Gemini it comes with the first call.
 fn expected(provider: &str) -> Reply {
     let mut reply = rich();
-    if provider == "openai" {
+    if provider == "openai" || provider == "gemini" {
         reply.content[0] = ReplyBlock::Thinking { thinking: "I think, 日本語".into(), signature: None };
+    }
+    if provider == "gemini" {
+        let seal = ReplyBlock::Thinking { thinking: String::new(), signature: Some("rs_1 sig".into()) };
+        reply.content.insert(2, seal);
     }
     reply
 }
@@ -129,6 +135,12 @@ async fn a_conversation_with_calls_and_results_is_taken_by_a_server_that_is_as_s
     let sealed = json!({"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "t"}],
         "encrypted_content": "s"});
     assert_eq!(bodies[2]["input"][1], sealed);
+    let model = json!([{"text": "", "thoughtSignature": "rs_1 s"}, {"text": "a"},
+        {"functionCall": {"id": one, "name": "bash", "args": {}}, "thoughtSignature": "skip_thought_signature_validator"},
+        {"functionCall": {"id": two, "name": "made_up_", "args": {}}}]);
+    assert_eq!(bodies[3]["contents"][1]["parts"], model);
+    let failed = json!({"functionResponse": {"id": two, "name": "made_up_", "response": {"error": ""}}});
+    assert_eq!(bodies[3]["contents"][2]["parts"][1], failed);
     assert_eq!((&bodies[2]["store"], &bodies[2]["tools"][0]["strict"]), (&json!(false), &json!(false)));
     assert_eq!(bodies[0]["system"][0]["cache_control"]["type"], "ephemeral");
 }
@@ -173,6 +185,15 @@ async fn every_status_is_told_apart_by_what_can_be_done() {
             let failure = reply.unwrap_err();
             assert_eq!((failure.kind, failure.retry_after_ms), (kind, Some(7_000)), "{provider} {status}");
         }
+    }
+}
+
+#[tokio::test]
+async fn a_wrong_key_is_told_apart_from_a_wrong_request() {
+    let server = Loopback::start(0).await.unwrap();
+    for provider in DIALECTS {
+        let failure = ask_canned(provider, &server.base_url()).await.unwrap_err();
+        assert_eq!(failure.kind, FailureKind::Auth, "{provider}: {failure}");
     }
 }
 
@@ -350,6 +371,14 @@ async fn errors_are_told_apart_by_what_they_name_and_not_by_their_prose() {
         let (url, _) = canned(answer("200 OK", STREAM, &body), Then::HangUp);
         assert_eq!(ask_canned("openai", &url).await.unwrap_err().kind, kind, "{code}");
     }
+}
+
+#[tokio::test]
+async fn a_delay_among_the_details_of_an_error_is_heeded() {
+    let body = r#"{"error":{"code":429,"status":"RESOURCE_EXHAUSTED","message":"m","details":[{"@type":"x","quotaId":"y"},{"retryDelay":"12.5s"}]}}"#;
+    let (url, _) = canned(answer("429 Too Many", "content-type: application/json\r\n", body), Then::HangUp);
+    let failure = ask_canned("gemini", &url).await.unwrap_err();
+    assert_eq!((failure.kind, failure.retry_after_ms), (FailureKind::RateLimited, Some(12_500)));
 }
 
 #[tokio::test]

@@ -20,8 +20,12 @@ use crate::exit::Failure;
 pub struct Connector;
 
 /// What is taken where an agent names no model: the first whose key is there.
-const CHOICES: [(&str, &str); 3] =
-    [("anthropic", "claude-sonnet-4-5"), ("openai", "gpt-5"), ("openrouter", "anthropic/claude-sonnet-4.5")];
+const CHOICES: [(&str, &str); 4] = [
+    ("anthropic", "claude-sonnet-4-5"),
+    ("openai", "gpt-5"),
+    ("gemini", "gemini-flash-latest"),
+    ("openrouter", "anthropic/claude-sonnet-4.5"),
+];
 
 impl Models for Connector {
     fn connect(&self, wanted: Option<&ModelSpec>) -> Result<Arc<dyn Model>, String> {

@@ -8,30 +8,33 @@ use outlive_core::content::{Block, Message, Request, Role, ToolSpec};
 use outlive_core::id::CallId;
 use serde_json::Value;
 
-use super::{Dialect, responses};
+use super::{Dialect, gemini, responses};
 
 pub(super) type Checked<T> = Result<T, String>;
 
 pub(super) fn read(dialect: Dialect, body: &Value) -> Checked<Request> {
-    if body["model"].as_str().is_none_or(str::is_empty) {
-        return Err("model: field required".to_owned());
-    }
-    if body["stream"] != true {
-        return Err("stream: this server only streams".to_owned());
+    // Gemini has both in the address.
+    if dialect != Dialect::Gemini {
+        if body["model"].as_str().is_none_or(str::is_empty) {
+            return Err("model: field required".to_owned());
+        }
+        if body["stream"] != true {
+            return Err("stream: this server only streams".to_owned());
+        }
     }
     let mut calls = Calls::default();
     let messages = match dialect {
         Dialect::Anthropic => anthropic(body, &mut calls)?,
         Dialect::OpenAi => openai(body, &mut calls)?,
         Dialect::Responses => responses::messages(body, &mut calls)?,
+        Dialect::Gemini => gemini::messages(body, &mut calls)?,
     };
     let tools = tools(dialect, body)?;
     let system = match dialect {
-        Dialect::Anthropic => {
-            body["system"].as_array().into_iter().flatten().map(|block| text(&block["text"])).collect()
-        }
+        Dialect::Anthropic => texts(&body["system"]),
         Dialect::OpenAi => Vec::new(),
         Dialect::Responses => vec![text(&body["instructions"])],
+        Dialect::Gemini => texts(&body["systemInstruction"]["parts"]),
     };
     Ok(Request { system: system.into(), tools: tools.into(), messages, max_output_tokens: 1, temperature: None })
 }
@@ -40,23 +43,30 @@ pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
 }
 
+fn texts(blocks: &Value) -> Vec<String> {
+    blocks.as_array().into_iter().flatten().map(|block| text(&block["text"])).collect()
+}
+
 fn is_name(name: &str) -> bool {
     (1..=64).contains(&name.len()) && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 fn tools(dialect: Dialect, body: &Value) -> Checked<Vec<ToolSpec>> {
     let mut found = Vec::new();
-    for tool in body["tools"].as_array().into_iter().flatten() {
+    let listed = if dialect == Dialect::Gemini { &body["tools"][0]["functionDeclarations"] } else { &body["tools"] };
+    for tool in listed.as_array().into_iter().flatten() {
         let (tool, schema) = match dialect {
             Dialect::Anthropic => (tool, &tool["input_schema"]),
             Dialect::OpenAi => (&tool["function"], &tool["function"]["parameters"]),
             Dialect::Responses => (tool, &tool["parameters"]),
+            Dialect::Gemini => (tool, &tool["parametersJsonSchema"]),
         };
         let name = text(&tool["name"]);
         if !is_name(&name) || found.iter().any(|other: &ToolSpec| other.name == name) {
             return Err(format!("tools: `{name}` is not a unique name"));
         }
-        if schema["type"] != "object" {
+        let has_none = dialect == Dialect::Gemini && schema.is_null();
+        if schema["type"] != "object" && !has_none {
             return Err(format!("tools.{name}: the schema must be of type object"));
         }
         found.push(ToolSpec { name, description: text(&tool["description"]), input_schema: schema.clone() });

@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt as _};
 use outlive_core::content::{Reply, ReplyBlock, Request, StopReason};
 use serde_json::{Value, json};
 
-use super::{Dialect, responses};
+use super::{Dialect, gemini, responses};
 use crate::Model as _;
 use crate::rehearsal::Rehearsal;
 
@@ -44,6 +44,7 @@ pub(super) fn frames(dialect: Dialect, reply: &Reply) -> Vec<String> {
         Dialect::Anthropic => anthropic(reply),
         Dialect::OpenAi => openai(reply),
         Dialect::Responses => responses::frames(reply),
+        Dialect::Gemini => gemini::frames(reply),
     }
 }
 
