@@ -10,7 +10,7 @@ use reqwest::{RequestBuilder, Response, StatusCode};
 use serde_json::Value;
 
 use crate::Sink;
-use crate::sse::{Decoder, Event};
+use crate::sse::{Decoder, Event, Framing};
 
 /// Time without a byte, after which a stream counts as dead.
 const SILENCE: Duration = Duration::from_secs(120);
@@ -20,6 +20,8 @@ const BODY: usize = 1 << 20;
 
 /// Turns a dialect's events into a reply.
 pub(crate) trait Reader: Send {
+    /// What its stream is made of.
+    const FRAMING: Framing = Framing::Events;
     /// Takes the next event.
     fn take(&mut self, event: &Event, sink: &Sink) -> Result<(), Failure>;
     /// Says whether the stream has said that it is complete: whatever comes after belongs to nobody.
@@ -73,7 +75,7 @@ pub(crate) async fn ask<R: Reader>(request: RequestBuilder, mut reader: R, sink:
         }
     }
     let mut bytes = response.bytes_stream();
-    let mut decoder = Decoder::default();
+    let mut decoder = Decoder::new(R::FRAMING);
     loop {
         let chunk = match tokio::time::timeout(SILENCE, bytes.next()).await {
             Ok(Some(Ok(chunk))) => chunk,
@@ -126,7 +128,8 @@ async fn body(response: Response) -> Vec<u8> {
 /// Reads a whole recorded stream: for tests and fuzzing.
 pub(crate) fn parse<R: Reader>(bytes: &[u8], mut reader: R) -> Result<Reply, Failure> {
     let sink: Sink = std::sync::Arc::new(|_| {});
-    let events = Decoder::default().push(bytes).map_err(|error| failure(FailureKind::Truncated, error.to_string()))?;
+    let events = Decoder::new(R::FRAMING).push(bytes);
+    let events = events.map_err(|error| failure(FailureKind::Truncated, error.to_string()))?;
     for event in events {
         reader.take(&event, &sink)?;
     }

@@ -5,6 +5,7 @@ pub mod gemini;
 mod http;
 #[cfg(feature = "loopback")]
 pub mod loopback;
+pub mod ollama;
 pub mod openai;
 pub mod rehearsal;
 pub mod responses;
@@ -13,7 +14,7 @@ mod settings;
 pub mod sse;
 pub mod wellformed;
 
-pub use settings::{ConnectError, Key, OLLAMA, PROVIDERS, Settings, connect, is_trusted, key_variable};
+pub use settings::{ConnectError, Key, PROVIDERS, Settings, connect, is_trusted, key_variable};
 
 use std::future::Future;
 use std::pin::Pin;

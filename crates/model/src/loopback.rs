@@ -4,6 +4,7 @@
 
 mod check;
 mod gemini;
+mod ollama;
 mod play;
 mod responses;
 
@@ -48,6 +49,8 @@ pub enum Dialect {
     Responses,
     /// Gemini.
     Gemini,
+    /// Ollama.
+    Ollama,
 }
 
 /// The key that the server accepts.
@@ -83,6 +86,8 @@ impl Loopback {
             .route("/v1/chat/completions", post(completions))
             .route("/v1/responses", post(responses))
             .route("/v1/models/{call}", post(contents))
+            .route("/api/chat", post(chat))
+            .route("/api/tags", get(async || axum::Json(json!({"models": [{"name": "loopback"}]}))))
             .route("/v1/models", get(async || axum::Json(json!({"data": [{"id": "loopback"}]}))))
             .with_state(Arc::clone(&script));
         let served = axum::serve(listener, router).with_graceful_shutdown(async move {
@@ -157,6 +162,12 @@ async fn contents(
     answer(state, Dialect::Gemini, (shown, true), &body).await
 }
 
+/// Ollama asks for no key on the own machine; one that is shown must be right.
+async fn chat(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
+    let shown = !headers.contains_key(header::AUTHORIZATION) || is_bearer(&headers);
+    answer(state, Dialect::Ollama, (shown, true), &body).await
+}
+
 fn is_bearer(headers: &HeaderMap) -> bool {
     headers.get(header::AUTHORIZATION).is_some_and(|key| key == &format!("Bearer {KEY}"))
 }
@@ -185,7 +196,7 @@ async fn answer(State(script): Shared, dialect: Dialect, (shown, versioned): (bo
     };
     match plan {
         Plan::Rehearse => play::rehearse(dialect, request),
-        Plan::Reply(reply) => play::stream(play::frames(dialect, &reply)),
+        Plan::Reply(reply) => play::stream(dialect, play::frames(dialect, &reply)),
         Plan::Status(status, retry_after) => {
             let mut response = refuse(dialect, status, "api_error", "planned");
             if let Some(seconds) = retry_after {
@@ -196,9 +207,9 @@ async fn answer(State(script): Shared, dialect: Dialect, (shown, versioned): (bo
         Plan::Cut(reply, at) => {
             let mut bytes = recording(dialect, &reply);
             bytes.truncate(at);
-            play::raw(bytes)
+            play::raw(dialect, bytes)
         }
-        Plan::Raw(bytes) => play::raw(bytes),
+        Plan::Raw(bytes) => play::raw(dialect, bytes),
     }
 }
 
@@ -210,6 +221,7 @@ fn refuse(dialect: Dialect, status: u16, kind: &str, message: &str) -> Response 
     let body = match dialect {
         Dialect::Anthropic => json!({"type": "error", "error": error}),
         Dialect::OpenAi | Dialect::Responses => json!({"error": error}),
+        Dialect::Ollama => json!({"error": message}),
         Dialect::Gemini => {
             let reason = if kind == WRONG_KEY { "API_KEY_INVALID" } else { "" };
             let details = json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}]);

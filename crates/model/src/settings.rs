@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::anthropic::Anthropic;
 use crate::gemini::Gemini;
+use crate::ollama::Ollama;
 use crate::openai::OpenAi;
 use crate::rehearsal::Rehearsal;
 use crate::responses::Responses;
@@ -45,14 +46,15 @@ pub struct Settings {
     pub key: Option<Key>,
     /// Tokens that a request and its reply may have together, where known.
     pub context_window: Option<u64>,
+    /// How long a local server keeps the model loaded after a request: `10m`, seconds, or -1 for ever; its own default
+    /// where none is given.
+    pub keep_alive: Option<String>,
 }
 
 pub use outlive_core::agent::PROVIDERS;
 
 /// Where OpenRouter listens.
 const OPENROUTER: &str = "https://openrouter.ai/api/v1";
-/// Where a local Ollama listens.
-pub const OLLAMA: &str = "http://127.0.0.1:11434/v1";
 
 /// Why a model cannot be reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -148,16 +150,14 @@ pub fn connect(mut settings: Settings) -> Result<Arc<dyn Model>, ConnectError> {
     let redirect = reqwest::redirect::Policy::none();
     let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(20)).redirect(redirect).build();
     let http = http.map_err(|error| ConnectError::Http(error.to_string()))?;
-    let usual = match settings.provider.as_str() {
-        "openrouter" => Some(OPENROUTER),
-        "ollama" => Some(OLLAMA),
-        _ => None,
-    };
-    settings.base_url = settings.base_url.or_else(|| usual.map(str::to_owned));
+    if settings.provider == "openrouter" {
+        settings.base_url.get_or_insert_with(|| OPENROUTER.to_owned());
+    }
     Ok(match settings.provider.as_str() {
         "anthropic" => Arc::new(Anthropic::new(http, settings)),
         "openai_responses" => Arc::new(Responses::new(http, settings)),
         "gemini" => Arc::new(Gemini::new(http, settings)),
+        "ollama" => Arc::new(Ollama::new(http, settings)),
         _chat_completions => Arc::new(OpenAi::new(http, settings)),
     })
 }

@@ -8,17 +8,18 @@ use outlive_core::content::{
 };
 use outlive_core::id::CallId;
 use outlive_model::loopback::{Dialect, KEY, Loopback, Plan, recording};
-use outlive_model::{Key, Settings, anthropic, connect, gemini, openai, responses};
+use outlive_model::{Key, Settings, anthropic, connect, gemini, ollama, openai, responses};
 use proptest::prelude::*;
 use serde_json::json;
 
-const DIALECTS: [&str; 4] = ["anthropic", "openai", "openai_responses", "gemini"];
+const DIALECTS: [&str; 5] = ["anthropic", "openai", "openai_responses", "gemini", "ollama"];
 
 fn dialect(provider: &str) -> Dialect {
     match provider {
         "anthropic" => Dialect::Anthropic,
         "openai_responses" => Dialect::Responses,
         "gemini" => Dialect::Gemini,
+        "ollama" => Dialect::Ollama,
         _chat_completions => Dialect::OpenAi,
     }
 }
@@ -29,6 +30,7 @@ fn parse(provider: &str, stream: &[u8]) -> Result<Reply, Failure> {
         Dialect::OpenAi => openai::parse_stream(stream),
         Dialect::Responses => responses::parse_stream(stream),
         Dialect::Gemini => gemini::parse_stream(stream),
+        Dialect::Ollama => ollama::parse_stream(stream),
     }
 }
 
@@ -59,6 +61,7 @@ async fn ask(server: &Loopback, provider: &str, request: Request) -> (Result<Rep
         base_url: Some(server.base_url()),
         key: Some(Key::new(KEY)),
         context_window: None,
+        keep_alive: None,
     };
     let seen = Arc::new(Mutex::new(String::new()));
     let heard = Arc::clone(&seen);
@@ -88,15 +91,18 @@ fn rich() -> Reply {
     }
 }
 
-/// In Chat Completions reasoning has no seal; in Gemini it comes with the first call.
+/// In Chat Completions and Ollama reasoning has no seal; in Gemini it comes with the first call. Ollama counts no cache.
 fn expected(provider: &str) -> Reply {
     let mut reply = rich();
-    if provider == "openai" || provider == "gemini" {
+    if ["openai", "gemini", "ollama"].contains(&provider) {
         reply.content[0] = ReplyBlock::Thinking { thinking: "I think, 日本語".into(), signature: None };
     }
     if provider == "gemini" {
         let seal = ReplyBlock::Thinking { thinking: String::new(), signature: Some("rs_1 sig".into()) };
         reply.content.insert(2, seal);
+    }
+    if provider == "ollama" {
+        reply.usage = Usage { input_tokens: 17, output_tokens: 34, ..Usage::default() };
     }
     reply
 }
@@ -141,6 +147,11 @@ async fn a_conversation_with_calls_and_results_is_taken_by_a_server_that_is_as_s
     assert_eq!(bodies[3]["contents"][1]["parts"], model);
     let failed = json!({"functionResponse": {"id": two, "name": "made_up_", "response": {"error": ""}}});
     assert_eq!(bodies[3]["contents"][2]["parts"][1], failed);
+    let calls = json!([{"id": one, "function": {"name": "bash", "arguments": {}}},
+        {"id": two, "function": {"name": "made_up_", "arguments": {}}}]);
+    let reply = json!({"role": "assistant", "content": "a", "thinking": "t\n\nt", "tool_calls": calls});
+    assert_eq!(bodies[4]["messages"][2], reply);
+    assert_eq!(bodies[4]["messages"][4]["tool_name"], "made_up_");
     assert_eq!((&bodies[2]["store"], &bodies[2]["tools"][0]["strict"]), (&json!(false), &json!(false)));
     assert_eq!(bodies[0]["system"][0]["cache_control"]["type"], "ephemeral");
 }
@@ -206,6 +217,7 @@ async fn a_provider_that_is_not_there_is_a_network_failure() {
         base_url: Some("http://127.0.0.1:1/v1".into()),
         key: Some(Key::new("secret-key")),
         context_window: None,
+        keep_alive: None,
     };
     drop(server);
     for provider in DIALECTS {
@@ -324,15 +336,22 @@ fn answer(status: &str, headers: &str, body: &str) -> String {
     format!("HTTP/1.1 {status}\r\n{headers}\r\n{body}")
 }
 
-async fn ask_canned(provider: &str, base_url: &str) -> Result<Reply, Failure> {
-    let settings = Settings {
+fn canned_settings(provider: &str, base_url: &str) -> Settings {
+    Settings {
         provider: provider.into(),
         name: "canned".into(),
         base_url: Some(base_url.into()),
         key: Some(Key::new("secret-key")),
         context_window: None,
-    };
-    connect(settings).unwrap().stream(request(vec![user(vec![text("hi")])]), Arc::new(|_| {})).await
+        keep_alive: None,
+    }
+}
+
+async fn ask_canned(provider: &str, base_url: &str) -> Result<Reply, Failure> {
+    connect(canned_settings(provider, base_url))
+        .unwrap()
+        .stream(request(vec![user(vec![text("hi")])]), Arc::new(|_| {}))
+        .await
 }
 
 const STREAM: &str = "content-type: text/event-stream\r\n";
@@ -398,6 +417,28 @@ async fn a_reply_that_is_no_stream_is_read_where_it_can_be_and_named_where_not()
     let failure = ask_canned("openai", &url).await.unwrap_err();
     assert_eq!(failure.kind, FailureKind::InvalidRequest);
     assert_eq!(failure.message, "127.0.0.1 answers with text/html and no stream: is `base_url` the API's address?");
+}
+
+#[tokio::test]
+async fn a_local_model_gets_its_context_is_kept_loaded_and_never_cut_in_silence() {
+    let server = Loopback::start(0).await.unwrap();
+    let hi = || request(vec![user(vec![text("hi")])]);
+    for (given, sent) in [("10m", json!("10m")), ("-1", json!(-1))] {
+        let settings = Settings {
+            key: None,
+            context_window: Some(32_768),
+            keep_alive: Some(given.into()),
+            ..canned_settings("ollama", &server.base_url())
+        };
+        connect(settings).unwrap().stream(hi(), Arc::new(|_| {})).await.unwrap();
+        let body = server.bodies().pop().unwrap();
+        assert_eq!(body["options"], json!({"num_ctx": 32_768, "num_predict": 100, "temperature": 0.5}));
+        assert_eq!((&body["keep_alive"], &body["truncate"]), (&sent, &json!(false)));
+    }
+    let too_long = r#"{"error":"the input length exceeds the context length"}"#;
+    let (url, _) = canned(answer("400 Bad", "content-type: application/json\r\n", too_long), Then::HangUp);
+    let failure = ask_canned("ollama", &url).await.unwrap_err();
+    assert!(failure.message.ends_with("set model.context_window to what the machine can hold"), "{failure}");
 }
 
 #[tokio::test]

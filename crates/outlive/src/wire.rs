@@ -45,6 +45,7 @@ fn settings(provider: &str, name: &str, spec: Option<&ModelSpec>) -> outlive_mod
         key: variable.and_then(config::variable).map(outlive_model::Key::new),
         base_url,
         context_window: spec.and_then(|spec| spec.context_window),
+        keep_alive: spec.and_then(|spec| spec.keep_alive.clone()),
     }
 }
 

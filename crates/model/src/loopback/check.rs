@@ -8,7 +8,7 @@ use outlive_core::content::{Block, Message, Request, Role, ToolSpec};
 use outlive_core::id::CallId;
 use serde_json::Value;
 
-use super::{Dialect, gemini, responses};
+use super::{Dialect, gemini, ollama, responses};
 
 pub(super) type Checked<T> = Result<T, String>;
 
@@ -28,11 +28,12 @@ pub(super) fn read(dialect: Dialect, body: &Value) -> Checked<Request> {
         Dialect::OpenAi => openai(body, &mut calls)?,
         Dialect::Responses => responses::messages(body, &mut calls)?,
         Dialect::Gemini => gemini::messages(body, &mut calls)?,
+        Dialect::Ollama => ollama::messages(body, &mut calls)?,
     };
     let tools = tools(dialect, body)?;
     let system = match dialect {
         Dialect::Anthropic => texts(&body["system"]),
-        Dialect::OpenAi => Vec::new(),
+        Dialect::OpenAi | Dialect::Ollama => Vec::new(),
         Dialect::Responses => vec![text(&body["instructions"])],
         Dialect::Gemini => texts(&body["systemInstruction"]["parts"]),
     };
@@ -57,7 +58,7 @@ fn tools(dialect: Dialect, body: &Value) -> Checked<Vec<ToolSpec>> {
     for tool in listed.as_array().into_iter().flatten() {
         let (tool, schema) = match dialect {
             Dialect::Anthropic => (tool, &tool["input_schema"]),
-            Dialect::OpenAi => (&tool["function"], &tool["function"]["parameters"]),
+            Dialect::OpenAi | Dialect::Ollama => (&tool["function"], &tool["function"]["parameters"]),
             Dialect::Responses => (tool, &tool["parameters"]),
             Dialect::Gemini => (tool, &tool["parametersJsonSchema"]),
         };

@@ -10,11 +10,14 @@ use futures_util::stream::{self, StreamExt as _};
 use outlive_core::content::{Reply, ReplyBlock, Request, StopReason};
 use serde_json::{Value, json};
 
-use super::{Dialect, gemini, responses};
+use super::{Dialect, gemini, ollama, responses};
 use crate::Model as _;
 use crate::rehearsal::Rehearsal;
 
-const STREAM: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "text/event-stream")];
+fn headers(dialect: Dialect) -> [(header::HeaderName, &'static str); 1] {
+    let lines = dialect == Dialect::Ollama;
+    [(header::CONTENT_TYPE, if lines { "application/x-ndjson" } else { "text/event-stream" })]
+}
 
 /// The rehearsal answers, at its own pace.
 pub(super) fn rehearse(dialect: Dialect, request: Request) -> Response {
@@ -26,16 +29,16 @@ pub(super) fn rehearse(dialect: Dialect, request: Request) -> Response {
             Ok::<_, Infallible>(Bytes::from(frame))
         })
     });
-    (STREAM, Body::from_stream(body.flatten())).into_response()
+    (headers(dialect), Body::from_stream(body.flatten())).into_response()
 }
 
-pub(super) fn stream(frames: Vec<String>) -> Response {
+pub(super) fn stream(dialect: Dialect, frames: Vec<String>) -> Response {
     let frames = frames.into_iter().map(|frame| Ok::<_, Infallible>(Bytes::from(frame)));
-    (STREAM, Body::from_stream(stream::iter(frames))).into_response()
+    (headers(dialect), Body::from_stream(stream::iter(frames))).into_response()
 }
 
-pub(super) fn raw(bytes: Vec<u8>) -> Response {
-    (STREAM, bytes).into_response()
+pub(super) fn raw(dialect: Dialect, bytes: Vec<u8>) -> Response {
+    (headers(dialect), bytes).into_response()
 }
 
 /// Returns the events of a reply, as text.
@@ -45,6 +48,7 @@ pub(super) fn frames(dialect: Dialect, reply: &Reply) -> Vec<String> {
         Dialect::OpenAi => openai(reply),
         Dialect::Responses => responses::frames(reply),
         Dialect::Gemini => gemini::frames(reply),
+        Dialect::Ollama => ollama::frames(reply),
     }
 }
 
