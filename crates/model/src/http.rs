@@ -44,8 +44,7 @@ pub(crate) fn garbled(what: &str) -> Failure {
 
 /// What an error within a stream is.
 pub(crate) fn broke_off(error: &Value) -> Failure {
-    let message = error.get("message").and_then(Value::as_str).or_else(|| error.as_str());
-    let message: String = message.unwrap_or("no reason given").chars().take(500).collect();
+    let message = worded(error).unwrap_or_else(|| "no reason given".to_owned());
     failure(kind_of_error(error), format!("the provider broke off: {message}"))
 }
 
@@ -168,15 +167,24 @@ async fn refused(response: Response) -> Failure {
 
 /// The message of an error body, in whichever shape it comes.
 fn said(parsed: &Value, body: &[u8]) -> String {
-    let error = parsed.get("error").unwrap_or(parsed);
-    let message = error.get("message").and_then(Value::as_str).or_else(|| error.as_str());
-    let text = message.map_or_else(|| String::from_utf8_lossy(body).into_owned(), str::to_owned);
-    let shown: String = text.chars().take(500).collect();
+    let text = || String::from_utf8_lossy(&body[..body.len().min(2_000)]).chars().take(500).collect();
+    let shown = worded(parsed.get("error").unwrap_or(parsed)).unwrap_or_else(text);
     if shown.trim().is_empty() { "no reason given".to_owned() } else { shown }
+}
+
+/// The words of an error, and of the provider behind a router, which alone say what is wrong.
+fn worded(error: &Value) -> Option<String> {
+    let message = error.get("message").and_then(Value::as_str).or_else(|| error.as_str())?;
+    let behind = error.pointer("/metadata/raw").and_then(Value::as_str).map(|raw| format!(": {raw}"));
+    Some(format!("{message}{}", behind.unwrap_or_default()).chars().take(500).collect())
 }
 
 /// What an error names as its reason: its code, else its type, else the reason among its details.
 fn reason(error: &Value) -> String {
+    // A router that moderates says so beside its code.
+    if error.pointer("/metadata/reasons").is_some_and(Value::is_array) {
+        return "moderation".to_owned();
+    }
     let text = |key: &str| error.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
     let detail = || details(error).find_map(|detail| detail.get("reason")?.as_str());
     text("code").or_else(|| text("type")).or_else(detail).unwrap_or_default().to_owned()
@@ -195,6 +203,7 @@ fn retry_delay(error: &Value) -> Option<u64> {
 fn kind_of(status: StatusCode, reason: &str) -> FailureKind {
     match status.as_u16() {
         400 if reason == "API_KEY_INVALID" => FailureKind::Auth,
+        403 if reason == "moderation" => FailureKind::Refused,
         401..=403 => FailureKind::Auth,
         408 | 504 => FailureKind::Timeout,
         // The account is empty: waiting does not fill it.
@@ -211,7 +220,7 @@ fn kind_of(status: StatusCode, reason: &str) -> FailureKind {
 fn kind_of_error(error: &Value) -> FailureKind {
     let status = error.get("code").and_then(Value::as_u64).and_then(|code| u16::try_from(code).ok());
     if let Some(status) = status.and_then(|status| StatusCode::from_u16(status).ok()) {
-        return kind_of(status, "");
+        return kind_of(status, &reason(error));
     }
     let name = |key: &str| error.get(key).and_then(Value::as_str).unwrap_or_default();
     let by_code = kind_of_name(name("code"));

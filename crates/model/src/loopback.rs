@@ -5,6 +5,7 @@
 mod check;
 mod gemini;
 mod ollama;
+mod openrouter;
 mod play;
 mod responses;
 
@@ -45,6 +46,8 @@ pub enum Dialect {
     Anthropic,
     /// OpenAI Chat Completions.
     OpenAi,
+    /// Chat Completions as OpenRouter has them.
+    OpenRouter,
     /// OpenAI Responses.
     Responses,
     /// Gemini.
@@ -84,6 +87,7 @@ impl Loopback {
         let router = Router::new()
             .route("/v1/messages", post(messages))
             .route("/v1/chat/completions", post(completions))
+            .route("/api/v1/chat/completions", post(routed))
             .route("/v1/responses", post(responses))
             .route("/v1/models/{call}", post(contents))
             .route("/api/chat", post(chat))
@@ -99,10 +103,16 @@ impl Loopback {
         Ok(Self { address, script, _stop: Arc::new(stop) })
     }
 
-    /// Returns where it listens, as a `base_url`.
+    /// Returns where it listens, as a `base_url` of every dialect but OpenRouter's.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
+    }
+
+    /// Returns where it listens as OpenRouter does.
+    #[must_use]
+    pub fn router_url(&self) -> String {
+        format!("http://{}/api/v1", self.address)
     }
 
     /// Plans what happens to the next request that nothing is planned for.
@@ -142,6 +152,10 @@ async fn messages(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
 
 async fn completions(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
     answer(state, Dialect::OpenAi, (is_bearer(&headers), true), &body).await
+}
+
+async fn routed(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
+    answer(state, Dialect::OpenRouter, (is_bearer(&headers), true), &body).await
 }
 
 async fn responses(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
@@ -221,6 +235,7 @@ fn refuse(dialect: Dialect, status: u16, kind: &str, message: &str) -> Response 
     let body = match dialect {
         Dialect::Anthropic => json!({"type": "error", "error": error}),
         Dialect::OpenAi | Dialect::Responses => json!({"error": error}),
+        Dialect::OpenRouter => json!({"error": {"code": status, "message": message}}),
         Dialect::Ollama => json!({"error": message}),
         Dialect::Gemini => {
             let reason = if kind == WRONG_KEY { "API_KEY_INVALID" } else { "" };

@@ -12,7 +12,7 @@ use outlive_model::{Key, Settings, anthropic, connect, gemini, ollama, openai, r
 use proptest::prelude::*;
 use serde_json::json;
 
-const DIALECTS: [&str; 5] = ["anthropic", "openai", "openai_responses", "gemini", "ollama"];
+const DIALECTS: [&str; 6] = ["anthropic", "openai", "openai_responses", "gemini", "ollama", "openrouter"];
 
 fn dialect(provider: &str) -> Dialect {
     match provider {
@@ -20,6 +20,7 @@ fn dialect(provider: &str) -> Dialect {
         "openai_responses" => Dialect::Responses,
         "gemini" => Dialect::Gemini,
         "ollama" => Dialect::Ollama,
+        "openrouter" => Dialect::OpenRouter,
         _chat_completions => Dialect::OpenAi,
     }
 }
@@ -27,7 +28,7 @@ fn dialect(provider: &str) -> Dialect {
 fn parse(provider: &str, stream: &[u8]) -> Result<Reply, Failure> {
     match dialect(provider) {
         Dialect::Anthropic => anthropic::parse_stream(stream),
-        Dialect::OpenAi => openai::parse_stream(stream),
+        Dialect::OpenAi | Dialect::OpenRouter => openai::parse_stream(stream),
         Dialect::Responses => responses::parse_stream(stream),
         Dialect::Gemini => gemini::parse_stream(stream),
         Dialect::Ollama => ollama::parse_stream(stream),
@@ -58,7 +59,7 @@ async fn ask(server: &Loopback, provider: &str, request: Request) -> (Result<Rep
     let settings = Settings {
         provider: provider.into(),
         name: "loopback".into(),
-        base_url: Some(server.base_url()),
+        base_url: Some(url(server, provider)),
         key: Some(Key::new(KEY)),
         context_window: None,
         keep_alive: None,
@@ -75,6 +76,10 @@ async fn ask(server: &Loopback, provider: &str, request: Request) -> (Result<Rep
     (reply, seen)
 }
 
+fn url(server: &Loopback, provider: &str) -> String {
+    if provider == "openrouter" { server.router_url() } else { server.base_url() }
+}
+
 fn rich() -> Reply {
     let call = |name: &str, arguments: &str| ReplyBlock::ToolUse { name: name.into(), arguments: arguments.into() };
     Reply {
@@ -85,9 +90,10 @@ fn rich() -> Reply {
             call("read", r#"{"path":"é"}"#),
         ],
         stop_reason: StopReason::ToolUse,
-        usage: Usage { input_tokens: 12, output_tokens: 34, cache_read_tokens: 5, cache_write_tokens: 0 },
+        usage: Usage { input_tokens: 12, output_tokens: 34, cache_read_tokens: 5, ..Usage::default() },
         model: "loopback".into(),
         provider_request_id: None,
+        served_by: None,
     }
 }
 
@@ -100,6 +106,11 @@ fn expected(provider: &str) -> Reply {
     if provider == "gemini" {
         let seal = ReplyBlock::Thinking { thinking: String::new(), signature: Some("rs_1 sig".into()) };
         reply.content.insert(2, seal);
+    }
+    if provider == "openrouter" {
+        let seal = r#"{"type":"reasoning.text","text":null,"index":0}"#;
+        reply.content[0] = ReplyBlock::Thinking { thinking: "I think, 日本語".into(), signature: Some(seal.into()) };
+        reply.served_by = Some("Loopback".into());
     }
     if provider == "ollama" {
         reply.usage = Usage { input_tokens: 17, output_tokens: 34, ..Usage::default() };
@@ -203,7 +214,7 @@ async fn every_status_is_told_apart_by_what_can_be_done() {
 async fn a_wrong_key_is_told_apart_from_a_wrong_request() {
     let server = Loopback::start(0).await.unwrap();
     for provider in DIALECTS {
-        let failure = ask_canned(provider, &server.base_url()).await.unwrap_err();
+        let failure = ask_canned(provider, &url(&server, provider)).await.unwrap_err();
         assert_eq!(failure.kind, FailureKind::Auth, "{provider}: {failure}");
     }
 }
@@ -282,16 +293,61 @@ fn hostile_replies_are_refused_or_read_never_believed_whole() {
     assert!(anthropic::parse_stream(index).is_err());
 }
 
-#[test]
-fn servers_that_leave_out_indices_are_understood() {
+#[tokio::test]
+async fn servers_that_leave_out_indices_and_the_mark_at_the_end_are_understood() {
     let stream = concat!(
         "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"id\":\"a\",\"function\":{\"name\":\"x\",\"arguments\":\"{}\"}}]}}]}\n\n",
         "data: {\"choices\":[{\"delta\":{\"tool_calls\":[{\"id\":\"b\",\"function\":{\"name\":\"y\",\"arguments\":{\"k\":1}}}]}}]}\n\n",
         "data: {\"choices\":[{\"delta\":{},\"finish_reason\":\"tool_calls\"}]}\n\n",
     );
     let call = |name: &str, arguments: &str| ReplyBlock::ToolUse { name: name.into(), arguments: arguments.into() };
-    let reply = openai::parse_stream(stream.as_bytes()).unwrap();
+    let (url, _) = canned(answer("200 OK", STREAM, stream), Then::HangUp);
+    let reply = ask_canned("openai", &url).await.unwrap();
     assert_eq!(reply.content, vec![call("x", "{}"), call("y", "{\"k\":1}")]);
+    let (url, _) = canned(answer("200 OK", STREAM, stream), Then::HangUp);
+    assert_eq!(ask_canned("openrouter", &url).await.unwrap_err().kind, FailureKind::Truncated);
+}
+
+#[tokio::test]
+async fn what_a_router_adds_is_kept_and_its_reasoning_goes_back_as_it_came() {
+    let server = Loopback::start(0).await.unwrap();
+    let usage =
+        Usage { input_tokens: 3, output_tokens: 2, cache_write_tokens: 4, cost_nano_usd: 12_600, ..Usage::default() };
+    let hidden = r#"{"type":"reasoning.encrypted","data":"gAAA","id":"rs_1","index":1}"#;
+    let seal = r#"{"type":"reasoning.text","text":null,"index":0,"signature":"s"}"#;
+    let thought = ReplyBlock::Thinking { thinking: "I think so".into(), signature: Some(seal.into()) };
+    let content = vec![thought, ReplyBlock::RedactedThinking(hidden.into()), ReplyBlock::Text("yes".into())];
+    let served_by = Some("Loopback".to_owned());
+    let planned = Reply { content, usage, stop_reason: StopReason::EndTurn, served_by, ..rich() };
+    server.plan(Plan::Reply(planned.clone()));
+    let (reply, _) = ask(&server, "openrouter", request(vec![user(vec![text("hi")])])).await;
+    assert_eq!(reply, Ok(planned));
+    assert_eq!(usage.charged(), Some(0.000_012_6));
+    let content = vec![
+        Block::Thinking { thinking: "I think so".into(), signature: Some(seal.into()) },
+        Block::RedactedThinking { data: hidden.into() },
+        text("yes"),
+    ];
+    let said = Arc::new(Message { role: Role::Assistant, content });
+    ask(&server, "openrouter", request(vec![user(vec![text("hi")]), said, user(vec![text("sure?")])])).await.0.unwrap();
+    let body = server.bodies().pop().unwrap();
+    let details = json!([{"type": "reasoning.text", "index": 0, "signature": "s", "text": "I think so"},
+        {"type": "reasoning.encrypted", "data": "gAAA", "id": "rs_1", "index": 1}]);
+    assert_eq!((&body["messages"][2]["reasoning_details"], &body["usage"]["include"]), (&details, &json!(true)));
+}
+
+#[tokio::test]
+async fn a_routers_errors_name_the_provider_behind_it() {
+    let json = "content-type: application/json\r\n";
+    let flagged =
+        r#"{"error":{"code":403,"message":"flagged","metadata":{"reasons":["violence"],"flagged_input":"x"}}}"#;
+    let (url, _) = canned(answer("403 No", json, flagged), Then::HangUp);
+    assert_eq!(ask_canned("openrouter", &url).await.unwrap_err().kind, FailureKind::Refused);
+    let behind = r#"{"error":{"code":502,"message":"Provider returned error","metadata":{"raw":"no capacity","provider_name":"P"}}}"#;
+    let (url, _) = canned(answer("200 OK", STREAM, &format!("data: {behind}\n\n")), Then::HangUp);
+    let failure = ask_canned("openrouter", &url).await.unwrap_err();
+    assert_eq!(failure.kind, FailureKind::Overloaded);
+    assert_eq!(failure.message, "the provider broke off: Provider returned error: no capacity");
 }
 
 proptest! {

@@ -66,7 +66,7 @@ impl Reader for MessageReader {
             return Err(failure(FailureKind::Truncated, "the stream ended before the reply did"));
         };
         let content = self.blocks.into_values().filter_map(finished).collect();
-        Ok(Reply { content, stop_reason, usage: self.usage, model: self.model, provider_request_id })
+        Ok(Reply { content, stop_reason, usage: self.usage, model: self.model, provider_request_id, served_by: None })
     }
 }
 

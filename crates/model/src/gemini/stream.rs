@@ -76,7 +76,14 @@ impl Reader for PartReader {
             }
         };
         let Self { content, model, usage, id, .. } = self;
-        Ok(Reply { content, stop_reason, usage, model, provider_request_id: provider_request_id.or(id) })
+        Ok(Reply {
+            content,
+            stop_reason,
+            usage,
+            model,
+            provider_request_id: provider_request_id.or(id),
+            served_by: None,
+        })
     }
 }
 
@@ -128,7 +135,7 @@ impl PartReader {
             input_tokens: input.saturating_sub(cached),
             output_tokens: count("candidatesTokenCount").saturating_add(count("thoughtsTokenCount")),
             cache_read_tokens: cached,
-            cache_write_tokens: 0,
+            ..Usage::default()
         };
     }
 }
@@ -194,6 +201,6 @@ mod tests {
         last["usageMetadata"] = json!({"promptTokenCount": 10, "cachedContentTokenCount": 4, "candidatesTokenCount": 2,
             "thoughtsTokenCount": 3, "totalTokenCount": 15});
         let usage = parse_stream(&stream(&[last])).unwrap().usage;
-        assert_eq!(usage, Usage { input_tokens: 6, output_tokens: 5, cache_read_tokens: 4, cache_write_tokens: 0 });
+        assert_eq!(usage, Usage { input_tokens: 6, output_tokens: 5, cache_read_tokens: 4, ..Usage::default() });
     }
 }

@@ -25,7 +25,7 @@ pub(super) fn read(dialect: Dialect, body: &Value) -> Checked<Request> {
     let mut calls = Calls::default();
     let messages = match dialect {
         Dialect::Anthropic => anthropic(body, &mut calls)?,
-        Dialect::OpenAi => openai(body, &mut calls)?,
+        Dialect::OpenAi | Dialect::OpenRouter => openai(body, &mut calls)?,
         Dialect::Responses => responses::messages(body, &mut calls)?,
         Dialect::Gemini => gemini::messages(body, &mut calls)?,
         Dialect::Ollama => ollama::messages(body, &mut calls)?,
@@ -33,7 +33,7 @@ pub(super) fn read(dialect: Dialect, body: &Value) -> Checked<Request> {
     let tools = tools(dialect, body)?;
     let system = match dialect {
         Dialect::Anthropic => texts(&body["system"]),
-        Dialect::OpenAi | Dialect::Ollama => Vec::new(),
+        Dialect::OpenAi | Dialect::OpenRouter | Dialect::Ollama => Vec::new(),
         Dialect::Responses => vec![text(&body["instructions"])],
         Dialect::Gemini => texts(&body["systemInstruction"]["parts"]),
     };
@@ -58,7 +58,9 @@ fn tools(dialect: Dialect, body: &Value) -> Checked<Vec<ToolSpec>> {
     for tool in listed.as_array().into_iter().flatten() {
         let (tool, schema) = match dialect {
             Dialect::Anthropic => (tool, &tool["input_schema"]),
-            Dialect::OpenAi | Dialect::Ollama => (&tool["function"], &tool["function"]["parameters"]),
+            Dialect::OpenAi | Dialect::OpenRouter | Dialect::Ollama => {
+                (&tool["function"], &tool["function"]["parameters"])
+            }
             Dialect::Responses => (tool, &tool["parameters"]),
             Dialect::Gemini => (tool, &tool["parametersJsonSchema"]),
         };
@@ -196,7 +198,10 @@ fn openai(body: &Value, calls: &mut Calls) -> Checked<Vec<Arc<Message>>> {
             }
             "user" => {
                 calls.must_be_closed()?;
-                (Role::User, vec![said(text(&message["content"]))?])
+                let content = &message["content"];
+                // A text, or parts with one each.
+                let words = if content.is_array() { &content[0]["text"] } else { content };
+                (Role::User, vec![said(text(words))?])
             }
             "assistant" => {
                 calls.must_be_closed()?;

@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt as _};
 use outlive_core::content::{Reply, ReplyBlock, Request, StopReason};
 use serde_json::{Value, json};
 
-use super::{Dialect, gemini, ollama, responses};
+use super::{Dialect, gemini, ollama, openrouter, responses};
 use crate::Model as _;
 use crate::rehearsal::Rehearsal;
 
@@ -46,6 +46,7 @@ pub(super) fn frames(dialect: Dialect, reply: &Reply) -> Vec<String> {
     match dialect {
         Dialect::Anthropic => anthropic(reply),
         Dialect::OpenAi => openai(reply),
+        Dialect::OpenRouter => openrouter::frames(reply),
         Dialect::Responses => responses::frames(reply),
         Dialect::Gemini => gemini::frames(reply),
         Dialect::Ollama => ollama::frames(reply),
@@ -117,7 +118,7 @@ fn anthropic_block(index: usize, block: &ReplyBlock) -> (Value, Vec<Value>) {
     }
 }
 
-fn openai(reply: &Reply) -> Vec<String> {
+pub(super) fn openai(reply: &Reply) -> Vec<String> {
     let chunk = |delta: Value, finish: Value| {
         let data = json!({"id": "c1", "model": reply.model, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
         format!("data: {data}\n\n")

@@ -75,7 +75,7 @@ impl Reader for LineReader {
         let count = |key: &str| done.get(key).and_then(Value::as_u64).unwrap_or(0);
         let usage =
             Usage { input_tokens: count("prompt_eval_count"), output_tokens: count("eval_count"), ..Usage::default() };
-        Ok(Reply { content, stop_reason, usage, model: text_at(&done, "/model"), provider_request_id })
+        Ok(Reply { content, stop_reason, usage, model: text_at(&done, "/model"), provider_request_id, served_by: None })
     }
 }
 

@@ -83,6 +83,7 @@ impl Reader for ItemReader {
             usage: usage(&response["usage"]),
             model: text_at(&response, "/model"),
             provider_request_id,
+            served_by: None,
         })
     }
 }
@@ -147,7 +148,7 @@ fn usage(usage: &Value) -> Usage {
         input_tokens: count("/input_tokens").saturating_sub(cached),
         output_tokens: count("/output_tokens"),
         cache_read_tokens: cached,
-        cache_write_tokens: 0,
+        ..Usage::default()
     }
 }
 
