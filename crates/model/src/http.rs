@@ -212,8 +212,13 @@ fn kind_of(status: StatusCode, reason: &str) -> FailureKind {
         }
         429 => FailureKind::RateLimited,
         409 | 500..=599 => FailureKind::Overloaded,
+        _ if is_policy(reason) => FailureKind::Refused,
         _ => FailureKind::InvalidRequest,
     }
+}
+
+fn is_policy(reason: &str) -> bool {
+    reason.ends_with("_policy") || reason.ends_with("policy_violation")
 }
 
 /// Classifies an error that comes within a stream: by a status as its code, else by its code's or type's name.
@@ -233,13 +238,17 @@ fn kind_of_name(name: &str) -> FailureKind {
             FailureKind::Overloaded
         }
         "rate_limit_error" | "rate_limit_exceeded" | "tokens" | "requests" => FailureKind::RateLimited,
-        "authentication_error" | "permission_error" | "billing_error" | "insufficient_quota" => FailureKind::Auth,
-        "timeout_error" => FailureKind::Timeout,
+        "authentication_error" | "permission_error" | "billing_error" | "insufficient_quota" | "invalid_api_key" => {
+            FailureKind::Auth
+        }
+        "timeout_error" | "vector_store_timeout" => FailureKind::Timeout,
         "invalid_request_error"
         | "not_found_error"
         | "request_too_large"
         | "invalid_prompt"
-        | "context_length_exceeded" => FailureKind::InvalidRequest,
+        | "context_length_exceeded"
+        | "data_residency_mismatch" => FailureKind::InvalidRequest,
+        _ if is_policy(name) => FailureKind::Refused,
         // Unheard of: tried again a few times, as a stream that broke.
         _ => FailureKind::Truncated,
     }

@@ -91,7 +91,10 @@ impl Loopback {
             .route("/v1/responses", post(responses))
             .route("/v1/models/{call}", post(contents))
             .route("/api/chat", post(chat))
-            .route("/api/tags", get(async || axum::Json(json!({"models": [{"name": "loopback"}]}))))
+            .route(
+                "/api/tags",
+                get(async || axum::Json(json!({"models": [{"name": "loopback", "model": "loopback"}]}))),
+            )
             .route("/v1/models", get(async || axum::Json(json!({"data": [{"id": "loopback"}]}))))
             .with_state(Arc::clone(&script));
         let served = axum::serve(listener, router).with_graceful_shutdown(async move {
@@ -145,7 +148,7 @@ pub fn recording(dialect: Dialect, reply: &Reply) -> Vec<u8> {
 type Shared = State<Arc<Mutex<Script>>>;
 
 async fn messages(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
-    let shown = headers.get("x-api-key").is_some_and(|key| key == KEY);
+    let shown = headers.get("x-api-key").is_some_and(|key| key == KEY) || is_bearer(&headers);
     let versioned = headers.contains_key("anthropic-version");
     answer(state, Dialect::Anthropic, (shown, versioned), &body).await
 }

@@ -15,6 +15,9 @@ pub struct Responses {
     settings: Settings,
 }
 
+/// Before the phase of a message, where it stands among the reasoning of the one that said it.
+const PHASE: &str = "phase ";
+
 impl Responses {
     /// Makes it; nothing is asked yet.
     #[must_use]

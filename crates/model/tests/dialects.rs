@@ -137,7 +137,9 @@ async fn a_conversation_with_calls_and_results_is_taken_by_a_server_that_is_as_s
     let result = |id| Block::ToolResult { id, content: String::new(), is_error: true };
     let thinking =
         |signature: Option<&str>| Block::Thinking { thinking: "t".into(), signature: signature.map(str::to_owned) };
-    let content = vec![thinking(Some("rs_1 s")), thinking(None), text("a"), used(one, "bash"), used(two, "made up!")];
+    let phase = Block::RedactedThinking { data: "phase commentary".into() };
+    let content =
+        vec![thinking(Some("rs_1 s")), thinking(None), phase, text("a"), used(one, "bash"), used(two, "made up!")];
     let messages = vec![
         user(vec![text("hi")]),
         Arc::new(Message { role: Role::Assistant, content }),
@@ -152,7 +154,9 @@ async fn a_conversation_with_calls_and_results_is_taken_by_a_server_that_is_as_s
     let sealed = json!({"type": "reasoning", "id": "rs_1", "summary": [{"type": "summary_text", "text": "t"}],
         "encrypted_content": "s"});
     assert_eq!(bodies[2]["input"][1], sealed);
-    let model = json!([{"text": "", "thoughtSignature": "rs_1 s"}, {"text": "a"},
+    let said = json!({"type": "message", "role": "assistant", "content": "a", "phase": "commentary"});
+    assert_eq!(bodies[2]["input"][2], said);
+    let model = json!([{"text": "", "thoughtSignature": "rs_1 s"}, {"text": "", "thoughtSignature": "phase commentary"}, {"text": "a"},
         {"functionCall": {"id": one, "name": "bash", "args": {}}, "thoughtSignature": "skip_thought_signature_validator"},
         {"functionCall": {"id": two, "name": "made_up_", "args": {}}}]);
     assert_eq!(bodies[3]["contents"][1]["parts"], model);

@@ -63,7 +63,10 @@ impl Reader for PartReader {
             Some("STOP") if calls => StopReason::ToolUse,
             Some("STOP") => StopReason::EndTurn,
             Some("MAX_TOKENS") => StopReason::MaxTokens,
-            Some(filter @ ("SAFETY" | "RECITATION" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII" | "MODEL_ARMOR")) => {
+            Some(
+                filter @ ("SAFETY" | "RECITATION" | "LANGUAGE" | "BLOCKLIST" | "PROHIBITED_CONTENT" | "SPII"
+                | "MODEL_ARMOR"),
+            ) => {
                 return Err(failure(FailureKind::Refused, format!("the provider filtered the answer: {filter}")));
             }
             Some("MISSING_THOUGHT_SIGNATURE") => {

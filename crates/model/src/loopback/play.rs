@@ -67,7 +67,8 @@ fn anthropic(reply: &Reply) -> Vec<String> {
     let mut frames = vec![
         event(
             "message_start",
-            json!({"type": "message_start", "message": {"id": "msg_1", "model": reply.model, "usage": input}}),
+            json!({"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant",
+                "model": reply.model, "content": [], "stop_reason": null, "usage": input}}),
         ),
         event("ping", json!({"type": "ping"})),
     ];

@@ -48,13 +48,23 @@ pub(super) fn messages(body: &Value, calls: &mut Calls) -> Checked<Vec<Arc<Messa
     Ok(messages.into_iter().map(Arc::new).collect())
 }
 
+/// A content is a text, or a list of parts; what the model said as parts must be a whole item.
 fn message(item: &Value) -> Checked<(Role, Block)> {
-    let part = &item["content"][0];
-    match (item["role"].as_str().unwrap_or_default(), part["type"].as_str().unwrap_or_default()) {
-        ("user", "input_text") => Ok((Role::User, said(text(&part["text"]))?)),
-        ("assistant", "output_text") => Ok((Role::Assistant, said(text(&part["text"]))?)),
-        (role, kind) => Err(format!("invalid content `{kind}` of role `{role}`")),
+    let role = match item["role"].as_str().unwrap_or_default() {
+        "user" => Role::User,
+        "assistant" => Role::Assistant,
+        other => return Err(format!("invalid role `{other}`")),
+    };
+    if item["content"].is_string() {
+        return Ok((role, said(text(&item["content"]))?));
     }
+    let part = &item["content"][0];
+    match (role, part["type"].as_str().unwrap_or_default()) {
+        (Role::User, "input_text") => {}
+        (Role::Assistant, "output_text") if item["id"].is_string() && part["annotations"].is_array() => {}
+        (_, kind) => return Err(format!("invalid content `{kind}`")),
+    }
+    Ok((role, said(text(&part["text"]))?))
 }
 
 fn reasoning(item: &Value, next: Option<&Value>) -> Checked<Block> {
@@ -79,11 +89,9 @@ pub(super) fn frames(reply: &Reply) -> Vec<String> {
     ];
     let mut output = Vec::new();
     for block in &reply.content {
-        let (item, deltas) = item(output.len(), block);
-        let mut begun = item.clone();
-        begun["status"] = "in_progress".into();
+        let (item, begun, between) = item(output.len(), block);
         events.push(json!({"type": "response.output_item.added", "output_index": output.len(), "item": begun}));
-        events.extend(deltas);
+        events.extend(between);
         events.push(json!({"type": "response.output_item.done", "output_index": output.len(), "item": item}));
         output.push(item);
     }
@@ -96,8 +104,9 @@ pub(super) fn frames(reply: &Reply) -> Vec<String> {
     };
     let response = json!({"id": "resp_1", "object": "response", "status": status, "incomplete_details": details,
         "error": null, "model": reply.model, "output": output, "usage": {"input_tokens": usage.all_input(),
-        "input_tokens_details": {"cached_tokens": usage.cache_read_tokens}, "output_tokens": usage.output_tokens,
-        "output_tokens_details": {"reasoning_tokens": 0}}});
+        "input_tokens_details": {"cached_tokens": usage.cache_read_tokens, "cache_write_tokens": usage.cache_write_tokens},
+        "output_tokens": usage.output_tokens, "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": usage.all_input() + usage.output_tokens}});
     events.push(json!({"type": format!("response.{status}"), "response": response}));
     let frame = |(number, mut event): (usize, Value)| {
         event["sequence_number"] = number.into();
@@ -106,33 +115,51 @@ pub(super) fn frames(reply: &Reply) -> Vec<String> {
     events.into_iter().enumerate().map(frame).collect()
 }
 
-fn item(at: usize, block: &ReplyBlock) -> (Value, Vec<Value>) {
-    let delta = |kind: &str, text: &str| -> Vec<Value> {
-        let of = |piece| json!({"type": format!("response.{kind}.delta"), "output_index": at, "delta": piece});
-        pieces(text).into_iter().map(of).collect()
+/// An item when it is done, when it has begun, and the events between.
+fn item(at: usize, block: &ReplyBlock) -> (Value, Value, Vec<Value>) {
+    let streamed = |kind: &str, item: &Value, text: &str| -> Vec<Value> {
+        let event = |piece| {
+            json!({"type": format!("response.{kind}.delta"), "item_id": item["id"], "output_index": at,
+                "content_index": 0, "summary_index": 0, "delta": piece})
+        };
+        pieces(text).into_iter().map(event).collect()
+    };
+    let with = |item: &Value, key: &str, value: Value| {
+        let mut item = item.clone();
+        item[key] = value;
+        item
     };
     match block {
         ReplyBlock::Text(text) => {
-            let content = json!([{"type": "output_text", "text": text, "annotations": []}]);
+            let part = |text: &str| json!({"type": "output_text", "text": text, "annotations": []});
             let item = json!({"type": "message", "id": format!("msg_{at}"), "role": "assistant", "status": "completed",
-                "content": content});
-            (item, delta("output_text", text))
+                "content": [part(text)]});
+            let of_part = |kind: &str, text: &str| {
+                json!({"type": format!("response.content_part.{kind}"), "item_id": item["id"], "output_index": at,
+                    "content_index": 0, "part": part(text)})
+            };
+            let mut events = vec![of_part("added", "")];
+            events.extend(streamed("output_text", &item, text));
+            events.push(of_part("done", text));
+            (item.clone(), with(&item, "content", json!([])), events)
         }
         ReplyBlock::Thinking { thinking, signature } => {
             let seal = signature.as_deref().unwrap_or_default();
             let (id, sealed) = seal.split_once(' ').unwrap_or(("rs_0", seal));
             let summary = json!([{"type": "summary_text", "text": thinking}]);
             let item = json!({"type": "reasoning", "id": id, "summary": summary, "encrypted_content": sealed});
-            (item, delta("reasoning_summary_text", thinking))
+            let events = streamed("reasoning_summary_text", &item, thinking);
+            (item.clone(), with(&item, "summary", json!([])), events)
         }
         ReplyBlock::RedactedThinking(sealed) => {
             let item = json!({"type": "reasoning", "id": "rs_1", "summary": [], "encrypted_content": sealed});
-            (item, Vec::new())
+            (item.clone(), item, Vec::new())
         }
         ReplyBlock::ToolUse { name, arguments } => {
             let item = json!({"type": "function_call", "id": format!("fc_{at}"), "call_id": format!("call_{at}"),
                 "name": name, "arguments": arguments, "status": "completed"});
-            (item, delta("function_call_arguments", arguments))
+            let events = streamed("function_call_arguments", &item, arguments);
+            (item.clone(), with(&item, "arguments", "".into()), events)
         }
     }
 }

@@ -3,6 +3,8 @@
 use outlive_core::content::{Block, Message, Request, Role, ToolSpec};
 use serde_json::{Value, json};
 
+use super::PHASE;
+
 /// The API takes no smaller limit.
 const LEAST: u32 = 16;
 
@@ -38,14 +40,17 @@ fn tool(tool: &ToolSpec) -> Value {
 }
 
 fn items(message: &Message) -> impl Iterator<Item = Value> {
-    message.content.iter().filter_map(|block| match block {
+    let mut phase = None;
+    message.content.iter().filter_map(move |block| match block {
         Block::Text { text } => Some(match message.role {
-            Role::User => said("user", "input_text", text),
-            Role::Assistant => said("assistant", "output_text", text),
+            Role::User => json!({"type": "message", "role": "user", "content": text}),
+            Role::Assistant => reply(text, phase.take()),
         }),
         Block::Thinking { thinking, signature } => reasoning(thinking, signature.as_deref()?),
-        // No reply of this dialect has any.
-        Block::RedactedThinking { .. } => None,
+        Block::RedactedThinking { data } => {
+            phase = data.strip_prefix(PHASE);
+            None
+        }
         Block::ToolUse { id, name, input, .. } => {
             let name = crate::settings::tool_name(name);
             Some(json!({"type": "function_call", "call_id": id, "name": name, "arguments": input.to_string()}))
@@ -56,8 +61,12 @@ fn items(message: &Message) -> impl Iterator<Item = Value> {
     })
 }
 
-fn said(role: &str, kind: &str, text: &str) -> Value {
-    json!({"type": "message", "role": role, "content": [{"type": kind, "text": text}]})
+fn reply(text: &str, phase: Option<&str>) -> Value {
+    let mut message = json!({"type": "message", "role": "assistant", "content": text});
+    if let Some(phase) = phase {
+        message["phase"] = phase.into();
+    }
+    message
 }
 
 /// The seal holds the item's id and its sealed content.

@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use outlive_core::content::{Delta, Failure, FailureKind, Reply, ReplyBlock, StopReason, Usage};
 use serde_json::Value;
 
+use super::PHASE;
 use crate::Sink;
 use crate::http::{Reader, broke_off, failure, garbled, text_at};
 use crate::sse::Event;
 
 #[derive(Default)]
 pub(super) struct ItemReader {
-    /// Items that are done, for servers whose last event does not name them again.
+    /// Items that are done: what they hold counts, and not every server names them again at the end.
     items: BTreeMap<u64, Value>,
     ended: Option<Value>,
 }
@@ -62,9 +63,11 @@ impl Reader for ItemReader {
             return Err(failure(FailureKind::Truncated, "the stream ended before the reply did"));
         };
         let named = taken(&mut response, "output");
-        let mut items = if let Value::Array(items) = named { items } else { Vec::new() };
-        if items.is_empty() {
-            items = self.items.into_values().collect();
+        let mut items: Vec<Value> = self.items.into_values().collect();
+        if let Value::Array(named) = named
+            && named.len() > items.len()
+        {
+            items = named;
         }
         let is = |item: &Value, kind: &str| item.get("type").and_then(Value::as_str) == Some(kind);
         let refusal = |item: &Value| item.pointer("/content/0").is_some_and(|part| is(part, "refusal"));
@@ -78,7 +81,7 @@ impl Reader for ItemReader {
             StopReason::EndTurn
         };
         Ok(Reply {
-            content: items.iter().filter_map(block).collect(),
+            content: items.iter().flat_map(blocks).collect(),
             stop_reason,
             usage: usage(&response["usage"]),
             model: text_at(&response, "/model"),
@@ -114,6 +117,12 @@ fn is_incomplete(response: &Value) -> Result<bool, Failure> {
     }
 }
 
+/// A message says in which phase of the work it is said, which goes back with it.
+fn blocks(item: &Value) -> impl Iterator<Item = ReplyBlock> {
+    let phase = item.get("phase").and_then(Value::as_str).filter(|_| item["type"] == "message");
+    phase.map(|phase| ReplyBlock::RedactedThinking(format!("{PHASE}{phase}"))).into_iter().chain(block(item))
+}
+
 fn block(item: &Value) -> Option<ReplyBlock> {
     match item.get("type").and_then(Value::as_str)? {
         "message" => {
@@ -144,10 +153,12 @@ fn texts<'a>(parts: &'a Value, keys: &[&str]) -> Vec<&'a str> {
 fn usage(usage: &Value) -> Usage {
     let count = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
     let cached = count("/input_tokens_details/cached_tokens");
+    let written = count("/input_tokens_details/cache_write_tokens");
     Usage {
-        input_tokens: count("/input_tokens").saturating_sub(cached),
+        input_tokens: count("/input_tokens").saturating_sub(cached).saturating_sub(written),
         output_tokens: count("/output_tokens"),
         cache_read_tokens: cached,
+        cache_write_tokens: written,
         ..Usage::default()
     }
 }
@@ -179,6 +190,15 @@ mod tests {
     }
 
     #[test]
+    fn the_phase_of_a_message_stands_before_it() {
+        let message =
+            json!({"type": "message", "phase": "commentary", "content": [{"type": "output_text", "text": "a"}]});
+        let reply = parse_stream(&stream(&[ended("completed", json!({"output": [message]}))])).unwrap();
+        let phase = ReplyBlock::RedactedThinking("phase commentary".into());
+        assert_eq!(reply.content, [phase, ReplyBlock::Text("a".into())]);
+    }
+
+    #[test]
     fn an_end_is_told_apart_by_what_it_says() {
         let text = json!([{"type": "message", "content": [{"type": "output_text", "text": "a"}]}]);
         let refusal = json!([{"type": "message", "content": [{"type": "refusal", "refusal": "no"}]}]);
@@ -192,6 +212,7 @@ mod tests {
             (ended("failed", json!({"error": {"code": "server_error"}})), Err(FailureKind::Overloaded)),
             (ended("failed", json!({"error": {"code": "rate_limit_exceeded"}})), Err(FailureKind::RateLimited)),
             (ended("failed", json!({"error": {"code": "invalid_prompt"}})), Err(FailureKind::InvalidRequest)),
+            (ended("failed", json!({"error": {"code": "bio_policy"}})), Err(FailureKind::Refused)),
             (json!({"type": "error", "code": "insufficient_quota"}), Err(FailureKind::Auth)),
             (json!({"type": "error", "error": {"code": "slow_down"}}), Err(FailureKind::Overloaded)),
             (ended("completed", json!(null)), Ok(StopReason::EndTurn)),
