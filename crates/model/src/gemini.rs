@@ -4,6 +4,7 @@ mod request;
 mod stream;
 
 use outlive_core::content::{Failure, Reply, Request};
+use reqwest::RequestBuilder;
 
 use crate::settings::Settings;
 use crate::{Description, Model, Pending, Sink, http};
@@ -23,10 +24,17 @@ impl Gemini {
         Self { http, settings }
     }
 
-    fn url(&self) -> String {
+    fn url(&self, path: &str) -> String {
         let base = self.settings.base_url.as_deref().unwrap_or(BASE).trim_end_matches('/');
         let version = if base.ends_with("/v1") || base.ends_with("/v1beta") { "" } else { "/v1beta" };
-        format!("{base}{version}/models/{}:streamGenerateContent?alt=sse", self.name())
+        format!("{base}{version}/models{path}")
+    }
+
+    fn authorized(&self, call: RequestBuilder) -> RequestBuilder {
+        match &self.settings.key {
+            Some(key) => call.header("x-goog-api-key", key.reveal()),
+            None => call,
+        }
     }
 
     /// The model's name, which the API also gives with the collection that it is in.
@@ -42,12 +50,22 @@ impl Model for Gemini {
 
     fn stream(&self, request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>> {
         Box::pin(async move {
-            let mut call = self.http.post(self.url()).json(&request::body(self.name(), &request));
-            if let Some(key) = &self.settings.key {
-                call = call.header("x-goog-api-key", key.reveal());
-            }
-            http::ask(call, stream::PartReader::default(), &sink).await
+            let url = self.url(&format!("/{}:streamGenerateContent?alt=sse", self.name()));
+            let call = self.http.post(url).json(&request::body(self.name(), &request));
+            http::ask(self.authorized(call), stream::PartReader::default(), &sink).await
         })
+    }
+
+    fn offered(&self) -> Pending<'_, Result<Vec<String>, Failure>> {
+        let call = self.authorized(self.http.get(self.url("?pageSize=1000")));
+        Box::pin(http::list(call, "models", |model| {
+            let methods = model.get("supportedGenerationMethods")?.as_array()?;
+            let name = model.get("name")?.as_str()?;
+            methods
+                .iter()
+                .any(|method| method == "generateContent")
+                .then(|| name.strip_prefix("models/").unwrap_or(name))
+        }))
     }
 }
 

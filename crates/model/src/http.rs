@@ -15,8 +15,11 @@ use crate::sse::{Decoder, Event, Framing};
 /// Time without a byte, after which a stream counts as dead.
 const SILENCE: Duration = Duration::from_secs(120);
 
-/// Bytes of a body that is no stream.
-const BODY: usize = 1 << 20;
+/// Bytes of a body that is no stream. A router's list of models is the largest.
+const BODY: usize = 4 << 20;
+
+/// Time for an answer that is no model's.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 /// Turns a dialect's events into a reply.
 pub(crate) trait Reader: Send {
@@ -93,6 +96,25 @@ pub(crate) async fn ask<R: Reader>(request: RequestBuilder, mut reader: R, sink:
     }
 }
 
+/// Asks for a list, and takes a name from each entry that has one.
+pub(crate) async fn list(
+    call: RequestBuilder,
+    key: &str,
+    name: fn(&Value) -> Option<&str>,
+) -> Result<Vec<String>, Failure> {
+    let response = call.timeout(PATIENCE).send().await.map_err(|error| unreachable_by(&error))?;
+    if !response.status().is_success() {
+        return Err(refused(response).await);
+    }
+    let place = response.url().host_str().unwrap_or("the provider").to_owned();
+    let listed: Value = serde_json::from_slice(&body(response).await).unwrap_or_default();
+    let Some(entries) = listed.get(key).and_then(Value::as_array) else {
+        let why = format!("{place} answers with no list of models: is `base_url` the API's address?");
+        return Err(failure(FailureKind::InvalidRequest, why));
+    };
+    Ok(entries.iter().filter_map(name).map(str::to_owned).collect())
+}
+
 /// What an answer is, by its headers.
 enum Content {
     Stream,
@@ -112,7 +134,7 @@ fn content_type(headers: &HeaderMap) -> Content {
     }
 }
 
-/// Reads a body that should be small; what is beyond a megabyte is left.
+/// Reads a body that should be small; what is beyond that is left.
 async fn body(response: Response) -> Vec<u8> {
     let mut whole = Vec::new();
     let mut bytes = response.bytes_stream();

@@ -47,4 +47,9 @@ pub trait Model: Send + Sync {
     /// Asks once, without retrying: the journal decides about that. Fragments go to `sink` as they come; the whole reply
     /// is returned only if the stream ended as its dialect says a complete one does.
     fn stream(&self, request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>>;
+
+    /// Returns the names of the models that its provider offers to this key; its own where the provider has no list.
+    fn offered(&self) -> Pending<'_, Result<Vec<String>, Failure>> {
+        Box::pin(async { Ok(vec![self.describe().name]) })
+    }
 }

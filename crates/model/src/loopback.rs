@@ -95,7 +95,8 @@ impl Loopback {
                 "/api/tags",
                 get(async || axum::Json(json!({"models": [{"name": "loopback", "model": "loopback"}]}))),
             )
-            .route("/v1/models", get(async || axum::Json(json!({"data": [{"id": "loopback"}]}))))
+            .route("/v1/models", get(models))
+            .route("/api/v1/models", get(models))
             .with_state(Arc::clone(&script));
         let served = axum::serve(listener, router).with_graceful_shutdown(async move {
             stopped.changed().await.ok();
@@ -183,6 +184,17 @@ async fn contents(
 async fn chat(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
     let shown = !headers.contains_key(header::AUTHORIZATION) || is_bearer(&headers);
     answer(state, Dialect::Ollama, (shown, true), &body).await
+}
+
+/// The list of every dialect that has it here.
+async fn models(headers: HeaderMap) -> Response {
+    let keyed = |name: &str| headers.get(name).is_some_and(|key| key == KEY);
+    if !(is_bearer(&headers) || keyed("x-api-key") || keyed("x-goog-api-key")) {
+        return refuse(Dialect::OpenAi, 401, WRONG_KEY, "invalid API key");
+    }
+    let of = |name: &str, method: &str| json!({"name": name, "supportedGenerationMethods": [method]});
+    let models = [of("models/loopback", "generateContent"), of("models/other", "embedContent")];
+    axum::Json(json!({"data": [{"id": "loopback"}], "models": models})).into_response()
 }
 
 fn is_bearer(headers: &HeaderMap) -> bool {

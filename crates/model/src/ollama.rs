@@ -38,12 +38,15 @@ impl Model for Ollama {
 
     fn stream(&self, request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>> {
         Box::pin(async move {
-            let mut call = self.http.post(self.url("chat")).json(&request::body(&self.settings, &request));
-            if let Some(key) = &self.settings.key {
-                call = call.bearer_auth(key.reveal());
-            }
-            http::ask(call, stream::LineReader::default(), &sink).await.map_err(with_way_out)
+            let call = self.http.post(self.url("chat")).json(&request::body(&self.settings, &request));
+            let reply = http::ask(self.settings.bearer(call), stream::LineReader::default(), &sink).await;
+            reply.map_err(with_way_out)
         })
+    }
+
+    fn offered(&self) -> Pending<'_, Result<Vec<String>, Failure>> {
+        let call = self.settings.bearer(self.http.get(self.url("tags")));
+        Box::pin(http::list(call, "models", |model| model.get("name")?.as_str()))
     }
 }
 

@@ -33,14 +33,14 @@ impl Model for Responses {
 
     fn stream(&self, request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>> {
         Box::pin(async move {
-            let base = self.settings.base_url.as_deref().unwrap_or(openai::BASE).trim_end_matches('/');
             let body = request::body(&self.settings.name, &request);
-            let mut call = self.http.post(format!("{base}/responses")).json(&body);
-            if let Some(key) = &self.settings.key {
-                call = call.bearer_auth(key.reveal());
-            }
-            http::ask(call, stream::ItemReader::default(), &sink).await
+            let call = self.http.post(format!("{}/responses", openai::base(&self.settings))).json(&body);
+            http::ask(self.settings.bearer(call), stream::ItemReader::default(), &sink).await
         })
+    }
+
+    fn offered(&self) -> Pending<'_, Result<Vec<String>, Failure>> {
+        Box::pin(openai::offered(&self.http, &self.settings))
     }
 }
 

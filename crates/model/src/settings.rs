@@ -84,6 +84,14 @@ pub enum ConnectError {
 }
 
 impl Settings {
+    /// Shows the key as most providers want to see it.
+    pub(crate) fn bearer(&self, call: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.key {
+            Some(key) => call.bearer_auth(key.reveal()),
+            None => call,
+        }
+    }
+
     pub(crate) fn describe(&self) -> Description {
         Description { provider: self.provider.clone(), name: self.name.clone(), context_window: self.context_window }
     }

@@ -215,6 +215,20 @@ async fn every_status_is_told_apart_by_what_can_be_done() {
 }
 
 #[tokio::test]
+async fn a_provider_says_which_models_it_offers() {
+    let server = Loopback::start(0).await.unwrap();
+    for provider in DIALECTS {
+        let settings = Settings { key: Some(Key::new(KEY)), ..canned_settings(provider, &url(&server, provider)) };
+        assert_eq!(connect(settings).unwrap().offered().await, Ok(vec!["loopback".to_owned()]), "{provider}");
+        let (url, _) = canned(answer("200 OK", "content-type: text/html\r\n", "<html>"), Then::HangUp);
+        let failure = connect(canned_settings(provider, &url)).unwrap().offered().await.unwrap_err();
+        assert!(failure.message.starts_with("127.0.0.1 answers with no list of models"), "{provider}: {failure}");
+    }
+    let wrong = connect(canned_settings("anthropic", &server.base_url())).unwrap();
+    assert_eq!(wrong.offered().await.map_err(|failure| failure.kind), Err(FailureKind::Auth));
+}
+
+#[tokio::test]
 async fn a_wrong_key_is_told_apart_from_a_wrong_request() {
     let server = Loopback::start(0).await.unwrap();
     for provider in DIALECTS {
