@@ -29,7 +29,7 @@ pub(super) fn frames(reply: &Reply) -> Vec<String> {
 
 fn added(mut chunk: Value, reply: &Reply) -> String {
     chunk["provider"] = SERVED_BY.into();
-    if let Some(usage) = chunk.get_mut("usage") {
+    if let Some(usage) = chunk.get_mut("usage").filter(|usage| usage.is_object()) {
         usage["cost"] = reply.usage.charged().into();
         usage["prompt_tokens_details"]["cache_write_tokens"] = reply.usage.cache_write_tokens.into();
     }

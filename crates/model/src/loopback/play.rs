@@ -120,9 +120,12 @@ fn anthropic_block(index: usize, block: &ReplyBlock) -> (Value, Vec<Value>) {
 }
 
 pub(super) fn openai(reply: &Reply) -> Vec<String> {
+    let said = |choices: Value, usage: Value| {
+        json!({"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": reply.model, "choices": choices,
+            "usage": usage})
+    };
     let chunk = |delta: Value, finish: Value| {
-        let data = json!({"id": "c1", "model": reply.model, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
-        format!("data: {data}\n\n")
+        format!("data: {}\n\n", said(json!([{"index": 0, "delta": delta, "finish_reason": finish}]), Value::Null))
     };
     let mut frames = vec![chunk(json!({"role": "assistant"}), Value::Null)];
     let mut calls = 0;
@@ -155,9 +158,10 @@ pub(super) fn openai(reply: &Reply) -> Vec<String> {
     };
     frames.push(chunk(json!({}), finish.into()));
     let usage = &reply.usage;
-    let counted = json!({"choices": [], "usage": {"prompt_tokens": usage.all_input(), "completion_tokens": usage.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens}}});
-    frames.push(format!("data: {counted}\n\n"));
+    let counted = json!({"prompt_tokens": usage.all_input(), "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.all_input() + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens}});
+    frames.push(format!("data: {}\n\n", said(json!([]), counted)));
     frames.push("data: [DONE]\n\n".to_owned());
     frames
 }

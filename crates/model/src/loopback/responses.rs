@@ -18,7 +18,8 @@ pub(super) fn messages(body: &Value, calls: &mut Calls) -> Checked<Vec<Arc<Messa
     let mut messages: Vec<Message> = Vec::new();
     let items: Vec<&Value> = body["input"].as_array().into_iter().flatten().collect();
     for (at, item) in items.iter().enumerate() {
-        let (role, block) = match item["type"].as_str().unwrap_or_default() {
+        // A message need not say that it is one.
+        let (role, block) = match item["type"].as_str().unwrap_or("message") {
             "message" => message(item)?,
             "reasoning" => {
                 let next = items.get(at + 1).map(|item| &item["type"]);
