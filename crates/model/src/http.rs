@@ -12,11 +12,11 @@ use serde_json::Value;
 use crate::Sink;
 use crate::sse::{Decoder, Event, Framing};
 
-/// Time without a byte, after which a stream counts as dead.
-const SILENCE: Duration = Duration::from_secs(120);
-
 /// Bytes of a body that is no stream. A router's list of models is the largest.
 const BODY: usize = 4 << 20;
+
+/// Time without a byte of such a body, after which what came is all.
+const BODY_SILENCE: Duration = Duration::from_secs(120);
 
 /// Time for an answer that is no model's.
 const PATIENCE: Duration = Duration::from_secs(30);
@@ -25,6 +25,8 @@ const PATIENCE: Duration = Duration::from_secs(30);
 pub(crate) trait Reader: Send {
     /// What its stream is made of.
     const FRAMING: Framing = Framing::Events;
+    /// Time without a byte, after which it counts as dead: a model may think that long without a word.
+    const SILENCE: Duration = Duration::from_secs(600);
     /// Takes the next event.
     fn take(&mut self, event: &Event, sink: &Sink) -> Result<(), Failure>;
     /// Says whether the stream has said that it is complete: whatever comes after belongs to nobody.
@@ -79,7 +81,7 @@ pub(crate) async fn ask<R: Reader>(request: RequestBuilder, mut reader: R, sink:
     let mut bytes = response.bytes_stream();
     let mut decoder = Decoder::new(R::FRAMING);
     loop {
-        let chunk = match tokio::time::timeout(SILENCE, bytes.next()).await {
+        let chunk = match tokio::time::timeout(R::SILENCE, bytes.next()).await {
             Ok(Some(Ok(chunk))) => chunk,
             Ok(Some(Err(error))) => return Err(failure(FailureKind::Truncated, format!("the stream broke: {error}"))),
             Ok(None) => return reader.finish(id),
@@ -139,7 +141,7 @@ async fn body(response: Response) -> Vec<u8> {
     let mut whole = Vec::new();
     let mut bytes = response.bytes_stream();
     while whole.len() < BODY
-        && let Ok(Some(Ok(chunk))) = tokio::time::timeout(SILENCE, bytes.next()).await
+        && let Ok(Some(Ok(chunk))) = tokio::time::timeout(BODY_SILENCE, bytes.next()).await
     {
         whole.extend_from_slice(&chunk);
     }

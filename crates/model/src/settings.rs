@@ -156,7 +156,10 @@ pub fn connect(mut settings: Settings) -> Result<Arc<dyn Model>, ConnectError> {
     }
     // A redirect would carry the key to wherever it names.
     let redirect = reqwest::redirect::Policy::none();
-    let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(20)).redirect(redirect).build();
+    let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(20)).redirect(redirect);
+    // A peer that is gone without a word is noticed long before its silence is.
+    let http = http.tcp_keepalive(Duration::from_secs(30)).tcp_keepalive_interval(Duration::from_secs(15));
+    let http = http.tcp_keepalive_retries(4).build();
     let http = http.map_err(|error| ConnectError::Http(error.to_string()))?;
     if settings.provider == "openrouter" {
         settings.base_url.get_or_insert_with(|| OPENROUTER.to_owned());

@@ -1,6 +1,7 @@
 //! A streamed reply of the Messages API: blocks by index, ended by `message_stop`; without it nothing is complete.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use outlive_core::content::{Delta, Failure, FailureKind, Reply, ReplyBlock, StopReason, Usage};
 use serde_json::Value;
@@ -30,6 +31,9 @@ enum Part {
 const BLOCKS: u64 = 1_024;
 
 impl Reader for MessageReader {
+    /// It says that it lives while the model thinks.
+    const SILENCE: Duration = Duration::from_secs(120);
+
     fn take(&mut self, event: &Event, sink: &Sink) -> Result<(), Failure> {
         let data: Value = serde_json::from_str(&event.data).map_err(|_| garbled("an event is not JSON"))?;
         match data.get("type").and_then(Value::as_str).unwrap_or(&event.name) {

@@ -25,6 +25,10 @@ pub(super) fn body(model: &str, request: &Request) -> Value {
         });
     }
     let mut body = json!({"contents": contents, "generationConfig": {"maxOutputTokens": request.max_output_tokens}});
+    // Older ones may have no thoughts, and refuse to be asked for them.
+    if model.starts_with("gemini-3") {
+        body["generationConfig"]["thinkingConfig"] = json!({"includeThoughts": true});
+    }
     if let Some(temperature) = request.temperature {
         body["generationConfig"]["temperature"] = temperature.into();
     }
@@ -93,4 +97,35 @@ fn signed(mut parts: Vec<Value>) -> Vec<Value> {
         call["thoughtSignature"] = FOREIGN.into();
     }
     parts
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::*;
+
+    #[test]
+    fn only_a_model_that_surely_thinks_is_asked_for_its_thoughts_and_only_a_strict_one_gets_the_mark() {
+        let id = CallId::from_bits(1);
+        let call = Block::ToolUse { id, name: "bash".into(), input: json!({}), malformed: None };
+        let request = Request {
+            system: Arc::new([]),
+            tools: Arc::new([]),
+            messages: vec![Arc::new(Message { role: Role::Assistant, content: vec![call] })],
+            max_output_tokens: 1,
+            temperature: None,
+        };
+        for (model, thoughts, mark) in [
+            ("gemini-3-pro-preview", json!(true), json!(FOREIGN)),
+            ("gemini-flash-latest", Value::Null, json!(FOREIGN)),
+            ("gemini-2.5-pro", Value::Null, Value::Null),
+            ("gemma-3-27b-it", Value::Null, Value::Null),
+        ] {
+            let body = body(model, &request);
+            let part = &body["contents"][0]["parts"][0];
+            assert_eq!(body["generationConfig"]["thinkingConfig"]["includeThoughts"], thoughts, "{model}");
+            assert_eq!(part["thoughtSignature"], mark, "{model}");
+        }
+    }
 }
