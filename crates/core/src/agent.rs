@@ -82,7 +82,8 @@ pub enum AgentError {
 }
 
 /// Providers of models that an agent may name.
-pub const PROVIDERS: [&str; 5] = ["anthropic", "openai", "openrouter", "ollama", "rehearsal"];
+pub const PROVIDERS: [&str; 7] =
+    ["anthropic", "openai", "openai_responses", "gemini", "openrouter", "ollama", "rehearsal"];
 
 /// A value that does not fit: the path of its key, and why.
 struct Misfit(String, String);

@@ -134,6 +134,8 @@ pub struct Reply {
     pub model: String,
     /// The provider's id of the request, for its support.
     pub provider_request_id: Option<String>,
+    /// Who served it, where the provider is a router and says so.
+    pub served_by: Option<String>,
 }
 
 /// What a journal line holds of a block beside what was said in it.
@@ -181,6 +183,14 @@ pub struct Usage {
     /// Input tokens written to the provider's cache.
     #[serde(default)]
     pub cache_write_tokens: u64,
+    /// What the provider itself charged, in billionths of a US dollar; zero where it does not say.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub cost_nano_usd: u64,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 impl Usage {
@@ -190,6 +200,13 @@ impl Usage {
         self.output_tokens = self.output_tokens.saturating_add(other.output_tokens);
         self.cache_read_tokens = self.cache_read_tokens.saturating_add(other.cache_read_tokens);
         self.cache_write_tokens = self.cache_write_tokens.saturating_add(other.cache_write_tokens);
+        self.cost_nano_usd = self.cost_nano_usd.saturating_add(other.cost_nano_usd);
+    }
+
+    /// Returns what the provider charged, in US dollars, where it says so.
+    #[must_use]
+    pub fn charged(self) -> Option<f64> {
+        (self.cost_nano_usd > 0).then_some(self.cost_nano_usd as f64 / 1e9)
     }
 
     /// Returns all input tokens, cached or not.

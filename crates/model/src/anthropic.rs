@@ -4,6 +4,7 @@ mod request;
 mod stream;
 
 use outlive_core::content::{Failure, Reply, Request};
+use reqwest::RequestBuilder;
 
 use crate::settings::Settings;
 use crate::{Description, Model, Pending, Sink, http};
@@ -23,6 +24,19 @@ impl Anthropic {
     pub fn new(http: reqwest::Client, settings: Settings) -> Self {
         Self { http, settings }
     }
+
+    fn url(&self, path: &str) -> String {
+        let base = self.settings.base_url.as_deref().unwrap_or(BASE).trim_end_matches('/');
+        format!("{}/v1/{path}", base.strip_suffix("/v1").unwrap_or(base))
+    }
+
+    fn authorized(&self, call: RequestBuilder) -> RequestBuilder {
+        let call = call.header("anthropic-version", VERSION);
+        match &self.settings.key {
+            Some(key) => call.header("x-api-key", key.reveal()),
+            None => call,
+        }
+    }
 }
 
 impl Model for Anthropic {
@@ -32,16 +46,15 @@ impl Model for Anthropic {
 
     fn stream(&self, request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>> {
         Box::pin(async move {
-            let base = self.settings.base_url.as_deref().unwrap_or(BASE).trim_end_matches('/');
-            let base = base.strip_suffix("/v1").unwrap_or(base);
             let body = request::body(&self.settings.name, &request);
-            let mut call =
-                self.http.post(format!("{base}/v1/messages")).header("anthropic-version", VERSION).json(&body);
-            if let Some(key) = &self.settings.key {
-                call = call.header("x-api-key", key.reveal());
-            }
+            let call = self.authorized(self.http.post(self.url("messages")).json(&body));
             http::ask(call, stream::MessageReader::default(), &sink).await
         })
+    }
+
+    fn offered(&self) -> Pending<'_, Result<Vec<String>, Failure>> {
+        let call = self.authorized(self.http.get(self.url("models?limit=1000")));
+        Box::pin(http::list(call, "data", |model| model.get("id")?.as_str()))
     }
 }
 

@@ -1,17 +1,20 @@
 //! Asks models: one file per wire dialect, the rehearsal, a scripted model and a loopback server for tests.
 
 pub mod anthropic;
+pub mod gemini;
 mod http;
 #[cfg(feature = "loopback")]
 pub mod loopback;
+pub mod ollama;
 pub mod openai;
 pub mod rehearsal;
+pub mod responses;
 pub mod scripted;
 mod settings;
 pub mod sse;
 pub mod wellformed;
 
-pub use settings::{ConnectError, Key, OLLAMA, PROVIDERS, Settings, connect, is_trusted, key_variable};
+pub use settings::{ConnectError, Key, PROVIDERS, Settings, connect, is_trusted, key_variable};
 
 use std::future::Future;
 use std::pin::Pin;
@@ -44,4 +47,9 @@ pub trait Model: Send + Sync {
     /// Asks once, without retrying: the journal decides about that. Fragments go to `sink` as they come; the whole reply
     /// is returned only if the stream ended as its dialect says a complete one does.
     fn stream(&self, request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>>;
+
+    /// Returns the names of the models that its provider offers to this key; its own where the provider has no list.
+    fn offered(&self) -> Pending<'_, Result<Vec<String>, Failure>> {
+        Box::pin(async { Ok(vec![self.describe().name]) })
+    }
 }

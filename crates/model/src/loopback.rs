@@ -1,9 +1,13 @@
-//! A server on loopback that speaks both dialects over real HTTP with streaming, and refuses what the real APIs refuse: a
+//! A server on loopback that speaks every dialect over real HTTP with streaming, and refuses what the real APIs refuse: a
 //! tool call without its result, roles out of order, empty texts, bad names, a missing key. The rehearsal answers, or
 //! whatever a test plans.
 
 mod check;
+mod gemini;
+mod ollama;
+mod openrouter;
 mod play;
+mod responses;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -11,7 +15,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
+use axum::extract::{Path, RawQuery, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
@@ -42,6 +46,14 @@ pub enum Dialect {
     Anthropic,
     /// OpenAI Chat Completions.
     OpenAi,
+    /// Chat Completions as OpenRouter has them.
+    OpenRouter,
+    /// OpenAI Responses.
+    Responses,
+    /// Gemini.
+    Gemini,
+    /// Ollama.
+    Ollama,
 }
 
 /// The key that the server accepts.
@@ -75,7 +87,16 @@ impl Loopback {
         let router = Router::new()
             .route("/v1/messages", post(messages))
             .route("/v1/chat/completions", post(completions))
-            .route("/v1/models", get(async || axum::Json(json!({"data": [{"id": "loopback"}]}))))
+            .route("/api/v1/chat/completions", post(routed))
+            .route("/v1/responses", post(responses))
+            .route("/v1/models/{call}", post(contents))
+            .route("/api/chat", post(chat))
+            .route(
+                "/api/tags",
+                get(async || axum::Json(json!({"models": [{"name": "loopback", "model": "loopback"}]}))),
+            )
+            .route("/v1/models", get(models))
+            .route("/api/v1/models", get(models))
             .with_state(Arc::clone(&script));
         let served = axum::serve(listener, router).with_graceful_shutdown(async move {
             stopped.changed().await.ok();
@@ -86,10 +107,16 @@ impl Loopback {
         Ok(Self { address, script, _stop: Arc::new(stop) })
     }
 
-    /// Returns where it listens, as a `base_url`.
+    /// Returns where it listens, as a `base_url` of every dialect but OpenRouter's.
     #[must_use]
     pub fn base_url(&self) -> String {
         format!("http://{}/v1", self.address)
+    }
+
+    /// Returns where it listens as OpenRouter does.
+    #[must_use]
+    pub fn router_url(&self) -> String {
+        format!("http://{}/api/v1", self.address)
     }
 
     /// Plans what happens to the next request that nothing is planned for.
@@ -122,19 +149,63 @@ pub fn recording(dialect: Dialect, reply: &Reply) -> Vec<u8> {
 type Shared = State<Arc<Mutex<Script>>>;
 
 async fn messages(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
-    let shown = headers.get("x-api-key").is_some_and(|key| key == KEY);
+    let shown = headers.get("x-api-key").is_some_and(|key| key == KEY) || is_bearer(&headers);
     let versioned = headers.contains_key("anthropic-version");
     answer(state, Dialect::Anthropic, (shown, versioned), &body).await
 }
 
 async fn completions(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
-    let shown = headers.get(header::AUTHORIZATION).is_some_and(|key| key == &format!("Bearer {KEY}"));
-    answer(state, Dialect::OpenAi, (shown, true), &body).await
+    answer(state, Dialect::OpenAi, (is_bearer(&headers), true), &body).await
+}
+
+async fn routed(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
+    answer(state, Dialect::OpenRouter, (is_bearer(&headers), true), &body).await
+}
+
+async fn responses(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
+    answer(state, Dialect::Responses, (is_bearer(&headers), true), &body).await
+}
+
+async fn contents(
+    state: Shared,
+    Path(call): Path<String>,
+    RawQuery(query): RawQuery,
+    headers: HeaderMap,
+    body: Bytes,
+) -> Response {
+    if !call.ends_with(":streamGenerateContent") || query.as_deref() != Some("alt=sse") {
+        return refuse(Dialect::Gemini, 404, "NOT_FOUND", "this server only streams, as events");
+    }
+    let shown = headers.get("x-goog-api-key").is_some_and(|key| key == KEY);
+    answer(state, Dialect::Gemini, (shown, true), &body).await
+}
+
+/// Ollama asks for no key on the own machine; one that is shown must be right.
+async fn chat(state: Shared, headers: HeaderMap, body: Bytes) -> Response {
+    let shown = !headers.contains_key(header::AUTHORIZATION) || is_bearer(&headers);
+    answer(state, Dialect::Ollama, (shown, true), &body).await
+}
+
+/// The list of every dialect that has it here.
+async fn models(headers: HeaderMap) -> Response {
+    let keyed = |name: &str| headers.get(name).is_some_and(|key| key == KEY);
+    if !(is_bearer(&headers) || keyed("x-api-key") || keyed("x-goog-api-key")) {
+        return refuse(Dialect::OpenAi, 401, WRONG_KEY, "invalid API key");
+    }
+    let of = |name: &str, method: &str| json!({"name": name, "supportedGenerationMethods": [method]});
+    let models = [of("models/loopback", "generateContent"), of("models/other", "embedContent")];
+    axum::Json(json!({"data": [{"id": "loopback"}], "models": models})).into_response()
+}
+
+fn is_bearer(headers: &HeaderMap) -> bool {
+    headers.get(header::AUTHORIZATION).is_some_and(|key| key == &format!("Bearer {KEY}"))
 }
 
 async fn answer(State(script): Shared, dialect: Dialect, (shown, versioned): (bool, bool), body: &[u8]) -> Response {
     if !shown {
-        return refuse(dialect, 401, "authentication_error", "invalid x-api-key");
+        // Gemini says so only in the details.
+        let status = if dialect == Dialect::Gemini { 400 } else { 401 };
+        return refuse(dialect, status, WRONG_KEY, "invalid API key");
     }
     let Ok(body) = serde_json::from_slice::<Value>(body) else {
         return refuse(dialect, 400, "invalid_request_error", "the body is not JSON");
@@ -154,7 +225,7 @@ async fn answer(State(script): Shared, dialect: Dialect, (shown, versioned): (bo
     };
     match plan {
         Plan::Rehearse => play::rehearse(dialect, request),
-        Plan::Reply(reply) => play::stream(play::frames(dialect, &reply)),
+        Plan::Reply(reply) => play::stream(dialect, play::frames(dialect, &reply)),
         Plan::Status(status, retry_after) => {
             let mut response = refuse(dialect, status, "api_error", "planned");
             if let Some(seconds) = retry_after {
@@ -165,17 +236,27 @@ async fn answer(State(script): Shared, dialect: Dialect, (shown, versioned): (bo
         Plan::Cut(reply, at) => {
             let mut bytes = recording(dialect, &reply);
             bytes.truncate(at);
-            play::raw(bytes)
+            play::raw(dialect, bytes)
         }
-        Plan::Raw(bytes) => play::raw(bytes),
+        Plan::Raw(bytes) => play::raw(dialect, bytes),
     }
 }
+
+/// What is wrong with a key.
+const WRONG_KEY: &str = "authentication_error";
 
 fn refuse(dialect: Dialect, status: u16, kind: &str, message: &str) -> Response {
     let error = json!({"type": kind, "message": message});
     let body = match dialect {
         Dialect::Anthropic => json!({"type": "error", "error": error}),
-        Dialect::OpenAi => json!({"error": error}),
+        Dialect::OpenAi | Dialect::Responses => json!({"error": error}),
+        Dialect::OpenRouter => json!({"error": {"code": status, "message": message}}),
+        Dialect::Ollama => json!({"error": message}),
+        Dialect::Gemini => {
+            let reason = if kind == WRONG_KEY { "API_KEY_INVALID" } else { "" };
+            let details = json!([{"@type": "type.googleapis.com/google.rpc.ErrorInfo", "reason": reason}]);
+            json!({"error": {"code": status, "message": message, "status": "INVALID_ARGUMENT", "details": details}})
+        }
     };
     (StatusCode::from_u16(status).unwrap_or(StatusCode::BAD_REQUEST), axum::Json(body)).into_response()
 }

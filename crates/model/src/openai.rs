@@ -1,5 +1,6 @@
-//! The OpenAI Chat Completions dialect, which many other endpoints speak.
+//! The OpenAI Chat Completions dialect, which many other endpoints speak; OpenRouter with additions of its own.
 
+mod reasoning;
 mod request;
 mod stream;
 
@@ -14,7 +15,7 @@ pub struct OpenAi {
     settings: Settings,
 }
 
-pub(crate) const BASE: &str = "https://api.openai.com/v1";
+const BASE: &str = "https://api.openai.com/v1";
 
 impl OpenAi {
     /// Makes it; nothing is asked yet.
@@ -31,23 +32,42 @@ impl Model for OpenAi {
 
     fn stream(&self, request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>> {
         Box::pin(async move {
-            let base = self.settings.base_url.as_deref().unwrap_or(BASE).trim_end_matches('/');
+            let base = base(&self.settings);
+            let is_router = self.settings.provider == "openrouter";
             let limit = if base == BASE { "max_completion_tokens" } else { "max_tokens" };
-            let body = request::body(&self.settings.name, &request, limit);
-            let mut call = self.http.post(format!("{base}/chat/completions")).json(&body);
-            if let Some(key) = &self.settings.key {
-                call = call.bearer_auth(key.reveal());
+            let mut body = request::body(&self.settings.name, &request, limit);
+            if is_router {
+                request::route(&mut body);
             }
-            http::ask(call, stream::ChunkReader::default(), &sink).await
+            let call = self.settings.bearer(self.http.post(format!("{base}/chat/completions")).json(&body));
+            // What else speaks this dialect may leave out the mark at the end.
+            let is_strict = is_router || base == BASE;
+            let reader = if is_strict { stream::ChunkReader::strict() } else { stream::ChunkReader::default() };
+            http::ask(call, reader, &sink).await
         })
+    }
+
+    fn offered(&self) -> Pending<'_, Result<Vec<String>, Failure>> {
+        Box::pin(offered(&self.http, &self.settings))
     }
 }
 
-/// Reads a recorded stream.
+/// Where OpenAI's API is, or what stands in for it.
+pub(crate) fn base(settings: &Settings) -> &str {
+    settings.base_url.as_deref().unwrap_or(BASE).trim_end_matches('/')
+}
+
+/// Asks OpenAI's API, or what stands in for it, for its models.
+pub(crate) async fn offered(http: &reqwest::Client, settings: &Settings) -> Result<Vec<String>, Failure> {
+    let call = settings.bearer(http.get(format!("{}/models", base(settings))));
+    http::list(call, "data", |model| model.get("id")?.as_str()).await
+}
+
+/// Reads a recorded stream, which must end with its mark.
 ///
 /// # Errors
 ///
 /// Why it is not a complete reply.
 pub fn parse_stream(bytes: &[u8]) -> Result<Reply, Failure> {
-    http::parse(bytes, stream::ChunkReader::default())
+    http::parse(bytes, stream::ChunkReader::strict())
 }

@@ -58,7 +58,14 @@ impl Model for Rehearsal {
             let calls = content.iter().any(|block| matches!(block, ReplyBlock::ToolUse { .. }));
             let usage = usage(&request, &content);
             let stop_reason = if calls { StopReason::ToolUse } else { StopReason::EndTurn };
-            Ok(Reply { content, stop_reason, usage, model: "script".to_owned(), provider_request_id: None })
+            Ok(Reply {
+                content,
+                stop_reason,
+                usage,
+                model: "script".to_owned(),
+                provider_request_id: None,
+                served_by: None,
+            })
         })
     }
 }

@@ -44,7 +44,7 @@ impl Step {
         let calls = content.iter().any(|block| matches!(block, ReplyBlock::ToolUse { .. }));
         let stop_reason = if calls { StopReason::ToolUse } else { StopReason::EndTurn };
         let (usage, model) = (Usage::default(), NAME.to_owned());
-        Self::Reply(Reply { content, stop_reason, usage, model, provider_request_id: None })
+        Self::Reply(Reply { content, stop_reason, usage, model, provider_request_id: None, served_by: None })
     }
 
     /// Fails in this way.

@@ -4,8 +4,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::anthropic::Anthropic;
+use crate::gemini::Gemini;
+use crate::ollama::Ollama;
 use crate::openai::OpenAi;
 use crate::rehearsal::Rehearsal;
+use crate::responses::Responses;
 use crate::{Description, Model};
 
 /// A provider's key. Does not print itself.
@@ -43,14 +46,15 @@ pub struct Settings {
     pub key: Option<Key>,
     /// Tokens that a request and its reply may have together, where known.
     pub context_window: Option<u64>,
+    /// How long a local server keeps the model loaded after a request: `10m`, seconds, or -1 for ever; its own default
+    /// where none is given.
+    pub keep_alive: Option<String>,
 }
 
 pub use outlive_core::agent::PROVIDERS;
 
 /// Where OpenRouter listens.
 const OPENROUTER: &str = "https://openrouter.ai/api/v1";
-/// Where a local Ollama listens.
-pub const OLLAMA: &str = "http://127.0.0.1:11434/v1";
 
 /// Why a model cannot be reached.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -80,6 +84,14 @@ pub enum ConnectError {
 }
 
 impl Settings {
+    /// Shows the key as most providers want to see it.
+    pub(crate) fn bearer(&self, call: reqwest::RequestBuilder) -> reqwest::RequestBuilder {
+        match &self.key {
+            Some(key) => call.bearer_auth(key.reveal()),
+            None => call,
+        }
+    }
+
     pub(crate) fn describe(&self) -> Description {
         Description { provider: self.provider.clone(), name: self.name.clone(), context_window: self.context_window }
     }
@@ -90,7 +102,8 @@ impl Settings {
 pub fn key_variable(provider: &str) -> Option<&'static str> {
     match provider {
         "anthropic" => Some("ANTHROPIC_API_KEY"),
-        "openai" => Some("OPENAI_API_KEY"),
+        "openai" | "openai_responses" => Some("OPENAI_API_KEY"),
+        "gemini" => Some("GEMINI_API_KEY"),
         "openrouter" => Some("OPENROUTER_API_KEY"),
         _ => None,
     }
@@ -104,7 +117,8 @@ pub fn is_trusted(provider: &str, base_url: Option<&str>) -> bool {
     let Ok(url) = reqwest::Url::parse(base_url) else { return false };
     let own = match provider {
         "anthropic" => "api.anthropic.com",
-        "openai" => "api.openai.com",
+        "openai" | "openai_responses" => "api.openai.com",
+        "gemini" => "generativelanguage.googleapis.com",
         "openrouter" => "openrouter.ai",
         _ => "",
     };
@@ -142,18 +156,20 @@ pub fn connect(mut settings: Settings) -> Result<Arc<dyn Model>, ConnectError> {
     }
     // A redirect would carry the key to wherever it names.
     let redirect = reqwest::redirect::Policy::none();
-    let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(20)).redirect(redirect).build();
+    let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(20)).redirect(redirect);
+    // A peer that is gone without a word is noticed long before its silence is.
+    let http = http.tcp_keepalive(Duration::from_secs(30)).tcp_keepalive_interval(Duration::from_secs(15));
+    let http = http.tcp_keepalive_retries(4).build();
     let http = http.map_err(|error| ConnectError::Http(error.to_string()))?;
-    let usual = match settings.provider.as_str() {
-        "openrouter" => Some(OPENROUTER),
-        "ollama" => Some(OLLAMA),
-        _ => None,
-    };
-    settings.base_url = settings.base_url.or_else(|| usual.map(str::to_owned));
-    Ok(if settings.provider == "anthropic" {
-        Arc::new(Anthropic::new(http, settings))
-    } else {
-        Arc::new(OpenAi::new(http, settings))
+    if settings.provider == "openrouter" {
+        settings.base_url.get_or_insert_with(|| OPENROUTER.to_owned());
+    }
+    Ok(match settings.provider.as_str() {
+        "anthropic" => Arc::new(Anthropic::new(http, settings)),
+        "openai_responses" => Arc::new(Responses::new(http, settings)),
+        "gemini" => Arc::new(Gemini::new(http, settings)),
+        "ollama" => Arc::new(Ollama::new(http, settings)),
+        _chat_completions => Arc::new(OpenAi::new(http, settings)),
     })
 }
 

@@ -1,4 +1,5 @@
-//! Reads server-sent events from bytes as they come: any chunking, LF or CRLF, characters split between chunks; bounded.
+//! Reads server-sent events, or lines, from bytes as they come: any chunking, LF or CRLF, characters split between chunks;
+//! bounded.
 
 /// One event.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -7,6 +8,16 @@ pub struct Event {
     pub name: String,
     /// Its data lines, joined by newlines.
     pub data: String,
+}
+
+/// What a stream is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Framing {
+    /// Server-sent events.
+    #[default]
+    Events,
+    /// Lines, each the data of an event without a name.
+    Lines,
 }
 
 /// A stream that is no longer read.
@@ -26,6 +37,7 @@ pub const MOST: usize = 16 << 20;
 /// Reads events.
 #[derive(Debug, Default)]
 pub struct Decoder {
+    framing: Framing,
     line: Vec<u8>,
     event: Event,
     has_data: bool,
@@ -33,6 +45,12 @@ pub struct Decoder {
 }
 
 impl Decoder {
+    /// Makes one that has read nothing.
+    #[must_use]
+    pub fn new(framing: Framing) -> Self {
+        Self { framing, ..Self::default() }
+    }
+
     /// Takes the next bytes and returns the events that ended with them.
     ///
     /// # Errors
@@ -48,7 +66,11 @@ impl Decoder {
             if *byte == b'\n' {
                 let line = std::mem::take(&mut self.line);
                 let line = std::str::from_utf8(&line).map_err(|_| SseError::NotUtf8)?;
-                events.extend(self.take(line.strip_suffix('\r').unwrap_or(line)));
+                let line = line.strip_suffix('\r').unwrap_or(line);
+                events.extend(match self.framing {
+                    Framing::Events => self.take(line),
+                    Framing::Lines => self::line(line),
+                });
             } else {
                 self.line.push(*byte);
             }
@@ -78,6 +100,11 @@ impl Decoder {
     }
 }
 
+fn line(line: &str) -> Option<Event> {
+    let data = line.trim();
+    (!data.is_empty()).then(|| Event { name: String::new(), data: data.to_owned() })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -95,6 +122,17 @@ mod tests {
         assert_eq!(whole, [("a".into(), "{\"é\":1}".into()), (String::new(), "x\ny".into())]);
         for cut in 0..text.len() {
             assert_eq!(read(&[&text[..cut], &text[cut..]]), whole, "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn a_line_is_one_only_when_it_has_ended() {
+        let text = "{\"é\":1}\r\n\n data: x\n{\"cut\"".as_bytes();
+        for cut in 0..text.len() {
+            let mut decoder = Decoder::new(Framing::Lines);
+            let events = [&text[..cut], &text[cut..]].into_iter().flat_map(|chunk| decoder.push(chunk).unwrap());
+            let lines: Vec<String> = events.map(|event| event.data).collect();
+            assert_eq!(lines, ["{\"é\":1}", "data: x"], "cut at {cut}");
         }
     }
 

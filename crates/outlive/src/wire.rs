@@ -20,8 +20,12 @@ use crate::exit::Failure;
 pub struct Connector;
 
 /// What is taken where an agent names no model: the first whose key is there.
-const CHOICES: [(&str, &str); 3] =
-    [("anthropic", "claude-sonnet-4-5"), ("openai", "gpt-5"), ("openrouter", "anthropic/claude-sonnet-4.5")];
+const CHOICES: [(&str, &str); 4] = [
+    ("anthropic", "claude-sonnet-4-5"),
+    ("openai", "gpt-5"),
+    ("gemini", "gemini-flash-latest"),
+    ("openrouter", "anthropic/claude-sonnet-4.5"),
+];
 
 impl Models for Connector {
     fn connect(&self, wanted: Option<&ModelSpec>) -> Result<Arc<dyn Model>, String> {
@@ -41,6 +45,7 @@ fn settings(provider: &str, name: &str, spec: Option<&ModelSpec>) -> outlive_mod
         key: variable.and_then(config::variable).map(outlive_model::Key::new),
         base_url,
         context_window: spec.and_then(|spec| spec.context_window),
+        keep_alive: spec.and_then(|spec| spec.keep_alive.clone()),
     }
 }
 

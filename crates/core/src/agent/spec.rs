@@ -57,7 +57,7 @@ pub(super) struct Spec {
 #[derive(Debug, Clone, PartialEq, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ModelSpec {
-    /// `anthropic`, `openai`, `openrouter`, `ollama`, `rehearsal`.
+    /// One of [`PROVIDERS`].
     pub provider: String,
     /// The model's name, as the provider knows it.
     #[serde(default)]
@@ -80,6 +80,9 @@ pub struct ModelSpec {
     /// Tokens that a request and its reply may have together.
     #[serde(default)]
     pub context_window: Option<u64>,
+    /// How long a local server keeps the model loaded after a request: `10m`, seconds, or -1 for ever.
+    #[serde(default)]
+    pub keep_alive: Option<String>,
     /// Models to ask when this one is down.
     #[serde(default)]
     pub fallback: Vec<ModelSpec>,

@@ -11,7 +11,7 @@ metadata:
   version: \"1\"
 spec:
   # Without a model, the best that is there is taken: a key in the environment (ANTHROPIC_API_KEY, OPENAI_API_KEY,
-  # OPENROUTER_API_KEY), a local Ollama, else the offline rehearsal. To choose:
+  # GEMINI_API_KEY, OPENROUTER_API_KEY), a local Ollama, else the offline rehearsal. To choose:
   # model: {provider: anthropic, name: claude-sonnet-4-5}
   system_prompt: ./SYSTEM_PROMPT.md
   session: {on_disconnect: continue, max_steps: 50, step_timeout: 10m}

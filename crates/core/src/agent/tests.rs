@@ -157,6 +157,15 @@ fn an_agent_of_the_nearest_kin_loads() {
 }
 
 #[test]
+fn the_time_that_a_model_is_kept_loaded_is_a_duration_or_a_number() {
+    for (given, expected) in [("10m", "10m"), ("-1", "-1")] {
+        let model = format!("model: {{provider: ollama, name: m, keep_alive: {given}}}");
+        let agent = read(&format!("{HEAD}spec:\n  {model}\n")).unwrap();
+        assert_eq!(agent.model.unwrap().keep_alive.as_deref(), Some(expected));
+    }
+}
+
+#[test]
 fn a_policy_that_cannot_be_read_denies_everything() {
     let mut files = files(HEAD);
     files.insert("policy.yaml".into(), b"moode: ask".to_vec());

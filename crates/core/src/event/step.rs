@@ -52,6 +52,9 @@ pub struct StepFinished {
     pub provider_request_id: Option<String>,
     /// The model that answered, in the provider's words.
     pub model: String,
+    /// Who served it, where the provider is a router and says so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub served_by: Option<String>,
 }
 
 /// Ends the running attempt. With `retry_at` the step is asked again then; without, the turn fails.

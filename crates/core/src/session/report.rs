@@ -119,6 +119,7 @@ fn finished(reply: &Reply, attempt: u32, latency_ms: u64, ids: &mut Ids) -> Step
         latency_ms,
         provider_request_id: reply.provider_request_id.clone(),
         model: reply.model.clone(),
+        served_by: reply.served_by.clone(),
     }
 }
 

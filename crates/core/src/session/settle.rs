@@ -279,7 +279,8 @@ impl Turn {
     }
 
     fn ended(&self, ending: Ending, error: Option<TurnError>) -> Fact {
-        let event = Event::TurnEnded(TurnEnded { ending, wake_at: None, error, usage: self.usage, cost: None });
+        let event =
+            Event::TurnEnded(TurnEnded { ending, wake_at: None, error, usage: self.usage, cost: self.usage.charged() });
         Fact::of_turn(self.id, event)
     }
 }

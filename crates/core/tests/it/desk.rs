@@ -33,7 +33,14 @@ pub fn text(text: &str) -> ReplyBlock {
 
 pub fn reply(content: Vec<ReplyBlock>) -> Reply {
     let usage = Usage { input_tokens: 3, output_tokens: 2, ..Usage::default() };
-    Reply { content, stop_reason: StopReason::EndTurn, usage, model: "test".into(), provider_request_id: None }
+    Reply {
+        content,
+        stop_reason: StopReason::EndTurn,
+        usage,
+        model: "test".into(),
+        provider_request_id: None,
+        served_by: None,
+    }
 }
 
 pub fn call_reply(tools: &[&str]) -> Reply {

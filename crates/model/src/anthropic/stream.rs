@@ -1,12 +1,13 @@
 //! A streamed reply of the Messages API: blocks by index, ended by `message_stop`; without it nothing is complete.
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use outlive_core::content::{Delta, Failure, FailureKind, Reply, ReplyBlock, StopReason, Usage};
 use serde_json::Value;
 
 use crate::Sink;
-use crate::http::{Reader, failure, kind_of_error};
+use crate::http::{Reader, broke_off, failure, garbled, text_at};
 use crate::sse::Event;
 
 #[derive(Default)]
@@ -29,15 +30,10 @@ enum Part {
 /// No reply has more blocks: an index beyond is garbage.
 const BLOCKS: u64 = 1_024;
 
-fn garbled(what: &str) -> Failure {
-    failure(FailureKind::Truncated, format!("the reply cannot be read: {what}"))
-}
-
-fn text_at(value: &Value, pointer: &str) -> String {
-    value.pointer(pointer).and_then(Value::as_str).unwrap_or_default().to_owned()
-}
-
 impl Reader for MessageReader {
+    /// It says that it lives while the model thinks.
+    const SILENCE: Duration = Duration::from_secs(120);
+
     fn take(&mut self, event: &Event, sink: &Sink) -> Result<(), Failure> {
         let data: Value = serde_json::from_str(&event.data).map_err(|_| garbled("an event is not JSON"))?;
         match data.get("type").and_then(Value::as_str).unwrap_or(&event.name) {
@@ -54,10 +50,7 @@ impl Reader for MessageReader {
                 }
             }
             "message_stop" => self.is_ended = true,
-            "error" => {
-                let (error, message) = (data.get("error").unwrap_or(&data), text_at(&data, "/error/message"));
-                return Err(failure(kind_of_error(error), format!("the provider broke off: {message}")));
-            }
+            "error" => return Err(broke_off(data.get("error").unwrap_or(&data))),
             _ping_or_unknown => {}
         }
         Ok(())
@@ -77,7 +70,7 @@ impl Reader for MessageReader {
             return Err(failure(FailureKind::Truncated, "the stream ended before the reply did"));
         };
         let content = self.blocks.into_values().filter_map(finished).collect();
-        Ok(Reply { content, stop_reason, usage: self.usage, model: self.model, provider_request_id })
+        Ok(Reply { content, stop_reason, usage: self.usage, model: self.model, provider_request_id, served_by: None })
     }
 }
 

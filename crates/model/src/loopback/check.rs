@@ -8,34 +8,44 @@ use outlive_core::content::{Block, Message, Request, Role, ToolSpec};
 use outlive_core::id::CallId;
 use serde_json::Value;
 
-use super::Dialect;
+use super::{Dialect, gemini, ollama, responses};
 
-type Checked<T> = Result<T, String>;
+pub(super) type Checked<T> = Result<T, String>;
 
 pub(super) fn read(dialect: Dialect, body: &Value) -> Checked<Request> {
-    if body["model"].as_str().is_none_or(str::is_empty) {
-        return Err("model: field required".to_owned());
-    }
-    if body["stream"] != true {
-        return Err("stream: this server only streams".to_owned());
+    // Gemini has both in the address.
+    if dialect != Dialect::Gemini {
+        if body["model"].as_str().is_none_or(str::is_empty) {
+            return Err("model: field required".to_owned());
+        }
+        if body["stream"] != true {
+            return Err("stream: this server only streams".to_owned());
+        }
     }
     let mut calls = Calls::default();
     let messages = match dialect {
         Dialect::Anthropic => anthropic(body, &mut calls)?,
-        Dialect::OpenAi => openai(body, &mut calls)?,
+        Dialect::OpenAi | Dialect::OpenRouter => openai(body, &mut calls)?,
+        Dialect::Responses => responses::messages(body, &mut calls)?,
+        Dialect::Gemini => gemini::messages(body, &mut calls)?,
+        Dialect::Ollama => ollama::messages(body, &mut calls)?,
     };
     let tools = tools(dialect, body)?;
     let system = match dialect {
-        Dialect::Anthropic => {
-            body["system"].as_array().into_iter().flatten().map(|block| text(&block["text"])).collect()
-        }
-        Dialect::OpenAi => Vec::new(),
+        Dialect::Anthropic => texts(&body["system"]),
+        Dialect::OpenAi | Dialect::OpenRouter | Dialect::Ollama => Vec::new(),
+        Dialect::Responses => vec![text(&body["instructions"])],
+        Dialect::Gemini => texts(&body["systemInstruction"]["parts"]),
     };
     Ok(Request { system: system.into(), tools: tools.into(), messages, max_output_tokens: 1, temperature: None })
 }
 
-fn text(value: &Value) -> String {
+pub(super) fn text(value: &Value) -> String {
     value.as_str().unwrap_or_default().to_owned()
+}
+
+fn texts(blocks: &Value) -> Vec<String> {
+    blocks.as_array().into_iter().flatten().map(|block| text(&block["text"])).collect()
 }
 
 fn is_name(name: &str) -> bool {
@@ -44,16 +54,22 @@ fn is_name(name: &str) -> bool {
 
 fn tools(dialect: Dialect, body: &Value) -> Checked<Vec<ToolSpec>> {
     let mut found = Vec::new();
-    for tool in body["tools"].as_array().into_iter().flatten() {
+    let listed = if dialect == Dialect::Gemini { &body["tools"][0]["functionDeclarations"] } else { &body["tools"] };
+    for tool in listed.as_array().into_iter().flatten() {
         let (tool, schema) = match dialect {
             Dialect::Anthropic => (tool, &tool["input_schema"]),
-            Dialect::OpenAi => (&tool["function"], &tool["function"]["parameters"]),
+            Dialect::OpenAi | Dialect::OpenRouter | Dialect::Ollama => {
+                (&tool["function"], &tool["function"]["parameters"])
+            }
+            Dialect::Responses => (tool, &tool["parameters"]),
+            Dialect::Gemini => (tool, &tool["parametersJsonSchema"]),
         };
         let name = text(&tool["name"]);
         if !is_name(&name) || found.iter().any(|other: &ToolSpec| other.name == name) {
             return Err(format!("tools: `{name}` is not a unique name"));
         }
-        if schema["type"] != "object" {
+        let has_none = dialect == Dialect::Gemini && schema.is_null();
+        if schema["type"] != "object" && !has_none {
             return Err(format!("tools.{name}: the schema must be of type object"));
         }
         found.push(ToolSpec { name, description: text(&tool["description"]), input_schema: schema.clone() });
@@ -63,13 +79,13 @@ fn tools(dialect: Dialect, body: &Value) -> Checked<Vec<ToolSpec>> {
 
 /// The calls of a conversation, by the ids of the wire.
 #[derive(Default)]
-struct Calls {
+pub(super) struct Calls {
     ids: BTreeMap<String, CallId>,
     open: Vec<String>,
 }
 
 impl Calls {
-    fn used(&mut self, id: &str, name: &str) -> Checked<CallId> {
+    pub(super) fn used(&mut self, id: &str, name: &str) -> Checked<CallId> {
         if !is_name(name) {
             return Err(format!("tool name `{name}` does not match ^[a-zA-Z0-9_-]{{1,64}}$"));
         }
@@ -81,14 +97,14 @@ impl Calls {
         Ok(call)
     }
 
-    fn answered(&mut self, id: &str) -> Checked<CallId> {
+    pub(super) fn answered(&mut self, id: &str) -> Checked<CallId> {
         let at = self.open.iter().position(|open| open == id);
         let at = at.ok_or_else(|| format!("unexpected tool result: `{id}` was not called in the message before"))?;
         self.open.remove(at);
         Ok(self.ids.get(id).copied().unwrap_or(CallId::from_bits(0)))
     }
 
-    fn must_be_closed(&self) -> Checked<()> {
+    pub(super) fn must_be_closed(&self) -> Checked<()> {
         if self.open.is_empty() {
             Ok(())
         } else {
@@ -97,7 +113,7 @@ impl Calls {
     }
 }
 
-fn said(text: String) -> Checked<Block> {
+pub(super) fn said(text: String) -> Checked<Block> {
     if text.trim().is_empty() {
         Err("text content blocks must be non-empty".to_owned())
     } else {
@@ -182,7 +198,10 @@ fn openai(body: &Value, calls: &mut Calls) -> Checked<Vec<Arc<Message>>> {
             }
             "user" => {
                 calls.must_be_closed()?;
-                (Role::User, vec![said(text(&message["content"]))?])
+                let content = &message["content"];
+                // A text, or parts with one each.
+                let words = if content.is_array() { &content[0]["text"] } else { content };
+                (Role::User, vec![said(text(words))?])
             }
             "assistant" => {
                 calls.must_be_closed()?;
@@ -190,16 +209,21 @@ fn openai(body: &Value, calls: &mut Calls) -> Checked<Vec<Arc<Message>>> {
             }
             other => return Err(format!("messages: unknown role `{other}`")),
         };
-        match messages.last_mut() {
-            Some(last) if last.role == role => last.content.extend(content),
-            Some(_) | None => messages.push(Message { role, content }),
-        }
+        push(&mut messages, role, content);
     }
     calls.must_be_closed()?;
     if messages.is_empty() {
         return Err("messages: must not be empty".to_owned());
     }
     Ok(messages.into_iter().map(Arc::new).collect())
+}
+
+/// Joins what one side says in several messages.
+pub(super) fn push(messages: &mut Vec<Message>, role: Role, content: Vec<Block>) {
+    match messages.last_mut() {
+        Some(last) if last.role == role => last.content.extend(content),
+        Some(_) | None => messages.push(Message { role, content }),
+    }
 }
 
 fn openai_reply(message: &Value, calls: &mut Calls) -> Checked<Vec<Block>> {

@@ -10,11 +10,14 @@ use futures_util::stream::{self, StreamExt as _};
 use outlive_core::content::{Reply, ReplyBlock, Request, StopReason};
 use serde_json::{Value, json};
 
-use super::Dialect;
+use super::{Dialect, gemini, ollama, openrouter, responses};
 use crate::Model as _;
 use crate::rehearsal::Rehearsal;
 
-const STREAM: [(header::HeaderName, &str); 1] = [(header::CONTENT_TYPE, "text/event-stream")];
+fn headers(dialect: Dialect) -> [(header::HeaderName, &'static str); 1] {
+    let lines = dialect == Dialect::Ollama;
+    [(header::CONTENT_TYPE, if lines { "application/x-ndjson" } else { "text/event-stream" })]
+}
 
 /// The rehearsal answers, at its own pace.
 pub(super) fn rehearse(dialect: Dialect, request: Request) -> Response {
@@ -26,16 +29,16 @@ pub(super) fn rehearse(dialect: Dialect, request: Request) -> Response {
             Ok::<_, Infallible>(Bytes::from(frame))
         })
     });
-    (STREAM, Body::from_stream(body.flatten())).into_response()
+    (headers(dialect), Body::from_stream(body.flatten())).into_response()
 }
 
-pub(super) fn stream(frames: Vec<String>) -> Response {
+pub(super) fn stream(dialect: Dialect, frames: Vec<String>) -> Response {
     let frames = frames.into_iter().map(|frame| Ok::<_, Infallible>(Bytes::from(frame)));
-    (STREAM, Body::from_stream(stream::iter(frames))).into_response()
+    (headers(dialect), Body::from_stream(stream::iter(frames))).into_response()
 }
 
-pub(super) fn raw(bytes: Vec<u8>) -> Response {
-    (STREAM, bytes).into_response()
+pub(super) fn raw(dialect: Dialect, bytes: Vec<u8>) -> Response {
+    (headers(dialect), bytes).into_response()
 }
 
 /// Returns the events of a reply, as text.
@@ -43,11 +46,15 @@ pub(super) fn frames(dialect: Dialect, reply: &Reply) -> Vec<String> {
     match dialect {
         Dialect::Anthropic => anthropic(reply),
         Dialect::OpenAi => openai(reply),
+        Dialect::OpenRouter => openrouter::frames(reply),
+        Dialect::Responses => responses::frames(reply),
+        Dialect::Gemini => gemini::frames(reply),
+        Dialect::Ollama => ollama::frames(reply),
     }
 }
 
 /// Cuts a text into pieces of a few characters.
-fn pieces(text: &str) -> Vec<String> {
+pub(super) fn pieces(text: &str) -> Vec<String> {
     let characters: Vec<char> = text.chars().collect();
     characters.chunks(7).map(|piece| piece.iter().collect()).collect()
 }
@@ -60,7 +67,8 @@ fn anthropic(reply: &Reply) -> Vec<String> {
     let mut frames = vec![
         event(
             "message_start",
-            json!({"type": "message_start", "message": {"id": "msg_1", "model": reply.model, "usage": input}}),
+            json!({"type": "message_start", "message": {"id": "msg_1", "type": "message", "role": "assistant",
+                "model": reply.model, "content": [], "stop_reason": null, "usage": input}}),
         ),
         event("ping", json!({"type": "ping"})),
     ];
@@ -111,10 +119,13 @@ fn anthropic_block(index: usize, block: &ReplyBlock) -> (Value, Vec<Value>) {
     }
 }
 
-fn openai(reply: &Reply) -> Vec<String> {
+pub(super) fn openai(reply: &Reply) -> Vec<String> {
+    let said = |choices: Value, usage: Value| {
+        json!({"id": "c1", "object": "chat.completion.chunk", "created": 1, "model": reply.model, "choices": choices,
+            "usage": usage})
+    };
     let chunk = |delta: Value, finish: Value| {
-        let data = json!({"id": "c1", "model": reply.model, "choices": [{"index": 0, "delta": delta, "finish_reason": finish}]});
-        format!("data: {data}\n\n")
+        format!("data: {}\n\n", said(json!([{"index": 0, "delta": delta, "finish_reason": finish}]), Value::Null))
     };
     let mut frames = vec![chunk(json!({"role": "assistant"}), Value::Null)];
     let mut calls = 0;
@@ -147,9 +158,10 @@ fn openai(reply: &Reply) -> Vec<String> {
     };
     frames.push(chunk(json!({}), finish.into()));
     let usage = &reply.usage;
-    let counted = json!({"choices": [], "usage": {"prompt_tokens": usage.all_input(), "completion_tokens": usage.output_tokens,
-        "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens}}});
-    frames.push(format!("data: {counted}\n\n"));
+    let counted = json!({"prompt_tokens": usage.all_input(), "completion_tokens": usage.output_tokens,
+        "total_tokens": usage.all_input() + usage.output_tokens,
+        "prompt_tokens_details": {"cached_tokens": usage.cache_read_tokens}});
+    frames.push(format!("data: {}\n\n", said(json!([]), counted)));
     frames.push("data: [DONE]\n\n".to_owned());
     frames
 }

@@ -3,6 +3,8 @@
 use outlive_core::content::{Block, Message, Request, Role};
 use serde_json::{Value, json};
 
+use super::reasoning;
+
 pub(super) fn body(model: &str, request: &Request, limit: &str) -> Value {
     let mut messages: Vec<Value> = Vec::new();
     if !request.system.is_empty() {
@@ -30,6 +32,22 @@ pub(super) fn body(model: &str, request: &Request, limit: &str) -> Value {
     body
 }
 
+/// Adds what OpenRouter wants to be asked for: the cost; and for Anthropic's models where a cache ends.
+pub(super) fn route(body: &mut Value) {
+    body["usage"] = json!({"include": true});
+    let is_anthropic = body["model"].as_str().is_some_and(|model| model.starts_with("anthropic/"));
+    let Some(messages) = body["messages"].as_array_mut().filter(|_| is_anthropic) else { return };
+    let is = |message: &&mut Value, role: &str| message["role"] == role;
+    cache(messages.first_mut().filter(|first| is(first, "system")));
+    cache(messages.iter_mut().rfind(|message| is(message, "user")));
+}
+
+fn cache(message: Option<&mut Value>) {
+    if let Some(content) = message.and_then(|message| message.get_mut("content")) {
+        *content = json!([{"type": "text", "text": content, "cache_control": {"type": "ephemeral"}}]);
+    }
+}
+
 fn user(message: &Message, messages: &mut Vec<Value>) {
     let mut said = Vec::new();
     for block in &message.content {
@@ -46,10 +64,11 @@ fn user(message: &Message, messages: &mut Vec<Value>) {
     }
 }
 
-/// Reasoning is not sent back in this dialect.
+/// Reasoning is sent back only as OpenRouter's details.
 fn assistant(message: &Message) -> Value {
     let mut said = Vec::new();
     let mut calls = Vec::new();
+    let details: Vec<Value> = message.content.iter().filter_map(reasoning::detail).collect();
     for block in &message.content {
         match block {
             Block::Text { text } => said.push(text.as_str()),
@@ -64,6 +83,9 @@ fn assistant(message: &Message) -> Value {
     let mut message = json!({"role": "assistant", "content": content});
     if !calls.is_empty() {
         message["tool_calls"] = calls.into();
+    }
+    if !details.is_empty() {
+        message["reasoning_details"] = details.into();
     }
     message
 }

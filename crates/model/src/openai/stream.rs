@@ -1,11 +1,12 @@
-//! A streamed reply of Chat Completions: chunks, ended by a finish reason; without one nothing is complete. Tolerant of
-//! servers that leave out indices and ids or send whole calls at once.
+//! A streamed reply of Chat Completions: chunks, ended by a finish reason and a last mark; without them nothing is complete.
+//! Tolerant of servers that leave out indices and ids, send whole calls at once, or (where it is not asked for) no mark.
 
 use outlive_core::content::{Delta, Failure, FailureKind, Reply, ReplyBlock, StopReason, Usage};
 use serde_json::Value;
 
+use super::reasoning::Details;
 use crate::Sink;
-use crate::http::{Reader, failure, kind_of_error};
+use crate::http::{Reader, broke_off, failure, garbled};
 use crate::sse::Event;
 
 #[derive(Default)]
@@ -17,7 +18,21 @@ pub(super) struct ChunkReader {
     model: String,
     usage: Usage,
     finish: Option<String>,
-    is_done: bool,
+    served_by: Option<String>,
+    details: Details,
+    mark: Mark,
+}
+
+/// Whether the stream has said that nothing more comes.
+#[derive(Default, PartialEq)]
+enum Mark {
+    /// It need not say so.
+    #[default]
+    Optional,
+    /// It must say so yet.
+    Missing,
+    /// It has said so.
+    Seen,
 }
 
 #[derive(Default)]
@@ -33,17 +48,18 @@ const CALLS: usize = 256;
 impl Reader for ChunkReader {
     fn take(&mut self, event: &Event, sink: &Sink) -> Result<(), Failure> {
         if event.data.trim() == "[DONE]" {
-            self.is_done = true;
+            self.mark = Mark::Seen;
             return Ok(());
         }
-        let garbled = |_| failure(FailureKind::Truncated, "the reply cannot be read: a chunk is not JSON");
-        let chunk: Value = serde_json::from_str(&event.data).map_err(garbled)?;
+        let chunk: Value = serde_json::from_str(&event.data).map_err(|_| garbled("a chunk is not JSON"))?;
         if let Some(error) = chunk.get("error").filter(|error| !error.is_null()) {
-            let message = error.get("message").and_then(Value::as_str).unwrap_or_default();
-            return Err(failure(kind_of_error(error), format!("the provider broke off: {message}")));
+            return Err(broke_off(error));
         }
         if let Some(model) = chunk.get("model").and_then(Value::as_str) {
             model.clone_into(&mut self.model);
+        }
+        if let Some(provider) = chunk.get("provider").and_then(Value::as_str) {
+            self.served_by = Some(provider.chars().take(128).collect());
         }
         self.count(chunk.get("usage"));
         let Some(choice) = chunk.pointer("/choices/0") else { return Ok(()) };
@@ -57,17 +73,23 @@ impl Reader for ChunkReader {
     }
 
     fn is_ended(&self) -> bool {
-        self.is_done
+        self.mark == Mark::Seen
     }
 
     /// A server that does not stream sends the same, with a message in place of deltas.
     fn whole(&mut self, body: &str, sink: &Sink) -> Result<(), Failure> {
+        self.mark = Mark::Seen;
         self.take(&Event { name: String::new(), data: body.to_owned() }, sink)
     }
 
     fn finish(self, provider_request_id: Option<String>) -> Result<Reply, Failure> {
         let stop_reason = match self.finish.as_deref() {
             None => return Err(failure(FailureKind::Truncated, "the stream ended before the reply did")),
+            Some(_) if self.mark == Mark::Missing => {
+                return Err(failure(FailureKind::Truncated, "the stream ended before it said so"));
+            }
+            // A router's provider broke off and left no more words than this.
+            Some("error") => return Err(failure(FailureKind::Overloaded, "the provider broke off")),
             Some("content_filter") => return Err(failure(FailureKind::Refused, "the provider filtered the answer")),
             Some("tool_calls" | "function_call") if self.calls.is_empty() => {
                 return Err(failure(FailureKind::Truncated, "the reply asks for calls and names none"));
@@ -78,7 +100,9 @@ impl Reader for ChunkReader {
             Some(_stop) => StopReason::EndTurn,
         };
         let mut content = Vec::new();
-        if !self.thinking.is_empty() {
+        if !self.details.is_empty() {
+            content.extend(self.details.into_blocks());
+        } else if !self.thinking.is_empty() {
             content.push(ReplyBlock::Thinking { thinking: self.thinking, signature: None });
         }
         let text = if self.text.is_empty() { self.refusal } else { self.text };
@@ -89,16 +113,25 @@ impl Reader for ChunkReader {
         let call = |call: PartialCall| ReplyBlock::ToolUse { name: call.name, arguments: call.arguments };
         let is_one = |call: &PartialCall| !(call.id.is_empty() && call.name.is_empty() && call.arguments.is_empty());
         content.extend(self.calls.into_iter().filter(is_one).map(call));
-        Ok(Reply { content, stop_reason, usage: self.usage, model: self.model, provider_request_id })
+        let Self { usage, model, served_by, .. } = self;
+        Ok(Reply { content, stop_reason, usage, model, provider_request_id, served_by })
     }
 }
 
 impl ChunkReader {
+    /// Makes one for a server that is known to end its streams with the mark.
+    pub(super) fn strict() -> Self {
+        Self { mark: Mark::Missing, ..Self::default() }
+    }
+
     fn delta(&mut self, delta: &Value, sink: &Sink) -> Result<(), Failure> {
         let text = |key: &str| delta.get(key).and_then(Value::as_str).filter(|text| !text.is_empty());
         if let Some(piece) = text("reasoning_content").or_else(|| text("reasoning")) {
             self.thinking.push_str(piece);
             sink(Delta::Thinking { text: piece.to_owned() });
+        }
+        for piece in delta.get("reasoning_details").and_then(Value::as_array).into_iter().flatten() {
+            self.details.take(piece);
         }
         if let Some(piece) = text("content") {
             self.text.push_str(piece);
@@ -124,7 +157,7 @@ impl ChunkReader {
             None => self.calls.len().saturating_sub(1),
         };
         if at >= CALLS {
-            return Err(failure(FailureKind::Truncated, "the reply cannot be read: a call's index is out of range"));
+            return Err(garbled("a call's index is out of range"));
         }
         if self.calls.len() <= at {
             self.calls.resize_with(at + 1, PartialCall::default);
@@ -150,11 +183,18 @@ impl ChunkReader {
         let Some(usage) = usage.filter(|usage| usage.is_object()) else { return };
         let count = |pointer: &str| usage.pointer(pointer).and_then(Value::as_u64).unwrap_or(0);
         let cached = count("/prompt_tokens_details/cached_tokens");
+        let written = count("/prompt_tokens_details/cache_write_tokens");
         self.usage = Usage {
-            input_tokens: count("/prompt_tokens").saturating_sub(cached),
+            input_tokens: count("/prompt_tokens").saturating_sub(cached).saturating_sub(written),
             output_tokens: count("/completion_tokens"),
             cache_read_tokens: cached,
-            cache_write_tokens: 0,
+            cache_write_tokens: written,
+            cost_nano_usd: usage.get("cost").and_then(Value::as_f64).map_or(0, nano),
         };
     }
+}
+
+/// Billionths of a dollar; none where the number is no price.
+fn nano(dollars: f64) -> u64 {
+    if (0.0..1e6).contains(&dollars) { (dollars * 1e9).round() as u64 } else { 0 }
 }

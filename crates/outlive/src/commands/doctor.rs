@@ -62,7 +62,7 @@ async fn bash() -> Check {
 }
 
 fn model() -> Check {
-    let keys = ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY"];
+    let keys = ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"];
     let found: Vec<&str> = keys.into_iter().filter(|key| config::variable(key).is_some()).collect();
     let found = if found.is_empty() {
         "no key: the offline rehearsal answers".to_owned()

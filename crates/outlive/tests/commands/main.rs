@@ -23,7 +23,14 @@ impl Home {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env("OUTLIVE_WORKSPACE", self.0.path()).env("HOME", self.0.path()).stdin(Stdio::null());
-        for key in ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY", "OUTLIVE_TOKEN", "HTTP_PROXY"] {
+        for key in [
+            "ANTHROPIC_API_KEY",
+            "OPENAI_API_KEY",
+            "GEMINI_API_KEY",
+            "OPENROUTER_API_KEY",
+            "OUTLIVE_TOKEN",
+            "HTTP_PROXY",
+        ] {
             command.env_remove(key);
         }
         command

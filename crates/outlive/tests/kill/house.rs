@@ -63,7 +63,7 @@ impl House {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_outlive"));
         command.arg("--workspace").arg(self.home.path()).args(arguments).env_remove("OUTLIVE_WORKSPACE");
         command.env("HOME", self.home.path()).env("OUTLIVE_LOG", "error").stdin(Stdio::null()).kill_on_drop(true);
-        for key in ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY", "OUTLIVE_TOKEN"] {
+        for key in ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY", "OUTLIVE_TOKEN"] {
             command.env_remove(key);
         }
         command

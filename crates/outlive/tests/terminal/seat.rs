@@ -40,7 +40,14 @@ impl Seat {
         let mut command = Command::new(program);
         command.env("HOME", self.home.path()).env("TMUX_TMPDIR", self.home.path()).current_dir(self.home.path());
         command.env("LC_ALL", "C.UTF-8").env("OUTLIVE_LOG", "error").stdin(Stdio::null());
-        for key in ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "OPENROUTER_API_KEY", "OUTLIVE_TOKEN", "OUTLIVE_WORKSPACE"] {
+        for key in [
+            "ANTHROPIC_API_KEY",
+            "OPENAI_API_KEY",
+            "GEMINI_API_KEY",
+            "OPENROUTER_API_KEY",
+            "OUTLIVE_TOKEN",
+            "OUTLIVE_WORKSPACE",
+        ] {
             command.env_remove(key);
         }
         for key in ["TMUX", "NO_COLOR", "XDG_STATE_HOME", "ENV"] {

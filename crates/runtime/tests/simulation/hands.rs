@@ -129,6 +129,7 @@ impl SimModel {
             usage: Usage { input_tokens: 10, output_tokens: 5, ..Usage::default() },
             model: "sim".into(),
             provider_request_id: None,
+            served_by: None,
         }
     }
 

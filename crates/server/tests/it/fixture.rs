@@ -51,6 +51,7 @@ fn said() -> Reply {
         usage: Usage::default(),
         model: "puppet".into(),
         provider_request_id: None,
+        served_by: None,
     }
 }
 

@@ -55,6 +55,7 @@ async fn a_call_waits_for_a_person_is_decided_once_and_shows_in_the_inbox() {
         usage: Usage::default(),
         model: "m".into(),
         provider_request_id: None,
+        served_by: None,
     });
     server.post(&format!("/sessions/{session}/messages"), json!({"content": "go"})).await;
     server.until(&session, "approving").await;
@@ -81,6 +82,7 @@ async fn the_inbox_is_read_page_by_page_to_its_end() {
             usage: Usage::default(),
             model: "m".into(),
             provider_request_id: None,
+            served_by: None,
         });
         server.post(&format!("/sessions/{session}/messages"), json!({"content": "go"})).await;
         server.until(&session, "approving").await;

@@ -1,0 +1,87 @@
+//! A request as Ollama takes it. A conversation that does not fit is refused, never cut in silence.
+
+use std::collections::BTreeMap;
+
+use outlive_core::content::{Block, Message, Request, Role, ToolSpec};
+use outlive_core::id::CallId;
+use serde_json::{Value, json};
+
+use crate::settings::{Settings, tool_name};
+
+pub(super) fn body(settings: &Settings, request: &Request) -> Value {
+    let mut messages: Vec<Value> = Vec::new();
+    if !request.system.is_empty() {
+        messages.push(json!({"role": "system", "content": request.system.join("\n\n")}));
+    }
+    let mut names = BTreeMap::new();
+    for message in &request.messages {
+        match message.role {
+            Role::User => user(message, &names, &mut messages),
+            Role::Assistant => messages.push(assistant(message, &mut names)),
+        }
+    }
+    let mut options = json!({"num_predict": request.max_output_tokens});
+    if let Some(tokens) = settings.context_window {
+        options["num_ctx"] = tokens.into();
+    }
+    if let Some(temperature) = request.temperature {
+        options["temperature"] = temperature.into();
+    }
+    let mut body = json!({"model": settings.name, "stream": true, "messages": messages, "options": options,
+        "truncate": false, "shift": false});
+    if !request.tools.is_empty() {
+        body["tools"] = request.tools.iter().map(tool).collect();
+    }
+    if let Some(time) = &settings.keep_alive {
+        // A bare number is one of seconds, and -1 for ever.
+        body["keep_alive"] = time.parse::<i64>().map_or_else(|_| time.as_str().into(), Value::from);
+    }
+    body
+}
+
+fn tool(tool: &ToolSpec) -> Value {
+    let function = json!({"name": tool.name, "description": tool.description, "parameters": tool.input_schema});
+    json!({"type": "function", "function": function})
+}
+
+/// A result names the tool that it comes from.
+fn user(message: &Message, names: &BTreeMap<CallId, String>, messages: &mut Vec<Value>) {
+    let mut said = Vec::new();
+    for block in &message.content {
+        match block {
+            Block::ToolResult { id, content, .. } => {
+                let name = names.get(id).map_or("unnamed", String::as_str);
+                messages.push(json!({"role": "tool", "tool_name": name, "tool_call_id": id, "content": content}));
+            }
+            Block::Text { text } => said.push(text.as_str()),
+            Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolUse { .. } => {}
+        }
+    }
+    if !said.is_empty() {
+        messages.push(json!({"role": "user", "content": said.join("\n\n")}));
+    }
+}
+
+fn assistant(message: &Message, names: &mut BTreeMap<CallId, String>) -> Value {
+    let (mut said, mut thought, mut calls) = (Vec::new(), Vec::new(), Vec::new());
+    for block in &message.content {
+        match block {
+            Block::Text { text } => said.push(text.as_str()),
+            Block::Thinking { thinking, .. } => thought.push(thinking.as_str()),
+            Block::ToolUse { id, name, input, .. } => {
+                let name = tool_name(name);
+                calls.push(json!({"id": id, "function": {"name": name, "arguments": input}}));
+                names.insert(*id, name);
+            }
+            Block::RedactedThinking { .. } | Block::ToolResult { .. } => {}
+        }
+    }
+    let mut message = json!({"role": "assistant", "content": said.join("\n\n")});
+    if !thought.is_empty() {
+        message["thinking"] = thought.join("\n\n").into();
+    }
+    if !calls.is_empty() {
+        message["tool_calls"] = calls.into();
+    }
+    message
+}
