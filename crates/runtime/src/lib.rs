@@ -30,7 +30,7 @@ mod shell;
 pub mod subscribe;
 pub mod tasks;
 
-pub use outlive_store::{ListQuery, Row, StoreError};
+pub use outlive_store::{Key, Label, ListQuery, Row, Sort, StoreError};
 pub use query::{Approval, Outcome};
 pub use shell::Settings;
 

@@ -7,6 +7,7 @@ mod control;
 mod document;
 mod events;
 mod health;
+mod list;
 mod messages;
 mod questions;
 mod queue;
@@ -35,7 +36,7 @@ fn described() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
         .routes(routes!(agents::list))
         .routes(routes!(agents::show))
-        .routes(routes!(sessions::create, sessions::list))
+        .routes(routes!(sessions::create, list::list))
         .routes(routes!(sessions::show, sessions::update, sessions::remove))
         .routes(routes!(messages::post, messages::list))
         .routes(routes!(events::of_session))

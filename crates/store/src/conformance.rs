@@ -45,6 +45,8 @@ macro_rules! conformance {
             beside::an_agent_outside_its_folder_is_refused
             beside::a_stamp_tells_agents_apart
             listing::rows_come_newest_first_in_pages
+            listing::a_list_is_in_the_order_that_is_asked_for
+            listing::a_list_shows_what_has_all_labels_that_are_asked_for
             listing::a_list_shows_what_it_is_asked_for
             listing::a_row_noted_a_moment_ago_is_listed_once
             listing::a_session_taken_off_the_list_stays_off

@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub use agents::{AgentFolders, FILE_BYTES, FILES, WORKSPACE_POLICY};
 pub use artifacts::Artifacts;
 pub use error::{Class, StoreError};
-pub use index::{Index, ListQuery, Row};
+pub use index::{Index, Key, Label, ListQuery, Row, Sort};
 pub use journals::{Append, Directory, Epoch, Journals, Leases, Opened};
 pub use snapshots::Snapshots;
 

@@ -164,6 +164,8 @@ impl Journals for Announced {
         Box::pin(async move {
             self.journals.remove(journal).await?;
             self.index.forget(journal);
+            // What cannot be erased now is no longer listed, and goes with the next writes.
+            self.index.erase().await.unwrap_or_else(|error| tracing::warn!(%error, "removed session still in index.db"));
             Ok(())
         })
     }

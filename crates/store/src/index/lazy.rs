@@ -104,6 +104,15 @@ impl SqliteIndex {
         answer.blocking_recv().map_err(|_| closed())?
     }
 
+    /// Leaves nothing of the sessions that were taken off, neither in the file nor in its log.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where that cannot be done now.
+    pub async fn erase(&self) -> Result<(), StoreError> {
+        self.ask(Job::Erase).await
+    }
+
     /// Writes what is unwritten and ends the thread. Blocks. Nothing is listed or written from here on.
     pub fn close(&self) {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -195,6 +204,10 @@ impl Index for SqliteIndex {
 
     fn list(&self, query: ListQuery) -> Pending<'_, Result<Vec<Row>, StoreError>> {
         Box::pin(self.ask(move |reply| Job::List(query, reply)))
+    }
+
+    fn rows(&self, sessions: Vec<SessionId>) -> Pending<'_, Result<Vec<Row>, StoreError>> {
+        Box::pin(self.ask(move |reply| Job::Rows(sessions, reply)))
     }
 
     fn unsettled(&self) -> Pending<'_, Result<Vec<SessionId>, StoreError>> {

@@ -8,30 +8,36 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use outlive_core::id::SessionId;
-use rusqlite::types::ToSql;
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
+use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params, params_from_iter};
 
-use super::{ListQuery, Row};
+use super::{ListQuery, Row, select};
 use crate::StoreError;
 use crate::files::fs::{Disk as _, RealDisk};
 
 /// "outl", so that a file that is not ours is known as such.
 const APPLICATION: i64 = 0x6f75_746c;
-const VERSION: i64 = 1;
+const VERSION: i64 = 2;
 
+/// Each order has an index that holds all that a list can be narrowed by, so that even a page of few among many rows reads
+/// nothing else.
 const SCHEMA: &str = "
     CREATE TABLE sessions (
         id TEXT PRIMARY KEY, head INTEGER NOT NULL, agent TEXT NOT NULL, title TEXT, project TEXT, status TEXT NOT NULL,
         created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, owed INTEGER NOT NULL, labels TEXT NOT NULL,
-        searched TEXT NOT NULL
+        title_key TEXT NOT NULL, tags TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX by_update ON sessions (updated_at, id);
+    CREATE INDEX by_updated_at ON sessions (updated_at, id, agent, status, project, tags, title_key);
+    CREATE INDEX by_created_at ON sessions (created_at, id, agent, status, project, tags, title_key);
+    CREATE INDEX by_title_key ON sessions (title_key, id, agent, status, project, tags);
     CREATE INDEX owing ON sessions (id) WHERE owed = 1;
     CREATE TABLE stale (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
     CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
-const COLUMNS: &str = "id, head, agent, title, project, status, created_at, updated_at, owed, labels";
+pub(super) const COLUMNS: &str = "id, head, agent, title, project, status, created_at, updated_at, owed, labels";
+
+/// What a file's name ends with that was set aside.
+const DAMAGED: &str = ".damaged";
 
 /// A number that the list keeps about itself.
 #[derive(Debug, Clone, Copy)]
@@ -126,7 +132,7 @@ impl Table {
         }
         connection.execute_batch(
             "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;
-             PRAGMA journal_size_limit = 4194304;",
+             PRAGMA journal_size_limit = 4194304; PRAGMA secure_delete = ON;",
         )?;
         if fresh {
             connection.execute_batch(&format!(
@@ -169,7 +175,17 @@ impl Table {
 
     /// Makes everything written durable.
     pub(super) fn sync(&self) -> Result<(), TableError> {
-        let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0))?;
+        self.checkpoint("FULL")
+    }
+
+    /// Brings everything to the file itself, so that its log holds no earlier state of it.
+    pub(super) fn empty_log(&self) -> Result<(), TableError> {
+        self.checkpoint("TRUNCATE")
+    }
+
+    fn checkpoint(&self, how: &str) -> Result<(), TableError> {
+        let sql = format!("PRAGMA wal_checkpoint({how})");
+        let busy: i64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
         if busy == 0 {
             return Ok(());
         }
@@ -178,40 +194,18 @@ impl Table {
 
     /// Returns up to `limit` rows that the query shows, in its order.
     pub(super) fn page(&self, query: &ListQuery, limit: usize) -> Result<Vec<Row>, TableError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let text = query.text.as_ref().map(|text| text.to_lowercase());
-        let after = query.after.map(|(at, session)| (at, session.to_string()));
-        let mut wanted: Vec<&str> = Vec::new();
-        let mut values: Vec<(&str, &dyn ToSql)> = vec![(":limit", &limit)];
-        let filters = [
-            (&query.agent, ":agent", "agent = :agent"),
-            (&query.status, ":status", "status = :status"),
-            (&query.project, ":project", "project = :project"),
-            (&text, ":text", "instr(searched, :text) > 0"),
-        ];
-        for (value, name, condition) in filters {
-            if let Some(value) = value {
-                wanted.push(condition);
-                values.push((name, value));
-            }
-        }
-        let (order, beyond) = if query.ascending {
-            ("ASC", "(updated_at, id) > (:at, :id)")
-        } else {
-            ("DESC", "(updated_at, id) < (:at, :id)")
-        };
-        if let Some((at, id)) = &after {
-            wanted.push(beyond);
-            values.push((":at", at));
-            values.push((":id", id));
-        }
-        let conditions = if wanted.is_empty() { "TRUE".to_owned() } else { wanted.join(" AND ") };
-        let sql = format!(
-            "SELECT {COLUMNS} FROM sessions WHERE {conditions} ORDER BY updated_at {order}, id {order} LIMIT :limit"
-        );
+        let (sql, values) = select::page(query, limit);
         let mut statement = self.connection.prepare(&sql)?;
-        let rows = statement.query_map(values.as_slice(), row)?;
+        let rows = statement.query_map(params_from_iter(values), row)?;
         Ok(rows.collect::<Result<_, _>>()?)
+    }
+
+    /// Returns the rows of these sessions.
+    pub(super) fn rows(&self, sessions: &[SessionId]) -> Result<Vec<Row>, TableError> {
+        let sql = format!("SELECT {COLUMNS} FROM sessions WHERE id = ?1");
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut find = |session: &SessionId| statement.query_row([session.to_string()], row).optional();
+        Ok(sessions.iter().filter_map(|session| find(session).transpose()).collect::<Result<_, _>>()?)
     }
 
     /// Returns the sessions that a restart owes something, and those whose row is too old to say.
@@ -231,8 +225,11 @@ impl Table {
 }
 
 fn put(connection: &Connection, notes: &Notes, marks: &[(Mark, u64)]) -> Result<(), TableError> {
+    // In place, so that an index whose columns stay as they are is not written.
     let mut insert = connection.prepare(&format!(
-        "INSERT OR REPLACE INTO sessions ({COLUMNS}, searched) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        "INSERT INTO sessions ({COLUMNS}, title_key, tags) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+         ON CONFLICT (id) DO UPDATE SET head = ?2, agent = ?3, title = ?4, project = ?5, status = ?6, created_at = ?7,
+         updated_at = ?8, owed = ?9, labels = ?10, title_key = ?11, tags = ?12"
     ))?;
     let mut remove = connection.prepare("DELETE FROM sessions WHERE id = ?1")?;
     let mut settle = connection.prepare("DELETE FROM stale WHERE id = ?1")?;
@@ -252,7 +249,8 @@ fn put(connection: &Connection, notes: &Notes, marks: &[(Mark, u64)]) -> Result<
                 row.updated_at,
                 row.owed,
                 row.labels,
-                row.searched()
+                row.title_key(),
+                row.tags()
             ])?,
         };
     }
@@ -295,12 +293,23 @@ fn beside(path: &Path, suffix: &str) -> PathBuf {
     name.into()
 }
 
+/// Removes a file that was set aside.
+pub(super) fn drop_set_aside(path: &Path) -> Result<(), StoreError> {
+    let path = beside(path, DAMAGED);
+    match RealDisk.remove(&path) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+            Err(StoreError::Io { what: format!("remove {}", path.display()), why: error.to_string() })
+        }
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
 /// Moves the file out of the way, over what was moved there before. Its own journal goes: without the file it is nothing.
 fn set_aside(path: &Path) {
     for suffix in ["-wal", "-shm"] {
         RealDisk.remove(&beside(path, suffix)).ok();
     }
-    let moved = RealDisk.rename(path, &beside(path, ".damaged"));
+    let moved = RealDisk.rename(path, &beside(path, DAMAGED));
     if moved.is_err() {
         RealDisk.remove(path).ok();
     }

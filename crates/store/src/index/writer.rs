@@ -12,7 +12,7 @@ use std::time::Duration;
 use outlive_core::id::{Seq, SessionId};
 use tokio::sync::oneshot;
 
-use super::table::{Mark, Notes, Table, TableError};
+use super::table::{self, Mark, Notes, Table, TableError};
 use super::{ListQuery, Log, Row, page};
 use crate::StoreError;
 
@@ -27,10 +27,13 @@ pub(super) enum Job {
     /// There is something to write, soon.
     Dirty,
     List(ListQuery, Reply<Vec<Row>>),
+    Rows(Vec<SessionId>, Reply<Vec<Row>>),
     Owing(Reply<Vec<SessionId>>),
     Heads(Reply<HashMap<SessionId, Seq>>),
     Rebuild(Vec<Row>, Reply<()>),
     Applied(u64, Reply<()>),
+    /// Rows that were taken off are to leave nothing in any file.
+    Erase(Reply<()>),
 }
 
 /// What is not written yet.
@@ -182,10 +185,12 @@ impl Writer {
         match job {
             Job::Dirty => {}
             Job::List(query, reply) => drop(reply.send(self.list(&query))),
+            Job::Rows(sessions, reply) => drop(reply.send(self.rows(&sessions))),
             Job::Owing(reply) => drop(reply.send(self.owing())),
             Job::Heads(reply) => drop(reply.send(self.heads())),
             Job::Rebuild(rows, reply) => drop(reply.send(self.rebuild(rows))),
             Job::Applied(position, reply) => drop(reply.send(self.applied(position))),
+            Job::Erase(reply) => drop(reply.send(self.erase())),
         }
     }
 
@@ -199,6 +204,14 @@ impl Writer {
         rows.retain(|row| !notes.contains_key(&row.session));
         rows.extend(notes.into_values().flatten());
         Ok(page(rows, query))
+    }
+
+    fn rows(&mut self, sessions: &[SessionId]) -> Result<Vec<Row>, StoreError> {
+        let mut rows = self.read(|table| table.rows(sessions))?;
+        let unwritten = self.unwritten();
+        rows.retain(|row| !unwritten.notes.contains_key(&row.session));
+        rows.extend(sessions.iter().filter_map(|session| unwritten.notes.get(session)?.clone()));
+        Ok(rows)
     }
 
     fn owing(&mut self) -> Result<Vec<SessionId>, StoreError> {
@@ -241,6 +254,12 @@ impl Writer {
         }
         self.unwritten().whole = Whole::Yes;
         self.read(Table::sync)
+    }
+
+    fn erase(&mut self) -> Result<(), StoreError> {
+        self.write(None)?;
+        self.read(Table::empty_log)?;
+        table::drop_set_aside(&self.path)
     }
 
     fn applied(&mut self, position: u64) -> Result<(), StoreError> {
