@@ -8,6 +8,7 @@
 pub mod beside;
 pub mod journals;
 pub mod listing;
+pub mod searching;
 
 use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
@@ -52,6 +53,10 @@ macro_rules! conformance {
             listing::a_session_taken_off_the_list_stays_off
             listing::a_restart_opens_what_is_owed_or_not_covered
             listing::a_rebuilt_list_is_what_it_was_built_from
+            searching::what_was_said_is_found_by_its_words
+            searching::a_search_is_narrowed_and_paged
+            searching::whatever_is_typed_is_only_words
+            searching::what_was_removed_is_not_found
         }
     };
     (@each $subject:ty: $($family:ident::$promise:ident)+) => {

@@ -5,7 +5,7 @@
 //! unsettled until its row was noted. A session whose events were announced and not noted when the log was let go of is
 //! unsettled too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -101,6 +101,17 @@ impl SqliteIndex {
     pub fn applied(&self, position: u64) -> Result<(), StoreError> {
         let (reply, answer) = oneshot::channel();
         self.send(Job::Applied(position, reply))?;
+        answer.blocking_recv().map_err(|_| closed())?
+    }
+
+    /// Returns the head that each session's row covers. Blocks: not for async tasks.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the list cannot be read.
+    pub fn heads(&self) -> Result<HashMap<SessionId, Seq>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Heads(reply))?;
         answer.blocking_recv().map_err(|_| closed())?
     }
 

@@ -1,22 +1,19 @@
 //! The list as a SQLite file: what is written to it and read from it. Every call blocks.
 //!
-//! Invariants: a file that is not ours, of another version, or damaged is set aside beside itself, never read and never
-//! mended. A crash of the process loses nothing written; a power cut may, back to the last [`Table::sync`].
+//! Invariant: a file that is unfit is set aside beside itself, never read and never mended.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use outlive_core::id::SessionId;
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params, params_from_iter};
+use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 
 use super::{ListQuery, Row, select};
 use crate::StoreError;
-use crate::files::fs::{Disk as _, RealDisk};
+use crate::sqlite::{self, AfterCrash, Checkpoint, FileError, Kind};
 
-/// "outl", so that a file that is not ours is known as such.
-const APPLICATION: i64 = 0x6f75_746c;
-const VERSION: i64 = 2;
+const KIND: Kind =
+    Kind { application: 0x6f75_746c, version: 2, schema: SCHEMA, cache_kib: 1_024, after_crash: AfterCrash::Check };
 
 /// Each order has an index that holds all that a list can be narrowed by, so that even a page of few among many rows reads
 /// nothing else.
@@ -35,9 +32,6 @@ const SCHEMA: &str = "
 ";
 
 pub(super) const COLUMNS: &str = "id, head, agent, title, project, status, created_at, updated_at, owed, labels";
-
-/// What a file's name ends with that was set aside.
-const DAMAGED: &str = ".damaged";
 
 /// A number that the list keeps about itself.
 #[derive(Debug, Clone, Copy)]
@@ -64,85 +58,30 @@ pub(super) struct Table {
     connection: Connection,
 }
 
-/// Why the file could not be used.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum TableError {
-    /// It is not ours, or damaged.
-    #[error("not a list of sessions: {0}")]
-    Unfit(String),
-    /// The disk is full.
-    #[error("no space left")]
-    NoSpace,
-    /// Anything else.
-    #[error("{0}")]
-    Other(String),
-}
-
-impl From<rusqlite::Error> for TableError {
-    fn from(error: rusqlite::Error) -> Self {
-        let code = error.sqlite_error_code();
-        if matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) {
-            Self::Unfit(error.to_string())
-        } else if matches!(code, Some(ErrorCode::DiskFull)) {
-            Self::NoSpace
-        } else {
-            Self::Other(error.to_string())
-        }
-    }
-}
-
-impl From<TableError> for StoreError {
-    fn from(error: TableError) -> Self {
-        match error {
-            TableError::NoSpace => Self::NoSpace,
-            TableError::Unfit(why) => Self::Io {
-                what: "index.db".to_owned(),
-                why: format!("{why}; it was set aside, and is rebuilt when the server starts again"),
-            },
-            TableError::Other(why) => Self::Io { what: "index.db".to_owned(), why },
-        }
+impl From<FileError> for StoreError {
+    fn from(error: FileError) -> Self {
+        error.of("index.db", "is rebuilt when the server starts again")
     }
 }
 
 impl Table {
     /// Sets the file aside and makes an empty one.
-    pub(super) fn renew(path: &Path) -> Result<Self, TableError> {
-        set_aside(path);
+    pub(super) fn renew(path: &Path) -> Result<Self, FileError> {
+        sqlite::set_aside(path);
         Self::open(path)
     }
 
     /// Opens the file, made where it is missing.
-    pub(super) fn open(path: &Path) -> Result<Self, TableError> {
-        // A journal of writes that is still there was not closed: whoever wrote it may have died at anything.
-        let unclean = RealDisk.identity(&beside(path, "-wal")).is_ok();
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(1))?;
-        let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        let (application, version) = (number("application_id")?, number("user_version")?);
-        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
-        let fresh = application == 0 && version == 0 && tables == 0;
-        if !fresh && (application, version) != (APPLICATION, VERSION) {
-            return Err(TableError::Unfit(format!("application {application:#x}, version {version}")));
-        }
-        if !fresh && unclean {
-            let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-            if verdict != "ok" {
-                return Err(TableError::Unfit(verdict));
-            }
-        }
-        connection.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;
-             PRAGMA journal_size_limit = 4194304; PRAGMA secure_delete = ON;",
-        )?;
-        if fresh {
-            connection.execute_batch(&format!(
-                "BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {SCHEMA} COMMIT;"
-            ))?;
-        }
-        Ok(Self { connection })
+    pub(super) fn open(path: &Path) -> Result<Self, FileError> {
+        Ok(Self { connection: sqlite::open(path, &KIND)? })
     }
 
-    pub(super) fn mark(&self, mark: Mark) -> Result<u64, TableError> {
+    /// Writes the file anew.
+    pub(super) fn restore(&mut self, path: &Path) -> Result<(), FileError> {
+        sqlite::restore(&mut self.connection, path, &KIND)
+    }
+
+    pub(super) fn mark(&self, mark: Mark) -> Result<u64, FileError> {
         let mut statement = self.connection.prepare("SELECT value FROM marks WHERE name = ?1")?;
         let found: Option<i64> = statement.query_row([mark.name()], |row| row.get(0)).optional()?;
         Ok(found.and_then(|value| u64::try_from(value).ok()).unwrap_or(0))
@@ -154,7 +93,7 @@ impl Table {
         notes: &Notes,
         stale: &[SessionId],
         marks: &[(Mark, u64)],
-    ) -> Result<(), TableError> {
+    ) -> Result<(), FileError> {
         let transaction = self.connection.transaction()?;
         put(&transaction, notes, marks)?;
         let mut insert = transaction.prepare("INSERT OR IGNORE INTO stale (id) VALUES (?1)")?;
@@ -166,34 +105,20 @@ impl Table {
     }
 
     /// Replaces all rows by these.
-    pub(super) fn replace(&mut self, notes: &Notes, marks: &[(Mark, u64)]) -> Result<(), TableError> {
+    pub(super) fn replace(&mut self, notes: &Notes, marks: &[(Mark, u64)]) -> Result<(), FileError> {
         let transaction = self.connection.transaction()?;
         transaction.execute_batch("DELETE FROM sessions; DELETE FROM stale;")?;
         put(&transaction, notes, marks)?;
         Ok(transaction.commit()?)
     }
 
-    /// Makes everything written durable.
-    pub(super) fn sync(&self) -> Result<(), TableError> {
-        self.checkpoint("FULL")
-    }
-
-    /// Brings everything to the file itself, so that its log holds no earlier state of it.
-    pub(super) fn empty_log(&self) -> Result<(), TableError> {
-        self.checkpoint("TRUNCATE")
-    }
-
-    fn checkpoint(&self, how: &str) -> Result<(), TableError> {
-        let sql = format!("PRAGMA wal_checkpoint({how})");
-        let busy: i64 = self.connection.query_row(&sql, [], |row| row.get(0))?;
-        if busy == 0 {
-            return Ok(());
-        }
-        Err(TableError::Other("another program reads it: not synced".to_owned()))
+    /// Brings everything to the file itself.
+    pub(super) fn checkpoint(&self, how: Checkpoint) -> Result<(), FileError> {
+        sqlite::checkpoint(&self.connection, how)
     }
 
     /// Returns up to `limit` rows that the query shows, in its order.
-    pub(super) fn page(&self, query: &ListQuery, limit: usize) -> Result<Vec<Row>, TableError> {
+    pub(super) fn page(&self, query: &ListQuery, limit: usize) -> Result<Vec<Row>, FileError> {
         let (sql, values) = select::page(query, limit);
         let mut statement = self.connection.prepare(&sql)?;
         let rows = statement.query_map(params_from_iter(values), row)?;
@@ -201,7 +126,7 @@ impl Table {
     }
 
     /// Returns the rows of these sessions.
-    pub(super) fn rows(&self, sessions: &[SessionId]) -> Result<Vec<Row>, TableError> {
+    pub(super) fn rows(&self, sessions: &[SessionId]) -> Result<Vec<Row>, FileError> {
         let sql = format!("SELECT {COLUMNS} FROM sessions WHERE id = ?1");
         let mut statement = self.connection.prepare(&sql)?;
         let mut find = |session: &SessionId| statement.query_row([session.to_string()], row).optional();
@@ -209,7 +134,7 @@ impl Table {
     }
 
     /// Returns the sessions that a restart owes something, and those whose row is too old to say.
-    pub(super) fn owing(&self) -> Result<Vec<SessionId>, TableError> {
+    pub(super) fn owing(&self) -> Result<Vec<SessionId>, FileError> {
         let mut statement =
             self.connection.prepare("SELECT id FROM sessions WHERE owed = 1 UNION SELECT id FROM stale")?;
         let rows = statement.query_map([], |found| session(found, 0))?;
@@ -217,14 +142,14 @@ impl Table {
     }
 
     /// Returns which head each row covers.
-    pub(super) fn heads(&self) -> Result<HashMap<SessionId, u64>, TableError> {
+    pub(super) fn heads(&self) -> Result<HashMap<SessionId, u64>, FileError> {
         let mut statement = self.connection.prepare("SELECT id, head FROM sessions")?;
         let rows = statement.query_map([], |found| Ok((session(found, 0)?, number(found.get(1)?))))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 
-fn put(connection: &Connection, notes: &Notes, marks: &[(Mark, u64)]) -> Result<(), TableError> {
+fn put(connection: &Connection, notes: &Notes, marks: &[(Mark, u64)]) -> Result<(), FileError> {
     // In place, so that an index whose columns stay as they are is not written.
     let mut insert = connection.prepare(&format!(
         "INSERT INTO sessions ({COLUMNS}, title_key, tags) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
@@ -285,32 +210,4 @@ fn session(found: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Session
     text.parse().map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
     })
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-/// Removes a file that was set aside.
-pub(super) fn drop_set_aside(path: &Path) -> Result<(), StoreError> {
-    let path = beside(path, DAMAGED);
-    match RealDisk.remove(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(StoreError::Io { what: format!("remove {}", path.display()), why: error.to_string() })
-        }
-        Ok(()) | Err(_) => Ok(()),
-    }
-}
-
-/// Moves the file out of the way, over what was moved there before. Its own journal goes: without the file it is nothing.
-fn set_aside(path: &Path) {
-    for suffix in ["-wal", "-shm"] {
-        RealDisk.remove(&beside(path, suffix)).ok();
-    }
-    let moved = RealDisk.rename(path, &beside(path, DAMAGED));
-    if moved.is_err() {
-        RealDisk.remove(path).ok();
-    }
 }

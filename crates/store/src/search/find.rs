@@ -1,0 +1,124 @@
+//! Answers a question in bounded time, however common its words are.
+//!
+//! A word that is in more than [`COMMON`] messages says next to nothing about which of them is meant, and counting them all
+//! would take long: it narrows, and does not rank. Where all words are like that, the newest messages come first.
+
+use outlive_core::time::Timestamp;
+use rusqlite::types::Value;
+use rusqlite::{Connection, params, params_from_iter};
+
+use super::table::{number, role};
+use super::text::{Asked, CLOSE, OPEN, shown};
+use super::{Hit, SearchQuery};
+use crate::sqlite::FileError;
+
+/// Messages beyond which a word is common.
+const COMMON: usize = 10_000;
+/// Newest messages that are looked through where all words are common and something else narrows.
+const NEWEST: usize = 20_000;
+/// Words of a snippet.
+const SNIPPET: usize = 24;
+
+/// A message that was found, as a row.
+struct Row {
+    key: i64,
+    hit: Hit,
+}
+
+/// Finds messages, best first.
+pub(super) fn find(connection: &Connection, asked: &Asked, query: &SearchQuery) -> Result<Vec<Hit>, FileError> {
+    let all = asked.0.join(" ");
+    if all.is_empty() || query.limit == 0 {
+        return Ok(Vec::new());
+    }
+    let mut telling: Vec<&str> = Vec::new();
+    for term in &asked.0 {
+        if !is_common(connection, term)? {
+            telling.push(term);
+        }
+    }
+    let (sql, values) = statement(query, (&all, &telling.join(" ")), telling.len() < asked.0.len());
+    let mut statement = connection.prepare(&sql)?;
+    let rows = statement.query_map(params_from_iter(values), row)?;
+    let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
+    let mut hits: Vec<Hit> = Vec::with_capacity(rows.len());
+    let mut cut = connection.prepare(
+        "SELECT snippet(words, 0, ?3, ?4, '…', ?5) FROM words WHERE words MATCH ?1 AND rowid = ?2",
+    )?;
+    for Row { key, mut hit } in rows {
+        // Two pieces of one message are one hit.
+        if hits.iter().any(|other| (other.session, other.seq) == (hit.session, hit.seq)) {
+            continue;
+        }
+        let values = params![all, key, OPEN.to_string(), CLOSE.to_string(), SNIPPET as i64];
+        hit.snippet = shown(&cut.query_row(values, |row| row.get::<_, String>(0))?);
+        hits.push(hit);
+    }
+    Ok(hits)
+}
+
+fn is_common(connection: &Connection, term: &str) -> Result<bool, FileError> {
+    let sql = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ?1 LIMIT ?2)";
+    let found: i64 = connection.query_row(sql, params![term, COMMON as i64 + 1], |row| row.get(0))?;
+    Ok(usize::try_from(found).is_ok_and(|found| found > COMMON))
+}
+
+/// Returns the statement for all words and for those that rank, and its values.
+fn statement(query: &SearchQuery, (all, telling): (&str, &str), has_common: bool) -> (String, Vec<Value>) {
+    let mut values: Vec<Value> = Vec::new();
+    let mut name = |value: Value| {
+        values.push(value);
+        format!("?{}", values.len())
+    };
+    let mut narrows = Vec::new();
+    if let Some(agent) = &query.agent {
+        narrows.push(format!("s.agent = {}", name(agent.clone().into())));
+    }
+    if let Some(session) = query.session {
+        narrows.push(format!("s.id = {}", name(session.to_string().into())));
+    }
+    if let Some(role) = query.role {
+        narrows.push(format!("m.role = {}", name(number(role).into())));
+    }
+    let narrows = narrows.iter().map(|condition| format!(" AND {condition}")).collect::<String>();
+    let range = query.session.map(|session| {
+        let id = name(session.to_string().into());
+        let keys = format!("FROM messages WHERE session = (SELECT key FROM sessions WHERE id = {id})");
+        format!(" AND rowid BETWEEN (SELECT min(key) {keys}) AND (SELECT max(key) {keys})")
+    });
+    let range = range.unwrap_or_default();
+    let every = name(all.to_owned().into());
+    let (found, order) = if telling.is_empty() {
+        let found = format!(
+            "SELECT rowid AS key, 0.0 AS score FROM words WHERE words MATCH {every}{range} ORDER BY rowid DESC LIMIT {NEWEST}"
+        );
+        (found, "f.key DESC")
+    } else {
+        let ranked = name(telling.to_owned().into());
+        let whole = format!(" AND rowid IN (SELECT rowid FROM words WHERE words MATCH {every}{range})");
+        let whole = if has_common { whole } else { range };
+        let found = format!("SELECT rowid AS key, bm25(words) AS score FROM words WHERE words MATCH {ranked}{whole}");
+        (found, "f.score, m.at DESC, f.key DESC")
+    };
+    let limit = name(i64::try_from(query.limit).unwrap_or(i64::MAX).into());
+    let skip = name(i64::try_from(query.skip).unwrap_or(i64::MAX).into());
+    let sql = format!(
+        "SELECT f.key, s.id, m.seq, m.at, m.role FROM ({found}) AS f CROSS JOIN messages AS m ON m.key = f.key
+         CROSS JOIN sessions AS s ON s.key = m.session WHERE TRUE{narrows} ORDER BY {order} LIMIT {limit} OFFSET {skip}"
+    );
+    (sql, values)
+}
+
+fn row(found: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
+    let id = found.get_ref(1)?.as_str()?;
+    let wrong =
+        |error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error));
+    let hit = Hit {
+        session: id.parse().map_err(wrong)?,
+        seq: u64::try_from(found.get::<_, i64>(2)?).unwrap_or(0),
+        at: Timestamp::from_micros(found.get(3)?),
+        role: role(found.get(4)?),
+        snippet: String::new(),
+    };
+    Ok(Row { key: found.get(0)?, hit })
+}
