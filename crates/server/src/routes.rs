@@ -11,6 +11,7 @@ mod list;
 mod messages;
 mod questions;
 mod queue;
+mod search;
 mod sessions;
 
 use axum::Router;
@@ -50,6 +51,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(questions::list))
         .routes(routes!(questions::answer))
         .routes(routes!(queue::show, queue::replace))
+        .routes(routes!(search::find))
+        .routes(routes!(search::progress, search::reindex))
         .routes(routes!(artifacts::show));
     OpenApiRouter::with_openapi(Document::openapi())
         .nest(BASE, api)

@@ -65,6 +65,8 @@ pub struct Hit {
 pub struct Found {
     /// Best first; of those that are alike the newest first.
     pub hits: Vec<Hit>,
+    /// Whether there are more after these.
+    pub more: bool,
     /// Sessions whose newest messages could not be looked through yet.
     pub behind: usize,
 }

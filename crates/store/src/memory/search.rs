@@ -60,7 +60,8 @@ impl Search for Memory {
                 }));
             }
             hits.sort_by_key(|hit| std::cmp::Reverse((hit.at, hit.session, hit.seq)));
-            Ok(Found { hits: hits.into_iter().skip(query.skip).take(query.limit).collect(), behind: 0 })
+            let more = hits.len() > query.skip.saturating_add(query.limit);
+            Ok(Found { hits: hits.into_iter().skip(query.skip).take(query.limit).collect(), more, behind: 0 })
         })
     }
 

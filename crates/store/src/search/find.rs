@@ -9,7 +9,7 @@ use rusqlite::{Connection, params, params_from_iter};
 
 use super::table::{number, role};
 use super::text::{Asked, CLOSE, OPEN, shown};
-use super::{Hit, SearchQuery};
+use super::{Found, Hit, SearchQuery};
 use crate::sqlite::FileError;
 
 /// Messages beyond which a word is common.
@@ -25,11 +25,11 @@ struct Row {
     hit: Hit,
 }
 
-/// Finds messages, best first.
-pub(super) fn find(connection: &Connection, asked: &Asked, query: &SearchQuery) -> Result<Vec<Hit>, FileError> {
+/// Finds messages, best first; how many sessions are behind is for the caller to say.
+pub(super) fn find(connection: &Connection, asked: &Asked, query: &SearchQuery) -> Result<Found, FileError> {
     let all = asked.0.join(" ");
     if all.is_empty() || query.limit == 0 {
-        return Ok(Vec::new());
+        return Ok(Found::default());
     }
     let mut telling: Vec<&str> = Vec::new();
     for term in &asked.0 {
@@ -40,7 +40,9 @@ pub(super) fn find(connection: &Connection, asked: &Asked, query: &SearchQuery) 
     let (sql, values) = statement(query, (&all, &telling.join(" ")), telling.len() < asked.0.len());
     let mut statement = connection.prepare(&sql)?;
     let rows = statement.query_map(params_from_iter(values), row)?;
-    let rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
+    let mut rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
+    let more = rows.len() > query.limit;
+    rows.truncate(query.limit);
     let mut hits: Vec<Hit> = Vec::with_capacity(rows.len());
     let mut cut = connection.prepare(
         "SELECT snippet(words, 0, ?3, ?4, '…', ?5) FROM words WHERE words MATCH ?1 AND rowid = ?2",
@@ -54,7 +56,7 @@ pub(super) fn find(connection: &Connection, asked: &Asked, query: &SearchQuery) 
         hit.snippet = shown(&cut.query_row(values, |row| row.get::<_, String>(0))?);
         hits.push(hit);
     }
-    Ok(hits)
+    Ok(Found { hits, more, behind: 0 })
 }
 
 fn is_common(connection: &Connection, term: &str) -> Result<bool, FileError> {
@@ -100,7 +102,8 @@ fn statement(query: &SearchQuery, (all, telling): (&str, &str), has_common: bool
         let found = format!("SELECT rowid AS key, bm25(words) AS score FROM words WHERE words MATCH {ranked}{whole}");
         (found, "f.score, m.at DESC, f.key DESC")
     };
-    let limit = name(i64::try_from(query.limit).unwrap_or(i64::MAX).into());
+    // One more says whether there are more.
+    let limit = name(i64::try_from(query.limit).unwrap_or(i64::MAX).saturating_add(1).into());
     let skip = name(i64::try_from(query.skip).unwrap_or(i64::MAX).into());
     let sql = format!(
         "SELECT f.key, s.id, m.seq, m.at, m.role FROM ({found}) AS f CROSS JOIN messages AS m ON m.key = f.key

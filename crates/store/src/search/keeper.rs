@@ -281,8 +281,8 @@ impl Keeper {
 
     fn find(&mut self, asked: &Asked, query: &SearchQuery) -> Result<Found, StoreError> {
         self.hurry()?;
-        let hits = self.with(|table| find::find(&table.connection, asked, query))?;
-        Ok(Found { hits, behind: self.told().heads.len() })
+        let found = self.with(|table| find::find(&table.connection, asked, query))?;
+        Ok(Found { behind: self.told().heads.len(), ..found })
     }
 
     /// Follows what was told until now, unless it is much.

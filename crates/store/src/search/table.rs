@@ -97,22 +97,32 @@ impl Table {
     /// Takes a session out: nothing of it is left, neither in the file nor in its log.
     pub(super) fn erase(&mut self, session: SessionId) -> Result<(), FileError> {
         let words = self.forget(session)?;
-        // A page of the index is found by the beginning of its first word, which may be a whole one.
-        let separators = "SELECT term FROM words_idx";
-        let left = {
-            let mut statement = self.connection.prepare(separators)?;
-            let mut rows = statement.query([])?;
-            let mut left = false;
-            while let Some(row) = rows.next()? {
-                let term = row.get_ref(0)?.as_bytes().unwrap_or_default();
-                left |= term.get(1..).and_then(|term| str::from_utf8(term).ok()).is_some_and(|term| words.contains(term));
-            }
-            left
-        };
-        if left {
-            self.connection.execute("INSERT INTO words (words) VALUES ('optimize')", [])?;
+        if self.begins_page(&words)? {
+            // Only of two segments a new one is made.
+            self.connection.execute_batch(
+                "BEGIN; INSERT INTO words (rowid, text) VALUES (0, 'a'); INSERT INTO words (words) VALUES ('optimize');
+                 DELETE FROM words WHERE rowid = 0; COMMIT;",
+            )?;
         }
         sqlite::checkpoint(&self.connection, Checkpoint::Truncate)
+    }
+
+    /// Says whether one of these words, which no message has any more, is what a page of the index is found by: that is
+    /// the beginning of its first word when the page was made, which may be a whole one.
+    fn begins_page(&self, words: &HashSet<String>) -> Result<bool, FileError> {
+        let mut pages = self.connection.prepare("SELECT term FROM words_idx")?;
+        let mut said = self.connection.prepare("SELECT 1 FROM words WHERE words MATCH ?1 LIMIT 1")?;
+        let mut rows = pages.query([])?;
+        while let Some(row) = rows.next()? {
+            let term = row.get_ref(0)?.as_bytes().unwrap_or_default();
+            let word = term.get(1..).and_then(|term| str::from_utf8(term).ok()).filter(|word| words.contains(*word));
+            if let Some(word) = word
+                && !said.exists([format!("\"{word}\"")])?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
     }
 
     /// Takes a session out, and returns its words.
