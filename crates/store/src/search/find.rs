@@ -8,7 +8,7 @@ use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 
 use super::table::{number, role};
-use super::text::{Asked, CLOSE, OPEN, shown};
+use super::text::{Asked, shown};
 use super::{Found, Hit, SearchQuery};
 use crate::sqlite::FileError;
 
@@ -16,57 +16,75 @@ use crate::sqlite::FileError;
 const COMMON: usize = 10_000;
 /// Newest messages that are looked through where all words are common and something else narrows.
 const NEWEST: usize = 20_000;
-/// Words of a snippet.
-const SNIPPET: usize = 24;
+/// Hits of which so few can be that each is shown as it is met; of more only the best are.
+const FEW: usize = 64;
+/// A snippet: words in the column `text`, at most 24 of them. The marks are `text::OPEN` and `text::CLOSE`.
+const SNIPPET: &str = "snippet(words, 0, char(2), char(3), '…', 24)";
 
-/// A message that was found, as a row.
+/// A message that was found, as a row; shown already or not.
 struct Row {
     key: i64,
     hit: Hit,
+    snippet: Option<String>,
+}
+
+/// What is known of the words before they are looked for together.
+struct Plan {
+    /// All of them.
+    all: String,
+    /// Those that rank.
+    telling: String,
+    /// Whether there are others.
+    has_common: bool,
+    /// Whether there can be but few hits.
+    is_small: bool,
 }
 
 /// Finds messages, best first; how many sessions are behind is for the caller to say.
 pub(super) fn find(connection: &Connection, asked: &Asked, query: &SearchQuery) -> Result<Found, FileError> {
-    let all = asked.0.join(" ");
-    if all.is_empty() || query.limit == 0 {
+    if asked.0.is_empty() || query.limit == 0 {
         return Ok(Found::default());
     }
-    let mut telling: Vec<&str> = Vec::new();
-    for term in &asked.0 {
-        if !is_common(connection, term)? {
-            telling.push(term);
-        }
-    }
-    let (sql, values) = statement(query, (&all, &telling.join(" ")), telling.len() < asked.0.len());
+    let plan = plan(connection, asked)?;
+    let (sql, values) = statement(query, &plan);
     let mut statement = connection.prepare(&sql)?;
     let rows = statement.query_map(params_from_iter(values), row)?;
     let mut rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
     let more = rows.len() > query.limit;
     rows.truncate(query.limit);
     let mut hits: Vec<Hit> = Vec::with_capacity(rows.len());
-    let mut cut = connection.prepare(
-        "SELECT snippet(words, 0, ?3, ?4, '…', ?5) FROM words WHERE words MATCH ?1 AND rowid = ?2",
-    )?;
-    for Row { key, mut hit } in rows {
+    let mut cut = connection.prepare(&format!("SELECT {SNIPPET} FROM words WHERE words MATCH ?1 AND rowid = ?2"))?;
+    for Row { key, mut hit, snippet } in rows {
         // Two pieces of one message are one hit.
         if hits.iter().any(|other| (other.session, other.seq) == (hit.session, hit.seq)) {
             continue;
         }
-        let values = params![all, key, OPEN.to_string(), CLOSE.to_string(), SNIPPET as i64];
-        hit.snippet = shown(&cut.query_row(values, |row| row.get::<_, String>(0))?);
+        let snippet = snippet.map_or_else(|| cut.query_row(params![plan.all, key], |row| row.get(0)), Ok)?;
+        hit.snippet = shown(&snippet);
         hits.push(hit);
     }
     Ok(Found { hits, more, behind: 0 })
 }
 
-fn is_common(connection: &Connection, term: &str) -> Result<bool, FileError> {
+fn plan(connection: &Connection, asked: &Asked) -> Result<Plan, FileError> {
     let sql = "SELECT count(*) FROM (SELECT 1 FROM words WHERE words MATCH ?1 LIMIT ?2)";
-    let found: i64 = connection.query_row(sql, params![term, COMMON as i64 + 1], |row| row.get(0))?;
-    Ok(usize::try_from(found).is_ok_and(|found| found > COMMON))
+    let mut statement = connection.prepare(sql)?;
+    let (mut telling, mut least) = (Vec::new(), usize::MAX);
+    for term in &asked.0 {
+        let found: i64 = statement.query_row(params![term, COMMON as i64 + 1], |row| row.get(0))?;
+        let found = usize::try_from(found).unwrap_or(0);
+        least = least.min(found);
+        if found <= COMMON {
+            telling.push(term.as_str());
+        }
+    }
+    let has_common = telling.len() < asked.0.len();
+    let is_small = !has_common && least <= FEW;
+    Ok(Plan { all: asked.0.join(" "), telling: telling.join(" "), has_common, is_small })
 }
 
 /// Returns the statement for all words and for those that rank, and its values.
-fn statement(query: &SearchQuery, (all, telling): (&str, &str), has_common: bool) -> (String, Vec<Value>) {
+fn statement(query: &SearchQuery, plan: &Plan) -> (String, Vec<Value>) {
     let mut values: Vec<Value> = Vec::new();
     let mut name = |value: Value| {
         values.push(value);
@@ -89,24 +107,32 @@ fn statement(query: &SearchQuery, (all, telling): (&str, &str), has_common: bool
         format!(" AND rowid BETWEEN (SELECT min(key) {keys}) AND (SELECT max(key) {keys})")
     });
     let range = range.unwrap_or_default();
-    let every = name(all.to_owned().into());
-    let (found, order) = if telling.is_empty() {
+    let (found, order) = if plan.telling.is_empty() {
+        let every = name(plan.all.clone().into());
         let found = format!(
-            "SELECT rowid AS key, 0.0 AS score FROM words WHERE words MATCH {every}{range} ORDER BY rowid DESC LIMIT {NEWEST}"
+            "SELECT rowid AS key, 0.0 AS score, NULL AS snippet FROM words WHERE words MATCH {every}{range}
+             ORDER BY rowid DESC LIMIT {NEWEST}"
         );
         (found, "f.key DESC")
     } else {
-        let ranked = name(telling.to_owned().into());
-        let whole = format!(" AND rowid IN (SELECT rowid FROM words WHERE words MATCH {every}{range})");
-        let whole = if has_common { whole } else { range };
-        let found = format!("SELECT rowid AS key, bm25(words) AS score FROM words WHERE words MATCH {ranked}{whole}");
+        let ranked = name(plan.telling.clone().into());
+        let whole = if plan.has_common {
+            let every = name(plan.all.clone().into());
+            format!(" AND rowid IN (SELECT rowid FROM words WHERE words MATCH {every}{range})")
+        } else {
+            range
+        };
+        let snippet = if plan.is_small { SNIPPET } else { "NULL" };
+        let found = format!(
+            "SELECT rowid AS key, bm25(words) AS score, {snippet} AS snippet FROM words WHERE words MATCH {ranked}{whole}"
+        );
         (found, "f.score, m.at DESC, f.key DESC")
     };
     // One more says whether there are more.
     let limit = name(i64::try_from(query.limit).unwrap_or(i64::MAX).saturating_add(1).into());
     let skip = name(i64::try_from(query.skip).unwrap_or(i64::MAX).into());
     let sql = format!(
-        "SELECT f.key, s.id, m.seq, m.at, m.role FROM ({found}) AS f CROSS JOIN messages AS m ON m.key = f.key
+        "SELECT f.key, s.id, m.seq, m.at, m.role, f.snippet FROM ({found}) AS f CROSS JOIN messages AS m ON m.key = f.key
          CROSS JOIN sessions AS s ON s.key = m.session WHERE TRUE{narrows} ORDER BY {order} LIMIT {limit} OFFSET {skip}"
     );
     (sql, values)
@@ -123,5 +149,5 @@ fn row(found: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         role: role(found.get(4)?),
         snippet: String::new(),
     };
-    Ok(Row { key: found.get(0)?, hit })
+    Ok(Row { key: found.get(0)?, hit, snippet: found.get(5)? })
 }
