@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use outlive_core::id::SessionId;
-use outlive_store::{Catching, Found, ListQuery, Row, SearchQuery, Sort, StoreError};
+use outlive_store::{Catching, Found, ListQuery, Row, SearchQuery, Sort, Store, StoreError};
 
 use crate::{Runtime, list, load};
 
@@ -51,6 +51,10 @@ impl Runtime {
                 // Whoever has it open keeps its row.
                 Ok(loaded) if loaded.state.head > 0 && !self.is_live(*session) => {
                     store.index.note(list::row(&loaded.state, *session));
+                    // Removed meanwhile.
+                    if is_gone(store, *session).await {
+                        store.index.forget(*session);
+                    }
                 }
                 Ok(_) => {}
                 Err(error) => tracing::error!(%session, %error, "session not listed anew"),
@@ -62,7 +66,7 @@ impl Runtime {
             let gone = rows.iter().map(|row| row.session).filter(|session| !there.contains(session));
             for session in gone.collect::<Vec<_>>() {
                 // One that was made meanwhile has a journal.
-                if matches!(store.journals.head(session).await, Err(StoreError::NotFound(_))) {
+                if is_gone(store, session).await {
                     store.index.forget(session);
                 }
             }
@@ -73,4 +77,8 @@ impl Runtime {
         }
         store.search.begin_anew().await
     }
+}
+
+async fn is_gone(store: &Store, session: SessionId) -> bool {
+    matches!(store.journals.head(session).await, Err(StoreError::NotFound(_)))
 }

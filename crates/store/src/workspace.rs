@@ -100,9 +100,7 @@ fn words(root: &Path, (journals, index): (&Arc<FileJournals>, &Arc<SqliteIndex>)
     let (journals, index) = (Arc::downgrade(journals), Arc::downgrade(index));
     let closed = || StoreError::Poisoned("the store is closed".to_owned());
     let truth = Truth {
-        read: Box::new(move |session, after, limit| {
-            journals.upgrade().ok_or_else(closed)?.look(session, after, limit)
-        }),
+        read: Box::new(move |session, after, limit| journals.upgrade().ok_or_else(closed)?.look(session, after, limit)),
         listed: Box::new(move || index.upgrade().ok_or_else(closed)?.heads()),
     };
     Words::open(&root.join("search.db"), truth)

@@ -24,7 +24,8 @@ pub async fn run(place: &Workspace, json: &Json) -> Outcome {
         let now: Indexed = client.get("/reindex").await?;
         looks = if now == indexed { looks + 1 } else { 0 };
         if looks == LOOKS {
-            let why = format!("{} sessions cannot be searched yet; the server's log says why, and it goes on", now.behind);
+            let why =
+                format!("{} sessions cannot be searched yet; the server's log says why, and it goes on", now.behind);
             return Err(Failure::Failed(why));
         }
         indexed = now;

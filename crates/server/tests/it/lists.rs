@@ -30,7 +30,8 @@ async fn a_list_is_narrowed_and_ordered_page_by_page() {
     let server = Server::start().await;
     made(&server, json!({"agent": "test", "title": "Beta", "labels": {"env": "prod", "team": "a,b"}})).await;
     made(&server, json!({"agent": "test", "title": "alpha", "labels": {"env": "dev"}})).await;
-    let put_away = made(&server, json!({"agent": "test", "title": "Gamma .&/ \u{1f44b}", "labels": {"env": "prod"}})).await;
+    let put_away =
+        made(&server, json!({"agent": "test", "title": "Gamma .&/ \u{1f44b}", "labels": {"env": "prod"}})).await;
     made(&server, json!({"agent": "test"})).await;
     let (status, _) =
         server.send("PATCH", &format!("/sessions/{put_away}"), &[], &json!({"archived": true}).to_string()).await;

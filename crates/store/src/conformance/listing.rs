@@ -58,7 +58,9 @@ pub async fn a_list_is_in_the_order_that_is_asked_for(subject: &mut impl Subject
     drop(store);
     let store = subject.open();
     whole.iter().skip(11).cloned().for_each(|row| store.index.note(row));
-    for (sort, ascending) in [Sort::Updated, Sort::Created, Sort::Title].map(|sort| [(sort, true), (sort, false)]).concat() {
+    for (sort, ascending) in
+        [Sort::Updated, Sort::Created, Sort::Title].map(|sort| [(sort, true), (sort, false)]).concat()
+    {
         whole.sort_by_key(|row| row.place(sort));
         if !ascending {
             whole.reverse();

@@ -162,7 +162,9 @@ pub async fn a_search_is_narrowed_and_paged(subject: &mut impl Subject) {
 pub async fn whatever_is_typed_is_only_words(subject: &mut impl Subject) {
     let store = subject.open();
     tell(&store, session(1), "scribe", &[(User, "a AND b; NOT near OR {c} text:x \u{1f44b}wave nul\0end")]).await;
-    for text in ["AND", "a NOT b", "NEAR(a b)", "text:x", "\u{1f44b} wave", "\"NOT near\"", "nul end", "nul\0end", "{c}"] {
+    for text in
+        ["AND", "a NOT b", "NEAR(a b)", "text:x", "\u{1f44b} wave", "\"NOT near\"", "nul end", "nul\0end", "{c}"]
+    {
         let expected: &[(u128, Seq)] = if text.starts_with("NEAR(") { &[] } else { &[(1, 2)] };
         assert_eq!(typed(&store, text).await, expected, "{text}");
     }

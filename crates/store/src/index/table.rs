@@ -88,12 +88,7 @@ impl Table {
     }
 
     /// Writes in one transaction: rows, then the sessions whose row is known to be too old, then marks.
-    pub(super) fn write(
-        &mut self,
-        notes: &Notes,
-        stale: &[SessionId],
-        marks: &[(Mark, u64)],
-    ) -> Result<(), FileError> {
+    pub(super) fn write(&mut self, notes: &Notes, stale: &[SessionId], marks: &[(Mark, u64)]) -> Result<(), FileError> {
         let transaction = self.connection.transaction()?;
         put(&transaction, notes, marks)?;
         let mut insert = transaction.prepare("INSERT OR IGNORE INTO stale (id) VALUES (?1)")?;

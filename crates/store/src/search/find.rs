@@ -140,8 +140,7 @@ fn statement(query: &SearchQuery, plan: &Plan) -> (String, Vec<Value>) {
 
 fn row(found: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
     let id = found.get_ref(1)?.as_str()?;
-    let wrong =
-        |error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error));
+    let wrong = |error| rusqlite::Error::FromSqlConversionFailure(1, rusqlite::types::Type::Text, Box::new(error));
     let hit = Hit {
         session: id.parse().map_err(wrong)?,
         seq: u64::try_from(found.get::<_, i64>(2)?).unwrap_or(0),

@@ -276,7 +276,10 @@ impl Keeper {
         let entries: Vec<Entry> = lines.iter().filter_map(|line| line.read().ok()).collect();
         let mut messages = fold_messages(&entries);
         messages.retain(|message| !message.content.is_empty());
-        Ok((lines.len(), Some(News { session, agent: entries.first().and_then(agent), messages, after: position, position: last })))
+        Ok((
+            lines.len(),
+            Some(News { session, agent: entries.first().and_then(agent), messages, after: position, position: last }),
+        ))
     }
 
     fn find(&mut self, asked: &Asked, query: &SearchQuery) -> Result<Found, StoreError> {

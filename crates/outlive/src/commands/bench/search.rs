@@ -39,7 +39,8 @@ pub(super) async fn measure(dir: &Path, scale: Scale) -> Result<Vec<Figure>, Fai
     let sessions = scale.of(100_000);
     let home = folder(dir)?;
     let place = empty(home.path(), 0, 0).await?;
-    let (store, files) = workspace::open_on(Arc::new(LooseDisk), &place.root, Options::default()).map_err(Failure::failed)?;
+    let (store, files) =
+        workspace::open_on(Arc::new(LooseDisk), &place.root, Options::default()).map_err(Failure::failed)?;
     let began = ms();
     fill(&store, sessions).await?;
     let filled = ms() - began;
