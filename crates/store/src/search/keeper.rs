@@ -283,9 +283,20 @@ impl Keeper {
     }
 
     fn find(&mut self, asked: &Asked, query: &SearchQuery) -> Result<Found, StoreError> {
+        let found = self.look(asked, query)?;
+        // A file that the question has shown to be unfit is empty now.
+        if self.compared { Ok(found) } else { self.look(asked, query) }
+    }
+
+    fn look(&mut self, asked: &Asked, query: &SearchQuery) -> Result<Found, StoreError> {
         self.hurry()?;
         let found = self.with(|table| find::find(&table.connection, asked, query))?;
-        Ok(Found { behind: self.told().heads.len(), ..found })
+        Ok(Found { behind: self.behind(), ..found })
+    }
+
+    /// Returns how many sessions are behind: at least one, while it is not known.
+    fn behind(&self) -> usize {
+        self.told().heads.len().max(usize::from(!self.compared))
     }
 
     /// Follows what was told until now, unless it is much.
@@ -303,7 +314,7 @@ impl Keeper {
     fn catching(&mut self) -> Result<Catching, StoreError> {
         self.hurry()?;
         let sessions = self.with(|table| Table::count(table))?;
-        Ok(Catching { sessions, behind: self.told().heads.len() })
+        Ok(Catching { sessions, behind: self.behind() })
     }
 
     fn begin_anew(&mut self) -> Result<Catching, StoreError> {
