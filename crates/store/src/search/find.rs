@@ -3,6 +3,8 @@
 //! A word that is in more than [`COMMON`] messages says next to nothing about which of them is meant, and counting them all
 //! would take long: it narrows, and does not rank. Where all words are like that, the newest messages come first.
 
+use std::collections::HashMap;
+
 use outlive_core::time::Timestamp;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
@@ -52,18 +54,30 @@ pub(super) fn find(connection: &Connection, asked: &Asked, query: &SearchQuery) 
     let mut rows: Vec<Row> = rows.collect::<Result<_, _>>()?;
     let more = rows.len() > query.limit;
     rows.truncate(query.limit);
+    let mut snippets = snippets(connection, &plan.all, &rows)?;
     let mut hits: Vec<Hit> = Vec::with_capacity(rows.len());
-    let mut cut = connection.prepare(&format!("SELECT {SNIPPET} FROM words WHERE words MATCH ?1 AND rowid = ?2"))?;
     for Row { key, mut hit, snippet } in rows {
         // Two pieces of one message are one hit.
         if hits.iter().any(|other| (other.session, other.seq) == (hit.session, hit.seq)) {
             continue;
         }
-        let snippet = snippet.map_or_else(|| cut.query_row(params![plan.all, key], |row| row.get(0)), Ok)?;
-        hit.snippet = shown(&snippet);
+        hit.snippet = shown(&snippet.or_else(|| snippets.remove(&key)).unwrap_or_default());
         hits.push(hit);
     }
     Ok(Found { hits, more, behind: 0 })
+}
+
+/// Returns the snippets of those rows that have none yet. One walk over what the words lead to is much less than to look
+/// them up for each row.
+fn snippets(connection: &Connection, all: &str, rows: &[Row]) -> Result<HashMap<i64, String>, FileError> {
+    let keys: Vec<i64> = rows.iter().filter(|row| row.snippet.is_none()).map(|row| row.key).collect();
+    let (Some(first), Some(last)) = (keys.iter().min(), keys.iter().max()) else { return Ok(HashMap::new()) };
+    let listed = keys.iter().map(i64::to_string).collect::<Vec<_>>().join(", ");
+    let mut statement = connection.prepare(&format!(
+        "SELECT rowid, {SNIPPET} FROM words WHERE words MATCH ?1 AND rowid BETWEEN ?2 AND ?3 AND +rowid IN ({listed})"
+    ))?;
+    let found = statement.query_map(params![all, first, last], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(found.collect::<Result<_, _>>()?)
 }
 
 fn plan(connection: &Connection, asked: &Asked) -> Result<Plan, FileError> {
