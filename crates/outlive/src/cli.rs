@@ -48,6 +48,10 @@ pub enum Command {
     /// Look at sessions and change them
     #[command(subcommand)]
     Session(Session),
+    /// Find what was said, in all sessions: words, "phrases", and beginn* of words
+    Search(Search),
+    /// Make the list and the search anew from the journals
+    Reindex(Json),
     /// Look at agents and make them
     #[command(subcommand)]
     Agent(Agent),
@@ -171,23 +175,7 @@ pub struct Answer {
 #[derive(Debug, Subcommand)]
 pub enum Session {
     /// List sessions, newest first
-    List {
-        /// Only this agent's
-        #[arg(short, long)]
-        agent: Option<String>,
-        /// Only with this status
-        #[arg(long)]
-        status: Option<String>,
-        /// Only with this text in title or id
-        #[arg(short)]
-        q: Option<String>,
-        /// At most this many
-        #[arg(long, default_value_t = 50)]
-        limit: usize,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
+    List(List),
     /// Show one session
     Show {
         /// Which
@@ -277,6 +265,72 @@ pub enum Session {
         #[arg(value_parser = session_id)]
         session: String,
     },
+}
+
+/// Which sessions to list.
+#[derive(Debug, Args)]
+pub struct List {
+    /// Only this agent's
+    #[arg(short, long)]
+    pub agent: Option<String>,
+    /// Only with this status
+    #[arg(long)]
+    pub status: Option<String>,
+    /// Only of this project
+    #[arg(long)]
+    pub project: Option<String>,
+    /// Only with this label: KEY or KEY=VALUE; with several, only what has all of them
+    #[arg(long, value_name = "LABEL")]
+    pub label: Vec<String>,
+    /// Only what is put away; with `=false` only what is not
+    #[arg(long, num_args = 0..=1, require_equals = true, default_missing_value = "true")]
+    pub archived: Option<bool>,
+    /// Only with this text in title or id
+    #[arg(short)]
+    pub q: Option<String>,
+    /// updated, created or title; with a `-` before it largest first
+    #[arg(long, allow_hyphen_values = true)]
+    pub sort: Option<String>,
+    /// At most this many
+    #[arg(long, default_value_t = 50)]
+    pub limit: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// What to find.
+#[derive(Debug, Args)]
+pub struct Search {
+    /// Words; all of them must be in a message
+    #[arg(required = true, allow_hyphen_values = true)]
+    pub words: Vec<String>,
+    /// Only in sessions of this agent
+    #[arg(short, long, value_parser = id::<AgentName>)]
+    pub agent: Option<String>,
+    /// Only in this session
+    #[arg(short, long, value_parser = session_id)]
+    pub session: Option<String>,
+    /// Only what these said
+    #[arg(long, value_enum)]
+    pub role: Option<Role>,
+    /// At most this many
+    #[arg(long, default_value_t = 20)]
+    pub limit: usize,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Who said it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Role {
+    /// A person
+    User,
+    /// The agent
+    Assistant,
+    /// A tool
+    Tool,
 }
 
 /// What to do with agents.

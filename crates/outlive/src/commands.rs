@@ -10,8 +10,11 @@ mod doctor;
 mod follow;
 mod history;
 mod init;
+mod list;
 mod queue;
+mod reindex;
 mod run;
+mod search;
 mod serve;
 mod session;
 mod verify;
@@ -43,6 +46,8 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Attach { session } => attach::run(&place()?, session).await,
         Command::Serve(serve) => serve::run(place()?, &serve).await,
         Command::Session(command) => session::run(&place()?, command).await,
+        Command::Search(search) => search::run(&place()?, &search).await,
+        Command::Reindex(json) => reindex::run(&place()?, &json).await,
         Command::Agent(command) => agent::run(&place()?, command).await,
         Command::Approve(decide) => decide::run(&place()?, decide, decide::Word::Approve).await,
         Command::Answer(answer) => answer::run(&place()?, answer).await,

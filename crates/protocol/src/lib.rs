@@ -12,6 +12,7 @@ pub mod message;
 pub mod problem;
 pub mod question;
 pub mod queue;
+pub mod search;
 pub mod session;
 
 pub use problem::Problem;

@@ -27,13 +27,14 @@ mod load;
 mod presence;
 mod query;
 pub mod scheduler;
+mod search;
 mod sessions;
 mod shell;
 pub mod subscribe;
 pub mod tasks;
 
 pub use history::NewFork;
-pub use outlive_store::{ListQuery, Row, StoreError};
+pub use outlive_store::{Catching, Found, Hit, Key, Label, ListQuery, Row, SearchQuery, Sort, StoreError};
 pub use query::{Approval, Outcome};
 pub use shell::Settings;
 

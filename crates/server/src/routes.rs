@@ -8,9 +8,11 @@ mod document;
 mod events;
 mod health;
 mod history;
+mod list;
 mod messages;
 mod questions;
 mod queue;
+mod search;
 mod sessions;
 
 use axum::Router;
@@ -36,7 +38,7 @@ fn described() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
         .routes(routes!(agents::list))
         .routes(routes!(agents::show))
-        .routes(routes!(sessions::create, sessions::list))
+        .routes(routes!(sessions::create, list::list))
         .routes(routes!(sessions::show, sessions::update, sessions::remove))
         .routes(routes!(messages::post, messages::list))
         .routes(routes!(events::of_session))
@@ -52,6 +54,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(questions::list))
         .routes(routes!(questions::answer))
         .routes(routes!(queue::show, queue::replace))
+        .routes(routes!(search::find))
+        .routes(routes!(search::progress, search::reindex))
         .routes(routes!(artifacts::show));
     OpenApiRouter::with_openapi(Document::openapi())
         .nest(BASE, api)

@@ -8,6 +8,7 @@
 pub mod beside;
 pub mod journals;
 pub mod listing;
+pub mod searching;
 
 use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
@@ -45,11 +46,17 @@ macro_rules! conformance {
             beside::an_agent_outside_its_folder_is_refused
             beside::a_stamp_tells_agents_apart
             listing::rows_come_newest_first_in_pages
+            listing::a_list_is_in_the_order_that_is_asked_for
+            listing::a_list_shows_what_has_all_labels_that_are_asked_for
             listing::a_list_shows_what_it_is_asked_for
             listing::a_row_noted_a_moment_ago_is_listed_once
             listing::a_session_taken_off_the_list_stays_off
             listing::a_restart_opens_what_is_owed_or_not_covered
             listing::a_rebuilt_list_is_what_it_was_built_from
+            searching::what_was_said_is_found_by_its_words
+            searching::a_search_is_narrowed_and_paged
+            searching::whatever_is_typed_is_only_words
+            searching::what_was_removed_is_not_found
         }
     };
     (@each $subject:ty: $($family:ident::$promise:ident)+) => {

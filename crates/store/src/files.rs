@@ -226,24 +226,41 @@ impl FileJournals {
     }
 
     fn read_now(&self, journal: SessionId, after: Seq, limit: usize) -> Result<Opened, StoreError> {
-        let (pending, file_len, file_head, cut_bytes) = {
+        let (is_empty, cut_bytes) = {
             let mut board = self.shared.board();
             let tail = self.shared.tail(&mut board, journal)?;
             tail.sound(journal)?;
-            if tail.head == 0 && tail.cut_bytes == 0 {
+            (tail.head == 0, std::mem::take(&mut tail.cut_bytes))
+        };
+        let only_cut = is_empty && cut_bytes > 0;
+        Ok(Opened { lines: if only_cut { Vec::new() } else { self.look(journal, after, limit)? }, cut_bytes })
+    }
+
+    /// Returns lines as [`Journals::read`] does, for whoever is not the session's owner: what was cut is left for that one to
+    /// hear of. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Journals::read`].
+    pub fn look(&self, journal: SessionId, after: Seq, limit: usize) -> Result<Vec<Line>, StoreError> {
+        let (pending, file_len, file_head) = {
+            let mut board = self.shared.board();
+            let tail = self.shared.tail(&mut board, journal)?;
+            tail.sound(journal)?;
+            if tail.head == 0 {
                 return Err(board.absent(journal));
             }
             let skip = usize::try_from(after.saturating_sub(tail.file_head)).unwrap_or(usize::MAX);
             let pending: Vec<_> = tail.pending.iter().skip(skip).take(limit).cloned().collect();
-            (pending, tail.file_len, tail.file_head, std::mem::take(&mut tail.cut_bytes))
+            (pending, tail.file_len, tail.file_head)
         };
         if after >= file_head || limit == 0 {
-            return Ok(Opened { lines: pending, cut_bytes });
+            return Ok(pending);
         }
         let mut found = self.read_file(journal, (file_len, file_head), after, limit)?;
         let room = limit - found.len();
         found.extend(pending.into_iter().take(room));
-        Ok(Opened { lines: found, cut_bytes })
+        Ok(found)
     }
 
     /// Reads lines from a journal's file, whose last line is `head`; damage sets the journal aside.

@@ -1,4 +1,4 @@
-//! Keeps journals: the commit log, readable files, snapshots, the list index, faults for tests.
+//! Keeps journals: the commit log, readable files, snapshots, the list and search indexes, faults for tests.
 
 mod agents;
 mod artifacts;
@@ -8,7 +8,9 @@ pub mod files;
 pub mod index;
 mod journals;
 pub mod memory;
+mod search;
 mod snapshots;
+mod sqlite;
 pub mod workspace;
 
 use std::future::Future;
@@ -18,8 +20,9 @@ use std::sync::Arc;
 pub use agents::{AgentFolders, FILE_BYTES, FILES, WORKSPACE_POLICY};
 pub use artifacts::Artifacts;
 pub use error::{Class, StoreError};
-pub use index::{Index, ListQuery, Row};
+pub use index::{Index, Key, Label, ListQuery, Row, Sort};
 pub use journals::{Append, Directory, Epoch, Journals, Leases, Opened};
+pub use search::{Catching, Found, Hit, Search, SearchQuery};
 pub use snapshots::Snapshots;
 
 /// A future that a store returns.
@@ -40,6 +43,8 @@ pub struct Store {
     pub artifacts: Arc<dyn Artifacts>,
     /// The list.
     pub index: Arc<dyn Index>,
+    /// What was said, by its words.
+    pub search: Arc<dyn Search>,
     /// Agents' files.
     pub agents: Arc<dyn AgentFolders>,
 }

@@ -7,6 +7,7 @@
 mod beside;
 mod faults;
 mod journals;
+mod search;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -96,6 +97,7 @@ impl Memory {
             snapshots: memory.clone(),
             artifacts: memory.clone(),
             index: memory.clone(),
+            search: memory.clone(),
             agents: memory,
         }
     }

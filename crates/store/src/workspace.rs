@@ -15,7 +15,8 @@ use crate::files::beside::Beside;
 use crate::files::fs::{Disk, RealDisk};
 use crate::files::{FileJournals, Recovery};
 use crate::index::{Log, SqliteIndex};
-use crate::{Append, Epoch, Index as _, Journals, Opened, Pending, Store, StoreError};
+use crate::search::{Truth, Words};
+use crate::{Append, Epoch, Index, Journals, ListQuery, Opened, Pending, Row, Store, StoreError};
 
 pub use crate::files::{OpenError, Options};
 
@@ -38,6 +39,7 @@ pub struct Workspace {
     root: PathBuf,
     journals: Arc<FileJournals>,
     index: Arc<SqliteIndex>,
+    words: Arc<Words>,
 }
 
 /// Opens a workspace, made where it is missing: takes its lock, and brings its journals up to what was acknowledged.
@@ -77,17 +79,31 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
         }
     }
     told.set(Arc::downgrade(&index)).ok();
+    let words = words(root, (&journals, &index)).map_err(|error| io::Error::other(error.to_string()))?;
+    let listed = Arc::new(Followed { index: Arc::clone(&index), words: Arc::clone(&words) });
     let beside = Arc::new(Beside { root: root.to_owned(), disk });
     let store = Store {
-        journals: Arc::new(Announced { journals: Arc::clone(&journals), index: Arc::clone(&index) }),
+        journals: Arc::new(Announced { journals: Arc::clone(&journals), listed: Arc::clone(&listed) }),
         directory: journals.clone(),
         leases: journals.clone(),
         snapshots: beside.clone(),
         artifacts: beside.clone(),
-        index: index.clone(),
+        index: listed,
+        search: words.clone(),
         agents: beside,
     };
-    Ok((store, Workspace { root: root.to_owned(), journals, index }))
+    Ok((store, Workspace { root: root.to_owned(), journals, index, words }))
+}
+
+/// Starts what follows the journals for their words.
+fn words(root: &Path, (journals, index): (&Arc<FileJournals>, &Arc<SqliteIndex>)) -> Result<Arc<Words>, StoreError> {
+    let (journals, index) = (Arc::downgrade(journals), Arc::downgrade(index));
+    let closed = || StoreError::Poisoned("the store is closed".to_owned());
+    let truth = Truth {
+        read: Box::new(move |session, after, limit| journals.upgrade().ok_or_else(closed)?.look(session, after, limit)),
+        listed: Box::new(move || index.upgrade().ok_or_else(closed)?.heads()),
+    };
+    Words::open(&root.join("search.db"), truth)
 }
 
 impl Workspace {
@@ -121,6 +137,7 @@ impl Workspace {
     /// Brings everything to the files, so that the next start need not replay. Nothing is written or listed from here on;
     /// journals can still be read. Blocks. The lock is free once the store is dropped, too.
     pub fn close(&self) {
+        self.words.close();
         self.journals.close();
         self.index.close();
     }
@@ -135,7 +152,7 @@ impl Drop for Workspace {
 /// Journals whose appends are announced to the list.
 struct Announced {
     journals: Arc<FileJournals>,
-    index: Arc<SqliteIndex>,
+    listed: Arc<Followed>,
 }
 
 impl Journals for Announced {
@@ -143,10 +160,10 @@ impl Journals for Announced {
         Box::pin(async move {
             let journal = append.journal;
             let head = append.expected + append.lines.len() as Seq;
-            let before = self.index.announce(journal, head);
+            let before = self.listed.index.announce(journal, head);
             let done = self.journals.append(append).await;
             if done.as_ref().is_err_and(|error| error.class() != crate::Class::Lost) {
-                self.index.retract(journal, before);
+                self.listed.index.retract(journal, before);
             }
             done
         })
@@ -163,8 +180,49 @@ impl Journals for Announced {
     fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>> {
         Box::pin(async move {
             self.journals.remove(journal).await?;
-            self.index.forget(journal);
+            self.listed.forget(journal);
+            // What cannot be erased now is listed and found no more, and goes with the next writes.
+            let erased = self.listed.index.erase().await.and(self.listed.words.erase(journal).await);
+            erased.unwrap_or_else(|error| tracing::warn!(%error, "removed session still in an index"));
             Ok(())
         })
+    }
+}
+
+/// The list, whose rows say to the words how far journals have come.
+struct Followed {
+    index: Arc<SqliteIndex>,
+    words: Arc<Words>,
+}
+
+impl Index for Followed {
+    fn note(&self, row: Row) {
+        let (session, head) = (row.session, row.head);
+        self.index.note(row);
+        self.words.tell(session, head);
+    }
+
+    fn forget(&self, session: SessionId) {
+        self.index.forget(session);
+    }
+
+    fn list(&self, query: ListQuery) -> Pending<'_, Result<Vec<Row>, StoreError>> {
+        self.index.list(query)
+    }
+
+    fn rows(&self, sessions: Vec<SessionId>) -> Pending<'_, Result<Vec<Row>, StoreError>> {
+        self.index.rows(sessions)
+    }
+
+    fn unsettled(&self) -> Pending<'_, Result<Vec<SessionId>, StoreError>> {
+        self.index.unsettled()
+    }
+
+    fn needs_rebuild(&self) -> bool {
+        self.index.needs_rebuild()
+    }
+
+    fn rebuild(&self, rows: Vec<Row>) -> Pending<'_, Result<(), StoreError>> {
+        self.index.rebuild(rows)
     }
 }

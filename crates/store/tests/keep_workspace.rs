@@ -9,7 +9,7 @@ use futures_util::FutureExt as _;
 use outlive_core::digest::Digest;
 use outlive_store::conformance::{line, lines, row, session};
 use outlive_store::workspace::{self, OpenError, Options};
-use outlive_store::{Append, Epoch, ListQuery, Row, Store, memory};
+use outlive_store::{Append, Epoch, Key, ListQuery, Row, Store, memory};
 use proptest::prelude::*;
 
 #[test]
@@ -153,7 +153,7 @@ fn acts() -> impl Strategy<Value = Vec<Act>> {
         4 => (journal.clone(), 0..4_i64, 0..4_u8).prop_map(|(journal, at, owed)| Act::Note { journal, at, owed }),
         1 => journal.prop_map(Act::Forget),
         4 => list.prop_map(|(ascending, limit, text, after)| {
-            let after = after.map(|(at, n)| (at, session(n)));
+            let after = after.map(|(at, n)| (Key::At(at), session(n)));
             Act::List(ListQuery { ascending, limit, text, after, ..ListQuery::default() })
         }),
         1 => Just(Act::Reopen),

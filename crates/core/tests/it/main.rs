@@ -1,5 +1,5 @@
 //! The core from outside: events and commands in, state, debts and lines out.
-#![expect(clippy::unwrap_used, clippy::expect_used, reason = "a test that cannot go on has failed")]
+#![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
 mod desk;
 mod edges;

@@ -2,7 +2,9 @@
 
 mod appends;
 mod bare;
+mod loose;
 mod made;
+mod search;
 mod sessions;
 mod turns;
 
@@ -39,6 +41,8 @@ enum Group {
     Appends,
     /// Start-up, recovery, memory, idling
     Sessions,
+    /// Pages of the list and searches over 100,000 sessions
+    Search,
 }
 
 /// One figure, and what it is held against.
@@ -114,6 +118,9 @@ pub async fn run(bench: &Bench) -> Outcome {
     }
     if wants(Group::Sessions) {
         figures.extend(sessions::measure(&dir, scale).await?);
+    }
+    if wants(Group::Search) {
+        figures.extend(search::measure(&dir, scale).await?);
     }
     if bench.json {
         show::json(&figures)?;

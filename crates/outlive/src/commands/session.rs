@@ -3,10 +3,9 @@
 use std::io::IsTerminal as _;
 
 use outlive_core::event::Line;
-use outlive_protocol::Page;
 use outlive_protocol::event::Events;
 use outlive_protocol::message::Messages;
-use outlive_protocol::session::{Control, Done, ForkSession, SessionRow, SessionView, UpdateSession};
+use outlive_protocol::session::{Control, Done, ForkSession, SessionView, UpdateSession};
 use reqwest::Method;
 
 use super::history;
@@ -19,10 +18,7 @@ use crate::show;
 pub async fn run(place: &Workspace, command: Session) -> Outcome {
     let client = connect(place).await?;
     match command {
-        Session::List { agent, status, q, limit, json } => {
-            let filter = [("agent", agent), ("status", status), ("q", q)];
-            list(&client, &filter, limit, json).await?;
-        }
+        Session::List(filter) => super::list::run(&client, filter).await?,
         Session::Show { session, json: true } => {
             show::json(&client.get::<SessionView>(&format!("/sessions/{session}")).await?)?
         }
@@ -44,44 +40,6 @@ pub async fn run(place: &Workspace, command: Session) -> Outcome {
         Session::Resume { session } => control(&client, &session, "resume").await?,
     }
     ok()
-}
-
-/// Sessions in one answer of the server.
-const PAGE: usize = 200;
-
-async fn list(client: &Client, filter: &[(&str, Option<String>)], most: usize, json: bool) -> Result<(), Failure> {
-    let given = filter.iter().filter_map(|(key, value)| Some(format!("{key}={}&", encoded(value.as_ref()?))));
-    let query: String = given.collect();
-    let mut all = Page { items: Vec::new(), next_cursor: None };
-    while all.items.len() < most {
-        let limit = (most - all.items.len()).min(PAGE);
-        let cursor = all.next_cursor.map(|cursor: String| format!("&cursor={}", encoded(&cursor))).unwrap_or_default();
-        let page: Page<SessionRow> = client.get(&format!("/sessions?{query}limit={limit}{cursor}")).await?;
-        all.items.extend(page.items);
-        all.next_cursor = page.next_cursor;
-        if all.next_cursor.is_none() {
-            break;
-        }
-    }
-    if json {
-        return show::json(&all);
-    }
-    let rows: Vec<Vec<String>> = all
-        .items
-        .into_iter()
-        .map(|row| {
-            let title = row.title.unwrap_or_default().chars().take(40).collect();
-            vec![row.id, row.agent, row.status, row.updated_at.to_string(), title]
-        })
-        .collect();
-    show::table(&["SESSION", "AGENT", "STATUS", "UPDATED", "TITLE"], &rows);
-    Ok(())
-}
-
-/// Encodes a value for a query string.
-fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }
 
 /// Shows one session.

@@ -5,6 +5,8 @@
     reason = "a test of real processes and files; one that cannot go on has failed"
 )]
 
+mod finding;
+
 use std::process::{Command, Output, Stdio};
 
 /// A home with a workspace in it. Its server ends with it.

@@ -11,7 +11,7 @@ use outlive_runtime::{Approval, ListQuery};
 use serde::Deserialize;
 
 use super::control::done;
-use super::sessions::{next_cursor, read_cursor};
+use super::list::{newest_cursor, read_newest};
 use crate::App;
 use crate::body::{Body, Caller, Path, Query, id, limit};
 use crate::problem::ApiResult;
@@ -69,15 +69,15 @@ pub(super) async fn decide(
     responses((status = 200, body = Page<InboxItem>), (status = 422, body = Problem)))]
 pub(super) async fn inbox(State(app): State<App>, Query(range): Query<Range>) -> ApiResult<Json<Page<InboxItem>>> {
     let limit = limit(range.limit, 200, 200)?;
-    let after = range.cursor.as_deref().map(read_cursor).transpose()?;
+    let after = range.cursor.as_deref().map(read_newest).transpose()?;
     let mut rows = Vec::new();
     for status in [Status::Approving, Status::Asking] {
         let status = Some(status.as_str().to_owned());
-        rows.extend(app.runtime.list(ListQuery { status, after, limit, ..ListQuery::default() }).await?);
+        rows.extend(app.runtime.list(ListQuery { status, after: after.clone(), limit, ..ListQuery::default() }).await?);
     }
     rows.sort_by_key(|row| std::cmp::Reverse((row.updated_at, row.session)));
     rows.truncate(limit);
-    let next_cursor = next_cursor(&rows, limit);
+    let next_cursor = newest_cursor(&rows, limit);
     let mut items = Vec::new();
     for row in rows {
         // A session that cannot be opened must not hide the others.

@@ -1,4 +1,4 @@
-//! Sessions: make, list, show, change, delete.
+//! Sessions: make, show, change, delete.
 
 use axum::Json;
 use axum::extract::State;
@@ -7,15 +7,11 @@ use axum::response::IntoResponse;
 use outlive_core::command::{Command, Create};
 use outlive_core::digest::Digest;
 use outlive_core::id::{RequestId, SessionId};
-use outlive_core::session::Status;
-use outlive_core::time::Timestamp;
-use outlive_protocol::session::{CreateSession, SessionRow, SessionView, UpdateSession};
-use outlive_protocol::{BASE, Page, Problem, code};
-use outlive_runtime::{ListQuery, Row};
-use serde::Deserialize;
+use outlive_protocol::session::{CreateSession, SessionView, UpdateSession};
+use outlive_protocol::{BASE, Problem, code};
 
 use crate::App;
-use crate::body::{Body, Caller, Path, Query, id, limit};
+use crate::body::{Body, Caller, Path, id};
 use crate::problem::{ApiError, ApiResult};
 
 /// Makes a session. With an `Idempotency-Key` the same request makes the same session.
@@ -68,84 +64,6 @@ pub(super) fn new_id(app: &App, deed: &str, key: Option<&RequestId>) -> SessionI
 pub(super) async fn view(app: &App, session: SessionId) -> ApiResult<SessionView> {
     let state = app.runtime.view(session).await?;
     SessionView::of(session, &state).ok_or_else(|| ApiError::new(&code::SESSION_NOT_FOUND, "there is no such session"))
-}
-
-/// What a list shows.
-#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Filter {
-    /// Only this agent's.
-    agent: Option<String>,
-    /// Only with this status.
-    status: Option<String>,
-    /// Only of this project.
-    project: Option<String>,
-    /// Only with this text in title or id.
-    q: Option<String>,
-    /// `-updated` (newest first, the default) or `updated`.
-    sort: Option<String>,
-    /// 1 to 200; 50 by default.
-    limit: Option<usize>,
-    /// From the page before.
-    cursor: Option<String>,
-}
-
-/// Lists sessions, newest first.
-#[utoipa::path(get, path = "/sessions", tag = "sessions", params(Filter),
-    responses((status = 200, body = Page<SessionRow>), (status = 422, body = Problem)))]
-pub(super) async fn list(State(app): State<App>, Query(filter): Query<Filter>) -> ApiResult<Json<Page<SessionRow>>> {
-    let limit = limit(filter.limit, 50, 200)?;
-    let ascending = match filter.sort.as_deref() {
-        None | Some("-updated") => false,
-        Some("updated") => true,
-        Some(other) => {
-            return Err(ApiError::new(&code::INVALID, format!("sort is `updated` or `-updated`, not `{other}`")));
-        }
-    };
-    if let Some(other) =
-        filter.status.as_deref().filter(|status| Status::ALL.iter().all(|known| known.as_str() != *status))
-    {
-        let known: Vec<&str> = Status::ALL.iter().map(|status| status.as_str()).collect();
-        return Err(ApiError::new(&code::INVALID, format!("status is one of {}, not `{other}`", known.join(", "))));
-    }
-    let after = filter.cursor.as_deref().map(read_cursor).transpose()?;
-    let query = ListQuery {
-        agent: filter.agent,
-        status: filter.status,
-        project: filter.project,
-        text: filter.q,
-        ascending,
-        after,
-        limit,
-    };
-    let rows = app.runtime.list(query).await?;
-    let next_cursor = next_cursor(&rows, limit);
-    Ok(Json(Page { items: rows.into_iter().map(row).collect(), next_cursor }))
-}
-
-/// Where the page after this one begins; a page that is not full is the last.
-pub(super) fn next_cursor(rows: &[Row], limit: usize) -> Option<String> {
-    rows.last().filter(|_| rows.len() == limit).map(|last| format!("{}.{}", last.updated_at, last.session))
-}
-
-pub(super) fn read_cursor(text: &str) -> ApiResult<(i64, SessionId)> {
-    let parts = text.split_once('.').and_then(|(at, id)| Some((at.parse().ok()?, id.parse().ok()?)));
-    parts.ok_or_else(|| ApiError::new(&code::INVALID, "cursor is not one that this list gave out"))
-}
-
-fn row(row: Row) -> SessionRow {
-    SessionRow {
-        id: row.session.to_string(),
-        agent: row.agent,
-        title: row.title,
-        project: row.project,
-        status: row.status,
-        head: row.head,
-        created_at: Timestamp::from_micros(row.created_at),
-        updated_at: Timestamp::from_micros(row.updated_at),
-        labels: serde_json::from_str(&row.labels).unwrap_or_default(),
-    }
 }
 
 /// One session.

@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
 mod fixture;
+mod lists;
 
 use fixture::{Server, decoded};
 use outlive_core::content::{Reply, ReplyBlock, StopReason, Usage};

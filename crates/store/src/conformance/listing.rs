@@ -1,7 +1,7 @@
 //! Promises of the list.
 
 use super::{Subject, append, row, session, take};
-use crate::{ListQuery, Row, Store};
+use crate::{Key, Label, ListQuery, Row, Sort, Store};
 
 async fn list(store: &Store, query: ListQuery) -> Vec<Row> {
     store.index.list(query).await.expect("listed")
@@ -34,13 +34,77 @@ pub async fn rows_come_newest_first_in_pages(subject: &mut impl Subject) {
                 let page = list(&store, ListQuery { ascending, after, limit, ..Default::default() }).await;
                 assert!(page.len() <= limit);
                 let Some(last) = page.last() else { break };
-                after = Some((last.updated_at, last.session));
+                after = Some(last.place(Sort::Updated));
                 seen.extend(page);
             }
             assert_eq!(seen, whole, "ascending {ascending}, limit {limit}");
         }
     }
     assert_eq!(list(&store, ListQuery::default()).await, [], "a limit of 0");
+}
+
+/// In each order pages put together are the list, with rows that are alike.
+pub async fn a_list_is_in_the_order_that_is_asked_for(subject: &mut impl Subject) {
+    let titles = [None, Some("beta"), Some("Alpha"), Some("Über"), Some("alpha"), Some("zeta\0x"), Some("zeta")];
+    let mut whole: Vec<Row> = (1..=21_usize)
+        .map(|n| Row {
+            title: titles.get(n % titles.len()).copied().flatten().map(str::to_owned),
+            created_at: (n as i64 * 7) % 5,
+            ..row(session(n as u128), 1, (n as i64 * 11) % 4)
+        })
+        .collect();
+    let store = subject.open();
+    whole.iter().take(11).cloned().for_each(|row| store.index.note(row));
+    drop(store);
+    let store = subject.open();
+    whole.iter().skip(11).cloned().for_each(|row| store.index.note(row));
+    for (sort, ascending) in
+        [Sort::Updated, Sort::Created, Sort::Title].map(|sort| [(sort, true), (sort, false)]).concat()
+    {
+        whole.sort_by_key(|row| row.place(sort));
+        if !ascending {
+            whole.reverse();
+        }
+        let (mut seen, mut after) = (Vec::new(), None);
+        loop {
+            let page = list(&store, ListQuery { sort, ascending, after, limit: 4, ..Default::default() }).await;
+            let Some(last) = page.last() else { break };
+            after = Some(last.place(sort));
+            seen.extend(page);
+        }
+        assert_eq!(seen, whole, "{sort:?}, ascending {ascending}");
+    }
+}
+
+/// By labels, all of them, whatever is in them; and put away or not.
+pub async fn a_list_shows_what_has_all_labels_that_are_asked_for(subject: &mut impl Subject) {
+    let labelled = |n, labels: &str| Row { labels: labels.to_owned(), ..row(session(n), 1, 1) };
+    let rows = [
+        labelled(1, r#"{"env":"prod","team":"red"}"#),
+        labelled(2, r#"{"env":"production"}"#),
+        labelled(3, r#"{"team":"env","x":"prod'; DROP TABLE sessions; --"}"#),
+        Row { status: "archived".to_owned(), ..labelled(4, r#"{"env":"prod"}"#) },
+    ];
+    let store = subject.open();
+    rows.iter().cloned().for_each(|row| store.index.note(row));
+    drop(store);
+    let store = subject.open();
+    let label = |key: &str, value: Option<&str>| Label { key: key.to_owned(), value: value.map(str::to_owned) };
+    let cases = [
+        (vec![label("env", Some("prod"))], None, vec![4, 1]),
+        (vec![label("env", None)], None, vec![4, 2, 1]),
+        (vec![label("env", Some("prod")), label("team", Some("red"))], None, vec![1]),
+        (vec![label("env", Some("pro"))], None, vec![]),
+        (vec![label("nv", None)], None, vec![]),
+        (vec![label("x", Some("prod'; DROP TABLE sessions; --"))], None, vec![3]),
+        (vec![label("env", Some("prod"))], Some(false), vec![1]),
+        (vec![], Some(true), vec![4]),
+        (vec![], Some(false), vec![3, 2, 1]),
+    ];
+    for (labels, archived, expected) in cases {
+        let query = ListQuery { labels, archived, ..Default::default() };
+        assert_eq!(ids(&store, query.clone()).await, expected, "{query:?}");
+    }
 }
 
 /// By agent, status, project, text, and all of it together.
@@ -67,7 +131,7 @@ pub async fn a_list_shows_what_it_is_asked_for(subject: &mut impl Subject) {
         (ListQuery { text: text("xyz"), ..Default::default() }, vec![]),
         (ListQuery { text: Some(session(2).to_string()), ..Default::default() }, vec![2]),
         (ListQuery { text: text("br"), status: text("asking"), ..Default::default() }, vec![0x300]),
-        (ListQuery { text: text("br"), after: Some((3, session(0x300))), ..Default::default() }, vec![1]),
+        (ListQuery { text: text("br"), after: Some((Key::At(3), session(0x300))), ..Default::default() }, vec![1]),
     ];
     for (query, expected) in &cases {
         assert_eq!(ids(&store, query.clone()).await, *expected, "just noted: {query:?}");
@@ -97,6 +161,8 @@ pub async fn a_session_taken_off_the_list_stays_off(subject: &mut impl Subject) 
     (1..=3).for_each(|n| store.index.note(row(session(n), 1, 1)));
     store.index.forget(session(1));
     assert_eq!(ids(&store, ListQuery::default()).await, [3, 2]);
+    let found = store.index.rows(vec![session(1), session(2), session(9)]).await;
+    assert_eq!(found, Ok(vec![row(session(2), 1, 1)]));
     drop(store);
     let store = subject.open();
     store.index.forget(session(3));

@@ -5,7 +5,7 @@
 //! unsettled until its row was noted. A session whose events were announced and not noted when the log was let go of is
 //! unsettled too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -104,6 +104,26 @@ impl SqliteIndex {
         answer.blocking_recv().map_err(|_| closed())?
     }
 
+    /// Returns the head that each session's row covers. Blocks: not for async tasks.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where the list cannot be read.
+    pub fn heads(&self) -> Result<HashMap<SessionId, Seq>, StoreError> {
+        let (reply, answer) = oneshot::channel();
+        self.send(Job::Heads(reply))?;
+        answer.blocking_recv().map_err(|_| closed())?
+    }
+
+    /// Leaves nothing of the sessions that were taken off, neither in the file nor in its log.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError`] where that cannot be done now.
+    pub async fn erase(&self) -> Result<(), StoreError> {
+        self.ask(Job::Erase).await
+    }
+
     /// Writes what is unwritten and ends the thread. Blocks. Nothing is listed or written from here on.
     pub fn close(&self) {
         drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
@@ -195,6 +215,10 @@ impl Index for SqliteIndex {
 
     fn list(&self, query: ListQuery) -> Pending<'_, Result<Vec<Row>, StoreError>> {
         Box::pin(self.ask(move |reply| Job::List(query, reply)))
+    }
+
+    fn rows(&self, sessions: Vec<SessionId>) -> Pending<'_, Result<Vec<Row>, StoreError>> {
+        Box::pin(self.ask(move |reply| Job::Rows(sessions, reply)))
     }
 
     fn unsettled(&self) -> Pending<'_, Result<Vec<SessionId>, StoreError>> {

@@ -1,37 +1,37 @@
 //! The list as a SQLite file: what is written to it and read from it. Every call blocks.
 //!
-//! Invariants: a file that is not ours, of another version, or damaged is set aside beside itself, never read and never
-//! mended. A crash of the process loses nothing written; a power cut may, back to the last [`Table::sync`].
+//! Invariant: a file that is unfit is set aside beside itself, never read and never mended.
 
 use std::collections::{BTreeMap, HashMap};
-use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::path::Path;
 
 use outlive_core::id::SessionId;
-use rusqlite::types::ToSql;
-use rusqlite::{Connection, ErrorCode, OptionalExtension as _, params};
+use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 
-use super::{ListQuery, Row};
+use super::{ListQuery, Row, select};
 use crate::StoreError;
-use crate::files::fs::{Disk as _, RealDisk};
+use crate::sqlite::{self, AfterCrash, Checkpoint, FileError, Kind};
 
-/// "outl", so that a file that is not ours is known as such.
-const APPLICATION: i64 = 0x6f75_746c;
-const VERSION: i64 = 1;
+const KIND: Kind =
+    Kind { application: 0x6f75_746c, version: 2, schema: SCHEMA, cache_kib: 1_024, after_crash: AfterCrash::Check };
 
+/// Each order has an index that holds all that a list can be narrowed by, so that even a page of few among many rows reads
+/// nothing else.
 const SCHEMA: &str = "
     CREATE TABLE sessions (
         id TEXT PRIMARY KEY, head INTEGER NOT NULL, agent TEXT NOT NULL, title TEXT, project TEXT, status TEXT NOT NULL,
         created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, owed INTEGER NOT NULL, labels TEXT NOT NULL,
-        searched TEXT NOT NULL
+        title_key TEXT NOT NULL, tags TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX by_update ON sessions (updated_at, id);
+    CREATE INDEX by_updated_at ON sessions (updated_at, id, agent, status, project, tags, title_key);
+    CREATE INDEX by_created_at ON sessions (created_at, id, agent, status, project, tags, title_key);
+    CREATE INDEX by_title_key ON sessions (title_key, id, agent, status, project, tags);
     CREATE INDEX owing ON sessions (id) WHERE owed = 1;
     CREATE TABLE stale (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
     CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
-const COLUMNS: &str = "id, head, agent, title, project, status, created_at, updated_at, owed, labels";
+pub(super) const COLUMNS: &str = "id, head, agent, title, project, status, created_at, updated_at, owed, labels";
 
 /// A number that the list keeps about itself.
 #[derive(Debug, Clone, Copy)]
@@ -58,97 +58,37 @@ pub(super) struct Table {
     connection: Connection,
 }
 
-/// Why the file could not be used.
-#[derive(Debug, thiserror::Error)]
-pub(super) enum TableError {
-    /// It is not ours, or damaged.
-    #[error("not a list of sessions: {0}")]
-    Unfit(String),
-    /// The disk is full.
-    #[error("no space left")]
-    NoSpace,
-    /// Anything else.
-    #[error("{0}")]
-    Other(String),
-}
-
-impl From<rusqlite::Error> for TableError {
-    fn from(error: rusqlite::Error) -> Self {
-        let code = error.sqlite_error_code();
-        if matches!(code, Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase)) {
-            Self::Unfit(error.to_string())
-        } else if matches!(code, Some(ErrorCode::DiskFull)) {
-            Self::NoSpace
-        } else {
-            Self::Other(error.to_string())
-        }
-    }
-}
-
-impl From<TableError> for StoreError {
-    fn from(error: TableError) -> Self {
-        match error {
-            TableError::NoSpace => Self::NoSpace,
-            TableError::Unfit(why) => Self::Io {
-                what: "index.db".to_owned(),
-                why: format!("{why}; it was set aside, and is rebuilt when the server starts again"),
-            },
-            TableError::Other(why) => Self::Io { what: "index.db".to_owned(), why },
-        }
+impl From<FileError> for StoreError {
+    fn from(error: FileError) -> Self {
+        error.of("index.db", "is rebuilt when the server starts again")
     }
 }
 
 impl Table {
     /// Sets the file aside and makes an empty one.
-    pub(super) fn renew(path: &Path) -> Result<Self, TableError> {
-        set_aside(path);
+    pub(super) fn renew(path: &Path) -> Result<Self, FileError> {
+        sqlite::set_aside(path);
         Self::open(path)
     }
 
     /// Opens the file, made where it is missing.
-    pub(super) fn open(path: &Path) -> Result<Self, TableError> {
-        // A journal of writes that is still there was not closed: whoever wrote it may have died at anything.
-        let unclean = RealDisk.identity(&beside(path, "-wal")).is_ok();
-        let connection = Connection::open(path)?;
-        connection.busy_timeout(Duration::from_secs(1))?;
-        let number = |name: &str| connection.pragma_query_value(None, name, |row| row.get::<_, i64>(0));
-        let (application, version) = (number("application_id")?, number("user_version")?);
-        let tables: i64 = connection.query_row("SELECT count(*) FROM sqlite_master", [], |row| row.get(0))?;
-        let fresh = application == 0 && version == 0 && tables == 0;
-        if !fresh && (application, version) != (APPLICATION, VERSION) {
-            return Err(TableError::Unfit(format!("application {application:#x}, version {version}")));
-        }
-        if !fresh && unclean {
-            let verdict: String = connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0))?;
-            if verdict != "ok" {
-                return Err(TableError::Unfit(verdict));
-            }
-        }
-        connection.execute_batch(
-            "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -1024; PRAGMA temp_store = MEMORY;
-             PRAGMA journal_size_limit = 4194304;",
-        )?;
-        if fresh {
-            connection.execute_batch(&format!(
-                "BEGIN; PRAGMA application_id = {APPLICATION}; PRAGMA user_version = {VERSION}; {SCHEMA} COMMIT;"
-            ))?;
-        }
-        Ok(Self { connection })
+    pub(super) fn open(path: &Path) -> Result<Self, FileError> {
+        Ok(Self { connection: sqlite::open(path, &KIND)? })
     }
 
-    pub(super) fn mark(&self, mark: Mark) -> Result<u64, TableError> {
+    /// Writes the file anew.
+    pub(super) fn restore(&mut self, path: &Path) -> Result<(), FileError> {
+        sqlite::restore(&mut self.connection, path, &KIND)
+    }
+
+    pub(super) fn mark(&self, mark: Mark) -> Result<u64, FileError> {
         let mut statement = self.connection.prepare("SELECT value FROM marks WHERE name = ?1")?;
         let found: Option<i64> = statement.query_row([mark.name()], |row| row.get(0)).optional()?;
         Ok(found.and_then(|value| u64::try_from(value).ok()).unwrap_or(0))
     }
 
     /// Writes in one transaction: rows, then the sessions whose row is known to be too old, then marks.
-    pub(super) fn write(
-        &mut self,
-        notes: &Notes,
-        stale: &[SessionId],
-        marks: &[(Mark, u64)],
-    ) -> Result<(), TableError> {
+    pub(super) fn write(&mut self, notes: &Notes, stale: &[SessionId], marks: &[(Mark, u64)]) -> Result<(), FileError> {
         let transaction = self.connection.transaction()?;
         put(&transaction, notes, marks)?;
         let mut insert = transaction.prepare("INSERT OR IGNORE INTO stale (id) VALUES (?1)")?;
@@ -160,62 +100,36 @@ impl Table {
     }
 
     /// Replaces all rows by these.
-    pub(super) fn replace(&mut self, notes: &Notes, marks: &[(Mark, u64)]) -> Result<(), TableError> {
+    pub(super) fn replace(&mut self, notes: &Notes, marks: &[(Mark, u64)]) -> Result<(), FileError> {
         let transaction = self.connection.transaction()?;
         transaction.execute_batch("DELETE FROM sessions; DELETE FROM stale;")?;
         put(&transaction, notes, marks)?;
         Ok(transaction.commit()?)
     }
 
-    /// Makes everything written durable.
-    pub(super) fn sync(&self) -> Result<(), TableError> {
-        let busy: i64 = self.connection.query_row("PRAGMA wal_checkpoint(FULL)", [], |row| row.get(0))?;
-        if busy == 0 {
-            return Ok(());
-        }
-        Err(TableError::Other("another program reads it: not synced".to_owned()))
+    /// Brings everything to the file itself.
+    pub(super) fn checkpoint(&self, how: Checkpoint) -> Result<(), FileError> {
+        sqlite::checkpoint(&self.connection, how)
     }
 
     /// Returns up to `limit` rows that the query shows, in its order.
-    pub(super) fn page(&self, query: &ListQuery, limit: usize) -> Result<Vec<Row>, TableError> {
-        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
-        let text = query.text.as_ref().map(|text| text.to_lowercase());
-        let after = query.after.map(|(at, session)| (at, session.to_string()));
-        let mut wanted: Vec<&str> = Vec::new();
-        let mut values: Vec<(&str, &dyn ToSql)> = vec![(":limit", &limit)];
-        let filters = [
-            (&query.agent, ":agent", "agent = :agent"),
-            (&query.status, ":status", "status = :status"),
-            (&query.project, ":project", "project = :project"),
-            (&text, ":text", "instr(searched, :text) > 0"),
-        ];
-        for (value, name, condition) in filters {
-            if let Some(value) = value {
-                wanted.push(condition);
-                values.push((name, value));
-            }
-        }
-        let (order, beyond) = if query.ascending {
-            ("ASC", "(updated_at, id) > (:at, :id)")
-        } else {
-            ("DESC", "(updated_at, id) < (:at, :id)")
-        };
-        if let Some((at, id)) = &after {
-            wanted.push(beyond);
-            values.push((":at", at));
-            values.push((":id", id));
-        }
-        let conditions = if wanted.is_empty() { "TRUE".to_owned() } else { wanted.join(" AND ") };
-        let sql = format!(
-            "SELECT {COLUMNS} FROM sessions WHERE {conditions} ORDER BY updated_at {order}, id {order} LIMIT :limit"
-        );
+    pub(super) fn page(&self, query: &ListQuery, limit: usize) -> Result<Vec<Row>, FileError> {
+        let (sql, values) = select::page(query, limit);
         let mut statement = self.connection.prepare(&sql)?;
-        let rows = statement.query_map(values.as_slice(), row)?;
+        let rows = statement.query_map(params_from_iter(values), row)?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
+    /// Returns the rows of these sessions.
+    pub(super) fn rows(&self, sessions: &[SessionId]) -> Result<Vec<Row>, FileError> {
+        let sql = format!("SELECT {COLUMNS} FROM sessions WHERE id = ?1");
+        let mut statement = self.connection.prepare(&sql)?;
+        let mut find = |session: &SessionId| statement.query_row([session.to_string()], row).optional();
+        Ok(sessions.iter().filter_map(|session| find(session).transpose()).collect::<Result<_, _>>()?)
+    }
+
     /// Returns the sessions that a restart owes something, and those whose row is too old to say.
-    pub(super) fn owing(&self) -> Result<Vec<SessionId>, TableError> {
+    pub(super) fn owing(&self) -> Result<Vec<SessionId>, FileError> {
         let mut statement =
             self.connection.prepare("SELECT id FROM sessions WHERE owed = 1 UNION SELECT id FROM stale")?;
         let rows = statement.query_map([], |found| session(found, 0))?;
@@ -223,16 +137,19 @@ impl Table {
     }
 
     /// Returns which head each row covers.
-    pub(super) fn heads(&self) -> Result<HashMap<SessionId, u64>, TableError> {
+    pub(super) fn heads(&self) -> Result<HashMap<SessionId, u64>, FileError> {
         let mut statement = self.connection.prepare("SELECT id, head FROM sessions")?;
         let rows = statement.query_map([], |found| Ok((session(found, 0)?, number(found.get(1)?))))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
 }
 
-fn put(connection: &Connection, notes: &Notes, marks: &[(Mark, u64)]) -> Result<(), TableError> {
+fn put(connection: &Connection, notes: &Notes, marks: &[(Mark, u64)]) -> Result<(), FileError> {
+    // In place, so that an index whose columns stay as they are is not written.
     let mut insert = connection.prepare(&format!(
-        "INSERT OR REPLACE INTO sessions ({COLUMNS}, searched) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11)"
+        "INSERT INTO sessions ({COLUMNS}, title_key, tags) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+         ON CONFLICT (id) DO UPDATE SET head = ?2, agent = ?3, title = ?4, project = ?5, status = ?6, created_at = ?7,
+         updated_at = ?8, owed = ?9, labels = ?10, title_key = ?11, tags = ?12"
     ))?;
     let mut remove = connection.prepare("DELETE FROM sessions WHERE id = ?1")?;
     let mut settle = connection.prepare("DELETE FROM stale WHERE id = ?1")?;
@@ -252,7 +169,8 @@ fn put(connection: &Connection, notes: &Notes, marks: &[(Mark, u64)]) -> Result<
                 row.updated_at,
                 row.owed,
                 row.labels,
-                row.searched()
+                row.title_key(),
+                row.tags()
             ])?,
         };
     }
@@ -287,21 +205,4 @@ fn session(found: &rusqlite::Row<'_>, column: usize) -> rusqlite::Result<Session
     text.parse().map_err(|error| {
         rusqlite::Error::FromSqlConversionFailure(column, rusqlite::types::Type::Text, Box::new(error))
     })
-}
-
-fn beside(path: &Path, suffix: &str) -> PathBuf {
-    let mut name = path.as_os_str().to_owned();
-    name.push(suffix);
-    name.into()
-}
-
-/// Moves the file out of the way, over what was moved there before. Its own journal goes: without the file it is nothing.
-fn set_aside(path: &Path) {
-    for suffix in ["-wal", "-shm"] {
-        RealDisk.remove(&beside(path, suffix)).ok();
-    }
-    let moved = RealDisk.rename(path, &beside(path, ".damaged"));
-    if moved.is_err() {
-        RealDisk.remove(path).ok();
-    }
 }

@@ -12,9 +12,10 @@ use std::time::Duration;
 use outlive_core::id::{Seq, SessionId};
 use tokio::sync::oneshot;
 
-use super::table::{Mark, Notes, Table, TableError};
+use super::table::{Mark, Notes, Table};
 use super::{ListQuery, Log, Row, page};
 use crate::StoreError;
+use crate::sqlite::{self, Checkpoint, FileError};
 
 /// How long rows gather before they are written.
 const GATHER: Duration = Duration::from_millis(200);
@@ -27,10 +28,13 @@ pub(super) enum Job {
     /// There is something to write, soon.
     Dirty,
     List(ListQuery, Reply<Vec<Row>>),
+    Rows(Vec<SessionId>, Reply<Vec<Row>>),
     Owing(Reply<Vec<SessionId>>),
     Heads(Reply<HashMap<SessionId, Seq>>),
     Rebuild(Vec<Row>, Reply<()>),
     Applied(u64, Reply<()>),
+    /// Rows that were taken off are to leave nothing in any file.
+    Erase(Reply<()>),
 }
 
 /// What is not written yet.
@@ -85,7 +89,7 @@ impl Writer {
     /// Opens the file, or a new one where it is unfit or was not told of all that the log has let go of.
     pub(super) fn open(path: &Path, jobs: Receiver<Job>, log: &Log) -> Result<Self, StoreError> {
         let (table, whole) = match Table::open(path).and_then(|table| ready(table, log)) {
-            Err(TableError::Unfit(why)) => {
+            Err(FileError::Unfit(why)) => {
                 tracing::warn!(%why, "index.db set aside");
                 Table::renew(path).and_then(|table| ready(table, log))
             }
@@ -144,6 +148,7 @@ impl Writer {
         if notes.is_empty() && marks.is_empty() {
             return Ok(());
         }
+        self.restore();
         let written = self.table().and_then(|table| table.write(&notes, &stale, &marks));
         let mut unwritten = self.unwritten();
         if let Err(error) = written {
@@ -159,17 +164,29 @@ impl Writer {
         Ok(())
     }
 
+    /// Writes the file anew if somebody deleted it: what is open still has all of it.
+    fn restore(&mut self) {
+        if sqlite::is_there(&self.path) {
+            return;
+        }
+        let Some(table) = self.table.as_mut() else { return };
+        tracing::warn!("index.db was deleted: written anew");
+        if let Err(error) = table.restore(&self.path) {
+            self.judge(error);
+        }
+    }
+
     fn unwritten(&self) -> MutexGuard<'_, Unwritten> {
         self.unwritten.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn table(&mut self) -> Result<&mut Table, TableError> {
-        self.table.as_mut().ok_or_else(|| TableError::Unfit("damaged".to_owned()))
+    fn table(&mut self) -> Result<&mut Table, FileError> {
+        self.table.as_mut().ok_or_else(|| FileError::Unfit("damaged".to_owned()))
     }
 
     /// Sets a damaged file aside, so that the next start rebuilds it.
-    fn judge(&mut self, error: TableError) -> StoreError {
-        if matches!(error, TableError::Unfit(_)) && self.table.take().is_some() {
+    fn judge(&mut self, error: FileError) -> StoreError {
+        if matches!(error, FileError::Unfit(_)) && self.table.take().is_some() {
             tracing::error!(%error, "index.db is damaged: set aside");
             drop(Table::renew(&self.path));
             self.unwritten().whole = Whole::Lacks(None);
@@ -182,14 +199,16 @@ impl Writer {
         match job {
             Job::Dirty => {}
             Job::List(query, reply) => drop(reply.send(self.list(&query))),
+            Job::Rows(sessions, reply) => drop(reply.send(self.rows(&sessions))),
             Job::Owing(reply) => drop(reply.send(self.owing())),
             Job::Heads(reply) => drop(reply.send(self.heads())),
             Job::Rebuild(rows, reply) => drop(reply.send(self.rebuild(rows))),
             Job::Applied(position, reply) => drop(reply.send(self.applied(position))),
+            Job::Erase(reply) => drop(reply.send(self.erase())),
         }
     }
 
-    fn read<T>(&mut self, read: impl FnOnce(&Table) -> Result<T, TableError>) -> Result<T, StoreError> {
+    fn read<T>(&mut self, read: impl FnOnce(&Table) -> Result<T, FileError>) -> Result<T, StoreError> {
         self.table().and_then(|table| read(table)).map_err(|error| self.judge(error))
     }
 
@@ -199,6 +218,14 @@ impl Writer {
         rows.retain(|row| !notes.contains_key(&row.session));
         rows.extend(notes.into_values().flatten());
         Ok(page(rows, query))
+    }
+
+    fn rows(&mut self, sessions: &[SessionId]) -> Result<Vec<Row>, StoreError> {
+        let mut rows = self.read(|table| table.rows(sessions))?;
+        let unwritten = self.unwritten();
+        rows.retain(|row| !unwritten.notes.contains_key(&row.session));
+        rows.extend(sessions.iter().filter_map(|session| unwritten.notes.get(session)?.clone()));
+        Ok(rows)
     }
 
     fn owing(&mut self) -> Result<Vec<SessionId>, StoreError> {
@@ -240,18 +267,24 @@ impl Writer {
             self.table = Some(table);
         }
         self.unwritten().whole = Whole::Yes;
-        self.read(Table::sync)
+        self.read(|table| table.checkpoint(Checkpoint::Full))
+    }
+
+    fn erase(&mut self) -> Result<(), StoreError> {
+        self.write(None)?;
+        self.read(|table| table.checkpoint(Checkpoint::Truncate))?;
+        sqlite::drop_set_aside(&self.path)
     }
 
     fn applied(&mut self, position: u64) -> Result<(), StoreError> {
         self.write(Some(position))?;
         self.applied = position;
-        self.read(Table::sync)
+        self.read(|table| table.checkpoint(Checkpoint::Full))
     }
 }
 
 /// Empties a list that does not fit the log, and says whether the list is whole.
-fn ready(mut table: Table, log: &Log) -> Result<(Table, Whole), TableError> {
+fn ready(mut table: Table, log: &Log) -> Result<(Table, Whole), FileError> {
     let applied = table.mark(Mark::Applied)?;
     let fits = applied <= log.position && applied + log.frames >= log.position;
     if !fits {

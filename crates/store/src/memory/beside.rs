@@ -57,6 +57,13 @@ impl Index for Memory {
         Box::pin(async move { Ok(page(self.world().rows.values().cloned(), &query)) })
     }
 
+    fn rows(&self, sessions: Vec<SessionId>) -> Pending<'_, Result<Vec<Row>, StoreError>> {
+        Box::pin(async move {
+            let world = self.world();
+            Ok(sessions.iter().filter_map(|session| world.rows.get(session).cloned()).collect())
+        })
+    }
+
     fn unsettled(&self) -> Pending<'_, Result<Vec<SessionId>, StoreError>> {
         Box::pin(async move {
             let world = self.world();

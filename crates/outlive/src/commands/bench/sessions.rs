@@ -69,8 +69,11 @@ async fn settled(server: &Server, count: usize) -> Result<(), Failure> {
         }
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
-    // Rebuilding a lost list reads each journal once.
+    // Rebuilding a lost list reads each journal once, and so does the search.
     tokio::time::sleep(Duration::from_millis(500 + count as u64)).await;
+    while server.client.get::<outlive_protocol::search::Indexed>("/reindex").await?.behind > 0 {
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
     Ok(())
 }
 

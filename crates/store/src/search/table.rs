@@ -1,0 +1,195 @@
+//! The words as a SQLite file: what is written to it. Every call blocks.
+//!
+//! Invariant: a session's words and its position change together.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use outlive_core::context::{MessageItem, MessageRole};
+use outlive_core::id::{Seq, SessionId};
+use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+
+use super::text;
+use crate::sqlite::{self, AfterCrash, Checkpoint, FileError, Kind};
+
+const KIND: Kind =
+    Kind { application: 0x6f75_7477, version: 1, schema: SCHEMA, cache_kib: 4_096, after_crash: AfterCrash::Trust };
+
+/// Keys of messages grow with time, so that the newest come first by them. What is deleted leaves the index at once, not
+/// when it is merged.
+const SCHEMA: &str = "
+    CREATE TABLE sessions (
+        key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, agent TEXT NOT NULL, position INTEGER NOT NULL
+    ) STRICT;
+    CREATE TABLE messages (
+        key INTEGER PRIMARY KEY, session INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, role INTEGER NOT NULL
+    ) STRICT;
+    CREATE INDEX of_session ON messages (session);
+    CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2');
+    INSERT INTO words (words, rank) VALUES ('secure-delete', 1);
+";
+
+/// What follows a session's position.
+pub(super) struct News {
+    pub(super) session: SessionId,
+    /// Known from its first event.
+    pub(super) agent: Option<String>,
+    pub(super) messages: Vec<MessageItem>,
+    /// The position that it follows.
+    pub(super) after: Seq,
+    /// Of the last line that was read.
+    pub(super) position: Seq,
+}
+
+pub(super) struct Table {
+    pub(super) connection: Connection,
+}
+
+impl Table {
+    /// Opens the file, made where it is missing; one that is unfit is set aside.
+    pub(super) fn open(path: &Path) -> Result<Self, FileError> {
+        let opened = match sqlite::open(path, &KIND) {
+            Err(FileError::Unfit(why)) => {
+                tracing::warn!(%why, "search.db set aside: begun anew");
+                sqlite::set_aside(path);
+                sqlite::open(path, &KIND)
+            }
+            other => other,
+        };
+        Ok(Self { connection: opened? })
+    }
+
+    /// Writes the file anew where it was deleted.
+    pub(super) fn restore(&mut self, path: &Path) -> Result<(), FileError> {
+        if sqlite::is_there(path) { Ok(()) } else { sqlite::restore(&mut self.connection, path, &KIND) }
+    }
+
+    /// Returns how far each session was followed.
+    pub(super) fn positions(&self) -> Result<Vec<(SessionId, Seq)>, FileError> {
+        let mut statement = self.connection.prepare("SELECT id, position FROM sessions")?;
+        let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
+        let rows: Vec<(String, i64)> = rows.collect::<Result<_, _>>()?;
+        Ok(rows.into_iter().filter_map(|(id, at)| Some((id.parse().ok()?, u64::try_from(at).ok()?))).collect())
+    }
+
+    /// Returns how many sessions there are.
+    pub(super) fn count(&self) -> Result<usize, FileError> {
+        let count: i64 = self.connection.query_row("SELECT count(*) FROM sessions", [], |row| row.get(0))?;
+        Ok(usize::try_from(count).unwrap_or(0))
+    }
+
+    /// Returns how far a session was followed.
+    pub(super) fn position(&self, session: SessionId) -> Result<Seq, FileError> {
+        position(&self.connection, session)
+    }
+
+    /// Adds what is new, all or nothing; but not what follows another position than the session's.
+    pub(super) fn add(&mut self, news: &[News]) -> Result<(), FileError> {
+        let transaction = self.connection.transaction()?;
+        for one in news {
+            if position(&transaction, one.session)? == one.after {
+                add(&transaction, one)?;
+            }
+        }
+        Ok(transaction.commit()?)
+    }
+
+    /// Takes a session out: nothing of it is left, neither in the file nor in its log.
+    pub(super) fn erase(&mut self, session: SessionId) -> Result<(), FileError> {
+        let words = self.forget(session)?;
+        if self.begins_page(&words)? {
+            // Only of two segments a new one is made.
+            self.connection.execute_batch(
+                "BEGIN; INSERT INTO words (rowid, text) VALUES (0, 'a'); INSERT INTO words (words) VALUES ('optimize');
+                 DELETE FROM words WHERE rowid = 0; COMMIT;",
+            )?;
+        }
+        sqlite::checkpoint(&self.connection, Checkpoint::Truncate)
+    }
+
+    /// Says whether one of these words, which no message has any more, is what a page of the index is found by: that is
+    /// the beginning of its first word when the page was made, which may be a whole one.
+    fn begins_page(&self, words: &HashSet<String>) -> Result<bool, FileError> {
+        let mut pages = self.connection.prepare("SELECT term FROM words_idx")?;
+        let mut said = self.connection.prepare("SELECT 1 FROM words WHERE words MATCH ?1 LIMIT 1")?;
+        let mut rows = pages.query([])?;
+        while let Some(row) = rows.next()? {
+            let term = row.get_ref(0)?.as_bytes().unwrap_or_default();
+            let word = term.get(1..).and_then(|term| str::from_utf8(term).ok()).filter(|word| words.contains(*word));
+            if let Some(word) = word
+                && !said.exists([format!("\"{word}\"")])?
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Takes a session out, and returns its words.
+    pub(super) fn forget(&mut self, session: SessionId) -> Result<HashSet<String>, FileError> {
+        let transaction = self.connection.transaction()?;
+        let id = session.to_string();
+        let key = transaction.query_row("SELECT key FROM sessions WHERE id = ?1", [&id], |row| row.get::<_, i64>(0));
+        let Some(key) = key.optional()? else { return Ok(HashSet::new()) };
+        let mut found = HashSet::new();
+        {
+            let texts = "SELECT text FROM words WHERE rowid IN (SELECT key FROM messages WHERE session = ?1)";
+            let mut statement = transaction.prepare(texts)?;
+            let mut rows = statement.query([key])?;
+            while let Some(row) = rows.next()? {
+                let text = row.get_ref(0)?.as_str().unwrap_or_default().to_lowercase();
+                let words = text.split(|c: char| !c.is_alphanumeric());
+                found.extend(words.filter(|word| word.len() > 1).map(str::to_owned));
+            }
+        }
+        transaction.execute("DELETE FROM words WHERE rowid IN (SELECT key FROM messages WHERE session = ?1)", [key])?;
+        transaction.execute("DELETE FROM messages WHERE session = ?1", [key])?;
+        transaction.execute("DELETE FROM sessions WHERE key = ?1", [key])?;
+        transaction.commit()?;
+        Ok(found)
+    }
+}
+
+fn position(connection: &Connection, session: SessionId) -> Result<Seq, FileError> {
+    let mut statement = connection.prepare("SELECT position FROM sessions WHERE id = ?1")?;
+    let found: Option<i64> = statement.query_row([session.to_string()], |row| row.get(0)).optional()?;
+    Ok(found.and_then(|at| u64::try_from(at).ok()).unwrap_or(0))
+}
+
+fn add(transaction: &Transaction<'_>, news: &News) -> Result<(), FileError> {
+    let mut session = transaction.prepare(
+        "INSERT INTO sessions (id, agent, position) VALUES (?1, coalesce(?2, ''), ?3)
+         ON CONFLICT (id) DO UPDATE SET agent = coalesce(?2, agent), position = ?3 RETURNING key",
+    )?;
+    let position = i64::try_from(news.position).unwrap_or(i64::MAX);
+    let values = params![news.session.to_string(), news.agent, position];
+    let key: i64 = session.query_row(values, |row| row.get(0))?;
+    let mut message = transaction.prepare("INSERT INTO messages (session, seq, at, role) VALUES (?1, ?2, ?3, ?4)")?;
+    let mut words = transaction.prepare("INSERT INTO words (rowid, text) VALUES (?1, ?2)")?;
+    for item in &news.messages {
+        let seq = i64::try_from(item.seq).unwrap_or(i64::MAX);
+        for piece in text::pieces(&item.content) {
+            let row = message.insert(params![key, seq, item.at.micros(), number(item.role)])?;
+            words.execute(params![row, text::prepared(piece)])?;
+        }
+    }
+    Ok(())
+}
+
+/// A role as the file has it.
+pub(super) fn number(role: MessageRole) -> i64 {
+    match role {
+        MessageRole::User => 0,
+        MessageRole::Assistant => 1,
+        MessageRole::Tool => 2,
+    }
+}
+
+/// A role that the file has.
+pub(super) fn role(number: i64) -> MessageRole {
+    match number {
+        0 => MessageRole::User,
+        1 => MessageRole::Assistant,
+        _ => MessageRole::Tool,
+    }
+}
