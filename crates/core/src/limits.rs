@@ -31,9 +31,9 @@ pub const QUESTIONS: usize = 10;
 /// Characters of a question, and of an option with its description.
 pub const QUESTION_CHARS: usize = 2_000;
 /// Items of an agent's list of what is to be done.
-pub const TODOS: usize = 100;
+pub const LIST_ITEMS: usize = 100;
 /// Characters of such an item.
-pub const TODO_CHARS: usize = 500;
+pub const LIST_ITEM_CHARS: usize = 500;
 /// Answered questions that a session remembers, so that a late answer learns of the first one.
 pub const ANSWERS_REMEMBERED: usize = 64;
 /// Tool calls of one step; more are cut from the reply and answered with an error.

@@ -22,7 +22,7 @@ pub use owed::{Debt, Held};
 pub use question::{ASK_USER, OpenQuestion, PastAnswer, Questions, question_of, read_questions};
 pub use requests::{Remembered, Requests};
 pub use settle::{Fact, Ruling, StepPlan, recovery};
-pub use todo::{TODO, read_todos};
+pub use todo::{LIST_TOOL, read_todos};
 
 use std::collections::{BTreeMap, BTreeSet};
 

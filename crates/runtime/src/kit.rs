@@ -7,7 +7,7 @@ use outlive_core::context::Frame;
 use outlive_core::event::{Decider, OnDisconnect};
 use outlive_core::id::AgentName;
 use outlive_core::policy::{Policy, Verdict};
-use outlive_core::session::{ASK_USER, Ruling, State, TODO, read_questions, read_todos};
+use outlive_core::session::{ASK_USER, LIST_TOOL, Ruling, State, read_questions, read_todos};
 use outlive_core::turn::Call;
 use outlive_model::Model;
 use outlive_tools::Place;
@@ -137,7 +137,7 @@ impl Kit {
             // It does nothing but ask a person: no policy asks a person about that.
             return read_questions(&call.input).map_or_else(refuse, Ruling::Question);
         }
-        if call.tool == TODO {
+        if call.tool == LIST_TOOL {
             return read_todos(&call.input).map_or_else(refuse, Ruling::Todos);
         }
         let (effect, on_lost, ruled) = (assessment.effect, assessment.on_lost, assessment.subject.ruled());

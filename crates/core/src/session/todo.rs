@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use crate::event::{Todo, TodoStatus};
-use crate::limits::{TODO_CHARS, TODOS};
+use crate::limits::{LIST_ITEM_CHARS, LIST_ITEMS};
 
 /// Name of the tool that writes the list.
-pub const TODO: &str = "todo";
+pub const LIST_TOOL: &str = "todo";
 
 /// Reads the list that a call writes.
 ///
@@ -16,12 +16,12 @@ pub const TODO: &str = "todo";
 pub fn read_todos(arguments: &Value) -> Result<Vec<Todo>, String> {
     let items: Vec<Todo> =
         serde_json::from_value(arguments["items"].clone()).map_err(|error| format!("`items` does not fit: {error}"))?;
-    if items.len() > TODOS {
-        return Err(format!("a list has at most {TODOS} items, not {}", items.len()));
+    if items.len() > LIST_ITEMS {
+        return Err(format!("a list has at most {LIST_ITEMS} items, not {}", items.len()));
     }
-    let fits = |item: &Todo| !item.text.trim().is_empty() && item.text.chars().count() <= TODO_CHARS;
+    let fits = |item: &Todo| !item.text.trim().is_empty() && item.text.chars().count() <= LIST_ITEM_CHARS;
     match items.iter().position(|item| !fits(item)) {
-        Some(at) => Err(format!("item {} has 1 to {TODO_CHARS} characters", at + 1)),
+        Some(at) => Err(format!("item {} has 1 to {LIST_ITEM_CHARS} characters", at + 1)),
         None => Ok(items),
     }
 }

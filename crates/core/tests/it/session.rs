@@ -5,7 +5,7 @@ use outlive_core::command::{Command, Decision, Done, Message, Report, Verdict};
 use outlive_core::content::{Block, Failure, FailureKind, Reply, ReplyBlock, StopReason};
 use outlive_core::context::{Frame, FrameParts, assemble};
 use outlive_core::event::{Asked, Behavior, Effect, Ending, Event, OnLost, Outcome, Question};
-use outlive_core::limits::{ANSWERS_REMEMBERED, OUTCOME_BYTES, REPLY_BYTES, TODOS};
+use outlive_core::limits::{ANSWERS_REMEMBERED, LIST_ITEMS, OUTCOME_BYTES, REPLY_BYTES};
 use outlive_core::session::{Debt, Held, Refusal, Requests, Ruling, Status, read_questions, read_todos};
 use serde_json::json;
 
@@ -511,7 +511,7 @@ fn a_list_is_state_and_its_call_has_its_result_at_once() {
     let snapshot = outlive_core::session::write_snapshot(&desk.state).unwrap();
     assert_eq!(outlive_core::session::read_snapshot(&snapshot).unwrap().todos, items);
 
-    let many: Vec<_> = (0..=TODOS).map(|n| json!({"text": n.to_string(), "status": "pending"})).collect();
+    let many: Vec<_> = (0..=LIST_ITEMS).map(|n| json!({"text": n.to_string(), "status": "pending"})).collect();
     for (items, why) in [
         (json!(many), "at most 100 items"),
         (json!([{"text": " ", "status": "done"}]), "item 1 has 1 to 500 characters"),

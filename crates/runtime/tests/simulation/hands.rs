@@ -10,7 +10,7 @@ use outlive_core::context::{Frame, FrameParts};
 use outlive_core::event::{Effect, OnLost, Outcome};
 use outlive_core::id::{AgentName, CallId, SessionId};
 use outlive_core::policy::{Policy, Reach, Subject};
-use outlive_core::session::{ASK_USER, TODO};
+use outlive_core::session::{ASK_USER, LIST_TOOL};
 use outlive_model::{Description, Model, Pending, Sink};
 use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms};
 use outlive_store::Store;
@@ -142,7 +142,7 @@ impl SimModel {
         if self.rng.chance(5) {
             let items =
                 json!({ "items": [{ "text": "one", "status": "done" }, { "text": "two", "status": "pending" }] });
-            return ReplyBlock::ToolUse { name: TODO.to_owned(), arguments: items.to_string() };
+            return ReplyBlock::ToolUse { name: LIST_TOOL.to_owned(), arguments: items.to_string() };
         }
         let name = match self.rng.below(20) {
             0 => "no_such_tool".to_owned(),

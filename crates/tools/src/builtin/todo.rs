@@ -3,7 +3,7 @@
 use outlive_core::content::ToolSpec;
 use outlive_core::event::{Effect, OnLost};
 use outlive_core::policy::{Reach, Subject};
-use outlive_core::session::{TODO, read_todos};
+use outlive_core::session::{LIST_TOOL, read_todos};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -42,7 +42,7 @@ enum Status {
 impl Tool for TodoList {
     fn spec(&self) -> ToolSpec {
         shape::spec::<Arguments>(
-            TODO,
+            LIST_TOOL,
             "Keeps your list of what is to be done, for work of several steps: the person sees it, and it survives \
              restarts. Send the whole list each time; have at most one item in progress.",
         )
@@ -51,7 +51,7 @@ impl Tool for TodoList {
     fn assess(&self, arguments: &Value, _place: &Place) -> Result<Assessment, String> {
         let Arguments { items } = shape::read(arguments)?;
         read_todos(arguments)?;
-        let subject = Subject { tool: TODO.to_owned(), target: String::new(), reach: Reach::Within };
+        let subject = Subject { tool: LIST_TOOL.to_owned(), target: String::new(), reach: Reach::Within };
         let summary = format!("keep a list of {} items", items.len());
         Ok(Assessment { effect: Effect::Read, on_lost: OnLost::Report, subject, summary })
     }
