@@ -12,8 +12,8 @@ pub const JSON_DEPTH: usize = 64;
 pub const OUTCOME_BYTES: usize = 1 << 20;
 /// Parts of a journal that are set aside.
 pub const ASIDES: usize = 1_000;
-/// Bytes of the events that a fork shares.
-pub const FORK_BYTES: usize = 256 << 20;
+/// Bytes of the events that a fork shares: they are written at once.
+pub const FORK_BYTES: usize = 48 << 20;
 /// Follow-ups that may wait in one session's queue.
 pub const QUEUE_LENGTH: usize = 100;
 /// Request ids that a session remembers; older ones are forgotten, oldest first.

@@ -55,6 +55,9 @@ pub enum Command {
     /// Look at agents and make them
     #[command(subcommand)]
     Agent(Agent),
+    /// Look at models
+    #[command(subcommand)]
+    Model(Model),
     /// Allow a call that waits for a person
     Approve(Decide),
     /// Deny a call that waits for a person
@@ -331,6 +334,31 @@ pub enum Role {
     Assistant,
     /// A tool
     Tool,
+}
+
+/// What to do with models.
+#[derive(Debug, Subcommand)]
+pub enum Model {
+    /// List what each provider offers to the keys of the environment
+    List(Json),
+    /// Say what a model can do, by trying: answer, stream, count, call tools
+    Test(ModelTest),
+}
+
+/// A model to try.
+#[derive(Debug, Args)]
+pub struct ModelTest {
+    /// Which, as `PROVIDER/NAME`; `model list` shows them
+    pub name: String,
+    /// Another endpoint that speaks the provider's dialect
+    #[arg(long)]
+    pub base_url: Option<String>,
+    /// The variable of the environment that holds the key for this endpoint
+    #[arg(long)]
+    pub api_key_env: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// What to do with agents.

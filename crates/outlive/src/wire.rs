@@ -49,6 +49,16 @@ fn settings(provider: &str, name: &str, spec: Option<&ModelSpec>) -> outlive_mod
     }
 }
 
+/// Connects to `PROVIDER/NAME`. A provider's usual key goes only to an endpoint that is trusted with it.
+pub fn model(name: &str, base_url: Option<String>, key: Option<&str>) -> Result<Arc<dyn Model>, String> {
+    let (provider, name) = name.split_once('/').unwrap_or((name, ""));
+    let usual =
+        || outlive_model::key_variable(provider).filter(|_| outlive_model::is_trusted(provider, base_url.as_deref()));
+    let key = key.or_else(usual).and_then(config::variable).map(outlive_model::Key::new);
+    let settings = outlive_model::Settings { key, base_url, ..settings(provider, name, None) };
+    outlive_model::connect(settings).map_err(|error| error.to_string())
+}
+
 /// A key in the environment, else a local Ollama that answers, else the rehearsal.
 fn best() -> outlive_model::Settings {
     let has_key =

@@ -125,7 +125,9 @@ impl Actor {
             self.transcript = None;
         }
         let first = if has_facts { batch.before() + 1 } else { batch.before() };
-        self.hold_started(&mut batch);
+        if matches!(command, Command::Report(_)) {
+            self.hold_started(&mut batch);
+        }
         match self.settle(&mut batch).await {
             Ok(()) => self.commit(batch).await?,
             Err(error) => return Err(self.go_back(batch, error).await),

@@ -32,6 +32,12 @@ impl Runtime {
     /// [`SubmitError`]; then there is no such session.
     pub async fn fork(&self, fork: NewFork, request: Option<RequestId>) -> Result<Accepted, SubmitError> {
         let NewFork { session, of: (parent, at), title, by } = fork;
+        if request.is_some() && self.head(session).await.is_ok() {
+            // It was made already, whatever has become of the other one since: the session itself knows for whom.
+            let parent = Parent { session: parent, seq: at.unwrap_or_default() };
+            let command = Command::Fork(Fork { parent, at, entries: Arc::default(), title, by });
+            return self.submit(session, command, request).await;
+        }
         let head = self.head(parent).await?;
         let seq = at.unwrap_or(head);
         if seq == 0 || seq > head {

@@ -65,10 +65,18 @@ pub async fn state_at(store: &Store, session: SessionId, to: Seq) -> Result<(Sta
     let store = store.clone();
     apart_if(to > LONG, async move {
         let (mut state, mut calm) = (State::default(), 0);
-        for entry in entries(&store, session, to).await? {
-            state.apply(&entry);
-            if state.turn.is_none() && !matches!(entry.event, Event::MessageReceived(_)) {
-                calm = entry.seq;
+        while state.head < to {
+            let lines = store.journals.read(session, state.head, PAGE).await?.lines;
+            if lines.is_empty() {
+                break;
+            }
+            for line in lines.iter().filter(|line| line.seq() <= to) {
+                let entry = read(session, line)?;
+                state.apply(&entry);
+                // What comes right before a turn's start belongs to it.
+                if entry.turn.is_none() || matches!(entry.event, Event::TurnEnded(_)) {
+                    calm = if state.turn.is_none() { entry.seq } else { calm };
+                }
             }
         }
         Ok((state, calm))

@@ -23,7 +23,7 @@ use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::clock::{Moments, TokioClock};
 use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms};
 use outlive_runtime::subscribe::{Signal, Subscription};
-use outlive_runtime::{Runtime, Settings};
+use outlive_runtime::{NewFork, Runtime, Settings};
 use outlive_store::{StoreError, memory};
 use outlive_tools::Place;
 use outlive_tools::exec::{self, Exec};
@@ -229,4 +229,27 @@ async fn an_interrupt_ends_the_whole_process_tree_within_its_grace() {
     assert_eq!(std::fs::read_dir(desk.ws("run/children")).unwrap().count(), 0, "no record is left");
     // What bounds it is a value, whatever the load of this machine: past it the call says what could not be ended.
     assert!(exec::GRACE <= Duration::from_millis(INTERRUPT_MS));
+}
+
+#[tokio::test]
+async fn a_fork_holds_nothing_of_its_original_and_its_request_is_answered_whatever_became_of_that() {
+    let mut desk = Desk::with("mode: ask", "read", &json!({"path": "WS/there"})).await;
+    desk.put("there", "something");
+    desk.say().await;
+    desk.finished().await;
+    desk.ended().await;
+    let of = (desk.session, None);
+    let fork = NewFork { session: SessionId::from_bits(2), of, title: None, by: by() };
+    let request = || Some("r1".parse().unwrap());
+    let made = desk.runtime.fork(fork.clone(), request()).await.unwrap();
+    assert!(!made.duplicate);
+    desk.runtime.delete(desk.session).await.unwrap();
+    assert!(desk.runtime.fork(fork.clone(), request()).await.unwrap().duplicate);
+    let refused = desk.runtime.fork(NewFork { of: (desk.session, Some(2)), ..fork }, request()).await;
+    assert!(refused.unwrap_err().to_string().contains("another body"));
+    // What holds a call waits for its end; what holds nothing is gone at once, long before it would be given up.
+    let began = tokio::time::Instant::now();
+    tokio::time::pause();
+    desk.runtime.delete(SessionId::from_bits(2)).await.unwrap();
+    assert!(began.elapsed() < Settings::default().closing);
 }

@@ -446,3 +446,16 @@ async fn a_repair_prefers_the_line_that_was_acknowledged_and_keeps_the_other() {
     assert_eq!(heads(&again).await, [10, 10, 0]);
     assert_ne!(again.read(session(1), 5, 1).await.unwrap().lines, [line(6, "another")]);
 }
+
+#[tokio::test]
+async fn what_could_not_be_read_back_at_once_is_not_written() {
+    let home = home();
+    let disk = FaultyDisk::default();
+    let store = open(home.path(), &disk).unwrap();
+    let long = "x".repeat(15 << 20);
+    let lines = (1..=5).map(|seq| line(seq, &long)).collect();
+    let epoch = Leases::take(&*store, session(1)).await.unwrap();
+    let refused = store.append(Append { journal: session(1), epoch, expected: 0, lines }).await.unwrap_err();
+    assert!(refused.to_string().contains("that can be read back"), "{refused}");
+    append(&store, 1, 0, 1).await.unwrap();
+}

@@ -65,13 +65,16 @@ impl State {
             let last = self.head.saturating_sub(1);
             return refuse("seq_out_of_range", format!("to_seq is 1 to {last}, not {to_seq}"));
         }
-        if then.turn.is_some() {
+        if rewind.calm != to_seq {
             let what = format!("event {to_seq} is in the middle of a turn: rewind to {}, before it", rewind.calm);
             return refuse("seq_in_turn", what);
         }
         let aside = then.profile.as_ref().map(|then| then.aside.clone()).unwrap_or_default();
         if aside.len() >= ASIDES {
-            return refuse("seq_out_of_range", format!("a session is rewound at most {ASIDES} times: fork it instead"));
+            return refuse(
+                "seq_out_of_range",
+                format!("{ASIDES} parts are set aside already: rewind to an earlier event"),
+            );
         }
         let (questions, todos) = (then.questions.open.clone(), then.todos.clone());
         let rewound = SessionRewound { to_seq, by: rewind.by.clone(), aside, questions, todos };
@@ -95,7 +98,7 @@ impl Turn {
         let unsettled = self.calls.iter().filter(|call| call.phase != Phase::Settled);
         let mut facts: Vec<Fact> = unsettled.map(|call| Fact::of_step(self, left(call))).collect();
         let ending = Ending::Interrupted;
-        let ended = TurnEnded { ending, wake_at: None, error: None, usage: self.usage, cost: None };
+        let ended = TurnEnded { ending, wake_at: None, error: None, usage: self.usage, cost: self.usage.charged() };
         facts.push(Fact::of_turn(self.id, Event::TurnEnded(ended)));
         facts
     }

@@ -29,9 +29,13 @@ fn fork(desk: &mut Desk, at: usize) -> Desk {
 }
 
 fn rewind(desk: &mut Desk, to: Seq) -> Result<(), Refusal> {
-    let mut then = State::default();
-    desk.entries.iter().filter(|entry| entry.seq <= to).for_each(|entry| then.apply(entry));
-    let command = Command::Rewind(Rewind { to_seq: to, then: Arc::new(then), calm: 1, by: by() });
+    let (mut then, mut calm) = (State::default(), 0);
+    for entry in desk.entries.iter().filter(|entry| entry.seq <= to) {
+        then.apply(entry);
+        let between = entry.turn.is_none() || matches!(entry.event, Event::TurnEnded(_));
+        calm = if between && then.turn.is_none() { entry.seq } else { calm };
+    }
+    let command = Command::Rewind(Rewind { to_seq: to, then: Arc::new(then), calm, by: by() });
     desk.command(command)?;
     let aside = &desk.state.profile.as_ref().unwrap().aside;
     desk.transcript = Transcript::default();
@@ -150,9 +154,13 @@ fn a_session_is_rewound_between_turns_and_to_a_place_between_turns() {
     desk.settle();
     let code = |refused| if let Err(Refusal::Invalid { code, .. }) = refused { code } else { "" };
     let head = desk.state.head;
-    for (to, expected) in
-        [(0, "seq_out_of_range"), (head, "seq_out_of_range"), (head + 5, "seq_out_of_range"), (4, "seq_in_turn")]
-    {
+    for (to, expected) in [
+        (0, "seq_out_of_range"),
+        (head, "seq_out_of_range"),
+        (head + 5, "seq_out_of_range"),
+        (2, "seq_in_turn"),
+        (4, "seq_in_turn"),
+    ] {
         assert_eq!(code(rewind(&mut desk, to)), expected, "to {to}");
     }
     desk.command(Command::Archive { archived: true, by: by() }).unwrap();

@@ -113,6 +113,18 @@ fn an_agent_s_list_outlives_its_server() {
 }
 
 #[test]
+fn a_model_is_tried_and_what_it_cannot_do_is_named() {
+    let home = Home::new();
+    let said = home.check(&["model", "test", "rehearsal/script"], 0, "ok  calls in parallel");
+    assert!(said.lines().count() == 6 && !said.contains("NO "), "{said}");
+    home.check(&["model", "test", "openai/gpt-5"], 2, "set OPENAI_API_KEY");
+    home.check(&["model", "test", "opnai/x"], 2, "the nearest is `openai`");
+    let deaf = ["model", "test", "ollama/x", "--base-url", "http://127.0.0.1:1"];
+    home.check(&deaf, 1, "NO  answers          127.0.0.1:1 cannot be reached");
+    home.check(&["model", "list"], 0, "rehearsal/script");
+}
+
+#[test]
 fn a_session_is_forked_and_rewound_and_both_go_on() {
     let home = Home::new();
     home.check(&["run", "write one.txt: first"], 0, "");

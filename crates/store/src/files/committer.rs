@@ -165,6 +165,10 @@ impl Committer {
             Request::Append(append, _) if append.epoch != self.lock.epoch() => Err(StoreError::Fenced(journal)),
             Request::Append(append, _) => {
                 tail.sound(journal)?;
+                if size(request) > frame::BODY_MAX - append.lines.len() {
+                    let why = format!("{} bytes at once, of {} that can be read back", size(request), frame::BODY_MAX);
+                    return Err(StoreError::Refused { what: format!("append to {journal}"), why });
+                }
                 append.follows(tail.head + tail.writing)?;
                 self.crowd.count(&mut tail.counted);
                 tail.writing += append.lines.len() as Seq;
