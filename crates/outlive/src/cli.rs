@@ -48,7 +48,7 @@ pub enum Command {
     /// Look at sessions and change them
     #[command(subcommand)]
     Session(Session),
-    /// Find what was said, in all sessions: words, "phrases", and beginn* of words
+    /// Find what was said, in all sessions: words, "phrases", and begin* of words
     Search(Search),
     /// Make the list and the search anew from the journals
     Reindex(Json),

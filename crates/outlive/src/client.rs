@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use futures_util::{Stream, StreamExt as _};
-use outlive_protocol::{BASE, Problem};
+use outlive_protocol::{BASE, Page, Problem};
 use outlive_store::files::lock;
 use reqwest::{Method, RequestBuilder, Response, StatusCode};
 use serde::Serialize;
@@ -125,6 +125,21 @@ impl Client {
         read(checked(self.request(Method::GET, route).send().await).await?).await
     }
 
+    /// Reads all pages of a list.
+    ///
+    /// # Errors
+    ///
+    /// As [`checked`] says.
+    pub async fn all<T: DeserializeOwned>(&self, route: &str) -> Result<Page<T>, Failure> {
+        let mut all: Page<T> = self.get(route).await?;
+        while let Some(cursor) = all.next_cursor.take() {
+            let page: Page<T> = self.get(&format!("{route}?cursor={}", encoded(&cursor))).await?;
+            all.items.extend(page.items);
+            all.next_cursor = page.next_cursor;
+        }
+        Ok(all)
+    }
+
     /// Writes. A fresh idempotency key makes it safe to send again.
     ///
     /// # Errors
@@ -234,4 +249,10 @@ fn parse(block: &str) -> Option<Frame> {
         }
     }
     (!frame.data.is_empty()).then_some(frame)
+}
+
+/// Encodes a value for a query string.
+pub fn encoded(text: &str) -> String {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
+    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }

@@ -90,7 +90,7 @@ async fn interrupt(place: &Workspace, session: &str) -> Outcome {
 }
 
 async fn inbox(place: &Workspace, json: &Json) -> Outcome {
-    let page: Page<InboxItem> = connect(place).await?.get("/inbox").await?;
+    let page: Page<InboxItem> = connect(place).await?.all("/inbox").await?;
     if json.json {
         show::json(&page)?;
         return ok();

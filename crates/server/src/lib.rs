@@ -11,6 +11,7 @@
 //! Absent on purpose: no route decides anything about a session, none writes but through `Runtime::submit`.
 
 mod body;
+mod door;
 mod guard;
 mod problem;
 mod routes;
@@ -102,5 +103,5 @@ pub async fn serve(
     settings: Settings,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    axum::serve(listener, router(runtime, settings)).with_graceful_shutdown(stop.cancelled_owned()).await
+    door::serve(listener, router(runtime, settings), stop).await
 }

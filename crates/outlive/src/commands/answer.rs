@@ -42,7 +42,7 @@ async fn found(client: &Client, session: Option<&str>, question: Option<&str>) -
     let waiting: Vec<QuestionView> = match session {
         Some(session) => client.get::<Page<QuestionView>>(&format!("/sessions/{session}/questions")).await?.items,
         None => {
-            let inbox: Page<InboxItem> = client.get("/inbox").await?;
+            let inbox: Page<InboxItem> = client.all("/inbox").await?;
             let asked = |item| if let InboxItem::Question(view) = item { Some(view) } else { None };
             inbox.items.into_iter().filter_map(asked).collect()
         }

@@ -30,7 +30,7 @@ pub async fn run(place: &Workspace, decide: Decide, word: Word) -> Outcome {
     let (session, call, seq) = match (&decide.session, &decide.call) {
         (Some(session), Some(call)) => (session.clone(), call.clone(), None),
         (session, call) => {
-            let inbox: Page<InboxItem> = client.get("/inbox").await?;
+            let inbox: Page<InboxItem> = client.all("/inbox").await?;
             let found = only(inbox, session.as_deref(), call.as_deref())?;
             (found.session_id.to_string(), found.call.to_string(), Some(found.seq))
         }

@@ -4,7 +4,7 @@ use outlive_protocol::Page;
 use outlive_protocol::session::SessionRow;
 
 use crate::cli::List;
-use crate::client::Client;
+use crate::client::{Client, encoded};
 use crate::exit::Failure;
 use crate::show;
 
@@ -56,10 +56,4 @@ pub async fn run(client: &Client, filter: List) -> Result<(), Failure> {
 /// Returns what is given as the beginning of a query string.
 pub fn query(filter: &[(&str, Option<String>)]) -> String {
     filter.iter().filter_map(|(key, value)| Some(format!("{key}={}&", encoded(value.as_ref()?)))).collect()
-}
-
-/// Encodes a value for a query string.
-pub fn encoded(text: &str) -> String {
-    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
 }

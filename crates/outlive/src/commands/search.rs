@@ -3,9 +3,9 @@
 use outlive_protocol::search::{SearchHit, SearchPage};
 use outlive_tui::{Piece, Style};
 
-use super::list::{encoded, query};
+use super::list::query;
 use crate::cli::{Role, Search};
-use crate::client::connect;
+use crate::client::{connect, encoded};
 use crate::config::Workspace;
 use crate::exit::{Outcome, ok};
 use crate::show;

@@ -127,6 +127,11 @@ impl Server {
         Self { address, runtime, puppet, faults, stop }
     }
 
+    /// A connection on which nothing was said.
+    pub async fn connection(&self) -> TcpStream {
+        TcpStream::connect(&self.address).await.unwrap()
+    }
+
     pub fn bearer(&self) -> String {
         format!("Bearer {TOKEN}")
     }

@@ -74,7 +74,7 @@ async fn what_a_list_or_a_search_cannot_do_is_refused() {
         "/sessions?label=".to_owned(),
         "/sessions?label=%3Dx".to_owned(),
         format!("/sessions?label={}", "a,".repeat(100)),
-        "/sessions?lable=x".to_owned(),
+        "/sessions?labels=x".to_owned(),
         format!("/sessions?cursor={cursor}"),
         format!("/sessions?sort=-title&cursor={cursor}"),
         format!("/sessions?sort=title&cursor={}", cursor.replacen("title.", "title.f", 1)),

@@ -298,3 +298,19 @@ async fn a_full_disk_is_told_and_reads_go_on() {
     server.disk_has_room();
     assert_eq!(server.post(&format!("/sessions/{session}/messages?wait=30"), json!({"content": "hi"})).await.0, 200);
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_connection_that_says_nothing_or_half_of_something_is_closed() {
+    use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
+    let server = Server::start().await;
+    let whole =
+        format!("GET /api/v1/sessions HTTP/1.1\r\nhost: localhost\r\nauthorization: {}\r\n\r\n", server.bearer());
+    for said in ["", "GET /api/v1/sessions HTTP/1.1\r\nhost: loc", &whole] {
+        let mut connection = server.connection().await;
+        connection.write_all(said.as_bytes()).await.unwrap();
+        // Time passes by itself while nothing else happens: without a limit this would never end.
+        let mut answer = String::new();
+        connection.read_to_string(&mut answer).await.unwrap();
+        assert_eq!(answer.starts_with("HTTP/1.1 200"), said == whole, "{said}: {answer}");
+    }
+}

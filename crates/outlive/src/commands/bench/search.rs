@@ -82,7 +82,7 @@ impl Dice {
 }
 
 fn named(word: u64) -> String {
-    const SYLLABLES: [&str; 10] = ["ba", "ke", "ni", "so", "tu", "la", "re", "mi", "do", "fu"];
+    const SYLLABLES: [&str; 10] = ["bo", "ke", "ni", "so", "tu", "la", "re", "mi", "do", "fu"];
     let digits = format!("{word:05}");
     digits.bytes().filter_map(|digit| SYLLABLES.get(usize::from(digit - b'0'))).copied().collect()
 }
