@@ -95,8 +95,10 @@ pub(super) fn pieces(text: &str) -> impl Iterator<Item = &str> {
         let at = if most == rest.len() {
             most
         } else {
-            let blank = rest.get(most / 2..most).and_then(|half| half.rfind(char::is_whitespace));
-            blank.map_or(most, |at| most / 2 + at + 1)
+            let half = rest.floor_char_boundary(most / 2);
+            let later = rest.get(half..most).unwrap_or_default();
+            let blank = later.char_indices().rfind(|(_, c)| c.is_whitespace());
+            blank.map_or(most, |(at, c)| half + at + c.len_utf8())
         };
         let (piece, after) = rest.split_at_checked(at).unwrap_or((rest, ""));
         rest = after;
@@ -156,8 +158,9 @@ mod tests {
     #[test]
     fn a_long_text_is_cut_between_words_and_nothing_of_it_is_lost() {
         let blanks = "zwö wört ".repeat(40_000);
+        let wide = "wört\u{3000}".repeat(40_000);
         let none = "ü".repeat(200_000);
-        for text in [blanks.as_str(), none.as_str(), "short", ""] {
+        for text in [blanks.as_str(), wide.as_str(), none.as_str(), "short", ""] {
             assert_eq!(pieces(text).collect::<String>(), text);
             assert!(pieces(text).all(|piece| !piece.is_empty() && piece.len() <= PIECE));
         }
