@@ -23,7 +23,7 @@ use crate::sqlite::{self, FileError};
 /// How long after a start the list is compared with the words, unless somebody asks before.
 const FIRST: Duration = Duration::from_millis(250);
 /// How long heads gather: a question does not wait for it.
-const GATHER: Duration = Duration::from_secs(10);
+const GATHER: Duration = Duration::from_secs(60);
 /// Longest pause before what failed is tried again.
 const RETRY: Duration = Duration::from_secs(60);
 /// Lines that are followed at once, and bytes of what was said in them.
