@@ -36,25 +36,27 @@ impl Models for Connector {
 
 fn settings(provider: &str, name: &str, spec: Option<&ModelSpec>) -> outlive_model::Settings {
     let base_url = spec.and_then(|spec| spec.base_url.clone());
-    let usual =
-        || outlive_model::key_variable(provider).filter(|_| outlive_model::is_trusted(provider, base_url.as_deref()));
-    let variable = spec.and_then(|spec| spec.api_key_env.as_deref()).or_else(usual);
     outlive_model::Settings {
         provider: provider.to_owned(),
         name: name.to_owned(),
-        key: variable.and_then(config::variable).map(outlive_model::Key::new),
+        key: key(provider, base_url.as_deref(), spec.and_then(|spec| spec.api_key_env.as_deref())),
         base_url,
         context_window: spec.and_then(|spec| spec.context_window),
         keep_alive: spec.and_then(|spec| spec.keep_alive.clone()),
     }
 }
 
-/// Connects to `PROVIDER/NAME`. A provider's usual key goes only to an endpoint that is trusted with it.
-pub fn model(name: &str, base_url: Option<String>, key: Option<&str>) -> Result<Arc<dyn Model>, String> {
+/// Returns the key in the variable that is named, else the provider's usual one: that goes only to an endpoint that is
+/// trusted with it.
+fn key(provider: &str, base_url: Option<&str>, named: Option<&str>) -> Option<outlive_model::Key> {
+    let usual = || outlive_model::key_variable(provider).filter(|_| outlive_model::is_trusted(provider, base_url));
+    named.or_else(usual).and_then(config::variable).map(outlive_model::Key::new)
+}
+
+/// Connects to `PROVIDER/NAME`.
+pub fn model(name: &str, base_url: Option<String>, key_env: Option<&str>) -> Result<Arc<dyn Model>, String> {
     let (provider, name) = name.split_once('/').unwrap_or((name, ""));
-    let usual =
-        || outlive_model::key_variable(provider).filter(|_| outlive_model::is_trusted(provider, base_url.as_deref()));
-    let key = key.or_else(usual).and_then(config::variable).map(outlive_model::Key::new);
+    let key = key(provider, base_url.as_deref(), key_env);
     let settings = outlive_model::Settings { key, base_url, ..settings(provider, name, None) };
     outlive_model::connect(settings).map_err(|error| error.to_string())
 }

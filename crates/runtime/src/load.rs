@@ -65,20 +65,15 @@ pub async fn state_at(store: &Store, session: SessionId, to: Seq) -> Result<(Sta
     let store = store.clone();
     apart_if(to > LONG, async move {
         let (mut state, mut calm) = (State::default(), 0);
-        while state.head < to {
-            let lines = store.journals.read(session, state.head, PAGE).await?.lines;
-            if lines.is_empty() {
-                break;
+        let folded = each(&store, session, to, |entry| {
+            state.apply(&entry);
+            // What comes right before a turn's start belongs to it.
+            let between = entry.turn.is_none() || matches!(entry.event, Event::TurnEnded(_));
+            if between && state.turn.is_none() {
+                calm = entry.seq;
             }
-            for line in lines.iter().filter(|line| line.seq() <= to) {
-                let entry = read(session, line)?;
-                state.apply(&entry);
-                // What comes right before a turn's start belongs to it.
-                if entry.turn.is_none() || matches!(entry.event, Event::TurnEnded(_)) {
-                    calm = if state.turn.is_none() { entry.seq } else { calm };
-                }
-            }
-        }
+        });
+        folded.await?;
         Ok((state, calm))
     })
     .await
@@ -90,17 +85,9 @@ pub async fn state_at(store: &Store, session: SessionId, to: Seq) -> Result<(Sta
 ///
 /// As for [`state`].
 pub async fn entries(store: &Store, session: SessionId, to: Seq) -> Result<Vec<Entry>, StoreError> {
-    let mut entries: Vec<Entry> = Vec::new();
-    loop {
-        let at = entries.last().map_or(0, |entry| entry.seq);
-        let lines = if at < to { store.journals.read(session, at, PAGE).await?.lines } else { Vec::new() };
-        if lines.is_empty() {
-            return Ok(entries);
-        }
-        for line in lines.iter().filter(|line| line.seq() <= to) {
-            entries.push(read(session, line)?);
-        }
-    }
+    let mut entries = Vec::new();
+    each(store, session, to, |entry| entries.push(entry)).await?;
+    Ok(entries)
 }
 
 /// Reads the transcript up to and including `head`, without what is set aside.
@@ -114,23 +101,31 @@ pub async fn transcript(
     (head, aside): (Seq, Vec<Aside>),
 ) -> Result<Transcript, StoreError> {
     let store = store.clone();
-    apart_if(head > LONG, async move { fold(&store, session, (head, &aside)).await }).await
+    apart_if(head > LONG, async move {
+        let mut transcript = Transcript::default();
+        let folded = each(&store, session, head, |entry| {
+            if !Aside::holds(&aside, entry.seq) {
+                transcript.apply(&entry);
+            }
+        });
+        folded.await?;
+        Ok(transcript)
+    })
+    .await
 }
 
-async fn fold(store: &Store, session: SessionId, (head, aside): (Seq, &[Aside])) -> Result<Transcript, StoreError> {
-    let mut transcript = Transcript::default();
+/// Goes through the events up to and including `to`, page by page.
+async fn each(store: &Store, session: SessionId, to: Seq, mut with: impl FnMut(Entry)) -> Result<(), StoreError> {
     let mut at = 0;
-    while at < head {
+    while at < to {
         let lines = store.journals.read(session, at, PAGE).await?.lines;
-        if lines.is_empty() {
-            break;
+        let Some(last) = lines.last() else { break };
+        at = last.seq();
+        for line in lines.iter().filter(|line| line.seq() <= to) {
+            with(read(session, line)?);
         }
-        for line in lines.iter().filter(|line| line.seq() <= head && !Aside::holds(aside, line.seq())) {
-            transcript.apply(&read(session, line)?);
-        }
-        at = lines.last().map_or(head, Line::seq);
     }
-    Ok(transcript)
+    Ok(())
 }
 
 /// Reads one line's event.
