@@ -112,6 +112,7 @@ impl State {
         }
         match (command, &self.profile) {
             (Command::Create(_) | Command::Fork(_), Some(_)) => Err(Refusal::Exists),
+            (Command::Fork(fork), None) if fork.entries.is_empty() => Err(Refusal::NoSession),
             (Command::Fork(fork), None) => {
                 check_profile(fork.title.as_deref(), None)?;
                 Ok(Decided::Shared(shared(session, fork, asked)))

@@ -91,6 +91,16 @@ fn a_fork_at_any_event_is_a_session_at_rest_that_takes_the_next_message() {
 }
 
 #[test]
+fn a_fork_of_nothing_is_no_session() {
+    // A fork that is asked for again brings no events; it may have been deleted since it was seen.
+    let mut desk = Desk::with_session();
+    let parent = Parent { session: SessionId::from_bits(1), seq: 1 };
+    let command = Command::Fork(Fork { parent, at: None, entries: Arc::default(), title: None, by: by() });
+    let decided = State::default().decide(SessionId::from_bits(77), &command, None, &mut desk.moment);
+    assert_eq!(decided, Err(Refusal::NoSession));
+}
+
+#[test]
 fn what_runs_in_the_original_is_never_run_by_a_fork() {
     let mut desk = Desk::with_running_call(Effect::Idempotent, OnLost::Report);
     let at = desk.entries.len();
