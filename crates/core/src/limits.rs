@@ -56,3 +56,11 @@ pub const RETRY_FIRST_MS: u64 = 1_000;
 pub const RETRY_LONGEST_MS: u64 = 300_000;
 /// Times a reply that was cut or malformed is asked again before the turn fails.
 pub const TRUNCATED_ATTEMPTS: u32 = 5;
+/// Failures in a row, after which another model stands in, where the agent does not say.
+pub const FALLBACK_AFTER: u32 = 3;
+/// How long a model rests that gave way to another, where the agent does not say, in milliseconds.
+pub const FALLBACK_REST_MS: u64 = 300_000;
+/// Models that may stand in for an agent's first.
+pub const FALLBACKS: usize = 8;
+/// Models that failed, of which a session knows.
+pub const OUTAGES_REMEMBERED: usize = 16;

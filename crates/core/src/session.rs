@@ -18,7 +18,7 @@ mod settle;
 mod todo;
 
 pub use decide::{Decided, Moment, Refusal};
-pub use owed::{Debt, Held};
+pub use owed::{Allowance, Debt, Held};
 pub use question::{ASK_USER, OpenQuestion, PastAnswer, Questions, question_of, read_questions};
 pub use requests::{Remembered, Requests};
 pub use settle::{Fact, Ruling, StepPlan, recovery};
@@ -34,7 +34,7 @@ use crate::event::{Aside, Ending, OnDisconnect, Origin, Parent, Todo, TurnError}
 use crate::id::{CallId, InputId, Seq, SessionId, TurnId};
 use crate::limits::GRANTS_REMEMBERED;
 use crate::time::Timestamp;
-use crate::turn::Turn;
+use crate::turn::{Outages, Turn};
 
 /// All that decides what happens next in a session.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -124,6 +124,9 @@ pub struct LastTurn {
     pub error: Option<TurnError>,
     /// When.
     pub at: Timestamp,
+    /// Models that were down then.
+    #[serde(default, skip_serializing_if = "Outages::is_empty")]
+    pub outages: Outages,
 }
 
 /// Follow-ups that wait for the running turn to end.
@@ -259,12 +262,12 @@ impl State {
     /// A turn that only waits for a person's decision needs nobody.
     #[must_use]
     pub fn is_owed(&self) -> bool {
-        !self.owed(Timestamp::from_micros(0), &Held::default(), u32::MAX).is_empty()
+        !self.owed(Timestamp::from_micros(0), &Held::default(), &Allowance::default()).is_empty()
     }
 }
 
 /// First line of a snapshot: which fold made it. Raised when events fold to another state than before.
-const FOLD: &str = "fold: 1\n";
+const FOLD: &str = "fold: 2\n";
 
 /// Writes a snapshot: YAML, for people to read. Its head says which events it covers.
 #[must_use]

@@ -2,10 +2,12 @@
 
 mod call;
 mod ending;
+mod fallback;
 mod step;
 
 pub use call::{Call, Fate, Phase};
 pub use ending::failure_ending;
+pub use fallback::{Lineup, Outages};
 pub use step::{Asking, retry_pause_ms, retryable};
 
 use serde::{Deserialize, Serialize};
@@ -42,6 +44,9 @@ pub struct Turn {
     pub truncations: u32,
     /// Tokens of all its steps.
     pub usage: Usage,
+    /// Models that are down.
+    #[serde(default, skip_serializing_if = "Outages::is_empty")]
+    pub outages: Outages,
 }
 
 impl Turn {
@@ -60,6 +65,7 @@ impl Turn {
             failures: 0,
             truncations: 0,
             usage: Usage::default(),
+            outages: Outages::default(),
         }
     }
 

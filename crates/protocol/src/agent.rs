@@ -13,8 +13,11 @@ pub struct AgentView {
     /// Its version, in its author's words.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub version: Option<String>,
-    /// `provider/name` of the model that it would ask now.
+    /// `provider/name` of the model that it asks.
     pub model: String,
+    /// Those that stand in for it, best first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub fallback: Vec<String>,
     /// SHA-256 of its files.
     pub digest: String,
     /// The tools on offer.

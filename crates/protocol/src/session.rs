@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use outlive_core::content::Usage;
+use outlive_core::content::{FailureKind, Usage};
 use outlive_core::event::{Ending, OnDisconnect, Parent, Todo, TurnError};
 use outlive_core::id::{Seq, SessionId, TurnId};
 use outlive_core::session::{Hold, State};
@@ -131,6 +131,13 @@ pub struct TurnView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub retry_at: Option<Timestamp>,
+    /// Why it waits for a provider: `overloaded`, `rate_limited`, `timeout`, `network`, `truncated`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub waits_because: Option<FailureKind>,
+    /// The model that was asked and has not answered, as `provider/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
 }
 
 /// How a turn ended.
@@ -228,7 +235,7 @@ impl SessionView {
             agent_digest: profile.agent_digest.clone(),
             on_disconnect: profile.on_disconnect,
             parent: profile.parent.clone(),
-            turn: state.turn.as_ref().map(TurnView::of),
+            turn: state.turn.as_ref().map(|turn| TurnView::of(turn, state.updated_at)),
             last_turn: last.map(|last| LastTurnView { id: last.id, ending: last.ending, error: last.error.clone() }),
             queue_length: state.queue.items.len(),
             turns: state.totals.turns,
@@ -243,12 +250,14 @@ impl SessionView {
 }
 
 impl TurnView {
-    fn of(turn: &outlive_core::turn::Turn) -> Self {
+    /// Shows a turn as it was at the session's last event.
+    fn of(turn: &outlive_core::turn::Turn, at: Timestamp) -> Self {
         use outlive_core::turn::Asking;
-        let retry_at = match &turn.asking {
-            Asking::Backoff { until, .. } => Some(*until),
-            Asking::Due | Asking::Asked { .. } | Asking::Answered { .. } | Asking::GaveUp { .. } => None,
+        let (retry_at, waits_because) = match &turn.asking {
+            Asking::Backoff { until, kind, .. } => (turn.outages.next_try(at).or(Some(*until)), Some(*kind)),
+            Asking::Due | Asking::Asked { .. } | Asking::Answered { .. } | Asking::GaveUp { .. } => (None, None),
         };
-        Self { id: turn.id, step: turn.step, started_at: turn.started_at, retry_at }
+        let model = turn.outages.asked().map(str::to_owned);
+        Self { id: turn.id, step: turn.step, started_at: turn.started_at, retry_at, waits_because, model }
     }
 }

@@ -6,15 +6,17 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outlive_core::agent::{Agent, ModelSpec};
+use outlive_core::content::ToolSpec;
 use outlive_core::context::{Frame, FrameParts};
 use outlive_core::id::AgentName;
+use outlive_core::limits::FALLBACK_AFTER;
 use outlive_model::Model;
 use outlive_store::{AgentFolders, StoreError};
 use outlive_tools::Place;
 use outlive_tools::exec::Exec;
 use outlive_tools::registry::{Builtin, Toolbox};
 
-use crate::kit::{Card, Kit, KitError, Kits, Terms};
+use crate::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
 
 /// Connects to models. The binary names the concrete ones.
 pub trait Models: Send + Sync {
@@ -84,30 +86,23 @@ impl Catalog {
     }
 
     fn make(&self, agent: Agent, stamp: u64) -> Result<Ready, String> {
-        let model = self.sources.models.connect(agent.model.as_ref())?;
-        let described = model.describe();
-        let shown = format!("{}/{}", described.provider, described.name);
         let chosen: Vec<Builtin> = agent.tools.iter().filter_map(|name| Builtin::named(name)).collect();
         let toolbox = Toolbox::builtin(&self.sources.exec, &chosen);
         let specs = toolbox.specs();
+        let mut warnings = agent.warnings.clone();
+        let voices = self.voices(&agent, &specs, &mut warnings)?;
+        let mut lineup = voices.lineup().models.to_vec();
         let card = Card {
             name: agent.name.clone(),
             description: agent.description.clone(),
             version: agent.version.clone(),
-            model: shown.clone(),
+            model: lineup.remove(0),
+            fallback: lineup,
             digest: agent.digest.to_string(),
             tools: specs.iter().map(|spec| spec.name.clone()).collect(),
             works_in: self.sources.cwd.display().to_string(),
-            warnings: agent.warnings.clone(),
+            warnings,
             on_disconnect: agent.session.on_disconnect,
-        };
-        let parts = FrameParts {
-            system: agent.system.clone(),
-            tools: specs,
-            max_output_tokens: agent.model.as_ref().and_then(|model| model.max_output_tokens).unwrap_or(OUTPUT_TOKENS),
-            temperature: agent.model.as_ref().and_then(|model| model.temperature),
-            model: shown,
-            agent_digest: agent.digest.to_string(),
         };
         let terms = Terms {
             max_steps: agent.session.max_steps,
@@ -116,9 +111,35 @@ impl Catalog {
             on_disconnect: agent.session.on_disconnect,
         };
         let place = self.place();
-        let kit =
-            Kit { frame: Frame::new(parts), model, toolbox: Arc::new(toolbox), policy: agent.policy, place, terms };
+        let kit = Kit { voices, toolbox: Arc::new(toolbox), policy: agent.policy, place, terms };
         Ok(Ready { stamp, kit: Arc::new(kit), card })
+    }
+
+    /// A model that cannot stand in is warned of and left out: the first still answers.
+    fn voices(&self, agent: &Agent, tools: &[ToolSpec], warnings: &mut Vec<String>) -> Result<Voices, String> {
+        let voice = |spec: Option<&ModelSpec>| {
+            let model = self.sources.models.connect(spec)?;
+            let described = model.describe();
+            let parts = FrameParts {
+                system: agent.system.clone(),
+                tools: tools.to_vec(),
+                max_output_tokens: spec.and_then(|model| model.max_output_tokens).unwrap_or(OUTPUT_TOKENS),
+                temperature: spec.and_then(|model| model.temperature),
+                model: format!("{}/{}", described.provider, described.name),
+                agent_digest: agent.digest.to_string(),
+            };
+            Ok::<_, String>(Voice { frame: Frame::new(parts), model })
+        };
+        let first = Voices::only(voice(agent.model.as_ref())?);
+        let Some(spec) = &agent.model else { return Ok(first) };
+        let mut fallback = Vec::new();
+        for other in &spec.fallback {
+            match voice(Some(other)) {
+                Ok(voice) => fallback.push(voice),
+                Err(why) => warnings.push(format!("`{}/{}` cannot stand in: {why}", other.provider, other.name)),
+            }
+        }
+        Ok(first.with_fallback(fallback, spec.fallback_after.unwrap_or(FALLBACK_AFTER), spec.fallback_rest_ms()))
     }
 
     fn place(&self) -> Place {

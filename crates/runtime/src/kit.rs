@@ -7,18 +7,16 @@ use outlive_core::context::Frame;
 use outlive_core::event::{Decider, OnDisconnect};
 use outlive_core::id::AgentName;
 use outlive_core::policy::{Policy, Verdict};
-use outlive_core::session::{ASK_USER, LIST_TOOL, Ruling, State, read_questions, read_todos};
-use outlive_core::turn::Call;
+use outlive_core::session::{ASK_USER, Allowance, LIST_TOOL, Ruling, State, read_questions, read_todos};
+use outlive_core::turn::{Call, Lineup};
 use outlive_model::Model;
 use outlive_tools::Place;
 use outlive_tools::registry::Toolbox;
 
 /// What a session needs of its agent to take a step.
 pub struct Kit {
-    /// The stable part of every request.
-    pub frame: Frame,
-    /// The model that is asked.
-    pub model: Arc<dyn Model>,
+    /// Whom it asks, best first: never empty.
+    pub voices: Voices,
     /// The tools on offer.
     pub toolbox: Arc<Toolbox>,
     /// What they may do.
@@ -27,6 +25,50 @@ pub struct Kit {
     pub place: Place,
     /// Limits.
     pub terms: Terms,
+}
+
+/// A model, with the stable part of every request to it.
+pub struct Voice {
+    /// The stable part.
+    pub frame: Frame,
+    /// The model.
+    pub model: Arc<dyn Model>,
+}
+
+/// The model of an agent, and those that stand in for it.
+pub struct Voices {
+    first: Voice,
+    fallback: Vec<Voice>,
+    lineup: Lineup,
+}
+
+impl Voices {
+    /// One model, for which nobody stands in.
+    #[must_use]
+    pub fn only(first: Voice) -> Self {
+        let lineup = Lineup { models: [first.frame.model.clone()].into(), ..Lineup::default() };
+        Self { first, fallback: Vec::new(), lineup }
+    }
+
+    /// Others stand in, best first, once the first has failed `after` times in a row; it rests for `rest_ms`.
+    #[must_use]
+    pub fn with_fallback(self, fallback: Vec<Voice>, after: u32, rest_ms: u64) -> Self {
+        let all = std::iter::once(&self.first).chain(&fallback);
+        let models = all.map(|voice| voice.frame.model.clone()).collect();
+        Self { first: self.first, fallback, lineup: Lineup { models, after, rest_ms } }
+    }
+
+    /// Returns the one at this place; the first where there is none.
+    #[must_use]
+    pub fn at(&self, place: usize) -> &Voice {
+        place.checked_sub(1).and_then(|place| self.fallback.get(place)).unwrap_or(&self.first)
+    }
+
+    /// Returns their names, best first, and when they give way.
+    #[must_use]
+    pub fn lineup(&self) -> &Lineup {
+        &self.lineup
+    }
 }
 
 /// An agent's limits.
@@ -81,8 +123,10 @@ pub struct Card {
     pub description: String,
     /// Its version, in its author's words.
     pub version: Option<String>,
-    /// `provider/name` of the model that it would ask now.
+    /// `provider/name` of the model that it asks.
     pub model: String,
+    /// Those that stand in for it.
+    pub fallback: Vec<String>,
     /// Digest of its files.
     pub digest: String,
     /// Names of the tools on offer.
@@ -120,6 +164,12 @@ pub trait Kits: Send + Sync {
 }
 
 impl Kit {
+    /// Returns what a turn may do.
+    #[must_use]
+    pub fn allowance(&self) -> Allowance {
+        Allowance { max_steps: self.terms.max_steps, lineup: self.voices.lineup().clone() }
+    }
+
     /// Rules on a call: its arguments first, then the policy, then what a person allowed always.
     #[must_use]
     pub fn rule(&self, state: &State, call: &Call) -> Ruling {

@@ -21,7 +21,7 @@ use outlive_core::time::Timestamp;
 use outlive_model::Model as _;
 use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::clock::{Moments, TokioClock};
-use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms};
+use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_runtime::subscribe::{Signal, Subscription};
 use outlive_runtime::{NewFork, Runtime, Settings};
 use outlive_store::{StoreError, memory};
@@ -83,8 +83,7 @@ impl Desk {
             agent_digest: "0".into(),
         };
         let kit = Kit {
-            frame: Frame::new(parts),
-            model: Arc::new(model),
+            voices: Voices::only(Voice { frame: Frame::new(parts), model: Arc::new(model) }),
             toolbox,
             policy: Policy::parse(&here(policy), "policy.yaml").unwrap(),
             place: Place { cwd: ws.clone(), roots: vec![ws], protected: Vec::new() },

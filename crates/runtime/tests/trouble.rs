@@ -16,7 +16,7 @@ use outlive_core::policy::{Policy, Reach, Subject};
 use outlive_core::time::Timestamp;
 use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::clock::{Moments, TokioClock};
-use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms};
+use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_runtime::{Accepted, Outcome, Runtime, Settings, SubmitError};
 use outlive_store::memory::{self, Fault, Faults};
 use outlive_store::{Store, StoreError};
@@ -80,8 +80,7 @@ impl Kits for Agent {
             agent_digest: "0".into(),
         };
         Ok(Arc::new(Kit {
-            frame: Frame::new(parts),
-            model: self.model.clone(),
+            voices: Voices::only(Voice { frame: Frame::new(parts), model: self.model.clone() }),
             toolbox,
             policy: Policy::parse(self.policy, "policy.yaml").unwrap(),
             place: Place { cwd: "/".into(), roots: Vec::new(), protected: Vec::new() },

@@ -75,6 +75,8 @@ pub enum Activity {
     Idle,
     /// A turn runs since then.
     Working(Timestamp),
+    /// A turn that began then waits for its provider, which is asked again later.
+    Waiting(Timestamp, Timestamp),
     /// A turn is being stopped.
     Stopping,
 }
@@ -169,6 +171,9 @@ impl Screen {
             }
             Event::StepFailed(failed) => {
                 let again = failed.retry_at.map(|at| format!("; asked again at {}", moment(at))).unwrap_or_default();
+                if let (Some(until), Activity::Working(since)) = (failed.retry_at, self.activity) {
+                    self.activity = Activity::Waiting(since, until);
+                }
                 self.note(Style::Notice, &format!("⏳ {}{again}", failed.message), pieces);
             }
             Event::RecoveryNoted(noted) => {
@@ -204,6 +209,12 @@ impl Screen {
 
     /// A question to the model begins: what was printed of an answer to the one before is void.
     fn ask(&mut self, started: &StepStarted, pieces: &mut Vec<Piece>) {
+        if let Activity::Waiting(since, _) = self.activity {
+            self.activity = Activity::Working(since);
+        }
+        if started.attempt > 1 && started.model != self.model {
+            self.note(Style::Notice, &format!("→ {} is asked", started.model), pieces);
+        }
         self.model.clone_from(&started.model);
         self.restart(if started.attempt > 1 { Again::Asked } else { Again::First }, pieces);
         self.stream.heard = if self.live { Heard::Whole } else { Heard::InPart };

@@ -207,6 +207,10 @@ fn state(talk: &Talk) -> (Style, String) {
         (Link::Live, _) if waits > 0 && talk.asking.is_none() => (Style::Notice, format!("asks: {waits}, Tab")),
         (Link::Live, _) if waits > 0 => (Style::Notice, "asks".to_owned()),
         (Link::Live, _) if talk.screen.paused => (Style::Notice, "paused: /resume goes on".to_owned()),
+        (Link::Live, Activity::Waiting(_, until)) => {
+            let left = until.ms_since(talk.now) / 1_000;
+            (Style::Notice, format!("waiting for the provider, asked again in {left} s"))
+        }
         (Link::Live, Activity::Working(since)) => (Style::Call, format!("working {} s", seconds(since))),
         (Link::Live, Activity::Idle) if talk.screen.asks() => (Style::Notice, "asks you".to_owned()),
         (Link::Live, Activity::Idle) => (Style::Dim, "idle".to_owned()),

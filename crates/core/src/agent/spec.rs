@@ -8,6 +8,7 @@ use serde::de::IgnoredAny;
 use super::{Misfit, PROVIDERS, SessionSpec};
 use crate::event::OnDisconnect;
 use crate::id::AgentName;
+use crate::limits::{FALLBACK_REST_MS, FALLBACKS};
 use crate::session::ASK_USER;
 
 #[derive(Debug, Deserialize)]
@@ -83,9 +84,15 @@ pub struct ModelSpec {
     /// How long a local server keeps the model loaded after a request: `10m`, seconds, or -1 for ever.
     #[serde(default)]
     pub keep_alive: Option<String>,
-    /// Models to ask when this one is down.
+    /// Models to ask when this one is down, best first.
     #[serde(default)]
     pub fallback: Vec<ModelSpec>,
+    /// Failures in a row, after which the next one stands in.
+    #[serde(default)]
+    pub fallback_after: Option<u32>,
+    /// How long a model rests that gave way: `5m`.
+    #[serde(default)]
+    pub fallback_rest: Option<String>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -230,6 +237,12 @@ impl File {
             texts.push(("spec.model.name", Some(&mut model.name)));
             texts.push(("spec.model.base_url", model.base_url.as_mut()));
             texts.push(("spec.model.api_key_env", model.api_key_env.as_mut()));
+            for other in &mut model.fallback {
+                texts.push(("spec.model.fallback.provider", Some(&mut other.provider)));
+                texts.push(("spec.model.fallback.name", Some(&mut other.name)));
+                texts.push(("spec.model.fallback.base_url", other.base_url.as_mut()));
+                texts.push(("spec.model.fallback.api_key_env", other.api_key_env.as_mut()));
+            }
         }
         for (path, text) in texts {
             if let Some(text) = text {
@@ -337,7 +350,46 @@ impl ModelSpec {
         if let Some((key, _)) = counts.iter().find(|(_, count)| *count == Some(0)) {
             return Err(Misfit::new(format!("{path}.{key}"), "is at least 1"));
         }
-        self.fallback.iter().try_for_each(|model| model.check(&format!("{path}.fallback")))
+        if self.fallback.len() > FALLBACKS {
+            return Err(Misfit::new(
+                format!("{path}.fallback"),
+                format!("has {} models, of at most {FALLBACKS}", self.fallback.len()),
+            ));
+        }
+        if self.fallback_after == Some(0) {
+            return Err(Misfit::new(format!("{path}.fallback_after"), "is at least 1"));
+        }
+        if let Some(text) = self.fallback_rest.as_ref().filter(|text| milliseconds(text).is_none()) {
+            return Err(Misfit::new(
+                format!("{path}.fallback_rest"),
+                format!("`{text}` is not a time such as 90s, 10m, 1h"),
+            ));
+        }
+        let names: Vec<String> = std::iter::once(self).chain(&self.fallback).map(Self::shown).collect();
+        if let Some((_, twice)) = names.iter().enumerate().find(|(at, name)| names[..*at].contains(name)) {
+            return Err(Misfit::new(format!("{path}.fallback"), format!("`{twice}` is there twice")));
+        }
+        self.fallback.iter().try_for_each(|model| model.check_fallback(&format!("{path}.fallback")))
+    }
+
+    fn check_fallback(&self, path: &str) -> Result<(), Misfit> {
+        if !self.fallback.is_empty() || self.fallback_after.is_some() || self.fallback_rest.is_some() {
+            return Err(Misfit::new(
+                path,
+                "a model that stands in has no `fallback` of its own: list them side by side",
+            ));
+        }
+        self.check(path)
+    }
+
+    fn shown(&self) -> String {
+        format!("{}/{}", self.provider, self.name)
+    }
+
+    /// Returns how long a model rests that gave way to another, in milliseconds.
+    #[must_use]
+    pub fn fallback_rest_ms(&self) -> u64 {
+        self.fallback_rest.as_deref().and_then(milliseconds).unwrap_or(FALLBACK_REST_MS)
     }
 }
 
@@ -359,10 +411,6 @@ impl Spec {
             (
                 self.model.as_ref().is_some_and(|model| model.max_input_tokens.is_some()),
                 "`model.max_input_tokens` is not in this version",
-            ),
-            (
-                self.model.as_ref().is_some_and(|model| !model.fallback.is_empty()),
-                "`fallback` models are not in this version",
             ),
         ];
         asked.into_iter().filter(|(asked, _)| *asked).map(|(_, warning)| warning.to_owned()).collect()

@@ -96,6 +96,22 @@ fn a_value_that_does_not_fit_is_refused_with_its_place_and_the_way_out() {
         "7:17: spec.model.fallback.provider: `opnai` is not known: the nearest is `openai`\n      fallback: [{provider: opnai, name: x}]",
     );
     check(
+        "  model: {provider: rehearsal, fallback_after: 0}",
+        "5:32: spec.model.fallback_after: is at least 1\n    model: {provider: rehearsal, fallback_after: 0}",
+    );
+    check(
+        "  model: {provider: rehearsal, fallback_rest: soon}",
+        "5:32: spec.model.fallback_rest: `soon` is not a time such as 90s, 10m, 1h\n    model: {provider: rehearsal, fallback_rest: soon}",
+    );
+    check(
+        "  model:\n    provider: rehearsal\n    fallback: [{provider: rehearsal}]",
+        "7:5: spec.model.fallback: `rehearsal/` is there twice\n      fallback: [{provider: rehearsal}]",
+    );
+    check(
+        "  model:\n    provider: rehearsal\n    fallback: [{provider: openai, name: x, fallback_after: 2}]",
+        "7:5: spec.model.fallback: a model that stands in has no `fallback` of its own: list them side by side\n      fallback: [{provider: openai, name: x, fallback_after: 2}]",
+    );
+    check(
         "  session: {step_timeout: soon}",
         "5:13: spec.session.step_timeout: `soon` is not a time such as 90s, 10m, 1h\n    session: {step_timeout: soon}",
     );

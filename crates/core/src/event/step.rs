@@ -57,7 +57,8 @@ pub struct StepFinished {
     pub served_by: Option<String>,
 }
 
-/// Ends the running attempt. With `retry_at` the step is asked again then; without, the turn fails.
+/// Ends the running attempt. With `retry_at` the step is asked again then; without, that model is not asked again in this
+/// turn, which fails unless the model only stood in for another.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct StepFailed {
     /// Which attempt.

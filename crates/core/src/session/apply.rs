@@ -9,7 +9,7 @@ use crate::event::{
     StepFailed, StepFinished, StepStarted, TurnEnded,
 };
 use crate::id::{CallId, TurnId};
-use crate::limits::DECISIONS_REMEMBERED;
+use crate::limits::{DECISIONS_REMEMBERED, FALLBACK_REST_MS};
 use crate::time::Timestamp;
 use crate::turn::{Asking, Call, Fate, Phase, Turn};
 
@@ -69,7 +69,8 @@ impl State {
             Event::InputRemoved(removed) => self.queue.items.retain(|queued| queued.input != removed.input),
             Event::TurnStarted(started) => {
                 if let Some(id) = entry.turn {
-                    self.turn = Some(Turn::begin(id, started.trigger, entry.at));
+                    let outages = self.last.as_ref().map(|last| last.outages.clone()).unwrap_or_default();
+                    self.turn = Some(Turn { outages, ..Turn::begin(id, started.trigger, entry.at) });
                 }
             }
             Event::TurnEnded(ended) => self.end_turn(ended, entry.turn, entry.at),
@@ -98,7 +99,7 @@ impl State {
             Event::InterruptRequested(requested) => turn.interrupt = Some(requested.by.clone()),
             Event::StepStarted(started) => turn.start_step(entry.step, started),
             Event::StepFinished(finished) => turn.finish_step(finished),
-            Event::StepFailed(failed) => turn.fail_step(failed),
+            Event::StepFailed(failed) => turn.fail_step(failed, entry.at),
             Event::CallAllowed(allowed) => turn.allow(allowed),
             Event::CallDenied(denied) => turn.settle(denied.call),
             Event::ApprovalRequested(requested) => {
@@ -177,7 +178,9 @@ impl State {
             self.queue.held = ended.error.is_some();
             self.totals.turns += 1;
             self.totals.usage.add(ended.usage);
-            self.last = Some(LastTurn { id: running.id, ending: ended.ending, error: ended.error.clone(), at });
+            let outages = running.outages.after(ended.error.is_some());
+            self.last =
+                Some(LastTurn { id: running.id, ending: ended.ending, error: ended.error.clone(), at, outages });
         }
     }
 
@@ -247,23 +250,29 @@ impl Turn {
     fn start_step(&mut self, step: Option<u32>, started: &StepStarted) {
         self.step = step.unwrap_or(self.step);
         self.asking = Asking::Asked { attempt: started.attempt };
+        self.outages.ask(&started.model);
         self.calls.clear();
         self.steered = false;
     }
 
     fn finish_step(&mut self, finished: &StepFinished) {
         (self.failures, self.truncations) = (0, 0);
+        self.outages.answered();
         self.usage.add(finished.usage);
         self.asking = Asking::Answered { stop: finished.stop_reason };
         self.calls = finished.content.iter().filter_map(asked_call).collect();
     }
 
-    fn fail_step(&mut self, failed: &StepFailed) {
+    fn fail_step(&mut self, failed: &StepFailed, at: Timestamp) {
+        self.outages.failed(at, failed.retry_at.unwrap_or(at.plus_ms(FALLBACK_REST_MS)));
         self.failures = self.failures.saturating_add(1);
         self.truncations += u32::from(failed.kind == FailureKind::Truncated);
         self.asking = match failed.retry_at {
             Some(until) => Asking::Backoff { attempt: failed.attempt, until, kind: failed.kind },
-            None => Asking::GaveUp { kind: failed.kind, message: failed.message.clone() },
+            None => {
+                let (attempt, kind) = (failed.attempt, failed.kind);
+                Asking::GaveUp { attempt, kind, message: failed.message.clone() }
+            }
         };
     }
 

@@ -4,10 +4,11 @@
 use std::collections::BTreeMap;
 
 use super::{Hold, State};
+use crate::content::FailureKind;
 use crate::event::{Effect, Ending, OnLost, TurnError};
 use crate::id::{CallId, TurnId};
 use crate::time::Timestamp;
-use crate::turn::{Asking, Call, Fate, Phase, Turn, failure_ending};
+use crate::turn::{Asking, Call, Fate, Lineup, Phase, Turn, failure_ending};
 
 /// One thing owed.
 #[derive(Debug, Clone, PartialEq)]
@@ -73,17 +74,33 @@ pub struct Held {
     pub stopping: std::collections::BTreeSet<CallId>,
 }
 
+/// What the agent's files allow a turn.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Allowance {
+    /// Steps of one turn.
+    pub max_steps: u32,
+    /// The models that it may ask.
+    pub lineup: Lineup,
+}
+
+impl Default for Allowance {
+    /// All that can be.
+    fn default() -> Self {
+        Self { max_steps: u32::MAX, lineup: Lineup::default() }
+    }
+}
+
 impl State {
     /// Returns what is owed at `now`, given what this process holds. Empty exactly when the session rests or waits for
     /// what is held or for a person.
     #[must_use]
-    pub fn owed(&self, now: Timestamp, held: &Held, max_steps: u32) -> Vec<Debt> {
+    pub fn owed(&self, now: Timestamp, held: &Held, allowed: &Allowance) -> Vec<Debt> {
         let Some(turn) = &self.turn else { return self.owed_between_turns() };
         match (&self.hold, &turn.interrupt) {
             (Hold::Archived, _) => Vec::new(),
             (Hold::Open | Hold::Paused { .. }, Some(_)) => turn.owed_interrupting(held),
             (Hold::Paused { .. }, None) => Vec::new(),
-            (Hold::Open, None) => turn.owed_running(now, held, max_steps),
+            (Hold::Open, None) => turn.owed_running(now, held, allowed),
         }
     }
 
@@ -95,25 +112,37 @@ impl State {
 }
 
 impl Turn {
-    fn owed_running(&self, now: Timestamp, held: &Held, max_steps: u32) -> Vec<Debt> {
+    fn owed_running(&self, now: Timestamp, held: &Held, allowed: &Allowance) -> Vec<Debt> {
         match &self.asking {
-            Asking::Due => vec![self.next_step(max_steps)],
+            Asking::Due => vec![self.next_step(allowed)],
             Asking::Asked { attempt } if held.step == Some((self.id, self.step, *attempt)) => Vec::new(),
             Asking::Asked { attempt } => {
                 vec![Debt::StartStep { step: self.step, attempt: attempt.saturating_add(1), again: true }]
             }
-            Asking::Backoff { until, .. } if now < *until => vec![Debt::WaitUntil(*until)],
-            Asking::Backoff { attempt, .. } => {
-                vec![Debt::StartStep { step: self.step, attempt: attempt.saturating_add(1), again: false }]
-            }
-            Asking::GaveUp { kind, message } => {
+            Asking::Backoff { attempt, .. } => vec![self.ask_again(*attempt, now, allowed)],
+            Asking::GaveUp { attempt, .. } if self.is_relieved(allowed) => vec![self.ask_again(*attempt, now, allowed)],
+            Asking::GaveUp { kind, message, .. } => {
                 vec![Debt::End { ending: Ending::Failed, error: Some(failure_ending(*kind, message)) }]
             }
-            Asking::Answered { stop } => self.owed_answered(*stop, held, max_steps),
+            Asking::Answered { stop } => self.owed_answered(*stop, held, allowed),
         }
     }
 
-    fn owed_answered(&self, stop: crate::content::StopReason, held: &Held, max_steps: u32) -> Vec<Debt> {
+    fn ask_again(&self, attempt: u32, now: Timestamp, allowed: &Allowance) -> Debt {
+        let (_, ready) = self.outages.next(now, &allowed.lineup);
+        if now < ready {
+            return Debt::WaitUntil(ready);
+        }
+        Debt::StartStep { step: self.step, attempt: attempt.saturating_add(1), again: false }
+    }
+
+    /// A model that only stands in does not end the turn when it cannot serve: the one that it stands in for comes back.
+    fn is_relieved(&self, allowed: &Allowance) -> bool {
+        let refused = matches!(&self.asking, Asking::GaveUp { kind: FailureKind::Refused, .. });
+        !refused && self.outages.stands_in(&allowed.lineup)
+    }
+
+    fn owed_answered(&self, stop: crate::content::StopReason, held: &Held, allowed: &Allowance) -> Vec<Debt> {
         if self.only_asks() {
             return vec![Debt::End { ending: Ending::Ask, error: None }];
         }
@@ -121,10 +150,10 @@ impl Turn {
             return self.calls.iter().enumerate().filter_map(|(at, call)| self.owed_call(at, call, held)).collect();
         }
         if !self.calls.is_empty() || self.steered {
-            return vec![self.next_step(max_steps)];
+            return vec![self.next_step(allowed)];
         }
         if stop == crate::content::StopReason::Refusal {
-            let kind = crate::content::FailureKind::Refused;
+            let kind = FailureKind::Refused;
             let error = failure_ending(kind, "the model declined to answer");
             return vec![Debt::End { ending: Ending::Failed, error: Some(error) }];
         }
@@ -136,7 +165,8 @@ impl Turn {
         vec![Debt::End { ending: Ending::Complete, error: None }]
     }
 
-    fn next_step(&self, max_steps: u32) -> Debt {
+    fn next_step(&self, allowed: &Allowance) -> Debt {
+        let max_steps = allowed.max_steps;
         if self.step >= max_steps {
             let message = format!("the turn took {max_steps} steps, the agent's `max_steps`: send a message to go on");
             let error = TurnError { code: "max_steps".to_owned(), message };

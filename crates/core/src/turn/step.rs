@@ -31,8 +31,11 @@ pub enum Asking {
         /// Why the model stopped.
         stop: StopReason,
     },
-    /// Not asked again: the turn fails.
+    /// That model is not asked again: where no other is left, the turn fails.
     GaveUp {
+        /// The attempt that failed.
+        #[serde(default)]
+        attempt: u32,
         /// Why.
         kind: FailureKind,
         /// What the provider said.

@@ -7,7 +7,7 @@ use outlive_core::event::{
     Asked, Behavior, Choice, Decider, Effect, Entry, OnDisconnect, OnLost, Origin, OriginKind, Outcome, Question,
 };
 use outlive_core::id::{CallId, Ids, Seq, SessionId, TurnId};
-use outlive_core::session::{Debt, Decided, Fact, Held, Moment, Refusal, Ruling, State, StepPlan, recovery};
+use outlive_core::session::{Allowance, Debt, Decided, Fact, Held, Moment, Refusal, Ruling, State, StepPlan, recovery};
 use outlive_core::time::Timestamp;
 
 pub struct Desk {
@@ -15,7 +15,7 @@ pub struct Desk {
     pub transcript: Transcript,
     pub entries: Vec<Entry>,
     pub held: Held,
-    pub max_steps: u32,
+    pub allowed: Allowance,
     pub moment: Moment,
 }
 
@@ -73,7 +73,7 @@ impl Desk {
             transcript: Transcript::default(),
             entries: Vec::new(),
             held: Held::default(),
-            max_steps: 50,
+            allowed: Allowance { max_steps: 50, ..Allowance::default() },
             moment: Moment { at, ids: Ids::from_bits(0x019b_7b2a_8400_0000_0000_0000_0000_0000) },
         }
     }
@@ -173,7 +173,7 @@ impl Desk {
     }
 
     pub fn owed(&self) -> Vec<Debt> {
-        self.state.owed(self.moment.at, &self.held, self.max_steps)
+        self.state.owed(self.moment.at, &self.held, &self.allowed)
     }
 
     /// Records what needs no shell, until nothing of that is owed.
@@ -208,9 +208,13 @@ impl Desk {
     }
 
     pub fn start_step(&mut self, step: u32, attempt: u32) {
+        self.start_step_of("test/test", step, attempt);
+    }
+
+    pub fn start_step_of(&mut self, model: &str, step: u32, attempt: u32) {
         let turn = self.state.turn.as_ref().unwrap().id;
         let plan = StepPlan {
-            model: "test/test".into(),
+            model: model.into(),
             request: "0".into(),
             blocks: Vec::new(),
             tokens_estimated: 0,

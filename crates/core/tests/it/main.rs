@@ -3,6 +3,7 @@
 
 mod desk;
 mod edges;
+mod fallback;
 mod history;
 mod journal;
 mod properties;

@@ -4,7 +4,7 @@ use super::desk::{self, Desk, call_reply, reply, text};
 use outlive_core::content::{Block, Role, ToolSpec};
 use outlive_core::context::{Frame, FrameParts, Transcript, assemble};
 use outlive_core::event::{Effect, Entry, Line, OnLost};
-use outlive_core::session::{Held, Ruling, State, read_snapshot, write_snapshot};
+use outlive_core::session::{Allowance, Held, Ruling, State, read_snapshot, write_snapshot};
 use outlive_core::time::Timestamp;
 use proptest::prelude::*;
 
@@ -77,7 +77,7 @@ proptest! {
             let entry = Entry { seq: at as u64 + 1, ..stock[pick % stock.len()].clone() };
             state.apply(&entry);
             transcript.apply(&entry);
-            state.owed(Timestamp::from_micros(i64::MAX), &Held::default(), 50).iter().for_each(|debt| drop(state.settle(debt)));
+            state.owed(Timestamp::from_micros(i64::MAX), &Held::default(), &Allowance::default()).iter().for_each(|debt| drop(state.settle(debt)));
             check_well_formed(&transcript);
         }
         prop_assert_eq!(read_snapshot(&write_snapshot(&state).unwrap()), Some(state));

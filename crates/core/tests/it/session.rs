@@ -234,7 +234,7 @@ fn while_paused_nothing_is_owed_and_what_runs_may_end() {
 #[test]
 fn a_turn_that_takes_too_many_steps_fails_with_a_way_on() {
     let mut desk = Desk::with_session();
-    desk.max_steps = 1;
+    desk.allowed.max_steps = 1;
     desk.say("go").unwrap();
     desk.start_step(1, 1);
     desk.answer(1, 1, Ok(call_reply(&["look"]))).unwrap();

@@ -59,6 +59,7 @@ fn print(agent: &AgentView) {
     say!("agent     {}", agent.name);
     say!("what for  {}", agent.description);
     say!("model     {}", agent.model);
+    agent.fallback.iter().for_each(|model| say!("fallback  {model}"));
     say!("tools     {}", agent.tools.join(", "));
     say!("digest    {}", agent.digest);
     agent.warnings.iter().for_each(|warning| say!("warning   {warning}"));

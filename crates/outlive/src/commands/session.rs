@@ -62,7 +62,8 @@ pub async fn show(client: &Client, session: &str) -> Result<(), Failure> {
     }
     if let Some(turn) = view.turn {
         let retry = turn.retry_at.map(|at| format!(", the model is asked again at {at}")).unwrap_or_default();
-        say!("turn      {} at step {}{retry}", turn.id, turn.step);
+        let asked = turn.model.map(|model| format!(", asks {model}")).unwrap_or_default();
+        say!("turn      {} at step {}{asked}{retry}", turn.id, turn.step);
     }
     for todo in view.todos {
         say!("{} {}", outlive_tui::mark(todo.status), todo.text);

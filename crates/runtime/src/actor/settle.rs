@@ -6,7 +6,7 @@ use std::sync::Arc;
 use outlive_core::context::{Transcript, assemble};
 use outlive_core::event::{Ending, TurnError};
 use outlive_core::id::CallId;
-use outlive_core::session::{Debt, Fact, recovery};
+use outlive_core::session::{Allowance, Debt, Fact, recovery};
 use outlive_store::StoreError;
 
 use super::Actor;
@@ -62,9 +62,11 @@ impl Actor {
     }
 
     fn owed(&mut self) -> Vec<Debt> {
-        let turns = self.state.turn.is_some();
-        let max_steps = if turns { self.kit().map_or(u32::MAX, |kit| kit.terms.max_steps) } else { 0 };
-        self.state.owed(self.shell.moments.now(), &self.held, max_steps)
+        let allowed = match self.state.turn {
+            Some(_) => self.kit().map(|kit| kit.allowance()).unwrap_or_default(),
+            None => Allowance::default(),
+        };
+        self.state.owed(self.shell.moments.now(), &self.held, &allowed)
     }
 
     /// The first thing after a restart that found something unfinished is to say so.
@@ -111,7 +113,8 @@ impl Actor {
     }
 
     async fn start_step(&mut self, batch: &mut Batch, step: u32, attempt: u32) -> Result<(), StoreError> {
-        let Some(turn) = self.state.turn.as_ref().map(|turn| turn.id) else { return Ok(()) };
+        let Some(running) = &self.state.turn else { return Ok(()) };
+        let (turn, outages) = (running.id, running.outages.clone());
         let kit = match self.kit() {
             Ok(kit) => kit,
             Err(error) => {
@@ -121,10 +124,12 @@ impl Actor {
                 return Ok(());
             }
         };
-        let (request, plan) = assemble(&kit.frame, self.transcript(batch).await?);
+        let (place, _) = outages.next(self.shell.moments.now(), kit.voices.lineup());
+        let voice = kit.voices.at(place);
+        let (request, plan) = assemble(&voice.frame, self.transcript(batch).await?);
         self.record(batch, vec![plan.started(turn, step, attempt)]);
         self.held.step = Some((turn, step, attempt));
-        let (model, limit) = (Arc::clone(&kit.model), kit.terms.step_timeout);
+        let (model, limit) = (Arc::clone(&voice.model), kit.terms.step_timeout);
         batch.acts().ask = Some(Ask { turn, step, attempt, request, model, limit });
         Ok(())
     }

@@ -12,7 +12,7 @@ use outlive_core::id::{AgentName, CallId, SessionId};
 use outlive_core::policy::{Policy, Reach, Subject};
 use outlive_core::session::{ASK_USER, LIST_TOOL};
 use outlive_model::{Description, Model, Pending, Sink};
-use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms};
+use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_store::Store;
 use outlive_tools::builtin::{AskUser, TodoList};
 use outlive_tools::registry::Toolbox;
@@ -316,13 +316,13 @@ impl Kits for SimKits {
             model: "sim/sim".into(),
             agent_digest: "0".into(),
         };
+        let voice = |name: &str| {
+            let (rng, world, calm) = (self.rng.clone(), self.world.clone(), Arc::clone(&self.calm));
+            let frame = Frame::new(FrameParts { model: name.to_owned(), ..parts.clone() });
+            Voice { frame, model: Arc::new(SimModel { rng, world, calm }) }
+        };
         Ok(Arc::new(Kit {
-            frame: Frame::new(parts),
-            model: Arc::new(SimModel {
-                rng: self.rng.clone(),
-                world: self.world.clone(),
-                calm: Arc::clone(&self.calm),
-            }),
+            voices: Voices::only(voice("sim/sim")).with_fallback(vec![voice("sim/other")], 2, 60_000),
             toolbox,
             policy: Policy::default(),
             place: Place { cwd: "/".into(), roots: Vec::new(), protected: Vec::new() },

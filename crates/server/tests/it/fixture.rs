@@ -10,7 +10,7 @@ use outlive_core::id::AgentName;
 use outlive_core::policy::{Policy, Reach};
 use outlive_model::{Description, Model, Pending, Sink};
 use outlive_runtime::clock::{Moments, SystemClock};
-use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms};
+use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_runtime::{Runtime, Settings};
 use outlive_server::Token;
 use outlive_store::memory::{self, Fault, Faults};
@@ -74,7 +74,8 @@ impl Kits for OneAgent {
         };
         let place = Place { cwd: "/".into(), roots: vec![], protected: vec![] };
         let (model, policy, terms) = (Arc::new(self.0.clone()), Policy::default(), Terms::default());
-        Ok(Arc::new(Kit { frame: Frame::new(parts), model, toolbox, policy, place, terms }))
+        let voices = Voices::only(Voice { frame: Frame::new(parts), model });
+        Ok(Arc::new(Kit { voices, toolbox, policy, place, terms }))
     }
 
     fn card(&self, agent: &AgentName) -> Result<Card, KitError> {
@@ -83,6 +84,7 @@ impl Kits for OneAgent {
             description: String::new(),
             version: None,
             model: "test/puppet".into(),
+            fallback: vec![],
             digest: "0".into(),
             tools: vec![],
             works_in: "/".into(),

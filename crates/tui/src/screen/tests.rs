@@ -241,6 +241,26 @@ fn what_runs_and_what_it_costs_is_known() {
 }
 
 #[test]
+fn an_outage_is_shown_with_the_next_try_and_with_who_stands_in() {
+    let mut screen = Screen::default();
+    let failed = entry(
+        2,
+        r#""type":"step.failed","attempt":1,"kind":"overloaded","message":"too busy","retry_at":"2026-01-01T00:00:09Z""#,
+    );
+    draw(&mut screen, &[entry(1, STARTED), asked(1)]);
+    assert_eq!(draw(&mut screen, &[failed]), "⏳ too busy; asked again at 2026-01-01 00:00:09 UTC\n");
+    let (since, until) = ("2026-01-01T00:00:00Z".parse().unwrap(), "2026-01-01T00:00:09Z".parse().unwrap());
+    assert_eq!(screen.activity, Activity::Waiting(since, until));
+    assert_eq!(draw(&mut screen, &[asked(2)]), "");
+    assert_eq!(screen.activity, Activity::Working(since));
+    let other = entry(
+        3,
+        r#""type":"step.started","model":"other/m","attempt":3,"request":"0","blocks":[],"tokens_estimated":1,"agent_digest":"0","messages":1"#,
+    );
+    assert_eq!(draw(&mut screen, &[other]), "→ other/m is asked\n");
+}
+
+#[test]
 fn a_question_shows_its_options_and_takes_a_number_a_label_or_words() {
     let ask = |options: &str, multiple: bool| {
         entry(
