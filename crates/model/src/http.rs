@@ -98,6 +98,15 @@ pub(crate) async fn ask<R: Reader>(request: RequestBuilder, mut reader: R, sink:
     }
 }
 
+/// Asks for a small document.
+pub(crate) async fn json(call: RequestBuilder) -> Result<Value, Failure> {
+    let response = call.timeout(PATIENCE).send().await.map_err(|error| unreachable_by(&error))?;
+    if !response.status().is_success() {
+        return Err(refused(response).await);
+    }
+    Ok(serde_json::from_slice(&body(response).await).unwrap_or_default())
+}
+
 /// Asks for a list, and takes a name from each entry that has one.
 pub(crate) async fn list(
     call: RequestBuilder,

@@ -5,6 +5,7 @@ pub mod gemini;
 mod http;
 #[cfg(feature = "loopback")]
 pub mod loopback;
+mod media;
 pub mod ollama;
 pub mod openai;
 pub mod rehearsal;

@@ -4,6 +4,7 @@
 
 mod check;
 mod gemini;
+mod media;
 mod ollama;
 mod openrouter;
 mod play;
@@ -91,6 +92,7 @@ impl Loopback {
             .route("/v1/responses", post(responses))
             .route("/v1/models/{call}", post(contents))
             .route("/api/chat", post(chat))
+            .route("/api/show", post(ollama::show))
             .route(
                 "/api/tags",
                 get(async || axum::Json(json!({"models": [{"name": "loopback", "model": "loopback"}]}))),

@@ -5,7 +5,10 @@ use std::collections::BTreeMap;
 
 use outlive_core::content::{Block, Message, Request, Role, ToolSpec};
 use outlive_core::id::CallId;
+use outlive_core::media::{Attachment, Files, MediaType};
 use serde_json::{Value, json};
+
+use crate::media::{Part, part};
 
 /// What the API takes as the signature of a call that its model did not make.
 const FOREIGN: &str = "skip_thought_signature_validator";
@@ -18,7 +21,7 @@ pub(super) fn body(model: &str, request: &Request) -> Value {
     let mut names = BTreeMap::new();
     let mut contents = Vec::new();
     for message in &request.messages {
-        let parts = parts(message, &mut names);
+        let parts = parts(message, &request.files, &mut names);
         contents.push(match message.role {
             Role::User => json!({"role": "user", "parts": parts}),
             Role::Assistant => json!({"role": "model", "parts": if is_signed { signed(parts) } else { parts }}),
@@ -53,7 +56,7 @@ fn tool(tool: &ToolSpec) -> Value {
 }
 
 /// A result names the function that it comes from.
-fn parts(message: &Message, names: &mut BTreeMap<CallId, String>) -> Vec<Value> {
+fn parts(message: &Message, files: &Files, names: &mut BTreeMap<CallId, String>) -> Vec<Value> {
     let mut parts: Vec<Value> = Vec::new();
     let mut seal: Option<&str> = None;
     for block in &message.content {
@@ -62,6 +65,7 @@ fn parts(message: &Message, names: &mut BTreeMap<CallId, String>) -> Vec<Value> 
         }
         match block {
             Block::Text { text } => parts.push(json!({"text": text})),
+            Block::Media(attachment) => parts.push(shown(attachment, files)),
             Block::Thinking { signature, .. } => seal = signature.as_deref(),
             Block::RedactedThinking { data } => parts.push(sealed(data)),
             Block::ToolUse { id, name, input, .. } => {
@@ -83,6 +87,16 @@ fn parts(message: &Message, names: &mut BTreeMap<CallId, String>) -> Vec<Value> 
     }
     parts.extend(seal.map(sealed));
     parts
+}
+
+/// Every type but GIF, which the API does not take.
+fn shown(attachment: &Attachment, files: &Files) -> Value {
+    let inline = |media_type: &str, data: String| json!({"inlineData": {"mimeType": media_type, "data": data}});
+    match part(attachment, files, |kind| kind != MediaType::Gif) {
+        Part::Text(text) => json!({"text": text}),
+        Part::Image { media_type, data } => inline(media_type, data),
+        Part::Pdf { data, .. } => inline("application/pdf", data),
+    }
 }
 
 fn sealed(seal: &str) -> Value {
@@ -114,7 +128,7 @@ mod tests {
             tools: Arc::new([]),
             messages: vec![Arc::new(Message { role: Role::Assistant, content: vec![call] })],
             max_output_tokens: 1,
-            temperature: None,
+            ..Request::default()
         };
         for (model, thoughts, mark) in [
             ("gemini-3-pro-preview", json!(true), json!(FOREIGN)),
