@@ -4,4 +4,5 @@
 mod asked;
 mod broken;
 mod fixture;
+mod media;
 mod recorded;

@@ -145,7 +145,7 @@ async fn ask(model: &dyn Model, messages: Vec<Arc<Message>>) -> (Result<Reply, R
         tools: vec![read].into(),
         messages,
         max_output_tokens: 2_048,
-        temperature: None,
+        ..Request::default()
     };
     let pieces = Arc::new(AtomicUsize::new(0));
     let heard = Arc::clone(&pieces);

@@ -151,7 +151,7 @@ impl Simulation {
         let fresh: RequestId = format!("r{}", self.asked).parse().unwrap();
         let id = again.as_ref().map_or(fresh, |(id, _)| id.clone());
         let behavior = if id.as_str().len() % 2 == 0 { Behavior::Steer } else { Behavior::FollowUp };
-        let message = Message { content: format!("say {id}"), behavior, origin: by };
+        let message = Message::text(format!("say {id}"), behavior, by);
         match (self.ask(life, session, Command::Message(message), Some(id.clone())).await, again) {
             (Some(Ok(accepted)), Some((_, before))) => {
                 assert!(
@@ -267,7 +267,7 @@ impl Simulation {
                     break;
                 }
             }
-            let message = Message { content: "the last".into(), behavior: Behavior::FollowUp, origin: by.clone() };
+            let message = Message::text("the last", Behavior::FollowUp, by.clone());
             let accepted = life.runtime.submit(session, Command::Message(message), None).await.unwrap();
             let turn = accepted.turn.unwrap();
             let outcome =
