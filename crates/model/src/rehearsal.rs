@@ -90,12 +90,15 @@ impl Rehearsal {
 }
 
 /// Four bytes a token: an honest guess.
-fn usage(request: &Request, content: &[ReplyBlock]) -> Usage {
+pub(crate) fn input_tokens(request: &Request) -> u64 {
     let said = |message: &std::sync::Arc<Message>| message.content.iter().map(bytes).sum::<usize>();
     let system: usize = request.system.iter().map(String::len).sum();
-    let input = system + request.messages.iter().map(said).sum::<usize>();
+    (system + request.messages.iter().map(said).sum::<usize>()) as u64 / 4
+}
+
+fn usage(request: &Request, content: &[ReplyBlock]) -> Usage {
     let output: usize = content.iter().map(|block| format!("{block:?}").len()).sum();
-    Usage { input_tokens: input as u64 / 4, output_tokens: output as u64 / 4, ..Usage::default() }
+    Usage { input_tokens: input_tokens(request), output_tokens: output as u64 / 4, ..Usage::default() }
 }
 
 fn bytes(block: &Block) -> usize {

@@ -6,4 +6,5 @@ mod edges;
 mod history;
 mod journal;
 mod properties;
+mod said;
 mod session;

@@ -6,6 +6,7 @@ use outlive_core::media::Files;
 use serde_json::{Value, json};
 
 use crate::media::{Part, part};
+use crate::schema::{in_words, is_closed};
 
 pub(super) fn body(model: &str, request: &Request) -> Value {
     let mut system: Vec<Value> = request.system.iter().map(|text| json!({"type": "text", "text": text})).collect();
@@ -17,6 +18,12 @@ pub(super) fn body(model: &str, request: &Request) -> Value {
     let mut messages: Vec<Value> =
         request.messages.iter().map(|message| self::message(message, &request.files)).collect();
     cache(system.last_mut());
+    let schema = request.output_schema.as_deref();
+    let (held, told) = schema.map_or((None, None), |schema| {
+        if keeps_to(model) && is_closed(schema) { (Some(schema), None) } else { (None, Some(schema)) }
+    });
+    // After the breakpoint: the cache of what stands before it is the same with a schema and without.
+    system.extend(told.map(|schema| json!({"type": "text", "text": in_words(schema)})));
     cache(tools.last_mut());
     // The cache is looked for only a few blocks back from a breakpoint, and a step may add more.
     for message in messages.iter_mut().rev().step_by(2).take(2) {
@@ -33,7 +40,26 @@ pub(super) fn body(model: &str, request: &Request) -> Value {
     if let Some(temperature) = request.temperature {
         body["temperature"] = temperature.into();
     }
+    if let Some(schema) = held {
+        body["output_config"] = json!({"format": {"type": "json_schema", "schema": schema}});
+    }
     body
+}
+
+/// Returns what is sent to have a request's tokens counted: what costs any.
+pub(super) fn counted(model: &str, request: &Request) -> Value {
+    let mut body = self::body(model, request);
+    if let Some(keys) = body.as_object_mut() {
+        keys.retain(|key, _| !["max_tokens", "stream", "temperature", "output_config"].contains(&key.as_str()));
+    }
+    body
+}
+
+/// Says whether the API holds a model to a schema: not those before Claude 4.5.
+fn keeps_to(model: &str) -> bool {
+    let old =
+        ["claude-2", "claude-3", "claude-sonnet-4-0", "claude-sonnet-4-2025", "claude-opus-4-0", "claude-opus-4-1"];
+    !old.iter().any(|old| model.starts_with(old)) && !model.starts_with("claude-opus-4-2025")
 }
 
 fn cache(block: Option<&mut Value>) {

@@ -9,6 +9,7 @@ use outlive_core::media::{Attachment, Files, MediaType};
 use serde_json::{Value, json};
 
 use crate::media::{Part, part};
+use crate::schema::in_words;
 
 /// What the API takes as the signature of a call that its model did not make.
 const FOREIGN: &str = "skip_thought_signature_validator";
@@ -35,8 +36,17 @@ pub(super) fn body(model: &str, request: &Request) -> Value {
     if let Some(temperature) = request.temperature {
         body["generationConfig"]["temperature"] = temperature.into();
     }
-    if !request.system.is_empty() {
-        let parts: Vec<Value> = request.system.iter().map(|text| json!({"text": text})).collect();
+    let schema = request.output_schema.as_deref();
+    // Older models are held to a schema or call functions, not both.
+    let is_held = model.starts_with("gemini-3") || request.tools.is_empty();
+    if let Some(schema) = schema.filter(|_| is_held) {
+        body["generationConfig"]["responseMimeType"] = "application/json".into();
+        body["generationConfig"]["responseJsonSchema"] = schema.clone();
+    }
+    let told = schema.filter(|_| !is_held).map(in_words);
+    let system: Vec<&str> = request.system.iter().map(String::as_str).chain(told.as_deref()).collect();
+    if !system.is_empty() {
+        let parts: Vec<Value> = system.iter().map(|text| json!({"text": text})).collect();
         body["systemInstruction"] = json!({"parts": parts});
     }
     if !request.tools.is_empty() {
@@ -44,6 +54,13 @@ pub(super) fn body(model: &str, request: &Request) -> Value {
         body["tools"] = json!([{"functionDeclarations": tools}]);
     }
     body
+}
+
+/// Returns what is sent to have a request's tokens counted.
+pub(super) fn counted(model: &str, request: &Request) -> Value {
+    let mut body = self::body(model, request);
+    body["model"] = format!("models/{model}").into();
+    json!({"generateContentRequest": body})
 }
 
 /// A tool without parameters has no schema: an object without properties is refused.

@@ -9,7 +9,7 @@ use outlive_core::id::CallId;
 use outlive_core::media::Files;
 use serde_json::Value;
 
-use super::{Dialect, gemini, media, ollama, responses};
+use super::{Dialect, gemini, media, ollama, responses, schema};
 
 pub(super) type Checked<T> = Result<T, String>;
 
@@ -32,6 +32,7 @@ pub(super) fn read(dialect: Dialect, body: &Value) -> Checked<Request> {
         Dialect::Ollama => ollama::messages(body, &mut calls)?,
     };
     let tools = tools(dialect, body)?;
+    let output_schema = schema::read(dialect, body)?.map(Arc::new);
     let system = match dialect {
         Dialect::Anthropic => texts(&body["system"]),
         Dialect::OpenAi | Dialect::OpenRouter | Dialect::Ollama => Vec::new(),
@@ -45,6 +46,7 @@ pub(super) fn read(dialect: Dialect, body: &Value) -> Checked<Request> {
         messages,
         max_output_tokens: 1,
         files,
+        output_schema,
         ..Request::default()
     })
 }

@@ -8,6 +8,7 @@ use outlive_core::media::{Files, MediaType};
 use serde_json::{Value, json};
 
 use crate::media::{Part, part};
+use crate::schema::in_words;
 use crate::settings::{Settings, tool_name};
 
 /// Whether a model looks at images.
@@ -21,8 +22,12 @@ pub(super) enum Sight {
 
 pub(super) fn body(settings: &Settings, request: &Request, sight: Sight) -> Value {
     let mut messages: Vec<Value> = Vec::new();
-    if !request.system.is_empty() {
-        messages.push(json!({"role": "system", "content": request.system.join("\n\n")}));
+    let schema = request.output_schema.as_deref();
+    // Held to a schema, a model cannot call tools.
+    let told = schema.filter(|_| !request.tools.is_empty()).map(in_words);
+    let system: Vec<&str> = request.system.iter().map(String::as_str).chain(told.as_deref()).collect();
+    if !system.is_empty() {
+        messages.push(json!({"role": "system", "content": system.join("\n\n")}));
     }
     let mut names = BTreeMap::new();
     for message in &request.messages {
@@ -42,6 +47,9 @@ pub(super) fn body(settings: &Settings, request: &Request, sight: Sight) -> Valu
         "truncate": false, "shift": false});
     if !request.tools.is_empty() {
         body["tools"] = request.tools.iter().map(tool).collect();
+    }
+    if let Some(schema) = schema.filter(|_| request.tools.is_empty()) {
+        body["format"] = schema.clone();
     }
     if let Some(time) = &settings.keep_alive {
         // A bare number is one of seconds, and -1 for ever.

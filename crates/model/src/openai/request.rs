@@ -6,6 +6,7 @@ use serde_json::{Value, json};
 
 use super::reasoning;
 use crate::media::{Part, data_url, part};
+use crate::schema::{in_words, is_object, is_strict};
 
 /// Where requests go, as far as it changes what is sent.
 #[derive(Clone, Copy, PartialEq)]
@@ -21,8 +22,11 @@ pub(super) enum Place {
 pub(super) fn body(model: &str, request: &Request, place: Place) -> Value {
     let mut messages: Vec<Value> = Vec::new();
     let takes = |kind: MediaType| takes(model, place, kind);
-    if !request.system.is_empty() {
-        messages.push(json!({"role": "system", "content": request.system.join("\n\n")}));
+    let schema = request.output_schema.as_deref();
+    let told = schema.filter(|schema| !is_object(schema)).map(in_words);
+    let system: Vec<&str> = request.system.iter().map(String::as_str).chain(told.as_deref()).collect();
+    if !system.is_empty() {
+        messages.push(json!({"role": "system", "content": system.join("\n\n")}));
     }
     for message in &request.messages {
         match message.role {
@@ -43,6 +47,10 @@ pub(super) fn body(model: &str, request: &Request, place: Place) -> Value {
     }
     if let Some(temperature) = request.temperature {
         body["temperature"] = temperature.into();
+    }
+    if let Some(schema) = schema.filter(|schema| is_object(schema)) {
+        let named = json!({"name": "answer", "schema": schema, "strict": is_strict(schema)});
+        body["response_format"] = json!({"type": "json_schema", "json_schema": named});
     }
     body
 }

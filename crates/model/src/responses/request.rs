@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 use super::PHASE;
 use crate::media::{Part, data_url, part};
 use crate::openai;
+use crate::schema::{in_words, is_object, is_strict};
 
 /// The API takes no smaller limit.
 const LEAST: u32 = 16;
@@ -19,14 +20,30 @@ pub(super) fn body(model: &str, request: &Request) -> Value {
     if is_reasoning(model) {
         body["include"] = json!(["reasoning.encrypted_content"]);
     }
-    if !request.system.is_empty() {
-        body["instructions"] = request.system.join("\n\n").into();
+    let schema = request.output_schema.as_deref();
+    let told = schema.filter(|schema| !is_object(schema)).map(in_words);
+    let system: Vec<&str> = request.system.iter().map(String::as_str).chain(told.as_deref()).collect();
+    if !system.is_empty() {
+        body["instructions"] = system.join("\n\n").into();
+    }
+    if let Some(schema) = schema.filter(|schema| is_object(schema)) {
+        let format = json!({"type": "json_schema", "name": "answer", "schema": schema, "strict": is_strict(schema)});
+        body["text"] = json!({"format": format});
     }
     if !request.tools.is_empty() {
         body["tools"] = request.tools.iter().map(tool).collect();
     }
     if let Some(temperature) = request.temperature {
         body["temperature"] = temperature.into();
+    }
+    body
+}
+
+/// Returns what is sent to have a request's tokens counted: what costs any.
+pub(super) fn counted(model: &str, request: &Request) -> Value {
+    let mut body = self::body(model, request);
+    if let Some(keys) = body.as_object_mut() {
+        keys.retain(|key, _| ["model", "input", "instructions", "tools", "text"].contains(&key.as_str()));
     }
     body
 }
