@@ -46,7 +46,10 @@ struct Desk {
     model: Scripted,
 }
 
-const SESSION: SessionId = SessionId::from_bits(1);
+fn session() -> SessionId {
+    SessionId::from_bits(1)
+}
+
 const PNG: &[u8] = b"\x89PNG\r\n\x1a\nx";
 
 fn by() -> Origin {
@@ -86,7 +89,7 @@ impl Desk {
             labels: Default::default(),
             by: by(),
         };
-        runtime.submit(SESSION, Command::Create(create), None).await.unwrap();
+        runtime.submit(session(), Command::Create(create), None).await.unwrap();
         Self { runtime, model }
     }
 
@@ -101,12 +104,12 @@ impl Desk {
             output_schema: schema.map(Arc::new),
             ..Message::text("look", Behavior::FollowUp, by())
         };
-        let accepted = self.runtime.submit(SESSION, Command::Message(message), None).await?;
-        self.runtime.outcome(SESSION, accepted.turn.unwrap(), accepted.seq).await
+        let accepted = self.runtime.submit(session(), Command::Message(message), None).await?;
+        self.runtime.outcome(session(), accepted.turn.unwrap(), accepted.seq).await
     }
 
     async fn failures(&self) -> Vec<FailureKind> {
-        let lines = self.runtime.entries(SESSION, 0, 1_000).await.unwrap();
+        let lines = self.runtime.entries(session(), 0, 1_000).await.unwrap();
         let kind = |event: Event| if let Event::StepFailed(failed) = event { Some(failed.kind) } else { None };
         lines.iter().filter_map(|line| kind(line.read().unwrap().event)).collect()
     }
