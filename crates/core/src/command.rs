@@ -9,6 +9,7 @@ use crate::content::{Failure, Reply};
 use crate::digest::Digest;
 use crate::event::{ArtifactRef, Behavior, Entry, OnDisconnect, Origin, Outcome, Parent, Scope};
 use crate::id::{AgentName, CallId, InputId, QuestionId, Seq, TurnId};
+use crate::media::Attachment;
 use crate::session::State;
 
 /// Something asked of a session, by a person, a program, the clock, or a hand that reports back.
@@ -131,12 +132,29 @@ pub struct Rewind {
 /// Something said.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Message {
-    /// The text: 1 byte to `limits::MESSAGE_BYTES`.
+    /// The text: 1 byte to `limits::MESSAGE_BYTES`; none is needed beside attachments.
     pub content: String,
+    /// Files that come with it, kept already.
+    pub attachments: Vec<Attachment>,
+    /// The JSON Schema that the turn's final answer must fit.
+    pub output_schema: Option<Arc<serde_json::Value>>,
     /// What it does to a running turn.
     pub behavior: Behavior,
     /// Where it comes from.
     pub origin: Origin,
+}
+
+impl Message {
+    /// Makes a message of nothing but text.
+    #[must_use]
+    pub fn text(content: impl Into<String>, behavior: Behavior, origin: Origin) -> Self {
+        Self { content: content.into(), attachments: Vec::new(), output_schema: None, behavior, origin }
+    }
+
+    /// Says whether it is nothing but text.
+    fn is_plain(&self) -> bool {
+        self.attachments.is_empty() && self.output_schema.is_none()
+    }
 }
 
 /// A person's decision on a call.
@@ -256,7 +274,16 @@ impl Command {
     #[must_use]
     pub fn digest(&self) -> String {
         let text = match self {
-            Self::Message(message) => serde_json::to_string(&("message", &message.content, message.behavior)),
+            Self::Message(message) if message.is_plain() => {
+                serde_json::to_string(&("message", &message.content, message.behavior))
+            }
+            Self::Message(message) => serde_json::to_string(&(
+                "message",
+                &message.content,
+                message.behavior,
+                &message.attachments,
+                &message.output_schema,
+            )),
             Self::Decide(decision) => {
                 serde_json::to_string(&("decide", decision.call, decision.asked, decision.verdict, &decision.reason))
             }

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::CallId;
+use crate::media::{Attachment, Files};
 
 /// One piece of a message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -24,6 +25,8 @@ pub enum Block {
         #[serde(default, skip_serializing_if = "Option::is_none")]
         signature: Option<String>,
     },
+    /// A file that the user attached. Only in requests, which bring its bytes beside.
+    Media(Attachment),
     /// Reasoning that the provider shows only to itself. Sent back unchanged.
     RedactedThinking {
         /// Opaque bytes, as text.
@@ -84,7 +87,7 @@ pub struct ToolSpec {
 }
 
 /// One model request, the same for every provider.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq)]
 pub struct Request {
     /// The system prompt, in ordered blocks that are stable from request to request.
     pub system: Arc<[String]>,
@@ -96,6 +99,25 @@ pub struct Request {
     pub max_output_tokens: u32,
     /// Sampling temperature, when the agent sets one.
     pub temperature: Option<f64>,
+    /// The JSON Schema that the final answer must fit.
+    pub output_schema: Option<Arc<Value>>,
+    /// The bytes of what is attached. Assembled without: the shell brings them right before it asks.
+    pub files: Files,
+}
+
+impl Request {
+    /// Returns what is attached, newest first.
+    pub fn attachments(&self) -> impl Iterator<Item = &Attachment> {
+        let blocks = self.messages.iter().rev().flat_map(|message| message.content.iter().rev());
+        blocks.filter_map(|block| match block {
+            Block::Media(attachment) => Some(attachment),
+            Block::Text { .. }
+            | Block::Thinking { .. }
+            | Block::RedactedThinking { .. }
+            | Block::ToolUse { .. }
+            | Block::ToolResult { .. } => None,
+        })
+    }
 }
 
 /// One piece of a reply as a provider gave it, before the core names its calls.
@@ -236,6 +258,8 @@ pub enum FailureKind {
     Refused,
     /// The stream ended before the reply did, or the reply could not be read: asked again, a few times.
     Truncated,
+    /// The answer does not fit the schema that was asked for: asked again, a few times.
+    OffSchema,
 }
 
 /// A step that has no reply.

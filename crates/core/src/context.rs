@@ -88,9 +88,13 @@ impl Frame {
 #[must_use]
 pub fn assemble(frame: &Frame, transcript: &Transcript) -> (Request, StepPlan) {
     let closed = transcript.closed(&frame.model);
-    let digest = Digest::chain(&closed.digest, format!("{}{}", frame.seal.system, frame.seal.tools).as_bytes());
+    let mut digest = Digest::chain(&closed.digest, format!("{}{}", frame.seal.system, frame.seal.tools).as_bytes());
     let hash = |part: &str, digest: &Digest| BlockHash { part: part.to_owned(), hash: digest.short().to_owned() };
-    let plan = StepPlan {
+    let schema = closed.schema.as_ref().map(|schema| Digest::of(schema.to_string().as_bytes()));
+    if let Some(schema) = &schema {
+        digest = Digest::chain(&digest, schema.as_str().as_bytes());
+    }
+    let mut plan = StepPlan {
         model: frame.model.clone(),
         request: digest.short().to_owned(),
         blocks: vec![
@@ -103,12 +107,15 @@ pub fn assemble(frame: &Frame, transcript: &Transcript) -> (Request, StepPlan) {
         agent_digest: frame.agent_digest.clone(),
         messages: u32::try_from(closed.messages.len()).unwrap_or(u32::MAX),
     };
+    plan.blocks.extend(schema.iter().map(|schema| hash("output_schema", schema)));
     let request = Request {
         system: Arc::clone(&frame.system),
         tools: Arc::clone(&frame.tools),
         messages: closed.messages,
         max_output_tokens: frame.max_output_tokens,
         temperature: frame.temperature,
+        output_schema: closed.schema,
+        ..Request::default()
     };
     (request, plan)
 }

@@ -9,6 +9,7 @@
 //! | [`turn`] | the machines inside a turn: step, call, ending |
 //! | [`context`] | the transcript and the model request made of it, always well-formed |
 //! | [`policy`] | what a tool call may do: allow, ask, deny |
+//! | [`media`] | files that are attached to messages: types, bounds, names |
 //! | [`agent`] | an agent's definition, read from its files |
 
 pub mod agent;
@@ -19,6 +20,7 @@ pub mod digest;
 pub mod event;
 pub mod id;
 pub mod limits;
+pub mod media;
 pub mod policy;
 pub mod session;
 pub mod time;

@@ -64,3 +64,17 @@ pub const FALLBACK_REST_MS: u64 = 300_000;
 pub const FALLBACKS: usize = 8;
 /// Models that failed, of which a session knows.
 pub const OUTAGES_REMEMBERED: usize = 16;
+/// Bytes of an image: in base64 the 5 MiB that the strictest provider takes.
+pub const IMAGE_BYTES: usize = 3_840 << 10;
+/// Bytes of a PDF.
+pub const PDF_BYTES: usize = 14 << 20;
+/// Bytes of a text file.
+pub const TEXT_BYTES: usize = 1 << 20;
+/// Files of one message.
+pub const ATTACHMENTS: usize = 20;
+/// Bytes of all files of one message, and of one request: in base64 they stay below what the strictest provider takes.
+pub const FILES_BYTES: usize = 14 << 20;
+/// Characters of a file's name.
+pub const FILE_NAME_CHARS: usize = 200;
+/// Bytes of the schema that an answer must fit.
+pub const SCHEMA_BYTES: usize = 64 << 10;

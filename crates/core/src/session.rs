@@ -14,6 +14,7 @@ mod owed;
 mod question;
 mod report;
 mod requests;
+mod said;
 mod settle;
 mod todo;
 
@@ -25,6 +26,7 @@ pub use settle::{Fact, Ruling, StepPlan, recovery};
 pub use todo::{LIST_TOOL, read_todos};
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
@@ -33,6 +35,7 @@ use crate::content::Usage;
 use crate::event::{Aside, Ending, OnDisconnect, Origin, Parent, Todo, TurnError};
 use crate::id::{CallId, InputId, Seq, SessionId, TurnId};
 use crate::limits::GRANTS_REMEMBERED;
+use crate::media::Attachment;
 use crate::time::Timestamp;
 use crate::turn::{Outages, Turn};
 
@@ -145,6 +148,12 @@ pub struct Queued {
     pub input: InputId,
     /// What was said.
     pub content: String,
+    /// Files that came with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+    /// The JSON Schema that its turn's final answer must fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Arc<serde_json::Value>>,
     /// Where it came from.
     pub origin: Origin,
     /// The turn that it will start.

@@ -39,7 +39,7 @@ pub struct Turn {
     pub steered: bool,
     /// Failures in a row of the current step.
     pub failures: u32,
-    /// Those of them that were cut replies.
+    /// Those of them that were cut replies, or did not fit the schema.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub truncations: u32,
     /// Tokens of all its steps.

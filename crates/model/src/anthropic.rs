@@ -52,6 +52,12 @@ impl Model for Anthropic {
         })
     }
 
+    fn count_tokens(&self, request: Request) -> Pending<'_, Result<Option<u64>, Failure>> {
+        let body = request::counted(&self.settings.name, &request);
+        let call = self.authorized(self.http.post(self.url("messages/count_tokens")).json(&body));
+        Box::pin(http::count(call, "input_tokens"))
+    }
+
     fn offered(&self) -> Pending<'_, Result<Vec<String>, Failure>> {
         let call = self.authorized(self.http.get(self.url("models?limit=1000")));
         Box::pin(http::list(call, "data", |model| model.get("id")?.as_str()))

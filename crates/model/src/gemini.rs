@@ -56,6 +56,12 @@ impl Model for Gemini {
         })
     }
 
+    fn count_tokens(&self, request: Request) -> Pending<'_, Result<Option<u64>, Failure>> {
+        let url = self.url(&format!("/{}:countTokens", self.name()));
+        let call = self.http.post(url).json(&request::counted(self.name(), &request));
+        Box::pin(http::count(self.authorized(call), "totalTokens"))
+    }
+
     fn offered(&self) -> Pending<'_, Result<Vec<String>, Failure>> {
         let call = self.authorized(self.http.get(self.url("?pageSize=1000")));
         Box::pin(http::list(call, "models", |model| {

@@ -98,6 +98,22 @@ pub(crate) async fn ask<R: Reader>(request: RequestBuilder, mut reader: R, sink:
     }
 }
 
+/// Asks for a small document.
+pub(crate) async fn json(call: RequestBuilder) -> Result<Value, Failure> {
+    let response = call.timeout(PATIENCE).send().await.map_err(|error| unreachable_by(&error))?;
+    if !response.status().is_success() {
+        return Err(refused(response).await);
+    }
+    Ok(serde_json::from_slice(&body(response).await).unwrap_or_default())
+}
+
+/// Asks for a number of tokens.
+pub(crate) async fn count(call: RequestBuilder, key: &str) -> Result<Option<u64>, Failure> {
+    let told = json(call).await?;
+    let count = told.get(key).and_then(Value::as_u64);
+    count.map(Some).ok_or_else(|| garbled(&format!("it has no number `{key}`")))
+}
+
 /// Asks for a list, and takes a name from each entry that has one.
 pub(crate) async fn list(
     call: RequestBuilder,

@@ -5,10 +5,12 @@ pub mod gemini;
 mod http;
 #[cfg(feature = "loopback")]
 pub mod loopback;
+mod media;
 pub mod ollama;
 pub mod openai;
 pub mod rehearsal;
 pub mod responses;
+mod schema;
 pub mod scripted;
 mod settings;
 pub mod sse;
@@ -47,6 +49,12 @@ pub trait Model: Send + Sync {
     /// Asks once, without retrying: the journal decides about that. Fragments go to `sink` as they come; the whole reply
     /// is returned only if the stream ended as its dialect says a complete one does.
     fn stream(&self, request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>>;
+
+    /// Counts the tokens of a request as its provider does, without asking the model; `None` where the provider does not
+    /// offer that.
+    fn count_tokens(&self, _request: Request) -> Pending<'_, Result<Option<u64>, Failure>> {
+        Box::pin(async { Ok(None) })
+    }
 
     /// Returns the names of the models that its provider offers to this key; its own where the provider has no list.
     fn offered(&self) -> Pending<'_, Result<Vec<String>, Failure>> {

@@ -3,11 +3,14 @@
 //! whatever a test plans.
 
 mod check;
+mod count;
 mod gemini;
+mod media;
 mod ollama;
 mod openrouter;
 mod play;
 mod responses;
+mod schema;
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
@@ -71,6 +74,7 @@ pub struct Loopback {
 struct Script {
     plans: VecDeque<Plan>,
     bodies: Vec<Value>,
+    wire: Vec<String>,
 }
 
 impl Loopback {
@@ -86,11 +90,14 @@ impl Loopback {
         let (stop, mut stopped) = tokio::sync::watch::channel(());
         let router = Router::new()
             .route("/v1/messages", post(messages))
+            .route("/v1/messages/count_tokens", post(count::messages))
             .route("/v1/chat/completions", post(completions))
             .route("/api/v1/chat/completions", post(routed))
             .route("/v1/responses", post(responses))
+            .route("/v1/responses/input_tokens", post(count::responses))
             .route("/v1/models/{call}", post(contents))
             .route("/api/chat", post(chat))
+            .route("/api/show", post(ollama::show))
             .route(
                 "/api/tags",
                 get(async || axum::Json(json!({"models": [{"name": "loopback", "model": "loopback"}]}))),
@@ -128,6 +135,12 @@ impl Loopback {
     #[must_use]
     pub fn bodies(&self) -> Vec<Value> {
         self.lock().bodies.clone()
+    }
+
+    /// Returns the bytes that it was sent.
+    #[must_use]
+    pub fn wire(&self) -> Vec<String> {
+        self.lock().wire.clone()
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Script> {
@@ -173,6 +186,9 @@ async fn contents(
     headers: HeaderMap,
     body: Bytes,
 ) -> Response {
+    if call.ends_with(":countTokens") {
+        return count::contents(&call, &headers, &body);
+    }
     if !call.ends_with(":streamGenerateContent") || query.as_deref() != Some("alt=sse") {
         return refuse(Dialect::Gemini, 404, "NOT_FOUND", "this server only streams, as events");
     }
@@ -201,13 +217,13 @@ fn is_bearer(headers: &HeaderMap) -> bool {
     headers.get(header::AUTHORIZATION).is_some_and(|key| key == &format!("Bearer {KEY}"))
 }
 
-async fn answer(State(script): Shared, dialect: Dialect, (shown, versioned): (bool, bool), body: &[u8]) -> Response {
+async fn answer(State(script): Shared, dialect: Dialect, (shown, versioned): (bool, bool), bytes: &[u8]) -> Response {
     if !shown {
         // Gemini says so only in the details.
         let status = if dialect == Dialect::Gemini { 400 } else { 401 };
         return refuse(dialect, status, WRONG_KEY, "invalid API key");
     }
-    let Ok(body) = serde_json::from_slice::<Value>(body) else {
+    let Ok(body) = serde_json::from_slice::<Value>(bytes) else {
         return refuse(dialect, 400, "invalid_request_error", "the body is not JSON");
     };
     let read = check::read(dialect, &body);
@@ -221,6 +237,7 @@ async fn answer(State(script): Shared, dialect: Dialect, (shown, versioned): (bo
     let plan = {
         let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
         script.bodies.push(body);
+        script.wire.push(String::from_utf8_lossy(bytes).into_owned());
         script.plans.pop_front().unwrap_or(Plan::Rehearse)
     };
     match plan {

@@ -4,9 +4,11 @@ mod request;
 mod stream;
 
 use outlive_core::content::{Failure, FailureKind, Reply, Request};
+use serde_json::{Value, json};
 
 use crate::settings::Settings;
 use crate::{Description, Model, Pending, Sink, http};
+use request::Sight;
 
 /// A model that is asked in Ollama's dialect.
 pub struct Ollama {
@@ -29,6 +31,16 @@ impl Ollama {
         let base = self.settings.base_url.as_deref().unwrap_or(BASE).trim_end_matches('/');
         format!("{}/api/{path}", base.strip_suffix("/v1").unwrap_or(base))
     }
+
+    /// Asks whether the model looks at images: one that does not refuses them. Who gives no answer is not blamed for it.
+    async fn sight(&self) -> Sight {
+        let call = self.http.post(self.url("show")).json(&json!({"model": self.settings.name}));
+        let told = http::json(self.settings.bearer(call)).await.unwrap_or_default();
+        match told.get("capabilities").and_then(Value::as_array) {
+            Some(can) if !can.iter().any(|one| one == "vision") => Sight::Blind,
+            Some(_) | None => Sight::Sees,
+        }
+    }
 }
 
 impl Model for Ollama {
@@ -38,7 +50,8 @@ impl Model for Ollama {
 
     fn stream(&self, request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>> {
         Box::pin(async move {
-            let call = self.http.post(self.url("chat")).json(&request::body(&self.settings, &request));
+            let sight = if request.attachments().next().is_some() { self.sight().await } else { Sight::Sees };
+            let call = self.http.post(self.url("chat")).json(&request::body(&self.settings, &request, sight));
             let reply = http::ask(self.settings.bearer(call), stream::LineReader::default(), &sink).await;
             reply.map_err(with_way_out)
         })

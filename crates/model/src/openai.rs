@@ -8,6 +8,8 @@ use outlive_core::content::{Failure, Reply, Request};
 
 use crate::settings::Settings;
 use crate::{Description, Model, Pending, Sink, http};
+use request::Place;
+pub(crate) use request::sees;
 
 /// A model that is asked in the Chat Completions dialect.
 pub struct OpenAi {
@@ -33,15 +35,18 @@ impl Model for OpenAi {
     fn stream(&self, request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>> {
         Box::pin(async move {
             let base = base(&self.settings);
-            let is_router = self.settings.provider == "openrouter";
-            let limit = if base == BASE { "max_completion_tokens" } else { "max_tokens" };
-            let mut body = request::body(&self.settings.name, &request, limit);
-            if is_router {
+            let place = match base {
+                _ if self.settings.provider == "openrouter" => Place::Router,
+                BASE => Place::Own,
+                _elsewhere => Place::Elsewhere,
+            };
+            let mut body = request::body(&self.settings.name, &request, place);
+            if place == Place::Router {
                 request::route(&mut body);
             }
             let call = self.settings.bearer(self.http.post(format!("{base}/chat/completions")).json(&body));
             // What else speaks this dialect may leave out the mark at the end.
-            let is_strict = is_router || base == BASE;
+            let is_strict = place != Place::Elsewhere;
             let reader = if is_strict { stream::ChunkReader::strict() } else { stream::ChunkReader::default() };
             http::ask(call, reader, &sink).await
         })

@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use outlive_core::content::{Block, Delta, Failure, Message, Reply, ReplyBlock, Request, Role, StopReason, Usage};
+use outlive_core::media::File;
 use serde_json::{Value, json};
 
 use crate::{Description, Model, Pending, Sink};
@@ -40,6 +41,7 @@ const HELP: &str = "I understand:\n\n\
 - `remember TEXT`: appends to notes.md\n\
 - `ask QUESTION? ONE | TWO`: asks you, and waits for your answer\n\
 - `todo ONE | TWO`: keeps a list; `x ONE` is done, `- ONE` is being done\n\
+- `json TEXT`: answers exactly TEXT, for trying out a schema\n\
 - `think`: shows a thinking block\n\
 - `parallel read A, B`: two calls in one step\n\
 - several of these joined by ` then `\n";
@@ -88,12 +90,15 @@ impl Rehearsal {
 }
 
 /// Four bytes a token: an honest guess.
-fn usage(request: &Request, content: &[ReplyBlock]) -> Usage {
+pub(crate) fn input_tokens(request: &Request) -> u64 {
     let said = |message: &std::sync::Arc<Message>| message.content.iter().map(bytes).sum::<usize>();
     let system: usize = request.system.iter().map(String::len).sum();
-    let input = system + request.messages.iter().map(said).sum::<usize>();
+    (system + request.messages.iter().map(said).sum::<usize>()) as u64 / 4
+}
+
+fn usage(request: &Request, content: &[ReplyBlock]) -> Usage {
     let output: usize = content.iter().map(|block| format!("{block:?}").len()).sum();
-    Usage { input_tokens: input as u64 / 4, output_tokens: output as u64 / 4, ..Usage::default() }
+    Usage { input_tokens: input_tokens(request), output_tokens: output as u64 / 4, ..Usage::default() }
 }
 
 fn bytes(block: &Block) -> usize {
@@ -103,6 +108,8 @@ fn bytes(block: &Block) -> usize {
         Block::RedactedThinking { data } => data.len(),
         Block::ToolUse { name, input, .. } => name.len() + input.to_string().len(),
         Block::ToolResult { content, .. } => content.len(),
+        // An image costs some 1,600 tokens.
+        Block::Media(_) => 6_400,
     }
 }
 
@@ -117,7 +124,13 @@ struct Task<'a> {
 
 fn answer(request: &Request) -> Vec<ReplyBlock> {
     let task = read(&request.messages);
+    if let Some(("json", exact)) = task.steps.first().and_then(|(_, step)| step.split_once(' ')) {
+        return vec![ReplyBlock::Text(exact.to_owned())];
+    }
     let mut text = if task.first { INTRODUCTION.to_owned() } else { String::new() };
+    if task.results.is_empty() {
+        text.push_str(&seen(request));
+    }
     for (result, failed) in &task.results {
         text.push_str(&report(result, *failed));
     }
@@ -128,6 +141,7 @@ fn answer(request: &Request) -> Vec<ReplyBlock> {
             blocks.extend(thinks.then(thought));
             act(step, request, &mut text, &mut blocks);
         }
+        None if task.done == 0 && task.steps.is_empty() && !seen(request).is_empty() => {}
         Some(_) | None if task.results.is_empty() => text.push_str(HELP),
         Some(_) | None => text.push_str("That was all."),
     }
@@ -137,9 +151,26 @@ fn answer(request: &Request) -> Vec<ReplyBlock> {
     blocks
 }
 
+/// Says what came with the last message, and whether its bytes did.
+fn seen(request: &Request) -> String {
+    let blocks = request.messages.last().into_iter().flat_map(|message| &message.content);
+    let told = blocks.filter_map(|block| match block {
+        Block::Media(file) => Some(match request.files.get(&file.hash) {
+            Some(File::Whole(bytes)) => format!("I was given {}: {} bytes.\n\n", file.shown(), bytes.len()),
+            Some(File::LeftOut) | None => format!("I was given {}, but not its content.\n\n", file.shown()),
+        }),
+        Block::Text { .. }
+        | Block::Thinking { .. }
+        | Block::RedactedThinking { .. }
+        | Block::ToolUse { .. }
+        | Block::ToolResult { .. } => None,
+    });
+    told.collect()
+}
+
 fn read(messages: &[std::sync::Arc<Message>]) -> Task<'_> {
     let asks = |message: &Message| {
-        message.role == Role::User && message.content.iter().any(|b| matches!(b, Block::Text { .. }))
+        message.role == Role::User && message.content.iter().any(|b| matches!(b, Block::Text { .. } | Block::Media(_)))
     };
     let at = messages.iter().rposition(|message| asks(message)).unwrap_or(0);
     let mut texts =
@@ -177,16 +208,22 @@ fn thought() -> ReplyBlock {
 fn text(block: &Block) -> Option<&str> {
     match block {
         Block::Text { text } => Some(text),
-        Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } => {
-            None
-        }
+        Block::Thinking { .. }
+        | Block::Media(_)
+        | Block::RedactedThinking { .. }
+        | Block::ToolUse { .. }
+        | Block::ToolResult { .. } => None,
     }
 }
 
 fn result(block: &Block) -> Option<(&str, bool)> {
     match block {
         Block::ToolResult { content, is_error, .. } => Some((content, *is_error)),
-        Block::Text { .. } | Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolUse { .. } => None,
+        Block::Text { .. }
+        | Block::Media(_)
+        | Block::Thinking { .. }
+        | Block::RedactedThinking { .. }
+        | Block::ToolUse { .. } => None,
     }
 }
 
@@ -298,7 +335,7 @@ mod tests {
             tools: ["bash", "read", "write", "list", "grep"].map(tool).into(),
             messages: messages.into_iter().map(Arc::new).collect(),
             max_output_tokens: 100,
-            temperature: None,
+            ..Request::default()
         }
     }
 

@@ -39,6 +39,12 @@ impl Model for Responses {
         })
     }
 
+    fn count_tokens(&self, request: Request) -> Pending<'_, Result<Option<u64>, Failure>> {
+        let body = request::counted(&self.settings.name, &request);
+        let call = self.http.post(format!("{}/responses/input_tokens", openai::base(&self.settings))).json(&body);
+        Box::pin(http::count(self.settings.bearer(call), "input_tokens"))
+    }
+
     fn offered(&self) -> Pending<'_, Result<Vec<String>, Failure>> {
         Box::pin(openai::offered(&self.http, &self.settings))
     }

@@ -202,7 +202,7 @@ mod tests {
             tools: Arc::new([]),
             messages: vec![Arc::new(Message { role: Role::User, content })],
             max_output_tokens: 1,
-            temperature: None,
+            ..Request::default()
         }
     }
 

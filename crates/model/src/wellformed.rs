@@ -81,6 +81,8 @@ impl Talk {
             (Block::Text { text }, _) if text.trim().is_empty() => Err("a text must not be empty".to_owned()),
             (Block::Text { .. }, _) => Ok(()),
             (Block::ToolResult { id, .. }, _) => Err(format!("the result of {id} must stand at the front")),
+            (Block::Media(_), Role::User) => Ok(()),
+            (Block::Media(_), Role::Assistant) => Err("files are the user's".to_owned()),
             (_, Role::User) => Err("calls and reasoning are the model's".to_owned()),
             (Block::Thinking { .. } | Block::RedactedThinking { .. }, Role::Assistant) => Ok(()),
             (Block::ToolUse { id, input, .. }, Role::Assistant) => {
@@ -97,7 +99,11 @@ impl Talk {
 fn answers(block: &Block) -> Option<CallId> {
     match block {
         Block::ToolResult { id, .. } => Some(*id),
-        Block::Text { .. } | Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolUse { .. } => None,
+        Block::Text { .. }
+        | Block::Media(_)
+        | Block::Thinking { .. }
+        | Block::RedactedThinking { .. }
+        | Block::ToolUse { .. } => None,
     }
 }
 
@@ -130,7 +136,7 @@ mod tests {
             tools: Arc::new([]),
             messages: said.into_iter().enumerate().map(message).collect(),
             max_output_tokens: 1,
-            temperature: None,
+            ..Request::default()
         }
     }
 

@@ -130,6 +130,12 @@ pub struct Run {
     /// Print every event as JSON Lines
     #[arg(long)]
     pub json: bool,
+    /// Send a file along: an image, a PDF or text; may be repeated
+    #[arg(long, value_name = "FILE")]
+    pub attach: Vec<PathBuf>,
+    /// The answer must be JSON that fits the JSON Schema in this file
+    #[arg(long, value_name = "FILE")]
+    pub schema: Option<PathBuf>,
     /// What to say
     pub prompt: String,
 }

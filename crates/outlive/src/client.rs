@@ -154,6 +154,21 @@ impl Client {
         read(checked(self.request(method, route).json(body).send().await).await?).await
     }
 
+    /// Sends bytes as what they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`checked`] says.
+    pub async fn upload<T: DeserializeOwned>(
+        &self,
+        route: &str,
+        media_type: &'static str,
+        bytes: Vec<u8>,
+    ) -> Result<T, Failure> {
+        let request = self.request(Method::POST, route).header("content-type", media_type);
+        read(checked(request.body(bytes).send().await).await?).await
+    }
+
     /// Deletes.
     ///
     /// # Errors

@@ -43,10 +43,12 @@ codes! {
     ALREADY_ANSWERED = "already_answered", 409, "The question was answered already";
     CONFLICT = "conflict", 409, "Somebody else was faster";
     TOO_LARGE = "too_large", 413, "The body is too large";
-    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", 415, "The body must be application/json";
+    UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", 415, "The body's type is not taken here";
     INVALID = "invalid", 422, "A value is not acceptable";
     MESSAGE_EMPTY = "message_empty", 422, "A message needs text";
     MESSAGE_TOO_LARGE = "message_too_large", 422, "The message is too large";
+    ATTACHMENT_INVALID = "attachment_invalid", 422, "An attachment does not fit";
+    SCHEMA_INVALID = "schema_invalid", 422, "The output schema is not one";
     ANSWER_INVALID = "answer_invalid", 422, "The answer does not fit the question";
     SEQ_OUT_OF_RANGE = "seq_out_of_range", 422, "There is no such event to go to";
     SEQ_IN_TURN = "seq_in_turn", 422, "The event is in the middle of a turn";
@@ -70,6 +72,7 @@ codes! {
     MODEL_TRUNCATED = "model_truncated", 0, "The model's replies kept being cut";
     MODEL_UNAVAILABLE = "model_unavailable", 0, "The provider is not available";
     ANSWER_CUT = "answer_cut", 0, "The model's answer was cut";
+    OUTPUT_INVALID = "output_invalid", 0, "The answer does not fit the schema";
     MAX_STEPS = "max_steps", 0, "The turn took too many steps";
     WORKSPACE_OWNED = "workspace_owned", 0, "Another server owns the workspace";
     SERVER_UNREACHABLE = "server_unreachable", 0, "No server answers";

@@ -1,5 +1,7 @@
 //! Messages on the wire.
 
+use std::sync::Arc;
+
 use outlive_core::content::Usage;
 use outlive_core::context::MessageItem;
 use outlive_core::event::{Behavior, Ending, TurnError};
@@ -11,8 +13,16 @@ use serde::{Deserialize, Serialize};
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct PostMessage {
-    /// The text: up to 1 MiB.
+    /// The text: up to 1 MiB. None is needed beside attachments.
+    #[serde(default)]
     pub content: String,
+    /// Files that come with it: up to 20, each kept before with `POST /artifacts`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<PostAttachment>,
+    /// A JSON Schema that the turn's final answer must fit: an object of up to 64 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub output_schema: Option<Arc<serde_json::Value>>,
     /// What it does to a running turn: `follow_up` (runs after it) or `steer` (reaches it before its next step).
     #[serde(default)]
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
@@ -20,6 +30,32 @@ pub struct PostMessage {
     /// The same id is accepted once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+}
+
+/// One file of a message.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct PostAttachment {
+    /// What `POST /artifacts` answered: 64 lowercase hex digits.
+    pub hash: String,
+    /// Its type.
+    pub media_type: String,
+    /// Its name, for people and the model.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub name: Option<String>,
+}
+
+/// 201: the bytes are durable. The same bytes give the same answer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ArtifactKept {
+    /// Their SHA-256.
+    pub hash: String,
+    /// How many.
+    pub bytes: u64,
+    /// What they were sent as.
+    pub media_type: String,
 }
 
 /// 202: the message is durable.

@@ -2,6 +2,7 @@
 
 use outlive_core::event::Origin;
 use outlive_core::id::{InputId, TurnId};
+use outlive_core::media::Attachment;
 use serde::{Deserialize, Serialize};
 
 /// `GET /sessions/{id}/queue`
@@ -21,6 +22,10 @@ pub struct QueuedView {
     pub id: InputId,
     /// What was said.
     pub content: String,
+    /// Files that came with it; an edit of the text leaves them.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
+    pub attachments: Vec<Attachment>,
     /// Where it came from.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub origin: Origin,

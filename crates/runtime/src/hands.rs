@@ -1,5 +1,6 @@
 //! The hands: they do what is owed, outside the actor, and report back through its inbox. They decide nothing.
 
+mod files;
 mod model;
 mod tool;
 
@@ -32,6 +33,7 @@ pub(crate) struct Ask {
     pub(crate) attempt: u32,
     pub(crate) request: outlive_core::content::Request,
     pub(crate) model: Arc<dyn outlive_model::Model>,
+    pub(crate) artifacts: Arc<dyn outlive_store::Artifacts>,
     pub(crate) limit: Duration,
 }
 

@@ -6,6 +6,7 @@
 //! | `actor` | the one writer of a live session: decide, write, believe, tell, act |
 //! | `hands` | ask the model, run a call, report back |
 //! | `history` | forks and rewinds |
+//! | `attach`, `schema` | files for messages; the form of an answer |
 //! | `sessions` | who is live |
 //! | [`subscribe`] | the journal from a position, then live |
 //! | [`scheduler`] | wakes sessions that wait for a time |
@@ -16,6 +17,7 @@
 //! session at rest; no path here is taken only after a crash.
 
 mod actor;
+mod attach;
 pub mod catalog;
 pub mod clock;
 pub mod feeds;
@@ -27,12 +29,14 @@ mod load;
 mod presence;
 mod query;
 pub mod scheduler;
+mod schema;
 mod search;
 mod sessions;
 mod shell;
 pub mod subscribe;
 pub mod tasks;
 
+pub use attach::{AttachError, taken};
 pub use history::NewFork;
 pub use outlive_store::{Catching, Found, Hit, Key, Label, ListQuery, Row, SearchQuery, Sort, StoreError};
 pub use query::{Approval, Outcome};
@@ -162,6 +166,7 @@ impl Runtime {
         if self.shell.closing.is_cancelled() {
             return Err(SubmitError::Closing);
         }
+        schema::check(&command)?;
         let (reply, answer) = oneshot::channel();
         let mail = Mail::Submit { command: Box::new(command), request, reply };
         self.sessions.inbox(session, &self.shell).try_send(mail).map_err(busy)?;

@@ -228,9 +228,11 @@ fn follow(entry: &Entry, turn: TurnId, message: &mut String) -> Option<Outcome> 
 fn text(block: &Block) -> Option<&str> {
     match block {
         Block::Text { text } => Some(text),
-        Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } => {
-            None
-        }
+        Block::Media(_)
+        | Block::Thinking { .. }
+        | Block::RedactedThinking { .. }
+        | Block::ToolUse { .. }
+        | Block::ToolResult { .. } => None,
     }
 }
 

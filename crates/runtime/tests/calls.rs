@@ -123,7 +123,7 @@ impl Desk {
     }
 
     async fn say(&self) {
-        let message = Message { content: "go".into(), behavior: Behavior::FollowUp, origin: by() };
+        let message = Message::text("go", Behavior::FollowUp, by());
         self.ask(Command::Message(message)).await;
     }
 

@@ -142,7 +142,7 @@ impl Desk {
     }
 
     async fn say(&self, content: &str) -> Result<Accepted, SubmitError> {
-        let message = Message { content: content.into(), behavior: Behavior::FollowUp, origin: by() };
+        let message = Message::text(content, Behavior::FollowUp, by());
         let request: RequestId = content.parse().unwrap();
         let said = self.runtime.submit(session(), Command::Message(message), Some(request)).await?;
         self.turns.lock().unwrap().insert(content.into(), (said.turn.unwrap(), said.seq));

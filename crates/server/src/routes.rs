@@ -56,6 +56,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(queue::show, queue::replace))
         .routes(routes!(search::find))
         .routes(routes!(search::progress, search::reindex))
+        .routes(routes!(artifacts::keep))
         .routes(routes!(artifacts::show));
     OpenApiRouter::with_openapi(Document::openapi())
         .nest(BASE, api)

@@ -14,6 +14,7 @@ use std::collections::BTreeMap;
 use outlive_core::content::{Block, Delta, Usage};
 use outlive_core::event::{Ending, Entry, Event, MessageReceived, RecoveryNoted, StepStarted, TurnEnded};
 use outlive_core::id::{CallId, InputId, TurnId};
+use outlive_core::media::with_attachments;
 use outlive_core::time::Timestamp;
 
 use crate::Style;
@@ -152,7 +153,9 @@ impl Screen {
     fn event(&mut self, entry: &Entry, pieces: &mut Vec<Piece>) {
         match &entry.event {
             Event::MessageReceived(message) => self.message(message, pieces),
-            Event::InputQueued(queued) => self.queue.push((queued.input, queued.content.clone())),
+            Event::InputQueued(queued) => {
+                self.queue.push((queued.input, with_attachments(&queued.content, &queued.attachments)));
+            }
             Event::InputEdited(edited) => {
                 let found = self.queue.iter_mut().find(|(input, _)| *input == edited.input);
                 if let Some((_, content)) = found {
@@ -204,7 +207,8 @@ impl Screen {
         }
         self.fresh_line(pieces);
         pieces.push(Piece::new(Style::Person, "\n› "));
-        pieces.push(Piece::line(Style::Plain, &format!("{}\n", message.content.replace('\n', "\n  "))));
+        let said = with_attachments(&message.content, &message.attachments);
+        pieces.push(Piece::line(Style::Plain, &format!("{}\n", said.replace('\n', "\n  "))));
     }
 
     /// A question to the model begins: what was printed of an answer to the one before is void.
@@ -290,9 +294,11 @@ fn moment(at: Timestamp) -> String {
 fn texts(content: &[Block]) -> String {
     let text = |block: &Block| match block {
         Block::Text { text } => Some(text.clone()),
-        Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } => {
-            None
-        }
+        Block::Media(_)
+        | Block::Thinking { .. }
+        | Block::RedactedThinking { .. }
+        | Block::ToolUse { .. }
+        | Block::ToolResult { .. } => None,
     };
     content.iter().filter_map(text).collect()
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 use crate::content::Block;
 use crate::event::{Entry, Event, Origin};
 use crate::id::{CallId, Seq, TurnId};
+use crate::media::Attachment;
 use crate::time::Timestamp;
 
 /// Who speaks.
@@ -34,6 +35,9 @@ pub struct MessageItem {
     pub role: MessageRole,
     /// The text.
     pub content: String,
+    /// Files that came with a person's message.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
     /// The agent's reasoning, where the provider shows it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub thinking: Option<String>,
@@ -81,6 +85,7 @@ fn item(entry: &Entry) -> Option<MessageItem> {
         turn: entry.turn,
         role,
         content: content.to_owned(),
+        attachments: Vec::new(),
         thinking: None,
         tool_calls: Vec::new(),
         call: None,
@@ -94,9 +99,11 @@ fn item(entry: &Entry) -> Option<MessageItem> {
         ..blank(MessageRole::Tool, content)
     };
     match &entry.event {
-        Event::MessageReceived(message) => {
-            Some(MessageItem { origin: Some(message.origin.clone()), ..blank(MessageRole::User, &message.content) })
-        }
+        Event::MessageReceived(message) => Some(MessageItem {
+            origin: Some(message.origin.clone()),
+            attachments: message.attachments.clone(),
+            ..blank(MessageRole::User, &message.content)
+        }),
         Event::StepFinished(finished) => Some(MessageItem {
             thinking: thinking(&finished.content),
             tool_calls: finished.content.iter().filter_map(tool_call).collect(),
@@ -139,6 +146,10 @@ fn tool_call(block: &Block) -> Option<ToolCallItem> {
         Block::ToolUse { id, name, input, .. } => {
             Some(ToolCallItem { id: *id, name: name.clone(), arguments: input.clone() })
         }
-        Block::Text { .. } | Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolResult { .. } => None,
+        Block::Text { .. }
+        | Block::Thinking { .. }
+        | Block::RedactedThinking { .. }
+        | Block::ToolResult { .. }
+        | Block::Media(_) => None,
     }
 }

@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use crate::content::{Block, Message, Role};
 use crate::digest::Digest;
-use crate::event::{Entry, Event};
+use crate::event::{Ending, Entry, Event, MessageReceived};
 use crate::id::CallId;
+use crate::media::{Attachment, Family, MediaType};
 
 /// The conversation so far. Cheap to close at the next step: earlier messages are shared and never change.
 #[derive(Debug, Clone)]
@@ -19,7 +20,9 @@ pub struct Transcript {
     open: Vec<CallId>,
     results: BTreeMap<CallId, (String, bool)>,
     /// What people said since the last step.
-    said: Vec<String>,
+    said: Vec<Block>,
+    /// What the final answer of the turn must fit.
+    schema: Option<Arc<serde_json::Value>>,
     /// The model that was asked last.
     asked: Arc<str>,
     /// Messages that hold reasoning, and whose it is: no other model takes it back.
@@ -32,6 +35,7 @@ pub(super) struct Closed {
     pub(super) messages: Vec<Arc<Message>>,
     pub(super) digest: Digest,
     pub(super) bytes: u64,
+    pub(super) schema: Option<Arc<serde_json::Value>>,
 }
 
 impl Default for Transcript {
@@ -43,6 +47,7 @@ impl Default for Transcript {
             open: Vec::new(),
             results: BTreeMap::new(),
             said: Vec::new(),
+            schema: None,
             asked: Arc::from(""),
             reasoned: Vec::new(),
         }
@@ -53,7 +58,9 @@ impl Transcript {
     /// Folds one event. What a rewind sets aside is not folded in the first place.
     pub fn apply(&mut self, entry: &Entry) {
         match &entry.event {
-            Event::MessageReceived(message) => self.said.push(message.content.clone()),
+            Event::MessageReceived(message) => self.hear(message),
+            // Who was asked something in between still has the schema to fit.
+            Event::TurnEnded(ended) if ended.ending != Ending::Ask => self.schema = None,
             Event::StepStarted(started) => {
                 self.close();
                 if *self.asked != *started.model {
@@ -102,7 +109,16 @@ impl Transcript {
                 Arc::make_mut(message).content.retain(|block| !is_reasoning(block));
             }
         }
-        Closed { messages: copy.messages, digest, bytes: copy.bytes }
+        Closed { messages: copy.messages, digest, bytes: copy.bytes, schema: copy.schema }
+    }
+
+    /// Files stand before the text that speaks of them.
+    fn hear(&mut self, message: &MessageReceived) {
+        self.said.extend(message.attachments.iter().cloned().map(Block::Media));
+        if !message.content.trim().is_empty() || message.attachments.is_empty() {
+            self.said.push(Block::Text { text: message.content.clone() });
+        }
+        self.schema = message.output_schema.clone().or_else(|| self.schema.take());
     }
 
     fn answer(&mut self, call: CallId, content: &str, failed: bool) {
@@ -119,7 +135,7 @@ impl Transcript {
             content.push(Block::ToolResult { id, content: content_text, is_error });
         }
         self.results.clear();
-        content.extend(self.said.drain(..).map(|text| Block::Text { text }));
+        content.append(&mut self.said);
         let spoke_last = self.messages.last().is_some_and(|last| last.role == Role::User);
         if content.is_empty() && !spoke_last {
             content.push(Block::Text { text: "Go on.".to_owned() });
@@ -172,14 +188,18 @@ fn link(digest: &Digest, message: &Message) -> Digest {
 fn used(block: &Block) -> Option<CallId> {
     match block {
         Block::ToolUse { id, .. } => Some(*id),
-        Block::Text { .. } | Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolResult { .. } => None,
+        Block::Text { .. }
+        | Block::Thinking { .. }
+        | Block::RedactedThinking { .. }
+        | Block::ToolResult { .. }
+        | Block::Media(_) => None,
     }
 }
 
 fn is_reasoning(block: &Block) -> bool {
     match block {
         Block::Thinking { .. } | Block::RedactedThinking { .. } => true,
-        Block::Text { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } => false,
+        Block::Text { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } | Block::Media(_) => false,
     }
 }
 
@@ -190,6 +210,19 @@ fn size(block: &Block) -> u64 {
         Block::RedactedThinking { data } => data.len(),
         Block::ToolUse { name, input, .. } => name.len() + input.to_string().len(),
         Block::ToolResult { content, .. } => content.len(),
+        Block::Media(attachment) => return weight(attachment),
     };
     bytes as u64
+}
+
+/// About what a file costs, in bytes of text: an image is scaled down to some 1,600 tokens, a page of a PDF costs as much
+/// and has some 50 kB.
+fn weight(attachment: &Attachment) -> u64 {
+    const LOOKED_AT: u64 = 6_400;
+    match attachment.kind().map(MediaType::family) {
+        Some(Family::Image) => LOOKED_AT,
+        Some(Family::Pdf) => (attachment.bytes / 50_000 + 1) * LOOKED_AT,
+        Some(Family::Text) => attachment.bytes,
+        None => 0,
+    }
 }

@@ -1,9 +1,13 @@
 //! Events of what people say.
 
+use std::sync::Arc;
+
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::session::Origin;
 use crate::id::{InputId, TurnId};
+use crate::media::Attachment;
 
 /// What a message does to a running turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -19,8 +23,14 @@ pub enum Behavior {
 /// Followed by `turn.started` in the same append, except for a steer of the running turn.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MessageReceived {
-    /// What was said.
+    /// What was said; empty where only files were sent.
     pub content: String,
+    /// Files that came with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+    /// The JSON Schema that the turn's final answer must fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Arc<Value>>,
     /// How it was meant to reach a running turn.
     #[serde(default)]
     pub behavior: Behavior,
@@ -38,6 +48,12 @@ pub struct InputQueued {
     pub input: InputId,
     /// What was said.
     pub content: String,
+    /// Files that came with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<Attachment>,
+    /// The JSON Schema that its turn's final answer must fit.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub output_schema: Option<Arc<Value>>,
     /// Where it came from.
     pub origin: Origin,
     /// The turn that it will start.

@@ -10,6 +10,7 @@ use crate::event::{
 };
 use crate::id::{CallId, TurnId};
 use crate::limits::{DECISIONS_REMEMBERED, FALLBACK_REST_MS};
+use crate::media::with_attachments;
 use crate::time::Timestamp;
 use crate::turn::{Asking, Call, Fate, Phase, Turn};
 
@@ -54,7 +55,9 @@ impl State {
             Event::MessageReceived(message) => {
                 self.queue.items.retain(|queued| Some(queued.input) != message.input);
                 if let Some(profile) = &mut self.profile {
-                    profile.opening.get_or_insert_with(|| opening(&message.content));
+                    profile
+                        .opening
+                        .get_or_insert_with(|| opening(&with_attachments(&message.content, &message.attachments)));
                 }
                 if let Some(turn) = &mut self.turn {
                     turn.steered = true;
@@ -166,6 +169,8 @@ impl State {
         self.queue.items.push(Queued {
             input: queued.input,
             content: queued.content.clone(),
+            attachments: queued.attachments.clone(),
+            output_schema: queued.output_schema.clone(),
             origin: queued.origin.clone(),
             starts: queued.starts,
             seq: entry.seq,
@@ -266,7 +271,8 @@ impl Turn {
     fn fail_step(&mut self, failed: &StepFailed, at: Timestamp) {
         self.outages.failed(at, failed.retry_at.unwrap_or(at.plus_ms(FALLBACK_REST_MS)));
         self.failures = self.failures.saturating_add(1);
-        self.truncations += u32::from(failed.kind == FailureKind::Truncated);
+        let is_bad_reply = matches!(failed.kind, FailureKind::Truncated | FailureKind::OffSchema);
+        self.truncations += u32::from(is_bad_reply);
         self.asking = match failed.retry_at {
             Some(until) => Asking::Backoff { attempt: failed.attempt, until, kind: failed.kind },
             None => {
@@ -301,6 +307,10 @@ fn asked_call(block: &Block) -> Option<Call> {
         Block::ToolUse { id, name, input, malformed } => {
             Some(Call::asked(*id, name.clone(), input.clone(), malformed.clone()))
         }
-        Block::Text { .. } | Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolResult { .. } => None,
+        Block::Text { .. }
+        | Block::Thinking { .. }
+        | Block::RedactedThinking { .. }
+        | Block::ToolResult { .. }
+        | Block::Media(_) => None,
     }
 }

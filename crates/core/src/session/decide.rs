@@ -3,6 +3,7 @@
 
 use super::history::shared;
 use super::question::PastAnswer;
+use super::said::{check_message, check_text};
 use super::settle::Fact;
 use super::{Hold, PastDecision, Remembered, State};
 use crate::command::{Command, Create, Decision, Message, QueueItem, Verdict};
@@ -12,7 +13,7 @@ use crate::event::{
     SessionUpdated, Trigger, TurnStarted,
 };
 use crate::id::{CallId, Ids, InputId, QuestionId, RequestId, SessionId, TurnId};
-use crate::limits::{LABEL_BYTES, LABELS, MESSAGE_BYTES, QUEUE_LENGTH, REASON_BYTES, TITLE_CHARS};
+use crate::limits::{LABEL_BYTES, LABELS, QUEUE_LENGTH, REASON_BYTES, TITLE_CHARS};
 use crate::time::Timestamp;
 use crate::turn::{Call, Phase};
 
@@ -152,13 +153,19 @@ impl State {
     }
 
     fn message(&self, message: &Message, moment: &mut Moment) -> Facts {
-        check_text(&message.content)?;
+        check_message(message)?;
         if self.hold == Hold::Archived {
             return Err(Refusal::Archived);
         }
         let received = |input| {
-            let (content, behavior) = (message.content.clone(), message.behavior);
-            Event::MessageReceived(MessageReceived { content, behavior, origin: message.origin.clone(), input })
+            Event::MessageReceived(MessageReceived {
+                content: message.content.clone(),
+                attachments: message.attachments.clone(),
+                output_schema: message.output_schema.clone(),
+                behavior: message.behavior,
+                origin: message.origin.clone(),
+                input,
+            })
         };
         match &self.turn {
             Some(turn) if message.behavior == Behavior::Steer && turn.interrupt.is_none() => {
@@ -178,7 +185,7 @@ impl State {
             Some(_) | None if self.queue.items.len() >= QUEUE_LENGTH && (self.turn.is_some() || !self.queue.held) => {
                 Err(Refusal::QueueFull)
             }
-            Some(_) | None => Ok(vec![queued(&message.content, &message.origin, moment)]),
+            Some(_) | None => Ok(vec![queued(message, moment)]),
         }
     }
 
@@ -262,12 +269,12 @@ impl State {
             return Err(Refusal::QueueFull);
         }
         for item in items {
-            check_text(&item.content)?;
-            if let Some(input) = item.input
-                && !self.queue.items.iter().any(|queued| queued.input == input)
-            {
-                return Err(Refusal::NoInput(input));
-            }
+            let waiting = item.input.map(|input| {
+                let waiting = self.queue.items.iter().find(|queued| queued.input == input);
+                waiting.ok_or(Refusal::NoInput(input))
+            });
+            let files = waiting.transpose()?.map(|waiting| waiting.attachments.as_slice());
+            check_text(&item.content, files.unwrap_or_default())?;
         }
         let kept = |input: InputId| items.iter().find(|item| item.input == Some(input));
         let mut facts: Vec<Fact> = Vec::new();
@@ -283,7 +290,9 @@ impl State {
             };
             facts.push(Fact::of_session(event));
         }
-        facts.extend(items.iter().filter(|item| item.input.is_none()).map(|item| queued(&item.content, by, moment)));
+        let new = items.iter().filter(|item| item.input.is_none());
+        let said = |item: &QueueItem| Message::text(&*item.content, Behavior::FollowUp, by.clone());
+        facts.extend(new.map(|item| queued(&said(item), moment)));
         Ok(facts)
     }
 }
@@ -347,17 +356,6 @@ fn check_profile(
     Ok(())
 }
 
-fn check_text(content: &str) -> Result<(), Refusal> {
-    if content.trim().is_empty() {
-        return Err(Refusal::Invalid { code: "message_empty", what: "a message needs text".to_owned() });
-    }
-    if content.len() > MESSAGE_BYTES {
-        let what = format!("a message has at most {MESSAGE_BYTES} bytes, this one has {}", content.len());
-        return Err(Refusal::Invalid { code: "message_too_large", what });
-    }
-    Ok(())
-}
-
 fn check_reason(reason: Option<&String>) -> Result<(), Refusal> {
     match reason.map(String::len) {
         Some(bytes) if bytes > REASON_BYTES => {
@@ -368,10 +366,17 @@ fn check_reason(reason: Option<&String>) -> Result<(), Refusal> {
     }
 }
 
-fn queued(content: &str, origin: &Origin, moment: &mut Moment) -> Fact {
+fn queued(message: &Message, moment: &mut Moment) -> Fact {
     let input = InputId::from_bits(moment.ids.fresh());
     let starts = TurnId::from_bits(moment.ids.fresh());
-    let event = Event::InputQueued(InputQueued { input, content: content.to_owned(), origin: origin.clone(), starts });
+    let event = Event::InputQueued(InputQueued {
+        input,
+        content: message.content.clone(),
+        attachments: message.attachments.clone(),
+        output_schema: message.output_schema.clone(),
+        origin: message.origin.clone(),
+        starts,
+    });
     Fact::of_turn(starts, event)
 }
 

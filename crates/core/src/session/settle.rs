@@ -189,6 +189,8 @@ impl State {
 fn start_queued(queued: &Queued) -> Vec<Fact> {
     let message = MessageReceived {
         content: queued.content.clone(),
+        attachments: queued.attachments.clone(),
+        output_schema: queued.output_schema.clone(),
         behavior: Behavior::FollowUp,
         origin: queued.origin.clone(),
         input: Some(queued.input),

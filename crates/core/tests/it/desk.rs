@@ -169,7 +169,7 @@ impl Desk {
         id: Option<&str>,
         behavior: Behavior,
     ) -> Result<(Seq, Option<TurnId>), Refusal> {
-        self.command_as(Command::Message(Message { content: content.into(), behavior, origin: by() }), id)
+        self.command_as(Command::Message(Message::text(content, behavior, by())), id)
     }
 
     pub fn owed(&self) -> Vec<Debt> {

@@ -2,6 +2,7 @@
 #![expect(clippy::disallowed_methods, reason = "the golden journals are files")]
 
 use super::desk::{self, Desk, call_reply, reply, text};
+use super::said::{message, photo};
 use outlive_core::context::{Transcript, fold_messages};
 use outlive_core::event::{Effect, Entry, Event, Line, LineError, OnLost};
 use outlive_core::policy::{Reach, Ruled};
@@ -77,8 +78,23 @@ fn asked_story() -> Desk {
     desk
 }
 
-const GOLDEN: [(&str, Story); 3] =
-    [("v1-lost-call", story), ("v1-ruled-path", ruled_story), ("v1-question", asked_story)];
+/// A message with a file and a schema, and a follow-up with the same.
+fn attached_story() -> Desk {
+    let mut desk = Desk::with_session();
+    let schema = serde_json::json!({"type": "object", "required": ["n"]});
+    desk.command(message("look", vec![photo()], Some(schema.clone()))).unwrap();
+    desk.start_step(1, 1);
+    desk.command(message("", vec![photo()], Some(schema))).unwrap();
+    desk.answer(1, 1, Ok(reply(vec![text("{\"n\":1}")]))).unwrap();
+    desk
+}
+
+const GOLDEN: [(&str, Story); 4] = [
+    ("v1-lost-call", story),
+    ("v1-ruled-path", ruled_story),
+    ("v1-question", asked_story),
+    ("v1-attachments", attached_story),
+];
 
 #[test]
 #[ignore = "writes the golden journals that are not there yet; run it by name, once"]

@@ -7,4 +7,5 @@ mod fallback;
 mod history;
 mod journal;
 mod properties;
+mod said;
 mod session;

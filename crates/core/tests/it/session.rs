@@ -48,7 +48,7 @@ fn the_request_that_made_a_session_is_never_forgotten_and_others_are_in_turn() {
 fn another_reason_is_another_request_and_so_is_another_command_of_the_same_words() {
     let pause = |reason: &str| Command::Pause { by: by(), reason: Some(reason.into()) }.digest();
     assert_ne!(pause("lunch"), pause("dinner"));
-    let message = Message { content: "pause".into(), behavior: Behavior::Steer, origin: by() };
+    let message = Message::text("pause", Behavior::Steer, by());
     assert_ne!(pause("steer"), Command::Message(message).digest());
 }
 
@@ -215,7 +215,7 @@ fn a_steer_reaches_the_running_turn_before_it_ends() {
     let mut desk = Desk::with_session();
     desk.say("one").unwrap();
     desk.start_step(1, 1);
-    let message = Message { content: "also".into(), behavior: Behavior::Steer, origin: by() };
+    let message = Message::text("also", Behavior::Steer, by());
     desk.command(Command::Message(message)).unwrap();
     desk.answer(1, 1, Ok(reply(vec![text("done")]))).unwrap();
     assert_eq!(desk.owed(), vec![Debt::StartStep { step: 2, attempt: 1, again: false }]);

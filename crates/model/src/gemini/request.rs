@@ -5,7 +5,11 @@ use std::collections::BTreeMap;
 
 use outlive_core::content::{Block, Message, Request, Role, ToolSpec};
 use outlive_core::id::CallId;
+use outlive_core::media::{Attachment, Files, MediaType};
 use serde_json::{Value, json};
+
+use crate::media::{Part, part};
+use crate::schema::in_words;
 
 /// What the API takes as the signature of a call that its model did not make.
 const FOREIGN: &str = "skip_thought_signature_validator";
@@ -18,7 +22,7 @@ pub(super) fn body(model: &str, request: &Request) -> Value {
     let mut names = BTreeMap::new();
     let mut contents = Vec::new();
     for message in &request.messages {
-        let parts = parts(message, &mut names);
+        let parts = parts(message, &request.files, &mut names);
         contents.push(match message.role {
             Role::User => json!({"role": "user", "parts": parts}),
             Role::Assistant => json!({"role": "model", "parts": if is_signed { signed(parts) } else { parts }}),
@@ -32,8 +36,17 @@ pub(super) fn body(model: &str, request: &Request) -> Value {
     if let Some(temperature) = request.temperature {
         body["generationConfig"]["temperature"] = temperature.into();
     }
-    if !request.system.is_empty() {
-        let parts: Vec<Value> = request.system.iter().map(|text| json!({"text": text})).collect();
+    let schema = request.output_schema.as_deref();
+    // Older models are held to a schema or call functions, not both.
+    let is_held = model.starts_with("gemini-3") || request.tools.is_empty();
+    if let Some(schema) = schema.filter(|_| is_held) {
+        body["generationConfig"]["responseMimeType"] = "application/json".into();
+        body["generationConfig"]["responseJsonSchema"] = schema.clone();
+    }
+    let told = schema.filter(|_| !is_held).map(in_words);
+    let system: Vec<&str> = request.system.iter().map(String::as_str).chain(told.as_deref()).collect();
+    if !system.is_empty() {
+        let parts: Vec<Value> = system.iter().map(|text| json!({"text": text})).collect();
         body["systemInstruction"] = json!({"parts": parts});
     }
     if !request.tools.is_empty() {
@@ -41,6 +54,13 @@ pub(super) fn body(model: &str, request: &Request) -> Value {
         body["tools"] = json!([{"functionDeclarations": tools}]);
     }
     body
+}
+
+/// Returns what is sent to have a request's tokens counted.
+pub(super) fn counted(model: &str, request: &Request) -> Value {
+    let mut body = self::body(model, request);
+    body["model"] = format!("models/{model}").into();
+    json!({"generateContentRequest": body})
 }
 
 /// A tool without parameters has no schema: an object without properties is refused.
@@ -53,7 +73,7 @@ fn tool(tool: &ToolSpec) -> Value {
 }
 
 /// A result names the function that it comes from.
-fn parts(message: &Message, names: &mut BTreeMap<CallId, String>) -> Vec<Value> {
+fn parts(message: &Message, files: &Files, names: &mut BTreeMap<CallId, String>) -> Vec<Value> {
     let mut parts: Vec<Value> = Vec::new();
     let mut seal: Option<&str> = None;
     for block in &message.content {
@@ -62,6 +82,7 @@ fn parts(message: &Message, names: &mut BTreeMap<CallId, String>) -> Vec<Value> 
         }
         match block {
             Block::Text { text } => parts.push(json!({"text": text})),
+            Block::Media(attachment) => parts.push(shown(attachment, files)),
             Block::Thinking { signature, .. } => seal = signature.as_deref(),
             Block::RedactedThinking { data } => parts.push(sealed(data)),
             Block::ToolUse { id, name, input, .. } => {
@@ -83,6 +104,16 @@ fn parts(message: &Message, names: &mut BTreeMap<CallId, String>) -> Vec<Value> 
     }
     parts.extend(seal.map(sealed));
     parts
+}
+
+/// Every type but GIF, which the API does not take.
+fn shown(attachment: &Attachment, files: &Files) -> Value {
+    let inline = |media_type: &str, data: String| json!({"inlineData": {"mimeType": media_type, "data": data}});
+    match part(attachment, files, |kind| kind != MediaType::Gif) {
+        Part::Text(text) => json!({"text": text}),
+        Part::Image { media_type, data } => inline(media_type, data),
+        Part::Pdf { data, .. } => inline("application/pdf", data),
+    }
 }
 
 fn sealed(seal: &str) -> Value {
@@ -114,7 +145,7 @@ mod tests {
             tools: Arc::new([]),
             messages: vec![Arc::new(Message { role: Role::Assistant, content: vec![call] })],
             max_output_tokens: 1,
-            temperature: None,
+            ..Request::default()
         };
         for (model, thoughts, mark) in [
             ("gemini-3-pro-preview", json!(true), json!(FOREIGN)),

@@ -6,9 +6,10 @@ use std::sync::Arc;
 
 use outlive_core::content::{Block, Message, Request, Role, ToolSpec};
 use outlive_core::id::CallId;
+use outlive_core::media::Files;
 use serde_json::Value;
 
-use super::{Dialect, gemini, ollama, responses};
+use super::{Dialect, gemini, media, ollama, responses, schema};
 
 pub(super) type Checked<T> = Result<T, String>;
 
@@ -31,13 +32,23 @@ pub(super) fn read(dialect: Dialect, body: &Value) -> Checked<Request> {
         Dialect::Ollama => ollama::messages(body, &mut calls)?,
     };
     let tools = tools(dialect, body)?;
+    let output_schema = schema::read(dialect, body)?.map(Arc::new);
     let system = match dialect {
         Dialect::Anthropic => texts(&body["system"]),
         Dialect::OpenAi | Dialect::OpenRouter | Dialect::Ollama => Vec::new(),
         Dialect::Responses => vec![text(&body["instructions"])],
         Dialect::Gemini => texts(&body["systemInstruction"]["parts"]),
     };
-    Ok(Request { system: system.into(), tools: tools.into(), messages, max_output_tokens: 1, temperature: None })
+    let files = calls.files;
+    Ok(Request {
+        system: system.into(),
+        tools: tools.into(),
+        messages,
+        max_output_tokens: 1,
+        files,
+        output_schema,
+        ..Request::default()
+    })
 }
 
 pub(super) fn text(value: &Value) -> String {
@@ -77,11 +88,13 @@ fn tools(dialect: Dialect, body: &Value) -> Checked<Vec<ToolSpec>> {
     Ok(found)
 }
 
-/// The calls of a conversation, by the ids of the wire.
+/// The calls of a conversation, by the ids of the wire, and its files.
 #[derive(Default)]
 pub(super) struct Calls {
     ids: BTreeMap<String, CallId>,
     open: Vec<String>,
+    /// The files that came with it.
+    pub(super) files: Files,
 }
 
 impl Calls {
@@ -125,6 +138,9 @@ fn anthropic(body: &Value, calls: &mut Calls) -> Checked<Vec<Arc<Message>>> {
     if body["max_tokens"].as_u64().is_none_or(|tokens| tokens == 0) {
         return Err("max_tokens: field required".to_owned());
     }
+    if media::breakpoints(body) > 4 {
+        return Err("a maximum of 4 blocks with cache_control may be provided".to_owned());
+    }
     let mut messages: Vec<Arc<Message>> = Vec::new();
     for message in body["messages"].as_array().into_iter().flatten() {
         let role = match message["role"].as_str() {
@@ -167,6 +183,7 @@ fn anthropic_block(block: &Value, role: Role, before: &[Block], calls: &mut Call
             Ok(Block::Thinking { thinking: text(&block["thinking"]), signature: Some(text(&block["signature"])) })
         }
         ("redacted_thinking", Role::Assistant) => Ok(Block::RedactedThinking { data: text(&block["data"]) }),
+        ("image" | "document", Role::User) => media::anthropic(calls, block),
         ("tool_use", Role::Assistant) => {
             let (id, name) = (text(&block["id"]), text(&block["name"]));
             if !block["input"].is_object() {
@@ -176,7 +193,7 @@ fn anthropic_block(block: &Value, role: Role, before: &[Block], calls: &mut Call
             Ok(Block::ToolUse { id: call, name, input: block["input"].clone(), malformed: None })
         }
         ("tool_result", Role::User) => {
-            if before.iter().any(|block| matches!(block, Block::Text { .. })) {
+            if before.iter().any(|block| matches!(block, Block::Text { .. } | Block::Media(_))) {
                 return Err("tool_result blocks must come first".to_owned());
             }
             let call = calls.answered(&text(&block["tool_use_id"]))?;
@@ -198,10 +215,11 @@ fn openai(body: &Value, calls: &mut Calls) -> Checked<Vec<Arc<Message>>> {
             }
             "user" => {
                 calls.must_be_closed()?;
-                let content = &message["content"];
-                // A text, or parts with one each.
-                let words = if content.is_array() { &content[0]["text"] } else { content };
-                (Role::User, vec![said(text(words))?])
+                let said = match &message["content"] {
+                    Value::Array(parts) => parts.iter().map(|part| media::openai(calls, part)).collect(),
+                    words => said(text(words)).map(|said| vec![said]),
+                };
+                (Role::User, said?)
             }
             "assistant" => {
                 calls.must_be_closed()?;

@@ -6,6 +6,7 @@ use outlive_core::content::{Block, Message, Reply, ReplyBlock, Role, StopReason}
 use serde_json::{Value, json};
 
 use super::check::{Calls, Checked, said, text};
+use super::media;
 use super::play::pieces;
 
 const KEYS: [&str; 4] = ["contents", "systemInstruction", "tools", "generationConfig"];
@@ -67,6 +68,9 @@ fn block(part: &Value, role: Role, calls: &mut Calls) -> Checked<Block> {
         let (output, error) = (&result["response"]["output"], &result["response"]["error"]);
         let content = text(if output.is_null() { error } else { output });
         return Ok(Block::ToolResult { id, content, is_error: !error.is_null() });
+    }
+    if let Some(inline) = part.get("inlineData").filter(|_| role == Role::User) {
+        return media::gemini(calls, inline);
     }
     match part.get("thoughtSignature").and_then(Value::as_str) {
         Some(seal) if part["text"] == "" => Ok(Block::RedactedThinking { data: seal.to_owned() }),

@@ -6,6 +6,7 @@ use outlive_core::content::{Block, Message, Reply, ReplyBlock, Role, StopReason}
 use serde_json::{Value, json};
 
 use super::check::{Calls, Checked, push, said, text};
+use super::media;
 use super::play::pieces;
 
 const OPTIONS: [&str; 3] = ["num_ctx", "num_predict", "temperature"];
@@ -24,7 +25,14 @@ pub(super) fn messages(body: &Value, calls: &mut Calls) -> Checked<Vec<Arc<Messa
             "system" => {}
             "user" => {
                 calls.must_be_closed()?;
-                push(&mut messages, Role::User, vec![said(text(content))?]);
+                let mut said_here = media::ollama(calls, message)?;
+                if !said_here.is_empty() && is_blind(&text(&body["model"])) {
+                    return Err("this model is missing data required for image input".to_owned());
+                }
+                if said_here.is_empty() || content != "" {
+                    said_here.push(said(text(content))?);
+                }
+                push(&mut messages, Role::User, said_here);
             }
             "tool" => {
                 if text(&message["tool_name"]).is_empty() {
@@ -46,6 +54,18 @@ pub(super) fn messages(body: &Value, calls: &mut Calls) -> Checked<Vec<Arc<Messa
         return Err("messages: must not be empty".to_owned());
     }
     Ok(messages.into_iter().map(Arc::new).collect())
+}
+
+/// Says which models here look at nothing: those that are named so.
+fn is_blind(model: &str) -> bool {
+    model.contains("blind")
+}
+
+/// What a model can do.
+pub(super) async fn show(axum::Json(asked): axum::Json<Value>) -> axum::Json<Value> {
+    let sees = (!is_blind(&text(&asked["model"]))).then_some("vision");
+    let can: Vec<&str> = ["completion", "tools"].into_iter().chain(sees).collect();
+    axum::Json(json!({"capabilities": can}))
 }
 
 fn reply(message: &Value, calls: &mut Calls) -> Checked<Vec<Block>> {

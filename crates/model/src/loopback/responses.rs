@@ -6,6 +6,7 @@ use outlive_core::content::{Block, Message, Reply, ReplyBlock, Role, StopReason}
 use serde_json::{Value, json};
 
 use super::check::{Calls, Checked, push, said, text};
+use super::media;
 use super::play::pieces;
 
 pub(super) fn messages(body: &Value, calls: &mut Calls) -> Checked<Vec<Arc<Message>>> {
@@ -19,28 +20,28 @@ pub(super) fn messages(body: &Value, calls: &mut Calls) -> Checked<Vec<Arc<Messa
     let items: Vec<&Value> = body["input"].as_array().into_iter().flatten().collect();
     for (at, item) in items.iter().enumerate() {
         // A message need not say that it is one.
-        let (role, block) = match item["type"].as_str().unwrap_or("message") {
-            "message" => message(item)?,
+        let (role, blocks) = match item["type"].as_str().unwrap_or("message") {
+            "message" => message(item, calls)?,
             "reasoning" => {
                 let next = items.get(at + 1).map(|item| &item["type"]);
-                (Role::Assistant, reasoning(item, next)?)
+                (Role::Assistant, vec![reasoning(item, next)?])
             }
             "function_call" => {
                 let (id, name) = (text(&item["call_id"]), text(&item["name"]));
                 let input = serde_json::from_str(&text(&item["arguments"]))
                     .map_err(|_| format!("input[{at}].arguments: must be JSON"))?;
-                (Role::Assistant, Block::ToolUse { id: calls.used(&id, &name)?, name, input, malformed: None })
+                (Role::Assistant, vec![Block::ToolUse { id: calls.used(&id, &name)?, name, input, malformed: None }])
             }
             "function_call_output" => {
                 let id = calls.answered(&text(&item["call_id"]))?;
-                (Role::User, Block::ToolResult { id, content: text(&item["output"]), is_error: false })
+                (Role::User, vec![Block::ToolResult { id, content: text(&item["output"]), is_error: false }])
             }
             other => return Err(format!("input[{at}]: invalid value `{other}`")),
         };
-        if matches!(block, Block::Text { .. }) {
+        if blocks.iter().any(|block| matches!(block, Block::Text { .. } | Block::Media(_))) {
             calls.must_be_closed()?;
         }
-        push(&mut messages, role, vec![block]);
+        push(&mut messages, role, blocks);
     }
     calls.must_be_closed()?;
     if messages.is_empty() {
@@ -50,22 +51,24 @@ pub(super) fn messages(body: &Value, calls: &mut Calls) -> Checked<Vec<Arc<Messa
 }
 
 /// A content is a text, or a list of parts; what the model said as parts must be a whole item.
-fn message(item: &Value) -> Checked<(Role, Block)> {
+fn message(item: &Value, calls: &mut Calls) -> Checked<(Role, Vec<Block>)> {
     let role = match item["role"].as_str().unwrap_or_default() {
         "user" => Role::User,
         "assistant" => Role::Assistant,
         other => return Err(format!("invalid role `{other}`")),
     };
     if item["content"].is_string() {
-        return Ok((role, said(text(&item["content"]))?));
+        return Ok((role, vec![said(text(&item["content"]))?]));
     }
-    let part = &item["content"][0];
-    match (role, part["type"].as_str().unwrap_or_default()) {
-        (Role::User, "input_text") => {}
-        (Role::Assistant, "output_text") if item["id"].is_string() && part["annotations"].is_array() => {}
-        (_, kind) => return Err(format!("invalid content `{kind}`")),
-    }
-    Ok((role, said(text(&part["text"]))?))
+    let parts = item["content"].as_array().map(Vec::as_slice).unwrap_or_default();
+    let block = |part: &Value| match (role, part["type"].as_str().unwrap_or_default()) {
+        (Role::User, _) => media::responses(calls, part),
+        (Role::Assistant, "output_text") if item["id"].is_string() && part["annotations"].is_array() => {
+            said(text(&part["text"]))
+        }
+        (Role::Assistant, kind) => Err(format!("invalid content `{kind}`")),
+    };
+    Ok((role, parts.iter().map(block).collect::<Checked<Vec<Block>>>()?))
 }
 
 fn reasoning(item: &Value, next: Option<&Value>) -> Checked<Block> {

@@ -4,19 +4,35 @@ use std::collections::BTreeMap;
 
 use outlive_core::content::{Block, Message, Request, Role, ToolSpec};
 use outlive_core::id::CallId;
+use outlive_core::media::{Files, MediaType};
 use serde_json::{Value, json};
 
+use crate::media::{Part, part};
+use crate::schema::in_words;
 use crate::settings::{Settings, tool_name};
 
-pub(super) fn body(settings: &Settings, request: &Request) -> Value {
+/// Whether a model looks at images.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Sight {
+    /// It does, or nobody knows.
+    Sees,
+    /// It does not.
+    Blind,
+}
+
+pub(super) fn body(settings: &Settings, request: &Request, sight: Sight) -> Value {
     let mut messages: Vec<Value> = Vec::new();
-    if !request.system.is_empty() {
-        messages.push(json!({"role": "system", "content": request.system.join("\n\n")}));
+    let schema = request.output_schema.as_deref();
+    // Held to a schema, a model cannot call tools.
+    let told = schema.filter(|_| !request.tools.is_empty()).map(in_words);
+    let system: Vec<&str> = request.system.iter().map(String::as_str).chain(told.as_deref()).collect();
+    if !system.is_empty() {
+        messages.push(json!({"role": "system", "content": system.join("\n\n")}));
     }
     let mut names = BTreeMap::new();
     for message in &request.messages {
         match message.role {
-            Role::User => user(message, &names, &mut messages),
+            Role::User => user(message, &names, (&request.files, sight), &mut messages),
             Role::Assistant => messages.push(assistant(message, &mut names)),
         }
     }
@@ -32,6 +48,9 @@ pub(super) fn body(settings: &Settings, request: &Request) -> Value {
     if !request.tools.is_empty() {
         body["tools"] = request.tools.iter().map(tool).collect();
     }
+    if let Some(schema) = schema.filter(|_| request.tools.is_empty()) {
+        body["format"] = schema.clone();
+    }
     if let Some(time) = &settings.keep_alive {
         // A bare number is one of seconds, and -1 for ever.
         body["keep_alive"] = time.parse::<i64>().map_or_else(|_| time.as_str().into(), Value::from);
@@ -44,21 +63,37 @@ fn tool(tool: &ToolSpec) -> Value {
     json!({"type": "function", "function": function})
 }
 
-/// A result names the tool that it comes from.
-fn user(message: &Message, names: &BTreeMap<CallId, String>, messages: &mut Vec<Value>) {
-    let mut said = Vec::new();
+/// A result names the tool that it comes from; images stand beside the text.
+fn user(
+    message: &Message,
+    names: &BTreeMap<CallId, String>,
+    (files, sight): (&Files, Sight),
+    messages: &mut Vec<Value>,
+) {
+    let takes = |kind| sight == Sight::Sees && matches!(kind, MediaType::Png | MediaType::Jpeg | MediaType::Webp);
+    let (mut said, mut images) = (Vec::new(), Vec::new());
     for block in &message.content {
         match block {
             Block::ToolResult { id, content, .. } => {
                 let name = names.get(id).map_or("unnamed", String::as_str);
                 messages.push(json!({"role": "tool", "tool_name": name, "tool_call_id": id, "content": content}));
             }
-            Block::Text { text } => said.push(text.as_str()),
+            Block::Text { text } => said.push(text.clone()),
+            Block::Media(attachment) => match part(attachment, files, takes) {
+                Part::Text(text) => said.push(text),
+                Part::Image { data, .. } => images.push(data),
+                // It takes none.
+                Part::Pdf { .. } => {}
+            },
             Block::Thinking { .. } | Block::RedactedThinking { .. } | Block::ToolUse { .. } => {}
         }
     }
-    if !said.is_empty() {
-        messages.push(json!({"role": "user", "content": said.join("\n\n")}));
+    if !said.is_empty() || !images.is_empty() {
+        let mut message = json!({"role": "user", "content": said.join("\n\n")});
+        if !images.is_empty() {
+            message["images"] = images.into();
+        }
+        messages.push(message);
     }
 }
 
@@ -73,7 +108,7 @@ fn assistant(message: &Message, names: &mut BTreeMap<CallId, String>) -> Value {
                 calls.push(json!({"id": id, "function": {"name": name, "arguments": input}}));
                 names.insert(*id, name);
             }
-            Block::RedactedThinking { .. } | Block::ToolResult { .. } => {}
+            Block::RedactedThinking { .. } | Block::ToolResult { .. } | Block::Media(_) => {}
         }
     }
     let mut message = json!({"role": "assistant", "content": said.join("\n\n")});

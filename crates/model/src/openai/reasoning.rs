@@ -57,7 +57,7 @@ pub(super) fn detail(block: &Block) -> Option<Value> {
             Some(detail)
         }
         Block::RedactedThinking { data } => read(data).filter(is_one),
-        Block::Text { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } => None,
+        Block::Text { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } | Block::Media(_) => None,
     }
 }
 

@@ -49,6 +49,7 @@ pub fn request(messages: Vec<Arc<Message>>) -> Request {
         messages,
         max_output_tokens: 100,
         temperature: Some(0.5),
+        ..Request::default()
     }
 }
 

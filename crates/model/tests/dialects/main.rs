@@ -4,4 +4,7 @@
 mod asked;
 mod broken;
 mod fixture;
+mod form;
+mod media;
+mod prefix;
 mod recorded;

@@ -1,5 +1,7 @@
 //! Looks at models: what the providers offer to the keys that are here, and what one of them can really do.
 
+mod extras;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -31,6 +33,8 @@ struct Offer {
 struct Probe {
     what: &'static str,
     works: bool,
+    /// Whether an agent cannot do without.
+    needed: bool,
     found: String,
 }
 
@@ -66,15 +70,23 @@ async fn list(json: bool) -> Outcome {
 
 async fn test(test: ModelTest) -> Outcome {
     let model = wire::model(&test.name, test.base_url, test.api_key_env.as_deref()).map_err(Failure::Usage)?;
-    let probes = probe(&*model).await;
+    let mut probes = probe(&*model).await;
+    if probes.iter().any(|probe| probe.works) {
+        probes.extend(extras::probe(&*model).await);
+    }
     if test.json {
         show::json(&json!({ "model": test.name, "probes": probes }))?;
     } else {
         for probe in &probes {
-            say!("{} {:<16} {}", if probe.works { "ok " } else { "NO " }, probe.what, probe.found);
+            let works = match (probe.works, probe.needed) {
+                (true, _) => "ok ",
+                (false, true) => "NO ",
+                (false, false) => "-  ",
+            };
+            say!("{works} {:<17} {}", probe.what, probe.found);
         }
     }
-    if probes.iter().all(|probe| probe.works) {
+    if probes.iter().all(|probe| probe.works || !probe.needed) {
         ok()
     } else {
         Err(Failure::Failed(format!("{} cannot do everything that an agent needs; see above", test.name)))
@@ -92,7 +104,7 @@ async fn patiently<T>(asked: impl Future<Output = Result<T, Refusal>>) -> Result
 /// Asks for one thing after another; what builds on something that failed is not tried.
 async fn probe(model: &dyn Model) -> Vec<Probe> {
     let mut probes = Vec::new();
-    let mut note = |what, (works, found): (bool, String)| probes.push(Probe { what, works, found });
+    let mut note = |what, (works, found): (bool, String)| probes.push(Probe { what, works, needed: true, found });
     let said = vec![user("help: say in a few words who you are")];
     let (answer, pieces) = ask(model, said).await;
     match &answer {
@@ -105,7 +117,7 @@ async fn probe(model: &dyn Model) -> Vec<Probe> {
             note("streams", (pieces > 1, format!("{pieces} pieces")));
             let (tokens, cached) = (reply.usage.output_tokens, reply.usage.cache_read_tokens);
             note(
-                "counts tokens",
+                "tells its usage",
                 (tokens > 0, format!("{} in, {tokens} out, {cached} cached", reply.usage.all_input())),
             );
         }
@@ -130,6 +142,10 @@ fn user(text: &str) -> Arc<Message> {
 }
 
 async fn ask(model: &dyn Model, messages: Vec<Arc<Message>>) -> (Result<Reply, Refusal>, usize) {
+    answer(model, request(messages)).await
+}
+
+fn request(messages: Vec<Arc<Message>>) -> Request {
     let read = ToolSpec {
         name: "read".to_owned(),
         description: "Reads a file.".to_owned(),
@@ -140,13 +156,17 @@ async fn ask(model: &dyn Model, messages: Vec<Arc<Message>>) -> (Result<Reply, R
             "additionalProperties": false
         }),
     };
-    let request = Request {
+    Request {
         system: vec!["You are being tried out. Use the tool when you are told to read a file.".to_owned()].into(),
         tools: vec![read].into(),
         messages,
         max_output_tokens: 2_048,
-        temperature: None,
-    };
+        ..Request::default()
+    }
+}
+
+/// Asks, and counts the pieces in which the answer comes.
+async fn answer(model: &dyn Model, request: Request) -> (Result<Reply, Refusal>, usize) {
     let pieces = Arc::new(AtomicUsize::new(0));
     let heard = Arc::clone(&pieces);
     let sink = Arc::new(move |_delta| {

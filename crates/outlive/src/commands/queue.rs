@@ -1,6 +1,7 @@
 //! Follow-ups: what waits for the running turn.
 
 use outlive_core::event::Behavior as Wire;
+use outlive_core::media::with_attachments;
 use outlive_protocol::message::{MessageAccepted, PostMessage};
 use outlive_protocol::queue::{PutQueue, PutQueued, QueueView, QueuedView};
 use reqwest::Method;
@@ -18,7 +19,7 @@ pub async fn run(place: &Workspace, command: Queue) -> Outcome {
         Queue::List { session, json: false } => list(&client, &session).await?,
         Queue::Add { session, text, behavior } => {
             let behavior = if behavior == Behavior::Steer { Wire::Steer } else { Wire::FollowUp };
-            let body = PostMessage { content: text, behavior, request_id: None };
+            let body = PostMessage { content: text, behavior, ..PostMessage::default() };
             let accepted: MessageAccepted =
                 client.send(Method::POST, &format!("/sessions/{session}/messages"), &body).await?;
             say!("accepted as event {}", accepted.seq);
@@ -49,7 +50,8 @@ pub async fn list(client: &Client, session: &str) -> Result<(), Failure> {
     if queue.items.is_empty() {
         say!("nothing waits");
     }
-    queue.items.iter().for_each(|item| say!("{}  {}", item.id, item.content));
+    let shown = |item: &QueuedView| with_attachments(&item.content, &item.attachments);
+    queue.items.iter().for_each(|item| say!("{}  {}", item.id, shown(item)));
     Ok(())
 }
 

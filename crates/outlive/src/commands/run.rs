@@ -1,5 +1,7 @@
 //! One turn: says something, waits for the ending, prints the answer or every event.
 
+mod files;
+
 use std::process::ExitCode;
 
 use outlive_core::content::Block;
@@ -18,8 +20,13 @@ use crate::exit::{Failure, Outcome};
 
 pub async fn run(place: &Workspace, run: &Run) -> Outcome {
     let client = connect(place).await?;
+    let mut body = PostMessage { content: run.prompt.clone(), ..PostMessage::default() };
+    body.output_schema = run.schema.as_deref().map(files::schema).transpose()?;
+    for path in &run.attach {
+        body.attachments.push(files::attach(&client, path).await?);
+    }
     let (session, _) = session(&client, &run.talk).await?;
-    let accepted = say(&client, &session, &run.prompt).await?;
+    let accepted = post(&client, &session, body).await?;
     let mut follow = Follow::begin(place, &client, &session, accepted.seq.saturating_sub(1)).await?;
     let mut answer = String::new();
     loop {
@@ -86,13 +93,8 @@ fn texts(content: &[Block]) -> String {
 }
 
 /// Says something, under a fresh name: sending it twice says it once.
-///
-/// # Errors
-///
-/// What the server says.
-pub async fn say(client: &Client, session: &str, text: &str) -> Result<MessageAccepted, Failure> {
-    let request_id = crate::config::random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect();
-    let body = PostMessage { content: text.to_owned(), request_id: Some(request_id), ..PostMessage::default() };
+async fn post(client: &Client, session: &str, mut body: PostMessage) -> Result<MessageAccepted, Failure> {
+    body.request_id = Some(crate::config::random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect());
     client.send(Method::POST, &format!("/sessions/{session}/messages"), &body).await
 }
 

@@ -3,6 +3,7 @@
 use std::io::IsTerminal as _;
 
 use outlive_core::event::Line;
+use outlive_core::media::with_attachments;
 use outlive_protocol::event::Events;
 use outlive_protocol::message::Messages;
 use outlive_protocol::session::{Control, Done, ForkSession, SessionView, UpdateSession};
@@ -127,7 +128,7 @@ async fn messages(client: &Client, session: &str, json: bool) -> Result<(), Fail
         say!(
             "{:>5}  {aside}{role}{outcome}: {}{}",
             item.seq,
-            item.content,
+            with_attachments(&item.content, &item.attachments),
             calls.iter().map(|call| format!("\n  {call}")).collect::<String>()
         );
     }

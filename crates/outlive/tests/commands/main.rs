@@ -5,6 +5,7 @@
     reason = "a test of real processes and files; one that cannot go on has failed"
 )]
 
+mod attaching;
 mod finding;
 
 use std::process::{Command, Output, Stdio};
@@ -116,7 +117,10 @@ fn an_agent_s_list_outlives_its_server() {
 fn a_model_is_tried_and_what_it_cannot_do_is_named() {
     let home = Home::new();
     let said = home.check(&["model", "test", "rehearsal/script"], 0, "ok  calls in parallel");
-    assert!(said.lines().count() == 6 && !said.contains("NO "), "{said}");
+    assert!(said.lines().count() == 10 && !said.contains("NO "), "{said}");
+    for lacks in ["looks at images", "keeps to a schema", "counts tokens", "caches"] {
+        assert!(said.contains(&format!("-   {lacks}")), "{said}");
+    }
     home.check(&["model", "test", "openai/gpt-5"], 2, "set OPENAI_API_KEY");
     home.check(&["model", "test", "opnai/x"], 2, "the nearest is `openai`");
     let deaf = ["model", "test", "ollama/x", "--base-url", "http://127.0.0.1:1"];

@@ -130,7 +130,8 @@ impl Actor {
         self.record(batch, vec![plan.started(turn, step, attempt)]);
         self.held.step = Some((turn, step, attempt));
         let (model, limit) = (Arc::clone(&voice.model), kit.terms.step_timeout);
-        batch.acts().ask = Some(Ask { turn, step, attempt, request, model, limit });
+        let artifacts = Arc::clone(&self.shell.store.artifacts);
+        batch.acts().ask = Some(Ask { turn, step, attempt, request, model, artifacts, limit });
         Ok(())
     }
 

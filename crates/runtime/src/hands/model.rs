@@ -6,7 +6,8 @@ use futures_util::FutureExt as _;
 use outlive_core::command::Report;
 use outlive_core::content::{Delta, Failure, FailureKind};
 
-use super::{Ask, Errand};
+use super::{Ask, Errand, files};
+use crate::schema::hold_to;
 
 /// Asks, streams fragments to whoever listens, and reports.
 pub(crate) async fn ask(errand: Errand, ask: Ask) {
@@ -16,7 +17,13 @@ pub(crate) async fn ask(errand: Errand, ask: Ask) {
     }
     let listener = errand.clone();
     let sink: outlive_model::Sink = Arc::new(move |delta| listener.tell(delta));
-    let asked = std::panic::AssertUnwindSafe(ask.model.stream(ask.request, sink)).catch_unwind();
+    let schema = ask.request.output_schema.clone();
+    let mut request = ask.request;
+    let asked = async {
+        files::bring(&mut request, &*ask.artifacts).await;
+        hold_to(schema.as_deref(), ask.model.stream(request, sink).await?)
+    };
+    let asked = std::panic::AssertUnwindSafe(asked).catch_unwind();
     let answer = match tokio::time::timeout(ask.limit, asked).await {
         Ok(Ok(answer)) => answer,
         Ok(Err(_panic)) => Err(failure(FailureKind::Truncated, "the model's adapter panicked")),

@@ -5,8 +5,10 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use outlive_core::command::{Command, Create, Decision, Message, Verdict};
+use outlive_core::digest::Digest;
 use outlive_core::event::{Behavior, OnDisconnect, Origin, OriginKind};
 use outlive_core::id::{RequestId, Seq, SessionId};
+use outlive_core::media::Attachment;
 use outlive_core::time::Timestamp;
 use outlive_runtime::clock::{Moments, TokioClock};
 use outlive_runtime::subscribe::{Signal, Subscription};
@@ -151,7 +153,8 @@ impl Simulation {
         let fresh: RequestId = format!("r{}", self.asked).parse().unwrap();
         let id = again.as_ref().map_or(fresh, |(id, _)| id.clone());
         let behavior = if id.as_str().len() % 2 == 0 { Behavior::Steer } else { Behavior::FollowUp };
-        let message = Message { content: format!("say {id}"), behavior, origin: by };
+        let attachments = if id.as_str().ends_with(['3', '7']) { vec![vanished()] } else { Vec::new() };
+        let message = Message { attachments, ..Message::text(format!("say {id}"), behavior, by) };
         match (self.ask(life, session, Command::Message(message), Some(id.clone())).await, again) {
             (Some(Ok(accepted)), Some((_, before))) => {
                 assert!(
@@ -267,7 +270,7 @@ impl Simulation {
                     break;
                 }
             }
-            let message = Message { content: "the last".into(), behavior: Behavior::FollowUp, origin: by.clone() };
+            let message = Message::text("the last", Behavior::FollowUp, by.clone());
             let accepted = life.runtime.submit(session, Command::Message(message), None).await.unwrap();
             let turn = accepted.turn.unwrap();
             let outcome =
@@ -279,4 +282,10 @@ impl Simulation {
         check::everything(&self.store, &self.sessions, &self.acknowledged, &self.world).await;
         check::all_turns_ended(&self.store, &self.sessions).await;
     }
+}
+
+/// A file that is not kept any more: it must not keep its session from going on.
+fn vanished() -> Attachment {
+    let (media_type, name) = ("image/png".to_owned(), Some("gone.png".to_owned()));
+    Attachment { hash: Digest::of(b"gone"), media_type, name, bytes: 4 }
 }

@@ -268,7 +268,7 @@ fn well_formed(request: &Request) -> Option<String> {
         for block in &message.content {
             match block {
                 Block::Text { text } if text.trim().is_empty() => return Some("empty text".into()),
-                Block::Text { .. } => (text_seen, speaks) = (true, true),
+                Block::Text { .. } | Block::Media(_) => (text_seen, speaks) = (true, true),
                 Block::ToolUse { id, input, .. } if input.is_object() => {
                     uses.push(*id);
                     speaks = true;

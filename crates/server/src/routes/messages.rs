@@ -13,6 +13,7 @@ use outlive_protocol::{Problem, code};
 use outlive_runtime::Accepted;
 use serde::Deserialize;
 
+use super::artifacts;
 use crate::App;
 use crate::body::{Body, Caller, Path, Query, id, limit};
 use crate::problem::{ApiError, ApiResult};
@@ -42,7 +43,13 @@ pub(super) async fn post(
     let held = wait.wait.map(seconds_of).transpose()?;
     let request = caller.request(body.request_id.as_deref())?;
     let request_id = request.as_ref().map(ToString::to_string);
-    let message = Message { content: body.content, behavior: body.behavior, origin: caller.by };
+    let message = Message {
+        attachments: artifacts::named(&app, body.attachments).await?,
+        content: body.content,
+        output_schema: body.output_schema,
+        behavior: body.behavior,
+        origin: caller.by,
+    };
     let accepted = app.runtime.submit(session, Command::Message(message), request).await?;
     if let Some(held) = held
         && let Ok(result) = tokio::time::timeout(held, ending(&app, session, &accepted, request_id.clone())).await

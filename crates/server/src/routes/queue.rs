@@ -16,6 +16,7 @@ async fn view(app: &App, session: SessionId) -> ApiResult<Json<QueueView>> {
     let items = state.queue.items.iter().map(|queued| QueuedView {
         id: queued.input,
         content: queued.content.clone(),
+        attachments: queued.attachments.clone(),
         origin: queued.origin.clone(),
         turn_id: queued.starts,
     });

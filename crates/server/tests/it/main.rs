@@ -1,6 +1,7 @@
 //! The API over real HTTP: every kind of route, what it refuses, and what survives.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 
+mod files;
 mod fixture;
 mod lists;
 

@@ -38,6 +38,8 @@ pub fn said(seq: Seq, role: MessageRole, text: &str) -> Line {
     let event = match role {
         MessageRole::User => Event::MessageReceived(MessageReceived {
             content,
+            attachments: Vec::new(),
+            output_schema: None,
             behavior: Behavior::FollowUp,
             origin: Origin::of(OriginKind::Api),
             input: None,

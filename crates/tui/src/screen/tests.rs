@@ -230,6 +230,15 @@ fn follow_ups_wait_until_they_run() {
 }
 
 #[test]
+fn files_are_shown_before_what_is_said_about_them() {
+    let hash = "0".repeat(64);
+    let files = format!(r#"[{{"hash":"{hash}","media_type":"image/png","name":"photo.png","bytes":12345}}]"#);
+    let received =
+        format!(r#""type":"message.received","content":"look","attachments":{files},"origin":{{"kind":"cli"}}"#);
+    assert_eq!(drawn(&[entry(1, &received)]), "\n› [image photo.png, 12 kB]\n  look\n\n");
+}
+
+#[test]
 fn what_runs_and_what_it_costs_is_known() {
     let mut screen = Screen::default();
     draw(&mut screen, &[entry(1, STARTED)]);

@@ -62,6 +62,8 @@ fn story(session: SessionId, messages: usize) -> Result<Vec<Line>, Failure> {
         let turn = Some(TurnId::from_bits((session.bits() << 32) | (n as u128 + 1)));
         let message = MessageReceived {
             content: "a message of a usual length, said a while ago".to_owned(),
+            attachments: Vec::new(),
+            output_schema: None,
             behavior: Behavior::FollowUp,
             origin: by.clone(),
             input: None,

@@ -94,7 +94,7 @@ fn letter(wish: &Wish) -> Result<Option<(String, Value)>, Failure> {
     let control = |request_id| serde_json::to_value(Control { reason: None, request_id });
     Ok(Some(match wish {
         Wish::Say(text, behavior) => {
-            let body = PostMessage { content: text.clone(), behavior: *behavior, request_id };
+            let body = PostMessage { content: text.clone(), behavior: *behavior, request_id, ..PostMessage::default() };
             ("/messages".to_owned(), json!(body))
         }
         Wish::Answer(question, answer, _) => {
