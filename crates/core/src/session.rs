@@ -15,6 +15,7 @@ mod question;
 mod report;
 mod requests;
 mod settle;
+mod spending;
 mod todo;
 
 pub use decide::{Decided, Moment, Refusal};
@@ -22,6 +23,7 @@ pub use owed::{Debt, Held};
 pub use question::{ASK_USER, OpenQuestion, PastAnswer, Questions, question_of, read_questions};
 pub use requests::{Remembered, Requests};
 pub use settle::{Fact, Ruling, StepPlan, recovery};
+pub use spending::Spending;
 pub use todo::{LIST_TOOL, read_todos};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -188,6 +190,9 @@ pub struct Totals {
     pub turns: u64,
     /// Their tokens.
     pub usage: Usage,
+    /// What this session itself has used, whatever has become of it since.
+    #[serde(default, skip_serializing_if = "Spending::is_empty")]
+    pub spent: Spending,
 }
 
 /// What a session is doing, in one word of CONTRACT §4.

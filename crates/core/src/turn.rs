@@ -10,6 +10,7 @@ pub use step::{Asking, retry_pause_ms, retryable};
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Capped;
 use crate::content::Usage;
 use crate::event::{Origin, Trigger};
 use crate::id::{CallId, TurnId};
@@ -42,6 +43,9 @@ pub struct Turn {
     pub truncations: u32,
     /// Tokens of all its steps.
     pub usage: Usage,
+    /// Set where a budget left less room for the current step's reply than the agent asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capped: Option<Capped>,
 }
 
 impl Turn {
@@ -60,6 +64,7 @@ impl Turn {
             failures: 0,
             truncations: 0,
             usage: Usage::default(),
+            capped: None,
         }
     }
 

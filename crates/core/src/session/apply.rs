@@ -93,11 +93,17 @@ impl State {
 
     fn apply_turn(&mut self, entry: &Entry) {
         self.remember_decision(entry);
+        let is_own = self.is_own(entry.seq);
         let Some(turn) = self.turn.as_mut().filter(|turn| entry.turn == Some(turn.id)) else { return };
         match &entry.event {
             Event::InterruptRequested(requested) => turn.interrupt = Some(requested.by.clone()),
             Event::StepStarted(started) => turn.start_step(entry.step, started),
-            Event::StepFinished(finished) => turn.finish_step(finished),
+            Event::StepFinished(finished) => {
+                turn.finish_step(finished);
+                if is_own {
+                    self.totals.spent.add(finished.usage, entry.at);
+                }
+            }
             Event::StepFailed(failed) => turn.fail_step(failed),
             Event::CallAllowed(allowed) => turn.allow(allowed),
             Event::CallDenied(denied) => turn.settle(denied.call),
@@ -247,6 +253,7 @@ impl Turn {
     fn start_step(&mut self, step: Option<u32>, started: &StepStarted) {
         self.step = step.unwrap_or(self.step);
         self.asking = Asking::Asked { attempt: started.attempt };
+        self.capped = started.capped;
         self.calls.clear();
         self.steered = false;
     }

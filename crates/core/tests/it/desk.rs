@@ -216,6 +216,7 @@ impl Desk {
             tokens_estimated: 0,
             agent_digest: "d".into(),
             messages: 1,
+            capped: None,
         };
         self.record(vec![plan.started(turn, step, attempt)], None);
         self.held.step = Some((turn, step, attempt));
