@@ -6,7 +6,9 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outlive_core::agent::{Agent, ModelSpec};
+use outlive_core::catalogue::Catalogue;
 use outlive_core::context::{Frame, FrameParts};
+use outlive_core::cost::Prices;
 use outlive_core::id::AgentName;
 use outlive_model::Model;
 use outlive_store::{AgentFolders, StoreError};
@@ -24,6 +26,28 @@ pub trait Models: Send + Sync {
     ///
     /// What is missing, and how to get it.
     fn connect(&self, wanted: Option<&ModelSpec>) -> Result<Arc<dyn Model>, String>;
+
+    /// Returns what is known of models now.
+    fn known(&self) -> Known {
+        Known::default()
+    }
+}
+
+/// What is known of models.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The lists.
+    pub catalogue: Arc<Catalogue>,
+    /// Another number when they have changed.
+    pub stamp: u64,
+    /// Why they are not what the workspace's file says.
+    pub warning: Option<String>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { catalogue: Catalogue::built_in(), stamp: 0, warning: None }
+    }
 }
 
 /// Gives a variable its value.
@@ -71,19 +95,20 @@ impl Catalog {
     fn ready(&self, name: &AgentName) -> Result<Ready, KitError> {
         let invalid = |why: String| KitError::Invalid { agent: name.clone(), why };
         let stamp = self.sources.folders.stamp(name.as_str()).map_err(|error| invalid(error.to_string()))?;
-        let stamp = stamp.ok_or_else(|| KitError::Unknown(name.clone()))?;
+        let known = self.sources.models.known();
+        let stamp = stamp.ok_or_else(|| KitError::Unknown(name.clone()))? ^ known.stamp;
         if let Some(ready) = self.lock().get(name).filter(|ready| ready.stamp == stamp) {
             return Ok(ready.clone());
         }
         let files = self.sources.folders.read(name.as_str()).map_err(|error| invalid(error.to_string()))?;
         let files = files.ok_or_else(|| KitError::Unknown(name.clone()))?;
         let agent = Agent::read(name, &files, &*self.sources.variables).map_err(|error| invalid(error.to_string()))?;
-        let ready = self.make(agent, stamp).map_err(invalid)?;
+        let ready = self.make(agent, stamp, &known).map_err(invalid)?;
         self.lock().insert(name.clone(), ready.clone());
         Ok(ready)
     }
 
-    fn make(&self, agent: Agent, stamp: u64) -> Result<Ready, String> {
+    fn make(&self, agent: Agent, stamp: u64, known: &Known) -> Result<Ready, String> {
         let model = self.sources.models.connect(agent.model.as_ref())?;
         let described = model.describe();
         let shown = format!("{}/{}", described.provider, described.name);
@@ -98,19 +123,22 @@ impl Catalog {
             digest: agent.digest.to_string(),
             tools: specs.iter().map(|spec| spec.name.clone()).collect(),
             works_in: self.sources.cwd.display().to_string(),
-            warnings: agent.warnings.clone(),
+            warnings: warnings(&agent, &shown, known),
             on_disconnect: agent.session.on_disconnect,
         };
+        let most = known.catalogue.entry(&shown).max_output_tokens.unwrap_or(OUTPUT_TOKENS);
+        let usual = OUTPUT_TOKENS.min(most);
         let parts = FrameParts {
             system: agent.system.clone(),
             tools: specs,
-            max_output_tokens: agent.model.as_ref().and_then(|model| model.max_output_tokens).unwrap_or(OUTPUT_TOKENS),
+            max_output_tokens: agent.model.as_ref().and_then(|model| model.max_output_tokens).unwrap_or(usual),
             temperature: agent.model.as_ref().and_then(|model| model.temperature),
             model: shown,
             agent_digest: agent.digest.to_string(),
         };
         let terms = Terms {
             max_steps: agent.session.max_steps,
+            budget: agent.budget,
             step_timeout: Duration::from_millis(agent.session.step_timeout_ms),
             idle_evict: Duration::from_millis(agent.session.idle_evict_ms),
             on_disconnect: agent.session.on_disconnect,
@@ -136,6 +164,14 @@ fn protected(workspace: &Path) -> Vec<PathBuf> {
     vec![workspace.to_owned(), workspace.join("token")]
 }
 
+fn warnings(agent: &Agent, model: &str, known: &Known) -> Vec<String> {
+    let budget = &agent.budget;
+    let in_dollars = [budget.turn, budget.session, budget.day].iter().any(|limits| limits.nano_usd.is_some());
+    let unpriced = (in_dollars && known.catalogue.prices(model).is_none())
+        .then(|| format!("`budget` is in dollars, and what `{model}` costs is not known: give its price in models.yaml"));
+    agent.warnings.iter().cloned().chain(known.warning.clone()).chain(unpriced).collect()
+}
+
 impl Kits for Catalog {
     fn kit(&self, agent: &AgentName) -> Result<Arc<Kit>, KitError> {
         self.ready(agent).map(|ready| ready.kit)
@@ -147,5 +183,9 @@ impl Kits for Catalog {
 
     fn names(&self) -> Result<Vec<AgentName>, StoreError> {
         Ok(self.sources.folders.names()?.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    fn prices(&self, model: &str) -> Option<Prices> {
+        self.sources.models.known().catalogue.prices(model)
     }
 }

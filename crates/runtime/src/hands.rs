@@ -33,6 +33,8 @@ pub(crate) struct Ask {
     pub(crate) request: outlive_core::content::Request,
     pub(crate) model: Arc<dyn outlive_model::Model>,
     pub(crate) limit: Duration,
+    /// What its tokens cost, where that is known.
+    pub(crate) prices: Option<outlive_core::cost::Prices>,
 }
 
 /// A call to run or to look for.

@@ -9,6 +9,7 @@
 //! | `sessions` | who is live |
 //! | [`subscribe`] | the journal from a position, then live |
 //! | [`scheduler`] | wakes sessions that wait for a time |
+//! | `ledger` | what was used today, for budgets |
 //! | `presence` | what becomes of a turn when its last client goes |
 //! | [`kit`], [`catalog`] | an agent ready to run; read afresh when its files change |
 //!
@@ -22,6 +23,7 @@ pub mod feeds;
 mod hands;
 mod history;
 pub mod kit;
+mod ledger;
 pub mod list;
 mod load;
 mod presence;
@@ -130,6 +132,7 @@ impl Runtime {
             tasks,
             feeds: feeds::Feeds::new(left),
             scheduler: scheduler::Scheduler::default(),
+            ledger: ledger::Ledger::default(),
             settings,
             closing: CancellationToken::new(),
         };
