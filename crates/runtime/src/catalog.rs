@@ -167,8 +167,9 @@ fn protected(workspace: &Path) -> Vec<PathBuf> {
 fn warnings(agent: &Agent, model: &str, known: &Known) -> Vec<String> {
     let budget = &agent.budget;
     let in_dollars = [budget.turn, budget.session, budget.day].iter().any(|limits| limits.nano_usd.is_some());
-    let unpriced = (in_dollars && known.catalogue.prices(model).is_none())
-        .then(|| format!("`budget` is in dollars, and what `{model}` costs is not known: give its price in models.yaml"));
+    let unpriced = (in_dollars && known.catalogue.prices(model).is_none()).then(|| {
+        format!("`budget` is in dollars, and what `{model}` costs is not known: give its price in models.yaml")
+    });
     agent.warnings.iter().cloned().chain(known.warning.clone()).chain(unpriced).collect()
 }
 

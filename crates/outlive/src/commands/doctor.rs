@@ -17,7 +17,8 @@ struct Check {
 }
 
 pub async fn run(place: &Workspace, json: &Json) -> Outcome {
-    let checks = vec![workspace(place), configuration(place), models(place), token(place), bash().await, model(), server(place)];
+    let checks =
+        vec![workspace(place), configuration(place), models(place), token(place), bash().await, model(), server(place)];
     let good = checks.iter().all(|check| check.good);
     if json.json {
         show::json(&checks)?;

@@ -70,7 +70,8 @@ async fn list(place: &Workspace, json: bool) -> Outcome {
             Err(why) => Err(why),
         };
         let (models, problem) = offered.map_or_else(|why| (Vec::new(), Some(why)), |models| (models, None));
-        let known = models.iter().filter_map(|model| Known::of(&listed.catalogue, &format!("{provider}/{model}"))).collect();
+        let known =
+            models.iter().filter_map(|model| Known::of(&listed.catalogue, &format!("{provider}/{model}"))).collect();
         offers.push(Offer { provider, models, known, problem });
     }
     if json {

@@ -34,7 +34,8 @@ impl ModelList {
             *known = match self.read(stamp) {
                 Ok(catalogue) => Known { catalogue: Arc::new(catalogue), stamp, warning: None },
                 Err(why) => {
-                    let warning = format!("{why}\nUntil that is mended, what was known of models before stays in force");
+                    let warning =
+                        format!("{why}\nUntil that is mended, what was known of models before stays in force");
                     tracing::warn!(%why, "models.yaml is not read: what was known of models before stays in force");
                     Known { catalogue: Arc::clone(&known.catalogue), stamp, warning: Some(warning) }
                 }

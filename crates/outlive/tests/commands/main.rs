@@ -5,6 +5,7 @@
     reason = "a test of real processes and files; one that cannot go on has failed"
 )]
 
+mod budget;
 mod finding;
 
 use std::process::{Command, Output, Stdio};
