@@ -13,6 +13,7 @@ pub use starter::starter;
 
 use std::collections::BTreeMap;
 
+use crate::budget::Budget;
 use crate::digest::Digest;
 use crate::event::OnDisconnect;
 use crate::id::AgentName;
@@ -41,6 +42,8 @@ pub struct Agent {
     pub system: Vec<String>,
     /// Limits of its sessions.
     pub session: SessionSpec,
+    /// What its sessions may use.
+    pub budget: Budget,
     /// Names of the builtin tools that it has: `bash`, `files`.
     pub tools: Vec<String>,
     /// What its calls may do.
@@ -109,6 +112,7 @@ impl Agent {
         file.expand(lookup).map_err(placed)?;
         let mut warnings = file.check(name).map_err(placed)?;
         let session = file.limits().map_err(placed)?;
+        let budget = file.budget().map_err(placed)?;
         let tools = file.tools(&mut warnings).map_err(placed)?;
         let system = system(&file, files, yaml)?;
         Ok(Self {
@@ -117,6 +121,7 @@ impl Agent {
             version: file.metadata.version,
             digest: digest(files),
             session,
+            budget,
             policy: policy(files),
             model: file.spec.model,
             system,

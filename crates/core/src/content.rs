@@ -205,9 +205,16 @@ pub struct Usage {
     /// Input tokens written to the provider's cache.
     #[serde(default)]
     pub cache_write_tokens: u64,
-    /// What the provider itself charged, in billionths of a US dollar; zero where it does not say.
+    /// What they cost, in billionths of a US dollar: what the provider charged, else worked out from the catalogue when
+    /// the reply came; zero where neither says.
     #[serde(default, skip_serializing_if = "is_zero")]
     pub cost_nano_usd: u64,
+    /// Answered steps in it: 1 in a step. Zero where it was written before they were counted.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub steps: u64,
+    /// Those of them whose cost is known.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub priced_steps: u64,
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
@@ -223,12 +230,14 @@ impl Usage {
         self.cache_read_tokens = self.cache_read_tokens.saturating_add(other.cache_read_tokens);
         self.cache_write_tokens = self.cache_write_tokens.saturating_add(other.cache_write_tokens);
         self.cost_nano_usd = self.cost_nano_usd.saturating_add(other.cost_nano_usd);
+        self.steps = self.steps.saturating_add(other.steps);
+        self.priced_steps = self.priced_steps.saturating_add(other.priced_steps);
     }
 
-    /// Returns what the provider charged, in US dollars, where it says so.
+    /// Returns what it cost in US dollars as far as that is known: at least this where not every step's cost is.
     #[must_use]
     pub fn charged(self) -> Option<f64> {
-        (self.cost_nano_usd > 0).then_some(self.cost_nano_usd as f64 / 1e9)
+        (self.cost_nano_usd > 0 || self.priced_steps > 0).then_some(self.cost_nano_usd as f64 / 1e9)
     }
 
     /// Returns all input tokens, cached or not.

@@ -106,6 +106,7 @@ pub fn assemble(frame: &Frame, transcript: &Transcript) -> (Request, StepPlan) {
         tokens_estimated: (frame.seal.bytes + closed.bytes) / 4,
         agent_digest: frame.agent_digest.clone(),
         messages: u32::try_from(closed.messages.len()).unwrap_or(u32::MAX),
+        capped: None,
     };
     plan.blocks.extend(schema.iter().map(|schema| hash("output_schema", schema)));
     let request = Request {

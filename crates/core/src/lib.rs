@@ -11,11 +11,16 @@
 //! | [`policy`] | what a tool call may do: allow, ask, deny |
 //! | [`media`] | files that are attached to messages: types, bounds, names |
 //! | [`agent`] | an agent's definition, read from its files |
+//! | [`catalogue`], [`cost`] | what is known of models, and what their tokens cost |
+//! | [`budget`] | what may be used, and whether the next step fits |
 
 pub mod agent;
+pub mod budget;
+pub mod catalogue;
 pub mod command;
 pub mod content;
 pub mod context;
+pub mod cost;
 pub mod digest;
 pub mod event;
 pub mod id;

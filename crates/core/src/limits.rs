@@ -54,6 +54,8 @@ pub const DEATHS_BEFORE_PARKING: u32 = 3;
 pub const RETRY_FIRST_MS: u64 = 1_000;
 /// Longest pause before a failed step is asked again, in milliseconds.
 pub const RETRY_LONGEST_MS: u64 = 300_000;
+/// Tokens of a reply below which a step is not worth asking for: a budget that leaves less ends the turn.
+pub const LEAST_OUTPUT_TOKENS: u32 = 256;
 /// Times a reply that was cut or malformed is asked again before the turn fails.
 pub const TRUNCATED_ATTEMPTS: u32 = 5;
 /// Failures in a row, after which another model stands in, where the agent does not say.

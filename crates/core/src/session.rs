@@ -16,6 +16,7 @@ mod report;
 mod requests;
 mod said;
 mod settle;
+mod spending;
 mod todo;
 
 pub use decide::{Decided, Moment, Refusal};
@@ -23,6 +24,7 @@ pub use owed::{Allowance, Debt, Held};
 pub use question::{ASK_USER, OpenQuestion, PastAnswer, Questions, question_of, read_questions};
 pub use requests::{Remembered, Requests};
 pub use settle::{Fact, Ruling, StepPlan, recovery};
+pub use spending::Spending;
 pub use todo::{LIST_TOOL, read_todos};
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -200,6 +202,9 @@ pub struct Totals {
     pub turns: u64,
     /// Their tokens.
     pub usage: Usage,
+    /// What this session itself has used, whatever has become of it since.
+    #[serde(default, skip_serializing_if = "Spending::is_empty")]
+    pub spent: Spending,
 }
 
 /// What a session is doing, in one word of CONTRACT §4.

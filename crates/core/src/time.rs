@@ -38,6 +38,12 @@ impl Timestamp {
         Self::from_micros(self.0.saturating_add(micros))
     }
 
+    /// Returns the days from 1970-01-01 to this moment's, in UTC.
+    #[must_use]
+    pub fn day(self) -> i64 {
+        self.0.div_euclid(86_400_000_000)
+    }
+
     /// Returns the milliseconds from `earlier` until this moment, 0 if that lies ahead.
     #[must_use]
     pub fn ms_since(self, earlier: Self) -> u64 {

@@ -12,6 +12,7 @@ pub use step::{Asking, retry_pause_ms, retryable};
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Capped;
 use crate::content::Usage;
 use crate::event::{Origin, Trigger};
 use crate::id::{CallId, TurnId};
@@ -39,14 +40,14 @@ pub struct Turn {
     pub steered: bool,
     /// Failures in a row of the current step.
     pub failures: u32,
-    /// Those of them that were cut replies, or did not fit the schema.
-    #[serde(default, skip_serializing_if = "is_zero")]
-    pub truncations: u32,
     /// Tokens of all its steps.
     pub usage: Usage,
     /// Models that are down.
     #[serde(default, skip_serializing_if = "Outages::is_empty")]
     pub outages: Outages,
+    /// Set where a budget left less room for the current step's reply than the agent asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capped: Option<Capped>,
 }
 
 impl Turn {
@@ -63,9 +64,9 @@ impl Turn {
             interrupt: None,
             steered: false,
             failures: 0,
-            truncations: 0,
             usage: Usage::default(),
             outages: Outages::default(),
+            capped: None,
         }
     }
 
@@ -100,9 +101,4 @@ impl Turn {
             }
         }
     }
-}
-
-#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
-fn is_zero(count: &u32) -> bool {
-    *count == 0
 }

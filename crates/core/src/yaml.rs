@@ -29,9 +29,16 @@ pub fn read<T: DeserializeOwned>(text: &str, file: &str) -> Result<T, YamlError>
 /// Makes the error of a value that is of the right type and still does not fit, at the key that a dotted path leads to.
 #[must_use]
 pub fn misfit(text: &str, file: &str, path: &str, message: &str) -> YamlError {
+    misfit_at(text, file, &path.split('.').collect::<Vec<_>>(), message)
+}
+
+/// As [`misfit`], at the key that these lead to: in them, dots are letters.
+#[must_use]
+pub fn misfit_at(text: &str, file: &str, keys: &[&str], message: &str) -> YamlError {
+    let path = keys.join(".");
     let mut found = None;
     let mut from = 0;
-    for key in path.split('.') {
+    for key in keys {
         let Some(at) = text.get(from..).and_then(|rest| find_key(rest, key)) else { break };
         found = Some(from + at);
         from += at + key.len();

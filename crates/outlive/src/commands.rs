@@ -49,7 +49,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Session(command) => session::run(&place()?, command).await,
         Command::Search(search) => search::run(&place()?, &search).await,
         Command::Reindex(json) => reindex::run(&place()?, &json).await,
-        Command::Model(command) => model::run(command).await,
+        Command::Model(command) => model::run(&place()?, command).await,
         Command::Agent(command) => agent::run(&place()?, command).await,
         Command::Approve(decide) => decide::run(&place()?, decide, decide::Word::Approve).await,
         Command::Answer(answer) => answer::run(&place()?, answer).await,

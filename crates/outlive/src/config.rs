@@ -1,10 +1,14 @@
 //! The environment and `outlive.yaml`: read here and nowhere else.
 #![expect(clippy::disallowed_methods, reason = "configuration has one door, and this is it")]
 
+pub mod models;
+
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
+use outlive_core::budget::{Limits, LimitsSpec};
+use outlive_core::yaml::{self, YamlError};
 use serde::Deserialize;
 
 use crate::exit::Failure;
@@ -24,6 +28,16 @@ pub struct Workspace {
 pub struct Config {
     /// How the server listens.
     pub server: Server,
+    /// What may be used.
+    pub budget: WorkspaceBudget,
+}
+
+/// What all agents together may use.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct WorkspaceBudget {
+    /// In one day, in UTC.
+    pub day: LimitsSpec,
 }
 
 /// How the server listens.
@@ -94,9 +108,7 @@ impl Workspace {
             Ok(text) if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) => {
                 Ok(Config::default())
             }
-            Ok(text) => {
-                outlive_core::yaml::read(&text, "outlive.yaml").map_err(|error| Failure::Usage(error.to_string()))
-            }
+            Ok(text) => read_config(&text).map_err(|error| Failure::Usage(error.to_string())),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Config::default()),
             Err(error) => Err(Failure::Failed(format!("{}: {error}", path.display()))),
         }
@@ -150,6 +162,20 @@ impl Workspace {
         let text = String::from_utf8_lossy(&bytes).into_owned();
         let all: Vec<&str> = text.lines().collect();
         all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
+    }
+}
+
+fn read_config(text: &str) -> Result<Config, YamlError> {
+    let config: Config = yaml::read(text, "outlive.yaml")?;
+    let misfit = |(key, why): (&str, String)| yaml::misfit(text, "outlive.yaml", &format!("budget.day.{key}"), &why);
+    config.budget.day.limits().map_err(misfit)?;
+    Ok(config)
+}
+
+impl WorkspaceBudget {
+    /// Returns what is meant: it was checked when it was read.
+    pub fn limits(&self) -> Limits {
+        self.day.limits().unwrap_or_default()
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::io::{IsTerminal as _, Write as _};
 
+use outlive_core::cost::Usd;
 use outlive_tui::{Colors, Piece, Style, paint};
 use serde::Serialize;
 
@@ -47,6 +48,13 @@ pub fn pieces(colors: Colors, pieces: &[Piece]) {
 /// Prints one styled line.
 pub fn line(style: Style, text: &str) {
     pieces(colors(), &[Piece::new(style, text), Piece::new(Style::Plain, "\n")]);
+}
+
+/// Shows what was paid, of which this many steps are not priced.
+pub fn cost(dollars: Option<f64>, unpriced_steps: u64) -> String {
+    let at_least = if unpriced_steps > 0 { "at least " } else { "" };
+    let shown = |dollars: f64| format!("{at_least}{}", Usd((dollars * 1e9).round() as u64));
+    dollars.map_or_else(|| "cost unknown".to_owned(), shown)
 }
 
 /// Prints a table with aligned columns.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use outlive_core::agent::ModelSpec;
 use outlive_model::Model;
-use outlive_runtime::catalog::{Catalog, Models, Sources};
+use outlive_runtime::catalog::{Catalog, Known, Models, Sources};
 use outlive_runtime::clock::{Moments, SystemClock};
 use outlive_runtime::{Runtime, Settings};
 use outlive_store::files::fs::{Disk, RealDisk};
@@ -13,11 +13,12 @@ use outlive_store::workspace::{self, OpenError};
 use outlive_tools::exec::Exec;
 use outlive_tools::orphans;
 
+use crate::config::models::ModelList;
 use crate::config::{self, Workspace};
 use crate::exit::Failure;
 
-/// Models that this binary can connect to, with keys from the environment.
-pub struct Connector;
+/// Models that this binary can connect to, with keys from the environment, and what is known of them.
+pub struct Connector(pub ModelList);
 
 /// What is taken where an agent names no model: the first whose key is there.
 const CHOICES: [(&str, &str); 4] = [
@@ -29,8 +30,14 @@ const CHOICES: [(&str, &str); 4] = [
 
 impl Models for Connector {
     fn connect(&self, wanted: Option<&ModelSpec>) -> Result<Arc<dyn Model>, String> {
-        let settings = wanted.map_or_else(best, |spec| settings(&spec.provider, &spec.name, Some(spec)));
+        let mut settings = wanted.map_or_else(best, |spec| settings(&spec.provider, &spec.name, Some(spec)));
+        let entry = self.0.now().catalogue.entry(&format!("{}/{}", settings.provider, settings.name));
+        settings.context_window = settings.context_window.or(entry.context_window);
         outlive_model::connect(settings).map_err(|error| error.to_string())
+    }
+
+    fn known(&self) -> Known {
+        self.0.now()
     }
 }
 
@@ -121,7 +128,7 @@ pub async fn start(place: &Workspace) -> Result<Engine, Failure> {
     ensure_agent(&*store.agents)?;
     let sources = Sources {
         folders: Arc::clone(&store.agents),
-        models: Arc::new(Connector),
+        models: Arc::new(Connector(ModelList::of(&place.root))),
         exec: Arc::new(Exec::new(config::environment(), &spill, &children)),
         variables: Box::new(config::variable),
         workspace: place.root.clone(),
@@ -129,7 +136,8 @@ pub async fn start(place: &Workspace) -> Result<Engine, Failure> {
     };
     let seed = u64::from_le_bytes(config::random::<8>()?);
     let moments = Moments::new(Arc::new(SystemClock), seed);
-    let runtime = Runtime::start(store, Arc::new(Catalog::new(sources)), moments, Settings::default()).await;
+    let settings = Settings { budget: place.config()?.budget.limits(), ..Settings::default() };
+    let runtime = Runtime::start(store, Arc::new(Catalog::new(sources)), moments, settings).await;
     Ok(Engine { runtime: runtime.map_err(Failure::failed)?, files })
 }
 

@@ -73,6 +73,8 @@ codes! {
     MODEL_UNAVAILABLE = "model_unavailable", 0, "The provider is not available";
     ANSWER_CUT = "answer_cut", 0, "The model's answer was cut";
     OUTPUT_INVALID = "output_invalid", 0, "The answer does not fit the schema";
+    BUDGET_EXCEEDED = "budget_exceeded", 0, "A budget does not last for another step";
+    PRICE_UNKNOWN = "price_unknown", 0, "A budget is in dollars, and the model's price is not known";
     MAX_STEPS = "max_steps", 0, "The turn took too many steps";
     WORKSPACE_OWNED = "workspace_owned", 0, "Another server owns the workspace";
     SERVER_UNREACHABLE = "server_unreachable", 0, "No server answers";

@@ -88,6 +88,9 @@ pub struct TurnResult {
     /// Tokens of all its steps.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub usage: Usage,
+    /// What they cost in US dollars, where it is known: at least this where `usage` has more steps than priced ones.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cost: Option<f64>,
     /// Why, if it failed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]

@@ -106,6 +106,9 @@ pub struct SessionView {
     /// Their tokens.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub usage: Usage,
+    /// What this session itself has used, its running turn included: what its budgets are held against. A fork begins with
+    /// nothing, and a rewind takes nothing back.
+    pub spent: Spent,
     /// Why it is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_because: Option<String>,
@@ -113,6 +116,20 @@ pub struct SessionView {
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
     pub todos: Vec<Todo>,
+}
+
+/// Tokens, steps, and what they cost.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Spent {
+    /// Tokens of input and output, cached or not.
+    pub tokens: u64,
+    /// Answered steps.
+    pub steps: u64,
+    /// Those of them whose cost is known.
+    pub priced_steps: u64,
+    /// In US dollars, where it is known: at least this where not every step is priced.
+    pub cost: Option<f64>,
 }
 
 /// A running turn.
@@ -240,12 +257,20 @@ impl SessionView {
             queue_length: state.queue.items.len(),
             turns: state.totals.turns,
             usage: state.totals.usage,
+            spent: Spent::of(state.totals.spent.all),
             todos: state.todos.clone(),
             paused_because: match &state.hold {
                 Hold::Paused { reason, .. } => reason.clone(),
                 Hold::Open | Hold::Archived => None,
             },
         })
+    }
+}
+
+impl Spent {
+    fn of(used: Usage) -> Self {
+        let Usage { steps, priced_steps, .. } = used;
+        Self { tokens: used.tokens(), steps, priced_steps, cost: used.charged() }
     }
 }
 

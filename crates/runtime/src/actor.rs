@@ -8,6 +8,7 @@
 //! session without anything under way leaves memory.
 
 mod batch;
+mod budget;
 mod life;
 mod settle;
 
@@ -55,6 +56,8 @@ pub(crate) struct Actor {
 #[derive(Default)]
 struct Running {
     model: Option<tokio::task::AbortHandle>,
+    /// What the day's budgets have set aside for that request.
+    aside: Option<crate::ledger::Aside>,
     calls: BTreeMap<CallId, CancellationToken>,
 }
 
@@ -174,6 +177,7 @@ impl Actor {
     async fn go_back(&mut self, batch: Batch, error: StoreError) -> SubmitError {
         tracing::warn!(session = %self.id, %error, "append failed");
         self.held = batch.held_before();
+        self.give_back();
         self.astray = true;
         if let Err(unread) = self.reload().await {
             tracing::warn!(session = %self.id, error = %unread, "journal cannot be read back now");
@@ -185,6 +189,7 @@ impl Actor {
     pub(crate) async fn reload(&mut self) -> Result<(), SubmitError> {
         let loaded = crate::load::state(&self.shell.store, self.id).await.map_err(SubmitError::Store)?;
         self.state = loaded.state;
+        self.shell.ledger.note(self.id, &self.state);
         self.cut_bytes = self.cut_bytes.max(loaded.cut_bytes);
         self.transcript = None;
         self.astray = false;
@@ -196,6 +201,7 @@ impl Actor {
             return;
         }
         self.shell.store.index.note(crate::list::row(&self.state, self.id));
+        self.shell.ledger.note(self.id, &self.state);
         if self.shell.feeds.heard(self.id) {
             self.shell.feeds.publish(self.id, Published::Events(batch.events()));
         }
@@ -210,6 +216,7 @@ impl Actor {
             model.abort();
             self.held.step = None;
         }
+        self.give_back();
         for call in acts.stops {
             if let Some(token) = self.running.calls.get(&call) {
                 token.cancel();

@@ -6,8 +6,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use outlive_core::agent::{Agent, ModelSpec};
+use outlive_core::catalogue::Catalogue;
 use outlive_core::content::ToolSpec;
 use outlive_core::context::{Frame, FrameParts};
+use outlive_core::cost::Prices;
 use outlive_core::id::AgentName;
 use outlive_core::limits::FALLBACK_AFTER;
 use outlive_model::Model;
@@ -26,6 +28,28 @@ pub trait Models: Send + Sync {
     ///
     /// What is missing, and how to get it.
     fn connect(&self, wanted: Option<&ModelSpec>) -> Result<Arc<dyn Model>, String>;
+
+    /// Returns what is known of models now.
+    fn known(&self) -> Known {
+        Known::default()
+    }
+}
+
+/// What is known of models.
+#[derive(Debug, Clone)]
+pub struct Known {
+    /// The lists.
+    pub catalogue: Arc<Catalogue>,
+    /// Another number when they have changed.
+    pub stamp: u64,
+    /// Why they are not what the workspace's file says.
+    pub warning: Option<String>,
+}
+
+impl Default for Known {
+    fn default() -> Self {
+        Self { catalogue: Catalogue::built_in(), stamp: 0, warning: None }
+    }
 }
 
 /// Gives a variable its value.
@@ -73,25 +97,26 @@ impl Catalog {
     fn ready(&self, name: &AgentName) -> Result<Ready, KitError> {
         let invalid = |why: String| KitError::Invalid { agent: name.clone(), why };
         let stamp = self.sources.folders.stamp(name.as_str()).map_err(|error| invalid(error.to_string()))?;
-        let stamp = stamp.ok_or_else(|| KitError::Unknown(name.clone()))?;
+        let known = self.sources.models.known();
+        let stamp = stamp.ok_or_else(|| KitError::Unknown(name.clone()))? ^ known.stamp;
         if let Some(ready) = self.lock().get(name).filter(|ready| ready.stamp == stamp) {
             return Ok(ready.clone());
         }
         let files = self.sources.folders.read(name.as_str()).map_err(|error| invalid(error.to_string()))?;
         let files = files.ok_or_else(|| KitError::Unknown(name.clone()))?;
         let agent = Agent::read(name, &files, &*self.sources.variables).map_err(|error| invalid(error.to_string()))?;
-        let ready = self.make(agent, stamp).map_err(invalid)?;
+        let ready = self.make(agent, stamp, &known).map_err(invalid)?;
         self.lock().insert(name.clone(), ready.clone());
         Ok(ready)
     }
 
-    fn make(&self, agent: Agent, stamp: u64) -> Result<Ready, String> {
+    fn make(&self, agent: Agent, stamp: u64, known: &Known) -> Result<Ready, String> {
         let chosen: Vec<Builtin> = agent.tools.iter().filter_map(|name| Builtin::named(name)).collect();
         let toolbox = Toolbox::builtin(&self.sources.exec, &chosen);
         let specs = toolbox.specs();
-        let mut warnings = agent.warnings.clone();
-        let voices = self.voices(&agent, &specs, &mut warnings)?;
+        let (voices, left_out) = self.voices(&agent, &specs, known)?;
         let mut lineup = voices.lineup().models.to_vec();
+        let warnings = warnings(&agent, &lineup, known).into_iter().chain(left_out).collect();
         let card = Card {
             name: agent.name.clone(),
             description: agent.description.clone(),
@@ -106,6 +131,7 @@ impl Catalog {
         };
         let terms = Terms {
             max_steps: agent.session.max_steps,
+            budget: agent.budget,
             step_timeout: Duration::from_millis(agent.session.step_timeout_ms),
             idle_evict: Duration::from_millis(agent.session.idle_evict_ms),
             on_disconnect: agent.session.on_disconnect,
@@ -115,31 +141,34 @@ impl Catalog {
         Ok(Ready { stamp, kit: Arc::new(kit), card })
     }
 
-    /// A model that cannot stand in is warned of and left out: the first still answers.
-    fn voices(&self, agent: &Agent, tools: &[ToolSpec], warnings: &mut Vec<String>) -> Result<Voices, String> {
+    /// A model that cannot stand in is left out, with a word about it: the first still answers.
+    fn voices(&self, agent: &Agent, tools: &[ToolSpec], known: &Known) -> Result<(Voices, Vec<String>), String> {
         let voice = |spec: Option<&ModelSpec>| {
             let model = self.sources.models.connect(spec)?;
             let described = model.describe();
+            let shown = format!("{}/{}", described.provider, described.name);
+            let usual = OUTPUT_TOKENS.min(known.catalogue.entry(&shown).max_output_tokens.unwrap_or(OUTPUT_TOKENS));
             let parts = FrameParts {
                 system: agent.system.clone(),
                 tools: tools.to_vec(),
-                max_output_tokens: spec.and_then(|model| model.max_output_tokens).unwrap_or(OUTPUT_TOKENS),
+                max_output_tokens: spec.and_then(|model| model.max_output_tokens).unwrap_or(usual),
                 temperature: spec.and_then(|model| model.temperature),
-                model: format!("{}/{}", described.provider, described.name),
+                model: shown,
                 agent_digest: agent.digest.to_string(),
             };
             Ok::<_, String>(Voice { frame: Frame::new(parts), model })
         };
         let first = Voices::only(voice(agent.model.as_ref())?);
-        let Some(spec) = &agent.model else { return Ok(first) };
-        let mut fallback = Vec::new();
+        let Some(spec) = &agent.model else { return Ok((first, Vec::new())) };
+        let (mut fallback, mut left_out) = (Vec::new(), Vec::new());
         for other in &spec.fallback {
             match voice(Some(other)) {
                 Ok(voice) => fallback.push(voice),
-                Err(why) => warnings.push(format!("`{}/{}` cannot stand in: {why}", other.provider, other.name)),
+                Err(why) => left_out.push(format!("`{}/{}` cannot stand in: {why}", other.provider, other.name)),
             }
         }
-        Ok(first.with_fallback(fallback, spec.fallback_after.unwrap_or(FALLBACK_AFTER), spec.fallback_rest_ms()))
+        let after = spec.fallback_after.unwrap_or(FALLBACK_AFTER);
+        Ok((first.with_fallback(fallback, after, spec.fallback_rest_ms()), left_out))
     }
 
     fn place(&self) -> Place {
@@ -157,6 +186,15 @@ fn protected(workspace: &Path) -> Vec<PathBuf> {
     vec![workspace.to_owned(), workspace.join("token")]
 }
 
+fn warnings(agent: &Agent, models: &[String], known: &Known) -> Vec<String> {
+    let budget = &agent.budget;
+    let in_dollars = [budget.turn, budget.session, budget.day].iter().any(|limits| limits.nano_usd.is_some());
+    let unpriced = models.iter().filter(|model| in_dollars && known.catalogue.prices(model).is_none()).map(|model| {
+        format!("`budget` is in dollars, and what `{model}` costs is not known: give its price in models.yaml")
+    });
+    agent.warnings.iter().cloned().chain(known.warning.clone()).chain(unpriced).collect()
+}
+
 impl Kits for Catalog {
     fn kit(&self, agent: &AgentName) -> Result<Arc<Kit>, KitError> {
         self.ready(agent).map(|ready| ready.kit)
@@ -168,5 +206,9 @@ impl Kits for Catalog {
 
     fn names(&self) -> Result<Vec<AgentName>, StoreError> {
         Ok(self.sources.folders.names()?.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    fn prices(&self, model: &str) -> Option<Prices> {
+        self.sources.models.known().catalogue.prices(model)
     }
 }

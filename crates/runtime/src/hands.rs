@@ -35,6 +35,8 @@ pub(crate) struct Ask {
     pub(crate) model: Arc<dyn outlive_model::Model>,
     pub(crate) artifacts: Arc<dyn outlive_store::Artifacts>,
     pub(crate) limit: Duration,
+    /// What its tokens cost, where that is known.
+    pub(crate) prices: Option<outlive_core::cost::Prices>,
 }
 
 /// A call to run or to look for.

@@ -3,7 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use outlive_core::budget::Budget;
+use outlive_core::catalogue::Catalogue;
 use outlive_core::context::Frame;
+use outlive_core::cost::Prices;
 use outlive_core::event::{Decider, OnDisconnect};
 use outlive_core::id::AgentName;
 use outlive_core::policy::{Policy, Verdict};
@@ -76,6 +79,8 @@ impl Voices {
 pub struct Terms {
     /// Steps of one turn.
     pub max_steps: u32,
+    /// What its sessions may use.
+    pub budget: Budget,
     /// Time of one model request, from asking to the last byte.
     pub step_timeout: Duration,
     /// Time without anything to do, after which the session leaves memory.
@@ -88,6 +93,7 @@ impl Default for Terms {
     fn default() -> Self {
         Self {
             max_steps: 50,
+            budget: Budget::default(),
             step_timeout: Duration::from_secs(600),
             idle_evict: Duration::from_secs(60),
             on_disconnect: OnDisconnect::Continue,
@@ -161,6 +167,11 @@ pub trait Kits: Send + Sync {
     ///
     /// What the store says.
     fn names(&self) -> Result<Vec<AgentName>, outlive_store::StoreError>;
+
+    /// Returns what the tokens of `provider/name` cost now, where that is known.
+    fn prices(&self, model: &str) -> Option<Prices> {
+        Catalogue::built_in().prices(model)
+    }
 }
 
 impl Kit {

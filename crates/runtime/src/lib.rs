@@ -10,6 +10,7 @@
 //! | `sessions` | who is live |
 //! | [`subscribe`] | the journal from a position, then live |
 //! | [`scheduler`] | wakes sessions that wait for a time |
+//! | `ledger` | what was used today, for budgets |
 //! | `presence` | what becomes of a turn when its last client goes |
 //! | [`kit`], [`catalog`] | an agent ready to run; read afresh when its files change |
 //!
@@ -24,6 +25,7 @@ pub mod feeds;
 mod hands;
 mod history;
 pub mod kit;
+mod ledger;
 pub mod list;
 mod load;
 mod presence;
@@ -134,6 +136,7 @@ impl Runtime {
             tasks,
             feeds: feeds::Feeds::new(left),
             scheduler: scheduler::Scheduler::default(),
+            ledger: ledger::Ledger::default(),
             settings,
             closing: CancellationToken::new(),
         };

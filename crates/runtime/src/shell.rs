@@ -3,12 +3,14 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use outlive_core::budget::Limits;
 use outlive_store::Store;
 use tokio_util::sync::CancellationToken;
 
 use crate::clock::Moments;
 use crate::feeds::Feeds;
 use crate::kit::Kits;
+use crate::ledger::Ledger;
 use crate::scheduler::Scheduler;
 use crate::tasks::Tasks;
 
@@ -21,6 +23,7 @@ pub(crate) struct Shell {
     pub(crate) tasks: Tasks,
     pub(crate) feeds: Feeds,
     pub(crate) scheduler: Scheduler,
+    pub(crate) ledger: Ledger,
     pub(crate) settings: Settings,
     pub(crate) closing: CancellationToken,
 }
@@ -34,10 +37,17 @@ pub struct Settings {
     pub idle_evict: Duration,
     /// Time that running calls have to end at shutdown.
     pub closing: Duration,
+    /// What all sessions may use in one day, in UTC.
+    pub budget: Limits,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { inbox: 64, idle_evict: Duration::from_secs(60), closing: Duration::from_secs(3) }
+        Self {
+            inbox: 64,
+            idle_evict: Duration::from_secs(60),
+            closing: Duration::from_secs(3),
+            budget: Limits::default(),
+        }
     }
 }

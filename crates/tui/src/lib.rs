@@ -20,5 +20,5 @@ pub use painter::Painter;
 pub use screen::{Activity, Ended, Input, Piece, Screen, Waiting, mark};
 pub use style::{Colors, Style, paint};
 pub use talk::{Happened, Talk, Who, Wish};
-pub use view::{Frame, view};
+pub use view::{Frame, spent, view};
 pub use wrap::{columns, wrap};

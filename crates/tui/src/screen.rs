@@ -18,6 +18,7 @@ use outlive_core::media::with_attachments;
 use outlive_core::time::Timestamp;
 
 use crate::Style;
+use crate::view::spent;
 use call::Running;
 pub use call::Waiting;
 use stream::{Heard, Stream};
@@ -240,6 +241,9 @@ impl Screen {
                 pieces.push(Piece::line(Style::Notice, "■ interrupted"));
             }
             (Ending::Complete | Ending::Ask | Ending::Sleep | Ending::Failed, _) => {}
+        }
+        if let Some(spent) = spent(&ended.usage) {
+            pieces.push(Piece::line(Style::Dim, &spent));
         }
         self.ended = Some(Ended { turn, ending: ended.ending, error });
     }

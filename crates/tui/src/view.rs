@@ -2,6 +2,7 @@
 //!
 //! Pure: the same state and size give the same rows. No row is wider, and no frame higher, than the terminal.
 
+use outlive_core::content::Usage;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::talk::{Focus, Link, Note, Talk};
@@ -175,7 +176,8 @@ fn status(talk: &Talk, width: usize) -> Vec<Piece> {
     let screen = &talk.screen;
     let model = if screen.model.is_empty() { &talk.who.model } else { &screen.model };
     let usage = screen.usage;
-    let spent = format!("↑{} ↓{} tokens", tokens(usage.all_input()), tokens(usage.output_tokens));
+    let cost = usage.cost_shown().map(|cost| format!(" · {cost}")).unwrap_or_default();
+    let spent = format!("↑{} ↓{} tokens{cost}", tokens(usage.all_input()), tokens(usage.output_tokens));
     let mut parts =
         vec![(Style::Dim, talk.who.agent.clone()), (Style::Dim, model.clone()), (Style::Dim, spent), state(talk)];
     if !screen.queue.is_empty() {
@@ -215,6 +217,14 @@ fn state(talk: &Talk) -> (Style, String) {
         (Link::Live, Activity::Idle) if talk.screen.asks() => (Style::Notice, "asks you".to_owned()),
         (Link::Live, Activity::Idle) => (Style::Dim, "idle".to_owned()),
     }
+}
+
+/// What a turn took, in a line: nothing where that was not counted.
+#[must_use]
+pub fn spent(usage: &Usage) -> Option<String> {
+    let cost = usage.cost_shown().unwrap_or_else(|| "cost unknown".to_owned());
+    let (input, output) = (tokens(usage.all_input()), tokens(usage.output_tokens));
+    (usage.steps > 0).then(|| format!("↑{input} ↓{output} tokens · {cost}"))
 }
 
 /// A number of tokens, short.

@@ -1,11 +1,14 @@
 //! `agent.yaml`, typed.
 
-use std::collections::BTreeMap;
+mod keys;
+
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{Misfit, PROVIDERS, SessionSpec};
+use crate::budget::{Budget, BudgetSpec};
 use crate::event::OnDisconnect;
 use crate::id::AgentName;
 use crate::limits::{FALLBACK_REST_MS, FALLBACKS};
@@ -34,8 +37,8 @@ pub(super) struct Metadata {
     _labels: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
+/// Read key by key: see `keys`.
+#[derive(Debug, Default)]
 pub(super) struct Spec {
     pub(super) model: Option<ModelSpec>,
     pub(super) soul: Option<String>,
@@ -45,13 +48,20 @@ pub(super) struct Spec {
     pub(super) session: Session,
     pub(super) tools: Vec<ToolEntry>,
     sandbox: Option<Sandbox>,
-    memory: Option<IgnoredAny>,
-    context: Option<IgnoredAny>,
+    budget: BudgetSpec,
+    /// Keys that are there and that nothing is made of yet.
+    unused: BTreeSet<Unused>,
+}
+
+/// A key that is known and that nothing is made of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Unused {
+    Memory,
+    Context,
     /// Duragent's.
-    policy: Option<IgnoredAny>,
+    Policy,
     /// Duragent's, too.
-    #[serde(alias = "hooks")]
-    access: Option<IgnoredAny>,
+    Access,
 }
 
 /// Which model an agent asks for.
@@ -281,6 +291,11 @@ impl File {
         })
     }
 
+    /// Returns what its sessions may use.
+    pub(super) fn budget(&self) -> Result<Budget, Misfit> {
+        self.spec.budget.budget().map_err(|(path, why)| Misfit::new(format!("spec.budget.{path}"), why))
+    }
+
     /// Returns the tools that are here; the others are warned of, or refused where nothing has such a name.
     pub(super) fn tools(&self, warnings: &mut Vec<String>) -> Result<Vec<String>, Misfit> {
         let mut names = Vec::new();
@@ -396,13 +411,14 @@ impl ModelSpec {
 impl Spec {
     fn warnings(&self) -> Vec<String> {
         let sandboxed = self.sandbox.as_ref().is_some_and(|sandbox| sandbox.mode != SandboxMode::Trust);
+        let unused = |key| self.unused.contains(&key);
         let asked = [
             (sandboxed, "`sandbox`: calls are not sandboxed in this version"),
             (self.skills_dir.is_some(), "`skills_dir`: skills are not in this version"),
-            (self.memory.is_some(), "`memory` is not in this version"),
-            (self.context.is_some(), "`context` is not in this version"),
-            (self.policy.is_some(), "`policy` in agent.yaml is not read: write a policy.yaml beside it"),
-            (self.access.is_some(), "`access` and `hooks` are not in this version"),
+            (unused(Unused::Memory), "`memory` is not in this version"),
+            (unused(Unused::Context), "`context` is not in this version"),
+            (unused(Unused::Policy), "`policy` in agent.yaml is not read: write a policy.yaml beside it"),
+            (unused(Unused::Access), "`access` and `hooks` are not in this version"),
             (self.session.ttl_hours.is_some(), "`session.ttl_hours`: sessions stay until they are deleted"),
             (
                 self.session.compaction.is_some() || self.session.context.is_some(),

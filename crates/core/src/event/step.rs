@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::budget::Capped;
 use crate::content::{Block, FailureKind, StopReason, Usage};
 use crate::time::Timestamp;
 
@@ -32,6 +33,9 @@ pub struct StepStarted {
     pub agent_digest: String,
     /// Messages in the request, for a reader of the journal.
     pub messages: u32,
+    /// Set where a budget leaves less room for the reply than the agent asks for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub capped: Option<Capped>,
 }
 
 /// Ends the running attempt. Its tool uses become calls, in order.

@@ -73,7 +73,7 @@ pub struct TurnEnded {
     pub error: Option<TurnError>,
     /// Tokens of all its steps.
     pub usage: Usage,
-    /// What they cost in US dollars, where prices are known.
+    /// What they cost in US dollars, where prices are known: at least this where `usage` has more steps than priced ones.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cost: Option<f64>,
 }

@@ -3,7 +3,7 @@
 
 use super::{Hold, LastTurn, PastAnswer, PastDecision, Profile, Queued, State, question_of};
 use crate::command::Verdict;
-use crate::content::{Block, FailureKind};
+use crate::content::Block;
 use crate::event::{
     CallAllowed, CallDenied, Decider, Entry, Event, InputQueued, Origin, RecoveryNoted, Scope, SessionCreated,
     StepFailed, StepFinished, StepStarted, TurnEnded,
@@ -97,11 +97,17 @@ impl State {
 
     fn apply_turn(&mut self, entry: &Entry) {
         self.remember_decision(entry);
+        let is_own = self.is_own(entry.seq);
         let Some(turn) = self.turn.as_mut().filter(|turn| entry.turn == Some(turn.id)) else { return };
         match &entry.event {
             Event::InterruptRequested(requested) => turn.interrupt = Some(requested.by.clone()),
             Event::StepStarted(started) => turn.start_step(entry.step, started),
-            Event::StepFinished(finished) => turn.finish_step(finished),
+            Event::StepFinished(finished) => {
+                turn.finish_step(finished);
+                if is_own {
+                    self.totals.spent.add(finished.usage, entry.at);
+                }
+            }
             Event::StepFailed(failed) => turn.fail_step(failed, entry.at),
             Event::CallAllowed(allowed) => turn.allow(allowed),
             Event::CallDenied(denied) => turn.settle(denied.call),
@@ -256,12 +262,13 @@ impl Turn {
         self.step = step.unwrap_or(self.step);
         self.asking = Asking::Asked { attempt: started.attempt };
         self.outages.ask(&started.model);
+        self.capped = started.capped;
         self.calls.clear();
         self.steered = false;
     }
 
     fn finish_step(&mut self, finished: &StepFinished) {
-        (self.failures, self.truncations) = (0, 0);
+        self.failures = 0;
         self.outages.answered();
         self.usage.add(finished.usage);
         self.asking = Asking::Answered { stop: finished.stop_reason };
@@ -269,10 +276,9 @@ impl Turn {
     }
 
     fn fail_step(&mut self, failed: &StepFailed, at: Timestamp) {
-        self.outages.failed(at, failed.retry_at.unwrap_or(at.plus_ms(FALLBACK_REST_MS)));
+        let until = failed.retry_at.unwrap_or(at.plus_ms(FALLBACK_REST_MS));
+        self.outages.failed(at, until, failed.kind);
         self.failures = self.failures.saturating_add(1);
-        let is_bad_reply = matches!(failed.kind, FailureKind::Truncated | FailureKind::OffSchema);
-        self.truncations += u32::from(is_bad_reply);
         self.asking = match failed.retry_at {
             Some(until) => Asking::Backoff { attempt: failed.attempt, until, kind: failed.kind },
             None => {

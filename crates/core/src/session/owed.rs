@@ -158,6 +158,9 @@ impl Turn {
             return vec![Debt::End { ending: Ending::Failed, error: Some(error) }];
         }
         if stop == crate::content::StopReason::MaxTokens {
+            if let Some(capped) = self.capped {
+                return vec![Debt::End { ending: Ending::Failed, error: Some(capped.cut()) }];
+            }
             let message = "the answer was cut at the agent's `max_output_tokens`: raise it, or send a message to go on";
             let error = TurnError { code: "answer_cut".to_owned(), message: message.to_owned() };
             return vec![Debt::End { ending: Ending::Failed, error: Some(error) }];

@@ -174,7 +174,7 @@ fn read_arguments(arguments: &str, stop: StopReason) -> (serde_json::Value, Opti
 
 fn failed(turn: &Turn, failure: &Failure, attempt: u32, at: Timestamp) -> StepFailed {
     let failures = turn.failures.min(turn.outages.failures()).saturating_add(1);
-    let retry_at = retryable(failure.kind, turn.truncations)
+    let retry_at = retryable(failure.kind, turn.outages.bad_replies())
         .then(|| at.plus_ms(retry_pause_ms(failures, failure.retry_after_ms, turn.id.bits())));
     let message = failure.message.chars().take(2_000).collect();
     StepFailed { attempt, kind: failure.kind, message, retry_at }

@@ -1,6 +1,7 @@
 //! Turns debts into facts. What needs the shell first (a request to assemble, a call to assess) comes in as a value.
 
 use super::{Debt, Queued, State, question_of};
+use crate::budget::Capped;
 use crate::event::{
     ApprovalRequested, Behavior, BlockHash, CallAllowed, CallDenied, CallFinished, CallLost, CallStarted, Decider,
     Effect, Ending, Event, MessageReceived, OnLost, Origin, OriginKind, Outcome, Question, QuestionAsked,
@@ -97,6 +98,8 @@ pub struct StepPlan {
     pub agent_digest: String,
     /// Messages in it.
     pub messages: u32,
+    /// Set where a budget leaves less room for the reply than the agent asks for.
+    pub capped: Option<Capped>,
 }
 
 impl StepPlan {
@@ -111,6 +114,7 @@ impl StepPlan {
             tokens_estimated: self.tokens_estimated,
             agent_digest: self.agent_digest,
             messages: self.messages,
+            capped: self.capped,
         });
         Fact { turn: Some(turn), step: Some(step), event }
     }

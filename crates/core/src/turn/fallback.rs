@@ -8,6 +8,7 @@ use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
 
+use crate::content::FailureKind;
 use crate::limits::{FALLBACK_AFTER, FALLBACK_REST_MS, OUTAGES_REMEMBERED, RETRY_FIRST_MS};
 use crate::time::Timestamp;
 
@@ -38,6 +39,9 @@ pub struct Outages {
     asked: String,
     /// Those that failed since they last answered, oldest first.
     down: Vec<Outage>,
+    /// Failures of the current step that were bad replies.
+    #[serde(default)]
+    bad_replies: u32,
 }
 
 /// A model that failed.
@@ -61,7 +65,7 @@ impl Outages {
     /// Says whether nothing is known.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.down.is_empty() && self.asked.is_empty()
+        *self == Self::default()
     }
 
     /// Returns the model that was asked and has not answered.
@@ -99,6 +103,12 @@ impl Outages {
         soonest.map_or_else(|| (0, asked()), |(until, at)| (at, until))
     }
 
+    /// Returns how often the current step was answered with a reply that is none.
+    #[must_use]
+    pub fn bad_replies(&self) -> u32 {
+        self.bad_replies
+    }
+
     /// Returns how often the model that was asked last has failed in a row.
     #[must_use]
     pub fn failures(&self) -> u32 {
@@ -120,10 +130,13 @@ impl Outages {
     pub(crate) fn answered(&mut self) {
         self.down.retain(|outage| outage.model != self.asked);
         self.asked.clear();
+        self.bad_replies = 0;
     }
 
     /// The model that was asked has failed.
-    pub(crate) fn failed(&mut self, at: Timestamp, until: Timestamp) {
+    pub(crate) fn failed(&mut self, at: Timestamp, until: Timestamp, kind: FailureKind) {
+        let is_bad_reply = matches!(kind, FailureKind::Truncated | FailureKind::OffSchema);
+        self.bad_replies = self.bad_replies.saturating_add(u32::from(is_bad_reply));
         match self.down.iter_mut().find(|outage| outage.model == self.asked) {
             Some(outage) => (outage.failures, outage.at, outage.until) = (outage.failures.saturating_add(1), at, until),
             None => self.down.push(Outage { model: self.asked.clone(), failures: 1, at, until }),
@@ -138,6 +151,7 @@ impl Outages {
             self.answered();
         }
         self.asked.clear();
+        self.bad_replies = 0;
         self
     }
 }

@@ -1,5 +1,6 @@
 //! A session on a desk: says what the shell would say, records what is decided, and holds what would run.
 
+use outlive_core::budget::Capped;
 use outlive_core::command::{Command, Create, Done, Message, Report};
 use outlive_core::content::{Block, Failure, Reply, ReplyBlock, StopReason, Usage};
 use outlive_core::context::{Frame, FrameParts, Transcript, assemble};
@@ -208,10 +209,18 @@ impl Desk {
     }
 
     pub fn start_step(&mut self, step: u32, attempt: u32) {
-        self.start_step_of("test/test", step, attempt);
+        self.ask("test/test", step, attempt, None);
     }
 
     pub fn start_step_of(&mut self, model: &str, step: u32, attempt: u32) {
+        self.ask(model, step, attempt, None);
+    }
+
+    pub fn start_step_capped(&mut self, step: u32, capped: Option<Capped>) {
+        self.ask("test/test", step, 1, capped);
+    }
+
+    fn ask(&mut self, model: &str, step: u32, attempt: u32, capped: Option<Capped>) {
         let turn = self.state.turn.as_ref().unwrap().id;
         let plan = StepPlan {
             model: model.into(),
@@ -220,6 +229,7 @@ impl Desk {
             tokens_estimated: 0,
             agent_digest: "d".into(),
             messages: 1,
+            capped,
         };
         self.record(vec![plan.started(turn, step, attempt)], None);
         self.held.step = Some((turn, step, attempt));

@@ -11,7 +11,7 @@ use outlive_core::id::{Seq, SessionId};
 use outlive_core::session::{Decided, Refusal, Ruling, State, Status};
 
 /// A desk that begins as another one did.
-fn fork(desk: &mut Desk, at: usize) -> Desk {
+pub fn fork(desk: &mut Desk, at: usize) -> Desk {
     let mut other = Desk::empty();
     let parent = Parent { session: desk.state.profile.as_ref().unwrap().session, seq: at as Seq };
     let entries = Arc::new(desk.entries[..at].to_vec());
@@ -28,7 +28,7 @@ fn fork(desk: &mut Desk, at: usize) -> Desk {
     other
 }
 
-fn rewind(desk: &mut Desk, to: Seq) -> Result<(), Refusal> {
+pub fn rewind(desk: &mut Desk, to: Seq) -> Result<(), Refusal> {
     let (mut then, mut calm) = (State::default(), 0);
     for entry in desk.entries.iter().filter(|entry| entry.seq <= to) {
         then.apply(entry);

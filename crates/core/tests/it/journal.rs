@@ -89,11 +89,28 @@ fn attached_story() -> Desk {
     desk
 }
 
-const GOLDEN: [(&str, Story); 4] = [
+/// A turn that ended where its budget did: one step with its cost, one with less room than the agent asks for.
+fn budget_story() -> Desk {
+    let mut desk = Desk::with_session();
+    desk.say_as("be brief", Some("req-1"), outlive_core::event::Behavior::FollowUp).unwrap();
+    desk.start_step(1, 1);
+    desk.answer(1, 1, Ok(super::budget::counted(call_reply(&["no_such_tool"]), 1_500))).unwrap();
+    desk.rule(0, Ruling::Denied { by: desk::policy(), content: "there is none".into() });
+    let (scope, unit) = (outlive_core::budget::Scope::Turn, outlive_core::budget::Unit::Tokens);
+    desk.start_step_capped(2, Some(outlive_core::budget::Capped { max_output_tokens: 300, scope, unit }));
+    let cut = super::budget::counted(reply(vec![text("Well,")]), 0);
+    let stop_reason = outlive_core::content::StopReason::MaxTokens;
+    desk.answer(2, 1, Ok(outlive_core::content::Reply { stop_reason, ..cut })).unwrap();
+    desk.settle();
+    desk
+}
+
+const GOLDEN: [(&str, Story); 5] = [
     ("v1-lost-call", story),
     ("v1-ruled-path", ruled_story),
     ("v1-question", asked_story),
     ("v1-attachments", attached_story),
+    ("v1-budget", budget_story),
 ];
 
 #[test]

@@ -190,6 +190,7 @@ impl ChunkReader {
             cache_read_tokens: cached,
             cache_write_tokens: written,
             cost_nano_usd: usage.get("cost").and_then(Value::as_f64).map_or(0, nano),
+            ..Usage::default()
         };
     }
 }

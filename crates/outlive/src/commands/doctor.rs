@@ -17,7 +17,8 @@ struct Check {
 }
 
 pub async fn run(place: &Workspace, json: &Json) -> Outcome {
-    let checks = vec![workspace(place), configuration(place), token(place), bash().await, model(), server(place)];
+    let checks =
+        vec![workspace(place), configuration(place), models(place), token(place), bash().await, model(), server(place)];
     let good = checks.iter().all(|check| check.good);
     if json.json {
         show::json(&checks)?;
@@ -43,6 +44,12 @@ fn configuration(place: &Workspace) -> Check {
         Ok(_) => Check { what: "outlive.yaml", good: true, found: "good, or not there".to_owned() },
         Err(error) => Check { what: "outlive.yaml", good: false, found: error.to_string() },
     }
+}
+
+fn models(place: &Workspace) -> Check {
+    let warning = config::models::ModelList::of(&place.root).now().warning;
+    let good = warning.is_none();
+    Check { what: "models.yaml", good, found: warning.unwrap_or_else(|| "good, or not there".to_owned()) }
 }
 
 fn token(place: &Workspace) -> Check {

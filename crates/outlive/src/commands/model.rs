@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
+use outlive_core::catalogue::{Capability, Catalogue, Entry};
 use outlive_core::content::{Block, Failure as Refusal, Message, Reply, ReplyBlock, Request, Role, ToolSpec};
 use outlive_core::id::CallId;
 use outlive_model::Model;
@@ -13,6 +14,8 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::cli::{Model as Command, ModelTest};
+use crate::config::Workspace;
+use crate::config::models::ModelList;
 use crate::exit::{Failure, Outcome, ok};
 use crate::{show, wire};
 
@@ -24,8 +27,25 @@ const PATIENCE: Duration = Duration::from_secs(120);
 struct Offer {
     provider: &'static str,
     models: Vec<String>,
+    /// What is known of those of them of which anything is.
+    known: Vec<Known>,
     #[serde(skip_serializing_if = "Option::is_none")]
     problem: Option<String>,
+}
+
+/// What is known of a model.
+#[derive(Debug, Serialize)]
+struct Known {
+    model: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    context_window: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    max_output_tokens: Option<u32>,
+    /// In US dollars for a million tokens.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    price: Option<serde_json::Value>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    capabilities: Option<Vec<Capability>>,
 }
 
 /// One thing that a model was asked to do.
@@ -38,14 +58,15 @@ struct Probe {
     found: String,
 }
 
-pub async fn run(command: Command) -> Outcome {
+pub async fn run(place: &Workspace, command: Command) -> Outcome {
     match command {
-        Command::List(json) => list(json.json).await,
+        Command::List(json) => list(place, json.json).await,
         Command::Test(test) => self::test(test).await,
     }
 }
 
-async fn list(json: bool) -> Outcome {
+async fn list(place: &Workspace, json: bool) -> Outcome {
+    let listed = ModelList::of(&place.root).now();
     let mut offers = Vec::new();
     for provider in outlive_model::PROVIDERS {
         let offered = match wire::model(&format!("{provider}/any"), None, None) {
@@ -53,19 +74,65 @@ async fn list(json: bool) -> Outcome {
             Err(why) => Err(why),
         };
         let (models, problem) = offered.map_or_else(|why| (Vec::new(), Some(why)), |models| (models, None));
-        offers.push(Offer { provider, models, problem });
+        let known =
+            models.iter().filter_map(|model| Known::of(&listed.catalogue, &format!("{provider}/{model}"))).collect();
+        offers.push(Offer { provider, models, known, problem });
     }
     if json {
-        show::json(&json!({ "items": offers }))?;
+        show::json(&json!({ "items": offers, "warning": listed.warning }))?;
         return ok();
     }
-    for Offer { provider, models, problem } in offers {
-        models.iter().for_each(|model| say!("{provider}/{model}"));
-        if let Some(problem) = problem {
-            say!("{provider}: {problem}");
+    if let Some(warning) = listed.warning {
+        eprintln!("outlive: {warning}");
+    }
+    offers.iter().for_each(Offer::say);
+    ok()
+}
+
+impl Offer {
+    fn say(&self) {
+        let names = self.models.iter().map(|model| format!("{}/{model}", self.provider));
+        let width = names.clone().map(|name| name.len()).max().unwrap_or(0);
+        for name in names {
+            let known = self.known.iter().find(|known| known.model == name).map(Known::shown).unwrap_or_default();
+            say!("{}", format!("{name:width$}  {known}").trim_end());
+        }
+        if let Some(problem) = &self.problem {
+            say!("{}: {problem}", self.provider);
         }
     }
-    ok()
+}
+
+impl Known {
+    fn of(catalogue: &Catalogue, model: &str) -> Option<Self> {
+        let entry = catalogue.entry(model);
+        let usd = |nano: u64| nano as f64 / 1e9;
+        let price = entry.prices.map(|prices| {
+            json!({
+                "input": usd(prices.input), "output": usd(prices.output),
+                "cache_read": usd(prices.cache_read), "cache_write": usd(prices.cache_write),
+            })
+        });
+        (entry != Entry::default()).then(|| Self {
+            model: model.to_owned(),
+            context_window: entry.context_window,
+            max_output_tokens: entry.max_output_tokens,
+            price,
+            capabilities: entry.capabilities,
+        })
+    }
+
+    /// In one line: the window, and what a million tokens cost.
+    fn shown(&self) -> String {
+        let window = self.context_window.map(|tokens| format!("window {tokens}"));
+        let price = self.price.as_ref().map(|price| match (price["input"].as_f64(), price["output"].as_f64()) {
+            (Some(0.0), Some(0.0)) => "free".to_owned(),
+            (input, output) => {
+                format!("${} in, ${} out a million", input.unwrap_or_default(), output.unwrap_or_default())
+            }
+        });
+        window.into_iter().chain(price).collect::<Vec<_>>().join("  ")
+    }
 }
 
 async fn test(test: ModelTest) -> Outcome {

@@ -51,6 +51,9 @@ pub async fn run(place: &Workspace, run: &Run) -> Outcome {
         if let Event::TurnEnded(ended) = &entry.event {
             if !run.json {
                 say!("{answer}");
+                if let Some(spent) = outlive_tui::spent(&ended.usage) {
+                    eprintln!("outlive: {spent}");
+                }
             }
             return match (&ended.ending, &ended.error) {
                 (Ending::Complete | Ending::Ask | Ending::Sleep, _) => Ok(ExitCode::SUCCESS),

@@ -57,6 +57,11 @@ pub async fn show(client: &Client, session: &str) -> Result<(), Failure> {
     say!("events    {}", view.row.head);
     say!("turns     {} ended, {} follow-ups wait", view.turns, view.queue_length);
     say!("tokens    {} in, {} out", view.usage.all_input(), view.usage.output_tokens);
+    let spent = &view.spent;
+    if spent.steps > 0 {
+        let cost = show::cost(spent.cost, spent.steps - spent.priced_steps.min(spent.steps));
+        say!("spent     {} tokens in {} steps, {cost}", spent.tokens, spent.steps);
+    }
     say!("updated   {}", view.row.updated_at);
     if let Some(parent) = view.parent {
         say!("begins    as {} did, up to event {}", parent.session, parent.seq);

@@ -6,6 +6,7 @@
 )]
 
 mod attaching;
+mod budget;
 mod finding;
 
 use std::process::{Command, Output, Stdio};

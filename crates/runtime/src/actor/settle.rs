@@ -11,6 +11,7 @@ use outlive_store::StoreError;
 
 use super::Actor;
 use super::batch::Batch;
+use super::budget::Proposed;
 use crate::hands::{Ask, Run};
 use crate::kit::{Kit, KitError};
 
@@ -118,21 +119,32 @@ impl Actor {
         let kit = match self.kit() {
             Ok(kit) => kit,
             Err(error) => {
-                let error = TurnError { code: "agent_invalid".to_owned(), message: error.to_string() };
-                let end = Debt::End { ending: Ending::Failed, error: Some(error) };
-                self.record(batch, self.state.settle(&end));
+                self.fail(batch, TurnError { code: "agent_invalid".to_owned(), message: error.to_string() });
                 return Ok(());
             }
         };
         let (place, _) = outages.next(self.shell.moments.now(), kit.voices.lineup());
         let voice = kit.voices.at(place);
         let (request, plan) = assemble(&voice.frame, self.transcript(batch).await?);
+        let prices = self.shell.kits.prices(&plan.model);
+        let mut proposed = Proposed { request, plan, prices };
+        if let Err(error) = self.afford(&kit.terms.budget, &mut proposed).await? {
+            self.fail(batch, error);
+            return Ok(());
+        }
+        let Proposed { request, plan, .. } = proposed;
         self.record(batch, vec![plan.started(turn, step, attempt)]);
         self.held.step = Some((turn, step, attempt));
         let (model, limit) = (Arc::clone(&voice.model), kit.terms.step_timeout);
         let artifacts = Arc::clone(&self.shell.store.artifacts);
-        batch.acts().ask = Some(Ask { turn, step, attempt, request, model, artifacts, limit });
+        batch.acts().ask = Some(Ask { turn, step, attempt, request, model, artifacts, limit, prices });
         Ok(())
+    }
+
+    /// Ends the turn before its next step is asked.
+    fn fail(&mut self, batch: &mut Batch, error: TurnError) {
+        let end = Debt::End { ending: Ending::Failed, error: Some(error) };
+        self.record(batch, self.state.settle(&end));
     }
 
     async fn transcript(&mut self, batch: &Batch) -> Result<&Transcript, StoreError> {

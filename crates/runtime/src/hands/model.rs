@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use outlive_core::command::Report;
-use outlive_core::content::{Delta, Failure, FailureKind};
+use outlive_core::content::{Delta, Failure, FailureKind, Reply};
 
 use super::{Ask, Errand, files};
 use crate::schema::hold_to;
@@ -29,6 +29,8 @@ pub(crate) async fn ask(errand: Errand, ask: Ask) {
         Ok(Err(_panic)) => Err(failure(FailureKind::Truncated, "the model's adapter panicked")),
         Err(_elapsed) => Err(failure(FailureKind::Timeout, "no whole answer within the step's time limit")),
     };
+    // From here on the journal knows what it cost, whatever becomes of the prices.
+    let answer = answer.map(|reply| Reply { usage: reply.usage.counted(ask.prices.as_ref()), ..reply });
     let latency_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (turn, step, attempt) = (ask.turn, ask.step, ask.attempt);
     errand.report(Report::Step { turn, step, attempt, answer, latency_ms }).await;

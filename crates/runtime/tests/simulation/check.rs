@@ -2,13 +2,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use outlive_core::content::Usage;
 use outlive_core::event::{Effect, Entry, Event};
 use outlive_core::id::{CallId, RequestId, SessionId, TurnId};
 use outlive_core::session::{State, read_snapshot, write_snapshot};
 use outlive_runtime::Accepted;
 use outlive_store::Store;
 
-use crate::hands::{World, read_all};
+use crate::hands::{BUDGET_STEPS, World, read_all};
 
 pub async fn everything(
     store: &Store,
@@ -23,6 +24,7 @@ pub async fn everything(
         no_gap_and_no_step_back(&entries);
         acknowledged_is_there(&entries, acknowledged.get(session).map_or(&[], Vec::as_slice));
         one_ending_a_turn(&entries);
+        budgets_hold(&entries);
         effectful_calls_start_once(&entries);
         results_come_once(&entries);
         snapshot_and_tail_is_the_whole(&entries);
@@ -70,6 +72,28 @@ fn one_ending_a_turn(entries: &[Entry]) {
             _ => {}
         }
     }
+}
+
+/// No turn has more answered steps than its budget allows; each is counted and priced, and the state says what the
+/// session's own come to.
+fn budgets_hold(entries: &[Entry]) {
+    let (mut all, mut turns) = (Usage::default(), BTreeMap::<Option<TurnId>, u64>::new());
+    let (mut own, mut state) = (Usage::default(), State::default());
+    for entry in entries {
+        state.apply(entry);
+        if let Event::StepFinished(finished) = &entry.event {
+            all.add(finished.usage);
+            let parent = state.profile.as_ref().and_then(|profile| profile.parent.as_ref());
+            if parent.is_none_or(|parent| entry.seq > parent.seq) {
+                own.add(finished.usage);
+            }
+            let steps = turns.entry(entry.turn).or_default();
+            *steps += 1;
+            assert!(*steps <= BUDGET_STEPS, "a turn of {BUDGET_STEPS} steps at most has {steps}");
+        }
+    }
+    assert_eq!((all.steps, all.priced_steps), (turns.values().sum(), turns.values().sum()));
+    assert_eq!(state.totals.spent.all, own);
 }
 
 fn effectful_calls_start_once(entries: &[Entry]) {

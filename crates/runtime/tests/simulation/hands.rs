@@ -3,10 +3,12 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use outlive_core::budget::{Budget, Limits};
 use outlive_core::content::{
     Block, Delta, Failure, FailureKind, Reply, ReplyBlock, Request, Role, StopReason, ToolSpec, Usage,
 };
 use outlive_core::context::{Frame, FrameParts};
+use outlive_core::cost::Prices;
 use outlive_core::event::{Effect, OnLost, Outcome};
 use outlive_core::id::{AgentName, CallId, SessionId};
 use outlive_core::policy::{Policy, Reach, Subject};
@@ -49,6 +51,9 @@ impl World {
         self.0.lock().unwrap().clone()
     }
 }
+
+/// Answered steps that a turn's budget allows.
+pub const BUDGET_STEPS: u64 = 9;
 
 pub struct SimModel {
     pub rng: Rng,
@@ -297,6 +302,13 @@ pub struct SimKits {
     pub calm: Arc<Mutex<bool>>,
 }
 
+/// A turn ends before it has taken as many steps as it may; the day's never does.
+fn budget() -> Budget {
+    let turn = Limits { steps: Some(BUDGET_STEPS), ..Limits::default() };
+    let day = Limits { tokens: Some(u64::MAX / 2), nano_usd: Some(u64::MAX / 2), ..Limits::default() };
+    Budget { turn, day, session: Limits::default() }
+}
+
 impl Kits for SimKits {
     fn kit(&self, agent: &AgentName) -> Result<Arc<Kit>, KitError> {
         if !*self.calm.lock().unwrap() && self.rng.chance(1) {
@@ -326,7 +338,7 @@ impl Kits for SimKits {
             toolbox,
             policy: Policy::default(),
             place: Place { cwd: "/".into(), roots: Vec::new(), protected: Vec::new() },
-            terms: Terms { max_steps: 12, step_timeout: Duration::from_secs(60), ..Terms::default() },
+            terms: Terms { max_steps: 12, budget: budget(), step_timeout: Duration::from_secs(60), ..Terms::default() },
         }))
     }
 
@@ -336,5 +348,9 @@ impl Kits for SimKits {
 
     fn names(&self) -> Result<Vec<AgentName>, outlive_store::StoreError> {
         Ok(Vec::new())
+    }
+
+    fn prices(&self, _model: &str) -> Option<Prices> {
+        Some(Prices { input: 1_000_000_000, output: 10_000_000_000, cache_read: 0, cache_write: 0 })
     }
 }

@@ -81,6 +81,7 @@ async fn ending(
         ending: outcome.ending,
         message: outcome.message,
         usage: outcome.usage,
+        cost: outcome.usage.charged(),
         error: outcome.error,
         seq: accepted.seq,
         request_id,

@@ -53,11 +53,12 @@ impl Talk {
         let usage = self.screen.usage;
         let model = if self.screen.model.is_empty() { &self.who.model } else { &self.screen.model };
         format!(
-            "  session {}\n  agent   {}\n  model   {model}\n  tokens  {} in, {} out\n  back    {}",
+            "  session {}\n  agent   {}\n  model   {model}\n  tokens  {} in, {} out\n  cost    {}\n  back    {}",
             self.who.session,
             self.who.agent,
             tokens(usage.all_input()),
             tokens(usage.output_tokens),
+            usage.cost_shown().unwrap_or_else(|| "unknown".to_owned()),
             self.who.back
         )
     }
