@@ -5,12 +5,12 @@ use super::{Hold, LastTurn, PastAnswer, PastDecision, Profile, Queued, State, qu
 use crate::command::Verdict;
 use crate::content::Block;
 use crate::event::{
-    CallAllowed, CallDenied, Decider, Entry, Event, InputQueued, Origin, RecoveryNoted, Scope, SessionCreated,
-    StepFailed, StepFinished, StepStarted, TurnEnded,
+    CallAllowed, CallDenied, Decider, Entry, Event, InputQueued, MessageReceived, Origin, RecoveryNoted, Scope,
+    SessionCreated, StepFailed, StepFinished, StepStarted, TurnEnded,
 };
 use crate::id::{CallId, TurnId};
 use crate::limits::{DECISIONS_REMEMBERED, FALLBACK_REST_MS};
-use crate::media::with_attachments;
+use crate::media::Attachment;
 use crate::time::Timestamp;
 use crate::turn::{Asking, Call, Fate, Phase, Turn};
 
@@ -55,9 +55,7 @@ impl State {
             Event::MessageReceived(message) => {
                 self.queue.items.retain(|queued| Some(queued.input) != message.input);
                 if let Some(profile) = &mut self.profile {
-                    profile
-                        .opening
-                        .get_or_insert_with(|| opening(&with_attachments(&message.content, &message.attachments)));
+                    profile.opening.get_or_insert_with(|| opening(message));
                 }
                 if let Some(turn) = &mut self.turn {
                     turn.steered = true;
@@ -304,7 +302,11 @@ impl Turn {
     }
 }
 
-fn opening(content: &str) -> String {
+/// The first line of what was said; where only files were sent, the first of them.
+fn opening(message: &MessageReceived) -> String {
+    let shown = message.attachments.first().map(Attachment::shown);
+    let content = Some(message.content.as_str()).filter(|content| !content.trim().is_empty()).or(shown.as_deref());
+    let content = content.unwrap_or_default();
     content.lines().map(str::trim).find(|line| !line.is_empty()).unwrap_or_default().chars().take(80).collect()
 }
 

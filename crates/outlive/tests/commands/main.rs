@@ -125,7 +125,7 @@ fn a_model_is_tried_and_what_it_cannot_do_is_named() {
     home.check(&["model", "test", "openai/gpt-5"], 2, "set OPENAI_API_KEY");
     home.check(&["model", "test", "opnai/x"], 2, "the nearest is `openai`");
     let deaf = ["model", "test", "ollama/x", "--base-url", "http://127.0.0.1:1"];
-    home.check(&deaf, 1, "NO  answers          127.0.0.1:1 cannot be reached");
+    home.check(&deaf, 1, "NO  answers           127.0.0.1:1 cannot be reached");
     home.check(&["model", "list"], 0, "rehearsal/script");
 }
 

@@ -27,6 +27,14 @@ pub async fn attach(client: &Client, path: &Path) -> Result<PostAttachment, Fail
             path.display()
         ))
     })?;
+    let most = kind.most_bytes();
+    if bytes.is_empty() || bytes.len() > most {
+        let (place, has) = (path.display(), bytes.len());
+        return Err(Failure::Usage(format!(
+            "{place}: a file of type {} has 1 to {most} bytes, not {has}",
+            kind.as_str()
+        )));
+    }
     let kept: ArtifactKept = client.upload("/artifacts", kind.as_str(), bytes).await?;
     Ok(PostAttachment {
         hash: kept.hash,
