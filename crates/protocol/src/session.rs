@@ -108,6 +108,7 @@ pub struct SessionView {
     pub usage: Usage,
     /// What this session itself has used, its running turn included: what its budgets are held against. A fork begins with
     /// nothing, and a rewind takes nothing back.
+    #[serde(default)]
     pub spent: Spent,
     /// Why it is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -119,7 +120,7 @@ pub struct SessionView {
 }
 
 /// Tokens, steps, and what they cost.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Default, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Spent {
     /// Tokens of input and output, cached or not.

@@ -1,8 +1,8 @@
 //! What was used today, over all sessions: what budgets of a day are held against.
 //!
 //! A fold, like a list: each session's journal says what it used on which day, and the ledger only adds that up. It is read
-//! from the sessions that the list shows as changed today, once, when the first budget of a day asks; from then on each
-//! session notes what its own journal has come to.
+//! from the sessions that the list shows as changed today, and those of which it could not tell at the start, once, when
+//! the first budget of a day asks; from then on each session notes what its own journal has come to.
 //!
 //! Invariant: what running steps may still use is set aside before they are asked, so that sessions beside each other do
 //! not spend the same money twice. What is set aside is given back when its step is recorded, or its actor is gone.
@@ -40,6 +40,8 @@ struct Books {
     /// In days since 1970.
     day: i64,
     accounts: HashMap<SessionId, Account>,
+    /// Sessions of which the list could not tell at the start.
+    unsettled: Vec<SessionId>,
     /// Counts what was set aside, to tell one from the next.
     serial: u64,
 }
@@ -75,10 +77,17 @@ pub(crate) struct Aside {
 }
 
 impl Ledger {
+    /// Makes an empty one, of a workspace whose list cannot tell of these sessions.
+    pub(crate) fn new(unsettled: Vec<SessionId>) -> Self {
+        let books = Mutex::new(Books { unsettled, ..Books::default() });
+        Self(Arc::new(Inner { books, read: OnceCell::new() }))
+    }
+
     /// Reads what was used today before this start, once.
     pub(crate) async fn open(&self, store: &Store, day: i64) -> Result<(), StoreError> {
         let read = self.0.read.get_or_try_init(|| async {
-            for session in changed_since(store, day.saturating_mul(DAY_MICROS)).await? {
+            let unsettled = self.lock().unsettled.clone();
+            for session in changed_since(store, day.saturating_mul(DAY_MICROS), unsettled).await? {
                 match load::state(store, session).await {
                     Ok(loaded) => self.add(session, &loaded.state),
                     Err(error @ (StoreError::Corrupt { .. } | StoreError::NotFound(_))) => {
@@ -173,10 +182,9 @@ impl Drop for Aside {
     }
 }
 
-/// Returns the sessions that may have used something since then: by the list, and those of which it cannot tell.
-async fn changed_since(store: &Store, micros: i64) -> Result<Vec<SessionId>, StoreError> {
-    let mut sessions = store.index.unsettled().await?;
-    let mut after = None;
+/// Returns the sessions that may have used something since then: these, and those that the list knows of.
+async fn changed_since(store: &Store, micros: i64, unsettled: Vec<SessionId>) -> Result<Vec<SessionId>, StoreError> {
+    let (mut sessions, mut after) = (unsettled, None);
     loop {
         let query = ListQuery { sort: Sort::Updated, limit: PAGE, after, ..ListQuery::default() };
         let rows = store.index.list(query).await?;

@@ -129,6 +129,7 @@ impl Runtime {
         (settings, tasks): (Settings, Tasks),
     ) -> Result<Arc<Self>, StoreError> {
         let (left, silent) = mpsc::channel(1_024);
+        let owed = store.index.unsettled().await?;
         let shell = Shell {
             store,
             kits,
@@ -136,11 +137,10 @@ impl Runtime {
             tasks,
             feeds: feeds::Feeds::new(left),
             scheduler: scheduler::Scheduler::default(),
-            ledger: ledger::Ledger::default(),
+            ledger: ledger::Ledger::new(owed.clone()),
             settings,
             closing: CancellationToken::new(),
         };
-        let owed = shell.store.index.unsettled().await?;
         let runtime = Arc::new(Self { shell, sessions: Sessions::default() });
         let clock = runtime.shell.scheduler.clone().run(Arc::downgrade(&runtime), runtime.shell.closing.clone());
         runtime.shell.tasks.spawn("scheduler", clock);

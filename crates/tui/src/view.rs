@@ -176,8 +176,9 @@ fn status(talk: &Talk, width: usize) -> Vec<Piece> {
     let screen = &talk.screen;
     let model = if screen.model.is_empty() { &talk.who.model } else { &screen.model };
     let usage = screen.usage;
-    let cost = usage.cost_shown().map(|cost| format!(" · {cost}")).unwrap_or_default();
-    let spent = format!("↑{} ↓{} tokens{cost}", tokens(usage.all_input()), tokens(usage.output_tokens));
+    let cost =
+        usage.cost_shown().filter(|_| usage.cost_nano_usd > 0).map(|cost| format!("{cost} ")).unwrap_or_default();
+    let spent = format!("{cost}↑{} ↓{} tokens", tokens(usage.all_input()), tokens(usage.output_tokens));
     let mut parts =
         vec![(Style::Dim, talk.who.agent.clone()), (Style::Dim, model.clone()), (Style::Dim, spent), state(talk)];
     if !screen.queue.is_empty() {

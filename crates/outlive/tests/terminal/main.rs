@@ -113,7 +113,7 @@ fn an_answer_that_broke_off_is_called_void_and_then_said_once() {
     seat.sees("Once upon a time\nthere was a pro\n");
     seat.kill_the_server();
     seat.sees(
-        "asked again\n⟲ asked again: the unfinished answer above is void\nOnce upon a time\nthere was a process.\n─",
+        "asked again\n⟲ asked again: the unfinished answer above is void\nOnce upon a time\nthere was a process.\n",
     );
     seat.sees("tokens · idle");
     assert_eq!(seat.count("Once upon a time\n"), 2, "{}", seat.all());

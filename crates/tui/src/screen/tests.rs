@@ -270,6 +270,23 @@ fn an_outage_is_shown_with_the_next_try_and_with_who_stands_in() {
 }
 
 #[test]
+fn the_end_of_a_turn_says_what_it_took_where_that_was_counted() {
+    let ended = |usage: &str| entry(3, &format!(r#""type":"turn.ended","ending":"complete","usage":{{{usage}}}"#));
+    let draw_end = |usage: &str| {
+        let mut screen = Screen::default();
+        draw(&mut screen, &[entry(1, STARTED)]);
+        draw(&mut screen, &[ended(usage)])
+    };
+    let tokens = r#""input_tokens":1200,"output_tokens":34"#;
+    assert_eq!(draw_end(tokens), "");
+    assert_eq!(draw_end(&format!(r#"{tokens},"steps":2"#)), "↑1.2k ↓34 tokens · cost unknown\n");
+    let partly = format!(r#"{tokens},"cost_nano_usd":12345678,"steps":2,"priced_steps":1"#);
+    assert_eq!(draw_end(&partly), "↑1.2k ↓34 tokens · at least $0.0123\n");
+    let free = format!(r#"{tokens},"steps":1,"priced_steps":1"#);
+    assert_eq!(draw_end(&free), "↑1.2k ↓34 tokens · $0\n");
+}
+
+#[test]
 fn a_question_shows_its_options_and_takes_a_number_a_label_or_words() {
     let ask = |options: &str, multiple: bool| {
         entry(
