@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use crate::clock::Moments;
 use crate::feeds::Feeds;
 use crate::kit::Kits;
+use crate::meter::Meter;
 use crate::scheduler::Scheduler;
 use crate::tasks::Tasks;
 
@@ -21,6 +22,7 @@ pub(crate) struct Shell {
     pub(crate) tasks: Tasks,
     pub(crate) feeds: Feeds,
     pub(crate) scheduler: Scheduler,
+    pub(crate) meter: Meter,
     pub(crate) settings: Settings,
     pub(crate) closing: CancellationToken,
 }
