@@ -89,11 +89,7 @@ pub enum Command {
     /// Say whether a server runs here, and where
     Status(Json),
     /// Print the server's log
-    Logs {
-        /// Only the last N lines
-        #[arg(short = 'n', long, default_value_t = 200)]
-        lines: usize,
-    },
+    Logs(Logs),
     /// Print completions for a shell
     Completions {
         /// Which
@@ -101,6 +97,20 @@ pub enum Command {
     },
     /// Measure durable turns and appends, each beside its reference
     Bench(crate::commands::bench::Bench),
+}
+
+/// Which part of the log.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Only the last N lines
+    #[arg(short = 'n', long, default_value_t = 200)]
+    pub lines: usize,
+    /// Then print what comes, until interrupted
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Print the exact lines, also on a terminal
+    #[arg(long)]
+    pub json: bool,
 }
 
 /// Print JSON instead of text.
@@ -152,6 +162,12 @@ pub struct Serve {
     /// Print JSON (with --status)
     #[arg(long)]
     pub json: bool,
+    /// Print a systemd unit for this binary
+    #[arg(long, conflicts_with_all = ["status", "stop", "host", "port"])]
+    pub unit: bool,
+    /// What is logged: a level, or levels of parts, such as `info,outlive_runtime=debug`
+    #[arg(long, env = "OUTLIVE_LOG", value_name = "FILTER", default_value = "info", hide_env_values = true)]
+    pub log: String,
     /// Stop by itself after this many seconds without anything to do
     #[arg(long, hide = true)]
     pub idle_exit: Option<u64>,

@@ -97,10 +97,17 @@ fn spawn(place: &Workspace) -> Result<std::process::Child, Failure> {
         .arg(&place.cwd)
         .current_dir(&place.cwd)
         .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
+        .stdout(log.handle()?)
+        .stderr(log.handle()?)
         .process_group(0);
     Ok(server.spawn()?)
+}
+
+/// Says whether the server at an address answers that it is ready.
+pub async fn is_ready(address: &str) -> bool {
+    let client = Client::to(address, "");
+    let answer = client.http.get(format!("{}/readyz", client.base)).send().await;
+    answer.is_ok_and(|answer| answer.status().is_success())
 }
 
 impl Client {

@@ -6,6 +6,7 @@
 //! | `commands` | a file for each command |
 //! | `config` | the environment, `outlive.yaml`, which workspace: read here and nowhere else |
 //! | `client` | talks to the workspace's server, and starts one where none runs |
+//! | `notify` | tells systemd how the server is |
 //! | `private` | keeps its keys from the commands that tools run |
 //! | `wire` | the only place that names concrete stores, models and tools |
 
@@ -16,6 +17,7 @@ mod client;
 mod commands;
 mod config;
 mod exit;
+mod notify;
 mod private;
 mod wire;
 
