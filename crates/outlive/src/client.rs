@@ -110,6 +110,14 @@ pub async fn is_ready(address: &str) -> bool {
     answer.is_ok_and(|answer| answer.status().is_success())
 }
 
+/// Returns the version of the server at an address, if one answers.
+pub async fn version(address: &str) -> Option<String> {
+    let client = Client::to(address, "");
+    let asked = client.http.get(format!("{}/version", client.base)).timeout(Duration::from_secs(5)).send().await;
+    let version: outlive_protocol::health::Version = asked.ok()?.json().await.ok()?;
+    Some(version.version)
+}
+
 impl Client {
     fn to(address: &str, token: &str) -> Self {
         // The server is on this machine: no proxy is asked for it.
@@ -183,7 +191,11 @@ impl Client {
 }
 
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Failure> {
-    response.json().await.map_err(|error| Failure::Failed(format!("the server's answer is not understood: {error}")))
+    let bytes = response.bytes().await;
+    let bytes =
+        bytes.map_err(|error| Failure::Unreachable(format!("the server's answer did not arrive whole: {error}")))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::Failed(format!("the server's answer is not understood: {error}")))
 }
 
 /// Turns an answer's status into this program's failures.

@@ -3,6 +3,7 @@
 mod agent;
 mod answer;
 mod attach;
+mod backup;
 pub mod bench;
 mod chat;
 mod decide;
@@ -59,6 +60,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Queue(command) => queue::run(&place()?, command).await,
         Command::Inbox(json) => inbox(&place()?, &json).await,
         Command::Verify { repair, json } => verify::run(&place()?, repair, json),
+        Command::Backup(wanted) => backup::run(&place()?, &wanted).await,
         Command::Doctor(json) => doctor::run(&place()?, &json).await,
         Command::Status(json) => status(&place()?, json.json),
         Command::Logs(logs) => logs::run(&place()?, &logs).await,

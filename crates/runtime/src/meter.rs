@@ -14,7 +14,7 @@ mod numbers;
 mod text;
 pub mod word;
 
-use std::sync::{Arc, OnceLock};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use outlive_core::content::Usage;
@@ -51,7 +51,7 @@ struct Numbers {
     cost: Dollars,
     seconds: Seconds,
     failed_appends: Counter,
-    listener: OnceLock<mpsc::Sender<Seen>>,
+    listener: Mutex<Option<mpsc::Sender<Seen>>>,
     unheard: Counter,
 }
 
@@ -83,26 +83,40 @@ impl Default for Meter {
                 appends: Histogram::of(SHORT),
             },
             failed_appends: Counter::default(),
-            listener: OnceLock::new(),
+            listener: Mutex::default(),
             unheard: Counter::default(),
         }))
     }
 }
 
 impl Meter {
-    /// Lets somebody hear of all that becomes durable from now on: once. Whoever falls behind misses some, and how many is
-    /// counted.
+    /// Lets somebody hear of all that becomes durable from now on; there is one at most. Whoever falls behind misses some,
+    /// and how many is counted.
     #[must_use]
     pub fn listen(&self, behind: usize) -> Option<mpsc::Receiver<Seen>> {
+        let mut listener = self.listener();
+        if listener.is_some() {
+            return None;
+        }
         let (sender, receiver) = mpsc::channel(behind);
-        self.0.listener.set(sender).ok().map(|()| receiver)
+        *listener = Some(sender);
+        Some(receiver)
+    }
+
+    /// Tells nobody any more: what the listener has not heard yet is the last of it.
+    pub fn hush(&self) {
+        self.listener().take();
+    }
+
+    fn listener(&self) -> MutexGuard<'_, Option<mpsc::Sender<Seen>>> {
+        self.0.listener.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Takes in what became durable.
     pub(crate) fn note(&self, seen: impl FnOnce() -> Seen, (began, entries): (Option<Timestamp>, &[(Line, Entry)])) {
         let mut began = began;
         entries.iter().for_each(|(_, entry)| self.count(entry, &mut began));
-        if let Some(listener) = self.0.listener.get()
+        if let Some(listener) = self.listener().as_ref()
             && listener.try_send(seen()).is_err()
         {
             self.0.unheard.add(1);

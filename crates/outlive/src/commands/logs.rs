@@ -26,11 +26,13 @@ pub async fn run(place: &Workspace, logs: &Logs) -> Outcome {
         return ok();
     }
     show(last);
-    while logs.follow {
+    if !logs.follow {
+        return ok();
+    }
+    loop {
         tokio::time::sleep(LOOK).await;
         show(reader.more());
     }
-    ok()
 }
 
 /// Makes a line for people of a line for programs; what is no such line stays as it is.

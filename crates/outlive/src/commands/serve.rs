@@ -15,10 +15,12 @@ use crate::client;
 use crate::config::Workspace;
 use crate::exit::{Failure, Outcome, ok};
 use crate::notify::Supervisor;
+use crate::telemetry::Telemetry;
 use crate::wire;
 
 const HOST: &str = "127.0.0.1";
-const PORT: u16 = 7711;
+/// Where it listens when nobody says where.
+pub(super) const PORT: u16 = 7711;
 
 pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     if let Some(folder) = &serve.works_in {
@@ -53,6 +55,7 @@ pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     settings.hosts = config.server.hosts;
     engine.files.set_address(&address.to_string())?;
     say!("outlive listens on http://{address} for {}", place.root.display());
+    let telemetry = Telemetry::begin(&engine.runtime);
     let supervisor = Supervisor::of_this_process();
     supervisor.ready(&address.to_string());
     tracing::info!(%address, workspace = %place.root.display(), version = env!("CARGO_PKG_VERSION"), "server started");
@@ -75,6 +78,7 @@ pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     // Requests under way have had their answers or their streams' ends by now.
     tokio::time::timeout(Duration::from_secs(2), api).await.ok();
     engine.files.close();
+    telemetry.end(&engine.runtime);
     ok()
 }
 
@@ -145,6 +149,7 @@ fn logs(place: &Workspace, filter: &str) -> Result<(), Failure> {
     use tracing_subscriber::fmt::layer;
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;
+    let filter = if filter.trim().is_empty() { "info" } else { filter };
     let read = |text: &str| tracing_subscriber::EnvFilter::builder().parse(text);
     let wrong = |why| Failure::Usage(format!("--log `{filter}`: {why}; try `info` or `info,outlive_runtime=debug`"));
     read(filter).map_err(wrong)?;
