@@ -152,7 +152,10 @@ impl Meter {
             Event::StepFailed(failed) => numbers.failures.add(word::failure(failed.kind), 1),
             Event::CallFinished(finished) => {
                 numbers.calls.add(word::outcome(finished.outcome), 1);
-                numbers.seconds.calls.add(Duration::from_millis(finished.duration_ms));
+                // What never ran took no time.
+                if finished.attempt > 0 {
+                    numbers.seconds.calls.add(Duration::from_millis(finished.duration_ms));
+                }
             }
             Event::CallDenied(_) => numbers.calls.add("denied", 1),
             Event::CallLost(_) => numbers.calls.add("lost", 1),

@@ -16,6 +16,7 @@ pub use check::{Report, check};
 
 use std::collections::BTreeMap;
 use std::io::{self, BufWriter, Read, Seek as _, SeekFrom, Write as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use outlive_core::digest::Digest;
@@ -140,7 +141,8 @@ impl Writer {
     pub fn journal(&mut self, mut journal: Journal) -> io::Result<()> {
         let length = journal.spool.stream_position()?;
         journal.spool.seek(SeekFrom::Start(0))?;
-        self.add(&format!("sessions/{}/events.jsonl", journal.session), length, journal.spool)?;
+        let path = format!("sessions/{}/events.jsonl", journal.session);
+        self.add(&path, (length, Kept::default()), journal.spool)?;
         self.manifest.sessions.insert(journal.session, journal.head);
         Ok(())
     }
@@ -188,13 +190,16 @@ impl Writer {
         let named = |error: io::Error| io::Error::new(error.kind(), format!("{}: {error}", from.display()));
         let file = RealDisk.open(from, crate::files::fs::Open::Read).map_err(named)?;
         let length = file.size().map_err(named)?;
-        self.add(path, length, At { file: &*file, at: 0 }).map_err(named)
+        let found = std::fs::symlink_metadata(from).map_err(named)?;
+        let kept = Kept { mode: found.mode() & 0o777, mtime: u64::try_from(found.mtime()).unwrap_or(0) };
+        self.add(path, (length, kept), At { file: &*file, at: 0 }).map_err(named)
     }
 
-    fn add(&mut self, path: &str, length: u64, from: impl Read) -> io::Result<()> {
+    fn add(&mut self, path: &str, (length, kept): (u64, Kept), from: impl Read) -> io::Result<()> {
         let mut header = tar::Header::new_gnu();
         header.set_size(length);
-        header.set_mode(0o600);
+        header.set_mode(kept.mode);
+        header.set_mtime(kept.mtime);
         header.set_cksum();
         let mut read = Digesting::new(from.take(length));
         self.archive.append_data(&mut header, format!("{ROOT}/{path}"), &mut read)?;
@@ -213,10 +218,23 @@ impl Writer {
     /// What the system says.
     pub fn seal(mut self) -> io::Result<Sealed> {
         let text = serde_json::to_string_pretty(&self.manifest)?;
-        self.add(MANIFEST, text.len() as u64, text.as_bytes())?;
+        self.add(MANIFEST, (text.len() as u64, Kept::default()), text.as_bytes())?;
         let file = self.archive.into_inner()?.into_inner().map_err(io::IntoInnerError::into_error)?;
         file.as_file().sync_all()?;
         Ok(Sealed { file, target: self.target })
+    }
+}
+
+/// What is kept of a file besides its bytes.
+#[derive(Clone, Copy)]
+struct Kept {
+    mode: u32,
+    mtime: u64,
+}
+
+impl Default for Kept {
+    fn default() -> Self {
+        Self { mode: 0o600, mtime: 0 }
     }
 }
 

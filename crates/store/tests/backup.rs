@@ -2,7 +2,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "a test of files")]
 
-use std::os::unix::fs::FileExt as _;
+use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
 use outlive_store::backup::{Journal, Report, Writer, check};
@@ -26,6 +26,9 @@ fn made() -> (tempfile::TempDir, PathBuf) {
     write("index.db-wal", "");
     write("search.db", "");
     write("agents/helper/agent.new-3", "half");
+    let script = root.join("agents/helper/skills/one/run.sh");
+    write("agents/helper/skills/one/run.sh", "true\n");
+    std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o750)).unwrap();
     std::os::unix::fs::symlink("/etc/passwd", root.join("agents/link")).unwrap();
     let archive = home.path().join("all.tar");
     let mut writer = Writer::begin(&archive, "1").unwrap();
@@ -54,13 +57,17 @@ fn an_archive_holds_what_people_and_agents_made_and_nothing_else() {
     let report = check(&archive).unwrap();
     assert_eq!((report.sessions, report.events, &report.problems), (3, 15, &vec![]));
     assert_eq!(names(home.path()), [".outlive", "all.tar"], "nothing is left of the trial");
-    let mut found: Vec<String> = Vec::new();
+    let (mut found, mut modes): (Vec<String>, Vec<u32>) = Default::default();
     let mut tar = tar::Archive::new(std::fs::File::open(&archive).unwrap());
     for entry in tar.entries().unwrap() {
-        found.push(entry.unwrap().path().unwrap().to_string_lossy().into_owned());
+        let entry = entry.unwrap();
+        found.push(entry.path().unwrap().to_string_lossy().into_owned());
+        modes.extend(found.last().filter(|path| path.ends_with(".sh")).map(|_| entry.header().mode().unwrap()));
     }
+    assert_eq!(modes, [0o750], "what can be run stays so");
     let journals = (1..=3).map(|n| format!(".outlive/sessions/{}/events.jsonl", session(n)));
-    let files = ["agents/helper/skills/one/SKILL.md", "backup.json", "memory/world/sea.md", "outlive.yaml"];
+    let one = ["agents/helper/skills/one/SKILL.md", "agents/helper/skills/one/run.sh"];
+    let files = [one[0], one[1], "backup.json", "memory/world/sea.md", "outlive.yaml"];
     let mut expected: Vec<String> = files.iter().map(|path| format!(".outlive/{path}")).chain(journals).collect();
     found.sort();
     expected.sort();

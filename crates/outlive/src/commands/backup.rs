@@ -28,6 +28,12 @@ pub async fn run(place: &Workspace, wanted: &Backup) -> Outcome {
     }
     let Some(target) = &wanted.target else { return Err(Failure::Usage("name a file to write".to_owned())) };
     let target = named(target);
+    let folder = target.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let (inside, root) = (std::fs::canonicalize(folder), std::fs::canonicalize(&place.root));
+    if inside.is_ok_and(|inside| root.is_ok_and(|root| inside.starts_with(root))) {
+        let why = format!("{} lies in the workspace that is backed up: name a place outside of it", target.display());
+        return Err(Failure::Usage(why));
+    }
     let mut writer = Writer::begin(&target, env!("CARGO_PKG_VERSION")).map_err(|error| failed(&target, &error))?;
     let mut source = Source { place, client: connect(place).await?, tries: TRIES };
     for session in source.sessions().await? {

@@ -118,6 +118,8 @@ fn artifacts_agents_and_configuration_come_back_and_a_folder_gets_a_file_of_its_
     assert!(archive.starts_with(&folder) && archive.extension().is_some_and(|end| end == "tar"), "{made}");
     assert_eq!(std::fs::read_dir(&folder).unwrap().count(), 1, "nothing is left beside it");
     house.check(&["backup", archive.to_str().unwrap()], 1, "exists: choose another name");
+    let inside = house.root().join("x.tar");
+    house.check(&["backup", inside.to_str().unwrap()], 2, "lies in the workspace that is backed up");
     let other = restored(&archive);
     let artifacts = |house: &House| {
         let script = "cd \"$0\" && find artifacts agents policy.yaml -type f | sort | xargs sha256sum";
