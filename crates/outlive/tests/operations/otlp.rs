@@ -18,13 +18,13 @@ impl Collector {
     fn start() -> Self {
         // `./test` makes it, beside the build.
         let tools = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("tools");
-        let (python, pip) = (tools.join("bin/python"), tools.join("bin/pip"));
+        let python = tools.join("bin/python");
         let tried = Command::new(&python).args(["-c", "import opentelemetry.proto"]).output();
         assert!(
             tried.is_ok_and(|tried| tried.status.success()),
-            "OpenTelemetry's messages are needed: ./test gets them, or: python3 -m venv {} && {} install opentelemetry-proto",
+            "OpenTelemetry's messages are needed: ./test gets them, or: python3 -m venv {} && {} -m pip install opentelemetry-proto",
             tools.display(),
-            pip.display()
+            python.display()
         );
         let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/operations/receiver.py");
         let mut child = Command::new(&python).arg(script).stdout(Stdio::piped()).spawn().unwrap();
