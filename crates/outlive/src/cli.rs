@@ -1,5 +1,9 @@
 //! What can be typed. The comments are the help.
 
+mod operations;
+
+pub use operations::{Backup, Logs, Serve};
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -84,16 +88,14 @@ pub enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Put the workspace into one file while it is at work, and try it out
+    Backup(Backup),
     /// Say what is wrong with this machine or workspace, if anything is
     Doctor(Json),
     /// Say whether a server runs here, and where
     Status(Json),
     /// Print the server's log
-    Logs {
-        /// Only the last N lines
-        #[arg(short = 'n', long, default_value_t = 200)]
-        lines: usize,
-    },
+    Logs(Logs),
     /// Print completions for a shell
     Completions {
         /// Which
@@ -138,32 +140,6 @@ pub struct Run {
     pub schema: Option<PathBuf>,
     /// What to say
     pub prompt: String,
-}
-
-/// How to serve.
-#[derive(Debug, Args)]
-pub struct Serve {
-    /// Address to listen on: only loopback in this version
-    #[arg(long)]
-    pub host: Option<String>,
-    /// Port to listen on; 0 picks a free one
-    #[arg(long)]
-    pub port: Option<u16>,
-    /// Stop the workspace's server
-    #[arg(long, conflicts_with_all = ["status", "host", "port"])]
-    pub stop: bool,
-    /// Say whether one runs, and where
-    #[arg(long)]
-    pub status: bool,
-    /// Print JSON (with --status)
-    #[arg(long)]
-    pub json: bool,
-    /// Stop by itself after this many seconds without anything to do
-    #[arg(long, hide = true)]
-    pub idle_exit: Option<u64>,
-    /// The folder that tools work in
-    #[arg(long, hide = true)]
-    pub works_in: Option<PathBuf>,
 }
 
 /// An answer.

@@ -97,10 +97,25 @@ fn spawn(place: &Workspace) -> Result<std::process::Child, Failure> {
         .arg(&place.cwd)
         .current_dir(&place.cwd)
         .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
+        .stdout(log.handle()?)
+        .stderr(log.handle()?)
         .process_group(0);
     Ok(server.spawn()?)
+}
+
+/// Says whether the server at an address answers that it is ready.
+pub async fn is_ready(address: &str) -> bool {
+    let client = Client::to(address, "");
+    let answer = client.http.get(format!("{}/readyz", client.base)).send().await;
+    answer.is_ok_and(|answer| answer.status().is_success())
+}
+
+/// Returns the version of the server at an address, if one answers.
+pub async fn version(address: &str) -> Option<String> {
+    let client = Client::to(address, "");
+    let asked = client.http.get(format!("{}/version", client.base)).timeout(Duration::from_secs(5)).send().await;
+    let version: outlive_protocol::health::Version = asked.ok()?.json().await.ok()?;
+    Some(version.version)
 }
 
 impl Client {
@@ -191,7 +206,11 @@ impl Client {
 }
 
 async fn read<T: DeserializeOwned>(response: Response) -> Result<T, Failure> {
-    response.json().await.map_err(|error| Failure::Failed(format!("the server's answer is not understood: {error}")))
+    let bytes = response.bytes().await;
+    let bytes =
+        bytes.map_err(|error| Failure::Unreachable(format!("the server's answer did not arrive whole: {error}")))?;
+    serde_json::from_slice(&bytes)
+        .map_err(|error| Failure::Failed(format!("the server's answer is not understood: {error}")))
 }
 
 /// Turns an answer's status into this program's failures.

@@ -3,6 +3,7 @@
 mod agent;
 mod answer;
 mod attach;
+mod backup;
 pub mod bench;
 mod chat;
 mod decide;
@@ -11,6 +12,7 @@ mod follow;
 mod history;
 mod init;
 mod list;
+mod logs;
 mod model;
 mod queue;
 mod reindex;
@@ -58,16 +60,10 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Queue(command) => queue::run(&place()?, command).await,
         Command::Inbox(json) => inbox(&place()?, &json).await,
         Command::Verify { repair, json } => verify::run(&place()?, repair, json),
+        Command::Backup(wanted) => backup::run(&place()?, &wanted).await,
         Command::Doctor(json) => doctor::run(&place()?, &json).await,
         Command::Status(json) => status(&place()?, json.json),
-        Command::Logs { lines } => {
-            let place = place()?;
-            match place.log_tail(lines).as_str() {
-                "" => say!("no log yet at {}", place.log().display()),
-                log => say!("{log}"),
-            }
-            ok()
-        }
+        Command::Logs(logs) => logs::run(&place()?, &logs).await,
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "outlive", &mut script);

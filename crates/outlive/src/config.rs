@@ -1,7 +1,11 @@
 //! The environment and `outlive.yaml`: read here and nowhere else.
 #![expect(clippy::disallowed_methods, reason = "configuration has one door, and this is it")]
 
+mod credentials;
+mod log;
 pub mod models;
+
+pub use log::{LogFile, LogReader};
 
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
@@ -12,6 +16,7 @@ use outlive_core::yaml::{self, YamlError};
 use serde::Deserialize;
 
 use crate::exit::Failure;
+use log::LOG_BYTES;
 
 /// Where everything lives.
 #[derive(Debug, Clone)]
@@ -53,12 +58,10 @@ pub struct Server {
 }
 
 const FOLDER: &str = ".outlive";
-/// A log beyond this is put aside when a server starts.
-const LOG_BYTES: u64 = 32 << 20;
 
-/// Returns a variable of the environment, if it is set and not empty.
+/// Returns a variable of the environment, if it is set and not empty, else the credential of its name.
 pub fn variable(name: &str) -> Option<String> {
-    std::env::var(name).ok().filter(|value| !value.is_empty())
+    std::env::var(name).ok().filter(|value| !value.is_empty()).or_else(|| credentials::credential(name))
 }
 
 /// Returns the whole environment, for tools: what they are given of it is theirs to choose.
@@ -147,21 +150,13 @@ impl Workspace {
     /// # Errors
     ///
     /// What the system says.
-    pub fn open_log(&self) -> Result<std::fs::File, Failure> {
-        std::fs::create_dir_all(self.root.join("run"))?;
-        let path = self.log();
-        if std::fs::metadata(&path).is_ok_and(|found| found.len() > LOG_BYTES) {
-            std::fs::rename(&path, path.with_extension("log.old"))?;
-        }
-        Ok(std::fs::OpenOptions::new().create(true).append(true).mode(0o600).open(path)?)
+    pub fn open_log(&self) -> Result<LogFile, Failure> {
+        Ok(LogFile::open(&self.log(), LOG_BYTES)?)
     }
 
     /// Returns the last lines of the server's log.
     pub fn log_tail(&self, lines: usize) -> String {
-        let bytes = std::fs::read(self.log()).unwrap_or_default();
-        let text = String::from_utf8_lossy(&bytes).into_owned();
-        let all: Vec<&str> = text.lines().collect();
-        all.get(all.len().saturating_sub(lines)..).unwrap_or_default().join("\n")
+        LogReader::last(&self.log(), lines).1.join("\n")
     }
 }
 

@@ -6,6 +6,8 @@
 //! | `commands` | a file for each command |
 //! | `config` | the environment, `outlive.yaml`, which workspace: read here and nowhere else |
 //! | `client` | talks to the workspace's server, and starts one where none runs |
+//! | `telemetry` | traces and metrics for a collector, where that is built in |
+//! | `notify` | tells systemd how the server is |
 //! | `private` | keeps its keys from the commands that tools run |
 //! | `wire` | the only place that names concrete stores, models and tools |
 
@@ -16,7 +18,13 @@ mod client;
 mod commands;
 mod config;
 mod exit;
+mod notify;
 mod private;
+#[cfg(feature = "otlp")]
+mod telemetry;
+#[cfg(not(feature = "otlp"))]
+#[path = "telemetry/none.rs"]
+mod telemetry;
 mod wire;
 
 use clap::Parser as _;

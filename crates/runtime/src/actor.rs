@@ -26,10 +26,12 @@ use outlive_core::session::{Decided, Fact, Held, Refusal, State};
 use outlive_store::{Append, Epoch, StoreError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
+use tracing::Instrument as _;
 
 use crate::feeds::Published;
 use crate::hands::{self, Errand};
 use crate::kit::Kit;
+use crate::meter::Seen;
 use crate::shell::Shell;
 use crate::{Accepted, SubmitError};
 use batch::Batch;
@@ -73,7 +75,7 @@ impl Drop for Running {
 
 impl Actor {
     pub(crate) fn new(shell: Shell, id: SessionId, epoch: Epoch, inbox: mpsc::Sender<Mail>) -> Self {
-        let errand = Errand { session: id, inbox, feeds: shell.feeds.clone() };
+        let errand = Errand { session: id, inbox, feeds: shell.feeds.clone(), turn: crate::log::Turn::default() };
         Self {
             id,
             shell,
@@ -102,7 +104,7 @@ impl Actor {
         let asked = request.map(|request_id| Asked { request_id, request_digest: command.digest() });
         let mut moment = self.shell.moments.moment();
         let decided = self.state.decide(self.id, command, asked.as_ref(), &mut moment).map_err(SubmitError::Refused)?;
-        let mut batch = Batch::new(self.state.head, self.held.clone());
+        let mut batch = Batch::new(&self.state, self.held.clone());
         let (facts, mut written) = match decided {
             Decided::Duplicate(before) => {
                 return Ok(Accepted { seq: before.seq, turn: before.turn, duplicate: true, head: self.state.head });
@@ -164,7 +166,10 @@ impl Actor {
     async fn commit(&mut self, batch: Batch) -> Result<(), SubmitError> {
         if !batch.is_empty() {
             let append = Append { journal: self.id, epoch: self.epoch, expected: batch.before(), lines: batch.lines() };
-            if let Err(error) = self.shell.store.journals.append(append).await {
+            let asked = tokio::time::Instant::now();
+            let done = self.shell.store.journals.append(append).await;
+            self.shell.meter.appended(asked.elapsed(), done.is_ok());
+            if let Err(error) = done {
                 return Err(self.go_back(batch, error).await);
             }
         }
@@ -175,12 +180,12 @@ impl Actor {
 
     /// Believes nothing of the batch. What cannot be read back now is read before anything else is done.
     async fn go_back(&mut self, batch: Batch, error: StoreError) -> SubmitError {
-        tracing::warn!(session = %self.id, %error, "append failed");
+        tracing::warn!(%error, "append failed");
         self.held = batch.held_before();
         self.give_back();
         self.astray = true;
         if let Err(unread) = self.reload().await {
-            tracing::warn!(session = %self.id, error = %unread, "journal cannot be read back now");
+            tracing::warn!(error = %unread, "journal cannot be read back now");
         }
         SubmitError::Store(error)
     }
@@ -202,6 +207,11 @@ impl Actor {
         }
         self.shell.store.index.note(crate::list::row(&self.state, self.id));
         self.shell.ledger.note(self.id, &self.state);
+        let (began, happened) = batch.happened();
+        let agent = || self.state.profile.as_ref().map(|profile| profile.agent.clone());
+        let seen = || Seen { session: self.id, agent: agent(), began, events: happened.into() };
+        self.shell.meter.note(seen, (began, happened));
+        crate::log::note(happened);
         if self.shell.feeds.heard(self.id) {
             self.shell.feeds.publish(self.id, Published::Events(batch.events()));
         }
@@ -210,6 +220,7 @@ impl Actor {
     /// Begins the effects whose intents are durable now.
     fn act(&mut self, batch: Batch) {
         let acts = batch.into_acts();
+        self.errand.turn.enter(self.state.turn.as_ref().map(|turn| turn.id));
         if self.state.turn.is_none()
             && let Some(model) = self.running.model.take()
         {
@@ -223,16 +234,19 @@ impl Actor {
             }
         }
         if let Some(ask) = acts.ask {
-            let task = hands::ask(self.errand.clone(), ask);
+            let span = self.errand.turn.step(ask.step, ask.attempt);
+            let task = hands::ask(self.errand.clone(), ask).instrument(span);
             self.running.model = Some(self.shell.tasks.spawn("model", task));
         }
         for run in acts.runs {
             self.running.calls.insert(run.call, run.stop.clone());
-            self.shell.tasks.spawn("tool", hands::run(self.errand.clone(), run));
+            let span = self.errand.turn.call(run.call, run.attempt, &run.tool);
+            self.shell.tasks.spawn("tool", hands::run(self.errand.clone(), run).instrument(span));
         }
         for run in acts.finds {
             self.running.calls.insert(run.call, run.stop.clone());
-            self.shell.tasks.spawn("find", hands::find(self.errand.clone(), run));
+            let span = self.errand.turn.call(run.call, run.attempt, &run.tool);
+            self.shell.tasks.spawn("find", hands::find(self.errand.clone(), run).instrument(span));
         }
         if let Some(due) = acts.wake_at {
             self.shell.scheduler.at(due, self.id);

@@ -67,6 +67,12 @@ impl Feeds {
         self.all.receiver_count() > 0 || !self.lock().is_empty()
     }
 
+    /// Returns how many listen, to one session or to all.
+    #[must_use]
+    pub fn listeners(&self) -> usize {
+        self.all.receiver_count() + self.lock().values().map(|feed| feed.attached).sum::<usize>()
+    }
+
     /// Listens to one session from now on.
     #[must_use]
     pub fn listen(&self, session: SessionId) -> Ear {

@@ -24,6 +24,7 @@ pub(crate) struct Errand {
     pub(crate) session: SessionId,
     pub(crate) inbox: mpsc::Sender<Mail>,
     pub(crate) feeds: Feeds,
+    pub(crate) turn: crate::log::Turn,
 }
 
 /// A model request to make.

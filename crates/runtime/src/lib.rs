@@ -12,6 +12,7 @@
 //! | [`scheduler`] | wakes sessions that wait for a time |
 //! | `ledger` | what was used today, for budgets |
 //! | `presence` | what becomes of a turn when its last client goes |
+//! | [`meter`], `log` | what is counted of all that happens, and what is told of it |
 //! | [`kit`], [`catalog`] | an agent ready to run; read afresh when its files change |
 //!
 //! Absent on purpose: nothing but [`Runtime::submit`] starts or continues a turn; no task and no timer belongs to a
@@ -28,6 +29,8 @@ pub mod kit;
 mod ledger;
 pub mod list;
 mod load;
+mod log;
+pub mod meter;
 mod presence;
 mod query;
 pub mod scheduler;
@@ -138,6 +141,7 @@ impl Runtime {
             feeds: feeds::Feeds::new(left),
             scheduler: scheduler::Scheduler::default(),
             ledger: ledger::Ledger::new(owed.clone()),
+            meter: meter::Meter::default(),
             settings,
             closing: CancellationToken::new(),
         };
@@ -237,6 +241,26 @@ impl Runtime {
     #[must_use]
     pub fn moments(&self) -> &Moments {
         &self.shell.moments
+    }
+
+    /// Returns what counts what happens.
+    #[must_use]
+    pub fn meter(&self) -> &meter::Meter {
+        &self.shell.meter
+    }
+
+    /// Says whether commands are taken: the store writes, and its list answers.
+    ///
+    /// # Errors
+    ///
+    /// Why not.
+    pub async fn answers(&self) -> Result<(), SubmitError> {
+        if self.shell.closing.is_cancelled() {
+            return Err(SubmitError::Closing);
+        }
+        self.shell.store.journals.health().map_err(SubmitError::Store)?;
+        let first = ListQuery { limit: 1, ..ListQuery::default() };
+        self.list(first).await.map(drop).map_err(SubmitError::Store)
     }
 
     /// Returns the agents.

@@ -55,6 +55,11 @@ impl Sessions {
         self.lock().len()
     }
 
+    /// Returns how many commands wait for them.
+    pub(crate) fn waiting(&self) -> usize {
+        self.lock().values().map(|inbox| inbox.max_capacity() - inbox.capacity()).sum()
+    }
+
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<SessionId, mpsc::Sender<Mail>>> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }

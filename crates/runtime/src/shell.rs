@@ -11,6 +11,7 @@ use crate::clock::Moments;
 use crate::feeds::Feeds;
 use crate::kit::Kits;
 use crate::ledger::Ledger;
+use crate::meter::Meter;
 use crate::scheduler::Scheduler;
 use crate::tasks::Tasks;
 
@@ -24,6 +25,7 @@ pub(crate) struct Shell {
     pub(crate) feeds: Feeds,
     pub(crate) scheduler: Scheduler,
     pub(crate) ledger: Ledger,
+    pub(crate) meter: Meter,
     pub(crate) settings: Settings,
     pub(crate) closing: CancellationToken,
 }

@@ -329,6 +329,18 @@ impl Journals for FileJournals {
         })
     }
 
+    fn health(&self) -> Result<(), StoreError> {
+        match &self.shared.board().poisoned {
+            Some(why) => Err(StoreError::Poisoned(why.clone())),
+            None if !self.lock.is_held() => Err(StoreError::Poisoned("the workspace's lock was taken away".to_owned())),
+            None => Ok(()),
+        }
+    }
+
+    fn syncs(&self) -> u64 {
+        fs::syncs()
+    }
+
     fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>> {
         Box::pin(self.ask(move |reply| Request::Remove(journal, reply)))
     }

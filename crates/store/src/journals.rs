@@ -70,6 +70,20 @@ pub trait Journals: Send + Sync {
     /// Returns the head: the seq of the last acknowledged line.
     fn head(&self, journal: SessionId) -> Pending<'_, Result<Seq, StoreError>>;
 
+    /// Says why nothing can be written until a restart, if that is so.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Poisoned`]
+    fn health(&self) -> Result<(), StoreError> {
+        Ok(())
+    }
+
+    /// Returns how many syncs the disk was asked for.
+    fn syncs(&self) -> u64 {
+        0
+    }
+
     /// Removes a journal and all that lies beside it, for good, before it returns.
     fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>>;
 }

@@ -2,6 +2,7 @@
 
 mod agents;
 mod artifacts;
+pub mod backup;
 pub mod conformance;
 mod error;
 pub mod files;

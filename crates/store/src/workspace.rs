@@ -177,6 +177,14 @@ impl Journals for Announced {
         self.journals.head(journal)
     }
 
+    fn health(&self) -> Result<(), StoreError> {
+        self.journals.health()
+    }
+
+    fn syncs(&self) -> u64 {
+        self.journals.syncs()
+    }
+
     fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>> {
         Box::pin(async move {
             self.journals.remove(journal).await?;

@@ -1,88 +1,83 @@
-//! Says what is wrong with this machine or workspace, by trying.
+//! Says what is wrong with this machine or workspace, by trying, and what to do about it.
+//!
+//! | Where | What |
+//! |---|---|
+//! | `place` | the workspace: its disk, files, token, server, port |
+//! | `models` | agents, keys, and whether their models can be reached; nothing is asked that costs |
+//! | `machine` | programs, limits, clock, terminal |
+//!
+//! Invariant: no secret is printed, only whether it is there and who can read it.
+
+mod machine;
+mod models;
+mod place;
 
 use serde::Serialize;
 
 use crate::cli::Json;
-use crate::client;
-use crate::config::{self, Workspace};
+use crate::config::Workspace;
 use crate::exit::{Failure, Outcome, ok};
 use crate::show;
 
+/// How a thing is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Level {
+    /// As it should be.
+    Ok,
+    /// It works, and something is lost or at risk.
+    Warning,
+    /// It does not work.
+    Wrong,
+}
+
 /// One thing that was tried.
 #[derive(Debug, Serialize)]
-struct Check {
-    what: &'static str,
-    good: bool,
+pub(super) struct Check {
+    what: String,
+    level: Level,
     found: String,
+    /// The way out, where one is needed.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fix: Option<String>,
+}
+
+impl Check {
+    fn ok(what: impl Into<String>, found: impl Into<String>) -> Self {
+        Self { what: what.into(), level: Level::Ok, found: found.into(), fix: None }
+    }
+
+    fn warning(what: impl Into<String>, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { what: what.into(), level: Level::Warning, found: found.into(), fix: Some(fix.into()) }
+    }
+
+    fn wrong(what: impl Into<String>, found: impl Into<String>, fix: impl Into<String>) -> Self {
+        Self { what: what.into(), level: Level::Wrong, found: found.into(), fix: Some(fix.into()) }
+    }
 }
 
 pub async fn run(place: &Workspace, json: &Json) -> Outcome {
-    let checks =
-        vec![workspace(place), configuration(place), models(place), token(place), bash().await, model(), server(place)];
-    let good = checks.iter().all(|check| check.good);
+    let mut checks = place::checks(place).await;
+    checks.extend(models::checks(place).await);
+    checks.extend(machine::checks(place));
     if json.json {
         show::json(&checks)?;
     } else {
-        for check in &checks {
-            say!("{} {:<14} {}", if check.good { "ok " } else { "BAD" }, check.what, check.found);
-        }
+        checks.iter().for_each(print);
     }
-    if good { ok() } else { Err(Failure::Failed("something is wrong; see above".to_owned())) }
+    let wrong: Vec<&str> =
+        checks.iter().filter(|check| check.level == Level::Wrong).map(|check| check.what.as_str()).collect();
+    if wrong.is_empty() { ok() } else { Err(Failure::Failed(format!("wrong: {}", wrong.join(", ")))) }
 }
 
-fn workspace(place: &Workspace) -> Check {
-    let made = outlive_store::workspace::make(&place.root);
-    let found = match &made {
-        Ok(()) => format!("{}, writable; tools work in {}", place.root.display(), place.cwd.display()),
-        Err(error) => format!("{}: {error}", place.root.display()),
+fn print(check: &Check) {
+    let level = match check.level {
+        Level::Ok => "ok     ",
+        Level::Warning => "warning",
+        Level::Wrong => "WRONG  ",
     };
-    Check { what: "workspace", good: made.is_ok(), found }
-}
-
-fn configuration(place: &Workspace) -> Check {
-    match place.config() {
-        Ok(_) => Check { what: "outlive.yaml", good: true, found: "good, or not there".to_owned() },
-        Err(error) => Check { what: "outlive.yaml", good: false, found: error.to_string() },
+    say!("{level}  {:<16} {}", check.what, check.found);
+    if let Some(fix) = &check.fix {
+        say!("{:27}{fix}", "");
     }
-}
-
-fn models(place: &Workspace) -> Check {
-    let warning = config::models::ModelList::of(&place.root).now().warning;
-    let good = warning.is_none();
-    Check { what: "models.yaml", good, found: warning.unwrap_or_else(|| "good, or not there".to_owned()) }
-}
-
-fn token(place: &Workspace) -> Check {
-    let made = place.make_token();
-    Check {
-        what: "token",
-        good: made.is_ok(),
-        found: made.map_or_else(|error| error.to_string(), |_| "there".to_owned()),
-    }
-}
-
-async fn bash() -> Check {
-    let good = tokio::fs::try_exists("/bin/bash").await.unwrap_or(false)
-        || tokio::fs::try_exists("/usr/bin/bash").await.unwrap_or(false);
-    let found = if good { "there; commands are not sandboxed in this version" } else { "bash is missing: install it" };
-    Check { what: "bash", good, found: found.to_owned() }
-}
-
-fn model() -> Check {
-    let keys = ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY"];
-    let found: Vec<&str> = keys.into_iter().filter(|key| config::variable(key).is_some()).collect();
-    let found = if found.is_empty() {
-        "no key: the offline rehearsal answers".to_owned()
-    } else {
-        format!("keys: {}", found.join(", "))
-    };
-    Check { what: "model", good: true, found }
-}
-
-fn server(place: &Workspace) -> Check {
-    let found = match client::running(place) {
-        Some(address) => format!("runs at http://{address}"),
-        None => "does not run; commands start one".to_owned(),
-    };
-    Check { what: "server", good: true, found }
 }

@@ -14,23 +14,29 @@ use crate::cli::Serve;
 use crate::client;
 use crate::config::Workspace;
 use crate::exit::{Failure, Outcome, ok};
+use crate::notify::Supervisor;
+use crate::telemetry::Telemetry;
 use crate::wire;
 
 const HOST: &str = "127.0.0.1";
-const PORT: u16 = 7711;
+/// Where it listens when nobody says where.
+pub(super) const PORT: u16 = 7711;
 
 pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     if let Some(folder) = &serve.works_in {
         place.cwd.clone_from(folder);
     }
     let place = &place;
+    if serve.unit {
+        return unit();
+    }
     if serve.status {
         return super::status(place, serve.json);
     }
     if serve.stop {
         return stop(place).await;
     }
-    logs(place)?;
+    logs(place, &serve.log)?;
     let config = place.config()?;
     let host = serve.host.clone().or(config.server.host).unwrap_or_else(|| HOST.to_owned());
     let port = serve.port.or(config.server.port).unwrap_or(PORT);
@@ -49,22 +55,30 @@ pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     settings.hosts = config.server.hosts;
     engine.files.set_address(&address.to_string())?;
     say!("outlive listens on http://{address} for {}", place.root.display());
+    let telemetry = Telemetry::begin(&engine.runtime);
+    let supervisor = Supervisor::of_this_process();
+    supervisor.ready(&address.to_string());
+    tracing::info!(%address, workspace = %place.root.display(), version = env!("CARGO_PKG_VERSION"), "server started");
     tracing::warn!("tools are not sandboxed in this version: commands run as this user, after approval");
     let stop = CancellationToken::new();
     let idle = idle(Arc::clone(&engine.runtime), serve.idle_exit.map(Duration::from_secs));
     let api = outlive_server::serve(listener, Arc::clone(&engine.runtime), settings, stop.clone());
     tokio::pin!(api);
+    let address = address.to_string();
     tokio::select! {
         served = &mut api => served?,
         () = stopped => {}
         () = idle => tracing::info!("nothing to do: stopping"),
+        () = feed(&supervisor, &address) => {}
     }
+    supervisor.stopping();
     tracing::info!("shutting down");
     engine.runtime.shutdown().await;
     stop.cancel();
     // Requests under way have had their answers or their streams' ends by now.
     tokio::time::timeout(Duration::from_secs(2), api).await.ok();
     engine.files.close();
+    telemetry.end(&engine.runtime);
     ok()
 }
 
@@ -129,21 +143,47 @@ async fn stop(place: &Workspace) -> Outcome {
 
 /// JSON lines in the workspace's log, where `outlive logs` finds them, and on standard error unless that is the log: for
 /// whoever supervises this process, and for people where it is a terminal.
-fn logs(place: &Workspace) -> Result<(), Failure> {
+fn logs(place: &Workspace, filter: &str) -> Result<(), Failure> {
     use std::io::IsTerminal as _;
     use tracing_subscriber::Layer as _;
+    use tracing_subscriber::fmt::layer;
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;
-    let filter = || crate::config::variable("OUTLIVE_LOG").unwrap_or_else(|| "info".to_owned());
-    let filter = || tracing_subscriber::EnvFilter::new(filter());
+    let filter = if filter.trim().is_empty() { "info" } else { filter };
+    let read = |text: &str| tracing_subscriber::EnvFilter::builder().parse(text);
+    let wrong = |why| Failure::Usage(format!("--log `{filter}`: {why}; try `info` or `info,outlive_runtime=debug`"));
+    read(filter).map_err(wrong)?;
+    let filter = || read(filter).unwrap_or_default();
     let log = place.open_log()?;
-    let (own, shown) = (rustix::fs::fstat(&log), rustix::fs::fstat(std::io::stderr()));
+    let (own, shown) = (rustix::fs::fstat(log.handle()?), rustix::fs::fstat(std::io::stderr()));
     let is_log = own.is_ok_and(|own| shown.is_ok_and(|shown| (own.st_dev, own.st_ino) == (shown.st_dev, shown.st_ino)));
     let terminal = std::io::stderr().is_terminal();
-    let people = terminal.then(|| tracing_subscriber::fmt::layer().with_writer(std::io::stderr).with_filter(filter()));
-    let program = (!terminal && !is_log)
-        .then(|| tracing_subscriber::fmt::layer().json().with_writer(std::io::stderr).with_filter(filter()));
-    let file = tracing_subscriber::fmt::layer().json().with_writer(log).with_filter(filter());
+    let people = terminal.then(|| layer().with_writer(std::io::stderr).with_filter(filter()));
+    let program = (!terminal && !is_log).then(|| layer().json().with_writer(std::io::stderr).with_filter(filter()));
+    let file = layer().json().with_writer(log).with_filter(filter());
     tracing_subscriber::registry().with(file).with(people).with(program).init();
     Ok(())
+}
+
+/// Tells the supervisor that the server is alive, at half of the time within which it wants to hear so, each time that the
+/// server itself was asked and said so. One whose store is closed by a failed sync says no: a restart reads what is there.
+async fn feed(supervisor: &Supervisor, address: &str) {
+    let Some(within) = supervisor.within() else { return std::future::pending().await };
+    loop {
+        tokio::time::sleep(within / 2).await;
+        match tokio::time::timeout(within / 4, client::is_ready(address)).await {
+            Ok(true) => supervisor.alive(),
+            Ok(false) | Err(_) => tracing::error!("the server does not answer: the watchdog is not fed"),
+        }
+    }
+}
+
+/// The unit, as it lies in `packaging/`.
+const UNIT: &str = include_str!("../../../../packaging/outlive.service");
+
+/// Prints the unit for the binary that runs.
+fn unit() -> Outcome {
+    let binary = std::env::current_exe()?;
+    crate::show::out(&UNIT.replace("/usr/bin/outlive", &binary.display().to_string()));
+    ok()
 }

@@ -14,7 +14,11 @@ use crate::hands::{Ask, Run};
 pub(super) struct Batch {
     before: Seq,
     held_before: Held,
+    /// When the turn began that ran before.
+    began: Option<Timestamp>,
     events: Vec<(Line, Entry)>,
+    /// How many of them happened in another session.
+    shared: usize,
     acts: Acts,
 }
 
@@ -29,8 +33,9 @@ pub(super) struct Acts {
 }
 
 impl Batch {
-    pub(super) fn new(before: Seq, held_before: Held) -> Self {
-        Self { before, held_before, events: Vec::new(), acts: Acts::default() }
+    pub(super) fn new(state: &State, held_before: Held) -> Self {
+        let began = state.turn.as_ref().map(|turn| turn.started_at);
+        Self { before: state.head, held_before, began, events: Vec::new(), shared: 0, acts: Acts::default() }
     }
 
     /// Gives facts their place and time and folds them. The first one carries the request that asked for them.
@@ -72,6 +77,7 @@ impl Batch {
             let Ok(line) = Line::write(&entry) else { return false };
             state.apply(&entry);
             self.events.push((line, entry));
+            self.shared += 1;
         }
         true
     }
@@ -108,6 +114,11 @@ impl Batch {
 
     pub(super) fn events(&self) -> Arc<[(Line, Entry)]> {
         self.events.clone().into()
+    }
+
+    /// Returns what happened here, and when the turn began that ran before it.
+    pub(super) fn happened(&self) -> (Option<Timestamp>, &[(Line, Entry)]) {
+        (self.began, self.events.get(self.shared..).unwrap_or_default())
     }
 
     pub(super) fn acts(&mut self) -> &mut Acts {

@@ -9,6 +9,7 @@ use outlive_core::command::Command;
 use outlive_core::id::{RequestId, SessionId};
 use outlive_core::session::State;
 use tokio::sync::{mpsc, oneshot};
+use tracing::Instrument as _;
 
 use super::{Actor, Trouble};
 use crate::feeds::Published;
@@ -51,14 +52,16 @@ const OWN_SENDERS: usize = 2;
 /// Starts a session's actor.
 pub(crate) fn spawn(life: Life, inbox: mpsc::Receiver<Mail>, sender: mpsc::Sender<Mail>) {
     let tasks = life.shell.tasks.clone();
-    tasks.spawn("session", async move {
+    let span = crate::log::session(life.id);
+    let lived = async move {
         let (id, sessions) = (life.id, life.sessions.clone());
         let started = start(&life, sender).await;
         match started {
             Ok(actor) => Loop { life, actor, inbox, untold: VecDeque::new(), retry: None, is_done: false }.run().await,
             Err(error) => refuse(inbox, &sessions, id, &error).await,
         }
-    });
+    };
+    tasks.spawn("session", lived.instrument(span));
 }
 
 async fn start(life: &Life, sender: mpsc::Sender<Mail>) -> Result<Actor, SubmitError> {
@@ -70,7 +73,7 @@ async fn start(life: &Life, sender: mpsc::Sender<Mail>) -> Result<Actor, SubmitE
 
 /// Answers whoever asked for a session that cannot be opened.
 async fn refuse(mut inbox: mpsc::Receiver<Mail>, sessions: &Sessions, id: SessionId, error: &SubmitError) {
-    tracing::error!(session = %id, %error, "session cannot be opened");
+    tracing::error!(%error, "session cannot be opened");
     sessions.remove(id);
     inbox.close();
     while let Some(mail) = inbox.recv().await {
@@ -129,7 +132,7 @@ impl Loop {
         }
         let epoch = self.actor.epoch;
         if let Err(error) = self.life.shell.store.leases.release(self.life.id, epoch).await {
-            tracing::debug!(session = %self.life.id, %error, "lease not given back");
+            tracing::debug!(%error, "lease not given back");
         }
     }
 
@@ -184,14 +187,14 @@ impl Loop {
     async fn told(&mut self, command: Command) {
         let Err(error) = self.actor.submit(&command, None).await else { return };
         match Trouble::from(&error) {
-            Trouble::Stale => tracing::debug!(session = %self.life.id, "report of an attempt that was given up"),
+            Trouble::Stale => tracing::debug!("report of an attempt that was given up"),
             Trouble::Passing => {
                 self.untold.push_back(command);
                 self.schedule_retry();
             }
-            Trouble::Refused => tracing::debug!(session = %self.life.id, %error, "nothing done"),
+            Trouble::Refused => tracing::debug!(%error, "nothing done"),
             Trouble::Fatal => {
-                tracing::error!(session = %self.life.id, %error, "session cannot go on");
+                tracing::error!(%error, "session cannot go on");
                 self.is_done = true;
             }
         }
@@ -231,7 +234,7 @@ impl Loop {
         if let Some(text) = state.and_then(outlive_core::session::write_snapshot)
             && let Err(error) = self.life.shell.store.snapshots.put(self.life.id, text).await
         {
-            tracing::debug!(session = %self.life.id, %error, "snapshot not written");
+            tracing::debug!(%error, "snapshot not written");
         }
     }
 

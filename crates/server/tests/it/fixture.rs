@@ -150,6 +150,12 @@ impl Server {
         self.puppet.goes.send_replace(true);
     }
 
+    /// Reads the metrics as text, with the head of the answer.
+    pub async fn metrics(&self) -> String {
+        let bearer = self.bearer();
+        self.exchange("GET", "/metrics", &[("authorization", bearer.as_str())], "").await
+    }
+
     pub fn disk_is_full(&self) {
         self.faults.every(1, Fault::NoSpace);
     }

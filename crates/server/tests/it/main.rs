@@ -4,6 +4,7 @@
 mod files;
 mod fixture;
 mod lists;
+mod metrics;
 
 use fixture::{Server, decoded};
 use outlive_core::content::{Reply, ReplyBlock, StopReason, Usage};

@@ -1,0 +1,68 @@
+//! What an operator types.
+
+use std::path::PathBuf;
+
+use clap::Args;
+
+/// How to serve.
+#[derive(Debug, Args)]
+pub struct Serve {
+    /// Address to listen on: only loopback in this version
+    #[arg(long)]
+    pub host: Option<String>,
+    /// Port to listen on; 0 picks a free one
+    #[arg(long)]
+    pub port: Option<u16>,
+    /// Stop the workspace's server
+    #[arg(long, conflicts_with_all = ["status", "host", "port"])]
+    pub stop: bool,
+    /// Say whether one runs, and where
+    #[arg(long)]
+    pub status: bool,
+    /// Print JSON (with --status)
+    #[arg(long)]
+    pub json: bool,
+    /// Print a systemd unit for this binary
+    #[arg(long, conflicts_with_all = ["status", "stop", "host", "port"])]
+    pub unit: bool,
+    /// What is logged: a level, or levels of parts, such as `info,outlive_runtime=debug`
+    #[arg(long, env = "OUTLIVE_LOG", value_name = "FILTER", default_value = "info", hide_env_values = true)]
+    pub log: String,
+    /// Stop by itself after this many seconds without anything to do
+    #[arg(long, hide = true)]
+    pub idle_exit: Option<u64>,
+    /// The folder that tools work in
+    #[arg(long, hide = true)]
+    pub works_in: Option<PathBuf>,
+}
+
+/// What to back up to, or to try out.
+#[derive(Debug, Args)]
+pub struct Backup {
+    /// The tar file to write, or a folder to put one into
+    #[arg(required_unless_present = "check", value_name = "FILE.tar|DIR")]
+    pub target: Option<PathBuf>,
+    /// Only try out this one: unpack it beside it, and fold every journal
+    #[arg(long, value_name = "FILE.tar", conflicts_with_all = ["target", "no_verify"])]
+    pub check: Option<PathBuf>,
+    /// Do not try it out
+    #[arg(long)]
+    pub no_verify: bool,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// Which part of the log.
+#[derive(Debug, Args)]
+pub struct Logs {
+    /// Only the last N lines
+    #[arg(short = 'n', long, default_value_t = 200)]
+    pub lines: usize,
+    /// Then print what comes, until interrupted
+    #[arg(short, long)]
+    pub follow: bool,
+    /// Print the exact lines, also on a terminal
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,61 @@
+//! The doctor finds what is wrong, says what to do, and shows no secret.
+
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+
+use serde_json::Value;
+
+use crate::house::{House, provider};
+
+#[test]
+fn a_new_workspace_has_nothing_wrong_with_it() {
+    let house = House::new();
+    let shown = house.check(&["doctor"], 0, "ok       token            there, for its owner alone");
+    assert!(shown.contains("the offline rehearsal answers") && !shown.contains("WRONG"), "{shown}");
+    let token = std::fs::read_to_string(house.root().join("token")).unwrap();
+    assert!(!shown.contains(token.trim()), "it prints the token");
+    house.check(&["session", "list"], 0, "");
+    house.check(&["doctor"], 0, &format!("version {} runs at http://127.0.0.1:", env!("CARGO_PKG_VERSION")));
+}
+
+#[test]
+fn what_is_wrong_is_named_with_its_place_and_the_way_out() {
+    let house = House::new();
+    house.write("outlive.yaml", "servr: {port: 1}\n");
+    house.agent("wrong", "provider: anthropc, name: m");
+    house.agent("keyless", "provider: anthropic, name: m");
+    house.agent("away", "provider: openai, name: m, base_url: \"http://who:pass-word@127.0.0.1:1/v1\"");
+    house.agent("lax", "provider: rehearsal");
+    house.write("agents/lax/policy.yaml", "mod: ask\n");
+    let token = house.root().join("token");
+    std::fs::set_permissions(&token, std::fs::Permissions::from_mode(0o644)).unwrap();
+    let output = house.command(&["doctor", "--json"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(1));
+    let checks: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    let check = |what: &str, says: &str, fix: &str| {
+        let found = checks.iter().find(|check| check["what"] == what && check["level"] == "wrong");
+        let found = found.unwrap_or_else(|| panic!("{what} is not wrong: {checks:#?}"));
+        assert!(found["found"].as_str().unwrap().contains(says), "{found}");
+        assert!(found["fix"].as_str().unwrap().contains(fix), "{found}");
+    };
+    check("outlive.yaml", "outlive.yaml:1:1: unknown key `servr`", "mend that line");
+    check("agent wrong", "agent.yaml:4:16: spec.model.provider", "outlive agent validate wrong");
+    check("agent keyless", "set ANTHROPIC_API_KEY", "the key");
+    check("policy of lax", "policy.yaml:1:1", "every call is asked about");
+    check("model", "127.0.0.1:1 cannot be reached", "look at the key");
+    check("token", "(mode 644)", "chmod 600");
+    let shown = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(!shown.contains("pass-word"), "it prints what is before the @: {shown}");
+}
+
+#[test]
+fn a_taken_port_and_a_model_that_is_not_offered_are_warnings() {
+    let house = House::new();
+    let taken = TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = taken.local_addr().unwrap().port();
+    house.write("outlive.yaml", &format!("server: {{port: {port}}}\n"));
+    house.check(&["doctor"], 0, &format!("warning  port             {port}: Address already in use"));
+    house.agent("talker", &format!("provider: openai, name: m, base_url: \"{}\"", provider("nothing")));
+    // The provider answers with a stream where a list is asked for.
+    house.check(&["doctor"], 1, "model            openai/m at http://127.0.0.1:");
+}
