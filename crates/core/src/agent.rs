@@ -4,10 +4,12 @@
 //! there yet becomes a warning.
 
 mod expand;
+mod files;
 mod spec;
 mod starter;
 
 pub use expand::Lookup;
+pub use files::{AGENT_BYTES, AGENT_FILE_BYTES, AGENT_FILES, check_files, files_digest, is_known, own_files};
 pub use spec::{ModelSpec, SandboxMode};
 pub use starter::starter;
 
@@ -94,7 +96,8 @@ impl Misfit {
     }
 }
 
-type Files = BTreeMap<String, Vec<u8>>;
+/// An agent's files: path relative to its folder → bytes.
+pub type Files = BTreeMap<String, Vec<u8>>;
 
 impl Agent {
     /// Reads an agent from its files: path relative to its folder → bytes. `lookup` gives `${VAR}` its value.
@@ -177,7 +180,7 @@ fn policy(files: &Files) -> Policy {
     Policy::combine(read(WORKSPACE_POLICY, "policy.yaml of the workspace"), read("policy.yaml", "policy.yaml"))
 }
 
-fn digest(files: &Files) -> Digest {
+fn digest<'a>(files: impl IntoIterator<Item = (&'a String, &'a Vec<u8>)>) -> Digest {
     let mut bytes = Vec::new();
     for (path, content) in files {
         bytes.extend_from_slice(format!("{path}\n{}\n", content.len()).as_bytes());

@@ -10,8 +10,10 @@
 //! | [`context`] | the transcript and the model request made of it, always well-formed |
 //! | [`policy`] | what a tool call may do: allow, ask, deny |
 //! | [`agent`] | an agent's definition, read from its files |
+//! | [`archive`] | a session or an agent as one file, the same bytes for the same content |
 
 pub mod agent;
+pub mod archive;
 pub mod command;
 pub mod content;
 pub mod context;
