@@ -1,5 +1,7 @@
 //! What can be typed. The comments are the help.
 
+pub mod moving;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
@@ -256,6 +258,10 @@ pub enum Session {
         #[arg(short, long)]
         yes: bool,
     },
+    /// Write a session into one file
+    Export(moving::ExportSession),
+    /// Take in a session that another workspace has exported
+    Import(moving::ImportSession),
     /// Start nothing new in a session; what runs may end
     Pause {
         /// Which

@@ -12,6 +12,7 @@ mod history;
 mod init;
 mod list;
 mod model;
+mod moving;
 mod queue;
 mod reindex;
 mod run;

@@ -5,6 +5,7 @@
 
 pub mod agent;
 pub mod approval;
+pub mod archive;
 pub mod code;
 pub mod event;
 pub mod health;

@@ -5,6 +5,7 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use outlive_protocol::archive::ARCHIVE_TYPE;
 use outlive_protocol::code;
 
 use crate::App;
@@ -23,7 +24,7 @@ pub(crate) async fn check(State(app): State<App>, request: Request, next: Next) 
 fn admit(app: &App, method: &Method, uri: &Uri, headers: &HeaderMap) -> ApiResult<()> {
     host(app, uri, headers)?;
     origin(app, headers)?;
-    content_type(method, headers)?;
+    content_type(method, uri, headers)?;
     if OPEN.contains(&uri.path()) { Ok(()) } else { token(app, headers) }
 }
 
@@ -68,7 +69,7 @@ fn origin(app: &App, headers: &HeaderMap) -> ApiResult<()> {
     }
 }
 
-fn content_type(method: &Method, headers: &HeaderMap) -> ApiResult<()> {
+fn content_type(method: &Method, uri: &Uri, headers: &HeaderMap) -> ApiResult<()> {
     let writes = [Method::POST, Method::PUT, Method::PATCH].contains(method);
     let has_body = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
         || headers.contains_key(header::TRANSFER_ENCODING);
@@ -77,6 +78,10 @@ fn content_type(method: &Method, headers: &HeaderMap) -> ApiResult<()> {
     }
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (media, parameters) = kind.split_once(';').unwrap_or((kind, ""));
+    // Like JSON, no form of a foreign page can send it.
+    if uri.path().ends_with("/import") && media.trim().eq_ignore_ascii_case(ARCHIVE_TYPE) {
+        return Ok(());
+    }
     let charset = parameters.trim().to_ascii_lowercase();
     let exact = media.trim().eq_ignore_ascii_case("application/json");
     if exact && ["", "charset=utf-8", "charset=\"utf-8\""].contains(&charset.as_str()) {

@@ -2,6 +2,7 @@
 
 mod agents;
 mod approvals;
+mod archives;
 mod artifacts;
 mod control;
 mod document;
@@ -48,6 +49,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(control::resume))
         .routes(routes!(history::fork))
         .routes(routes!(history::rewind))
+        .routes(routes!(archives::export))
+        .routes(routes!(archives::import))
         .routes(routes!(approvals::list))
         .routes(routes!(approvals::decide))
         .routes(routes!(approvals::inbox))
