@@ -9,7 +9,9 @@ mod spec;
 mod starter;
 
 pub use expand::Lookup;
-pub use files::{AGENT_BYTES, AGENT_FILE_BYTES, AGENT_FILES, check_files, files_digest, is_known, own_files};
+pub use files::{
+    AGENT_BYTES, AGENT_FILE_BYTES, AGENT_FILES, check_files, files_digest, folder_digest, is_known, own_files,
+};
 pub use spec::{ModelSpec, SandboxMode};
 pub use starter::starter;
 

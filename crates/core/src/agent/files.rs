@@ -42,6 +42,12 @@ pub fn own_files(files: Files) -> Files {
     files.into_iter().filter(|(path, _)| is_known(path)).collect()
 }
 
+/// Returns the digest of all that lies in an agent's folder, with the workspace's policy: what a session's journal names.
+#[must_use]
+pub fn folder_digest(files: &Files) -> Digest {
+    super::digest(files)
+}
+
 /// Returns the digest of an agent's own files: what tells its versions apart.
 #[must_use]
 pub fn files_digest(files: &Files) -> Digest {
