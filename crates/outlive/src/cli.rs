@@ -387,6 +387,16 @@ pub enum Agent {
         #[arg(value_parser = id::<AgentName>)]
         name: String,
     },
+    /// List what an agent was before: the last 20 versions, also of one that was deleted
+    Versions(moving::AgentVersions),
+    /// Let an agent be what it was in a version
+    Restore(moving::RestoreAgent),
+    /// Take an agent away; it is kept as a version, its sessions stay
+    Delete(moving::DeleteAgent),
+    /// Write an agent into one file
+    Export(moving::ExportAgent),
+    /// Take in an agent that another workspace has exported
+    Import(moving::ImportAgent),
     /// Check an agent's files
     Validate {
         /// Which; all of them when it is left out

@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod agent;
+mod agent_files;
 mod answer;
 mod attach;
 pub mod bench;

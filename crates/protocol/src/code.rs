@@ -55,6 +55,7 @@ codes! {
     REASON_TOO_LONG = "reason_too_long", 422, "The reason is too long";
     TITLE_TOO_LONG = "title_too_long", 422, "The title is too long";
     LABELS_TOO_LARGE = "labels_too_large", 422, "The labels are too large";
+    AGENT_EXISTS = "agent_exists", 409, "There is another agent of this name";
     ARCHIVE_INVALID = "archive_invalid", 422, "The file is not an archive that can be read";
     ARCHIVE_TOO_LARGE = "archive_too_large", 422, "The session is too large for an archive";
     AGENT_INVALID = "agent_invalid", 422, "The agent's files are not right";

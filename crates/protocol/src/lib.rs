@@ -4,6 +4,7 @@
 //! know, answers may gain keys.
 
 pub mod agent;
+pub mod agent_files;
 pub mod approval;
 pub mod archive;
 pub mod code;

@@ -74,7 +74,7 @@ impl Runtime {
             return Err(SubmitError::Refused(Refusal::NoSession));
         };
         let agent = created.agent;
-        let files = self.agent_files(&agent)?;
+        let files = self.packable(&agent)?;
         let (mut packer, part) = SessionArchive::begin(agent, files.as_ref().map_err(Clone::clone));
         for hash in SessionArchive::hashes(&lines) {
             if let Some(bytes) = self.shell.store.artifacts.get(hash.clone()).await.map_err(SubmitError::Store)? {
@@ -174,7 +174,7 @@ impl Runtime {
     }
 
     /// Returns an agent's own files, or why an archive cannot have them.
-    fn agent_files(&self, name: &AgentName) -> Result<Result<Files, String>, SubmitError> {
+    fn packable(&self, name: &AgentName) -> Result<Result<Files, String>, SubmitError> {
         let here = self.shell.store.agents.read(name.as_str()).map_err(SubmitError::Store)?;
         Ok(here.ok_or_else(|| "there was no such agent at the export".to_owned()).and_then(|files| {
             let own = own_files(files);

@@ -6,6 +6,7 @@
 //! | `actor` | the one writer of a live session: decide, write, believe, tell, act |
 //! | `hands` | ask the model, run a call, report back |
 //! | `history` | forks and rewinds |
+//! | `agents` | changes to agents |
 //! | `archive` | sessions out as one file, and in from one |
 //! | `sessions` | who is live |
 //! | [`subscribe`] | the journal from a position, then live |
@@ -17,6 +18,7 @@
 //! session at rest; no path here is taken only after a crash.
 
 mod actor;
+mod agents;
 mod archive;
 pub mod catalog;
 pub mod clock;
@@ -35,9 +37,12 @@ mod shell;
 pub mod subscribe;
 pub mod tasks;
 
+pub use agents::{AgentWritten, check as check_agent};
 pub use archive::{AgentFate, Imported, NewImport};
 pub use history::NewFork;
-pub use outlive_store::{Catching, Found, Hit, Key, Label, ListQuery, Row, SearchQuery, Sort, StoreError};
+pub use outlive_store::{
+    Catching, Expected, Found, Hit, Key, Label, ListQuery, Row, SearchQuery, Sort, StoreError, Version,
+};
 pub use query::{Approval, Outcome};
 pub use shell::Settings;
 

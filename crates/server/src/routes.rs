@@ -1,5 +1,6 @@
 //! The routes, a file per resource. Each translates a request into a question or a command, and the answer back.
 
+mod agent_files;
 mod agents;
 mod approvals;
 mod archives;
@@ -38,7 +39,11 @@ struct Document;
 fn described() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
         .routes(routes!(agents::list))
-        .routes(routes!(agents::show))
+        .routes(routes!(agents::show, agent_files::write, agent_files::remove))
+        .routes(routes!(agent_files::files))
+        .routes(routes!(agent_files::versions))
+        .routes(routes!(agent_files::export))
+        .routes(routes!(agent_files::import))
         .routes(routes!(sessions::create, list::list))
         .routes(routes!(sessions::show, sessions::update, sessions::remove))
         .routes(routes!(messages::post, messages::list))

@@ -26,6 +26,10 @@ pub struct ExportSession {
 pub enum Format {
     /// Another workspace: journal, artifacts, agent
     Archive,
+    /// People, as text
+    Markdown,
+    /// People's programs: the transcript as JSON
+    Json,
 }
 
 impl Format {
@@ -34,6 +38,8 @@ impl Format {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::Archive => "archive",
+            Self::Markdown => "markdown",
+            Self::Json => "json",
         }
     }
 }
@@ -60,4 +66,46 @@ pub struct ExportAgent {
     /// The file; standard output when it is left out
     #[arg(short, long, value_name = "FILE")]
     pub output: Option<PathBuf>,
+}
+
+/// An agent to take in.
+#[derive(Debug, Args)]
+pub struct ImportAgent {
+    /// What `agent export` wrote; `-` reads standard input
+    pub file: PathBuf,
+    /// In place of another one of its name, which is kept as a version
+    #[arg(long)]
+    pub replace: bool,
+}
+
+/// An agent to take away.
+#[derive(Debug, Args)]
+pub struct DeleteAgent {
+    /// Which
+    #[arg(value_parser = id::<AgentName>)]
+    pub name: String,
+    /// Do not ask
+    #[arg(short, long)]
+    pub yes: bool,
+}
+
+/// An agent that is to be what it was.
+#[derive(Debug, Args)]
+pub struct RestoreAgent {
+    /// Which
+    #[arg(value_parser = id::<AgentName>)]
+    pub name: String,
+    /// The version's digest, or as much of its beginning as tells it apart; the newest when it is left out
+    pub version: Option<String>,
+}
+
+/// Whose versions to list.
+#[derive(Debug, Args)]
+pub struct AgentVersions {
+    /// Which
+    #[arg(value_parser = id::<AgentName>)]
+    pub name: String,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
 }

@@ -39,7 +39,8 @@ pub async fn import(client: &Client, import: ImportSession) -> Result<(), Failur
     if done.was_there {
         say!("{} is there already, event for event", done.id);
     } else {
-        say!("{} is here, with {} events and {} artifacts", done.id, done.head, done.artifacts);
+        let artifacts = if done.artifacts == 1 { "artifact" } else { "artifacts" };
+        say!("{} is here, with {} events and {} {artifacts}", done.id, done.head, done.artifacts);
     }
     let agent = &done.agent;
     match done.agent_was.as_str() {
