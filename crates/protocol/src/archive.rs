@@ -1,6 +1,9 @@
 //! Exports and imports on the wire.
 
+use outlive_core::context::MessageItem;
 use serde::{Deserialize, Serialize};
+
+use crate::session::SessionView;
 
 /// The content type of an archive.
 pub const ARCHIVE_TYPE: &str = "application/x-tar";
@@ -25,4 +28,15 @@ pub struct SessionImported {
     pub agent_was: String,
     /// Artifacts that came along.
     pub artifacts: usize,
+}
+
+/// `GET /sessions/{id}/export?format=json`
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SessionTranscript {
+    /// The session.
+    pub session: SessionView,
+    /// All that was said, as `GET /sessions/{id}/messages` gives it.
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
+    pub messages: Vec<MessageItem>,
 }

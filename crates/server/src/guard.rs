@@ -6,7 +6,7 @@ use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use outlive_protocol::archive::ARCHIVE_TYPE;
-use outlive_protocol::code;
+use outlive_protocol::{BASE, code};
 
 use crate::App;
 use crate::problem::{ApiError, ApiResult};
@@ -79,7 +79,9 @@ fn content_type(method: &Method, uri: &Uri, headers: &HeaderMap) -> ApiResult<()
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (media, parameters) = kind.split_once(';').unwrap_or((kind, ""));
     // Like JSON, no form of a foreign page can send it.
-    if uri.path().ends_with("/import") && media.trim().eq_ignore_ascii_case(ARCHIVE_TYPE) {
+    let takes_archives =
+        uri.path().strip_prefix(BASE).is_some_and(|path| ["/sessions/import", "/agents"].contains(&path));
+    if takes_archives && media.trim().eq_ignore_ascii_case(ARCHIVE_TYPE) {
         return Ok(());
     }
     let charset = parameters.trim().to_ascii_lowercase();

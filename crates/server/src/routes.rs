@@ -38,12 +38,11 @@ struct Document;
 
 fn described() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
-        .routes(routes!(agents::list))
+        .routes(routes!(agents::list, agent_files::import))
         .routes(routes!(agents::show, agent_files::write, agent_files::remove))
         .routes(routes!(agent_files::files))
         .routes(routes!(agent_files::versions))
         .routes(routes!(agent_files::export))
-        .routes(routes!(agent_files::import))
         .routes(routes!(sessions::create, list::list))
         .routes(routes!(sessions::show, sessions::update, sessions::remove))
         .routes(routes!(messages::post, messages::list))

@@ -43,7 +43,8 @@ pub async fn restore(client: &Client, asked: RestoreAgent) -> Result<(), Failure
     let page: Page<AgentVersion> = client.get(&format!("/agents/{name}/versions")).await?;
     let begin = asked.version.unwrap_or_default();
     let mut fitting = page.items.into_iter().filter(|version| version.digest.starts_with(&begin));
-    let version = fitting.next().ok_or_else(|| Failure::NotFound(format!("no such version of agent `{name}` is kept")))?;
+    let version =
+        fitting.next().ok_or_else(|| Failure::NotFound(format!("no such version of agent `{name}` is kept")))?;
     if !begin.is_empty() && fitting.next().is_some() {
         return Err(Failure::Usage(format!("`{begin}` begins more than one version; give more of it")));
     }
@@ -91,7 +92,7 @@ pub async fn export(client: &Client, asked: ExportAgent) -> Result<(), Failure> 
 ///
 /// What the server or the system says.
 pub async fn import(client: &Client, asked: ImportAgent) -> Result<(), Failure> {
-    let route = format!("/agents/import?replace={}", asked.replace);
+    let route = format!("/agents?replace={}", asked.replace);
     let answer = client.bytes(Method::POST, &route, Some((ARCHIVE_TYPE, read(&asked.file)?))).await?;
     let done: AgentWritten = serde_json::from_slice(&answer)?;
     say!("agent `{}` is here: look at it before you let it work (outlive agent show {})", done.name, done.name);

@@ -6,6 +6,7 @@
 )]
 
 mod finding;
+mod moving;
 
 use std::process::{Command, Output, Stdio};
 

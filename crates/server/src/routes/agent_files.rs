@@ -112,7 +112,7 @@ pub(super) async fn export(State(app): State<App>, Path(name): Path<String>) -> 
 }
 
 /// Takes an agent in from an archive. Another one of its name is replaced only with `replace`.
-#[utoipa::path(post, path = "/agents/import", tag = "archives", params(How),
+#[utoipa::path(post, path = "/agents", tag = "archives", params(How),
     request_body(content_type = "application/x-tar", description = "What an agent's export gave"),
     responses((status = 200, body = AgentWritten), (status = 201, body = AgentWritten), (status = 409, body = Problem),
         (status = 422, body = Problem)))]

@@ -7,9 +7,10 @@ use axum::response::{IntoResponse, Response};
 use bytes::{Bytes, BytesMut};
 use futures_util::StreamExt as _;
 use outlive_core::archive::ARCHIVE_BYTES;
+use outlive_core::context::{Heading, MessageItem, markdown};
 use outlive_core::digest::Digest;
 use outlive_core::id::SessionId;
-use outlive_protocol::archive::{ARCHIVE_TYPE, SessionImported};
+use outlive_protocol::archive::{ARCHIVE_TYPE, SessionImported, SessionTranscript};
 use outlive_protocol::{BASE, Problem, code};
 use outlive_runtime::{AgentFate, NewImport};
 use serde::Deserialize;
@@ -24,7 +25,7 @@ use crate::problem::{ApiError, ApiResult};
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
 pub(super) struct Form {
-    /// `archive` (which an import takes; the default).
+    /// `archive` (which an import takes; the default), `markdown` (for people) or `json` (the folded transcript).
     #[serde(default)]
     #[param(value_type = String)]
     format: Format,
@@ -35,6 +36,8 @@ pub(super) struct Form {
 enum Format {
     #[default]
     Archive,
+    Markdown,
+    Json,
 }
 
 /// How to import.
@@ -49,8 +52,8 @@ pub(super) struct How {
 
 /// A session as one file, up to its last event at this moment.
 #[utoipa::path(get, path = "/sessions/{id}/export", tag = "archives", params(("id" = String, Path), Form),
-    responses((status = 200, content_type = "application/x-tar"), (status = 404, body = Problem),
-        (status = 422, body = Problem)))]
+    responses((status = 200, content((Vec<u8> = "application/x-tar"), (String = "text/markdown"),
+        (SessionTranscript = "application/json"))), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn export(
     State(app): State<App>,
     Path(session): Path<String>,
@@ -59,7 +62,26 @@ pub(super) async fn export(
     let session: SessionId = id(&session)?;
     match form.format {
         Format::Archive => Ok(file(&format!("{session}.tar"), ARCHIVE_TYPE, app.runtime.export(session).await?)),
+        Format::Markdown => {
+            let view = view(&app, session).await?;
+            let dates = (view.row.created_at.to_string(), view.row.updated_at.to_string());
+            let heading = Heading { session, title: view.row.title, agent: view.row.agent, dates };
+            let text = markdown(&heading, &said(&app, session).await?);
+            Ok(file(&format!("{session}.md"), "text/markdown; charset=utf-8", text.into_bytes()))
+        }
+        Format::Json => {
+            let view = view(&app, session).await?;
+            let exported = SessionTranscript { session: view, messages: said(&app, session).await? };
+            // A transcript of texts and JSON always serializes.
+            let text = serde_json::to_vec_pretty(&exported).unwrap_or_default();
+            Ok(file(&format!("{session}.json"), "application/json", text))
+        }
     }
+}
+
+/// All that was said.
+async fn said(app: &App, session: SessionId) -> ApiResult<Vec<MessageItem>> {
+    Ok(app.runtime.messages(session, 0, usize::MAX).await?)
 }
 
 /// Takes a session in from an archive. What was under way at the export starts nothing by itself.

@@ -203,6 +203,11 @@ impl Beside {
             return Ok(());
         }
         let (files, folder) = (self.unpack(&pending)?, self.agent(name));
+        // A command beside the server may be at the same thing.
+        let gone_is_fine = |done: io::Result<()>| match done {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+            other => other,
+        };
         let stale: Vec<String> = match self.walk(name.as_str())? {
             Some(found) => found.into_iter().map(|(path, _)| path).filter(|path| is_known(path)).collect(),
             None => Vec::new(),
@@ -218,11 +223,11 @@ impl Beside {
             }
             for path in stale.iter().filter(|path| !files.contains_key(*path)) {
                 let path = folder.join(path);
-                self.disk.remove(&path)?;
+                gone_is_fine(self.disk.remove(&path))?;
                 touched.extend(path.parent().map(Path::to_owned));
             }
             touched.iter().try_for_each(|folder| self.disk.sync_dir(folder))?;
-            self.disk.remove(&pending)?;
+            gone_is_fine(self.disk.remove(&pending))?;
             self.disk.sync_dir(&self.history(name))
         });
         done.map_err(|error| io_error("change", &folder, &error))
