@@ -96,7 +96,8 @@ pub struct RestoreAgent {
     #[arg(value_parser = id::<AgentName>)]
     pub name: String,
     /// The version's digest, or as much of its beginning as tells it apart; the newest when it is left out
-    pub version: Option<String>,
+    #[arg(value_name = "VERSION")]
+    pub digest: Option<String>,
 }
 
 /// Whose versions to list.

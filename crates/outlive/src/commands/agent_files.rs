@@ -41,7 +41,7 @@ pub async fn versions(client: &Client, asked: AgentVersions) -> Result<(), Failu
 pub async fn restore(client: &Client, asked: RestoreAgent) -> Result<(), Failure> {
     let name = &asked.name;
     let page: Page<AgentVersion> = client.get(&format!("/agents/{name}/versions")).await?;
-    let begin = asked.version.unwrap_or_default();
+    let begin = asked.digest.unwrap_or_default();
     let mut fitting = page.items.into_iter().filter(|version| version.digest.starts_with(&begin));
     let version =
         fitting.next().ok_or_else(|| Failure::NotFound(format!("no such version of agent `{name}` is kept")))?;

@@ -63,7 +63,7 @@ fn people_get_markdown_and_json() {
     home.check(&["run", "write one.txt: first"], 0, "");
     let session = session(&home);
     let text = home.check(&["session", "export", &session, "--format", "markdown"], 0, "# write one.txt: first");
-    assert!(text.contains("## You") && text.contains("<summary>write_file: ok</summary>"), "{text}");
+    assert!(text.contains("## You") && text.contains("<summary>write: ok</summary>"), "{text}");
     let json = home.check(&["session", "export", &session, "--format", "json"], 0, "");
     let read: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(read["messages"][0]["content"], "write one.txt: first");
