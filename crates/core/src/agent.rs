@@ -4,10 +4,14 @@
 //! there yet becomes a warning.
 
 mod expand;
+mod files;
 mod spec;
 mod starter;
 
 pub use expand::Lookup;
+pub use files::{
+    AGENT_BYTES, AGENT_FILE_BYTES, AGENT_FILES, check_files, files_digest, folder_digest, is_known, own_files,
+};
 pub use spec::{ModelSpec, SandboxMode};
 pub use starter::starter;
 
@@ -97,7 +101,8 @@ impl Misfit {
     }
 }
 
-type Files = BTreeMap<String, Vec<u8>>;
+/// An agent's files: path relative to its folder → bytes.
+pub type Files = BTreeMap<String, Vec<u8>>;
 
 impl Agent {
     /// Reads an agent from its files: path relative to its folder → bytes. `lookup` gives `${VAR}` its value.
@@ -182,7 +187,7 @@ fn policy(files: &Files) -> Policy {
     Policy::combine(read(WORKSPACE_POLICY, "policy.yaml of the workspace"), read("policy.yaml", "policy.yaml"))
 }
 
-fn digest(files: &Files) -> Digest {
+fn digest<'a>(files: impl IntoIterator<Item = (&'a String, &'a Vec<u8>)>) -> Digest {
     let mut bytes = Vec::new();
     for (path, content) in files {
         bytes.extend_from_slice(format!("{path}\n{}\n", content.len()).as_bytes());

@@ -4,9 +4,11 @@
 //! use has exactly one result in the very next message, results first; no message and no text is empty; nothing is only
 //! reasoning; reasoning goes back to the model whose it is, and to no other. A call that never got a result gets one made up here, which says so.
 
+mod markdown;
 mod messages;
 mod transcript;
 
+pub use markdown::{Heading, markdown};
 pub use messages::{MessageItem, MessageRole, ToolCallItem, fold_messages};
 pub use transcript::Transcript;
 

@@ -13,8 +13,10 @@
 //! | [`agent`] | an agent's definition, read from its files |
 //! | [`catalogue`], [`cost`] | what is known of models, and what their tokens cost |
 //! | [`budget`] | what may be used, and whether the next step fits |
+//! | [`archive`] | a session or an agent as one file, the same bytes for the same content |
 
 pub mod agent;
+pub mod archive;
 pub mod budget;
 pub mod catalogue;
 pub mod command;

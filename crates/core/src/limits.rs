@@ -14,6 +14,8 @@ pub const OUTCOME_BYTES: usize = 1 << 20;
 pub const ASIDES: usize = 1_000;
 /// Bytes of the events that a fork shares: they are written at once.
 pub const FORK_BYTES: usize = 48 << 20;
+/// Bytes of the events of an imported session: they are written at once.
+pub const IMPORT_BYTES: usize = 60 << 20;
 /// Follow-ups that may wait in one session's queue.
 pub const QUEUE_LENGTH: usize = 100;
 /// Request ids that a session remembers; older ones are forgotten, oldest first.

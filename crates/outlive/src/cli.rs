@@ -1,5 +1,6 @@
 //! What can be typed. The comments are the help.
 
+pub mod moving;
 mod operations;
 
 pub use operations::{Backup, Logs, Serve};
@@ -238,6 +239,10 @@ pub enum Session {
         #[arg(short, long)]
         yes: bool,
     },
+    /// Write a session into one file
+    Export(moving::ExportSession),
+    /// Take in a session that another workspace has exported
+    Import(moving::ImportSession),
     /// Start nothing new in a session; what runs may end
     Pause {
         /// Which
@@ -363,6 +368,16 @@ pub enum Agent {
         #[arg(value_parser = id::<AgentName>)]
         name: String,
     },
+    /// List what an agent was before: the last 20 versions, also of one that was deleted
+    Versions(moving::AgentVersions),
+    /// Let an agent be what it was in a version
+    Restore(moving::RestoreAgent),
+    /// Take an agent away; it is kept as a version, its sessions stay
+    Delete(moving::DeleteAgent),
+    /// Write an agent into one file
+    Export(moving::ExportAgent),
+    /// Take in an agent that another workspace has exported
+    Import(moving::ImportAgent),
     /// Check an agent's files
     Validate {
         /// Which; all of them when it is left out

@@ -193,6 +193,21 @@ impl Client {
         checked(self.request(Method::DELETE, route).send().await).await.map(drop)
     }
 
+    /// Sends and receives bytes as they are.
+    ///
+    /// # Errors
+    ///
+    /// As [`checked`] says.
+    pub async fn bytes(&self, method: Method, route: &str, body: Option<(&str, Vec<u8>)>) -> Result<Bytes, Failure> {
+        let request = self.request(method, route);
+        let request = match body {
+            Some((kind, bytes)) => request.header("content-type", kind).body(bytes),
+            None => request,
+        };
+        let cut = |error| Failure::Failed(format!("the server's answer was cut: {error}"));
+        checked(request.send().await).await?.bytes().await.map_err(cut)
+    }
+
     /// Listens to a session: its events after a position, then live. Ends when the connection does.
     ///
     /// # Errors

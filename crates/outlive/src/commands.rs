@@ -1,6 +1,7 @@
 //! The commands, a file each.
 
 mod agent;
+mod agent_files;
 mod answer;
 mod attach;
 mod backup;
@@ -14,6 +15,7 @@ mod init;
 mod list;
 mod logs;
 mod model;
+mod moving;
 mod queue;
 mod reindex;
 mod run;

@@ -42,6 +42,7 @@ codes! {
     ALREADY_DECIDED = "already_decided", 409, "The call was decided already";
     ALREADY_ANSWERED = "already_answered", 409, "The question was answered already";
     CONFLICT = "conflict", 409, "Somebody else was faster";
+    AGENT_CHANGED = "agent_changed", 412, "The agent was changed meanwhile";
     TOO_LARGE = "too_large", 413, "The body is too large";
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", 415, "The body's type is not taken here";
     INVALID = "invalid", 422, "A value is not acceptable";
@@ -56,6 +57,9 @@ codes! {
     REASON_TOO_LONG = "reason_too_long", 422, "The reason is too long";
     TITLE_TOO_LONG = "title_too_long", 422, "The title is too long";
     LABELS_TOO_LARGE = "labels_too_large", 422, "The labels are too large";
+    AGENT_EXISTS = "agent_exists", 409, "There is another agent of this name";
+    ARCHIVE_INVALID = "archive_invalid", 422, "The file is not an archive that can be read";
+    ARCHIVE_TOO_LARGE = "archive_too_large", 422, "The session is too large for an archive";
     AGENT_INVALID = "agent_invalid", 422, "The agent's files are not right";
     BUSY = "busy", 429, "Too much at once";
     QUEUE_FULL = "queue_full", 429, "Too many follow-ups wait";

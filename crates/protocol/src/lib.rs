@@ -4,7 +4,9 @@
 //! know, answers may gain keys.
 
 pub mod agent;
+pub mod agent_files;
 pub mod approval;
+pub mod archive;
 pub mod code;
 pub mod event;
 pub mod health;

@@ -7,6 +7,7 @@
 //! Invariants: effects begin only after their intent is durable; what a hand reports is kept until it is recorded; a
 //! session without anything under way leaves memory.
 
+mod adopt;
 mod batch;
 mod budget;
 mod life;

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use outlive_core::agent::{Agent, ModelSpec};
+use outlive_core::agent::{Agent, Files, ModelSpec};
 use outlive_core::catalogue::Catalogue;
 use outlive_core::content::ToolSpec;
 use outlive_core::context::{Frame, FrameParts};
@@ -202,6 +202,10 @@ impl Kits for Catalog {
 
     fn card(&self, agent: &AgentName) -> Result<Card, KitError> {
         self.ready(agent).map(|ready| ready.card)
+    }
+
+    fn check(&self, agent: &AgentName, files: &Files) -> Result<Vec<String>, KitError> {
+        crate::check_agent(agent, files, &*self.sources.variables)
     }
 
     fn names(&self) -> Result<Vec<AgentName>, StoreError> {

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use outlive_core::agent::Files;
 use outlive_core::budget::Budget;
 use outlive_core::catalogue::Catalogue;
 use outlive_core::context::Frame;
@@ -105,7 +106,10 @@ impl Default for Terms {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum KitError {
     /// There is no such agent.
-    #[error("there is no agent `{0}`; `outlive agent list` shows them, `outlive agent new {0}` makes it")]
+    #[error(
+        "there is no agent `{0}`; `outlive agent list` shows them, `outlive agent new {0}` makes it, and if it was \
+             deleted `outlive agent versions {0}` shows what is kept of it"
+    )]
     Unknown(AgentName),
     /// Its files are not right.
     #[error("agent `{agent}` cannot run: {why}")]
@@ -171,6 +175,15 @@ pub trait Kits: Send + Sync {
     /// Returns what the tokens of `provider/name` cost now, where that is known.
     fn prices(&self, model: &str) -> Option<Prices> {
         Catalogue::built_in().prices(model)
+    }
+
+    /// Checks files that are to be an agent, and returns the warnings.
+    ///
+    /// # Errors
+    ///
+    /// [`KitError::Invalid`] with file, line and column.
+    fn check(&self, agent: &AgentName, files: &Files) -> Result<Vec<String>, KitError> {
+        crate::check_agent(agent, files, &|_| None)
     }
 }
 

@@ -7,6 +7,8 @@
 //! | `hands` | ask the model, run a call, report back |
 //! | `history` | forks and rewinds |
 //! | `attach`, `schema` | files for messages; the form of an answer |
+//! | `agents` | changes to agents |
+//! | `archive` | sessions out as one file, and in from one |
 //! | `sessions` | who is live |
 //! | [`subscribe`] | the journal from a position, then live |
 //! | [`scheduler`] | wakes sessions that wait for a time |
@@ -19,6 +21,8 @@
 //! session at rest; no path here is taken only after a crash.
 
 mod actor;
+mod agents;
+mod archive;
 mod attach;
 pub mod catalog;
 pub mod clock;
@@ -41,9 +45,13 @@ mod shell;
 pub mod subscribe;
 pub mod tasks;
 
+pub use agents::{AgentWritten, check as check_agent};
+pub use archive::{AgentFate, Imported, NewImport};
 pub use attach::{AttachError, taken};
 pub use history::NewFork;
-pub use outlive_store::{Catching, Found, Hit, Key, Label, ListQuery, Row, SearchQuery, Sort, StoreError};
+pub use outlive_store::{
+    Catching, Expected, Found, Hit, Key, Label, ListQuery, Row, SearchQuery, Sort, StoreError, Version,
+};
 pub use query::{Approval, Outcome};
 pub use shell::Settings;
 

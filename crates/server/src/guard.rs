@@ -5,7 +5,8 @@ use axum::extract::{Request, State};
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use outlive_protocol::code;
+use outlive_protocol::archive::ARCHIVE_TYPE;
+use outlive_protocol::{BASE, code};
 
 use crate::App;
 use crate::problem::{ApiError, ApiResult};
@@ -28,7 +29,7 @@ fn admit(app: &App, method: &Method, uri: &Uri, headers: &HeaderMap) -> ApiResul
     origin(app, headers)?;
     // Files come as what they are.
     if uri.path() != FILES {
-        content_type(method, headers)?;
+        content_type(method, uri, headers)?;
     }
     if OPEN.contains(&uri.path()) { Ok(()) } else { token(app, headers) }
 }
@@ -74,7 +75,7 @@ fn origin(app: &App, headers: &HeaderMap) -> ApiResult<()> {
     }
 }
 
-fn content_type(method: &Method, headers: &HeaderMap) -> ApiResult<()> {
+fn content_type(method: &Method, uri: &Uri, headers: &HeaderMap) -> ApiResult<()> {
     let writes = [Method::POST, Method::PUT, Method::PATCH].contains(method);
     let has_body = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
         || headers.contains_key(header::TRANSFER_ENCODING);
@@ -83,6 +84,12 @@ fn content_type(method: &Method, headers: &HeaderMap) -> ApiResult<()> {
     }
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let (media, parameters) = kind.split_once(';').unwrap_or((kind, ""));
+    // Like JSON, no form of a foreign page can send it.
+    let takes_archives =
+        uri.path().strip_prefix(BASE).is_some_and(|path| ["/sessions/import", "/agents"].contains(&path));
+    if takes_archives && media.trim().eq_ignore_ascii_case(ARCHIVE_TYPE) {
+        return Ok(());
+    }
     let charset = parameters.trim().to_ascii_lowercase();
     let exact = media.trim().eq_ignore_ascii_case("application/json");
     if exact && ["", "charset=utf-8", "charset=\"utf-8\""].contains(&charset.as_str()) {

@@ -1,7 +1,9 @@
 //! The routes, a file per resource. Each translates a request into a question or a command, and the answer back.
 
+mod agent_files;
 mod agents;
 mod approvals;
+mod archives;
 mod artifacts;
 mod control;
 mod document;
@@ -36,8 +38,11 @@ struct Document;
 
 fn described() -> OpenApiRouter<App> {
     let api = OpenApiRouter::new()
-        .routes(routes!(agents::list))
-        .routes(routes!(agents::show))
+        .routes(routes!(agents::list, agent_files::import))
+        .routes(routes!(agents::show, agent_files::write, agent_files::remove))
+        .routes(routes!(agent_files::files))
+        .routes(routes!(agent_files::versions))
+        .routes(routes!(agent_files::export))
         .routes(routes!(sessions::create, list::list))
         .routes(routes!(sessions::show, sessions::update, sessions::remove))
         .routes(routes!(messages::post, messages::list))
@@ -48,6 +53,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(control::resume))
         .routes(routes!(history::fork))
         .routes(routes!(history::rewind))
+        .routes(routes!(archives::export))
+        .routes(routes!(archives::import))
         .routes(routes!(approvals::list))
         .routes(routes!(approvals::decide))
         .routes(routes!(approvals::inbox))

@@ -1,20 +1,21 @@
 //! Reads and makes agents' folders, and lets nothing outside of them in.
 //!
-//! Invariants: a path is relative, goes down, and has at most [`DEPTH`] parts; no file is above [`FILE_BYTES`], no folder
-//! above [`FILES`] files.
+//! Invariants: what is written is what `core::agent` takes for an agent's own files: known places, bounded sizes. No file that
+//! is read is above [`FILE_BYTES`], no folder above [`FILES`] files. A change keeps what it replaces.
 
 use std::collections::BTreeMap;
 
+use outlive_core::agent::{Files, check_files, files_digest, folder_digest, own_files};
+use outlive_core::digest::Digest;
 use outlive_core::id::AgentName;
+use outlive_core::time::Timestamp;
 
 use crate::StoreError;
 
 /// Bytes of one file of an agent.
-pub const FILE_BYTES: usize = 1 << 20;
+pub const FILE_BYTES: usize = outlive_core::agent::AGENT_FILE_BYTES;
 /// Files of one agent.
-pub const FILES: usize = 256;
-/// Folders deep.
-pub const DEPTH: usize = 8;
+pub const FILES: usize = outlive_core::agent::AGENT_FILES;
 /// What the workspace's policy is called among an agent's files.
 pub const WORKSPACE_POLICY: &str = "../../policy.yaml";
 
@@ -32,39 +33,81 @@ pub trait AgentFolders: Send + Sync {
 
     /// Writes a new agent's files; refuses to touch an existing folder.
     fn create(&self, name: &str, files: BTreeMap<String, Vec<u8>>) -> Result<(), StoreError>;
+
+    /// Writes an agent's own files in place of those that are there, or with `None` takes the agent away: whole or not at
+    /// all, also when the process dies. What was there is kept as a version.
+    fn change(&self, name: &AgentName, files: Option<Files>, expected: Expected) -> Result<Changed, StoreError>;
+
+    /// Returns the versions that are kept, at most [`VERSIONS`], newest first.
+    fn versions(&self, name: &AgentName) -> Result<Vec<Version>, StoreError>;
+
+    /// Returns the files of a version that is kept.
+    fn version(&self, name: &AgentName, digest: &Digest) -> Result<Option<Files>, StoreError>;
 }
 
-fn refused(name: &str, why: impl Into<String>) -> StoreError {
+/// Versions of an agent that are kept, besides the present one.
+pub const VERSIONS: usize = 20;
+
+/// What must be there for a change to be done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Expected {
+    /// Whatever is there, or nothing.
+    Anything,
+    /// No such agent.
+    Nothing,
+    /// An agent, whatever it is.
+    Something,
+    /// The agent with this digest, of its own files or with the workspace's policy.
+    Digest(Digest),
+}
+
+impl Expected {
+    /// Says whether it is what is there.
+    pub(crate) fn holds(&self, here: Option<&Files>) -> bool {
+        match (self, here) {
+            (Self::Anything, _) | (Self::Nothing, None) | (Self::Something, Some(_)) => true,
+            (Self::Digest(wanted), Some(files)) => {
+                files_digest(&own_files(files.clone())) == *wanted || folder_digest(files) == *wanted
+            }
+            (Self::Nothing, Some(_)) | (Self::Something | Self::Digest(_), None) => false,
+        }
+    }
+}
+
+/// What became of a change.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Changed {
+    /// It is done.
+    Done {
+        /// Whether there was such an agent before.
+        was_there: bool,
+    },
+    /// What was expected is not there: nothing was done.
+    Stale,
+}
+
+/// A version of an agent's files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Version {
+    /// Counts up with each that is kept.
+    pub number: u64,
+    /// The digest of its files.
+    pub digest: Digest,
+    /// When it was kept, where that is known.
+    pub kept_at: Option<Timestamp>,
+}
+
+pub(crate) fn refused(name: &str, why: impl Into<String>) -> StoreError {
     StoreError::Refused { what: format!("agent `{name}`"), why: why.into() }
 }
 
-/// Checks what a new agent is made of: its name, its paths, its sizes.
-pub(crate) fn check_new(name: &str, files: &BTreeMap<String, Vec<u8>>) -> Result<(), StoreError> {
-    let _: AgentName = name.parse().map_err(|e: outlive_core::id::AgentNameError| refused(name, e.to_string()))?;
-    if files.len() > FILES {
-        return Err(refused(name, format!("{} files; at most {FILES} fit", files.len())));
-    }
-    for (path, bytes) in files {
-        if !goes_down(path) {
-            return Err(refused(name, format!("`{path}` does not lie in its folder")));
-        }
-        if bytes.len() > FILE_BYTES {
-            return Err(too_large(name, path));
-        }
-    }
-    Ok(())
+/// Checks what an agent is to be made of: its name, its paths, its sizes.
+pub(crate) fn check_new(name: &str, files: &Files) -> Result<AgentName, StoreError> {
+    let parsed: AgentName = name.parse().map_err(|e: outlive_core::id::AgentNameError| refused(name, e.to_string()))?;
+    check_files(files).map_err(|why| refused(name, why))?;
+    Ok(parsed)
 }
 
 pub(crate) fn taken(name: &str) -> StoreError {
     refused(name, "it exists already; choose another name, or remove its folder first")
-}
-
-fn too_large(name: &str, path: &str) -> StoreError {
-    refused(name, format!("`{path}` is larger than {FILE_BYTES} bytes"))
-}
-
-fn goes_down(path: &str) -> bool {
-    let mut parts = path.split('/');
-    path.split('/').count() <= DEPTH
-        && parts.all(|part| !matches!(part, "" | "." | "..") && !part.contains(['\\', '\0']))
 }

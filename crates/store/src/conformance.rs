@@ -5,6 +5,7 @@
 #![expect(clippy::missing_panics_doc, reason = "a promise that is not kept panics: that is what it is for")]
 #![expect(clippy::expect_used, reason = "a promise that is not kept panics: that is what it is for")]
 
+pub mod agents;
 pub mod beside;
 pub mod journals;
 pub mod listing;
@@ -43,6 +44,10 @@ macro_rules! conformance {
             beside::artifacts_come_back_by_their_hash
             beside::a_snapshot_is_replaced_whole
             beside::an_agent_is_made_once
+            agents::an_agent_is_changed_whole_and_what_it_was_is_kept
+            agents::a_change_that_expects_something_else_is_not_done
+            agents::the_last_versions_are_kept_each_once
+            agents::an_agent_that_was_taken_away_can_be_made_again
             beside::an_agent_outside_its_folder_is_refused
             beside::a_stamp_tells_agents_apart
             listing::rows_come_newest_first_in_pages

@@ -10,13 +10,15 @@
 //! | [`frame`] | the log's format |
 //! | [`fs`], [`faults`] | the seam to the disk, and a disk that loses, tears and refuses |
 //! | [`verify`], `mend` | looking for damage; a repair of what does not fit the log |
-//! | [`lock`], [`beside`] | who owns the workspace; snapshots, artifacts, agents |
+//! | [`lock`], [`beside`] | who owns the workspace; snapshots, artifacts |
+//! | `folders` | agents |
 
 pub mod beside;
 mod committer;
 mod crowd;
 pub mod faults;
 mod flusher;
+mod folders;
 pub mod frame;
 pub mod fs;
 mod lines;

@@ -6,6 +6,7 @@
 
 mod beside;
 mod faults;
+mod folders;
 mod journals;
 mod search;
 
@@ -47,8 +48,7 @@ struct World {
     artifacts: BTreeMap<Digest, Vec<u8>>,
     rows: BTreeMap<SessionId, Row>,
     index_lost: bool,
-    agents: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
-    workspace_policy: Option<Vec<u8>>,
+    folders: folders::Folders,
     plan: faults::Plan,
 }
 

@@ -82,6 +82,7 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
     let words = words(root, (&journals, &index)).map_err(|error| io::Error::other(error.to_string()))?;
     let listed = Arc::new(Followed { index: Arc::clone(&index), words: Arc::clone(&words) });
     let beside = Arc::new(Beside { root: root.to_owned(), disk });
+    beside.go_on_with_all().map_err(|error| io::Error::other(error.to_string()))?;
     let store = Store {
         journals: Arc::new(Announced { journals: Arc::clone(&journals), listed: Arc::clone(&listed) }),
         directory: journals.clone(),

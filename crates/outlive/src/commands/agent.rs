@@ -11,6 +11,7 @@ use outlive_store::files::beside::Beside;
 use outlive_store::files::fs::RealDisk;
 use serde::Serialize;
 
+use super::agent_files;
 use crate::cli::Agent;
 use crate::client::connect;
 use crate::config::{self, Workspace};
@@ -46,6 +47,11 @@ pub async fn run(place: &Workspace, command: Agent) -> Outcome {
                 place.root.join("agents").join(name.as_str()).display()
             );
         }
+        Agent::Versions(versions) => agent_files::versions(&connect(place).await?, versions).await?,
+        Agent::Restore(restore) => agent_files::restore(&connect(place).await?, restore).await?,
+        Agent::Delete(delete) => agent_files::delete(&connect(place).await?, delete).await?,
+        Agent::Export(export) => agent_files::export(&connect(place).await?, export).await?,
+        Agent::Import(import) => agent_files::import(&connect(place).await?, import).await?,
         Agent::Validate { name, json } => return validate(place, name, json),
     }
     ok()

@@ -36,6 +36,8 @@ pub async fn run(place: &Workspace, command: Session) -> Outcome {
         Session::Archive { session, undo } => {
             update(&client, &session, UpdateSession { archived: Some(!undo), ..UpdateSession::default() }).await?;
         }
+        Session::Export(export) => super::moving::export(&client, export).await?,
+        Session::Import(import) => super::moving::import(&client, import).await?,
         Session::Delete { session, yes } => delete(&client, &session, yes).await?,
         Session::Pause { session } => control(&client, &session, "pause").await?,
         Session::Resume { session } => control(&client, &session, "resume").await?,

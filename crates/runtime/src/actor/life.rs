@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outlive_core::command::Command;
+use outlive_core::event::Line;
 use outlive_core::id::{RequestId, SessionId};
 use outlive_core::session::State;
 use tokio::sync::{mpsc, oneshot};
@@ -32,6 +33,13 @@ pub enum Mail {
     Told(Command),
     /// Show the state.
     View(oneshot::Sender<Arc<State>>),
+    /// Be the session that this journal tells of.
+    Adopt {
+        /// The journal, whole.
+        lines: Vec<Line>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<(), SubmitError>>,
+    },
     /// Stop what runs and remove the session for good.
     Remove(oneshot::Sender<Result<(), SubmitError>>),
 }
@@ -79,7 +87,7 @@ async fn refuse(mut inbox: mpsc::Receiver<Mail>, sessions: &Sessions, id: Sessio
     while let Some(mail) = inbox.recv().await {
         match mail {
             Mail::Submit { reply, .. } => drop(reply.send(Err(error.clone()))),
-            Mail::Remove(reply) => drop(reply.send(Err(error.clone()))),
+            Mail::Adopt { reply, .. } | Mail::Remove(reply) => drop(reply.send(Err(error.clone()))),
             Mail::View(_) | Mail::Told(_) => {}
         }
     }
@@ -170,6 +178,7 @@ impl Loop {
             }
             Mail::Told(command) => self.told(command).await,
             Mail::View(reply) => self.show(reply),
+            Mail::Adopt { lines, reply } => drop(reply.send(self.actor.adopt(lines).await)),
             Mail::Remove(reply) => {
                 let removed = self.remove().await;
                 reply.send(removed).ok();
@@ -246,7 +255,9 @@ impl Loop {
         while !self.actor.held.calls.is_empty() {
             match tokio::time::timeout_at(deadline, self.inbox.recv()).await {
                 Ok(Some(Mail::Submit { reply, .. })) => drop(reply.send(Err(SubmitError::Closing))),
-                Ok(Some(Mail::Remove(reply))) => drop(reply.send(Err(SubmitError::Closing))),
+                Ok(Some(Mail::Adopt { reply, .. } | Mail::Remove(reply))) => {
+                    drop(reply.send(Err(SubmitError::Closing)));
+                }
                 Ok(Some(Mail::View(reply))) => self.show(reply),
                 Ok(Some(Mail::Told(command))) => self.told(command).await,
                 Ok(None) | Err(_) => break,

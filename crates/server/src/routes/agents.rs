@@ -2,6 +2,9 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::http::header;
+use axum::response::IntoResponse;
+use outlive_core::agent::files_digest;
 use outlive_core::id::AgentName;
 use outlive_protocol::Page;
 use outlive_protocol::agent::AgentView;
@@ -40,8 +43,13 @@ pub(super) async fn list(State(app): State<App>, Query(range): Query<Range>) -> 
 /// One agent.
 #[utoipa::path(get, path = "/agents/{name}", tag = "agents", params(("name" = String, Path)),
     responses((status = 200, body = AgentView), (status = 404, body = outlive_protocol::Problem)))]
-pub(super) async fn show(State(app): State<App>, Path(name): Path<String>) -> ApiResult<Json<AgentView>> {
-    Ok(Json(view(app.runtime.agents().card(&id(&name)?)?)))
+pub(super) async fn show(State(app): State<App>, Path(name): Path<String>) -> ApiResult<impl IntoResponse> {
+    let name: AgentName = id(&name)?;
+    let card = app.runtime.agents().card(&name)?;
+    // Of its own files: what a write to it is held against.
+    let own = app.runtime.agent_files(&name).ok().map(|files| files_digest(&files).to_string());
+    let etag = own.unwrap_or_else(|| card.digest.clone());
+    Ok(([(header::ETAG, format!("\"{etag}\""))], Json(view(card))))
 }
 
 fn view(card: Card) -> AgentView {

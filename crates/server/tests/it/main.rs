@@ -5,6 +5,7 @@ mod files;
 mod fixture;
 mod lists;
 mod metrics;
+mod moving;
 
 use fixture::{Server, decoded};
 use outlive_core::content::{Reply, ReplyBlock, StopReason, Usage};

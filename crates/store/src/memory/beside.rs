@@ -1,15 +1,11 @@
-//! What lies beside journals, in memory: snapshots, artifacts, the list, agents' files.
-
-use std::collections::BTreeMap;
-use std::hash::{DefaultHasher, Hash as _, Hasher as _};
+//! What lies beside journals, in memory: snapshots, artifacts, the list.
 
 use outlive_core::digest::Digest;
 use outlive_core::id::SessionId;
 
 use super::{Memory, World};
-use crate::agents::{check_new, taken};
 use crate::index::page;
-use crate::{AgentFolders, Artifacts, Index, ListQuery, Pending, Row, Snapshots, StoreError, WORKSPACE_POLICY};
+use crate::{Artifacts, Index, ListQuery, Pending, Row, Snapshots, StoreError};
 
 impl Snapshots for Memory {
     fn put(&self, journal: SessionId, text: String) -> Pending<'_, Result<(), StoreError>> {
@@ -84,41 +80,5 @@ impl Index for Memory {
             world.index_lost = false;
             Ok(())
         })
-    }
-}
-
-impl World {
-    fn agent(&self, name: &str) -> Option<BTreeMap<String, Vec<u8>>> {
-        let mut files = self.agents.get(name)?.clone();
-        files.extend(self.workspace_policy.clone().map(|bytes| (WORKSPACE_POLICY.to_owned(), bytes)));
-        Some(files)
-    }
-}
-
-impl AgentFolders for Memory {
-    fn names(&self) -> Result<Vec<String>, StoreError> {
-        Ok(self.world().agents.keys().cloned().collect())
-    }
-
-    fn stamp(&self, name: &str) -> Result<Option<u64>, StoreError> {
-        Ok(self.world().agent(name).map(|files| {
-            let mut hasher = DefaultHasher::new();
-            files.hash(&mut hasher);
-            hasher.finish()
-        }))
-    }
-
-    fn read(&self, name: &str) -> Result<Option<BTreeMap<String, Vec<u8>>>, StoreError> {
-        Ok(self.world().agent(name))
-    }
-
-    fn create(&self, name: &str, files: BTreeMap<String, Vec<u8>>) -> Result<(), StoreError> {
-        check_new(name, &files)?;
-        let mut world = self.world();
-        if world.agents.contains_key(name) {
-            return Err(taken(name));
-        }
-        world.agents.insert(name.to_owned(), files);
-        Ok(())
     }
 }

@@ -158,9 +158,9 @@ impl Faults {
     pub fn write_agent_file(&self, name: &str, path: &str, bytes: impl Into<Vec<u8>>) {
         let mut world = self.0.world();
         if path == WORKSPACE_POLICY {
-            world.workspace_policy = Some(bytes.into());
+            world.folders.workspace_policy = Some(bytes.into());
         } else {
-            world.agents.entry(name.to_owned()).or_default().insert(path.to_owned(), bytes.into());
+            world.folders.agents.entry(name.to_owned()).or_default().insert(path.to_owned(), bytes.into());
         }
     }
 }

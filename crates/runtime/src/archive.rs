@@ -1,0 +1,237 @@
+//! Carries sessions between workspaces: out as one file, and in from one.
+//!
+//! Invariants: an export is a session as it was at one event, whatever runs meanwhile. An import is checked whole before
+//! anything is written; its journal comes last and in one append, so that the session is there with all that belongs to
+//! it, or not at all. An import starts nothing.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use outlive_core::agent::{Files, check_files, files_digest, own_files};
+use outlive_core::archive::{ARCHIVE_BYTES, ArchiveError, SessionArchive};
+use outlive_core::command::{Command, Fork};
+use outlive_core::event::{Entry, Event, Line, Origin, Parent};
+use outlive_core::id::{AgentName, RequestId, SessionId};
+use outlive_core::limits::{FORK_BYTES, IMPORT_BYTES};
+use outlive_core::session::Refusal;
+use tokio::sync::oneshot;
+
+use crate::actor::Mail;
+use crate::query::missing;
+use crate::{BUSY_MS, Runtime, SubmitError, busy};
+
+/// A session to take in.
+#[derive(Debug, Clone)]
+pub struct NewImport {
+    /// The archive.
+    pub bytes: Bytes,
+    /// The id of a copy; `None` for the session itself, under its own.
+    pub copy: Option<SessionId>,
+    /// By whom.
+    pub by: Origin,
+}
+
+/// What an import did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Imported {
+    /// The session.
+    pub session: SessionId,
+    /// Whether it was there already, event for event.
+    pub was_there: bool,
+    /// Its agent, and what became of that.
+    pub agent: (AgentName, AgentFate),
+    /// Artifacts that came along.
+    pub artifacts: usize,
+}
+
+/// What became of an imported session's agent.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AgentFate {
+    /// There was none of this name: it was made.
+    Made,
+    /// It is here already, the same.
+    Same,
+    /// Another one of this name is here: it stays.
+    Kept,
+    /// The archive has no files of it, and there is none here.
+    Missing,
+}
+
+/// Lines read at once.
+const PAGE: usize = 1_024;
+
+impl Runtime {
+    /// Returns a session as one file, up to its head at this moment.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`]
+    pub async fn export(&self, session: SessionId) -> Result<Vec<u8>, SubmitError> {
+        let lines = self.journal(session, ARCHIVE_BYTES).await?;
+        let first = lines.first().ok_or(SubmitError::Refused(Refusal::NoSession))?;
+        let Event::SessionCreated(created) = crate::load::read(session, first).map_err(SubmitError::Store)?.event
+        else {
+            return Err(SubmitError::Refused(Refusal::NoSession));
+        };
+        let agent = created.agent;
+        let files = self.packable(&agent)?;
+        let (mut packer, part) = SessionArchive::begin(agent, files.as_ref().map_err(Clone::clone));
+        for hash in SessionArchive::hashes(&lines) {
+            if let Some(bytes) = self.shell.store.artifacts.get(hash.clone()).await.map_err(SubmitError::Store)? {
+                packer.add(&SessionArchive::artifact(&hash), &bytes).map_err(|error| too_large(&error))?;
+            }
+        }
+        SessionArchive::finish(packer, (session, part), &lines).map_err(|error| too_large(&error))
+    }
+
+    /// Takes a session in.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`]; then there is no such session, or not this one.
+    pub async fn import(&self, import: NewImport, request: Option<RequestId>) -> Result<Imported, SubmitError> {
+        let NewImport { bytes, copy, by } = import;
+        // On a thread of its own, so that a large one keeps nobody waiting.
+        let taken = crate::tasks::apart(async move { Taken::check(&bytes, copy.is_some()) }).await?;
+        let session = copy.unwrap_or(taken.session);
+        if copy.is_none() && self.has(session, &taken.lines).await? {
+            let agent = self.place_agent(&taken.agent)?;
+            return Ok(Imported { session, was_there: true, agent, artifacts: taken.artifacts.len() });
+        }
+        let artifacts = taken.artifacts.len();
+        for bytes in taken.artifacts {
+            self.shell.store.artifacts.put(bytes.to_vec()).await.map_err(SubmitError::Store)?;
+        }
+        let agent = self.place_agent(&taken.agent)?;
+        let was_there = match copy {
+            None => self.adopt(session, &taken.lines).await?,
+            Some(copy) => {
+                let parent = Parent { session: taken.session, seq: taken.lines.len() as u64 };
+                let fork = Fork { parent, at: None, entries: Arc::new(taken.entries), title: None, by };
+                self.submit(copy, Command::Fork(fork), request).await?.duplicate
+            }
+        };
+        Ok(Imported { session, was_there, agent, artifacts })
+    }
+
+    /// Gives a journal to its session's one writer. Says whether somebody was faster with the same one.
+    async fn adopt(&self, session: SessionId, lines: &[Line]) -> Result<bool, SubmitError> {
+        if self.shell.closing.is_cancelled() {
+            return Err(SubmitError::Closing);
+        }
+        let (reply, answer) = oneshot::channel();
+        let mail = Mail::Adopt { lines: lines.to_vec(), reply };
+        self.sessions.inbox(session, &self.shell).try_send(mail).map_err(busy)?;
+        match answer.await.map_err(|_gone| SubmitError::Busy { retry_after_ms: BUSY_MS })? {
+            Err(SubmitError::Refused(Refusal::Exists)) => self.has(session, lines).await,
+            done => done.map(|()| false),
+        }
+    }
+
+    /// Says whether this very journal is here; refuses another one under its name.
+    async fn has(&self, session: SessionId, lines: &[Line]) -> Result<bool, SubmitError> {
+        let head = match self.head(session).await {
+            Ok(head) => head,
+            Err(SubmitError::Refused(Refusal::NoSession)) => return Ok(false),
+            Err(error) => return Err(error),
+        };
+        let mut same = 0;
+        while let Some(rest) = lines.get(same..).filter(|rest| !rest.is_empty()) {
+            let here = self.entries(session, same as u64, PAGE).await?;
+            let alike = here.iter().zip(rest).take_while(|(here, there)| here == there).count();
+            same += alike;
+            if alike < PAGE {
+                break;
+            }
+        }
+        let (given, same) = (lines.len() as u64, same as u64);
+        if (head, given) == (same, same) {
+            return Ok(true);
+        }
+        let how = match (head == same, given == same) {
+            (_, true) => format!("went on here to event {head}, the archive ends at {given}"),
+            (true, _) => format!("ends here at event {head}, the archive goes on to {given}"),
+            (false, false) => format!("is another one here from event {} on", same + 1),
+        };
+        let what = format!("session `{session}` {how}; import it as a new one, or delete this one first");
+        Err(SubmitError::Refused(Refusal::Invalid { code: "session_exists", what }))
+    }
+
+    fn place_agent(&self, (name, files): &(AgentName, Option<Files>)) -> Result<(AgentName, AgentFate), SubmitError> {
+        let here = self.shell.store.agents.read(name.as_str()).map_err(SubmitError::Store)?;
+        let fate = match (here, files) {
+            (Some(here), Some(files)) if files_digest(&own_files(here.clone())) == files_digest(files) => {
+                AgentFate::Same
+            }
+            (Some(_), _) => AgentFate::Kept,
+            (None, None) => AgentFate::Missing,
+            (None, Some(files)) => {
+                self.shell.store.agents.create(name.as_str(), files.clone()).map_err(SubmitError::Store)?;
+                AgentFate::Made
+            }
+        };
+        Ok((name.clone(), fate))
+    }
+
+    /// Returns an agent's own files, or why an archive cannot have them.
+    fn packable(&self, name: &AgentName) -> Result<Result<Files, String>, SubmitError> {
+        let here = self.shell.store.agents.read(name.as_str()).map_err(SubmitError::Store)?;
+        Ok(here.ok_or_else(|| "there was no such agent at the export".to_owned()).and_then(|files| {
+            let own = own_files(files);
+            check_files(&own).map(|()| own)
+        }))
+    }
+
+    /// Reads a journal up to its head at this moment.
+    async fn journal(&self, session: SessionId, most: usize) -> Result<Vec<Line>, SubmitError> {
+        let head = self.head(session).await?;
+        let (mut lines, mut bytes): (Vec<Line>, usize) = (Vec::new(), 0);
+        while (lines.len() as u64) < head {
+            let page = self.shell.store.journals.read(session, lines.len() as u64, PAGE).await.map_err(missing)?.lines;
+            let before = lines.len();
+            lines.extend(page.into_iter().filter(|line| line.seq() <= head));
+            bytes += lines.iter().skip(before).map(|line| line.as_str().len() + 1).sum::<usize>();
+            if bytes > most || lines.len() == before {
+                let what = format!("session `{session}` has more than the {most} bytes that an archive may have");
+                return Err(refused("archive_too_large", what));
+            }
+        }
+        Ok(lines)
+    }
+}
+
+/// What an archive holds, checked as far as that goes without the workspace.
+struct Taken {
+    session: SessionId,
+    lines: Vec<Line>,
+    entries: Vec<Entry>,
+    artifacts: Vec<Bytes>,
+    agent: (AgentName, Option<Files>),
+}
+
+impl Taken {
+    fn check(bytes: &Bytes, as_copy: bool) -> Result<Self, SubmitError> {
+        let archive = SessionArchive::read(bytes).map_err(|error| invalid(&error))?;
+        let length: usize = archive.lines.iter().map(|line| line.as_str().len() + 1).sum();
+        let most = if as_copy { FORK_BYTES } else { IMPORT_BYTES };
+        if length > most {
+            let what = format!("the session's events have {length} bytes, of {most} that are written at once");
+            return Err(refused("archive_too_large", what));
+        }
+        let SessionArchive { session, lines, entries, artifacts, agent } = archive;
+        let artifacts = artifacts.into_iter().map(|(_, content)| bytes.slice_ref(content)).collect();
+        Ok(Self { session, lines, entries, artifacts, agent })
+    }
+}
+
+fn invalid(error: &ArchiveError) -> SubmitError {
+    refused("archive_invalid", format!("this is no archive of a session: {error}"))
+}
+
+fn too_large(error: &ArchiveError) -> SubmitError {
+    refused("archive_too_large", error.to_string())
+}
+
+fn refused(code: &'static str, what: String) -> SubmitError {
+    SubmitError::Refused(Refusal::Invalid { code, what })
+}
