@@ -10,6 +10,7 @@
 //! | [`context`] | the transcript and the model request made of it, always well-formed |
 //! | [`policy`] | what a tool call may do: allow, ask, deny |
 //! | [`agent`] | an agent's definition, read from its files |
+//! | [`import`] | conversations of other programs: read from their records, made a journal at rest |
 
 pub mod agent;
 pub mod command;
@@ -18,6 +19,7 @@ pub mod context;
 pub mod digest;
 pub mod event;
 pub mod id;
+pub mod import;
 pub mod limits;
 pub mod policy;
 pub mod session;

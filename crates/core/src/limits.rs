@@ -56,3 +56,11 @@ pub const RETRY_FIRST_MS: u64 = 1_000;
 pub const RETRY_LONGEST_MS: u64 = 300_000;
 /// Times a reply that was cut or malformed is asked again before the turn fails.
 pub const TRUNCATED_ATTEMPTS: u32 = 5;
+/// Bytes of the texts of a conversation that is imported. Its journal has up to [`FORK_BYTES`].
+pub const IMPORT_BYTES: usize = 32 << 20;
+/// Turns, steps and calls of such a conversation, together.
+pub const IMPORT_PARTS: usize = 100_000;
+/// Bytes of one record of another program's file; a longer one is set aside.
+pub const RECORD_BYTES: usize = 16 << 20;
+/// Records set aside of one conversation that are named one by one; more are counted.
+pub const DAMAGES_NAMED: usize = 20;

@@ -8,6 +8,7 @@ pub mod approval;
 pub mod code;
 pub mod event;
 pub mod health;
+pub mod import;
 pub mod message;
 pub mod problem;
 pub mod question;

@@ -6,6 +6,7 @@
 //! | `actor` | the one writer of a live session: decide, write, believe, tell, act |
 //! | `hands` | ask the model, run a call, report back |
 //! | `history` | forks and rewinds |
+//! | `adopt` | conversations of other programs |
 //! | `sessions` | who is live |
 //! | [`subscribe`] | the journal from a position, then live |
 //! | [`scheduler`] | wakes sessions that wait for a time |
@@ -16,6 +17,7 @@
 //! session at rest; no path here is taken only after a crash.
 
 mod actor;
+mod adopt;
 pub mod catalog;
 pub mod clock;
 pub mod feeds;
@@ -33,6 +35,7 @@ mod shell;
 pub mod subscribe;
 pub mod tasks;
 
+pub use adopt::Imported;
 pub use history::NewFork;
 pub use outlive_store::{Catching, Found, Hit, Key, Label, ListQuery, Row, SearchQuery, Sort, StoreError};
 pub use query::{Approval, Outcome};

@@ -8,6 +8,7 @@ mod document;
 mod events;
 mod health;
 mod history;
+mod imports;
 mod list;
 mod messages;
 mod questions;
@@ -16,6 +17,7 @@ mod search;
 mod sessions;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
 use outlive_protocol::{BASE, code};
 use utoipa::OpenApi as _;
@@ -23,6 +25,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
+use crate::body::LARGE_BYTES;
 use crate::problem::ApiError;
 
 #[derive(utoipa::OpenApi)]
@@ -35,7 +38,9 @@ use crate::problem::ApiError;
 struct Document;
 
 fn described() -> OpenApiRouter<App> {
+    let large = OpenApiRouter::new().routes(routes!(imports::create)).layer(DefaultBodyLimit::max(LARGE_BYTES));
     let api = OpenApiRouter::new()
+        .merge(large)
         .routes(routes!(agents::list))
         .routes(routes!(agents::show))
         .routes(routes!(sessions::create, list::list))
