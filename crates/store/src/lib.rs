@@ -5,6 +5,7 @@ mod artifacts;
 pub mod conformance;
 mod error;
 pub mod files;
+pub mod foreign;
 pub mod index;
 mod journals;
 pub mod memory;

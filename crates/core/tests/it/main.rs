@@ -4,6 +4,7 @@
 mod desk;
 mod edges;
 mod history;
+mod import;
 mod journal;
 mod properties;
 mod session;
