@@ -171,6 +171,8 @@ impl Gathering {
             turns: self.turns,
         };
         let too_large = too_large(self.bytes, self.parts);
+        // A stable order: a reader that hears a tree finds some damage only in the end.
+        self.aside.named.sort_by(|a, b| (&a.file, a.line).cmp(&(&b.file, b.line)));
         let is_talk = too_large.is_none() && !talk.turns.is_empty();
         Read {
             talk: is_talk.then_some(talk),

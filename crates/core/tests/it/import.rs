@@ -207,11 +207,11 @@ fn what_is_damaged_is_set_aside_with_its_line_and_takes_nothing_along() {
         [
             (2, "is not JSON: expected ident at line 1 column 2"),
             (4, "record `d-2` is there twice"),
+            (5, "is the result of call `nobody`, which is not there"),
             (6, "has an unknown type, `hologram`"),
             (7, "is not a JSON object"),
             (8, "has no message"),
             (10, "is not JSON: EOF while parsing a string at line 1 column 64"),
-            (5, "is the result of call `nobody`, which is not there"),
         ]
     );
     assert_eq!(read.damaged, 7);

@@ -81,8 +81,7 @@ pub async fn run(place: &Workspace, bring: &Bring) -> Outcome {
         target.agents.extend(agents::bring(place, bring, &mut report)?);
     }
     if found.units.is_empty() && report.agents.is_empty() {
-        let (path, places) = (bring.path.display(), program.places());
-        return Err(Failure::NotFound(format!("{path}: no sessions of {}: they lie in {places}", program.name())));
+        return Err(nothing(program, bring, &found));
     }
     for unit in &found.units {
         if let Some(read) = read(unit, &mut report) {
@@ -94,6 +93,13 @@ pub async fn run(place: &Workspace, bring: &Bring) -> Outcome {
         0 => ok(),
         failed => Err(Failure::Failed(format!("{failed} of {} sessions were not imported", report.sessions.found))),
     }
+}
+
+/// Says where something would lie, and why what lies there is not read.
+fn nothing(program: foreign::Program, bring: &Bring, found: &foreign::Found) -> Failure {
+    let why = found.skipped.first().map(|damage| format!("; {}: {}", damage.file, damage.reason)).unwrap_or_default();
+    let (path, name, places) = (bring.path.display(), program.name(), program.places());
+    Failure::NotFound(format!("{path}: no sessions of {name}: they lie in {places}{why}"))
 }
 
 /// A folder for copies of what cannot be read without being touched.

@@ -6,6 +6,7 @@
 )]
 
 mod finding;
+mod importing;
 
 use std::process::{Command, Output, Stdio};
 

@@ -56,7 +56,9 @@ pub(super) fn find(path: &Path) -> io::Result<Found> {
         folders(if walk::is_plain_folder(&sessions) { &sessions } else { &root })?
     };
     for folder in all.into_iter().filter(|folder| is_session(folder)) {
-        found.units.push(Unit { shown: shown(&root, &folder), body: Body::Duragent(folder) });
+        let below = shown(&root, &folder);
+        let name = || folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        found.units.push(Unit { shown: if below.is_empty() { name() } else { below }, body: Body::Duragent(folder) });
     }
     Ok(found)
 }

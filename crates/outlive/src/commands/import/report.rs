@@ -113,12 +113,16 @@ impl Report {
         }
         let Sessions { found, imported, grown, already_there, empty, too_large, failed } = self.sessions;
         let would = if self.dry_run { " (only looked: nothing was changed)" } else { "" };
-        say!("{found} sessions of {}{would}", self.program);
+        say!("{}: {} found{would}", self.program, counted(found, "session"));
+        let holding = match imported {
+            0 => String::new(),
+            _ => format!(", with {} and {}", counted(self.messages, "message"), counted(self.calls, "call")),
+        };
         let beside = match grown {
             0 => String::new(),
-            grown => format!(", {grown} of them grown since an earlier import and now beside it"),
+            grown => format!("; {grown} of them grown since an earlier import, which is left as it is"),
         };
-        say!("  {imported} imported, with {} messages and {} calls of tools{beside}", self.messages, self.calls);
+        say!("  {imported} imported{holding}{beside}");
         for (count, what) in
             [(already_there, "already there"), (empty, "empty"), (too_large, "too large"), (failed, "failed")]
         {
@@ -132,21 +136,22 @@ impl Report {
     }
 
     fn print_rest(&self) {
-        for (what, count) in &self.left_out {
-            say!("left out: {count} {what}");
+        let left: Vec<String> = self.left_out.iter().map(|(what, count)| format!("{what} ({count})")).collect();
+        if !left.is_empty() {
+            say!("  left out: {}", left.join(", "));
         }
         for note in self.not_imported.iter().take(PRINTED) {
             say!("not imported: {}: {}", plain(&note.file), plain(&note.reason));
         }
         if self.records_set_aside > 0 {
-            say!("{} records set aside:", self.records_set_aside);
+            say!("set aside: {}", self.records_set_aside);
         }
         for Damage { file, line, reason } in self.set_aside.iter().take(PRINTED) {
             let place = if *line > 0 { format!("{}:{line}", plain(file)) } else { plain(file) };
             say!("  {place}: {}", plain(reason));
         }
         let rest = self.records_set_aside.saturating_sub(self.set_aside.len().min(PRINTED) as u64);
-        if rest > 0 && self.records_set_aside > PRINTED as u64 {
+        if rest > 0 {
             say!("  and {rest} more");
         }
     }
@@ -157,6 +162,10 @@ impl AgentReport {
         say!("agent {}: {}", plain(&self.name), self.outcome);
         self.notes.iter().for_each(|note| say!("  {}", plain(note)));
     }
+}
+
+fn counted(count: usize, what: &str) -> String {
+    if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
 }
 
 /// A text of others, without what a terminal would obey.
