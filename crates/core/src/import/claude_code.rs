@@ -117,7 +117,9 @@ impl Reader {
                 self.gathering.leave_out("records of subagents", 1);
             }
             kind @ ("user" | "assistant") => {
-                let body = if kind == "user" { said(value) } else { answered(value) };
+                // What sums up another file is all there is of it.
+                let is_first = self.records.is_empty();
+                let body = if kind == "user" { said(value, is_first) } else { answered(value) };
                 match body {
                     Ok(body) => self.keep(line, value, body),
                     Err(why) => self.aside().add(line, why),
@@ -157,7 +159,7 @@ impl Reader {
         let parent = named("parentUuid").or_else(|| named("logicalParentUuid"));
         // A summary goes on from what it sums up.
         let before = || self.records.last().map(|last| last.uuid.clone());
-        let is_linked = value.get("uuid").is_some() && !is_set(value, "isCompactSummary");
+        let is_linked = value.get("parentUuid").is_some() && !is_set(value, "isCompactSummary");
         let is_boundary = text(value, "subtype") == "compact_boundary";
         let parent = if is_linked && !is_boundary { parent } else { parent.or_else(before) };
         self.by_uuid.insert(uuid.clone(), self.records.len());
@@ -275,13 +277,13 @@ impl Body {
 type Understood = Result<Body, String>;
 
 /// Reads what a record of the user says, and what results it brings.
-fn said(value: &Value) -> Understood {
+fn said(value: &Value, is_first: bool) -> Understood {
     let blocks = match value.pointer("/message/content") {
         Some(Value::String(text)) => vec![Heard::Text(text.clone())],
         Some(Value::Array(blocks)) => blocks.iter().filter_map(heard).collect(),
         Some(_) | None => return Err("has no message".to_owned()),
     };
-    let is_own = is_set(value, "isMeta") || is_set(value, "isCompactSummary");
+    let is_own = is_set(value, "isMeta") || (is_set(value, "isCompactSummary") && !is_first);
     let keeps = |block: &Heard| match block {
         Heard::Text(text) => !is_own && !OWN_WORDS.iter().any(|own| text.trim_start().starts_with(own)),
         Heard::Thinking(_) | Heard::Call { .. } | Heard::Result { .. } => true,

@@ -102,11 +102,11 @@ impl Gathering {
             self.aside.add(line, format!("call `{}` is there twice", super::record::shown(id)));
             return;
         }
+        let tool: String = if tool.trim().is_empty() { "unknown" } else { tool.trim() }.chars().take(128).collect();
         let arguments = object(arguments);
-        if self.is_full(arguments.to_string().len()) {
+        if self.is_full(tool.len() + arguments.to_string().len()) {
             return;
         }
-        let tool: String = if tool.trim().is_empty() { "unknown" } else { tool }.chars().take(128).collect();
         let place = self.add(voice, Part::Call { tool, arguments, result: None });
         self.calls.insert(id.to_owned(), place);
     }
@@ -204,7 +204,8 @@ impl Gathering {
             return text.to_owned();
         }
         self.leave_out("texts that were cut", 1);
-        cut(text, most).to_owned()
+        // What is left must still say something.
+        cut(text.trim_start(), most).to_owned()
     }
 
     fn add(&mut self, voice: Voice<'_>, part: Part) -> Place {
@@ -271,18 +272,20 @@ pub(super) fn size(part: &Part) -> usize {
     }
 }
 
+/// Bytes of arguments: as text in JSON each may take six.
+const ARGUMENTS_BYTES: usize = REPLY_BYTES / 8;
+
 /// Arguments are an object that a journal can nest; what is none stands in one.
 fn object(arguments: &Value) -> Value {
     let written = || arguments.to_string();
-    let fits = is_shallow(arguments) && written().len() <= REPLY_BYTES / 2;
     match arguments {
-        Value::Object(_) if fits => arguments.clone(),
         Value::Null => json!({}),
-        Value::String(text) => json!({ "input": cut(text, REPLY_BYTES / 2) }),
-        Value::Object(_) | Value::Array(_) | Value::Bool(_) | Value::Number(_) if fits => json!({ "input": arguments }),
-        Value::Object(_) | Value::Array(_) | Value::Bool(_) | Value::Number(_) => {
-            json!({ "input": cut(&written(), REPLY_BYTES / 2) })
+        Value::String(text) => json!({ "input": cut(text, ARGUMENTS_BYTES) }),
+        _ if !is_shallow(arguments) || written().len() > REPLY_BYTES / 2 => {
+            json!({ "input": cut(&written(), ARGUMENTS_BYTES) })
         }
+        Value::Object(_) => arguments.clone(),
+        Value::Array(_) | Value::Bool(_) | Value::Number(_) => json!({ "input": arguments }),
     }
 }
 

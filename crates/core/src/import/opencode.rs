@@ -72,7 +72,7 @@ impl Reader {
 
     /// Reads a message.
     pub fn message(&mut self, file: &str, id: &str, record: &[u8]) {
-        let Some(mut value) = self.object(file, record) else { return };
+        let Some(value) = self.object(file, record) else { return };
         let is_user = match text(&value, "role") {
             "user" => true,
             "assistant" => false,
@@ -86,14 +86,14 @@ impl Reader {
         if self.messages.contains_key(id) {
             return self.gathering.aside.add(0, format!("message `{}` is there twice", shown(id)));
         }
-        self.note(format!("message {id}"), &mut value);
+        self.note(format!("message {id}"), &value);
         self.messages.insert(id.to_owned(), message);
     }
 
     /// Reads a part of a message.
     pub fn part(&mut self, file: &str, (message, id): (&str, &str), record: &[u8]) {
         let Some(mut value) = self.object(file, record) else { return };
-        self.note(format!("part {id}"), &mut value);
+        self.note(format!("part {id}"), &value);
         if let Some(part) = value.as_object_mut() {
             // The bytes of a file; its name is enough.
             part.remove("url");
@@ -152,11 +152,13 @@ impl Reader {
         self.gathering.aside.object(0, record)
     }
 
-    fn note(&mut self, place: String, value: &mut Value) {
-        if let Some(record) = value.as_object_mut() {
-            PLACES.iter().for_each(|key| drop(record.remove(*key)));
-        }
-        self.digests.insert(place, Digest::of(value.to_string().as_bytes()));
+    fn note(&mut self, place: String, value: &Value) {
+        let kept = value.as_object().into_iter().flatten().filter(|(key, _)| !PLACES.contains(&key.as_str()));
+        // In the order of their names: it is not the same in files and rows.
+        let sorted: BTreeMap<&String, &Value> = kept.collect();
+        // Maps with string keys always serialize.
+        let written = serde_json::to_string(&sorted).unwrap_or_default();
+        self.digests.insert(place, Digest::of(written.as_bytes()));
     }
 
     fn said(&mut self, message: &Message, parts: &BTreeMap<String, Value>) {

@@ -370,7 +370,7 @@ fn a_record_cut_anywhere_takes_no_other_along() {
             let read = storage(Some((id, &bytes[..cut])));
             assert!(read.damaged >= 1, "{id} at {cut}");
             let Some(talk) = read.talk else { panic!("{id} at {cut}") };
-            let least = if of == "message" { whole - 5 } else { whole - 1 };
+            let least = if of == "message" { whole - 6 } else { whole - 2 };
             assert!(outline(&talk).len() >= least, "{id} at {cut}: {:?}", outline(&talk));
         }
     }
@@ -398,6 +398,18 @@ fn a_session_takes_a_conversation_only_as_its_beginning() {
     let empty = Command::Adopt(adopted(Talk { turns: Vec::new(), ..talk }));
     let refused = State::default().decide(session, &empty, None, &mut moment());
     assert!(matches!(refused, Err(Refusal::Invalid { code: "import_invalid", .. })), "{refused:?}");
+}
+
+#[test]
+fn a_conversation_whose_journal_would_be_too_large_is_refused_whole() {
+    let talk = read("calls").talk.unwrap();
+    // Each such letter takes six in JSON.
+    let said = Some("\u{1}".repeat(outlive_core::limits::MESSAGE_BYTES));
+    let turns = vec![outlive_core::import::Turn { said, ..talk.turns[0].clone() }; 9];
+    let command = Command::Adopt(adopted(Talk { turns, ..talk.clone() }));
+    let refused = State::default().decide(talk.session(), &command, None, &mut moment()).unwrap_err();
+    assert!(matches!(&refused, Refusal::Invalid { code: "import_too_large", .. }), "{refused:?}");
+    assert!(refused.to_string().contains("the 50331648 bytes that can be written at once"));
 }
 
 #[test]

@@ -83,12 +83,9 @@ pub async fn run(place: &Workspace, bring: &Bring) -> Outcome {
     if found.units.is_empty() && report.agents.is_empty() {
         return Err(nothing(program, bring, &found));
     }
-    for unit in &found.units {
-        if let Some(read) = read(unit, &mut report) {
-            target.take(unit, read, &mut report).await?;
-        }
-    }
+    let taken = target.take_all(&found.units, &mut report).await;
     report.print(bring.json)?;
+    taken?;
     match report.sessions.failed {
         0 => ok(),
         failed => Err(Failure::Failed(format!("{failed} of {} sessions were not imported", report.sessions.found))),
@@ -171,6 +168,15 @@ impl Target {
         target.before = before(&client, program).await?;
         target.client = Some(client);
         Ok(target)
+    }
+
+    async fn take_all(&self, units: &[Unit], report: &mut Report) -> Result<(), Failure> {
+        for unit in units {
+            if let Some(read) = read(unit, report) {
+                self.take(unit, read, report).await?;
+            }
+        }
+        Ok(())
     }
 
     /// Takes a conversation, or says that it would.

@@ -6,9 +6,12 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
+use outlive_core::event::OnDisconnect;
+use outlive_core::id::AgentName;
 use outlive_core::import::Adopted;
 use outlive_protocol::import::{ImportTalk, ImportedTalk};
 use outlive_protocol::{BASE, Problem};
+use outlive_runtime::kit::KitError;
 
 use crate::App;
 use crate::body::{Caller, Large, id};
@@ -26,13 +29,14 @@ pub(super) async fn create(
     Large(body): Large<ImportTalk>,
 ) -> ApiResult<impl IntoResponse> {
     let request = caller.request(body.request_id.as_deref())?;
-    let card = app.runtime.agents().card(&id(&body.agent)?)?;
-    let adopted = Adopted {
-        agent: card.name,
-        agent_digest: card.digest,
-        on_disconnect: card.on_disconnect,
-        talk: Arc::new(body.talk),
+    let agent: AgentName = id(&body.agent)?;
+    let (agent_digest, on_disconnect) = match app.runtime.agents().card(&agent) {
+        Ok(card) => (card.digest, card.on_disconnect),
+        // One that cannot run now, as without its key: what it had said can be kept and read all the same.
+        Err(KitError::Invalid { .. }) => (String::new(), OnDisconnect::default()),
+        Err(error @ (KitError::Unknown(_) | KitError::NoTurn)) => return Err(error.into()),
     };
+    let adopted = Adopted { agent, agent_digest, on_disconnect, talk: Arc::new(body.talk) };
     let imported = app.runtime.adopt(adopted, request).await?;
     let status = if imported.already { StatusCode::OK } else { StatusCode::CREATED };
     let location = format!("{BASE}/sessions/{}", imported.session);
