@@ -9,6 +9,7 @@ use crate::content::{Failure, Reply};
 use crate::digest::Digest;
 use crate::event::{ArtifactRef, Behavior, Entry, OnDisconnect, Origin, Outcome, Parent, Scope};
 use crate::id::{AgentName, CallId, InputId, QuestionId, Seq, TurnId};
+use crate::import::Adopted;
 use crate::media::Attachment;
 use crate::session::State;
 
@@ -54,6 +55,8 @@ pub enum Command {
     },
     /// Begin as a fork of another session.
     Fork(Fork),
+    /// Begin with a conversation of another program.
+    Adopt(Adopted),
     /// Go on from an earlier event.
     Rewind(Rewind),
     /// Decide on a call that waits for a person.
@@ -297,6 +300,10 @@ impl Command {
                 &create.labels,
             )),
             Self::Fork(fork) => serde_json::to_string(&("fork", fork.parent.session, fork.at, &fork.title)),
+            Self::Adopt(adopted) => {
+                let source = &adopted.talk.source;
+                serde_json::to_string(&("adopt", &adopted.agent, &source.program, &source.id, &source.digest))
+            }
             Self::Rewind(rewind) => serde_json::to_string(&("rewind", rewind.to_seq)),
             Self::Interrupt { .. } => Ok("interrupt".to_owned()),
             Self::Pause { reason: None, .. } => Ok("pause".to_owned()),

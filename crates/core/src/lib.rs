@@ -14,6 +14,7 @@
 //! | [`catalogue`], [`cost`] | what is known of models, and what their tokens cost |
 //! | [`budget`] | what may be used, and whether the next step fits |
 //! | [`archive`] | a session or an agent as one file, the same bytes for the same content |
+//! | [`import`] | conversations of other programs: read from their records, made a journal at rest |
 
 pub mod agent;
 pub mod archive;
@@ -26,6 +27,7 @@ pub mod cost;
 pub mod digest;
 pub mod event;
 pub mod id;
+pub mod import;
 pub mod limits;
 pub mod media;
 pub mod policy;

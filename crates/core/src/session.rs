@@ -7,6 +7,7 @@
 //! The transcript is not here: it is a fold of its own (`context::Transcript`), so that a snapshot stays small however
 //! long the conversation is.
 
+mod adopt;
 mod apply;
 mod decide;
 mod history;
@@ -22,6 +23,7 @@ mod todo;
 pub use decide::{Decided, Moment, Refusal};
 pub use owed::{Allowance, Debt, Held};
 pub use question::{ASK_USER, OpenQuestion, PastAnswer, Questions, question_of, read_questions};
+pub(crate) use report::is_shallow;
 pub use requests::{Remembered, Requests};
 pub use settle::{Fact, Ruling, StepPlan, recovery};
 pub use spending::Spending;

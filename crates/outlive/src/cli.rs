@@ -11,7 +11,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use outlive_core::id::{AgentName, CallId, InputId, QuestionId, SessionId};
 
 /// Takes an id or a name that has its form, before anything is asked of anybody.
-fn id<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<String, String> {
+pub fn id<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<String, String> {
     text.parse::<T>().map(|_| text.to_owned()).map_err(|error| error.to_string())
 }
 
@@ -55,6 +55,8 @@ pub enum Command {
     Session(Session),
     /// Find what was said, in all sessions: words, "phrases", and begin* of words
     Search(Search),
+    /// Bring in the conversations of another program: duragent, claude-code, codex or opencode
+    Import(crate::commands::import::Bring),
     /// Make the list and the search anew from the journals
     Reindex(Json),
     /// Look at agents and make them

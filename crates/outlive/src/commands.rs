@@ -11,6 +11,7 @@ mod decide;
 mod doctor;
 mod follow;
 mod history;
+pub mod import;
 mod init;
 mod list;
 mod logs;
@@ -52,6 +53,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Serve(serve) => serve::run(place()?, &serve).await,
         Command::Session(command) => session::run(&place()?, command).await,
         Command::Search(search) => search::run(&place()?, &search).await,
+        Command::Import(bring) => import::run(&place()?, &bring).await,
         Command::Reindex(json) => reindex::run(&place()?, &json).await,
         Command::Model(command) => model::run(&place()?, command).await,
         Command::Agent(command) => agent::run(&place()?, command).await,

@@ -54,6 +54,8 @@ codes! {
     SEQ_OUT_OF_RANGE = "seq_out_of_range", 422, "There is no such event to go to";
     SEQ_IN_TURN = "seq_in_turn", 422, "The event is in the middle of a turn";
     FORK_TOO_LARGE = "fork_too_large", 422, "The events to share are too many for a fork";
+    IMPORT_INVALID = "import_invalid", 422, "The conversation cannot be imported";
+    IMPORT_TOO_LARGE = "import_too_large", 422, "The conversation is too large to be imported";
     REASON_TOO_LONG = "reason_too_long", 422, "The reason is too long";
     TITLE_TOO_LONG = "title_too_long", 422, "The title is too long";
     LABELS_TOO_LARGE = "labels_too_large", 422, "The labels are too large";

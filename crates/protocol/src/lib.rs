@@ -10,6 +10,7 @@ pub mod archive;
 pub mod code;
 pub mod event;
 pub mod health;
+pub mod import;
 pub mod message;
 pub mod problem;
 pub mod question;

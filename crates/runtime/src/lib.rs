@@ -9,6 +9,7 @@
 //! | `attach`, `schema` | files for messages; the form of an answer |
 //! | `agents` | changes to agents |
 //! | `archive` | sessions out as one file, and in from one |
+//! | `adopt` | conversations of other programs |
 //! | `sessions` | who is live |
 //! | [`subscribe`] | the journal from a position, then live |
 //! | [`scheduler`] | wakes sessions that wait for a time |
@@ -21,6 +22,7 @@
 //! session at rest; no path here is taken only after a crash.
 
 mod actor;
+mod adopt;
 mod agents;
 mod archive;
 mod attach;
@@ -45,6 +47,7 @@ mod shell;
 pub mod subscribe;
 pub mod tasks;
 
+pub use adopt::Arrived;
 pub use agents::{AgentWritten, check as check_agent};
 pub use archive::{AgentFate, Imported, NewImport};
 pub use attach::{AttachError, taken};

@@ -20,26 +20,43 @@ impl<T: DeserializeOwned> FromRequest<App> for Body<T> {
     type Rejection = ApiError;
 
     async fn from_request(request: Request, app: &App) -> ApiResult<Self> {
-        let limit = app.settings.body_bytes;
-        let read = axum::body::Bytes::from_request(request, app);
-        let bytes = match tokio::time::timeout(app.settings.body_time, read).await {
-            Ok(Ok(bytes)) => bytes,
-            Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-                return Err(ApiError::new(&code::TOO_LARGE, format!("a body has at most {limit} bytes")));
-            }
-            Ok(Err(_)) => return Err(ApiError::new(&code::BAD_REQUEST, "the body did not arrive whole")),
-            Err(_) => return Err(ApiError::new(&code::TIMEOUT, "the body did not arrive in time")),
-        };
-        let text = if bytes.is_empty() { b"{}".as_slice() } else { &bytes };
-        // A list would be taken for the fields in their order.
-        if text.trim_ascii_start().first() == Some(&b'[') {
-            return Err(ApiError::new(&code::INVALID, "body: a JSON object is needed, not a list"));
-        }
-        serde_json::from_slice(text).map(Self).map_err(|error| {
-            let refused = if error.is_data() { &code::INVALID } else { &code::MALFORMED_JSON };
-            ApiError::new(refused, format!("body: {error}"))
-        })
+        json(request, app, app.settings.body_bytes).await.map(Self)
     }
+}
+
+/// A JSON body that holds a whole conversation. Its route has [`LARGE_BYTES`] as its limit.
+pub(crate) struct Large<T>(pub(crate) T);
+
+/// Bytes of such a body: texts of 32 MiB, written as JSON.
+pub(crate) const LARGE_BYTES: usize = 64 << 20;
+
+impl<T: DeserializeOwned> FromRequest<App> for Large<T> {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> ApiResult<Self> {
+        json(request, app, LARGE_BYTES).await.map(Self)
+    }
+}
+
+async fn json<T: DeserializeOwned>(request: Request, app: &App, limit: usize) -> ApiResult<T> {
+    let read = axum::body::Bytes::from_request(request, app);
+    let bytes = match tokio::time::timeout(app.settings.body_time, read).await {
+        Ok(Ok(bytes)) => bytes,
+        Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
+            return Err(ApiError::new(&code::TOO_LARGE, format!("a body has at most {limit} bytes")));
+        }
+        Ok(Err(_)) => return Err(ApiError::new(&code::BAD_REQUEST, "the body did not arrive whole")),
+        Err(_) => return Err(ApiError::new(&code::TIMEOUT, "the body did not arrive in time")),
+    };
+    let text = if bytes.is_empty() { b"{}".as_slice() } else { &bytes };
+    // A list would be taken for the fields in their order.
+    if text.trim_ascii_start().first() == Some(&b'[') {
+        return Err(ApiError::new(&code::INVALID, "body: a JSON object is needed, not a list"));
+    }
+    serde_json::from_slice(text).map_err(|error| {
+        let refused = if error.is_data() { &code::INVALID } else { &code::MALFORMED_JSON };
+        ApiError::new(refused, format!("body: {error}"))
+    })
 }
 
 /// Reads an id of a path.

@@ -10,6 +10,7 @@ mod document;
 mod events;
 mod health;
 mod history;
+mod imports;
 mod list;
 mod messages;
 mod questions;
@@ -18,6 +19,7 @@ mod search;
 mod sessions;
 
 use axum::Router;
+use axum::extract::DefaultBodyLimit;
 use axum::http::{Method, Uri};
 use outlive_protocol::{BASE, code};
 use utoipa::OpenApi as _;
@@ -25,6 +27,7 @@ use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
 use crate::App;
+use crate::body::LARGE_BYTES;
 use crate::problem::ApiError;
 
 #[derive(utoipa::OpenApi)]
@@ -37,7 +40,9 @@ use crate::problem::ApiError;
 struct Document;
 
 fn described() -> OpenApiRouter<App> {
+    let large = OpenApiRouter::new().routes(routes!(imports::create)).layer(DefaultBodyLimit::max(LARGE_BYTES));
     let api = OpenApiRouter::new()
+        .merge(large)
         .routes(routes!(agents::list, agent_files::import))
         .routes(routes!(agents::show, agent_files::write, agent_files::remove))
         .routes(routes!(agent_files::files))

@@ -6,6 +6,7 @@ pub mod backup;
 pub mod conformance;
 mod error;
 pub mod files;
+pub mod foreign;
 pub mod index;
 mod journals;
 pub mod memory;

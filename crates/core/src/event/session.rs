@@ -24,7 +24,7 @@ impl Origin {
     }
 }
 
-/// The doors. `runtime` is Outlive itself: recovery, the clock.
+/// The doors. `import` is another program, whose name is the sender; `runtime` is Outlive itself: recovery, the clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[expect(missing_docs, reason = "each is named for its door")]
@@ -37,6 +37,7 @@ pub enum OriginKind {
     Webhook,
     Relay,
     Worker,
+    Import,
     Runtime,
     #[serde(other)]
     Other,

@@ -1,6 +1,7 @@
 //! Turns a command into facts, or refuses it. A report of an abandoned attempt carries an old attempt number and is
 //! refused here: the one guard against stale answers, for every effect.
 
+use super::adopt::adopt;
 use super::history::shared;
 use super::question::PastAnswer;
 use super::said::{check_message, check_text};
@@ -112,12 +113,13 @@ impl State {
             };
         }
         match (command, &self.profile) {
-            (Command::Create(_) | Command::Fork(_), Some(_)) => Err(Refusal::Exists),
+            (Command::Create(_) | Command::Fork(_) | Command::Adopt(_), Some(_)) => Err(Refusal::Exists),
             (Command::Fork(fork), None) if fork.entries.is_empty() => Err(Refusal::NoSession),
             (Command::Fork(fork), None) => {
                 check_profile(fork.title.as_deref(), None)?;
                 Ok(Decided::Shared(shared(session, fork, asked)))
             }
+            (Command::Adopt(adopted), None) => adopt(session, adopted, asked, moment).map(Decided::Shared),
             (Command::Create(create), None) => created(session, create).map(Decided::Facts),
             (_, None) => Err(Refusal::NoSession),
             (command, Some(_)) => {
@@ -132,7 +134,7 @@ impl State {
 
     fn decide_existing(&self, command: &Command, moment: &mut Moment) -> Facts {
         match command {
-            Command::Create(_) | Command::Fork(_) => Err(Refusal::Exists),
+            Command::Create(_) | Command::Fork(_) | Command::Adopt(_) => Err(Refusal::Exists),
             Command::Rewind(rewind) => self.rewind(rewind),
             Command::Message(message) => self.message(message, moment),
             Command::Interrupt { by } => Ok(self.interrupt(by)),
@@ -312,6 +314,7 @@ fn nothing_done(command: &Command) -> Option<Fact> {
         }
         Command::Create(_)
         | Command::Fork(_)
+        | Command::Adopt(_)
         | Command::Rewind(_)
         | Command::Message(_)
         | Command::Update { .. }

@@ -143,7 +143,7 @@ fn named(block: &ReplyBlock, stop: StopReason, calls: &mut usize, ids: &mut Ids)
 }
 
 /// Says whether a value nests no deeper than a line that holds it can be read back.
-pub(super) fn is_shallow(value: &serde_json::Value) -> bool {
+pub(crate) fn is_shallow(value: &serde_json::Value) -> bool {
     let mut level: Vec<&serde_json::Value> = vec![value];
     for _ in 0..JSON_DEPTH {
         let mut below = Vec::new();

@@ -6,6 +6,7 @@ mod desk;
 mod edges;
 mod fallback;
 mod history;
+mod import;
 mod journal;
 mod properties;
 mod said;

@@ -45,7 +45,7 @@ fn frame() -> Frame {
     })
 }
 
-fn check_well_formed(transcript: &Transcript) {
+pub(super) fn check_well_formed(transcript: &Transcript) {
     let (request, plan) = assemble(&frame(), transcript);
     let mut open = Vec::new();
     for (at, message) in request.messages.iter().enumerate() {

@@ -116,15 +116,29 @@ pub async fn session(client: &Client, talk: &Talk) -> Result<(String, u64), Fail
     Ok((view.row.id, view.row.head))
 }
 
-async fn agent(client: &Client, named: Option<&str>) -> Result<String, Failure> {
+/// Returns the names of all agents.
+///
+/// # Errors
+///
+/// The server's.
+pub async fn agents(client: &Client) -> Result<Vec<String>, Failure> {
+    let agents: Page<AgentView> = client.get("/agents").await?;
+    Ok(agents.items.into_iter().map(|agent| agent.name).collect())
+}
+
+/// Returns the agent that is meant.
+///
+/// # Errors
+///
+/// None is named, and there is not one that it could be.
+pub async fn agent(client: &Client, named: Option<&str>) -> Result<String, Failure> {
     if let Some(named) = named {
         return Ok(named.to_owned());
     }
-    let agents: Page<AgentView> = client.get("/agents").await?;
-    let names: Vec<&str> = agents.items.iter().map(|agent| agent.name.as_str()).collect();
+    let names = agents(client).await?;
     match names.as_slice() {
-        [only] => Ok((*only).to_owned()),
-        names if names.contains(&"default") => Ok("default".to_owned()),
+        [only] => Ok(only.clone()),
+        names if names.iter().any(|name| name == "default") => Ok("default".to_owned()),
         [] => Err(Failure::Usage("there is no agent: `outlive agent new NAME` makes one".to_owned())),
         names => Err(Failure::Usage(format!("name an agent with -a: {}", names.join(", ")))),
     }

@@ -8,6 +8,7 @@
 mod attaching;
 mod budget;
 mod finding;
+mod importing;
 mod moving;
 
 use std::process::{Command, Output, Stdio};

@@ -3,6 +3,7 @@
 
 mod files;
 mod fixture;
+mod imports;
 mod lists;
 mod metrics;
 mod moving;

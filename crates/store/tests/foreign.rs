@@ -1,0 +1,91 @@
+//! Other programs' folders: what leads out of them is not followed, what is too much is named, and nothing is changed.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "a test of real files; one that cannot go on has failed"
+)]
+
+use std::fs;
+use std::io::Write as _;
+use std::os::unix::fs::symlink;
+use std::path::Path;
+
+use outlive_core::import::Read;
+use outlive_store::foreign::{Found, Program, find};
+
+const SAID: &str = r#"{"type":"message","role":"user","content":[{"type":"input_text","text":"whole"}]}"#;
+const ROLLOUT: &str = "sessions/2026/01/01/rollout-1.jsonl";
+
+fn write(root: &Path, path: &str, text: &str) {
+    let path = root.join(path);
+    fs::create_dir_all(path.parent().unwrap()).unwrap();
+    fs::write(path, text).unwrap();
+}
+
+fn all(found: &Found) -> Vec<(&str, Option<Read>)> {
+    found.units.iter().map(|unit| (unit.shown.as_str(), unit.read().unwrap())).collect()
+}
+
+#[test]
+fn a_line_beyond_the_bound_is_named_and_the_one_after_it_is_read() {
+    let home = tempfile::tempdir().unwrap();
+    write(home.path(), ROLLOUT, "");
+    let mut file = fs::OpenOptions::new().append(true).open(home.path().join(ROLLOUT)).unwrap();
+    // A hole: it is read as zeros.
+    file.set_len(20 << 20).unwrap();
+    file.write_all(format!("\n{SAID}\n{{\"half").as_bytes()).unwrap();
+    let found = find(Program::Codex, home.path(), home.path()).unwrap();
+    let (_, read) = all(&found).remove(0);
+    let read = read.unwrap();
+    assert_eq!(read.talk.unwrap().messages(), 1);
+    let lines: Vec<u64> = read.damages.iter().map(|damage| damage.line).collect();
+    assert_eq!((lines, read.damaged), (vec![1, 3], 2));
+    assert!(read.damages[0].reason.starts_with("is longer than the 16777216 bytes"));
+}
+
+#[test]
+fn no_link_leads_out_of_the_folder() {
+    let (home, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(outside.path(), "secret.jsonl", SAID);
+    write(outside.path(), "msg_1/prt_1.json", r#"{"type":"text","text":"secret"}"#);
+    write(home.path(), ROLLOUT, SAID);
+    symlink(outside.path().join("secret.jsonl"), home.path().join("sessions/rollout-2.jsonl")).unwrap();
+    symlink(outside.path(), home.path().join("sessions/2025")).unwrap();
+    let found = find(Program::Codex, home.path(), home.path()).unwrap();
+    assert_eq!(found.units.len(), 1);
+    let skipped: Vec<&str> = found.skipped.iter().map(|damage| damage.file.as_str()).collect();
+    assert_eq!(skipped, ["sessions/2025", "sessions/rollout-2.jsonl"]);
+
+    write(home.path(), "storage/session/p/ses_1.json", r#"{"title":"t"}"#);
+    write(home.path(), "storage/message/ses_1/msg_1.json", r#"{"role":"user","time":{"created":1}}"#);
+    symlink(outside.path(), home.path().join("storage/part")).unwrap();
+    let found = find(Program::Opencode, home.path(), home.path()).unwrap();
+    let (_, read) = all(&found).remove(0);
+    assert_eq!(read.unwrap().talk, None, "its text lies outside");
+
+    let linked = home.path().join("linked");
+    symlink(outside.path(), &linked).unwrap();
+    assert_eq!(
+        find(Program::ClaudeCode, &linked, home.path()).unwrap().units.len(),
+        1,
+        "the path itself may be a link"
+    );
+}
+
+#[test]
+fn what_is_no_conversation_is_left_where_it_is() {
+    let home = tempfile::tempdir().unwrap();
+    write(home.path(), "history.jsonl", "{}");
+    write(home.path(), "projects/p/5f.jsonl", "");
+    write(home.path(), "projects/p/agent-1.jsonl", "{}");
+    write(home.path(), "projects/p/5f/subagents/agent-2.jsonl", "{}");
+    write(home.path(), "projects/p/notes.txt", "x");
+    let found = find(Program::ClaudeCode, home.path(), home.path()).unwrap();
+    let (shown, read) = all(&found).remove(0);
+    assert_eq!((shown, found.units.len(), read.unwrap().talk), ("p/5f.jsonl", 1, None));
+    assert_eq!(found.left_out.get("conversations of subagents"), Some(&2));
+    write(home.path(), "sessions/rollout-1.jsonl.zst", "(\u{b5}/\u{fd}");
+    let packed = find(Program::Codex, home.path(), home.path()).unwrap();
+    assert!(packed.skipped[0].reason.contains("zstd -d"));
+    assert!(find(Program::Codex, &home.path().join("nowhere"), home.path()).is_err());
+}
