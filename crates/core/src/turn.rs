@@ -2,10 +2,12 @@
 
 mod call;
 mod ending;
+mod running;
 mod step;
 
 pub use call::{Call, Fate, Phase};
 pub use ending::failure_ending;
+pub use running::Running;
 pub use step::{Asking, retry_pause_ms, retryable};
 
 use serde::{Deserialize, Serialize};

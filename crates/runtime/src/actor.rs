@@ -26,7 +26,6 @@ use outlive_store::{Append, Epoch, StoreError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use crate::feeds::Published;
 use crate::hands::{self, Errand};
 use crate::kit::Kit;
 use crate::shell::Shell;
@@ -196,9 +195,7 @@ impl Actor {
             return;
         }
         self.shell.store.index.note(crate::list::row(&self.state, self.id));
-        if self.shell.feeds.heard(self.id) {
-            self.shell.feeds.publish(self.id, Published::Events(batch.events()));
-        }
+        self.shell.feeds.tell(self.id, batch.events());
     }
 
     /// Begins the effects whose intents are durable now.

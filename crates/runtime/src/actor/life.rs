@@ -11,7 +11,6 @@ use outlive_core::session::State;
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Actor, Trouble};
-use crate::feeds::Published;
 use crate::sessions::Sessions;
 use crate::shell::Shell;
 use crate::{Accepted, SubmitError};
@@ -117,11 +116,14 @@ impl Loop {
                     tokio::task::yield_now().await;
                 }
                 Next::Die => {
+                    // Before the next actor can begin to tell.
+                    self.life.shell.feeds.silence(self.life.id);
                     self.life.sessions.remove(self.life.id);
                     break;
                 }
                 Next::Close => {
                     self.close().await;
+                    self.life.shell.feeds.silence(self.life.id);
                     self.life.sessions.remove(self.life.id);
                     break;
                 }
@@ -267,7 +269,7 @@ impl Loop {
         self.actor.closing = false;
         self.life.shell.store.journals.remove(self.life.id).await.map_err(SubmitError::Store)?;
         self.life.shell.store.index.forget(self.life.id);
-        self.life.shell.feeds.publish(self.life.id, Published::Removed);
+        self.life.shell.feeds.remove(self.life.id);
         self.actor.forget();
         Ok(())
     }

@@ -28,6 +28,8 @@ pub(crate) struct Running {
     /// Output that was printed as it came, up to a bound.
     pub printed: String,
     pub heard: Heard,
+    /// Bytes that were heard from its beginning, printed or only counted.
+    pub took: usize,
     /// Lines that came after so many were printed.
     hidden: usize,
 }
@@ -43,14 +45,15 @@ const SHOWN: usize = 12;
 impl Running {
     /// Returns what of the next output is printed; the rest is only counted.
     pub(crate) fn print<'a>(&mut self, text: &'a str) -> &'a str {
-        let mut left = if self.hidden > 0 { 0 } else { LINES.saturating_sub(self.printed.matches('\n').count()) };
-        if self.printed.len() >= BYTES {
-            left = 0;
-        }
+        // However it comes in pieces, the same is printed.
+        let is_full = self.took > self.printed.len();
+        self.took += text.len();
+        let left = if is_full { 0 } else { LINES.saturating_sub(self.printed.matches('\n').count()) };
+        let most = text.floor_char_boundary(BYTES.saturating_sub(self.printed.len()).min(text.len()));
         let end = match text.match_indices('\n').nth(left.saturating_sub(1)) {
             _ if left == 0 => 0,
-            Some((at, _)) => at + 1,
-            None => text.len(),
+            Some((at, _)) => most.min(at + 1),
+            None => most,
         };
         let (shown, hidden) = text.split_at(end);
         self.printed.push_str(shown);
