@@ -115,10 +115,10 @@ impl Feeds {
         }
     }
 
-    /// Says whether anybody listens to a session.
+    /// Says whether anybody listens to a session. Who listens to all of them is no client of each.
     #[must_use]
     pub fn heard(&self, session: SessionId) -> bool {
-        self.all.receiver_count() > 0 || self.lock().get(&session).is_some_and(|feed| feed.attached > 0)
+        self.lock().get(&session).is_some_and(|feed| feed.attached > 0)
     }
 
     /// Says whether anybody listens to anything.
@@ -140,6 +140,11 @@ impl Feeds {
     #[must_use]
     pub fn listen_to_all(&self) -> broadcast::Receiver<(SessionId, Published)> {
         self.all.subscribe()
+    }
+
+    /// Takes note that a restart has cut off whoever listened to a session.
+    pub(crate) async fn cut_off(&self, session: SessionId) {
+        self.left.send(session).await.ok();
     }
 
     fn lock(&self) -> MutexGuard<'_, HashMap<SessionId, Feed>> {

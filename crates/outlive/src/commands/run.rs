@@ -17,6 +17,7 @@ use crate::config::Workspace;
 use crate::exit::{Failure, Outcome};
 
 pub async fn run(place: &Workspace, run: &Run) -> Outcome {
+    let place = &place.clone().speaking_as(run.talk.sender.clone())?;
     let client = connect(place).await?;
     let (session, _) = session(&client, &run.talk).await?;
     let accepted = say(&client, &session, &run.prompt).await?;

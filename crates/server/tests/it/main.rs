@@ -3,6 +3,8 @@
 
 mod fixture;
 mod lists;
+mod pages;
+mod sockets;
 
 use fixture::{Server, decoded};
 use outlive_core::content::{Reply, ReplyBlock, StopReason, Usage};
