@@ -139,10 +139,15 @@ impl Screen {
             Input::Live => self.hearer.live = true,
             Input::Lost => self.lose(),
         }
+        self.look_where(&pieces);
+        pieces
+    }
+
+    /// Takes note of where the cursor is after these.
+    fn look_where(&mut self, pieces: &[Piece]) {
         if let Some(last) = pieces.iter().rev().find(|piece| !piece.text.is_empty()) {
             self.midline = !last.text.ends_with('\n');
         }
-        pieces
     }
 
     /// Says whether a turn runs.

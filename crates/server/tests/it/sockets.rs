@@ -297,7 +297,7 @@ async fn a_peer_that_gives_no_sign_of_life_is_let_go() {
     let mut all = std::pin::pin!(dead.0.get_mut().read_to_end(&mut bytes));
     loop {
         tokio::select! {
-            read = tokio::time::timeout(PATIENCE, &mut all) => break drop(read.unwrap().unwrap()),
+            read = tokio::time::timeout(PATIENCE, &mut all) => { read.unwrap().unwrap(); break; }
             frame = alive.0.next() => assert!(matches!(frame, Some(Ok(Message::Ping(_)))), "{frame:?}"),
         }
     }

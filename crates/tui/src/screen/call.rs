@@ -66,6 +66,13 @@ impl Running {
         format!("⚙ … {}", self.label.lines().next().unwrap_or_default())
     }
 
+    /// Returns the rest of an output of which all that was heard is printed, and which was cut off there.
+    fn cut_off(&self, finished: &CallFinished) -> Option<String> {
+        let is_open = self.took == self.printed.len() && !self.printed.is_empty() && !self.printed.ends_with('\n');
+        let rest = finished.content.strip_prefix(&self.printed).filter(|rest| is_open && !rest.trim().is_empty())?;
+        Some(shortened(rest))
+    }
+
     /// Returns what of the whole output is not printed yet.
     fn rest(&self, finished: &CallFinished) -> String {
         let content = &finished.content;
@@ -146,6 +153,12 @@ impl Screen {
         self.waiting.remove(&finished.call);
         let running = self.calls.remove(&finished.call).unwrap_or_default();
         self.stream.preview.clear();
+        let goes_on = self.midline && self.stream.speaking == Some(finished.call);
+        if let Some(rest) = running.cut_off(finished).filter(|_| goes_on) {
+            // What was cut off in the middle of a line goes on there.
+            pieces.push(Piece::line(Style::Output, rest.trim_end()));
+            return self.settle(finished, pieces);
+        }
         self.fresh_line(pieces);
         if self.stream.speaking != Some(finished.call) && !running.label.is_empty() {
             pieces.push(Piece::line(Style::Call, &running.again()));
@@ -154,6 +167,10 @@ impl Screen {
         if !rest.trim().is_empty() {
             pieces.push(Piece::line(Style::Output, rest.trim_end()));
         }
+        self.settle(finished, pieces);
+    }
+
+    fn settle(&mut self, finished: &CallFinished, pieces: &mut Vec<Piece>) {
         let seconds = finished.duration_ms as f64 / 1_000.0;
         let (style, word) = match finished.outcome {
             Outcome::Ok => (Style::Good, "✓ done"),

@@ -120,6 +120,7 @@ impl Screen {
                     Said::Thinking { text } => Delta::Thinking { text },
                 };
                 self.delta(&delta, pieces);
+                self.look_where(pieces);
             }
         }
         for OutputSoFar { call, cut_bytes, text } in &so_far.outputs {
@@ -127,6 +128,7 @@ impl Screen {
             let rest = running.took.checked_sub(*cut_bytes).and_then(|known| text.get(known..));
             running.heard = if rest.is_some() { Heard::Whole } else { Heard::InPart };
             self.output(*call, rest.unwrap_or(text), pieces);
+            self.look_where(pieces);
         }
     }
 
