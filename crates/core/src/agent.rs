@@ -61,6 +61,8 @@ pub struct Agent {
 pub struct SessionSpec {
     /// What becomes of a turn without a client.
     pub on_disconnect: OnDisconnect,
+    /// Milliseconds that a turn goes on after its last client has gone, where it is to be paused then.
+    pub disconnect_grace_ms: u64,
     /// Steps of one turn.
     pub max_steps: u32,
     /// Milliseconds that one model request may take.

@@ -1,5 +1,10 @@
 //! What messages are made of, in one shape for every provider: blocks, replies, usage, failures.
 
+mod so_far;
+
+pub(crate) use so_far::cut_outputs;
+pub use so_far::{OutputSoFar, Said, SoFar, StepSoFar};
+
 use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
@@ -306,4 +311,6 @@ pub enum Delta {
     },
     /// The step is asked again: what was shown of it so far is void.
     Restart,
+    /// All that what runs has said so far: it takes the place of all fragments before it.
+    SoFar(Box<SoFar>),
 }

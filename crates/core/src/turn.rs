@@ -3,11 +3,13 @@
 mod call;
 mod ending;
 mod fallback;
+mod running;
 mod step;
 
 pub use call::{Call, Fate, Phase};
 pub use ending::failure_ending;
 pub use fallback::{Lineup, Outages};
+pub use running::Running;
 pub use step::{Asking, retry_pause_ms, retryable};
 
 use serde::{Deserialize, Serialize};

@@ -42,12 +42,8 @@ pub enum Command {
     Chat(Talk),
     /// One turn: print the answer, or every event as JSON Lines
     Run(Run),
-    /// Show a session from its beginning, then live
-    Attach {
-        /// The newest one when it is left out
-        #[arg(value_parser = session_id)]
-        session: Option<String>,
-    },
+    /// Show a session, then live: in a terminal its end first, /more and PageUp show what came before
+    Attach(Attach),
     /// Run the server until told to stop
     Serve(Serve),
     /// Look at sessions and change them
@@ -125,6 +121,23 @@ pub struct Talk {
     /// An existing session; a new one when it is left out
     #[arg(short, long, value_parser = session_id)]
     pub session: Option<String>,
+    /// The name under which you speak; your user name when it is left out
+    #[arg(long = "as", value_name = "NAME")]
+    pub sender: Option<String>,
+}
+
+/// What to show.
+#[derive(Debug, Args)]
+pub struct Attach {
+    /// The newest one when it is left out
+    #[arg(value_parser = session_id)]
+    pub session: Option<String>,
+    /// All of it at once, from its beginning
+    #[arg(long)]
+    pub all: bool,
+    /// The name under which you speak; your user name when it is left out
+    #[arg(long = "as", value_name = "NAME")]
+    pub sender: Option<String>,
 }
 
 /// What to run.

@@ -19,6 +19,7 @@ pub struct Client {
     http: reqwest::Client,
     base: String,
     token: String,
+    sender: Option<String>,
 }
 
 /// Time for a server to come up.
@@ -77,7 +78,7 @@ fn refusal(place: &Workspace, code: Option<i32>) -> Failure {
 }
 
 async fn attempt(place: &Workspace) -> Option<Client> {
-    let client = Client::to(&running(place)?, &place.token()?);
+    let client = Client::to(&running(place)?, &place.token()?, place.sender.clone());
     let ready = client.http.get(format!("{}/readyz", client.base)).send().await.ok()?;
     ready.status().is_success().then_some(client)
 }
@@ -119,16 +120,21 @@ pub async fn version(address: &str) -> Option<String> {
 }
 
 impl Client {
-    fn to(address: &str, token: &str) -> Self {
+    fn to(address: &str, token: &str, sender: Option<String>) -> Self {
         // The server is on this machine: no proxy is asked for it.
         let http = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
-        Self { http, base: format!("http://{address}"), token: token.to_owned() }
+        Self { http, base: format!("http://{address}"), token: token.to_owned(), sender }
     }
 
     /// Prepares a request to a route under the base.
     pub fn request(&self, method: Method, route: &str) -> RequestBuilder {
         let request = self.http.request(method, format!("{}{BASE}{route}", self.base));
-        request.bearer_auth(&self.token).header("outlive-client", "cli")
+        let request = request.bearer_auth(&self.token).header("outlive-client", "cli");
+        match &self.sender {
+            // As bytes: names are not written in ASCII alone.
+            Some(sender) => request.header("outlive-sender", sender.as_bytes()),
+            None => request,
+        }
     }
 
     /// Asks.

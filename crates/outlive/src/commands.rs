@@ -49,7 +49,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Init { dir } => init::run(dir.as_deref().or(named)),
         Command::Chat(talk) => chat::run(&place()?, &talk).await,
         Command::Run(run) => run::run(&place()?, &run).await,
-        Command::Attach { session } => attach::run(&place()?, session).await,
+        Command::Attach(attach) => attach::run(&place()?, attach).await,
         Command::Serve(serve) => serve::run(place()?, &serve).await,
         Command::Session(command) => session::run(&place()?, command).await,
         Command::Search(search) => search::run(&place()?, &search).await,

@@ -25,6 +25,8 @@ pub struct Workspace {
     pub root: PathBuf,
     /// Where tools work.
     pub cwd: PathBuf,
+    /// The name under which a person speaks in it.
+    pub sender: Option<String>,
 }
 
 /// `outlive.yaml`: every key optional.
@@ -87,19 +89,32 @@ pub fn workspace(named: Option<&Path>) -> Result<Workspace, Failure> {
     let above = here.ancestors().map(|folder| folder.join(FOLDER)).find(|root| root.is_dir());
     let home = variable("HOME").map(PathBuf::from);
     match (above, home) {
-        (Some(root), Some(home)) if root == home.join(FOLDER) => Ok(Workspace { root, cwd: here }),
+        (Some(root), Some(home)) if root == home.join(FOLDER) => Ok(Workspace { root, cwd: here, sender: None }),
         (Some(root), _) => Ok(holding(root)),
-        (None, Some(home)) => Ok(Workspace { root: home.join(FOLDER), cwd: here }),
+        (None, Some(home)) => Ok(Workspace { root: home.join(FOLDER), cwd: here, sender: None }),
         (None, None) => Err(Failure::Usage("HOME is not set: name a folder with --workspace".to_owned())),
     }
 }
 
 fn holding(root: PathBuf) -> Workspace {
     let cwd = root.parent().unwrap_or(&root).to_owned();
-    Workspace { root, cwd }
+    Workspace { root, cwd, sender: None }
 }
 
 impl Workspace {
+    /// Speaks under a name: this one, or the user's.
+    ///
+    /// # Errors
+    ///
+    /// It is no name.
+    pub fn speaking_as(self, name: Option<String>) -> Result<Self, Failure> {
+        if name.as_ref().is_some_and(|name| name.trim().is_empty() || name.chars().any(char::is_control)) {
+            return Err(Failure::Usage("--as takes a name of one line".to_owned()));
+        }
+        let user = || variable("USER").or_else(|| variable("LOGNAME")).filter(|name| !name.chars().any(char::is_control));
+        Ok(Self { sender: name.or_else(user).map(|name| name.trim().chars().take(128).collect()), ..self })
+    }
+
     /// Reads `outlive.yaml`.
     ///
     /// # Errors

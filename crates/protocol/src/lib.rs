@@ -17,6 +17,7 @@ pub mod question;
 pub mod queue;
 pub mod search;
 pub mod session;
+pub mod socket;
 
 pub use problem::Problem;
 

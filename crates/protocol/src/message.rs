@@ -113,4 +113,7 @@ pub struct Messages {
     /// Ask with this `cursor` for the next page; null on the last.
     #[serde(default)]
     pub next_cursor: Option<String>,
+    /// To a page that was asked for with `before`: ask with this `before` for the page before it; absent on the first.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub earlier: Option<u64>,
 }

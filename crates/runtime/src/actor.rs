@@ -29,7 +29,6 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use crate::feeds::Published;
 use crate::hands::{self, Errand};
 use crate::kit::Kit;
 use crate::meter::Seen;
@@ -213,9 +212,7 @@ impl Actor {
         let seen = || Seen { session: self.id, agent: agent(), began, events: happened.into() };
         self.shell.meter.note(seen, (began, happened));
         crate::log::note(happened);
-        if self.shell.feeds.heard(self.id) {
-            self.shell.feeds.publish(self.id, Published::Events(batch.events()));
-        }
+        self.shell.feeds.tell(self.id, batch.events());
     }
 
     /// Begins the effects whose intents are durable now.

@@ -135,6 +135,7 @@ impl Catalog {
             step_timeout: Duration::from_millis(agent.session.step_timeout_ms),
             idle_evict: Duration::from_millis(agent.session.idle_evict_ms),
             on_disconnect: agent.session.on_disconnect,
+            disconnect_grace: Duration::from_millis(agent.session.disconnect_grace_ms),
         };
         let place = self.place();
         let kit = Kit { voices, toolbox: Arc::new(toolbox), policy: agent.policy, place, terms };

@@ -16,7 +16,7 @@ use outlive_core::id::{CallId, SessionId, TurnId};
 use tokio::sync::mpsc;
 
 use crate::actor::Mail;
-use crate::feeds::{Feeds, Published};
+use crate::feeds::Feeds;
 
 /// What every hand is given: whom it works for and where it reports.
 #[derive(Clone)]
@@ -61,8 +61,6 @@ impl Errand {
     }
 
     fn tell(&self, delta: Delta) {
-        if self.feeds.heard(self.session) {
-            self.feeds.publish(self.session, Published::Delta(delta));
-        }
+        self.feeds.fragment(self.session, delta);
     }
 }

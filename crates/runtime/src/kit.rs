@@ -88,6 +88,8 @@ pub struct Terms {
     pub idle_evict: Duration,
     /// What becomes of a turn without a client, where the session does not say.
     pub on_disconnect: OnDisconnect,
+    /// Time that a turn goes on after its last client has gone, where it is to be paused then.
+    pub disconnect_grace: Duration,
 }
 
 impl Default for Terms {
@@ -98,6 +100,7 @@ impl Default for Terms {
             step_timeout: Duration::from_secs(600),
             idle_evict: Duration::from_secs(60),
             on_disconnect: OnDisconnect::Continue,
+            disconnect_grace: Duration::from_secs(10),
         }
     }
 }

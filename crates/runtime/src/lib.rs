@@ -14,6 +14,7 @@
 //! | [`subscribe`] | the journal from a position, then live |
 //! | [`scheduler`] | wakes sessions that wait for a time |
 //! | `ledger` | what was used today, for budgets |
+//! | `pages` | a journal read from its end |
 //! | `presence` | what becomes of a turn when its last client goes |
 //! | [`meter`], `log` | what is counted of all that happens, and what is told of it |
 //! | [`kit`], [`catalog`] | an agent ready to run; read afresh when its files change |
@@ -37,6 +38,7 @@ pub mod list;
 mod load;
 mod log;
 pub mod meter;
+mod pages;
 mod presence;
 mod query;
 pub mod scheduler;
@@ -205,7 +207,10 @@ impl Runtime {
     /// Puts a session that a start found unsettled into the list, and wakes it if it is owed something.
     async fn take_up(&self, session: SessionId) {
         match load::state(&self.shell.store, session).await {
-            Ok(loaded) if loaded.state.is_owed() || loaded.cut_bytes > 0 => self.wake(session).await,
+            Ok(loaded) if loaded.state.is_owed() || loaded.cut_bytes > 0 => {
+                self.wake(session).await;
+                self.shell.feeds.cut_off(session).await;
+            }
             // Whoever opened it meanwhile knows better what it is like.
             Ok(loaded) if loaded.state.head > 0 && !self.is_live(session) => {
                 self.shell.store.index.note(list::row(&loaded.state, session));

@@ -22,6 +22,15 @@ pub struct Loaded {
     pub state: State,
     /// Bytes of a torn tail that the store cut at its last start.
     pub cut_bytes: u64,
+    /// Events that no snapshot spared reading.
+    pub replayed: Seq,
+}
+
+impl Loaded {
+    /// Says whether reading it took long.
+    pub(crate) fn was_long(&self) -> bool {
+        self.replayed > LONG
+    }
 }
 
 /// Reads the state; a session that does not exist has the empty one.
@@ -33,7 +42,7 @@ pub async fn state(store: &Store, session: SessionId) -> Result<Loaded, StoreErr
     let from = snapshot(store, session).await.unwrap_or_default();
     let head = match store.journals.head(session).await {
         Ok(head) => head,
-        Err(StoreError::NotFound(_)) => return Ok(Loaded { state: State::default(), cut_bytes: 0 }),
+        Err(StoreError::NotFound(_)) => return Ok(Loaded { state: State::default(), cut_bytes: 0, replayed: 0 }),
         Err(error) => return Err(error),
     };
     // A snapshot from beyond the journal's end is none.
@@ -43,13 +52,14 @@ pub async fn state(store: &Store, session: SessionId) -> Result<Loaded, StoreErr
 }
 
 async fn replay(store: &Store, session: SessionId, from: State) -> Result<Loaded, StoreError> {
-    let mut loaded = Loaded { state: from, cut_bytes: 0 };
+    let mut loaded = Loaded { state: from, cut_bytes: 0, replayed: 0 };
     loop {
         let opened = store.journals.read(session, loaded.state.head, PAGE).await?;
         loaded.cut_bytes = loaded.cut_bytes.max(opened.cut_bytes);
         if opened.lines.is_empty() {
             return Ok(loaded);
         }
+        loaded.replayed += opened.lines.len() as Seq;
         for line in &opened.lines {
             loaded.state.apply(&read(session, line)?);
         }

@@ -67,6 +67,10 @@ impl Runtime {
             }
         }
         let loaded = load::state(&self.shell.store, session).await.map_err(missing)?;
+        if loaded.was_long() && loaded.state.head > 0 {
+            // Whoever looks once looks again: it stays in memory for a while, and leaves a snapshot.
+            self.wake(session).await;
+        }
         existing(Arc::new(loaded.state))
     }
 

@@ -6,7 +6,7 @@ use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use outlive_core::event::{Origin, OriginKind};
-use outlive_core::id::RequestId;
+use outlive_core::id::{RequestId, Seq};
 use outlive_protocol::code;
 use serde::de::DeserializeOwned;
 
@@ -69,6 +69,22 @@ pub(crate) fn limit(asked: Option<usize>, usual: usize, most: usize) -> ApiResul
     match asked {
         Some(0) => Err(ApiError::new(&code::INVALID, format!("limit is 1 to {most}"))),
         asked => Ok(asked.unwrap_or(usual).min(most)),
+    }
+}
+
+/// Reads the seq before which a page ends, if it is asked for; `other` is the parameter that goes the other way.
+pub(crate) fn position_before(
+    before: Option<Seq>,
+    other: Option<Seq>,
+    (name, head): (&str, Seq),
+) -> ApiResult<Option<Seq>> {
+    let refuse = |what: String| Err(ApiError::new(&code::INVALID, what));
+    match (before, other) {
+        (Some(_), Some(_)) => refuse(format!("`before` and `{name}` go opposite ways; send one of them")),
+        (Some(before), None) if before == 0 || before > head + 1 => {
+            refuse(format!("before: the journal ends with {head}; send 1 to {}", head + 1))
+        }
+        (before, _) => Ok(before),
     }
 }
 
@@ -137,9 +153,16 @@ impl FromRequestParts<App> for Caller {
             Some("gateway") => OriginKind::Gateway,
             Some(_) | None => OriginKind::Api,
         };
-        let sender = header(&parts.headers, "outlive-sender").map(|name| name.chars().take(128).collect());
+        let sender = parts.headers.get("outlive-sender").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
+        let sender = sender.and_then(named);
         Ok(Self { by: Origin { kind, sender }, key })
     }
+}
+
+/// A sender's name: one line, no longer than people's names are.
+pub(crate) fn named(name: &str) -> Option<String> {
+    let name: String = name.chars().filter(|c| !c.is_control()).take(128).collect();
+    Some(name.trim().to_owned()).filter(|name| !name.is_empty())
 }
 
 fn header<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {

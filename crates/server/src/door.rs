@@ -4,12 +4,12 @@
 //! ever.
 
 use std::io;
+use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
 use tokio::net::{TcpListener, TcpStream};
 use tokio_util::sync::CancellationToken;
@@ -22,7 +22,7 @@ const FULL: Duration = Duration::from_millis(200);
 
 /// Serves until `stop` is cancelled; requests under way then have a moment to end.
 pub(crate) async fn serve(listener: TcpListener, router: Router, stop: CancellationToken) -> io::Result<()> {
-    let (graceful, tasks) = (GracefulShutdown::new(), TaskTracker::new());
+    let tasks = TaskTracker::new();
     loop {
         let taken = tokio::select! {
             taken = listener.accept() => taken,
@@ -32,12 +32,7 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
             Ok((stream, _)) => {
                 // Fragments are small, and each is waited for. A socket that does not know how is only slower.
                 stream.set_nodelay(true).ok();
-                let served = graceful.watch(connection(stream, router.clone()));
-                tasks.spawn(async move {
-                    if let Err(error) = served.await {
-                        tracing::debug!(%error, "connection ended");
-                    }
-                });
+                tasks.spawn(connection(stream, router.clone(), stop.clone()));
             }
             Err(error) if is_of_one_connection(&error) => {}
             Err(error) => {
@@ -47,15 +42,29 @@ pub(crate) async fn serve(listener: TcpListener, router: Router, stop: Cancellat
         }
     }
     drop(listener);
-    graceful.shutdown().await;
+    tasks.close();
+    tasks.wait().await;
     Ok(())
 }
 
-fn connection(stream: TcpStream, router: Router) -> http1::Connection<TokioIo<TcpStream>, TowerToHyperService<Router>> {
-    http1::Builder::new()
+/// Serves one connection; told to stop, it ends with the request under way.
+async fn connection(stream: TcpStream, router: Router, stop: CancellationToken) {
+    let open = http1::Builder::new()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router))
+        .with_upgrades();
+    let mut open = pin!(open);
+    let served = tokio::select! {
+        served = open.as_mut() => served,
+        () = stop.cancelled() => {
+            open.as_mut().graceful_shutdown();
+            open.await
+        }
+    };
+    if let Err(error) = served {
+        tracing::debug!(%error, "connection ended");
+    }
 }
 
 /// Whether only the connection that was about to be taken is gone.

@@ -6,6 +6,7 @@ use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use outlive_protocol::archive::ARCHIVE_TYPE;
+use outlive_protocol::socket::{BEARER, ROUTE};
 use outlive_protocol::{BASE, code};
 
 use crate::App;
@@ -31,7 +32,14 @@ fn admit(app: &App, method: &Method, uri: &Uri, headers: &HeaderMap) -> ApiResul
     if uri.path() != FILES {
         content_type(method, uri, headers)?;
     }
-    if OPEN.contains(&uri.path()) { Ok(()) } else { token(app, headers) }
+    if OPEN.contains(&uri.path()) {
+        return Ok(());
+    }
+    let is_socket = uri.path().strip_prefix(BASE) == Some(ROUTE);
+    if is_socket && offered(headers).is_some_and(|shown| app.settings.token.is(&shown)) {
+        return Ok(());
+    }
+    token(app, headers)
 }
 
 fn host(app: &App, uri: &Uri, headers: &HeaderMap) -> ApiResult<()> {
@@ -96,6 +104,16 @@ fn content_type(method: &Method, uri: &Uri, headers: &HeaderMap) -> ApiResult<()
         return Ok(());
     }
     Err(ApiError::new(&code::UNSUPPORTED_MEDIA_TYPE, "send the body as `Content-Type: application/json`"))
+}
+
+/// The token of a page that opens a WebSocket: it can set no header but the subprotocols, `bearer` and then the token. Never
+/// the URL: that ends up in logs and histories.
+pub(crate) fn offered(headers: &HeaderMap) -> Option<Vec<u8>> {
+    let all: Vec<&[u8]> = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().map(|value| value.as_bytes()).collect();
+    let all = all.join(&b',');
+    let mut names = all.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+    let (first, second, third) = (names.next(), names.next(), names.next());
+    second.filter(|_| first == Some(BEARER.as_bytes()) && third.is_none()).map(<[u8]>::to_vec)
 }
 
 fn token(app: &App, headers: &HeaderMap) -> ApiResult<()> {

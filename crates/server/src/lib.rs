@@ -26,6 +26,7 @@ use axum::extract::DefaultBodyLimit;
 use outlive_runtime::Runtime;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
 
 /// How a server behaves.
 #[derive(Debug, Clone)]
@@ -38,13 +39,15 @@ pub struct Settings {
     pub body_bytes: usize,
     /// Time for a request's body to arrive.
     pub body_time: Duration,
+    /// Pause between two signs of life that a WebSocket's client is asked for; without one it is taken for dead.
+    pub ping: Duration,
 }
 
 impl Settings {
     /// Limits for a server on loopback.
     #[must_use]
     pub fn new(token: Token) -> Self {
-        Self { token, hosts: Vec::new(), body_bytes: 2 << 20, body_time: Duration::from_secs(30) }
+        Self { token, hosts: Vec::new(), body_bytes: 2 << 20, body_time: Duration::from_secs(30), ping: Duration::from_secs(20) }
     }
 }
 
@@ -77,12 +80,17 @@ impl std::fmt::Debug for Token {
 pub(crate) struct App {
     runtime: Arc<Runtime>,
     settings: Arc<Settings>,
+    /// Open WebSockets: they outlive the requests that they began with.
+    sockets: TaskTracker,
 }
 
 /// Returns the whole API over a runtime.
 pub fn router(runtime: Arc<Runtime>, settings: Settings) -> Router {
-    let limit = settings.body_bytes;
-    let app = App { runtime, settings: Arc::new(settings) };
+    over(App { runtime, settings: Arc::new(settings), sockets: TaskTracker::new() })
+}
+
+fn over(app: App) -> Router {
+    let limit = app.settings.body_bytes;
     routes::all()
         .fallback(routes::not_found)
         .method_not_allowed_fallback(routes::method_not_allowed)
@@ -103,5 +111,9 @@ pub async fn serve(
     settings: Settings,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    door::serve(listener, router(runtime, settings), stop).await
+    let app = App { runtime, settings: Arc::new(settings), sockets: TaskTracker::new() };
+    door::serve(listener, over(app.clone()), stop).await?;
+    app.sockets.close();
+    app.sockets.wait().await;
+    Ok(())
 }

@@ -26,6 +26,11 @@ impl ApiError {
         Self { problem: Box::new(Problem::new(code, detail.into())), retry_after_s: None }
     }
 
+    /// Returns what is told of it.
+    pub(crate) fn into_problem(self) -> Problem {
+        *self.problem
+    }
+
     fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after_s = Some(seconds);
         self

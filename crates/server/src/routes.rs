@@ -17,6 +17,7 @@ mod questions;
 mod queue;
 mod search;
 mod sessions;
+mod socket;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -36,7 +37,7 @@ use crate::problem::ApiError;
     description = "Agents that outlive their processes. Every route under `/api/v1` takes `Authorization: Bearer TOKEN`; \
                    errors are RFC 9457 problem details with a stable `code`; writes take `Idempotency-Key`.",
     license(name = "MIT OR Apache-2.0")
-))]
+), components(schemas(outlive_protocol::socket::ClientFrame, outlive_protocol::socket::ServerFrame)))]
 struct Document;
 
 fn described() -> OpenApiRouter<App> {
@@ -53,6 +54,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(messages::post, messages::list))
         .routes(routes!(events::of_session))
         .routes(routes!(events::of_all))
+        .routes(routes!(socket::open))
         .routes(routes!(control::interrupt))
         .routes(routes!(control::pause))
         .routes(routes!(control::resume))

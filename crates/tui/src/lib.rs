@@ -4,6 +4,7 @@
 //! matter. The terminal's own scrollback keeps the conversation: what was printed is never drawn again.
 
 mod clean;
+mod earlier;
 mod editor;
 mod history;
 mod lines;
@@ -15,6 +16,7 @@ mod talk;
 mod view;
 mod wrap;
 
+pub use earlier::{Before, Page, hint};
 pub use history::{History, KEPT};
 pub use painter::Painter;
 pub use screen::{Activity, Ended, Input, Piece, Screen, Waiting, mark};

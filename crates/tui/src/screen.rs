@@ -17,8 +17,8 @@ use outlive_core::id::{CallId, InputId, TurnId};
 use outlive_core::media::with_attachments;
 use outlive_core::time::Timestamp;
 
-use crate::Style;
 use crate::view::spent;
+use crate::{Before, Style};
 use call::Running;
 pub use call::Waiting;
 use stream::{Heard, Stream};
@@ -83,6 +83,15 @@ pub enum Activity {
     Stopping,
 }
 
+/// Who looks at the screen.
+#[derive(Debug, Default)]
+struct Hearer {
+    /// Whether what happens is heard as it happens.
+    live: bool,
+    /// The name of whoever types here.
+    me: Option<String>,
+}
+
 /// What a session looks like so far.
 #[derive(Debug, Default)]
 pub struct Screen {
@@ -90,7 +99,7 @@ pub struct Screen {
     /// Whether the cursor is within a line.
     midline: bool,
     calls: BTreeMap<CallId, Running>,
-    live: bool,
+    hearer: Hearer,
     /// Calls that wait for a person, oldest first.
     pub waiting: BTreeMap<CallId, Waiting>,
     /// Questions that wait for a person, oldest first.
@@ -110,19 +119,39 @@ pub struct Screen {
 }
 
 impl Screen {
+    /// Begins in the middle of a session.
+    #[must_use]
+    pub fn knowing(before: Before) -> Self {
+        let Before { me, activity, paused, waiting, questions, queue, usage } = before;
+        let questions = questions.into_iter().map(question::Open::from).collect();
+        let hearer = Hearer { live: false, me };
+        Self { hearer, activity, paused, waiting, questions, queue, usage, ..Self::default() }
+    }
+
+    /// Returns the name of whoever types here.
+    #[must_use]
+    pub fn me(&self) -> Option<&str> {
+        self.hearer.me.as_deref()
+    }
+
     /// Folds what happens and returns what is to be printed.
     pub fn update(&mut self, input: &Input) -> Vec<Piece> {
         let mut pieces = Vec::new();
         match input {
             Input::Event(entry) => self.event(entry, &mut pieces),
             Input::Delta(delta) => self.delta(delta, &mut pieces),
-            Input::Live => self.live = true,
+            Input::Live => self.hearer.live = true,
             Input::Lost => self.lose(),
         }
+        self.look_where(&pieces);
+        pieces
+    }
+
+    /// Takes note of where the cursor is after these.
+    fn look_where(&mut self, pieces: &[Piece]) {
         if let Some(last) = pieces.iter().rev().find(|piece| !piece.text.is_empty()) {
             self.midline = !last.text.ends_with('\n');
         }
-        pieces
     }
 
     /// Says whether a turn runs.
@@ -144,7 +173,7 @@ impl Screen {
     }
 
     fn lose(&mut self) {
-        self.live = false;
+        self.hearer.live = false;
         self.stream.heard = Heard::InPart;
         self.stream.preview.clear();
         self.calls.values_mut().for_each(|call| call.heard = Heard::InPart);
@@ -155,6 +184,8 @@ impl Screen {
         match &entry.event {
             Event::MessageReceived(message) => self.message(message, pieces),
             Event::InputQueued(queued) => {
+                // It may be known already to whoever came in the middle.
+                self.queue.retain(|(input, _)| *input != queued.input);
                 self.queue.push((queued.input, with_attachments(&queued.content, &queued.attachments)));
             }
             Event::InputEdited(edited) => {
@@ -207,7 +238,10 @@ impl Screen {
             self.queue.retain(|(queued, _)| *queued != input);
         }
         self.fresh_line(pieces);
-        pieces.push(Piece::new(Style::Person, "\n› "));
+        // What others say has their name.
+        let sender = message.origin.sender.as_deref().filter(|sender| Some(*sender) != self.me());
+        let name = sender.map(|sender| format!("{} ", crate::clean::visible(sender).replace('\n', " "))).unwrap_or_default();
+        pieces.push(Piece::new(Style::Person, &format!("\n{name}› ")));
         let said = with_attachments(&message.content, &message.attachments);
         pieces.push(Piece::line(Style::Plain, &format!("{}\n", said.replace('\n', "\n  "))));
     }
@@ -222,7 +256,7 @@ impl Screen {
         }
         self.model.clone_from(&started.model);
         self.restart(if started.attempt > 1 { Again::Asked } else { Again::First }, pieces);
-        self.stream.heard = if self.live { Heard::Whole } else { Heard::InPart };
+        self.stream.heard = if self.hearer.live { Heard::Whole } else { Heard::InPart };
     }
 
     fn end(&mut self, turn: Option<TurnId>, ended: &TurnEnded, pieces: &mut Vec<Piece>) {
@@ -307,5 +341,7 @@ fn texts(content: &[Block]) -> String {
     content.iter().filter_map(text).collect()
 }
 
+#[cfg(test)]
+mod joining;
 #[cfg(test)]
 pub(crate) mod tests;

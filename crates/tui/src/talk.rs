@@ -18,7 +18,7 @@ use outlive_core::time::Timestamp;
 
 use crate::editor::{Edit, Editor};
 use crate::lines::Lines;
-use crate::{History, Input, Piece, Screen, Style};
+use crate::{Before, History, Input, Page, Piece, Screen, Style, hint};
 use ask::Settled;
 pub(crate) use ask::{Asking, Focus};
 
@@ -37,6 +37,8 @@ pub enum Happened {
     Done(Wish, Result<(), String>),
     /// The server does not come back yet.
     Away(String),
+    /// Part of the session from before this seq was read, or why not.
+    Earlier(Seq, Result<Page, String>),
 }
 
 /// What is wished of the world.
@@ -54,6 +56,8 @@ pub enum Wish {
     Pause,
     /// Go on.
     Resume,
+    /// Read what is before this seq.
+    Earlier(Seq),
     /// Keep this in the history.
     Keep(String),
     /// Detach.
@@ -75,6 +79,8 @@ pub struct Who {
     pub session: String,
     /// The command that comes back to it.
     pub back: String,
+    /// The first event that is shown.
+    pub from: Seq,
 }
 
 /// Whether the session is heard.
@@ -138,6 +144,12 @@ impl Talk {
         }
     }
 
+    /// Begins in the middle of a session.
+    #[must_use]
+    pub fn knowing(self, before: Before) -> Self {
+        Self { screen: Screen::knowing(before), ..self }
+    }
+
     /// Takes what happened and returns what is to be done about it.
     pub fn update(&mut self, now: Timestamp, happened: Happened) -> Vec<Wish> {
         self.now = now;
@@ -155,6 +167,7 @@ impl Talk {
                 self.note = Note::Says("trying again; Ctrl-D leaves".to_owned());
                 Vec::new()
             }
+            Happened::Earlier(before, page) => self.show_earlier(before, page),
         };
         self.ask();
         wishes
@@ -207,6 +220,31 @@ impl Talk {
         Vec::new()
     }
 
+    /// Asks for what came before what is shown.
+    fn more(&mut self) -> Option<Wish> {
+        if self.who.from <= 1 {
+            self.note = Note::Says("that is the beginning".to_owned());
+            return None;
+        }
+        self.note = Note::Says("reading…".to_owned());
+        Some(Wish::Earlier(self.who.from))
+    }
+
+    fn show_earlier(&mut self, before: Seq, page: Result<Page, String>) -> Vec<Wish> {
+        self.note = Note::None;
+        match page {
+            // It was asked for twice.
+            Ok(_) if before != self.who.from => {}
+            Ok(page) => {
+                self.above.extend(page.drawn(self.screen.me()));
+                self.who.from = page.first;
+                self.note = hint(page.first).map_or(Note::None, Note::Says);
+            }
+            Err(error) => self.tell(Style::Bad, &crate::clean::visible(&error)),
+        }
+        Vec::new()
+    }
+
     fn done(&mut self, wish: Wish, done: Result<(), String>) -> Vec<Wish> {
         let error = done.err();
         match wish {
@@ -218,6 +256,7 @@ impl Talk {
             }
             Wish::Decide(call, ..) if error.is_some() => drop(self.settled.remove(&call)),
             Wish::Decide(..)
+            | Wish::Earlier(_)
             | Wish::Interrupt
             | Wish::Pause
             | Wish::Resume
@@ -254,6 +293,9 @@ impl Talk {
                 KeyCode::Char('l') => return vec![Wish::Redraw],
                 _ => {}
             }
+        }
+        if key.code == KeyCode::PageUp {
+            return self.more().into_iter().collect();
         }
         if let Some(wishes) = self.answer_key(key) {
             return wishes;

@@ -109,6 +109,7 @@ pub struct ModelSpec {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Session {
     on_disconnect: Option<OnDisconnect>,
+    disconnect_grace: Option<String>,
     max_steps: Option<u32>,
     step_timeout: Option<String>,
     idle_evict: Option<String>,
@@ -240,6 +241,7 @@ impl File {
             ("spec.instructions", spec.instructions.as_mut()),
             ("spec.skills_dir", spec.skills_dir.as_mut()),
             ("spec.session.step_timeout", spec.session.step_timeout.as_mut()),
+            ("spec.session.disconnect_grace", spec.session.disconnect_grace.as_mut()),
             ("spec.session.idle_evict", spec.session.idle_evict.as_mut()),
         ];
         if let Some(model) = &mut spec.model {
@@ -287,6 +289,7 @@ impl File {
             on_disconnect: session.on_disconnect.unwrap_or(leaves),
             max_steps,
             step_timeout_ms: time("step_timeout", &session.step_timeout, seconds.unwrap_or(wait_ms))?,
+            disconnect_grace_ms: time("disconnect_grace", &session.disconnect_grace, 10_000)?,
             idle_evict_ms: time("idle_evict", &session.idle_evict, 60_000)?,
         })
     }

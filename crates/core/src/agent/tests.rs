@@ -170,6 +170,10 @@ fn an_agent_of_the_nearest_kin_loads() {
     let yaml = "apiVersion: duragent/v1alpha1\nkind: Agent\nmetadata:\n  name: helper\nspec:\n  model:\n    provider: openrouter\n    name: x\n  soul: ./SOUL.md\n  session:\n    on_disconnect: pause\n    max_tool_iterations: 7\n";
     let agent = read(yaml).unwrap();
     assert_eq!((agent.session.max_steps, agent.session.on_disconnect), (7, OnDisconnect::Pause));
+    assert_eq!(agent.session.disconnect_grace_ms, 10_000);
+    let patient = yaml.replace("on_disconnect: pause", "disconnect_grace: 2m");
+    assert_eq!(read(&patient).unwrap().session.disconnect_grace_ms, 120_000);
+    assert!(read(&yaml.replace("on_disconnect: pause", "disconnect_grace: soon")).is_err());
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Measures what Outlive claims, each figure beside its reference from the same run on the same disk.
 
 mod appends;
+mod attach;
 mod bare;
 mod loose;
 mod made;
@@ -43,6 +44,8 @@ enum Group {
     Sessions,
     /// Pages of the list and searches over 100,000 sessions
     Search,
+    /// The first screen of a long session, and many listeners
+    Attach,
 }
 
 /// One figure, and what it is held against.
@@ -121,6 +124,9 @@ pub async fn run(bench: &Bench) -> Outcome {
     }
     if wants(Group::Search) {
         figures.extend(search::measure(&dir, scale).await?);
+    }
+    if wants(Group::Attach) {
+        figures.extend(attach::measure(&dir, scale).await?);
     }
     if bench.json {
         show::json(&figures)?;

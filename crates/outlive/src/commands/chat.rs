@@ -3,6 +3,7 @@
 
 mod errand;
 mod live;
+mod opening;
 mod plain;
 mod remember;
 mod terminal;
@@ -14,6 +15,7 @@ use outlive_protocol::session::SessionView;
 use outlive_tui::{Style, Who};
 
 use self::errand::Errands;
+pub use self::opening::Opening;
 use super::follow::Follow;
 use super::run::session as open;
 use crate::cli::Talk;
@@ -23,11 +25,13 @@ use crate::exit::Outcome;
 use crate::show;
 
 pub async fn run(place: &Workspace, talk_to: &Talk) -> Outcome {
+    let place = &place.clone().speaking_as(talk_to.sender.clone())?;
     let client = connect(place).await?;
     let (session, head) = open(&client, talk_to).await?;
     let view: SessionView = client.get(&format!("/sessions/{session}")).await?;
     let agent: AgentView = client.get(&format!("/agents/{}", view.row.agent)).await?;
-    let who = Who { agent: agent.name.clone(), model: agent.model.clone(), back: back(place, &session), session };
+    let (name, model) = (agent.name.clone(), agent.model.clone());
+    let who = Who { agent: name, model, back: back(place, &session), session, from: 1 };
     show::line(Style::Bold, &format!("{} · {} · {}", who.agent, who.model, who.session));
     let change = if agent.model.starts_with("rehearsal/") {
         "no model key was found, so an offline script answers; set ANTHROPIC_API_KEY or OPENAI_API_KEY and restart the server, or \
@@ -44,23 +48,33 @@ pub async fn run(place: &Workspace, talk_to: &Talk) -> Outcome {
     for warning in &agent.warnings {
         show::line(Style::Notice, &format!("! {warning}"));
     }
-    let after = if talk_to.session.is_some() { 0 } else { head };
-    talk(place, &client, who, after).await
+    let me = place.sender.clone();
+    let opening = match (&talk_to.session, std::io::stdout().is_terminal()) {
+        (None, _) => Opening::after(head, me),
+        (Some(_), true) => Opening::newest(&client, &view, me).await?,
+        (Some(_), false) => Opening::after(0, me),
+    };
+    talk(place, &client, who, opening).await
 }
 
-/// Talks in a session from a position on.
+/// Talks in a session, from where it is opened.
 ///
 /// # Errors
 ///
 /// The server does not come back.
-pub async fn talk(place: &Workspace, client: &Client, who: Who, after: u64) -> Outcome {
-    let follow = Follow::begin(place, client, &who.session, after).await?;
+pub async fn talk(place: &Workspace, client: &Client, mut who: Who, opening: Opening) -> Outcome {
+    let Opening { before, came, from, after } = opening;
+    let follow = Follow::begin(place, client, &who.session, after).await?.knowing(came);
+    who.from = from;
+    if let Some(hint) = outlive_tui::hint(from) {
+        show::line(Style::Dim, &hint);
+    }
     let errands = Errands::new(place, client, &who.session);
     let is_terminal = std::io::stdin().is_terminal() && std::io::stdout().is_terminal();
     if is_terminal && config::variable("TERM").is_some_and(|name| name != "dumb") {
-        live::talk(follow, errands, who).await
+        live::talk(follow, errands, (who, before)).await
     } else {
-        plain::talk(follow, errands, who).await
+        plain::talk(follow, errands, (who, before)).await
     }
 }
 

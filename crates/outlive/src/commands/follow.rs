@@ -2,6 +2,7 @@
 //!
 //! Invariant: events come in order, each once, whatever happens to the connection.
 
+use std::collections::VecDeque;
 use std::time::Duration;
 
 use futures_util::Stream;
@@ -21,6 +22,8 @@ pub struct Follow {
     /// Absent while the server is away.
     frames: Option<Frames>,
     cursor: u64,
+    /// What is known already.
+    known: VecDeque<Came>,
 }
 
 /// What came.
@@ -55,7 +58,12 @@ impl Follow {
     /// There is no such session, or no server.
     pub async fn begin(place: &Workspace, client: &Client, session: &str, after: u64) -> Result<Self, Failure> {
         let frames = Some(client.listen(session, after).await?);
-        Ok(Self { place: place.clone(), session: session.to_owned(), frames, cursor: after })
+        Ok(Self { place: place.clone(), session: session.to_owned(), frames, cursor: after, known: VecDeque::new() })
+    }
+
+    /// Gives out first what is known already of the time before.
+    pub fn knowing(self, known: VecDeque<Came>) -> Self {
+        Self { known, ..self }
     }
 
     /// Waits for what comes next. When the server goes away, it is started again and nothing is missed.
@@ -64,6 +72,9 @@ impl Follow {
     ///
     /// The server does not come back; it may be tried again.
     pub async fn next(&mut self) -> Result<Came, Failure> {
+        if let Some(came) = self.known.pop_front() {
+            return Ok(came);
+        }
         loop {
             let Some(frames) = &mut self.frames else {
                 self.come_back().await?;

@@ -19,6 +19,7 @@ use crate::config::Workspace;
 use crate::exit::{Failure, Outcome};
 
 pub async fn run(place: &Workspace, run: &Run) -> Outcome {
+    let place = &place.clone().speaking_as(run.talk.sender.clone())?;
     let client = connect(place).await?;
     let mut body = PostMessage { content: run.prompt.clone(), ..PostMessage::default() };
     body.output_schema = run.schema.as_deref().map(files::schema).transpose()?;

@@ -124,7 +124,7 @@ async fn messages(client: &Client, session: &str, json: bool) -> Result<(), Fail
         }
     }
     if json {
-        return show::json(&Messages { items: all, next_cursor: None });
+        return show::json(&Messages { items: all, next_cursor: None, earlier: None });
     }
     for item in all {
         let role = format!("{:?}", item.role).to_lowercase();

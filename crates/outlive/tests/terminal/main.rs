@@ -212,3 +212,52 @@ fn without_a_terminal_each_line_is_a_message_and_nothing_is_styled() {
     }
     assert!(!said.contains('\x1b'), "{said:?}");
 }
+
+#[test]
+fn who_attaches_in_mid_answer_sees_it_from_its_beginning_at_once() {
+    let seat = Seat::take();
+    let model = Model::that_stops_in_its_first_answer();
+    seat.makes_an_agent(&model.base_url());
+    seat.types("outlive chat");
+    seat.press(&[Key::Enter]);
+    seat.sees("tokens · idle");
+    seat.types("tell me");
+    seat.press(&[Key::Enter]);
+    seat.sees("Once upon a time\nthere was a pro\n");
+    seat.press(&[Key::Control('d')]);
+    seat.sees_shell();
+    seat.types("clear; outlive attach");
+    seat.press(&[Key::Enter]);
+    seat.sees("› tell me\n\nOnce upon a time\nthere was a pro\n─");
+    assert_eq!(seat.count("Once upon a time"), 1, "{}", seat.all());
+    seat.press(&[Key::Control('c')]);
+    seat.sees("■ interrupted\n");
+    assert_eq!(seat.count("Once upon a time"), 1, "{}", seat.all());
+}
+
+#[test]
+fn a_long_session_is_shown_from_its_end_pages_back_and_names_who_else_spoke() {
+    let seat = Seat::take();
+    seat.makes_an_agent_with("{provider: rehearsal, name: instant}");
+    let lines: String = (0..100).map(|n| format!("think {n}\n")).collect();
+    let piped = seat.pipes_with(&["chat", "--as", "ann"], &lines);
+    assert!(piped.contains("\n› think 99\n"), "one's own have no name:\n{piped}");
+    let whole = seat.pipes_with(&["attach", "--as", "bob"], "");
+    assert!(whole.contains("\nann › think 0\n"), "what is no terminal gets all of it:\n{whole}");
+    seat.types("clear; outlive attach --as bob");
+    seat.press(&[Key::Enter]);
+    seat.sees("ann › think 99\n");
+    seat.sees("tokens · idle");
+    seat.has_seen(" earlier events: /more or PageUp shows the last of them\n");
+    assert_eq!(seat.count("ann › think 0\n"), 0, "{}", seat.all());
+    seat.press(&[Key::PageUp]);
+    seat.has_seen("── earlier: events 1 to ");
+    seat.has_seen("ann › think 0\n");
+    seat.types("/more");
+    seat.press(&[Key::Enter]);
+    seat.sees("that is the beginning\ndefault");
+    assert_eq!(seat.count("ann › think 0\n"), 1, "{}", seat.all());
+    seat.types("mine");
+    seat.press(&[Key::Enter]);
+    seat.sees("\n› mine\n");
+}

@@ -17,6 +17,7 @@ pub enum Key {
     AltEnter,
     Tab,
     Up,
+    PageUp,
     Char(char),
     Control(char),
 }
@@ -72,6 +73,7 @@ impl Seat {
         for key in keys {
             let name = match key {
                 Key::Enter => "Enter".to_owned(),
+                Key::PageUp => "PPage".to_owned(),
                 Key::AltEnter => "M-Enter".to_owned(),
                 Key::Tab => "Tab".to_owned(),
                 Key::Up => "Up".to_owned(),
@@ -185,18 +187,28 @@ impl Seat {
 
     /// The default agent asks another model.
     pub fn makes_an_agent(&self, base_url: &str) {
+        self.makes_an_agent_with(&format!("{{provider: openai, name: m, base_url: '{base_url}'}}"));
+    }
+
+    /// The default agent asks this model.
+    pub fn makes_an_agent_with(&self, model: &str) {
         let folder = self.home.path().join(".outlive/agents/default");
         std::fs::create_dir_all(&folder).unwrap();
         let yaml = format!(
-            "apiVersion: outlive/v1\nkind: Agent\nmetadata: {{name: default}}\nspec:\n  model: {{provider: openai, name: m, base_url: '{base_url}'}}\n"
+            "apiVersion: outlive/v1\nkind: Agent\nmetadata: {{name: default}}\nspec:\n  model: {model}\n"
         );
         std::fs::write(folder.join("agent.yaml"), yaml).unwrap();
     }
 
     /// Talks through a pipe; returns what is printed.
     pub fn pipes(&self, text: &str) -> String {
+        self.pipes_with(&["chat"], text)
+    }
+
+    /// As [`Seat::pipes`], with these arguments.
+    pub fn pipes_with(&self, arguments: &[&str], text: &str) -> String {
         let mut chat = self.command(BINARY);
-        let mut chat = chat.arg("chat").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+        let mut chat = chat.args(arguments).stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
         chat.stdin.take().unwrap().write_all(text.as_bytes()).unwrap();
         String::from_utf8_lossy(&chat.wait_with_output().unwrap().stdout).into_owned()
     }

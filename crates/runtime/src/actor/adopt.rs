@@ -8,7 +8,6 @@ use outlive_store::Append;
 
 use super::Actor;
 use crate::SubmitError;
-use crate::feeds::Published;
 
 impl Actor {
     /// Takes a journal over. `Ok` means durable.
@@ -27,10 +26,8 @@ impl Actor {
         written.map_err(SubmitError::Store)?;
         read?;
         self.shell.store.index.note(crate::list::row(&self.state, self.id));
-        if self.shell.feeds.heard(self.id) {
-            let entry = |line: Line| line.read().ok().map(|entry| (line, entry));
-            self.shell.feeds.publish(self.id, Published::Events(lines.into_iter().filter_map(entry).collect()));
-        }
+        let entry = |line: Line| line.read().ok().map(|entry| (line, entry));
+        self.shell.feeds.tell(self.id, lines.into_iter().filter_map(entry).collect());
         Ok(())
     }
 }

@@ -1,7 +1,5 @@
 //! What follows from one command: the events of one append, and the effects that begin once it is durable.
 
-use std::sync::Arc;
-
 use outlive_core::context::Transcript;
 use outlive_core::event::{Asked, Entry, Event, Line};
 use outlive_core::id::{CallId, Seq};
@@ -112,8 +110,8 @@ impl Batch {
         self.entries().filter_map(started).collect()
     }
 
-    pub(super) fn events(&self) -> Arc<[(Line, Entry)]> {
-        self.events.clone().into()
+    pub(super) fn events(&self) -> &[(Line, Entry)] {
+        &self.events
     }
 
     /// Returns what happened here, and when the turn began that ran before it.

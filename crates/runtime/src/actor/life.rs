@@ -13,7 +13,6 @@ use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
 use super::{Actor, Trouble};
-use crate::feeds::Published;
 use crate::sessions::Sessions;
 use crate::shell::Shell;
 use crate::{Accepted, SubmitError};
@@ -128,11 +127,14 @@ impl Loop {
                     tokio::task::yield_now().await;
                 }
                 Next::Die => {
+                    // Before the next actor can begin to tell.
+                    self.life.shell.feeds.silence(self.life.id);
                     self.life.sessions.remove(self.life.id);
                     break;
                 }
                 Next::Close => {
                     self.close().await;
+                    self.life.shell.feeds.silence(self.life.id);
                     self.life.sessions.remove(self.life.id);
                     break;
                 }
@@ -281,7 +283,7 @@ impl Loop {
         self.actor.closing = false;
         self.life.shell.store.journals.remove(self.life.id).await.map_err(SubmitError::Store)?;
         self.life.shell.store.index.forget(self.life.id);
-        self.life.shell.feeds.publish(self.life.id, Published::Removed);
+        self.life.shell.feeds.remove(self.life.id);
         self.actor.forget();
         Ok(())
     }

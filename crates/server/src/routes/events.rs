@@ -23,7 +23,7 @@ use tokio::sync::broadcast::error::RecvError;
 use tokio_util::sync::CancellationToken;
 
 use crate::App;
-use crate::body::{Path, Query, id, limit};
+use crate::body::{Path, Query, id, limit, position_before};
 use crate::problem::{ApiError, ApiResult};
 
 /// Pause between comments that keep a silent stream open.
@@ -36,6 +36,8 @@ const KEEP_ALIVE: Duration = Duration::from_secs(15);
 pub(super) struct Range {
     /// Only events after this seq. `Last-Event-ID` counts before it.
     after: Option<Seq>,
+    /// Only events before this seq, the last of them: 1 to the head + 1. Not with `after`, not for streams.
+    before: Option<Seq>,
     /// 1 to 1000; 200 by default. Not for streams.
     limit: Option<usize>,
 }
@@ -60,11 +62,18 @@ pub(super) async fn of_session(
         let what = format!("there is no event {after} to go on after: the journal ends with {head}");
         return Err(ApiError::new(&code::INVALID, what));
     }
+    let before = position_before(range.before, range.after, ("after", head))?;
+    if before.is_some() && wants_stream(&headers) {
+        return Err(ApiError::new(&code::INVALID, "before: a stream goes on after an event, with `after`"));
+    }
     if wants_stream(&headers) {
         return Ok(stream(app.runtime.attach(session, after).await?, app.runtime.closing()).into_response());
     }
     let limit = limit(range.limit, 200, 1_000)?;
-    let lines = app.runtime.entries(session, after, limit).await?;
+    let lines = match before {
+        Some(before) => app.runtime.entries_before(session, before, limit).await?,
+        None => app.runtime.entries(session, after, limit).await?,
+    };
     let raw = |line: &outlive_core::event::Line| RawValue::from_string(line.as_str().to_owned());
     let items: Result<Vec<_>, _> = lines.iter().map(raw).collect();
     let items = items.map_err(|_| ApiError::new(&code::JOURNAL_CORRUPT, "an event is not JSON"))?;

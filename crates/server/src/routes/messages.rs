@@ -7,7 +7,7 @@ use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
 use outlive_core::command::{Command, Message};
-use outlive_core::id::SessionId;
+use outlive_core::id::{Seq, SessionId};
 use outlive_protocol::message::{MessageAccepted, Messages, PostMessage, TurnResult};
 use outlive_protocol::{Problem, code};
 use outlive_runtime::Accepted;
@@ -15,7 +15,7 @@ use serde::Deserialize;
 
 use super::artifacts;
 use crate::App;
-use crate::body::{Body, Caller, Path, Query, id, limit};
+use crate::body::{Body, Caller, Path, Query, id, limit, position_before};
 use crate::problem::{ApiError, ApiResult};
 
 /// How long to hold the answer.
@@ -98,18 +98,31 @@ pub(super) struct Range {
     limit: Option<usize>,
     /// From the page before.
     cursor: Option<u64>,
+    /// Only messages before this seq, the newest of them: 1 to the head + 1. Not with `cursor`.
+    before: Option<Seq>,
 }
 
-/// The transcript, oldest first.
+/// The transcript, oldest first; with `before` its last messages before there, and in `earlier` what to ask next.
 #[utoipa::path(get, path = "/sessions/{id}/messages", tag = "messages", params(("id" = String, Path), Range),
-    responses((status = 200, body = Messages), (status = 404, body = Problem)))]
+    responses((status = 200, body = Messages), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn list(
     State(app): State<App>,
     Path(session): Path<String>,
     Query(range): Query<Range>,
 ) -> ApiResult<Json<Messages>> {
     let limit = limit(range.limit, 200, 1_000)?;
-    let items = app.runtime.messages(id(&session)?, range.cursor.unwrap_or(0), limit).await?;
+    let session = id(&session)?;
+    let head = app.runtime.head(session).await?;
+    if let Some(before) = position_before(range.before, range.cursor, ("cursor", head))? {
+        let items = app.runtime.messages_before(session, before, limit).await?;
+        let earlier = items.first().filter(|_| items.len() == limit).map(|first| first.seq);
+        return Ok(Json(Messages { items, next_cursor: None, earlier }));
+    }
+    if let Some(cursor) = range.cursor.filter(|cursor| *cursor > head) {
+        let what = format!("cursor: no page ended with {cursor}, the journal ends with {head}");
+        return Err(ApiError::new(&code::INVALID, what));
+    }
+    let items = app.runtime.messages(session, range.cursor.unwrap_or(0), limit).await?;
     let next_cursor = items.last().filter(|_| items.len() == limit).map(|last| last.seq.to_string());
-    Ok(Json(Messages { items, next_cursor }))
+    Ok(Json(Messages { items, next_cursor, earlier: None }))
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 
-use outlive_core::content::{Failure, Reply, ReplyBlock, Request, StopReason, Usage};
+use outlive_core::content::{Delta, Failure, Reply, ReplyBlock, Request, StopReason, Usage};
 use outlive_core::context::{Frame, FrameParts};
 use outlive_core::event::{Effect, OnDisconnect};
 use outlive_core::id::AgentName;
@@ -36,8 +36,9 @@ impl Model for Puppet {
         Description { provider: "test".into(), name: "puppet".into(), context_window: None }
     }
 
-    fn stream(&self, _request: Request, _sink: Sink) -> Pending<'_, Result<Reply, Failure>> {
+    fn stream(&self, _request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>> {
         Box::pin(async move {
+            sink(Delta::Text { text: "sa".into() });
             self.goes.subscribe().wait_for(|goes| *goes).await.unwrap();
             Ok(self.next.lock().unwrap().pop().unwrap_or_else(said))
         })
@@ -113,8 +114,12 @@ impl Drop for Server {
 }
 
 impl Server {
-    #[expect(clippy::disallowed_methods, reason = "a server for one test")]
     pub async fn start() -> Self {
+        Self::start_with(|_| ()).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a server for one test")]
+    pub async fn start_with(set: impl FnOnce(&mut outlive_server::Settings)) -> Self {
         let (store, faults) = memory::store();
         let puppet = Puppet { next: Arc::default(), goes: watch::Sender::new(true) };
         let moments = Moments::new(Arc::new(SystemClock), 7);
@@ -125,8 +130,19 @@ impl Server {
         let stop = CancellationToken::new();
         let mut settings = outlive_server::Settings::new(Token::new(TOKEN));
         settings.body_time = std::time::Duration::from_millis(300);
+        set(&mut settings);
         tokio::spawn(outlive_server::serve(listener, Arc::clone(&runtime), settings, stop.clone()));
         Self { address, runtime, puppet, faults, stop }
+    }
+
+    pub fn address(&self) -> &str {
+        &self.address
+    }
+
+    /// Shuts down as the program does.
+    pub async fn shut_down(&self) {
+        self.runtime.shutdown().await;
+        self.stop.cancel();
     }
 
     /// A connection on which nothing was said.

@@ -7,6 +7,8 @@ mod imports;
 mod lists;
 mod metrics;
 mod moving;
+mod pages;
+mod sockets;
 
 use fixture::{Server, decoded};
 use outlive_core::content::{Reply, ReplyBlock, StopReason, Usage};

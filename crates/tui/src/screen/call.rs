@@ -28,6 +28,8 @@ pub(crate) struct Running {
     /// Output that was printed as it came, up to a bound.
     pub printed: String,
     pub heard: Heard,
+    /// Bytes that were heard from its beginning, printed or only counted.
+    pub took: usize,
     /// Lines that came after so many were printed.
     hidden: usize,
 }
@@ -43,14 +45,15 @@ const SHOWN: usize = 12;
 impl Running {
     /// Returns what of the next output is printed; the rest is only counted.
     pub(crate) fn print<'a>(&mut self, text: &'a str) -> &'a str {
-        let mut left = if self.hidden > 0 { 0 } else { LINES.saturating_sub(self.printed.matches('\n').count()) };
-        if self.printed.len() >= BYTES {
-            left = 0;
-        }
+        // However it comes in pieces, the same is printed.
+        let is_full = self.took > self.printed.len();
+        self.took += text.len();
+        let left = if is_full { 0 } else { LINES.saturating_sub(self.printed.matches('\n').count()) };
+        let most = text.floor_char_boundary(BYTES.saturating_sub(self.printed.len()).min(text.len()));
         let end = match text.match_indices('\n').nth(left.saturating_sub(1)) {
             _ if left == 0 => 0,
-            Some((at, _)) => at + 1,
-            None => text.len(),
+            Some((at, _)) => most.min(at + 1),
+            None => most,
         };
         let (shown, hidden) = text.split_at(end);
         self.printed.push_str(shown);
@@ -61,6 +64,13 @@ impl Running {
     /// Names the call again, where another has spoken meanwhile.
     pub(crate) fn again(&self) -> String {
         format!("⚙ … {}", self.label.lines().next().unwrap_or_default())
+    }
+
+    /// Returns the rest of an output of which all that was heard is printed, and which was cut off there.
+    fn cut_off(&self, finished: &CallFinished) -> Option<String> {
+        let is_open = self.took == self.printed.len() && !self.printed.is_empty() && !self.printed.ends_with('\n');
+        let rest = finished.content.strip_prefix(&self.printed).filter(|rest| is_open && !rest.trim().is_empty())?;
+        Some(shortened(rest))
     }
 
     /// Returns what of the whole output is not printed yet.
@@ -117,7 +127,7 @@ impl Screen {
         let again = if started.attempt > 1 { format!(" (attempt {})", started.attempt) } else { String::new() };
         let label = format!("{} {}{again}", started.tool, short(&started.arguments));
         self.note(Style::Call, &format!("⚙ {}", label.replace('\n', "\n    ")), pieces);
-        let heard = if self.live { Heard::Whole } else { Heard::InPart };
+        let heard = if self.hearer.live { Heard::Whole } else { Heard::InPart };
         self.calls.insert(started.call, Running { label, heard, ..Running::default() });
         self.stream.speaking = Some(started.call);
     }
@@ -143,6 +153,12 @@ impl Screen {
         self.waiting.remove(&finished.call);
         let running = self.calls.remove(&finished.call).unwrap_or_default();
         self.stream.preview.clear();
+        let goes_on = self.midline && self.stream.speaking == Some(finished.call);
+        if let Some(rest) = running.cut_off(finished).filter(|_| goes_on) {
+            // What was cut off in the middle of a line goes on there.
+            pieces.push(Piece::line(Style::Output, rest.trim_end()));
+            return self.settle(finished, pieces);
+        }
         self.fresh_line(pieces);
         if self.stream.speaking != Some(finished.call) && !running.label.is_empty() {
             pieces.push(Piece::line(Style::Call, &running.again()));
@@ -151,6 +167,10 @@ impl Screen {
         if !rest.trim().is_empty() {
             pieces.push(Piece::line(Style::Output, rest.trim_end()));
         }
+        self.settle(finished, pieces);
+    }
+
+    fn settle(&mut self, finished: &CallFinished, pieces: &mut Vec<Piece>) {
         let seconds = finished.duration_ms as f64 / 1_000.0;
         let (style, word) = match finished.outcome {
             Outcome::Ok => (Style::Good, "✓ done"),

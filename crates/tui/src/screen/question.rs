@@ -13,6 +13,12 @@ pub struct Open {
     questions: Vec<Question>,
 }
 
+impl From<(QuestionId, Vec<Question>)> for Open {
+    fn from((id, questions): (QuestionId, Vec<Question>)) -> Self {
+        Self { id, questions }
+    }
+}
+
 impl Screen {
     /// Returns the answer that these words are, if exactly one question is open. More than one is answered in words that the
     /// agent reads, or by `outlive answer`.
@@ -49,6 +55,7 @@ impl Screen {
             };
             pieces.push(Piece::line(Style::Dim, how));
         }
+        self.questions.retain(|open| open.id != asked.question);
         self.questions.push(Open { id: asked.question, questions: asked.questions.clone() });
     }
 

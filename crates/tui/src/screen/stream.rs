@@ -1,6 +1,6 @@
 //! An answer as it streams: what was printed of it, and what of that its event makes good or void.
 
-use outlive_core::content::{Block, Delta};
+use outlive_core::content::{Block, Delta, OutputSoFar, Said, SoFar, StepSoFar};
 use outlive_core::id::CallId;
 
 use super::{Again, Piece, Screen, texts};
@@ -23,6 +23,8 @@ pub(crate) struct Stream {
     pub markdown: Markdown,
     /// Its text that was printed as it came, the unfinished line included.
     pub printed: String,
+    /// Its reasoning that was printed.
+    pub thought: String,
     /// The call whose output was printed last.
     pub speaking: Option<CallId>,
     /// Whether reasoning was printed last.
@@ -45,6 +47,38 @@ impl Stream {
     }
 }
 
+impl Stream {
+    /// Returns what of an answer is not printed yet; nothing where its beginning is not what was printed, or not kept.
+    fn rest(&self, step: &StepSoFar) -> Option<Vec<Said>> {
+        let mut text = self.printed.get(step.cut_text_bytes..)?;
+        let mut thought = self.thought.get(step.cut_thinking_bytes..)?;
+        let mut rest = Vec::new();
+        for said in &step.said {
+            let printed = match said {
+                Said::Text { .. } => &mut text,
+                Said::Thinking { .. } => &mut thought,
+            };
+            let known = printed.len().min(said.text().len());
+            let (before, after) = (printed.get(..known)?, printed.get(known..)?);
+            let more = said.text().strip_prefix(before)?.to_owned();
+            *printed = after;
+            match said {
+                _ if more.is_empty() => {}
+                Said::Text { .. } => rest.push(Said::Text { text: more }),
+                Said::Thinking { .. } => rest.push(Said::Thinking { text: more }),
+            }
+        }
+        (text.is_empty() && thought.is_empty()).then_some(rest)
+    }
+}
+
+fn thinking(block: &Block) -> Option<&str> {
+    match block {
+        Block::Thinking { thinking, .. } => Some(thinking),
+        Block::Text { .. } | Block::RedactedThinking { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } => None,
+    }
+}
+
 impl Screen {
     pub(super) fn delta(&mut self, delta: &Delta, pieces: &mut Vec<Piece>) {
         match delta {
@@ -62,6 +96,7 @@ impl Screen {
                 if !std::mem::replace(&mut self.stream.thinks, true) {
                     self.fresh_line(pieces);
                 }
+                self.stream.thought.push_str(text);
                 pieces.push(Piece::new(Style::Thought, text));
             }
             Delta::ToolOutput { call, text } => self.output(*call, text, pieces),
@@ -69,6 +104,31 @@ impl Screen {
                 self.restart(Again::Asked, pieces);
                 self.stream.heard = Heard::Whole;
             }
+            Delta::SoFar(so_far) => self.catch_up(so_far, pieces),
+        }
+    }
+
+    /// Prints what of all that was said so far is not printed yet: from here on nothing is missing.
+    fn catch_up(&mut self, so_far: &SoFar, pieces: &mut Vec<Piece>) {
+        self.stream.preview.clear();
+        if let Some(step) = &so_far.step {
+            let rest = self.stream.rest(step);
+            self.stream.heard = if rest.is_some() { Heard::Whole } else { Heard::InPart };
+            for said in rest.unwrap_or_else(|| step.said.clone()) {
+                let delta = match said {
+                    Said::Text { text } => Delta::Text { text },
+                    Said::Thinking { text } => Delta::Thinking { text },
+                };
+                self.delta(&delta, pieces);
+                self.look_where(pieces);
+            }
+        }
+        for OutputSoFar { call, cut_bytes, text } in &so_far.outputs {
+            let Some(running) = self.calls.get_mut(call) else { continue };
+            let rest = running.took.checked_sub(*cut_bytes).and_then(|known| text.get(known..));
+            running.heard = if rest.is_some() { Heard::Whole } else { Heard::InPart };
+            self.output(*call, rest.unwrap_or(text), pieces);
+            self.look_where(pieces);
         }
     }
 
@@ -76,9 +136,10 @@ impl Screen {
     pub(super) fn restart(&mut self, again: Again, pieces: &mut Vec<Piece>) {
         self.fresh_line(pieces);
         let printed = std::mem::take(&mut self.stream.printed);
-        let thought = std::mem::take(&mut self.stream.thinks);
+        let thought = std::mem::take(&mut self.stream.thought);
+        self.stream.thinks = false;
         self.stream.preview.clear();
-        if again == Again::Asked && (thought || !printed.is_empty()) {
+        if again == Again::Asked && !(thought.is_empty() && printed.is_empty()) {
             pieces.push(Piece::line(Style::Notice, "⟲ asked again: the unfinished answer above is void"));
         }
     }
@@ -87,6 +148,7 @@ impl Screen {
     pub(super) fn answer(&mut self, content: &[Block], pieces: &mut Vec<Piece>) {
         let whole = texts(content);
         let printed = std::mem::take(&mut self.stream.printed);
+        self.think_on(content, pieces);
         let rest = whole.strip_prefix(&printed).or_else(|| whole.strip_prefix(printed.trim_end()));
         if rest.is_none() || std::mem::take(&mut self.stream.thinks) {
             self.fresh_line(pieces);
@@ -98,6 +160,16 @@ impl Screen {
         self.midline |= pieces.last().is_some_and(|piece| !piece.text.ends_with('\n'));
         self.fresh_line(pieces);
         self.stream = super::Stream::default();
+    }
+
+    /// Prints the rest of a thought that was cut short by a lost connection.
+    fn think_on(&mut self, content: &[Block], pieces: &mut Vec<Piece>) {
+        let whole: String = content.iter().filter_map(thinking).collect();
+        let rest = whole.strip_prefix(&self.stream.thought).filter(|_| self.stream.thinks).unwrap_or_default();
+        if !rest.is_empty() {
+            pieces.push(Piece::new(Style::Thought, rest));
+            self.midline = !rest.ends_with('\n');
+        }
     }
 
     /// A call's output as it comes.

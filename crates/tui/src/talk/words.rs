@@ -12,6 +12,7 @@ const HELP: &str = "\
   /steer TEXT    reaches the running turn before its next step
   /queue         what waits for the running turn
   /session       this session
+  /more          what came before what is shown; PageUp does the same
   /pause         start nothing new; /resume goes on
   Ctrl-C stops the turn; Ctrl-D detaches, and the turn goes on; Ctrl-Z gives you the shell; Ctrl-L draws anew";
 
@@ -22,6 +23,7 @@ impl Talk {
             ("/steer", "") => self.print("  /steer TEXT: what is the running turn to be told?"),
             ("/steer", text) => self.say(text.trim(), Behavior::Steer),
             ("/queue", _) => self.print(&self.queued()),
+            ("/more", _) => self.more(),
             ("/session", _) => self.print(&self.session()),
             ("/pause", _) => Some(Wish::Pause),
             ("/resume", _) => Some(Wish::Resume),

@@ -17,6 +17,9 @@ use crate::client::{Client, connect};
 use crate::config::{self, Workspace};
 use crate::exit::Failure;
 
+/// An agent that answers word by word.
+pub(super) const SCRIPT: &str = "script";
+const SCRIPT_AGENT: &str = "apiVersion: outlive/v1\nkind: Agent\nmetadata: {name: script}\nspec:\n  model: {provider: rehearsal, name: script}\n  tools: [{builtin: files}]\n";
 const AGENT: &str = "apiVersion: outlive/v1\nkind: Agent\nmetadata: {name: bench}\nspec:\n  model: {provider: rehearsal, name: instant}\n  tools: [{builtin: files}]\n";
 
 /// Makes a workspace with one instant agent and so many sessions at rest, of so many messages each.
@@ -29,6 +32,8 @@ pub(super) async fn workspace(dir: &Path, sessions: usize, messages: usize) -> R
     let (store, files) = workspace::open(&place.root, Options::default()).map_err(Failure::failed)?;
     let agent = [("agent.yaml".to_owned(), AGENT.as_bytes().to_vec())].into();
     store.agents.create("bench", agent).map_err(Failure::failed)?;
+    let script = [("agent.yaml".to_owned(), SCRIPT_AGENT.as_bytes().to_vec())].into();
+    store.agents.create(SCRIPT, script).map_err(Failure::failed)?;
     for n in 0..sessions {
         let session = SessionId::from_bits(n as u128 + 1);
         let epoch = store.leases.take(session).await.map_err(Failure::failed)?;

@@ -17,6 +17,7 @@ use reqwest::Method;
 use serde_json::{Value, json};
 use tokio::sync::mpsc;
 
+use super::opening::earlier;
 use crate::client::{Client, connect};
 use crate::config::Workspace;
 use crate::exit::Failure;
@@ -61,6 +62,11 @@ impl Errands {
     pub fn stream(self, wishes: mpsc::Receiver<Wish>) -> impl Stream<Item = Happened> {
         futures_util::stream::unfold((self, wishes), |(mut errands, mut wishes)| async move {
             let wish = wishes.recv().await?;
+            if let Wish::Earlier(before) = wish {
+                let page = earlier(&errands.client, &errands.session, before).await;
+                let page = page.map_err(|error| error.to_string());
+                return Some((Happened::Earlier(before, page), (errands, wishes)));
+            }
             let done = errands.insist(&wish).await.map_err(|error| error.to_string());
             Some((Happened::Done(wish, done), (errands, wishes)))
         })
@@ -108,7 +114,7 @@ fn letter(wish: &Wish) -> Result<Option<(String, Value)>, Failure> {
         Wish::Interrupt => ("/interrupt".to_owned(), control(request_id)?),
         Wish::Pause => ("/pause".to_owned(), control(request_id)?),
         Wish::Resume => ("/resume".to_owned(), control(request_id)?),
-        Wish::Keep(_) | Wish::Leave | Wish::Suspend | Wish::Redraw => return Ok(None),
+        Wish::Earlier(_) | Wish::Keep(_) | Wish::Leave | Wish::Suspend | Wish::Redraw => return Ok(None),
     }))
 }
 

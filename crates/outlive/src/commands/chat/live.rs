@@ -8,7 +8,7 @@ use crossterm::event::{Event as Typed, EventStream, KeyEventKind};
 use futures_util::{FutureExt as _, StreamExt as _};
 use outlive_core::time::Timestamp;
 use outlive_runtime::clock::{Clock as _, SystemClock};
-use outlive_tui::{Happened, History, Style, Talk, Who, Wish, view};
+use outlive_tui::{Before, Happened, History, Style, Talk, Who, Wish, view};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::mpsc;
 
@@ -31,8 +31,8 @@ const AT_ONCE: usize = 256;
 /// # Errors
 ///
 /// The session or the terminal is gone.
-pub async fn talk(follow: Follow, errands: Errands, who: Who) -> Outcome {
-    let mut room = Room::open(who)?;
+pub async fn talk(follow: Follow, errands: Errands, (who, before): (Who, Before)) -> Outcome {
+    let mut room = Room::open(who, before)?;
     let ended = room.run(follow, errands).await;
     let Room { talk, terminal, .. } = room;
     drop(terminal);
@@ -55,12 +55,13 @@ enum Then {
 }
 
 impl Room {
-    fn open(who: Who) -> Result<Self, Failure> {
+    fn open(who: Who, before: Before) -> Result<Self, Failure> {
         let remembered = Remembered::find();
         let history = History::of(remembered.read());
         let signals =
             [signal(SignalKind::terminate())?, signal(SignalKind::hangup())?, signal(SignalKind::interrupt())?];
-        Ok(Self { talk: Talk::new(who, history, now()), terminal: Terminal::hold()?, remembered, signals })
+        let talk = Talk::new(who, history, now()).knowing(before);
+        Ok(Self { talk, terminal: Terminal::hold()?, remembered, signals })
     }
 
     async fn run(&mut self, follow: Follow, errands: Errands) -> Outcome {
@@ -106,6 +107,7 @@ impl Room {
                 wish @ (Wish::Say(..)
                 | Wish::Answer(..)
                 | Wish::Decide(..)
+                | Wish::Earlier(_)
                 | Wish::Interrupt
                 | Wish::Pause
                 | Wish::Resume) => {

@@ -6,10 +6,11 @@ use std::pin::pin;
 use futures_util::StreamExt as _;
 use outlive_core::event::{Behavior, Event};
 use outlive_core::id::CallId;
-use outlive_tui::{Colors, Screen, Style, Who, Wish};
+use outlive_tui::{Before, Colors, Screen, Style, Who, Wish};
 use tokio::sync::mpsc;
 
 use super::errand::{Errands, verdict};
+use super::opening::earlier;
 use crate::commands::follow::{Came, Follow};
 use crate::exit::{Failure, Outcome, ok};
 use crate::show;
@@ -25,11 +26,11 @@ enum Typed {
 /// # Errors
 ///
 /// The server does not come back.
-pub async fn talk(follow: Follow, errands: Errands, who: Who) -> Outcome {
+pub async fn talk(follow: Follow, errands: Errands, (who, before): (Who, Before)) -> Outcome {
     let mut chat = Chat {
         errands,
         who,
-        screen: Screen::default(),
+        screen: Screen::knowing(before),
         colors: show::colors(),
         asking: None,
         stdin: if std::io::stdin().is_terminal() { Stdin::Terminal } else { Stdin::Pipe },
@@ -164,10 +165,12 @@ impl Chat {
             ("", _) => {}
             ("/help", _) => {
                 let help = "/steer TEXT reaches the running turn · /queue shows what waits · /session shows this session\n\
+                            /more shows what came before what is shown\n\
                             a line that ends with \\ goes on in the next · Ctrl-C stops the turn · Ctrl-D leaves it running";
                 show::line(Style::Dim, help);
             }
             ("/steer", text) => self.say(text, Behavior::Steer).await,
+            ("/more", _) => self.more().await?,
             ("/queue", _) => crate::commands::queue::list(self.errands.client(), &self.who.session).await?,
             ("/session", _) => crate::commands::session::show(self.errands.client(), &self.who.session).await?,
             (word, _) if word.starts_with('/') && !word[1..].contains('/') => {
@@ -175,6 +178,21 @@ impl Chat {
             }
             _ => self.say(line, Behavior::FollowUp).await,
         }
+        Ok(())
+    }
+
+    /// Shows what came before what is shown.
+    async fn more(&mut self) -> Result<(), Failure> {
+        if self.who.from <= 1 {
+            show::line(Style::Dim, "that is the beginning");
+            return Ok(());
+        }
+        let page = earlier(self.errands.client(), &self.who.session, self.who.from).await?;
+        for line in page.drawn(self.screen.me()) {
+            show::pieces(self.colors, &line);
+            show::line(Style::Plain, "");
+        }
+        self.who.from = page.first;
         Ok(())
     }
 

@@ -1,0 +1,154 @@
+//! What a client asks over a WebSocket: each frame is translated into a command, and what becomes of it into a reply.
+
+use outlive_core::command::{Command, Decision, Message, Verdict};
+use outlive_core::event::{Behavior, Origin, Scope};
+use outlive_core::id::{Seq, SessionId};
+use outlive_protocol::code;
+use outlive_protocol::message::MessageAccepted;
+use outlive_protocol::socket::{ClientFrame, OnCall, REPLY, Say, ServerFrame};
+use outlive_runtime::Accepted;
+use outlive_runtime::subscribe::Subscription;
+use serde_json::{Value, json};
+
+use crate::App;
+use crate::body::{id, named};
+use crate::problem::{ApiError, ApiResult};
+use crate::routes::control;
+
+/// What became of a frame.
+pub(super) struct Done {
+    pub(super) request_id: Option<String>,
+    pub(super) answer: Answer,
+    pub(super) then: Option<Then>,
+}
+
+/// What follows once the reply is sent.
+pub(super) enum Then {
+    Listen(SessionId, Box<Subscription>),
+    Forget(SessionId),
+}
+
+/// A status and a body, or a problem.
+type Answer = ApiResult<(u16, Value)>;
+
+/// Does what a frame asks.
+pub(super) async fn act(app: App, by: Origin, text: String) -> Done {
+    let (request_id, frame) = read(&text);
+    let frame = match frame {
+        Ok(frame) => frame,
+        Err(error) => return Done { request_id, answer: Err(error), then: None },
+    };
+    match frame {
+        ClientFrame::Subscribe { session, after, .. } => match listen(&app, &session, after).await {
+            Ok((answer, then)) => Done { request_id, answer: Ok((200, answer)), then: Some(then) },
+            Err(error) => Done { request_id, answer: Err(error), then: None },
+        },
+        ClientFrame::Unsubscribe { session, .. } => match id(&session) {
+            Ok(session) => {
+                Done { request_id, answer: Ok((200, json!({"session": session}))), then: Some(Then::Forget(session)) }
+            }
+            Err(error) => Done { request_id, answer: Err(error), then: None },
+        },
+        frame @ (ClientFrame::Message(_)
+        | ClientFrame::Steer(_)
+        | ClientFrame::Interrupt { .. }
+        | ClientFrame::Approve(_)
+        | ClientFrame::Deny(_)
+        | ClientFrame::Answer { .. }) => Done { request_id, answer: submit(&app, by, frame).await, then: None },
+    }
+}
+
+/// Reads a frame, and, as far as it can be read, which one it is.
+fn read(text: &str) -> (Option<String>, ApiResult<ClientFrame>) {
+    let value: Value = match serde_json::from_str(text) {
+        Ok(value) => value,
+        Err(error) => return (None, Err(ApiError::new(&code::MALFORMED_JSON, format!("frame: {error}")))),
+    };
+    let request_id = value.get("request_id").and_then(Value::as_str).map(str::to_owned);
+    // A list would be taken for the fields in their order.
+    let frame = if value.is_object() { serde_json::from_value(value) } else { serde_json::from_str("0") };
+    (request_id, frame.map_err(|error| ApiError::new(&code::INVALID, format!("frame: {error}"))))
+}
+
+async fn listen(app: &App, session: &str, after: Seq) -> ApiResult<(Value, Then)> {
+    let session: SessionId = id(session)?;
+    let head = app.runtime.head(session).await?;
+    if after > head {
+        let what = format!("there is no event {after} to go on after: the journal ends with {head}");
+        return Err(ApiError::new(&code::INVALID, what));
+    }
+    let subscription = Box::new(app.runtime.attach(session, after).await?);
+    Ok((json!({"session": session, "after": after, "head": head}), Then::Listen(session, subscription)))
+}
+
+async fn submit(app: &App, by: Origin, frame: ClientFrame) -> Answer {
+    let is_message = matches!(frame, ClientFrame::Message(_) | ClientFrame::Steer(_));
+    let (session, name, command) = command(by, frame)?;
+    let request = name.parse().map_err(|error| ApiError::new(&code::INVALID, format!("request_id: {error}")))?;
+    let accepted = app.runtime.submit(id(&session)?, command, Some(request)).await?;
+    if !is_message {
+        return Ok((200, json!(control::done(accepted))));
+    }
+    let Accepted { seq, turn, duplicate, .. } = accepted;
+    Ok((202, json!(MessageAccepted { seq, turn_id: turn, request_id: Some(name), duplicate })))
+}
+
+/// Returns the session, the request's name and the command.
+fn command(by: Origin, frame: ClientFrame) -> ApiResult<(String, String, Command)> {
+    let by = |sender: Option<String>| Origin { sender: sender.as_deref().and_then(named).or(by.sender), ..by };
+    Ok(match frame {
+        ClientFrame::Message(said) => say(said, Behavior::FollowUp, by),
+        ClientFrame::Steer(said) => say(said, Behavior::Steer, by),
+        ClientFrame::Interrupt { session, request_id, sender } => {
+            (session, request_id, Command::Interrupt { by: by(sender) })
+        }
+        ClientFrame::Approve(on) => {
+            let verdict = match on.scope {
+                None | Some(Scope::Once) => Verdict::Allow,
+                Some(Scope::Always) => Verdict::AllowAlways,
+            };
+            decide(on, verdict, by)?
+        }
+        ClientFrame::Deny(on) if on.scope.is_some() => {
+            return Err(ApiError::new(&code::INVALID, "frame: `scope` is of an approval; a call is denied once"));
+        }
+        ClientFrame::Deny(on) => decide(on, Verdict::Deny, by)?,
+        ClientFrame::Answer { session, question, answers, request_id, sender } => {
+            let answers = answers.into_iter().map(Vec::from).collect();
+            (session, request_id, Command::Answer { question: id(&question)?, answers, by: by(sender) })
+        }
+        ClientFrame::Subscribe { .. } | ClientFrame::Unsubscribe { .. } => {
+            return Err(ApiError::new(&code::INVALID, "frame: this is no command"));
+        }
+    })
+}
+
+fn say(said: Say, behavior: Behavior, by: impl FnOnce(Option<String>) -> Origin) -> (String, String, Command) {
+    let message = Message { content: said.content, behavior, origin: by(said.sender) };
+    (said.session, said.request_id, Command::Message(message))
+}
+
+fn decide(
+    on: OnCall,
+    verdict: Verdict,
+    by: impl FnOnce(Option<String>) -> Origin,
+) -> ApiResult<(String, String, Command)> {
+    let decision =
+        Decision { call: id(&on.call)?, asked: on.seq, verdict, reason: on.reason, by: by(on.sender) };
+    Ok((on.session, on.request_id, Command::Decide(decision)))
+}
+
+/// The frame that answers one.
+pub(super) fn reply(request_id: Option<String>, answer: Answer) -> String {
+    let (status, data) = match answer {
+        Ok(answer) => answer,
+        Err(error) => {
+            let problem = error.into_problem();
+            (problem.status, json!(problem))
+        }
+    };
+    let frame =
+        ServerFrame { session: None, event: REPLY.to_owned(), id: None, request_id, status: Some(status), data };
+    // A frame of JSON values always serializes.
+    serde_json::to_string(&frame).unwrap_or_default()
+}
