@@ -18,6 +18,7 @@ mod run;
 mod search;
 mod serve;
 mod session;
+mod trash;
 mod verify;
 
 use clap::CommandFactory as _;
@@ -47,6 +48,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Attach { session } => attach::run(&place()?, session).await,
         Command::Serve(serve) => serve::run(place()?, &serve).await,
         Command::Session(command) => session::run(&place()?, command).await,
+        Command::Trash(command) => trash::run(&place()?, command).await,
         Command::Search(search) => search::run(&place()?, &search).await,
         Command::Reindex(json) => reindex::run(&place()?, &json).await,
         Command::Model(command) => model::run(command).await,

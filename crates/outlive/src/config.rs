@@ -24,6 +24,16 @@ pub struct Workspace {
 pub struct Config {
     /// How the server listens.
     pub server: Server,
+    /// What becomes of deleted sessions.
+    pub trash: Trash,
+}
+
+/// What becomes of deleted sessions.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trash {
+    /// Days that they lie in the trash; 30 by default, 0 until it is emptied.
+    pub keep_days: Option<u32>,
 }
 
 /// How the server listens.

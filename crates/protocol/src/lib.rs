@@ -14,6 +14,7 @@ pub mod question;
 pub mod queue;
 pub mod search;
 pub mod session;
+pub mod trash;
 
 pub use problem::Problem;
 

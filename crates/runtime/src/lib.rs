@@ -6,6 +6,7 @@
 //! | `actor` | the one writer of a live session: decide, write, believe, tell, act |
 //! | `hands` | ask the model, run a call, report back |
 //! | `history` | forks and rewinds |
+//! | `trash` | deleting, bringing back, deleting for good |
 //! | `sessions` | who is live |
 //! | [`subscribe`] | the journal from a position, then live |
 //! | [`scheduler`] | wakes sessions that wait for a time |
@@ -32,9 +33,10 @@ mod sessions;
 mod shell;
 pub mod subscribe;
 pub mod tasks;
+mod trash;
 
 pub use history::NewFork;
-pub use outlive_store::{Catching, Found, Hit, Key, Label, ListQuery, Row, SearchQuery, Sort, StoreError};
+pub use outlive_store::{Catching, Found, Hit, Key, Label, ListQuery, Note, Row, SearchQuery, Sort, StoreError};
 pub use query::{Approval, Outcome};
 pub use shell::Settings;
 
@@ -94,6 +96,7 @@ pub enum SubmitError {
 pub struct Runtime {
     shell: Shell,
     sessions: Sessions,
+    looked_through: trash::LookedThrough,
 }
 
 impl Runtime {
@@ -133,8 +136,10 @@ impl Runtime {
             settings,
             closing: CancellationToken::new(),
         };
-        let owed = shell.store.index.unsettled().await?;
-        let runtime = Arc::new(Self { shell, sessions: Sessions::default() });
+        let runtime =
+            Arc::new(Self { shell, sessions: Sessions::default(), looked_through: trash::LookedThrough::default() });
+        runtime.finish_erasing().await;
+        let owed = runtime.shell.store.index.unsettled().await?;
         let clock = runtime.shell.scheduler.clone().run(Arc::downgrade(&runtime), runtime.shell.closing.clone());
         runtime.shell.tasks.spawn("scheduler", clock);
         let present = presence::watch(Arc::downgrade(&runtime), silent, runtime.shell.closing.clone());
@@ -144,6 +149,7 @@ impl Runtime {
             for session in owed {
                 waking.take_up(session).await;
             }
+            waking.expire().await;
         });
         Ok(runtime)
     }
@@ -165,17 +171,6 @@ impl Runtime {
         let (reply, answer) = oneshot::channel();
         let mail = Mail::Submit { command: Box::new(command), request, reply };
         self.sessions.inbox(session, &self.shell).try_send(mail).map_err(busy)?;
-        answer.await.map_err(|_gone| SubmitError::Busy { retry_after_ms: BUSY_MS })?
-    }
-
-    /// Removes a session for good: what runs is ended first.
-    ///
-    /// # Errors
-    ///
-    /// [`SubmitError`]
-    pub async fn delete(&self, session: SessionId) -> Result<(), SubmitError> {
-        let (reply, answer) = oneshot::channel();
-        self.sessions.inbox(session, &self.shell).try_send(Mail::Remove(reply)).map_err(busy)?;
         answer.await.map_err(|_gone| SubmitError::Busy { retry_after_ms: BUSY_MS })?
     }
 

@@ -34,10 +34,17 @@ pub struct Settings {
     pub idle_evict: Duration,
     /// Time that running calls have to end at shutdown.
     pub closing: Duration,
+    /// Time that a deleted session lies in the trash before it is erased; for ever where there is none.
+    pub keep_deleted: Option<Duration>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { inbox: 64, idle_evict: Duration::from_secs(60), closing: Duration::from_secs(3) }
+        Self {
+            inbox: 64,
+            idle_evict: Duration::from_secs(60),
+            closing: Duration::from_secs(3),
+            keep_deleted: Some(Duration::from_secs(30 * 86_400)),
+        }
     }
 }

@@ -14,6 +14,7 @@ mod questions;
 mod queue;
 mod search;
 mod sessions;
+mod trash;
 
 use axum::Router;
 use axum::http::{Method, Uri};
@@ -40,6 +41,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(agents::show))
         .routes(routes!(sessions::create, list::list))
         .routes(routes!(sessions::show, sessions::update, sessions::remove))
+        .routes(routes!(trash::list, trash::empty))
+        .routes(routes!(trash::restore))
         .routes(routes!(messages::post, messages::list))
         .routes(routes!(events::of_session))
         .routes(routes!(events::of_all))

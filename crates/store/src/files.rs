@@ -9,12 +9,14 @@
 //! | `tails`, `lines` | live ends; finding lines in a file by halving |
 //! | [`frame`] | the log's format |
 //! | [`fs`], [`faults`] | the seam to the disk, and a disk that loses, tears and refuses |
+//! | `trash`, `erase`, `refs` | what is deleted: moved away and back, then erased; the artifacts that go with it |
 //! | [`verify`], `mend` | looking for damage; a repair of what does not fit the log |
 //! | [`lock`], [`beside`] | who owns the workspace; snapshots, artifacts, agents |
 
 pub mod beside;
 mod committer;
 mod crowd;
+pub(crate) mod erase;
 pub mod faults;
 mod flusher;
 pub mod frame;
@@ -23,9 +25,11 @@ mod lines;
 pub mod lock;
 mod mend;
 mod recover;
+mod refs;
 mod tails;
 #[cfg(feature = "trap")]
 pub mod trap;
+mod trash;
 pub mod verify;
 
 pub use recover::Recovery;
@@ -102,7 +106,7 @@ impl FileJournals {
         options: Options,
         checkpointed: Box<dyn Fn(u64) + Send>,
     ) -> Result<Arc<Self>, OpenError> {
-        for folder in ["sessions", "commit", "run"] {
+        for folder in ["sessions", "commit", "run", "trash"] {
             disk.make_dir(&root.join(folder))?;
         }
         // The lock is a real file whatever the disk is: it keeps real processes apart.
@@ -330,7 +334,10 @@ impl Journals for FileJournals {
     }
 
     fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>> {
-        Box::pin(self.ask(move |reply| Request::Remove(journal, reply)))
+        Box::pin(async move {
+            self.erase(vec![journal], None).await?;
+            self.bury(journal)
+        })
     }
 }
 
@@ -351,8 +358,9 @@ impl Directory for FileJournals {
             let folder = self.shared.root.join("sessions");
             let names = self.shared.disk.list(&folder).map_err(|error| io_error("list", &folder, &error))?;
             let mut sessions: Vec<SessionId> = names.iter().filter_map(|name| name.parse().ok()).collect();
-            let pending = self.shared.board();
-            sessions.extend(pending.dirty.iter().copied());
+            let board = self.shared.board();
+            sessions.extend(board.dirty.iter().copied());
+            sessions.retain(|session| board.tails.get(session).is_none_or(|tail| !tail.removed));
             sessions.sort();
             sessions.dedup();
             Ok(sessions)

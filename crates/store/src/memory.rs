@@ -8,6 +8,7 @@ mod beside;
 mod faults;
 mod journals;
 mod search;
+mod trash;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -46,6 +47,7 @@ struct World {
     snapshots: BTreeMap<SessionId, String>,
     artifacts: BTreeMap<Digest, Vec<u8>>,
     rows: BTreeMap<SessionId, Row>,
+    trash: trash::Trashed,
     index_lost: bool,
     agents: BTreeMap<String, BTreeMap<String, Vec<u8>>>,
     workspace_policy: Option<Vec<u8>>,
@@ -98,6 +100,7 @@ impl Memory {
             artifacts: memory.clone(),
             index: memory.clone(),
             search: memory.clone(),
+            trash: memory.clone(),
             agents: memory,
         }
     }

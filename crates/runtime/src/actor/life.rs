@@ -7,14 +7,15 @@ use std::time::Duration;
 
 use outlive_core::command::Command;
 use outlive_core::id::{RequestId, SessionId};
-use outlive_core::session::State;
+use outlive_core::session::{Refusal, State};
 use tokio::sync::{mpsc, oneshot};
 
 use super::{Actor, Trouble};
 use crate::feeds::Published;
 use crate::sessions::Sessions;
 use crate::shell::Shell;
-use crate::{Accepted, SubmitError};
+use crate::trash::Removal;
+use crate::{Accepted, Note, SubmitError, list};
 
 /// What an actor is told.
 pub enum Mail {
@@ -31,8 +32,8 @@ pub enum Mail {
     Told(Command),
     /// Show the state.
     View(oneshot::Sender<Arc<State>>),
-    /// Stop what runs and remove the session for good.
-    Remove(oneshot::Sender<Result<(), SubmitError>>),
+    /// Stop what runs and remove the session.
+    Remove(Removal, oneshot::Sender<Result<(), SubmitError>>),
 }
 
 /// What a life is made of.
@@ -76,7 +77,7 @@ async fn refuse(mut inbox: mpsc::Receiver<Mail>, sessions: &Sessions, id: Sessio
     while let Some(mail) = inbox.recv().await {
         match mail {
             Mail::Submit { reply, .. } => drop(reply.send(Err(error.clone()))),
-            Mail::Remove(reply) => drop(reply.send(Err(error.clone()))),
+            Mail::Remove(_, reply) => drop(reply.send(Err(error.clone()))),
             Mail::View(_) | Mail::Told(_) => {}
         }
     }
@@ -167,8 +168,8 @@ impl Loop {
             }
             Mail::Told(command) => self.told(command).await,
             Mail::View(reply) => self.show(reply),
-            Mail::Remove(reply) => {
-                let removed = self.remove().await;
+            Mail::Remove(removal, reply) => {
+                let removed = self.remove(removal).await;
                 reply.send(removed).ok();
             }
         }
@@ -243,7 +244,7 @@ impl Loop {
         while !self.actor.held.calls.is_empty() {
             match tokio::time::timeout_at(deadline, self.inbox.recv()).await {
                 Ok(Some(Mail::Submit { reply, .. })) => drop(reply.send(Err(SubmitError::Closing))),
-                Ok(Some(Mail::Remove(reply))) => drop(reply.send(Err(SubmitError::Closing))),
+                Ok(Some(Mail::Remove(_, reply))) => drop(reply.send(Err(SubmitError::Closing))),
                 Ok(Some(Mail::View(reply))) => self.show(reply),
                 Ok(Some(Mail::Told(command))) => self.told(command).await,
                 Ok(None) | Err(_) => break,
@@ -259,13 +260,22 @@ impl Loop {
         self.actor.running.calls.values().for_each(tokio_util::sync::CancellationToken::cancel);
     }
 
-    async fn remove(&mut self) -> Result<(), SubmitError> {
+    async fn remove(&mut self, removal: Removal) -> Result<(), SubmitError> {
         if self.actor.head() == 0 {
-            return Err(SubmitError::Refused(outlive_core::session::Refusal::NoSession));
+            return Err(SubmitError::Refused(Refusal::NoSession));
         }
         self.close().await;
         self.actor.closing = false;
-        self.life.shell.store.journals.remove(self.life.id).await.map_err(SubmitError::Store)?;
+        let (id, shell) = (self.life.id, &self.life.shell);
+        let state = self.actor.state().ok_or(SubmitError::Refused(Refusal::NoSession))?;
+        let removed = match removal {
+            Removal::Trash { by, request } => {
+                let note = Note { at: shell.moments.now(), by, request, row: list::row(state, id) };
+                shell.store.trash.discard(id, note).await
+            }
+            Removal::ForGood { request } => shell.store.trash.erase(vec![id], request).await,
+        };
+        removed.map_err(SubmitError::Store)?;
         self.life.shell.store.index.forget(self.life.id);
         self.life.shell.feeds.publish(self.life.id, Published::Removed);
         self.actor.forget();

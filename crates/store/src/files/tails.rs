@@ -10,6 +10,7 @@ use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
 
 use super::fs::{Disk, Open};
+use super::trash::Chore;
 use crate::StoreError;
 
 /// The live end of one journal.
@@ -27,9 +28,9 @@ pub(super) struct Tail {
     pub(super) writing: Seq,
     /// When the crowd counted it last.
     pub(super) counted: u32,
-    /// Its removal is being written to the log.
+    /// It is on its way to the trash, or being erased: nothing is appended.
     pub(super) ending: bool,
-    /// Its removal is in the log: it is there for nobody, though its folder may be.
+    /// It is marked as gone: it is there for nobody, though its folder may be.
     pub(super) removed: bool,
     /// Bytes that were cut from the file's torn tail.
     pub(super) cut_bytes: u64,
@@ -70,6 +71,10 @@ pub(super) struct Board {
     pub(super) retiring: Vec<PathBuf>,
     /// Segments that may be used again.
     pub(super) free: Vec<PathBuf>,
+    /// What is to be done to whole journals.
+    pub(super) chores: Vec<Chore>,
+    /// Erasures under way: until they have ended, no segment is used again.
+    pub(super) erasing: u32,
     /// The segment in use.
     pub(super) active: PathBuf,
     /// Last position in use, for the index.
@@ -92,6 +97,11 @@ impl Board {
         self.retiring.len() >= (self.unsynced.len() / JOURNALS_A_SEGMENT).clamp(1, SEGMENTS)
     }
 
+    /// Says whether the flusher may sleep.
+    pub(super) fn has_nothing_to_do(&self) -> bool {
+        self.dirty.is_empty() && self.retiring.is_empty() && self.chores.is_empty() && !self.closing
+    }
+
     /// Says that there is no such journal, and keeps nothing of it.
     pub(super) fn absent(&mut self, journal: SessionId) -> StoreError {
         if self.tails.get(&journal).is_some_and(Tail::rests) {
@@ -100,7 +110,7 @@ impl Board {
         StoreError::NotFound(journal)
     }
 
-    /// The journal's removal is durable: nothing of it is flushed any more.
+    /// The journal is gone: nothing of it is flushed any more.
     pub(super) fn forget(&mut self, journal: SessionId) {
         let gone = Tail { removed: true, ..Tail::default() };
         let before = self.tails.insert(journal, gone).unwrap_or_default();
