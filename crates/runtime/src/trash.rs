@@ -68,13 +68,16 @@ impl Runtime {
             return Ok(());
         }
         let request = digest(request.as_ref());
-        match self.shell.store.journals.head(session).await {
-            Ok(_) => self.remove(session, Removal::ForGood { request }).await,
+        let removed = match self.shell.store.journals.head(session).await {
+            Ok(_) => self.remove(session, Removal::ForGood { request: request.clone() }).await,
+            Err(error) => Err(SubmitError::Store(error)),
+        };
+        match removed {
             // In the trash, or damaged: nobody can have it open.
-            Err(StoreError::NotFound(_) | StoreError::Corrupt { .. }) => {
+            Err(SubmitError::Store(StoreError::NotFound(_) | StoreError::Corrupt { .. })) => {
                 self.shell.store.trash.erase(vec![session], request).await.map_err(missing)
             }
-            Err(error) => Err(SubmitError::Store(error)),
+            done => done,
         }
     }
 

@@ -132,9 +132,9 @@ impl FileJournals {
         {
             let mut board = shared.board();
             board.position = left.position;
-            board.active.clone_from(&segment.path);
-            board.free = free;
-            board.retiring = left.live;
+            board.segments.active.clone_from(&segment.path);
+            board.segments.free = free;
+            board.segments.retiring = left.live;
         }
         let (sender, requests) = mpsc::channel(options.waiting);
         let committer = Committer {
@@ -195,11 +195,11 @@ impl FileJournals {
         tracing::info!(syncs = fs::syncs(), "journals closed");
         let active = {
             let board = self.shared.board();
-            let clean = !board.active.as_os_str().is_empty()
+            let clean = !board.segments.active.as_os_str().is_empty()
                 && board.dirty.is_empty()
                 && board.unsynced.is_empty()
-                && board.retiring.is_empty();
-            (clean && board.poisoned.is_none()).then(|| board.active.clone())
+                && board.segments.retiring.is_empty();
+            (clean && board.poisoned.is_none()).then(|| board.segments.active.clone())
         };
         if let Some(active) = active
             && let Err(error) = recover::let_go(&self.shared, &active)

@@ -5,6 +5,7 @@
     reason = "a test of real processes and files; one that cannot go on has failed"
 )]
 
+mod deleting;
 mod finding;
 
 use std::process::{Command, Output, Stdio};

@@ -3,6 +3,7 @@
 
 mod fixture;
 mod lists;
+mod trash;
 
 use fixture::{Server, decoded};
 use outlive_core::content::{Reply, ReplyBlock, StopReason, Usage};

@@ -102,6 +102,7 @@ pub async fn a_request_that_deleted_is_remembered(subject: &mut impl Subject) {
     assert_eq!(known(&store, "d1").await, Ok(Some(Deed::Discarded)));
     store.trash.discard(session(1), note(session(1), 8, Some("d2"))).await.expect("discarded");
     store.trash.erase(vec![session(1)], Some("e1".to_owned())).await.expect("erased");
+    drop(store);
     for _ in 0..2 {
         let store = subject.open();
         for (request, deed) in [("d1", Deed::Discarded), ("d2", Deed::Discarded), ("e1", Deed::Erased)] {

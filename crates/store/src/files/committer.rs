@@ -232,10 +232,13 @@ impl Committer {
                 if !held {
                     return Err(StoreError::Fenced(*doomed));
                 }
+                let free = std::mem::take(&mut board.segments.free);
                 drop(board);
+                // On a full disk they make room for the next segment. What cannot be removed now is in the erasure's way.
+                free.iter().for_each(|path| drop(shared.disk.remove(path)));
                 self.rotate(FIRST_SEGMENT.min(self.options.segment_bytes), Reuse::No)?;
                 let mut board = shared.board();
-                board.erasing += 1;
+                board.segments.erasing += 1;
                 erase.below = self.segment.number;
                 for journal in &erase.journals {
                     board.tails.entry(*journal).or_default().ending = true;
@@ -294,18 +297,18 @@ impl Committer {
         let free = {
             let mut board = self.shared.board();
             // While something is erased, what an earlier life of a file left may be of that.
-            if reuse == Reuse::No || board.erasing > 0 { None } else { board.free.pop() }
+            if reuse == Reuse::No || board.segments.erasing > 0 { None } else { board.segments.free.pop() }
         };
         let segment = open_segment(&self.shared, number, (free.as_deref(), bytes));
         let segment = segment.map_err(|error| {
             // Kept if it still has its old name.
-            self.shared.board().free.extend(free.filter(|free| self.shared.disk.identity(free).is_ok()));
+            self.shared.board().segments.free.extend(free.filter(|free| self.shared.disk.identity(free).is_ok()));
             io_error("make", &self.shared.root.join("commit"), &error)
         })?;
         let full = std::mem::replace(&mut self.segment, segment);
         let mut board = self.shared.board();
-        board.retiring.extend(Some(full.path).filter(|_| full.capacity > 0));
-        board.active.clone_from(&self.segment.path);
+        board.segments.retiring.extend(Some(full.path).filter(|_| full.capacity > 0));
+        board.segments.active.clone_from(&self.segment.path);
         self.shared.work.notify_all();
         Ok(())
     }

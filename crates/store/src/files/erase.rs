@@ -92,7 +92,7 @@ impl Flusher {
     pub(super) fn erase(&self, erase: &Erase) -> Result<(), StoreError> {
         let done = self.mark(erase).and_then(|()| self.erase_marked(erase));
         let mut board = self.shared.board();
-        board.erasing = board.erasing.saturating_sub(1);
+        board.segments.erasing = board.segments.erasing.saturating_sub(1);
         for journal in &erase.journals {
             if let Some(tail) = board.tails.get_mut(journal) {
                 tail.ending = false;
@@ -135,7 +135,7 @@ impl Flusher {
 /// wait to be used again.
 fn clean(shared: &Shared, doomed: &BTreeSet<SessionId>, below: u64) -> io::Result<()> {
     let commit = shared.root.join("commit");
-    shared.board().free.clear();
+    shared.board().segments.free.clear();
     for name in shared.disk.list(&commit)? {
         let path = commit.join(&name);
         let kept = name.strip_suffix(".damaged").unwrap_or(&name);

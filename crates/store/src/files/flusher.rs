@@ -48,7 +48,7 @@ impl Flusher {
             }
             let (closing, due) = (board.closing, board.is_checkpoint_due());
             // Only what was full before the flush began has all its lines in the files after it.
-            let covered = Due { retiring: board.retiring.clone(), position: board.position };
+            let covered = Due { retiring: board.segments.retiring.clone(), position: board.position };
             let chores = std::mem::take(&mut board.chores);
             drop(board);
             let all = self.relieve();
@@ -140,8 +140,8 @@ impl Flusher {
         }
         self.shared.disk.sync_dir(&self.shared.root.join("commit"))?;
         let mut board = self.shared.board();
-        board.retiring.retain(|path| !due.retiring.contains(path));
-        board.free.extend(free);
+        board.segments.retiring.retain(|path| !due.retiring.contains(path));
+        board.segments.free.extend(free);
         Ok(())
     }
 
