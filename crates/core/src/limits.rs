@@ -83,9 +83,9 @@ pub const FILE_NAME_CHARS: usize = 200;
 /// Bytes of the schema that an answer must fit.
 pub const SCHEMA_BYTES: usize = 64 << 10;
 /// Bytes of the texts of a conversation that is imported. Its journal has up to [`FORK_BYTES`].
-pub const IMPORT_BYTES: usize = 32 << 20;
+pub const CONVERSATION_BYTES: usize = 32 << 20;
 /// Turns, steps and calls of such a conversation, together.
-pub const IMPORT_PARTS: usize = 100_000;
+pub const CONVERSATION_PARTS: usize = 100_000;
 /// Bytes of one record of another program's file; a longer one is set aside.
 pub const RECORD_BYTES: usize = 16 << 20;
 /// Records set aside of one conversation that are named one by one; more are counted.

@@ -49,6 +49,9 @@ pub enum Command {
     /// Look at sessions and change them
     #[command(subcommand)]
     Session(Session),
+    /// Look at what was deleted, and empty the trash
+    #[command(subcommand)]
+    Trash(Trash),
     /// Find what was said, in all sessions: words, "phrases", and begin* of words
     Search(Search),
     /// Bring in the conversations of another program: duragent, claude-code, codex or opencode
@@ -245,11 +248,14 @@ pub enum Session {
         #[arg(long)]
         undo: bool,
     },
-    /// Delete a session for good, journal and all
+    /// Move a session to the trash; `session restore` brings it back
     Delete {
         /// Which
         #[arg(value_parser = session_id)]
         session: String,
+        /// Leave nothing of it in any file, wherever it is
+        #[arg(long)]
+        for_good: bool,
         /// Do not ask
         #[arg(short, long)]
         yes: bool,
@@ -258,6 +264,12 @@ pub enum Session {
     Export(moving::ExportSession),
     /// Take in a session that another workspace has exported
     Import(moving::ImportSession),
+    /// Bring a session back from the trash
+    Restore {
+        /// Which
+        #[arg(value_parser = session_id)]
+        session: String,
+    },
     /// Start nothing new in a session; what runs may end
     Pause {
         /// Which
@@ -269,6 +281,19 @@ pub enum Session {
         /// Which
         #[arg(value_parser = session_id)]
         session: String,
+    },
+}
+
+/// What was deleted.
+#[derive(Debug, Subcommand)]
+pub enum Trash {
+    /// List what is in the trash, what was deleted last first
+    List(Json),
+    /// Delete everything in the trash for good: nothing of it is left in any file
+    Empty {
+        /// Do not ask
+        #[arg(short, long)]
+        yes: bool,
     },
 }
 
@@ -293,6 +318,9 @@ pub struct List {
     /// Only with this text in title or id
     #[arg(short)]
     pub q: Option<String>,
+    /// What was deleted and can be brought back, instead
+    #[arg(long, conflicts_with_all = ["agent", "status", "project", "label", "archived", "q", "sort"])]
+    pub trash: bool,
     /// updated, created or title; with a `-` before it largest first
     #[arg(long, allow_hyphen_values = true)]
     pub sort: Option<String>,

@@ -106,14 +106,14 @@ fn spawn(place: &Workspace) -> Result<std::process::Child, Failure> {
 
 /// Says whether the server at an address answers that it is ready.
 pub async fn is_ready(address: &str) -> bool {
-    let client = Client::to(address, "");
+    let client = Client::to(address, "", None);
     let answer = client.http.get(format!("{}/readyz", client.base)).send().await;
     answer.is_ok_and(|answer| answer.status().is_success())
 }
 
 /// Returns the version of the server at an address, if one answers.
 pub async fn version(address: &str) -> Option<String> {
-    let client = Client::to(address, "");
+    let client = Client::to(address, "", None);
     let asked = client.http.get(format!("{}/version", client.base)).timeout(Duration::from_secs(5)).send().await;
     let version: outlive_protocol::health::Version = asked.ok()?.json().await.ok()?;
     Some(version.version)

@@ -23,6 +23,7 @@ mod run;
 mod search;
 mod serve;
 mod session;
+mod trash;
 mod verify;
 
 use clap::CommandFactory as _;
@@ -52,6 +53,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Attach(attach) => attach::run(&place()?, attach).await,
         Command::Serve(serve) => serve::run(place()?, &serve).await,
         Command::Session(command) => session::run(&place()?, command).await,
+        Command::Trash(command) => trash::run(&place()?, command).await,
         Command::Search(search) => search::run(&place()?, &search).await,
         Command::Import(bring) => import::run(&place()?, &bring).await,
         Command::Reindex(json) => reindex::run(&place()?, &json).await,

@@ -37,6 +37,8 @@ pub struct Config {
     pub server: Server,
     /// What may be used.
     pub budget: WorkspaceBudget,
+    /// What becomes of deleted sessions.
+    pub trash: Trash,
 }
 
 /// What all agents together may use.
@@ -45,6 +47,14 @@ pub struct Config {
 pub struct WorkspaceBudget {
     /// In one day, in UTC.
     pub day: LimitsSpec,
+}
+
+/// What becomes of deleted sessions.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Trash {
+    /// Days that they lie in the trash; 30 by default, 0 until it is emptied.
+    pub keep_days: Option<u32>,
 }
 
 /// How the server listens.
@@ -111,7 +121,8 @@ impl Workspace {
         if name.as_ref().is_some_and(|name| name.trim().is_empty() || name.chars().any(char::is_control)) {
             return Err(Failure::Usage("--as takes a name of one line".to_owned()));
         }
-        let user = || variable("USER").or_else(|| variable("LOGNAME")).filter(|name| !name.chars().any(char::is_control));
+        let user =
+            || variable("USER").or_else(|| variable("LOGNAME")).filter(|name| !name.chars().any(char::is_control));
         Ok(Self { sender: name.or_else(user).map(|name| name.trim().chars().take(128).collect()), ..self })
     }
 

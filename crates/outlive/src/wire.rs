@@ -136,9 +136,15 @@ pub async fn start(place: &Workspace) -> Result<Engine, Failure> {
     };
     let seed = u64::from_le_bytes(config::random::<8>()?);
     let moments = Moments::new(Arc::new(SystemClock), seed);
-    let settings = Settings { budget: place.config()?.budget.limits(), ..Settings::default() };
-    let runtime = Runtime::start(store, Arc::new(Catalog::new(sources)), moments, settings).await;
+    let runtime = Runtime::start(store, Arc::new(Catalog::new(sources)), moments, settled(&place.config()?)).await;
     Ok(Engine { runtime: runtime.map_err(Failure::failed)?, files })
+}
+
+/// What `outlive.yaml` says of how sessions are run.
+fn settled(config: &config::Config) -> Settings {
+    let days = config.trash.keep_days.unwrap_or(30);
+    let keep_deleted = (days > 0).then(|| std::time::Duration::from_secs(u64::from(days) * 86_400));
+    Settings { keep_deleted, budget: config.budget.limits(), ..Settings::default() }
 }
 
 #[cfg(not(feature = "trap"))]

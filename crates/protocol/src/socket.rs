@@ -3,11 +3,14 @@
 //! A client sends [`ClientFrame`]s, the server [`ServerFrame`]s. What follows a `subscribe` says the same, under the same
 //! names, as the server-sent events of the session.
 
+use std::sync::Arc;
+
 use outlive_core::event::Scope;
 use outlive_core::id::Seq;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::message::PostAttachment;
 use crate::question::AnswerBody;
 
 /// A frame of a client. Each but `subscribe` and `unsubscribe` needs a `request_id`: the same one acts once, also over
@@ -76,8 +79,16 @@ pub enum ClientFrame {
 pub struct Say {
     /// In which session.
     pub session: String,
-    /// The text: up to 1 MiB.
+    /// The text: up to 1 MiB. None is needed beside attachments.
+    #[serde(default)]
     pub content: String,
+    /// Files that come with it: up to 20, each kept before with `POST /artifacts`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub attachments: Vec<PostAttachment>,
+    /// A JSON Schema that the turn's final answer must fit: an object of up to 64 KiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub output_schema: Option<Arc<serde_json::Value>>,
     /// The client's name for it.
     pub request_id: String,
     /// Who says it.

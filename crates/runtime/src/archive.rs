@@ -104,7 +104,7 @@ impl Runtime {
         }
         let agent = self.place_agent(&taken.agent)?;
         let was_there = match copy {
-            None => self.adopt(session, &taken.lines).await?,
+            None => self.take_in(session, &taken.lines).await?,
             Some(copy) => {
                 let parent = Parent { session: taken.session, seq: taken.lines.len() as u64 };
                 let fork = Fork { parent, at: None, entries: Arc::new(taken.entries), title: None, by };
@@ -115,7 +115,7 @@ impl Runtime {
     }
 
     /// Gives a journal to its session's one writer. Says whether somebody was faster with the same one.
-    async fn adopt(&self, session: SessionId, lines: &[Line]) -> Result<bool, SubmitError> {
+    async fn take_in(&self, session: SessionId, lines: &[Line]) -> Result<bool, SubmitError> {
         if self.shell.closing.is_cancelled() {
             return Err(SubmitError::Closing);
         }

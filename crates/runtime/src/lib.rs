@@ -10,6 +10,7 @@
 //! | `agents` | changes to agents |
 //! | `archive` | sessions out as one file, and in from one |
 //! | `adopt` | conversations of other programs |
+//! | `trash` | deleting, bringing back, deleting for good |
 //! | `sessions` | who is live |
 //! | [`subscribe`] | the journal from a position, then live |
 //! | [`scheduler`] | wakes sessions that wait for a time |
@@ -48,6 +49,7 @@ mod sessions;
 mod shell;
 pub mod subscribe;
 pub mod tasks;
+mod trash;
 
 pub use adopt::Arrived;
 pub use agents::{AgentWritten, check as check_agent};
@@ -55,7 +57,7 @@ pub use archive::{AgentFate, Imported, NewImport};
 pub use attach::{AttachError, taken};
 pub use history::NewFork;
 pub use outlive_store::{
-    Catching, Expected, Found, Hit, Key, Label, ListQuery, Row, SearchQuery, Sort, StoreError, Version,
+    Catching, Expected, Found, Hit, Key, Label, ListQuery, Note, Row, SearchQuery, Sort, StoreError, Version,
 };
 pub use query::{Approval, Outcome};
 pub use shell::Settings;
@@ -116,6 +118,7 @@ pub enum SubmitError {
 pub struct Runtime {
     shell: Shell,
     sessions: Sessions,
+    looked_through: trash::LookedThrough,
 }
 
 impl Runtime {
@@ -158,7 +161,10 @@ impl Runtime {
             settings,
             closing: CancellationToken::new(),
         };
-        let runtime = Arc::new(Self { shell, sessions: Sessions::default() });
+        let runtime =
+            Arc::new(Self { shell, sessions: Sessions::default(), looked_through: trash::LookedThrough::default() });
+        runtime.finish_erasing().await;
+        let owed = runtime.shell.store.index.unsettled().await?;
         let clock = runtime.shell.scheduler.clone().run(Arc::downgrade(&runtime), runtime.shell.closing.clone());
         runtime.shell.tasks.spawn("scheduler", clock);
         let present = presence::watch(Arc::downgrade(&runtime), silent, runtime.shell.closing.clone());
@@ -168,6 +174,7 @@ impl Runtime {
             for session in owed {
                 waking.take_up(session).await;
             }
+            waking.expire().await;
         });
         Ok(runtime)
     }
@@ -190,17 +197,6 @@ impl Runtime {
         let (reply, answer) = oneshot::channel();
         let mail = Mail::Submit { command: Box::new(command), request, reply };
         self.sessions.inbox(session, &self.shell).try_send(mail).map_err(busy)?;
-        answer.await.map_err(|_gone| SubmitError::Busy { retry_after_ms: BUSY_MS })?
-    }
-
-    /// Removes a session for good: what runs is ended first.
-    ///
-    /// # Errors
-    ///
-    /// [`SubmitError`]
-    pub async fn delete(&self, session: SessionId) -> Result<(), SubmitError> {
-        let (reply, answer) = oneshot::channel();
-        self.sessions.inbox(session, &self.shell).try_send(Mail::Remove(reply)).map_err(busy)?;
         answer.await.map_err(|_gone| SubmitError::Busy { retry_after_ms: BUSY_MS })?
     }
 

@@ -41,6 +41,8 @@ pub struct Settings {
     pub closing: Duration,
     /// What all sessions may use in one day, in UTC.
     pub budget: Limits,
+    /// Time that a deleted session lies in the trash before it is erased; for ever where there is none.
+    pub keep_deleted: Option<Duration>,
 }
 
 impl Default for Settings {
@@ -50,6 +52,7 @@ impl Default for Settings {
             idle_evict: Duration::from_secs(60),
             closing: Duration::from_secs(3),
             budget: Limits::default(),
+            keep_deleted: Some(Duration::from_secs(30 * 86_400)),
         }
     }
 }

@@ -242,13 +242,13 @@ async fn a_fork_holds_nothing_of_its_original_and_its_request_is_answered_whatev
     let request = || Some("r1".parse().unwrap());
     let made = desk.runtime.fork(fork.clone(), request()).await.unwrap();
     assert!(!made.duplicate);
-    desk.runtime.delete(desk.session).await.unwrap();
+    desk.runtime.discard(desk.session, by(), None).await.unwrap();
     assert!(desk.runtime.fork(fork.clone(), request()).await.unwrap().duplicate);
     let refused = desk.runtime.fork(NewFork { of: (desk.session, Some(2)), ..fork }, request()).await;
     assert!(refused.unwrap_err().to_string().contains("another body"));
     // What holds a call waits for its end; what holds nothing is gone at once, long before it would be given up.
     let began = tokio::time::Instant::now();
     tokio::time::pause();
-    desk.runtime.delete(SessionId::from_bits(2)).await.unwrap();
+    desk.runtime.erase(SessionId::from_bits(2), None).await.unwrap();
     assert!(began.elapsed() < Settings::default().closing);
 }

@@ -18,6 +18,7 @@ mod queue;
 mod search;
 mod sessions;
 mod socket;
+mod trash;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -32,12 +33,15 @@ use crate::body::LARGE_BYTES;
 use crate::problem::ApiError;
 
 #[derive(utoipa::OpenApi)]
-#[openapi(info(
-    title = "Outlive",
-    description = "Agents that outlive their processes. Every route under `/api/v1` takes `Authorization: Bearer TOKEN`; \
+#[openapi(
+    info(
+        title = "Outlive",
+        description = "Agents that outlive their processes. Every route under `/api/v1` takes `Authorization: Bearer TOKEN`; \
                    errors are RFC 9457 problem details with a stable `code`; writes take `Idempotency-Key`.",
-    license(name = "MIT OR Apache-2.0")
-), components(schemas(outlive_protocol::socket::ClientFrame, outlive_protocol::socket::ServerFrame)))]
+        license(name = "MIT OR Apache-2.0")
+    ),
+    components(schemas(outlive_protocol::socket::ClientFrame, outlive_protocol::socket::ServerFrame))
+)]
 struct Document;
 
 fn described() -> OpenApiRouter<App> {
@@ -51,6 +55,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(agent_files::export))
         .routes(routes!(sessions::create, list::list))
         .routes(routes!(sessions::show, sessions::update, sessions::remove))
+        .routes(routes!(trash::list, trash::empty))
+        .routes(routes!(trash::restore))
         .routes(routes!(messages::post, messages::list))
         .routes(routes!(events::of_session))
         .routes(routes!(events::of_all))

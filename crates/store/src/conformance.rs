@@ -10,6 +10,7 @@ pub mod beside;
 pub mod journals;
 pub mod listing;
 pub mod searching;
+pub mod trash;
 
 use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
@@ -62,6 +63,9 @@ macro_rules! conformance {
             searching::a_search_is_narrowed_and_paged
             searching::whatever_is_typed_is_only_words
             searching::what_was_removed_is_not_found
+            trash::what_is_in_the_trash_is_gone_and_comes_back_whole
+            trash::what_is_erased_is_gone_wherever_it_was
+            trash::a_request_that_deleted_is_remembered
         }
     };
     (@each $subject:ty: $($family:ident::$promise:ident)+) => {

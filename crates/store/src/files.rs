@@ -9,6 +9,7 @@
 //! | `tails`, `lines` | live ends; finding lines in a file by halving |
 //! | [`frame`] | the log's format |
 //! | [`fs`], [`faults`] | the seam to the disk, and a disk that loses, tears and refuses |
+//! | `trash`, `erase`, `refs` | what is deleted: moved away and back, then erased; the artifacts that go with it |
 //! | [`verify`], `mend` | looking for damage; a repair of what does not fit the log |
 //! | [`lock`], [`beside`] | who owns the workspace; snapshots, artifacts |
 //! | `folders` | agents |
@@ -16,6 +17,7 @@
 pub mod beside;
 mod committer;
 mod crowd;
+pub(crate) mod erase;
 pub mod faults;
 mod flusher;
 mod folders;
@@ -25,9 +27,11 @@ mod lines;
 pub mod lock;
 mod mend;
 mod recover;
+mod refs;
 mod tails;
 #[cfg(feature = "trap")]
 pub mod trap;
+mod trash;
 pub mod verify;
 
 pub use recover::Recovery;
@@ -104,7 +108,7 @@ impl FileJournals {
         options: Options,
         checkpointed: Box<dyn Fn(u64) + Send>,
     ) -> Result<Arc<Self>, OpenError> {
-        for folder in ["sessions", "commit", "run"] {
+        for folder in ["sessions", "commit", "run", "trash"] {
             disk.make_dir(&root.join(folder))?;
         }
         // The lock is a real file whatever the disk is: it keeps real processes apart.
@@ -130,9 +134,9 @@ impl FileJournals {
         {
             let mut board = shared.board();
             board.position = left.position;
-            board.active.clone_from(&segment.path);
-            board.free = free;
-            board.retiring = left.live;
+            board.segments.active.clone_from(&segment.path);
+            board.segments.free = free;
+            board.segments.retiring = left.live;
         }
         let (sender, requests) = mpsc::channel(options.waiting);
         let committer = Committer {
@@ -193,11 +197,11 @@ impl FileJournals {
         tracing::info!(syncs = fs::syncs(), "journals closed");
         let active = {
             let board = self.shared.board();
-            let clean = !board.active.as_os_str().is_empty()
+            let clean = !board.segments.active.as_os_str().is_empty()
                 && board.dirty.is_empty()
                 && board.unsynced.is_empty()
-                && board.retiring.is_empty();
-            (clean && board.poisoned.is_none()).then(|| board.active.clone())
+                && board.segments.retiring.is_empty();
+            (clean && board.poisoned.is_none()).then(|| board.segments.active.clone())
         };
         if let Some(active) = active
             && let Err(error) = recover::let_go(&self.shared, &active)
@@ -344,7 +348,10 @@ impl Journals for FileJournals {
     }
 
     fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>> {
-        Box::pin(self.ask(move |reply| Request::Remove(journal, reply)))
+        Box::pin(async move {
+            self.erase(vec![journal], None).await?;
+            self.bury(journal)
+        })
     }
 }
 
@@ -365,8 +372,9 @@ impl Directory for FileJournals {
             let folder = self.shared.root.join("sessions");
             let names = self.shared.disk.list(&folder).map_err(|error| io_error("list", &folder, &error))?;
             let mut sessions: Vec<SessionId> = names.iter().filter_map(|name| name.parse().ok()).collect();
-            let pending = self.shared.board();
-            sessions.extend(pending.dirty.iter().copied());
+            let board = self.shared.board();
+            sessions.extend(board.dirty.iter().copied());
+            sessions.retain(|session| board.tails.get(session).is_none_or(|tail| !tail.removed));
             sessions.sort();
             sessions.dedup();
             Ok(sessions)

@@ -9,6 +9,7 @@ mod table;
 mod writer;
 
 use outlive_core::id::{Seq, SessionId};
+use serde::{Deserialize, Serialize};
 
 pub use lazy::{Log, SqliteIndex};
 pub use query::{Key, Label, ListQuery, Sort, page};
@@ -16,7 +17,7 @@ pub use query::{Key, Label, ListQuery, Sort, page};
 use crate::{Pending, StoreError};
 
 /// One row of the list: a fold of its journal, kept so that a list need not open ten thousand files.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Row {
     /// Which session.
     pub session: SessionId,

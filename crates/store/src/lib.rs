@@ -13,6 +13,7 @@ pub mod memory;
 mod search;
 mod snapshots;
 mod sqlite;
+mod trash;
 pub mod workspace;
 
 use std::future::Future;
@@ -26,6 +27,7 @@ pub use index::{Index, Key, Label, ListQuery, Row, Sort};
 pub use journals::{Append, Directory, Epoch, Journals, Leases, Opened};
 pub use search::{Catching, Found, Hit, Search, SearchQuery};
 pub use snapshots::Snapshots;
+pub use trash::{Deed, Note, Trash};
 
 /// A future that a store returns.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -47,6 +49,8 @@ pub struct Store {
     pub index: Arc<dyn Index>,
     /// What was said, by its words.
     pub search: Arc<dyn Search>,
+    /// What was deleted.
+    pub trash: Arc<dyn Trash>,
     /// Agents' files.
     pub agents: Arc<dyn AgentFolders>,
 }

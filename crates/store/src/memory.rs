@@ -9,6 +9,7 @@ mod faults;
 mod folders;
 mod journals;
 mod search;
+mod trash;
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -47,6 +48,7 @@ struct World {
     snapshots: BTreeMap<SessionId, String>,
     artifacts: BTreeMap<Digest, Vec<u8>>,
     rows: BTreeMap<SessionId, Row>,
+    trash: trash::Trashed,
     index_lost: bool,
     folders: folders::Folders,
     plan: faults::Plan,
@@ -98,6 +100,7 @@ impl Memory {
             artifacts: memory.clone(),
             index: memory.clone(),
             search: memory.clone(),
+            trash: memory.clone(),
             agents: memory,
         }
     }

@@ -129,7 +129,7 @@ pub(crate) fn is_there(path: &Path) -> bool {
 
 /// Writes an open file anew whose name was taken away, and opens that.
 pub(crate) fn restore(connection: &mut Connection, path: &Path, kind: &Kind) -> Result<(), FileError> {
-    let new = beside(path, ".new");
+    let new = beside(path, NEW);
     RealDisk.remove(&new).ok();
     let name = new.to_str().ok_or_else(|| FileError::Other("its path is not UTF-8".to_owned()))?;
     connection.execute("VACUUM INTO ?1", [name])?;
@@ -156,17 +156,22 @@ pub(crate) fn remove(path: &Path) {
     RealDisk.remove(path).ok();
 }
 
-/// Removes a file that was set aside.
+/// Removes a file that was set aside, and one that was to be written anew when the process died.
 pub(crate) fn drop_set_aside(path: &Path) -> Result<(), StoreError> {
-    let path = beside(path, DAMAGED);
-    match RealDisk.remove(&path) {
-        Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-            Err(StoreError::Io { what: format!("remove {}", path.display()), why: error.to_string() })
+    for suffix in [DAMAGED, NEW] {
+        let path = beside(path, suffix);
+        match RealDisk.remove(&path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(StoreError::Io { what: format!("remove {}", path.display()), why: error.to_string() });
+            }
+            Ok(()) | Err(_) => {}
         }
-        Ok(()) | Err(_) => Ok(()),
     }
+    Ok(())
 }
 
+/// What a file's name ends with that is being written anew.
+const NEW: &str = ".new";
 /// What a file's name ends with that was set aside.
 const DAMAGED: &str = ".damaged";
 

@@ -3,6 +3,9 @@
 //! Invariant: an append is announced to the list before it is written, so that no event stays outside the list because
 //! its writer went away.
 
+mod fresh;
+mod trash;
+
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
@@ -17,10 +20,12 @@ use crate::files::{FileJournals, Recovery};
 use crate::index::{Log, SqliteIndex};
 use crate::search::{Truth, Words};
 use crate::{Append, Epoch, Index, Journals, ListQuery, Opened, Pending, Row, Store, StoreError};
+use fresh::{Fresh, Noted};
+use trash::Bin;
 
 pub use crate::files::{OpenError, Options};
 
-const FOLDERS: [&str; 5] = ["agents", "artifacts", "commit", "run", "sessions"];
+const FOLDERS: [&str; 6] = ["agents", "artifacts", "commit", "run", "sessions", "trash"];
 
 /// Makes a workspace's folders where they are missing, for their owner alone.
 ///
@@ -81,16 +86,31 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
     told.set(Arc::downgrade(&index)).ok();
     let words = words(root, (&journals, &index)).map_err(|error| io::Error::other(error.to_string()))?;
     let listed = Arc::new(Followed { index: Arc::clone(&index), words: Arc::clone(&words) });
-    let beside = Arc::new(Beside { root: root.to_owned(), disk });
+    let beside = Arc::new(Beside { root: root.to_owned(), disk: Arc::clone(&disk) });
     beside.go_on_with_all().map_err(|error| io::Error::other(error.to_string()))?;
+    let fresh = Arc::<Fresh>::default();
+    let bin = Arc::new(Bin {
+        root: root.to_owned(),
+        disk,
+        journals: Arc::clone(&journals),
+        listed: Arc::clone(&listed),
+        fresh: Arc::clone(&fresh),
+        busy: tokio::sync::Mutex::default(),
+    });
     let store = Store {
-        journals: Arc::new(Announced { journals: Arc::clone(&journals), listed: Arc::clone(&listed) }),
+        journals: Arc::new(Announced {
+            journals: Arc::clone(&journals),
+            listed: Arc::clone(&listed),
+            fresh: Arc::clone(&fresh),
+            bin: Arc::clone(&bin),
+        }),
         directory: journals.clone(),
         leases: journals.clone(),
         snapshots: beside.clone(),
-        artifacts: beside.clone(),
+        artifacts: Arc::new(Noted { artifacts: beside.clone(), fresh }),
         index: listed,
         search: words.clone(),
+        trash: bin,
         agents: beside,
     };
     Ok((store, Workspace { root: root.to_owned(), journals, index, words }))
@@ -154,6 +174,8 @@ impl Drop for Workspace {
 struct Announced {
     journals: Arc<FileJournals>,
     listed: Arc<Followed>,
+    fresh: Arc<Fresh>,
+    bin: Arc<Bin>,
 }
 
 impl Journals for Announced {
@@ -162,7 +184,11 @@ impl Journals for Announced {
             let journal = append.journal;
             let head = append.expected + append.lines.len() as Seq;
             let before = self.listed.index.announce(journal, head);
+            let named = self.fresh.named_in(&append.lines);
             let done = self.journals.append(append).await;
+            if done.is_ok() {
+                self.fresh.settle(&named);
+            }
             if done.as_ref().is_err_and(|error| error.class() != crate::Class::Lost) {
                 self.listed.index.retract(journal, before);
             }
@@ -187,14 +213,7 @@ impl Journals for Announced {
     }
 
     fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>> {
-        Box::pin(async move {
-            self.journals.remove(journal).await?;
-            self.listed.forget(journal);
-            // What cannot be erased now is listed and found no more, and goes with the next writes.
-            let erased = self.listed.index.erase().await.and(self.listed.words.erase(journal).await);
-            erased.unwrap_or_else(|error| tracing::warn!(%error, "removed session still in an index"));
-            Ok(())
-        })
+        Box::pin(self.bin.erase_all(vec![journal], None))
     }
 }
 

@@ -2,7 +2,8 @@
 
 use super::{Part, Source, Step, Talk, Turn};
 use crate::limits::{
-    CALLS_PER_STEP, IMPORT_BYTES, IMPORT_PARTS, LABEL_BYTES, MESSAGE_BYTES, OUTCOME_BYTES, REPLY_BYTES, TITLE_CHARS,
+    CALLS_PER_STEP, CONVERSATION_BYTES, CONVERSATION_PARTS, LABEL_BYTES, MESSAGE_BYTES, OUTCOME_BYTES, REPLY_BYTES,
+    TITLE_CHARS,
 };
 use crate::session::is_shallow;
 
@@ -28,10 +29,12 @@ pub fn check(talk: &Talk) -> Result<(), String> {
         bytes += turn_bytes(found);
         parts += 1 + found.steps.iter().map(|step| 1 + step.parts.len()).sum::<usize>();
     }
-    if bytes > IMPORT_BYTES {
-        return Err(format!("turns: their texts have {bytes} bytes, of {IMPORT_BYTES} that a conversation may have"));
+    if bytes > CONVERSATION_BYTES {
+        return Err(format!(
+            "turns: their texts have {bytes} bytes, of {CONVERSATION_BYTES} that a conversation may have"
+        ));
     }
-    if parts > IMPORT_PARTS.saturating_mul(3) {
+    if parts > CONVERSATION_PARTS.saturating_mul(3) {
         return Err(format!("turns: too many parts: {parts}"));
     }
     Ok(())

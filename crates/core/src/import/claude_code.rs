@@ -15,7 +15,7 @@ use super::{Read, Records};
 use crate::content::Usage;
 use crate::digest::Digest;
 use crate::event::Outcome;
-use crate::limits::IMPORT_BYTES;
+use crate::limits::CONVERSATION_BYTES;
 use crate::time::Timestamp;
 
 /// The program's name in labels.
@@ -154,7 +154,7 @@ impl Reader {
         }
         self.bytes += body.bytes();
         // Too much is said so by the gathering; there is no need to hold all of it.
-        let body = if self.bytes > 2 * IMPORT_BYTES { Body::Link } else { body };
+        let body = if self.bytes > 2 * CONVERSATION_BYTES { Body::Link } else { body };
         let named = |key| value.get(key).and_then(Value::as_str).map(str::to_owned);
         let parent = named("parentUuid").or_else(|| named("logicalParentUuid"));
         // A summary goes on from what it sums up.
@@ -226,7 +226,7 @@ impl Records for Reader {
     }
 
     fn finish(mut self: Box<Self>, digest: Digest) -> Read {
-        if self.bytes > 2 * IMPORT_BYTES {
+        if self.bytes > 2 * CONVERSATION_BYTES {
             self.gathering.overflow(self.bytes);
         }
         self.tell();
@@ -309,7 +309,7 @@ fn answered(value: &Value) -> Understood {
         output_tokens: number(message, "/usage/output_tokens"),
         cache_read_tokens: number(message, "/usage/cache_read_input_tokens"),
         cache_write_tokens: number(message, "/usage/cache_creation_input_tokens"),
-        cost_nano_usd: 0,
+        ..Usage::default()
     };
     let (key, model) = (text(message, "id").to_owned(), model.to_owned());
     Ok(Body::Answered { key, model, usage, blocks })

@@ -222,6 +222,6 @@ fn usage(event: &Value) -> Usage {
         output_tokens: of("output_tokens"),
         cache_read_tokens: cached,
         cache_write_tokens: 0,
-        cost_nano_usd: 0,
+        ..Usage::default()
     }
 }

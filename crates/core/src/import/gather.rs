@@ -12,7 +12,8 @@ use super::{CallResult, Part, Source, Step, Talk, Turn, cut};
 use crate::content::Usage;
 use crate::digest::Digest;
 use crate::limits::{
-    CALLS_PER_STEP, IMPORT_BYTES, IMPORT_PARTS, LABEL_BYTES, MESSAGE_BYTES, OUTCOME_BYTES, REPLY_BYTES, TITLE_CHARS,
+    CALLS_PER_STEP, CONVERSATION_BYTES, CONVERSATION_PARTS, LABEL_BYTES, MESSAGE_BYTES, OUTCOME_BYTES, REPLY_BYTES,
+    TITLE_CHARS,
 };
 use crate::session::is_shallow;
 use crate::time::Timestamp;
@@ -257,11 +258,13 @@ impl Gathering {
 
 /// Says how much is too much.
 fn too_large(bytes: usize, parts: usize) -> Option<String> {
-    if bytes > IMPORT_BYTES {
-        return Some(format!("its texts have {bytes} bytes, of {IMPORT_BYTES} that a conversation may have"));
+    if bytes > CONVERSATION_BYTES {
+        return Some(format!("its texts have {bytes} bytes, of {CONVERSATION_BYTES} that a conversation may have"));
     }
-    let is_long = parts > IMPORT_PARTS;
-    is_long.then(|| format!("it has {parts} messages, texts and calls, of {IMPORT_PARTS} that a conversation may have"))
+    let is_long = parts > CONVERSATION_PARTS;
+    is_long.then(|| {
+        format!("it has {parts} messages, texts and calls, of {CONVERSATION_PARTS} that a conversation may have")
+    })
 }
 
 /// Bytes of what a model says in a part.

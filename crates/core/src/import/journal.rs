@@ -102,7 +102,14 @@ impl Writer {
         if let Some(said) = &turn.said {
             let (content, origin) = (said.clone(), from(&self.program));
             let behavior = Behavior::default();
-            self.push(Event::MessageReceived(MessageReceived { content, behavior, origin, input: None }));
+            self.push(Event::MessageReceived(MessageReceived {
+                content,
+                behavior,
+                origin,
+                input: None,
+                attachments: Vec::new(),
+                output_schema: None,
+            }));
         }
         let trigger = if turn.said.is_some() { Trigger::Message } else { Trigger::Other };
         self.push(Event::TurnStarted(TurnStarted { trigger }));
@@ -133,6 +140,7 @@ impl Writer {
             tokens_estimated: step.usage.all_input(),
             agent_digest: self.agent_digest.clone(),
             messages: 0,
+            capped: None,
         }));
         self.tick(step.at);
         let ids: Vec<CallId> = step.parts.iter().map(|_| CallId::from_bits(self.ids.fresh())).collect();

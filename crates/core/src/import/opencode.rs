@@ -15,7 +15,7 @@ use super::record::{is_set, number, shown, text, time_ms};
 use crate::content::Usage;
 use crate::digest::Digest;
 use crate::event::Outcome;
-use crate::limits::IMPORT_BYTES;
+use crate::limits::CONVERSATION_BYTES;
 use crate::time::Timestamp;
 
 /// The program's name in labels.
@@ -99,7 +99,7 @@ impl Reader {
             part.remove("url");
         }
         self.bytes += record.len();
-        if self.bytes <= 2 * IMPORT_BYTES {
+        if self.bytes <= 2 * CONVERSATION_BYTES {
             let parts = self.parts.entry(message.to_owned()).or_default();
             parts.insert(id.to_owned(), value);
         }
@@ -135,7 +135,7 @@ impl Reader {
         self.gathering.leave_out("messages that were taken back", reverted);
         let strays = self.parts.values().map(|parts| parts.len() as u64).sum();
         self.gathering.leave_out("parts of messages that are not there", strays);
-        if self.bytes > 2 * IMPORT_BYTES {
+        if self.bytes > 2 * CONVERSATION_BYTES {
             // Counted as what it is: too much.
             self.gathering.overflow(self.bytes);
         }
@@ -240,6 +240,6 @@ fn usage(value: &Value) -> Usage {
         output_tokens: of("output").saturating_add(of("reasoning")),
         cache_read_tokens: of("cache/read"),
         cache_write_tokens: of("cache/write"),
-        cost_nano_usd: 0,
+        ..Usage::default()
     }
 }

@@ -12,7 +12,7 @@ use crate::show;
 const PAGE: usize = 200;
 
 pub async fn run(client: &Client, filter: List) -> Result<(), Failure> {
-    let List { agent, status, project, label, archived, q, sort, limit: most, json } = filter;
+    let List { agent, status, project, label, archived, q, sort, limit: most, json, trash: _ } = filter;
     // In one value, a comma stands between labels.
     let label: Vec<String> = label.iter().map(|label| label.replace('\\', "\\\\").replace(',', "\\,")).collect();
     let label = (!label.is_empty()).then(|| label.join(","));

@@ -1,7 +1,5 @@
 //! Looks at sessions and changes them.
 
-use std::io::IsTerminal as _;
-
 use outlive_core::event::Line;
 use outlive_core::media::with_attachments;
 use outlive_protocol::event::Events;
@@ -9,7 +7,7 @@ use outlive_protocol::message::Messages;
 use outlive_protocol::session::{Control, Done, ForkSession, SessionView, UpdateSession};
 use reqwest::Method;
 
-use super::history;
+use super::{history, trash};
 use crate::cli::Session;
 use crate::client::{Client, connect};
 use crate::config::Workspace;
@@ -19,6 +17,7 @@ use crate::show;
 pub async fn run(place: &Workspace, command: Session) -> Outcome {
     let client = connect(place).await?;
     match command {
+        Session::List(filter) if filter.trash => trash::list(&client, filter.limit, filter.json).await?,
         Session::List(filter) => super::list::run(&client, filter).await?,
         Session::Show { session, json: true } => {
             show::json(&client.get::<SessionView>(&format!("/sessions/{session}")).await?)?
@@ -38,7 +37,9 @@ pub async fn run(place: &Workspace, command: Session) -> Outcome {
         }
         Session::Export(export) => super::moving::export(&client, export).await?,
         Session::Import(import) => super::moving::import(&client, import).await?,
-        Session::Delete { session, yes } => delete(&client, &session, yes).await?,
+        Session::Delete { session, for_good: true, yes } => trash::delete_for_good(&client, &session, yes).await?,
+        Session::Delete { session, for_good: false, .. } => trash::delete(&client, &session).await?,
+        Session::Restore { session } => trash::restore(&client, &session).await?,
         Session::Pause { session } => control(&client, &session, "pause").await?,
         Session::Resume { session } => control(&client, &session, "resume").await?,
     }
@@ -151,21 +152,5 @@ async fn update(client: &Client, session: &str, body: UpdateSession) -> Result<(
 async fn control(client: &Client, session: &str, verb: &str) -> Result<(), Failure> {
     let done: Done = client.send(Method::POST, &format!("/sessions/{session}/{verb}"), &Control::default()).await?;
     say!("done, at event {}", done.head);
-    Ok(())
-}
-
-async fn delete(client: &Client, session: &str, yes: bool) -> Result<(), Failure> {
-    if !yes && std::io::stdin().is_terminal() {
-        say!("delete {session} for good, journal and all? Type yes:");
-        let mut line = String::new();
-        std::io::stdin().read_line(&mut line)?;
-        if line.trim() != "yes" {
-            return Err(Failure::Denied("not deleted".to_owned()));
-        }
-    } else if !yes {
-        return Err(Failure::Usage("say --yes to delete without being asked".to_owned()));
-    }
-    client.delete(&format!("/sessions/{session}")).await?;
-    say!("deleted");
     Ok(())
 }

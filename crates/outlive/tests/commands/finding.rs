@@ -4,13 +4,13 @@ use super::{Home, OUTLIVE};
 
 impl Home {
     /// Kills the server as a power cut would.
-    fn kill_server(&self) {
+    pub(crate) fn kill_server(&self) {
         let owner = outlive_store::files::lock::owner(&self.0.path().join(".outlive/run")).unwrap();
         let pid = rustix::process::Pid::from_raw(i32::try_from(owner.pid).unwrap()).unwrap();
         rustix::process::kill_process(pid, rustix::process::Signal::KILL).unwrap();
     }
 
-    fn sessions(&self, arguments: &[&str]) -> Vec<String> {
+    pub(crate) fn sessions(&self, arguments: &[&str]) -> Vec<String> {
         let output = self.command(OUTLIVE).args(["session", "list", "--json"]).args(arguments).output().unwrap();
         let page: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
         page["items"].as_array().unwrap().iter().map(|item| item["id"].as_str().unwrap().to_owned()).collect()
@@ -42,7 +42,7 @@ fn what_was_said_is_found_after_a_kill_and_without_its_indexes_and_not_once_it_i
     home.check(&["session", "archive", &sessions[1]], 0, "");
     assert_eq!(home.sessions(&["--archived"]), sessions[1..]);
     assert_eq!(home.sessions(&["--archived=false", "--sort", "-title"]), sessions[..1]);
-    home.check(&["session", "delete", "--yes", &sessions[0]], 0, "");
+    home.check(&["session", "delete", &sessions[0]], 0, "is in the trash");
     home.check(&["search", "xylophone"], 0, "nothing found");
     for entry in std::fs::read_dir(home.0.path().join(".outlive")).unwrap() {
         let path = entry.unwrap().path();

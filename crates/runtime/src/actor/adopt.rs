@@ -27,7 +27,8 @@ impl Actor {
         read?;
         self.shell.store.index.note(crate::list::row(&self.state, self.id));
         let entry = |line: Line| line.read().ok().map(|entry| (line, entry));
-        self.shell.feeds.tell(self.id, lines.into_iter().filter_map(entry).collect());
+        let events: Vec<_> = lines.into_iter().filter_map(entry).collect();
+        self.shell.feeds.tell(self.id, &events);
         Ok(())
     }
 }

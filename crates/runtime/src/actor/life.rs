@@ -8,14 +8,15 @@ use std::time::Duration;
 use outlive_core::command::Command;
 use outlive_core::event::Line;
 use outlive_core::id::{RequestId, SessionId};
-use outlive_core::session::State;
+use outlive_core::session::{Refusal, State};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
 use super::{Actor, Trouble};
 use crate::sessions::Sessions;
 use crate::shell::Shell;
-use crate::{Accepted, SubmitError};
+use crate::trash::Removal;
+use crate::{Accepted, Note, SubmitError, list};
 
 /// What an actor is told.
 pub enum Mail {
@@ -39,8 +40,8 @@ pub enum Mail {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<(), SubmitError>>,
     },
-    /// Stop what runs and remove the session for good.
-    Remove(oneshot::Sender<Result<(), SubmitError>>),
+    /// Stop what runs and remove the session.
+    Remove(Removal, oneshot::Sender<Result<(), SubmitError>>),
 }
 
 /// What a life is made of.
@@ -86,7 +87,7 @@ async fn refuse(mut inbox: mpsc::Receiver<Mail>, sessions: &Sessions, id: Sessio
     while let Some(mail) = inbox.recv().await {
         match mail {
             Mail::Submit { reply, .. } => drop(reply.send(Err(error.clone()))),
-            Mail::Adopt { reply, .. } | Mail::Remove(reply) => drop(reply.send(Err(error.clone()))),
+            Mail::Adopt { reply, .. } | Mail::Remove(_, reply) => drop(reply.send(Err(error.clone()))),
             Mail::View(_) | Mail::Told(_) => {}
         }
     }
@@ -181,8 +182,8 @@ impl Loop {
             Mail::Told(command) => self.told(command).await,
             Mail::View(reply) => self.show(reply),
             Mail::Adopt { lines, reply } => drop(reply.send(self.actor.adopt(lines).await)),
-            Mail::Remove(reply) => {
-                let removed = self.remove().await;
+            Mail::Remove(removal, reply) => {
+                let removed = self.remove(removal).await;
                 reply.send(removed).ok();
             }
         }
@@ -257,7 +258,7 @@ impl Loop {
         while !self.actor.held.calls.is_empty() {
             match tokio::time::timeout_at(deadline, self.inbox.recv()).await {
                 Ok(Some(Mail::Submit { reply, .. })) => drop(reply.send(Err(SubmitError::Closing))),
-                Ok(Some(Mail::Adopt { reply, .. } | Mail::Remove(reply))) => {
+                Ok(Some(Mail::Adopt { reply, .. } | Mail::Remove(_, reply))) => {
                     drop(reply.send(Err(SubmitError::Closing)));
                 }
                 Ok(Some(Mail::View(reply))) => self.show(reply),
@@ -275,13 +276,22 @@ impl Loop {
         self.actor.running.calls.values().for_each(tokio_util::sync::CancellationToken::cancel);
     }
 
-    async fn remove(&mut self) -> Result<(), SubmitError> {
+    async fn remove(&mut self, removal: Removal) -> Result<(), SubmitError> {
         if self.actor.head() == 0 {
-            return Err(SubmitError::Refused(outlive_core::session::Refusal::NoSession));
+            return Err(SubmitError::Refused(Refusal::NoSession));
         }
         self.close().await;
         self.actor.closing = false;
-        self.life.shell.store.journals.remove(self.life.id).await.map_err(SubmitError::Store)?;
+        let (id, shell) = (self.life.id, &self.life.shell);
+        let state = self.actor.state().ok_or(SubmitError::Refused(Refusal::NoSession))?;
+        let removed = match removal {
+            Removal::Trash { by, request } => {
+                let note = Note { at: shell.moments.now(), by, request, row: list::row(state, id) };
+                shell.store.trash.discard(id, note).await
+            }
+            Removal::ForGood { request } => shell.store.trash.erase(vec![id], request).await,
+        };
+        removed.map_err(SubmitError::Store)?;
         self.life.shell.store.index.forget(self.life.id);
         self.life.shell.feeds.remove(self.life.id);
         self.actor.forget();

@@ -37,6 +37,7 @@ pub fn failure(kind: FailureKind) -> &'static str {
         FailureKind::Auth => "auth",
         FailureKind::Refused => "refused",
         FailureKind::Truncated => "truncated",
+        FailureKind::OffSchema => "off_schema",
     }
 }
 

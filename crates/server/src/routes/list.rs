@@ -166,7 +166,7 @@ fn from_hex(text: &str) -> Option<String> {
     String::from_utf8(bytes).ok()
 }
 
-fn row(row: Row) -> SessionRow {
+pub(super) fn row(row: Row) -> SessionRow {
     SessionRow {
         id: row.session.to_string(),
         agent: row.agent,

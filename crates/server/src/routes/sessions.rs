@@ -9,9 +9,10 @@ use outlive_core::digest::Digest;
 use outlive_core::id::{RequestId, SessionId};
 use outlive_protocol::session::{CreateSession, SessionView, UpdateSession};
 use outlive_protocol::{BASE, Problem, code};
+use serde::Deserialize;
 
 use crate::App;
-use crate::body::{Body, Caller, Path, id};
+use crate::body::{Body, Caller, Path, Query, id};
 use crate::problem::{ApiError, ApiResult};
 
 /// Makes a session. With an `Idempotency-Key` the same request makes the same session.
@@ -99,10 +100,29 @@ pub(super) async fn update(
     Ok(Json(view(&app, session).await?))
 }
 
-/// Deletes a session for good, journal and all.
-#[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", params(("id" = String, Path)),
-    responses((status = 204), (status = 404, body = Problem)))]
-pub(super) async fn remove(State(app): State<App>, Path(session): Path<String>) -> ApiResult<StatusCode> {
-    app.runtime.delete(id(&session)?).await?;
+/// How a session is deleted.
+#[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub(super) struct How {
+    /// Not into the trash: nothing of it is left in any file.
+    for_good: Option<bool>,
+}
+
+/// Deletes a session: it goes to the trash, from which it can be brought back; or, for good, nothing of it is left.
+#[utoipa::path(delete, path = "/sessions/{id}", tag = "sessions", params(("id" = String, Path), How),
+    responses((status = 204), (status = 404, body = Problem), (status = 409, body = Problem)))]
+pub(super) async fn remove(
+    State(app): State<App>,
+    Path(session): Path<String>,
+    Query(how): Query<How>,
+    caller: Caller,
+) -> ApiResult<StatusCode> {
+    let (session, request) = (id(&session)?, caller.request(None)?);
+    if how.for_good == Some(true) {
+        app.runtime.erase(session, request).await?;
+    } else {
+        app.runtime.discard(session, caller.by, request).await?;
+    }
     Ok(StatusCode::NO_CONTENT)
 }

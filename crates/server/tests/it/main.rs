@@ -9,6 +9,7 @@ mod metrics;
 mod moving;
 mod pages;
 mod sockets;
+mod trash;
 
 use fixture::{Server, decoded};
 use outlive_core::content::{Reply, ReplyBlock, StopReason, Usage};

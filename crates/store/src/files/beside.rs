@@ -1,7 +1,7 @@
 //! What lies beside the journals: snapshots, artifacts. Agents' folders are in `folders`.
 
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use outlive_core::digest::Digest;
@@ -44,18 +44,17 @@ impl Snapshots for Beside {
     }
 }
 
-impl Beside {
-    fn artifact(&self, hash: &Digest) -> PathBuf {
-        let text = hash.as_str();
-        self.root.join("artifacts").join(text.get(..2).unwrap_or_default()).join(text)
-    }
+/// Where an artifact lies.
+pub(super) fn artifact(root: &Path, hash: &Digest) -> PathBuf {
+    let text = hash.as_str();
+    root.join("artifacts").join(text.get(..2).unwrap_or_default()).join(text)
 }
 
 impl Artifacts for Beside {
     fn put(&self, bytes: Vec<u8>) -> Pending<'_, Result<Digest, StoreError>> {
         Box::pin(async move {
             let hash = Digest::of(&bytes);
-            let path = self.artifact(&hash);
+            let path = artifact(&self.root, &hash);
             let folder = path.parent().unwrap_or(&self.root).to_owned();
             let put = || {
                 // A file that is there may be damaged, or its folder not synced yet.
@@ -74,7 +73,7 @@ impl Artifacts for Beside {
 
     fn get(&self, hash: Digest) -> Pending<'_, Result<Option<Vec<u8>>, StoreError>> {
         Box::pin(async move {
-            let path = self.artifact(&hash);
+            let path = artifact(&self.root, &hash);
             match read_all(&*self.disk, &path, ARTIFACT_BYTES) {
                 Ok(bytes) if Digest::of(&bytes) == hash => Ok(Some(bytes)),
                 Ok(_) => Err(StoreError::Io {

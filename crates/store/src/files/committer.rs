@@ -12,20 +12,21 @@ use std::sync::{Arc, PoisonError};
 
 use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::mpsc;
 
-use super::Options;
 use super::crowd::{Crowd, LOOK, LOOKS, LOOKS_IN_VAIN};
 use super::frame::{self, Head, Kind};
 use super::fs::{DiskFile, Open};
 use super::lock::Lock;
 use super::tails::{Board, Shared, io_error};
+use super::trash::{Chore, Reply, missing_is_fine};
+use super::{FIRST_SEGMENT, Options};
 use crate::{Append, StoreError};
 
 /// What the committer is asked.
 pub(super) enum Request {
-    Append(Append, oneshot::Sender<Result<(), StoreError>>),
-    Remove(SessionId, oneshot::Sender<Result<(), StoreError>>),
+    Append(Append, Reply),
+    Chore(Chore),
 }
 
 /// Bytes of one batch, beyond which the next request waits for the next one.
@@ -63,8 +64,7 @@ struct Admitted {
     journal: SessionId,
     expected: Seq,
     lines: Vec<Line>,
-    kind: Kind,
-    reply: oneshot::Sender<Result<(), StoreError>>,
+    reply: Reply,
 }
 
 impl Committer {
@@ -96,7 +96,19 @@ impl Committer {
     }
 
     fn commit(&mut self, batch: Vec<Request>) {
-        let admitted = self.admit(batch);
+        let (mut appends, mut chores) = (Vec::with_capacity(batch.len()), Vec::new());
+        for request in batch {
+            match request {
+                Request::Append(append, reply) => appends.push((append, reply)),
+                Request::Chore(chore) => chores.push(chore),
+            }
+        }
+        self.append(appends);
+        chores.into_iter().for_each(|chore| self.take_on(chore));
+    }
+
+    fn append(&mut self, appends: Vec<(Append, Reply)>) {
+        let admitted = self.admit(appends);
         if admitted.is_empty() {
             return;
         }
@@ -106,7 +118,7 @@ impl Committer {
                 let mut board = self.shared.board();
                 for one in &admitted {
                     if let Some(tail) = board.tails.get_mut(&one.journal) {
-                        (tail.writing, tail.ending) = (0, false);
+                        tail.writing = 0;
                     }
                 }
                 drop(board);
@@ -116,7 +128,10 @@ impl Committer {
     }
 
     /// Refuses what cannot be done; returns the rest.
-    fn admit(&mut self, batch: Vec<Request>) -> Vec<Admitted> {
+    fn admit(&mut self, appends: Vec<(Append, Reply)>) -> Vec<Admitted> {
+        if appends.is_empty() {
+            return Vec::new();
+        }
         let held = self.lock.is_held();
         let shared = Arc::clone(&self.shared);
         let mut board = shared.board();
@@ -124,54 +139,110 @@ impl Committer {
             self.shared.work.notify_all();
             board = self.shared.flushed.wait(board).unwrap_or_else(PoisonError::into_inner);
         }
-        let mut admitted = Vec::with_capacity(batch.len());
-        for request in batch {
-            let checked =
-                if held { self.check(&mut board, &request) } else { Err(StoreError::Fenced(journal(&request))) };
-            match (request, checked) {
+        let mut admitted = Vec::with_capacity(appends.len());
+        for (append, reply) in appends {
+            let fenced = Err(StoreError::Fenced(append.journal));
+            match if held { self.check(&mut board, &append) } else { fenced } {
                 // Whoever asked may be gone.
-                (Request::Append(_, reply) | Request::Remove(_, reply), Err(error)) => drop(reply.send(Err(error))),
-                (Request::Append(Append { journal, expected, lines, .. }, reply), Ok(())) => {
-                    admitted.push(Admitted { journal, expected, lines, kind: Kind::Lines, reply });
-                }
-                (Request::Remove(journal, reply), Ok(())) => {
-                    admitted.push(Admitted { journal, expected: 0, lines: Vec::new(), kind: Kind::Removed, reply });
+                Err(error) => drop(reply.send(Err(error))),
+                Ok(()) => {
+                    let Append { journal, expected, lines, .. } = append;
+                    admitted.push(Admitted { journal, expected, lines, reply });
                 }
             }
         }
         admitted
     }
 
-    /// Checks a request and counts it as being written.
-    fn check(&mut self, board: &mut Board, request: &Request) -> Result<(), StoreError> {
+    /// Checks an append and counts it as being written.
+    fn check(&mut self, board: &mut Board, append: &Append) -> Result<(), StoreError> {
         if let Some(why) = &board.poisoned {
             return Err(StoreError::Poisoned(why.clone()));
         }
         if board.stuck && board.backlog > self.options.backlog_bytes {
             return Err(StoreError::NoSpace);
         }
-        let journal = journal(request);
+        let journal = append.journal;
         let tail = self.shared.tail(board, journal)?;
-        match request {
-            Request::Remove(..) if tail.removed => Ok(()),
-            _ if tail.removed || tail.ending => Err(StoreError::NotFound(journal)),
-            Request::Remove(..) if tail.head + tail.writing == 0 && tail.damage.is_none() => {
-                Err(StoreError::NotFound(journal))
+        if tail.removed || tail.ending {
+            return Err(StoreError::NotFound(journal));
+        }
+        if append.epoch != self.lock.epoch() {
+            return Err(StoreError::Fenced(journal));
+        }
+        tail.sound(journal)?;
+        let refused = |why| Err(StoreError::Refused { what: format!("append to {journal}"), why });
+        let size = bytes_of(append);
+        if size > frame::BODY_MAX - append.lines.len() {
+            return refused(format!("{size} bytes at once, of {} that can be read back", frame::BODY_MAX));
+        }
+        append.follows(tail.head + tail.writing)?;
+        if tail.head + tail.writing == 0 && self.shared.is_in_trash(journal) {
+            return refused("it is in the trash; bring it back first, or delete it for good".to_owned());
+        }
+        self.crowd.count(&mut tail.counted);
+        tail.writing += append.lines.len() as Seq;
+        Ok(())
+    }
+
+    /// Sees to it that nothing is appended to what a chore is for, and hands it to the flusher.
+    fn take_on(&mut self, mut chore: Chore) {
+        let prepared = self.prepare(&mut chore);
+        let mut board = self.shared.board();
+        // A flusher that has ended does no chores.
+        let closed = board.poisoned.clone().map(StoreError::Poisoned);
+        match prepared.err().or(closed) {
+            None => {
+                board.chores.push(chore);
+                self.shared.work.notify_all();
             }
-            Request::Remove(..) => {
+            Some(error) => {
+                let (Chore::Discard(.., reply) | Chore::Restore(_, reply) | Chore::Erase(_, reply)) = chore;
+                // Whoever asked may be gone.
+                reply.send(Err(error)).ok();
+            }
+        }
+    }
+
+    fn prepare(&mut self, chore: &mut Chore) -> Result<(), StoreError> {
+        let held = self.lock.is_held();
+        let shared = Arc::clone(&self.shared);
+        let mut board = shared.board();
+        if let Some(why) = &board.poisoned {
+            return Err(StoreError::Poisoned(why.clone()));
+        }
+        match chore {
+            Chore::Discard(journal, ..) | Chore::Restore(journal, _) if !held => Err(StoreError::Fenced(*journal)),
+            Chore::Discard(journal, ..) => {
+                let tail = shared.tail(&mut board, *journal)?;
+                if tail.head == 0 || tail.removed || tail.ending {
+                    return Err(board.absent(*journal));
+                }
+                tail.sound(*journal)?;
                 tail.ending = true;
                 Ok(())
             }
-            Request::Append(append, _) if append.epoch != self.lock.epoch() => Err(StoreError::Fenced(journal)),
-            Request::Append(append, _) => {
-                tail.sound(journal)?;
-                if size(request) > frame::BODY_MAX - append.lines.len() {
-                    let why = format!("{} bytes at once, of {} that can be read back", size(request), frame::BODY_MAX);
-                    return Err(StoreError::Refused { what: format!("append to {journal}"), why });
+            Chore::Restore(..) => Ok(()),
+            Chore::Erase(erase, _) => {
+                let first = erase.journals.first().copied();
+                erase.journals.retain(|journal| may_be_erased(&shared, &mut board, *journal));
+                let Some(doomed) = erase.journals.first() else {
+                    return first.map_or(Ok(()), |first| Err(StoreError::NotFound(first)));
+                };
+                if !held {
+                    return Err(StoreError::Fenced(*doomed));
                 }
-                append.follows(tail.head + tail.writing)?;
-                self.crowd.count(&mut tail.counted);
-                tail.writing += append.lines.len() as Seq;
+                let free = std::mem::take(&mut board.segments.free);
+                drop(board);
+                // On a full disk they make room for the next segment. What cannot be removed now is in the erasure's way.
+                free.iter().for_each(|path| drop(shared.disk.remove(path)));
+                self.rotate(FIRST_SEGMENT.min(self.options.segment_bytes), Reuse::No)?;
+                let mut board = shared.board();
+                board.segments.erasing += 1;
+                erase.below = self.segment.number;
+                for journal in &erase.journals {
+                    board.tails.entry(*journal).or_default().ending = true;
+                }
                 Ok(())
             }
         }
@@ -182,7 +253,7 @@ impl Committer {
         let size = |one: &Admitted| frame::HEADER + one.lines.iter().map(|line| line.as_str().len() + 1).sum::<usize>();
         let length = admitted.iter().map(size).sum::<usize>() as u64;
         if self.segment.offset + length > self.segment.capacity {
-            self.rotate(length)?;
+            self.rotate(length.max(self.options.segment_bytes), Reuse::Yes)?;
         }
         self.encode(admitted);
         let segment = &mut self.segment;
@@ -214,26 +285,30 @@ impl Committer {
                 journal: one.journal,
                 first: one.expected + 1,
                 count: u32::try_from(one.lines.len()).unwrap_or(u32::MAX),
-                kind: one.kind,
+                kind: Kind::Lines,
             };
             frame::write(&mut self.buffer, &head, one.lines.iter().map(Line::as_str));
         }
     }
 
     /// Goes on in another segment: a free one, or a new one.
-    fn rotate(&mut self, least: u64) -> Result<(), StoreError> {
+    fn rotate(&mut self, bytes: u64, reuse: Reuse) -> Result<(), StoreError> {
         let number = self.segment.number + 1;
-        let free = self.shared.board().free.pop();
-        let segment = open_segment(&self.shared, number, (free.as_deref(), least.max(self.options.segment_bytes)));
+        let free = {
+            let mut board = self.shared.board();
+            // While something is erased, what an earlier life of a file left may be of that.
+            if reuse == Reuse::No || board.segments.erasing > 0 { None } else { board.segments.free.pop() }
+        };
+        let segment = open_segment(&self.shared, number, (free.as_deref(), bytes));
         let segment = segment.map_err(|error| {
             // Kept if it still has its old name.
-            self.shared.board().free.extend(free.filter(|free| self.shared.disk.identity(free).is_ok()));
+            self.shared.board().segments.free.extend(free.filter(|free| self.shared.disk.identity(free).is_ok()));
             io_error("make", &self.shared.root.join("commit"), &error)
         })?;
         let full = std::mem::replace(&mut self.segment, segment);
         let mut board = self.shared.board();
-        board.retiring.extend(Some(full.path).filter(|_| full.capacity > 0));
-        board.active.clone_from(&self.segment.path);
+        board.segments.retiring.extend(Some(full.path).filter(|_| full.capacity > 0));
+        board.segments.active.clone_from(&self.segment.path);
         self.shared.work.notify_all();
         Ok(())
     }
@@ -241,16 +316,10 @@ impl Committer {
     /// Lets readers see what is durable, and answers.
     fn publish(&mut self, admitted: Vec<Admitted>) {
         let mut replies = Vec::with_capacity(admitted.len());
-        let mut removed = Vec::new();
         let mut board = self.shared.board();
         board.position = self.position;
         let idle = board.dirty.is_empty();
-        for Admitted { journal, lines, kind, reply, .. } in admitted {
-            if kind == Kind::Removed {
-                board.forget(journal);
-                removed.push((journal, reply));
-                continue;
-            }
+        for Admitted { journal, lines, reply, .. } in admitted {
             board.backlog += lines.iter().map(|line| line.as_str().len() + 1).sum::<usize>();
             let tail = board.tails.entry(journal).or_default();
             tail.head += lines.len() as Seq;
@@ -268,17 +337,26 @@ impl Committer {
         }
         drop(board);
         replies.into_iter().for_each(|reply| drop(reply.send(Ok(()))));
-        for (journal, reply) in removed {
-            // Whoever asked may be gone.
-            reply.send(finish_removal(&self.shared, journal)).ok();
-        }
     }
 }
 
-fn journal(request: &Request) -> SessionId {
-    match request {
-        Request::Append(append, _) => append.journal,
-        Request::Remove(journal, _) => *journal,
+/// Whether a segment's file may be one that was used before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Reuse {
+    Yes,
+    No,
+}
+
+/// Says whether a journal is anywhere, or something of it.
+fn may_be_erased(shared: &Shared, board: &mut Board, journal: SessionId) -> bool {
+    let lives = match shared.tail(board, journal) {
+        Ok(tail) => !tail.removed && !tail.ending && (tail.head > 0 || tail.damage.is_some()),
+        // What cannot be read can be erased.
+        Err(_) => true,
+    };
+    lives || shared.is_in_trash(journal) || super::erase::is_doomed(shared, journal) || {
+        board.absent(journal);
+        false
     }
 }
 
@@ -308,33 +386,24 @@ impl Batch {
 
 fn size(request: &Request) -> usize {
     match request {
-        Request::Append(append, _) => append.lines.iter().map(|line| line.as_str().len()).sum(),
-        Request::Remove(..) => 0,
+        Request::Append(append, _) => bytes_of(append),
+        Request::Chore(_) => 0,
     }
 }
 
-/// Removes the folder of a journal whose removal is in the log. Until that is done the journal is there for nobody.
-pub(super) fn finish_removal(shared: &Shared, journal: SessionId) -> Result<(), StoreError> {
-    let files = shared.files();
-    remove_folder(shared, journal)?;
-    shared.board().tails.remove(&journal);
-    drop(files);
-    Ok(())
+fn bytes_of(append: &Append) -> usize {
+    append.lines.iter().map(|line| line.as_str().len()).sum()
 }
 
 /// Removes a journal's folder: first out of sight, durably, then for good. Doing it again goes on where it ended.
-pub(super) fn remove_folder(shared: &Shared, journal: SessionId) -> Result<(), StoreError> {
+pub(super) fn remove_folder(shared: &Shared, journal: SessionId) -> io::Result<()> {
     let (folder, sessions) = (shared.folder(journal), shared.root.join("sessions"));
     let doomed = sessions.join(format!(".doomed-{journal}"));
-    let missing_is_fine = |done: io::Result<()>| match done {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        other => other,
-    };
     missing_is_fine(shared.disk.remove(&doomed))
         .and_then(|()| missing_is_fine(shared.disk.rename(&folder, &doomed)))
         .and_then(|()| shared.disk.sync_dir(&sessions))
         .and_then(|()| missing_is_fine(shared.disk.remove(&doomed)))
-        .map_err(|error| io_error("remove", &folder, &error))
+        .and_then(|()| shared.disk.sync_dir(&sessions))
 }
 
 /// Opens a segment with a number: from a free one's file, or a new one, filled with zeros.

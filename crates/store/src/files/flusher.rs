@@ -10,7 +10,6 @@ use std::time::Duration;
 use outlive_core::event::Line;
 use outlive_core::id::SessionId;
 
-use super::committer::finish_removal;
 use super::fs::{Disk, Open};
 use super::tails::{Board, Shared};
 
@@ -38,10 +37,10 @@ impl Flusher {
     pub(super) fn run(self) {
         loop {
             let mut board = self.shared.board();
-            while board.dirty.is_empty() && board.retiring.is_empty() && !board.closing {
+            while board.has_nothing_to_do() {
                 board = self.shared.work.wait(board).unwrap_or_else(std::sync::PoisonError::into_inner);
             }
-            if !board.closing && !board.is_checkpoint_due() {
+            if !board.closing && board.chores.is_empty() && !board.is_checkpoint_due() {
                 // Only to let lines gather: a close or a full segment wakes it early, a new line need not.
                 let (woken, _) =
                     self.shared.work.wait_timeout(board, GATHER).unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -49,19 +48,23 @@ impl Flusher {
             }
             let (closing, due) = (board.closing, board.is_checkpoint_due());
             // Only what was full before the flush began has all its lines in the files after it.
-            let covered = Due { retiring: board.retiring.clone(), position: board.position };
+            let covered = Due { retiring: board.segments.retiring.clone(), position: board.position };
+            let chores = std::mem::take(&mut board.chores);
             drop(board);
             let all = self.relieve();
+            chores.into_iter().for_each(|chore| self.chore(chore));
             let due = due || closing || (!covered.retiring.is_empty() && self.shared.board().dirty.is_empty());
             let done = all && (!due || self.checkpoint(covered).is_ok());
             if closing || self.shared.board().poisoned.is_some() {
-                // A disk that will not take the files now has the log: the next start brings them up.
+                // A disk that will not take the files now has the log: the next start brings them up. Whoever asked for
+                // a chore that comes too late hears that the store is closed.
+                drop(std::mem::take(&mut self.shared.board().chores));
                 return;
             }
             if !done {
                 let board = self.shared.board();
-                let closing = |board: &mut Board| !board.closing;
-                drop(self.shared.work.wait_timeout_while(board, RETRY, closing));
+                let idle = |board: &mut Board| !board.closing && board.chores.is_empty();
+                drop(self.shared.work.wait_timeout_while(board, RETRY, idle));
             }
         }
     }
@@ -87,7 +90,7 @@ impl Flusher {
         all
     }
 
-    fn flush_one(&self, journal: SessionId) -> io::Result<()> {
+    pub(super) fn flush_one(&self, journal: SessionId) -> io::Result<()> {
         // Nobody removes the folder meanwhile.
         let _files = self.shared.files();
         let (lines, offset) = {
@@ -118,19 +121,14 @@ impl Flusher {
 
     /// Syncs all files written since the last checkpoint and frees the segments that were waiting for it.
     pub(super) fn checkpoint(&self, due: Due) -> io::Result<()> {
-        let (unsynced, unlisted, removed) = {
+        let (unsynced, unlisted) = {
             let mut board = self.shared.board();
-            let removed = board.tails.iter().filter(|(_, tail)| tail.removed).map(|(journal, _)| *journal);
-            let removed: Vec<SessionId> = removed.collect();
-            (std::mem::take(&mut board.unsynced), std::mem::take(&mut board.unlisted), removed)
+            (std::mem::take(&mut board.unsynced), std::mem::take(&mut board.unlisted))
         };
         if let Err(error) = self.sync(&unsynced, &unlisted) {
             // The kernel may have dropped the pages and called them clean: only the log has the lines.
             self.shared.poison("journals", &error);
             return Err(error);
-        }
-        for journal in removed {
-            finish_removal(&self.shared, journal).map_err(|error| io::Error::other(error.to_string()))?;
         }
         (self.checkpointed)(due.position);
         super::recover::note_position(&self.shared, due.position)?;
@@ -142,8 +140,8 @@ impl Flusher {
         }
         self.shared.disk.sync_dir(&self.shared.root.join("commit"))?;
         let mut board = self.shared.board();
-        board.retiring.retain(|path| !due.retiring.contains(path));
-        board.free.extend(free);
+        board.segments.retiring.retain(|path| !due.retiring.contains(path));
+        board.segments.free.extend(free);
         Ok(())
     }
 

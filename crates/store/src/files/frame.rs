@@ -11,7 +11,7 @@
 //! | 32..48 | journal |
 //! | 48..56 | seq of the first line |
 //! | 56..60 | number of lines |
-//! | 60..64 | kind: 1 lines, 2 the journal was removed |
+//! | 60..64 | kind: 1 lines, 2 the journal was removed, 3 erased: the body is zeros, and counts for nothing |
 //!
 //! Invariants: one batch is synced before the next one is written, so a good frame whose batch starts beyond a bad frame
 //! proves that the bad one was acknowledged. What a refused write left behind has an attempt that no good frame before it
@@ -28,6 +28,17 @@ pub(super) const BODY_MAX: usize = 64 << 20;
 pub(super) enum Kind {
     Lines,
     Removed,
+    Erased,
+}
+
+impl Kind {
+    fn number(self) -> u32 {
+        match self {
+            Self::Lines => 1,
+            Self::Removed => 2,
+            Self::Erased => 3,
+        }
+    }
 }
 
 /// A frame's header.
@@ -54,12 +65,16 @@ pub(super) fn write<'a>(buffer: &mut Vec<u8>, head: &Head, lines: impl Iterator<
     buffer.extend_from_slice(&head.journal.bits().to_le_bytes());
     buffer.extend_from_slice(&head.first.to_le_bytes());
     buffer.extend_from_slice(&head.count.to_le_bytes());
-    let kind: u32 = if head.kind == Kind::Lines { 1 } else { 2 };
-    buffer.extend_from_slice(&kind.to_le_bytes());
+    buffer.extend_from_slice(&head.kind.number().to_le_bytes());
     for line in lines {
         buffer.extend_from_slice(line.as_bytes());
         buffer.push(b'\n');
     }
+    seal(buffer, start);
+}
+
+/// Writes length and checksum of the frame that begins at `start` and ends the buffer.
+fn seal(buffer: &mut [u8], start: usize) {
     let body = u32::try_from(buffer.len() - start - HEADER).unwrap_or(u32::MAX);
     let crc = crc32c::crc32c(buffer.get(start + 8..).unwrap_or_default());
     if let Some(slot) = buffer.get_mut(start..start + 4) {
@@ -78,6 +93,7 @@ pub(super) fn read(bytes: &[u8]) -> Option<(Head, &[u8])> {
     let kind = match u32_at(header, 60)? {
         1 => Kind::Lines,
         2 => Kind::Removed,
+        3 => Kind::Erased,
         _ => return None,
     };
     let crc = crc32c::crc32c_append(crc32c::crc32c(header.get(8..)?), body);
@@ -104,6 +120,26 @@ fn u32_at(bytes: &[u8], at: usize) -> Option<u32> {
 
 fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
+}
+
+/// Returns a segment in which the frames of these journals are erased, and in which nothing is left that is no frame of its
+/// life: not a torn tail, not what an earlier life of the file left.
+pub(super) fn erased(bytes: &[u8], segment: u64, is_doomed: impl Fn(SessionId) -> bool) -> Vec<u8> {
+    let mut clean = vec![0; bytes.len()];
+    for (head, body) in scan(bytes, segment).frames {
+        let whole = body.start - HEADER..body.end;
+        let mut frame = bytes.get(whole.clone()).unwrap_or_default().to_vec();
+        if is_doomed(head.journal) {
+            frame.truncate(HEADER - 4);
+            frame.extend_from_slice(&Kind::Erased.number().to_le_bytes());
+            frame.resize(whole.len(), 0);
+            seal(&mut frame, 0);
+        }
+        if let Some(room) = clean.get_mut(whole) {
+            room.copy_from_slice(&frame);
+        }
+    }
+    clean
 }
 
 /// What the live part of a segment holds.
@@ -265,6 +301,22 @@ mod tests {
         assert_eq!(found(&zero(segment(1, &[(1, 1), (2, 2), (3, 2)]), 1), 1), (vec![1], false));
         assert_eq!(found(&zero(segment(1, &[(1, 1), (2, 2), (3, 3)]), 1), 1), (vec![1, 3], true));
         assert_eq!(found(&zero(segment(1, &[(1, 1), (2, 1), (3, 3)]), 0), 1), (vec![2, 3], true));
+    }
+
+    #[test]
+    fn erasing_leaves_all_frames_in_their_places_and_of_the_doomed_only_zeros() {
+        let mut bytes = segment(2, &[(7, 7), (8, 8), (9, 8), (10, 10)]);
+        let frame = bytes.len() / 4;
+        bytes.extend_from_slice(&segment(1, &[(3, 3)]));
+        let clean = erased(&bytes, 2, |journal| [8, 10].contains(&journal.bits()));
+        assert_eq!((found(&clean, 2), clean.len()), ((vec![7, 8, 9, 10], false), bytes.len()));
+        let kinds: Vec<Kind> = scan(&clean, 2).frames.iter().map(|(head, _)| head.kind).collect();
+        assert_eq!(kinds, [Kind::Lines, Kind::Erased, Kind::Lines, Kind::Erased]);
+        assert_eq!(clean.windows(5).filter(|window| window == b"\"seq\"").count(), 2);
+        for kept in [0, 2] {
+            assert_eq!(clean[kept * frame..(kept + 1) * frame], bytes[kept * frame..(kept + 1) * frame]);
+        }
+        assert_eq!(erased(&clean, 2, |_| false), clean);
     }
 
     proptest::proptest! {

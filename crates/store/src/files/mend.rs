@@ -36,7 +36,7 @@ pub(super) fn settle(disk: &Arc<dyn Disk>, root: &Path, replays: &Replays, mende
     let shared = Arc::new(Shared::new(root.to_owned(), Arc::clone(disk)));
     let left = recover::recover(&shared)?;
     for Mended { journal, lines } in mended {
-        let folder = shared.folder(journal);
+        let folder = shared.home(journal);
         disk.make_dir(&folder)?;
         if let Some(replay) = replays.get(&journal) {
             let logged: Vec<Line> = replay.lines.values().cloned().collect();
@@ -47,7 +47,7 @@ pub(super) fn settle(disk: &Arc<dyn Disk>, root: &Path, replays: &Replays, mende
         if disk.identity(&snapshot).is_ok() {
             disk.remove(&snapshot)?;
         }
-        let path = shared.file(journal);
+        let path = folder.join("events.jsonl");
         if !lines.is_empty() || disk.identity(&path).is_ok() {
             replace(&**disk, &path, &joined(&lines))?;
         }

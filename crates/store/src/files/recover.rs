@@ -1,7 +1,7 @@
 //! Start-up: brings the journals up to what the commit log acknowledged. Its cost follows what was written since the last
 //! checkpoint, not how many sessions there are. Doing it twice does the same as doing it once.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -72,6 +72,7 @@ fn noted_position(shared: &Shared) -> io::Result<u64> {
 }
 
 pub(super) fn recover(shared: &Shared) -> io::Result<Left> {
+    super::erase::go_on(shared)?;
     let folder = shared.root.join("commit");
     let mut left = Left {
         recovery: Recovery::default(),
@@ -115,6 +116,12 @@ pub(super) fn recover(shared: &Shared) -> io::Result<Left> {
     if let Some((path, bytes, scan)) = last {
         renew(shared, &path, &bytes, &scan)?;
     }
+    // All that a journal in the trash has is in its file, and synced.
+    let discarded: BTreeSet<SessionId> = shared.all_discarded()?.into_iter().collect();
+    replays.retain(|journal, replay| replay.removed || !discarded.contains(journal));
+    // The list may still show what has gone.
+    left.recovery.touched.extend(discarded);
+    left.recovery.touched.extend(super::erase::marks(shared)?.into_keys());
     for (journal, replay) in replays {
         bring_up(shared, journal, &replay, &mut left.recovery)?;
         left.recovery.touched.push(journal);
@@ -153,7 +160,10 @@ fn shown(path: &Path) -> String {
 pub(super) fn replay(bytes: &[u8], scan: &Scan, replays: &mut Replays, recovery: &mut Recovery) {
     for (head, range) in &scan.frames {
         recovery.frames += 1;
-        let replay = replays.entry(head.journal).or_default();
+        let replay = match head.kind {
+            Kind::Erased => continue,
+            Kind::Removed | Kind::Lines => replays.entry(head.journal).or_default(),
+        };
         if head.kind == Kind::Removed {
             *replay = Replay { removed: true, ..Replay::default() };
             continue;
@@ -169,7 +179,7 @@ fn good_lines(bytes: &[u8]) -> impl Iterator<Item = Line> {
 /// Makes a journal's file hold its good lines before the log's first one, and then every line that the log or the file has.
 fn bring_up(shared: &Shared, journal: SessionId, replay: &Replay, recovery: &mut Recovery) -> io::Result<()> {
     if replay.removed {
-        remove_folder(shared, journal).map_err(|error| io::Error::other(error.to_string()))?;
+        remove_folder(shared, journal)?;
     }
     let Some((&first, _)) = replay.lines.first_key_value() else { return Ok(()) };
     let path = shared.file(journal);

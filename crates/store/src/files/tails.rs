@@ -10,6 +10,7 @@ use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
 
 use super::fs::{Disk, Open};
+use super::trash::Chore;
 use crate::StoreError;
 
 /// The live end of one journal.
@@ -27,9 +28,9 @@ pub(super) struct Tail {
     pub(super) writing: Seq,
     /// When the crowd counted it last.
     pub(super) counted: u32,
-    /// Its removal is being written to the log.
+    /// It is on its way to the trash, or being erased: nothing is appended.
     pub(super) ending: bool,
-    /// Its removal is in the log: it is there for nobody, though its folder may be.
+    /// It is marked as gone: it is there for nobody, though its folder may be.
     pub(super) removed: bool,
     /// Bytes that were cut from the file's torn tail.
     pub(super) cut_bytes: u64,
@@ -66,18 +67,28 @@ pub(super) struct Board {
     pub(super) unlisted: HashSet<SessionId>,
     /// Bytes that wait to be flushed.
     pub(super) backlog: usize,
-    /// Segments that may be recycled once everything up to now is synced.
-    pub(super) retiring: Vec<PathBuf>,
-    /// Segments that may be used again.
-    pub(super) free: Vec<PathBuf>,
-    /// The segment in use.
-    pub(super) active: PathBuf,
+    pub(super) segments: Segments,
+    /// What is to be done to whole journals.
+    pub(super) chores: Vec<Chore>,
     /// Last position in use, for the index.
     pub(super) position: u64,
     /// The last flush could not write everything.
     pub(super) stuck: bool,
     pub(super) poisoned: Option<String>,
     pub(super) closing: bool,
+}
+
+/// What becomes of the commit log's segments.
+#[derive(Default)]
+pub(super) struct Segments {
+    /// They may be recycled once everything up to now is synced.
+    pub(super) retiring: Vec<PathBuf>,
+    /// They may be used again.
+    pub(super) free: Vec<PathBuf>,
+    /// The one in use.
+    pub(super) active: PathBuf,
+    /// Erasures under way: until they have ended, no segment is used again.
+    pub(super) erasing: u32,
 }
 
 /// Journals whose sync is worth one segment more of log to replay after a crash.
@@ -89,7 +100,12 @@ impl Board {
     /// Says whether so much of the log is full that all journals are to be synced now, though more is to come: the more
     /// journals there are, the more log each of their syncs is to free.
     pub(super) fn is_checkpoint_due(&self) -> bool {
-        self.retiring.len() >= (self.unsynced.len() / JOURNALS_A_SEGMENT).clamp(1, SEGMENTS)
+        self.segments.retiring.len() >= (self.unsynced.len() / JOURNALS_A_SEGMENT).clamp(1, SEGMENTS)
+    }
+
+    /// Says whether the flusher may sleep.
+    pub(super) fn has_nothing_to_do(&self) -> bool {
+        self.dirty.is_empty() && self.segments.retiring.is_empty() && self.chores.is_empty() && !self.closing
     }
 
     /// Says that there is no such journal, and keeps nothing of it.
@@ -100,7 +116,7 @@ impl Board {
         StoreError::NotFound(journal)
     }
 
-    /// The journal's removal is durable: nothing of it is flushed any more.
+    /// The journal is gone: nothing of it is flushed any more.
     pub(super) fn forget(&mut self, journal: SessionId) {
         let gone = Tail { removed: true, ..Tail::default() };
         let before = self.tails.insert(journal, gone).unwrap_or_default();
@@ -230,9 +246,9 @@ mod tests {
     fn the_more_journals_there_are_the_more_log_a_checkpoint_frees() {
         for (journals, least) in [(0, 1), (1, 1), (127, 1), (128, 2), (1_000, 4), (10_000, 4)] {
             let mut board = Board { unsynced: (0..journals).map(SessionId::from_bits).collect(), ..Board::default() };
-            board.retiring = vec![PathBuf::new(); least - 1];
+            board.segments.retiring = vec![PathBuf::new(); least - 1];
             assert!(!board.is_checkpoint_due(), "{journals} journals");
-            board.retiring.push(PathBuf::new());
+            board.segments.retiring.push(PathBuf::new());
             assert!(board.is_checkpoint_due(), "{journals} journals");
         }
     }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use outlive_core::event::Line;
@@ -80,11 +80,15 @@ pub fn verify<D: Disk + Clone + 'static>(disk: &D, root: &Path, repair: Repair) 
         }
     }
     let mut sessions: BTreeSet<SessionId> = round.replays.keys().copied().collect();
-    sessions.extend(
-        disk.list(&root.join("sessions")).unwrap_or_default().iter().filter_map(|name| name.parse::<SessionId>().ok()),
-    );
+    let trash = disk.list(&root.join("trash")).unwrap_or_default();
+    let names = disk.list(&root.join("sessions")).unwrap_or_default();
+    sessions.extend(names.iter().chain(&trash).filter_map(|name| name.parse::<SessionId>().ok()));
+    // What is being erased is gone, however much of it is left.
+    sessions.retain(|session| !trash.contains(&format!("{session}.gone")));
     for session in sessions {
-        round.journal(session)?;
+        let is_here = disk.identity(&round.folder("sessions", session).join("events.jsonl")).is_ok();
+        let is_there = disk.identity(&round.folder("trash", session).join("events.jsonl")).is_ok();
+        round.journal(if is_there && !is_here { "trash" } else { "sessions" }, session)?;
     }
     let Round { replays, report, mended, settles, .. } = round;
     if repair == Repair::Yes && settles {
@@ -110,6 +114,10 @@ impl Round<'_> {
         self.report.problems.push(Problem { file, line, what, repaired: self.repair == Repair::Yes });
     }
 
+    fn folder(&self, place: &str, session: SessionId) -> PathBuf {
+        self.root.join(place).join(session.to_string())
+    }
+
     /// Checks a segment of the log, and takes in what it holds.
     fn segment(&mut self, name: &str, number: u64) -> io::Result<()> {
         let bytes = read_all(self.disk, &self.root.join("commit").join(name), u64::MAX)?;
@@ -126,8 +134,8 @@ impl Round<'_> {
     }
 
     /// Checks a journal: its file by itself, and whether it fits the log. A repair of the file alone is done at once.
-    fn journal(&mut self, session: SessionId) -> io::Result<()> {
-        let folder = self.root.join("sessions").join(session.to_string());
+    fn journal(&mut self, place: &str, session: SessionId) -> io::Result<()> {
+        let folder = self.folder(place, session);
         let path = folder.join("events.jsonl");
         let bytes = match read_all(self.disk, &path, u64::MAX) {
             Ok(bytes) => Some(bytes),
@@ -138,7 +146,7 @@ impl Round<'_> {
         let bytes = bytes.unwrap_or_default();
         let (good, lines, wrong) = check(&bytes);
         self.report.lines += lines;
-        let file = format!("sessions/{session}/events.jsonl");
+        let file = format!("{place}/{session}/events.jsonl");
         let rest = bytes.get(good..).unwrap_or_default();
         let is_tail = !rest.contains(&b'\n');
         if let Some(why) = &wrong {

@@ -4,7 +4,7 @@ use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
 
 use super::{Fault, Memory, seq};
-use crate::{Append, Directory, Epoch, Journals, Leases, Opened, Pending, StoreError};
+use crate::{Append, Directory, Epoch, Journals, Leases, Opened, Pending, StoreError, Trash};
 
 /// An append that hangs; counted until it is let go or its caller is gone.
 struct Hanging<'a>(&'a Memory);
@@ -72,7 +72,12 @@ impl Memory {
         if world.leases.get(&append.journal) != Some(&append.epoch) {
             return Err(StoreError::Fenced(append.journal));
         }
-        append.follows(world.journals.get(&append.journal).map_or(0, |journal| seq(journal.lines.len())))
+        append.follows(world.journals.get(&append.journal).map_or(0, |journal| seq(journal.lines.len())))?;
+        if world.trash.holds(append.journal) {
+            let why = "it is in the trash; bring it back first, or delete it for good".to_owned();
+            return Err(StoreError::Refused { what: format!("append to {}", append.journal), why });
+        }
+        Ok(())
     }
 
     /// Writes without acknowledging and returns how many lines there are now.
@@ -130,17 +135,7 @@ impl Journals for Memory {
     }
 
     fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>> {
-        Box::pin(async move {
-            let mut world = self.world();
-            world.plan.check()?;
-            if world.journals.remove(&journal).is_none() {
-                return Err(StoreError::NotFound(journal));
-            }
-            world.leases.remove(&journal);
-            world.snapshots.remove(&journal);
-            world.rows.remove(&journal);
-            Ok(())
-        })
+        Trash::erase(self, vec![journal], None)
     }
 }
 

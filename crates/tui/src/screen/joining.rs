@@ -26,9 +26,8 @@ fn speech() -> impl Strategy<Value = Speech> {
         prop::collection::vec("([a-zäß…]{1,5}\n?){0,3}", 0..8).prop_map(Speech::Output),
         // More than is printed, in lines and in bytes.
         prop::collection::vec("([a-zäß]{1,5}\n){0,30}", 0..8).prop_map(Speech::Output),
-        prop::collection::vec("[a-z…]{4000}", 0..5).prop_map(|parts| {
-            Speech::Output(parts.iter().map(|part| part.repeat(3)).collect())
-        }),
+        prop::collection::vec("[a-z…]{4000}", 0..5)
+            .prop_map(|parts| { Speech::Output(parts.iter().map(|part| part.repeat(3)).collect()) }),
     ]
 }
 

@@ -75,7 +75,11 @@ impl Stream {
 fn thinking(block: &Block) -> Option<&str> {
     match block {
         Block::Thinking { thinking, .. } => Some(thinking),
-        Block::Text { .. } | Block::RedactedThinking { .. } | Block::ToolUse { .. } | Block::ToolResult { .. } => None,
+        Block::Text { .. }
+        | Block::Media(_)
+        | Block::RedactedThinking { .. }
+        | Block::ToolUse { .. }
+        | Block::ToolResult { .. } => None,
     }
 }
 

@@ -82,9 +82,8 @@ async fn known(client: &Client, view: &SessionView, page: &Page, before: Before)
     let approvals: Items<ApprovalView> = client.get(&format!("/sessions/{session}/approvals")).await?;
     let questions: Items<QuestionView> = client.get(&format!("/sessions/{session}/questions")).await?;
     let queue: QueueView = client.get(&format!("/sessions/{session}/queue")).await?;
-    let waits = |one: ApprovalView| {
-        (one.call, Waiting { tool: one.tool, summary: one.summary, rule: one.rule, seq: one.seq })
-    };
+    let waits =
+        |one: ApprovalView| (one.call, Waiting { tool: one.tool, summary: one.summary, rule: one.rule, seq: one.seq });
     // Of the running turn the server has no sum yet.
     let counted = page.entries.iter().filter(|entry| turn.is_none_or(|turn| Some(turn.id) != entry.turn));
     Ok(Before {
@@ -109,5 +108,7 @@ fn less(all: Usage, counted: impl Iterator<Item = Usage>) -> Usage {
         cache_read_tokens: left.cache_read_tokens.saturating_sub(step.cache_read_tokens),
         cache_write_tokens: left.cache_write_tokens.saturating_sub(step.cache_write_tokens),
         cost_nano_usd: left.cost_nano_usd.saturating_sub(step.cost_nano_usd),
+        steps: left.steps.saturating_sub(step.steps),
+        priced_steps: left.priced_steps.saturating_sub(step.priced_steps),
     })
 }

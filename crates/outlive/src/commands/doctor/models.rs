@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outlive_core::agent::Agent;
+use outlive_core::agent::{Agent, ModelSpec};
 use outlive_core::id::AgentName;
 use outlive_model::Model;
 use outlive_runtime::catalog::Models as _;
@@ -14,6 +14,7 @@ use outlive_store::files::beside::Beside;
 use outlive_store::files::fs::RealDisk;
 
 use super::Check;
+use crate::config::models::ModelList;
 use crate::config::{self, Workspace};
 use crate::wire::Connector;
 
@@ -21,18 +22,21 @@ use crate::wire::Connector;
 const PATIENCE: Duration = Duration::from_secs(10);
 
 /// Models that were found, each by what it is, with the agents that ask for it.
-type Wanted = BTreeMap<String, (Arc<dyn Model>, Vec<String>)>;
+struct Wanted {
+    connector: Connector,
+    models: BTreeMap<String, (Arc<dyn Model>, Vec<String>)>,
+}
 
 pub(super) async fn checks(place: &Workspace) -> Vec<Check> {
     let mut checks = vec![keys()];
-    let mut wanted = Wanted::new();
+    let mut wanted = Wanted { connector: Connector(ModelList::of(&place.root)), models: BTreeMap::new() };
     let folders = Beside { root: place.root.clone(), disk: Arc::new(RealDisk) };
     match folders.names() {
         Ok(names) if names.is_empty() => checks.push(Check::ok("agents", "none yet; the first start makes `default`")),
         Ok(names) => names.iter().for_each(|name| checks.extend(agent(&folders, name, &mut wanted))),
         Err(error) => checks.push(Check::wrong("agents", error.to_string(), "make the folder readable for this user")),
     }
-    for (shown, (model, agents)) in wanted {
+    for (shown, (model, agents)) in wanted.models {
         checks.push(reach(&shown, &*model, &agents.join(", ")).await);
     }
     checks
@@ -73,23 +77,36 @@ fn agent(folders: &Beside, name: &str, wanted: &mut Wanted) -> Vec<Check> {
     checks.extend(agent.warnings.iter().map(|warning| {
         Check::warning(what.clone(), warning.clone(), "leave it out of agent.yaml, or wait for a version that has it")
     }));
-    match Connector.connect(agent.model.as_ref()) {
-        Err(why) => {
-            checks.push(Check::wrong(what, format!("has no model: {why}"), "give it another model, or the key"))
-        }
-        Ok(model) => {
-            let described = model.describe();
-            let shown = format!("{}/{}", described.provider, described.name);
-            let endpoint = agent.model.as_ref().and_then(|spec| spec.base_url.as_ref());
-            let at = endpoint.map(|url| format!(" at {}", place_of(url))).unwrap_or_default();
-            let (_, agents) = wanted.entry(format!("{shown}{at}")).or_insert_with(|| (model, Vec::new()));
-            agents.push(name.to_owned());
-            if checks.is_empty() {
-                checks.push(Check::ok(what, format!("good; asks {shown}")));
-            }
+    let specs = agent.model.iter().flat_map(|spec| &spec.fallback).map(Some);
+    for (place, spec) in std::iter::once(agent.model.as_ref()).chain(specs).enumerate() {
+        match (wanted.connector.connect(spec), place) {
+            (Ok(model), _) => wanted.note(model, spec, name),
+            (Err(why), 0) => checks.push(Check::wrong(
+                what.clone(),
+                format!("has no model: {why}"),
+                "give it another model, or the key",
+            )),
+            (Err(why), _) => checks.push(Check::warning(
+                what.clone(),
+                format!("a model cannot stand in: {why}"),
+                "give it another `fallback`, or the key",
+            )),
         }
     }
+    if checks.is_empty() {
+        checks.push(Check::ok(what, "good"));
+    }
     checks
+}
+
+impl Wanted {
+    fn note(&mut self, model: Arc<dyn Model>, spec: Option<&ModelSpec>, agent: &str) {
+        let described = model.describe();
+        let at = spec.and_then(|spec| spec.base_url.as_ref()).map(|url| format!(" at {}", place_of(url)));
+        let shown = format!("{}/{}{}", described.provider, described.name, at.unwrap_or_default());
+        let (_, agents) = self.models.entry(shown).or_insert_with(|| (model, Vec::new()));
+        agents.push(agent.to_owned());
+    }
 }
 
 /// An address without what may be a secret in it: a user, a query.

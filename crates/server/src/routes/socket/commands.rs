@@ -3,6 +3,7 @@
 use outlive_core::command::{Command, Decision, Message, Verdict};
 use outlive_core::event::{Behavior, Origin, Scope};
 use outlive_core::id::{Seq, SessionId};
+use outlive_core::media::Attachment;
 use outlive_protocol::code;
 use outlive_protocol::message::MessageAccepted;
 use outlive_protocol::socket::{ClientFrame, OnCall, REPLY, Say, ServerFrame};
@@ -13,7 +14,7 @@ use serde_json::{Value, json};
 use crate::App;
 use crate::body::{id, named};
 use crate::problem::{ApiError, ApiResult};
-use crate::routes::control;
+use crate::routes::{artifacts, control};
 
 /// What became of a frame.
 pub(super) struct Done {
@@ -81,9 +82,13 @@ async fn listen(app: &App, session: &str, after: Seq) -> ApiResult<(Value, Then)
     Ok((json!({"session": session, "after": after, "head": head}), Then::Listen(session, subscription)))
 }
 
-async fn submit(app: &App, by: Origin, frame: ClientFrame) -> Answer {
-    let is_message = matches!(frame, ClientFrame::Message(_) | ClientFrame::Steer(_));
-    let (session, name, command) = command(by, frame)?;
+async fn submit(app: &App, by: Origin, mut frame: ClientFrame) -> Answer {
+    let mut attachments = None;
+    if let ClientFrame::Message(said) | ClientFrame::Steer(said) = &mut frame {
+        attachments = Some(artifacts::named(app, std::mem::take(&mut said.attachments)).await?);
+    }
+    let is_message = attachments.is_some();
+    let (session, name, command) = command(by, attachments.unwrap_or_default(), frame)?;
     let request = name.parse().map_err(|error| ApiError::new(&code::INVALID, format!("request_id: {error}")))?;
     let accepted = app.runtime.submit(id(&session)?, command, Some(request)).await?;
     if !is_message {
@@ -94,11 +99,11 @@ async fn submit(app: &App, by: Origin, frame: ClientFrame) -> Answer {
 }
 
 /// Returns the session, the request's name and the command.
-fn command(by: Origin, frame: ClientFrame) -> ApiResult<(String, String, Command)> {
+fn command(by: Origin, attachments: Vec<Attachment>, frame: ClientFrame) -> ApiResult<(String, String, Command)> {
     let by = |sender: Option<String>| Origin { sender: sender.as_deref().and_then(named).or(by.sender), ..by };
     Ok(match frame {
-        ClientFrame::Message(said) => say(said, Behavior::FollowUp, by),
-        ClientFrame::Steer(said) => say(said, Behavior::Steer, by),
+        ClientFrame::Message(said) => say(said, attachments, (Behavior::FollowUp, by)),
+        ClientFrame::Steer(said) => say(said, attachments, (Behavior::Steer, by)),
         ClientFrame::Interrupt { session, request_id, sender } => {
             (session, request_id, Command::Interrupt { by: by(sender) })
         }
@@ -123,8 +128,13 @@ fn command(by: Origin, frame: ClientFrame) -> ApiResult<(String, String, Command
     })
 }
 
-fn say(said: Say, behavior: Behavior, by: impl FnOnce(Option<String>) -> Origin) -> (String, String, Command) {
-    let message = Message { content: said.content, behavior, origin: by(said.sender) };
+fn say(
+    said: Say,
+    attachments: Vec<Attachment>,
+    (behavior, by): (Behavior, impl FnOnce(Option<String>) -> Origin),
+) -> (String, String, Command) {
+    let (content, output_schema, origin) = (said.content, said.output_schema, by(said.sender));
+    let message = Message { content, attachments, output_schema, behavior, origin };
     (said.session, said.request_id, Command::Message(message))
 }
 
@@ -133,8 +143,7 @@ fn decide(
     verdict: Verdict,
     by: impl FnOnce(Option<String>) -> Origin,
 ) -> ApiResult<(String, String, Command)> {
-    let decision =
-        Decision { call: id(&on.call)?, asked: on.seq, verdict, reason: on.reason, by: by(on.sender) };
+    let decision = Decision { call: id(&on.call)?, asked: on.seq, verdict, reason: on.reason, by: by(on.sender) };
     Ok((on.session, on.request_id, Command::Decide(decision)))
 }
 

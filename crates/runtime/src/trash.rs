@@ -1,0 +1,170 @@
+//! Deleting: into the trash, back out of it, and for good.
+//!
+//! Invariant: a session ends what it runs, and records how that ended, before it goes anywhere.
+
+use std::sync::atomic::{AtomicI64, Ordering};
+
+use outlive_core::digest::Digest;
+use outlive_core::event::Origin;
+use outlive_core::id::{RequestId, SessionId};
+use outlive_core::session::Refusal;
+use outlive_store::{Deed, Note, StoreError};
+use tokio::sync::oneshot;
+
+use crate::actor::Mail;
+use crate::query::missing;
+use crate::{BUSY_MS, Runtime, SubmitError, busy};
+
+/// What becomes of a session that is removed.
+#[derive(Debug)]
+pub(crate) enum Removal {
+    /// It goes to the trash.
+    Trash {
+        /// By whom.
+        by: Origin,
+        /// Digest of the request's name.
+        request: Option<String>,
+    },
+    /// It is erased.
+    ForGood {
+        /// Digest of the request's name.
+        request: Option<String>,
+    },
+}
+
+/// When the trash was looked through last for what has lain there too long: microseconds since 1970.
+#[derive(Debug, Default)]
+pub(crate) struct LookedThrough(AtomicI64);
+
+const DAY: i64 = 86_400_000_000;
+
+fn digest(request: Option<&RequestId>) -> Option<String> {
+    request.map(|request| Digest::of(request.as_str().as_bytes()).short().to_owned())
+}
+
+impl Runtime {
+    /// Moves a session to the trash: what runs is ended first. The same request again has no second effect.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`]
+    pub async fn discard(&self, session: SessionId, by: Origin, request: Option<RequestId>) -> Result<(), SubmitError> {
+        if self.was_done(session, request.as_ref(), Deed::Discarded).await? {
+            return Ok(());
+        }
+        self.remove(session, Removal::Trash { by, request: digest(request.as_ref()) }).await?;
+        self.expire().await;
+        Ok(())
+    }
+
+    /// Erases a session, wherever it is: what runs is ended first, and then nothing of it is left. The same request again
+    /// has no second effect.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`]; then it may be partly erased, and the same again, or the next start, goes on.
+    pub async fn erase(&self, session: SessionId, request: Option<RequestId>) -> Result<(), SubmitError> {
+        if self.was_done(session, request.as_ref(), Deed::Erased).await? {
+            return Ok(());
+        }
+        let request = digest(request.as_ref());
+        let removed = match self.shell.store.journals.head(session).await {
+            Ok(_) => self.remove(session, Removal::ForGood { request: request.clone() }).await,
+            Err(error) => Err(SubmitError::Store(error)),
+        };
+        match removed {
+            // In the trash, or damaged: nobody can have it open.
+            Err(SubmitError::Store(StoreError::NotFound(_) | StoreError::Corrupt { .. })) => {
+                self.shell.store.trash.erase(vec![session], request).await.map_err(missing)
+            }
+            done => done,
+        }
+    }
+
+    /// Brings a session back from the trash; what it is owed goes on.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`]
+    pub async fn restore(&self, session: SessionId) -> Result<(), SubmitError> {
+        self.shell.store.trash.restore(session).await.map_err(missing)?;
+        self.take_up(session).await;
+        Ok(())
+    }
+
+    /// Returns what is in the trash, newest first.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    pub async fn discarded(&self) -> Result<Vec<Note>, StoreError> {
+        self.shell.store.trash.discarded().await
+    }
+
+    /// Erases everything that is in the trash, and returns how many sessions that were.
+    ///
+    /// # Errors
+    ///
+    /// What the store says; what is left of it the same again, or the next start, goes on with.
+    pub async fn empty_trash(&self) -> Result<usize, StoreError> {
+        self.erase_where(|_| true).await
+    }
+
+    /// Goes on with what was being erased when the last process ended.
+    pub(crate) async fn finish_erasing(&self) {
+        if let Err(error) = self.shell.store.trash.erase(Vec::new(), None).await {
+            tracing::error!(%error, "what was to be erased is not gone yet; the next start goes on");
+        }
+    }
+
+    /// Erases what has lain in the trash too long; looks at most once a day.
+    pub(crate) async fn expire(&self) {
+        let (now, keep) = (self.shell.moments.now().micros(), self.shell.settings.keep_deleted);
+        let Some(keep) = keep.and_then(|keep| i64::try_from(keep.as_micros()).ok()) else { return };
+        let last = self.looked_through.0.load(Ordering::Relaxed);
+        if now.saturating_sub(last) < DAY {
+            return;
+        }
+        self.looked_through.0.store(now, Ordering::Relaxed);
+        match self.erase_where(|note| now.saturating_sub(note.at.micros()) > keep).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "sessions erased that lay in the trash too long"),
+            Err(error) => tracing::warn!(%error, "what lies in the trash too long could not be erased"),
+        }
+    }
+
+    async fn erase_where(&self, is_due: impl Fn(&Note) -> bool) -> Result<usize, StoreError> {
+        let there = self.discarded().await?;
+        let due: Vec<SessionId> = there.iter().filter(|note| is_due(note)).map(|note| note.row.session).collect();
+        let count = due.len();
+        if count == 0 {
+            return Ok(0);
+        }
+        match self.shell.store.trash.erase(due, None).await {
+            // Somebody else was faster.
+            Err(StoreError::NotFound(_)) => Ok(0),
+            done => done.map(|()| count),
+        }
+    }
+
+    async fn was_done(
+        &self,
+        session: SessionId,
+        request: Option<&RequestId>,
+        asked: Deed,
+    ) -> Result<bool, SubmitError> {
+        let (Some(request), Some(digest)) = (request, digest(request)) else { return Ok(false) };
+        let deed = self.shell.store.trash.answered(session, digest).await.map_err(SubmitError::Store)?;
+        match deed {
+            None => Ok(false),
+            Some(deed) if deed == asked => Ok(true),
+            Some(_) => Err(SubmitError::Refused(Refusal::RequestReused(request.clone()))),
+        }
+    }
+
+    async fn remove(&self, session: SessionId, removal: Removal) -> Result<(), SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        self.sessions.inbox(session, &self.shell).try_send(Mail::Remove(removal, reply)).map_err(busy)?;
+        answer.await.map_err(|_gone| SubmitError::Busy { retry_after_ms: BUSY_MS })?
+    }
+}

@@ -1,0 +1,114 @@
+//! Promises of the trash.
+
+use outlive_core::event::{Origin, OriginKind};
+use outlive_core::id::SessionId;
+use outlive_core::time::Timestamp;
+
+use super::{Subject, all, append, lines, row, session, take};
+use crate::{Deed, ListQuery, Note, Store, StoreError};
+
+fn note(journal: SessionId, at: i64, request: Option<&str>) -> Note {
+    let by = Origin::of(OriginKind::Cli);
+    Note { at: Timestamp::from_micros(at), by, request: request.map(str::to_owned), row: row(journal, 3, 5) }
+}
+
+/// Sessions 1 to `count` of three lines each, listed and with snapshots.
+async fn fill(store: &Store, count: u128) {
+    for journal in (1..=count).map(session) {
+        append(store, (journal, take(store, journal).await), 0, 3).await.expect("appended");
+        store.snapshots.put(journal, "seq: 3\n".to_owned()).await.expect("kept");
+        store.index.note(row(journal, 3, 5));
+    }
+}
+
+async fn listed(store: &Store) -> Vec<SessionId> {
+    let query = ListQuery { limit: 9, ascending: true, ..ListQuery::default() };
+    store.index.list(query).await.expect("listed").iter().map(|row| row.session).collect()
+}
+
+async fn check_gone(store: &Store, journal: SessionId) {
+    let gone = StoreError::NotFound(journal);
+    assert_eq!(all(store, journal).await, Err(gone.clone()));
+    assert_eq!(store.journals.head(journal).await, Err(gone.clone()));
+    assert_eq!(store.trash.discard(journal, note(journal, 1, None)).await, Err(gone));
+    assert_eq!(store.snapshots.get(journal).await, Ok(None));
+    assert!(!store.directory.sessions().await.expect("listed").contains(&journal));
+    assert!(!listed(store).await.contains(&journal));
+}
+
+/// With its lines, its snapshot, its row; and it goes on.
+pub async fn what_is_in_the_trash_is_gone_and_comes_back_whole(subject: &mut impl Subject) {
+    let store = subject.open();
+    fill(&store, 2).await;
+    let kept = note(session(1), 7, None);
+    assert_eq!(store.trash.discard(session(1), kept.clone()).await, Ok(()));
+    drop(store);
+    for _ in 0..2 {
+        let store = subject.open();
+        store.index.unsettled().await.expect("asked");
+        check_gone(&store, session(1)).await;
+        assert_eq!(store.trash.discarded().await, Ok(vec![kept.clone()]));
+        let anew = append(&store, (session(1), take(&store, session(1)).await), 0, 1).await;
+        assert!(anew.is_err_and(|error| error.to_string().contains("in the trash")), "made anew under it");
+    }
+    let store = subject.open();
+    for _ in 0..2 {
+        assert_eq!(store.trash.restore(session(1)).await, Ok(()));
+        assert_eq!(all(&store, session(1)).await, Ok(lines(0, 3)));
+    }
+    assert_eq!(store.trash.restore(session(9)).await, Err(StoreError::NotFound(session(9))));
+    assert_eq!((store.trash.discarded().await, listed(&store).await), (Ok(vec![]), vec![session(1), session(2)]));
+    assert_eq!(store.snapshots.get(session(1)).await, Ok(Some("seq: 3\n".to_owned())));
+    assert_eq!(append(&store, (session(1), take(&store, session(1)).await), 3, 2).await, Ok(()));
+    drop(store);
+    let store = subject.open();
+    store.index.unsettled().await.expect("asked");
+    assert_eq!(all(&store, session(1)).await, Ok(lines(0, 5)));
+    assert_eq!(listed(&store).await, [session(1), session(2)]);
+}
+
+/// Several at once, here or there; an unknown one alone is told.
+pub async fn what_is_erased_is_gone_wherever_it_was(subject: &mut impl Subject) {
+    let store = subject.open();
+    fill(&store, 4).await;
+    for (n, at) in [(1, 5), (2, 6)] {
+        store.trash.discard(session(n), note(session(n), at, None)).await.expect("discarded");
+    }
+    let there = store.trash.discarded().await.expect("listed");
+    assert_eq!(there.iter().map(|note| note.row.session).collect::<Vec<_>>(), [session(2), session(1)]);
+    assert_eq!(store.trash.erase(vec![session(1), session(3)], None).await, Ok(()));
+    let unknown = StoreError::NotFound(session(1));
+    assert_eq!(store.trash.erase(vec![session(1)], None).await, Err(unknown.clone()));
+    assert_eq!(store.trash.erase(vec![], None).await, Ok(()));
+    assert_eq!(store.trash.restore(session(1)).await, Err(unknown));
+    drop(store);
+    let store = subject.open();
+    store.index.unsettled().await.expect("asked");
+    check_gone(&store, session(1)).await;
+    check_gone(&store, session(3)).await;
+    assert_eq!(store.trash.discarded().await, Ok(vec![note(session(2), 6, None)]));
+    assert_eq!((all(&store, session(4)).await, listed(&store).await), (Ok(lines(0, 3)), vec![session(4)]));
+    assert_eq!(append(&store, (session(3), take(&store, session(3)).await), 0, 1).await, Ok(()));
+}
+
+/// Also after the session came back, and after it is gone.
+pub async fn a_request_that_deleted_is_remembered(subject: &mut impl Subject) {
+    let store = subject.open();
+    fill(&store, 1).await;
+    let known = async |store: &Store, request: &str| store.trash.answered(session(1), request.to_owned()).await;
+    store.trash.discard(session(1), note(session(1), 7, Some("d1"))).await.expect("discarded");
+    assert_eq!(known(&store, "d1").await, Ok(Some(Deed::Discarded)));
+    store.trash.restore(session(1)).await.expect("restored");
+    assert_eq!(known(&store, "d1").await, Ok(Some(Deed::Discarded)));
+    store.trash.discard(session(1), note(session(1), 8, Some("d2"))).await.expect("discarded");
+    store.trash.erase(vec![session(1)], Some("e1".to_owned())).await.expect("erased");
+    drop(store);
+    for _ in 0..2 {
+        let store = subject.open();
+        for (request, deed) in [("d1", Deed::Discarded), ("d2", Deed::Discarded), ("e1", Deed::Erased)] {
+            assert_eq!(known(&store, request).await, Ok(Some(deed)), "{request}");
+        }
+        assert_eq!(known(&store, "e2").await, Ok(None));
+        assert_eq!(store.trash.answered(session(2), "e1".to_owned()).await, Ok(None));
+    }
+}

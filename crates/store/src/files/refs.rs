@@ -1,0 +1,127 @@
+//! Which artifacts journals refer to: every run of 64 hex digits in their files that is the name of one.
+
+use std::collections::BTreeSet;
+use std::io;
+use std::path::Path;
+
+use outlive_core::digest::Digest;
+use outlive_core::id::SessionId;
+
+use super::fs::{Disk, Open};
+use super::tails::Shared;
+
+/// Bytes that are read at once.
+const PIECE: usize = 1 << 20;
+/// Digits of a name.
+const DIGITS: usize = 64;
+
+/// Finds names in bytes that come in pieces.
+#[derive(Default)]
+pub(super) struct Finder {
+    run: Vec<u8>,
+    found: BTreeSet<Digest>,
+}
+
+impl Finder {
+    pub(super) fn read(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            if byte.is_ascii_digit() || (b'a'..=b'f').contains(byte) {
+                // What is longer is no name; how much longer does not matter.
+                self.run.extend((self.run.len() <= DIGITS).then_some(*byte));
+            } else if !self.run.is_empty() {
+                self.end();
+            }
+        }
+    }
+
+    /// Nothing goes on from here.
+    fn end(&mut self) {
+        if self.run.len() == DIGITS {
+            self.found.extend(std::str::from_utf8(&self.run).ok().and_then(Digest::parse));
+        }
+        self.run.clear();
+    }
+
+    /// Reads a file to its end.
+    fn file(&mut self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
+        let file = disk.open(path, Open::Read)?;
+        let (mut at, mut piece) = (0, vec![0; PIECE]);
+        loop {
+            let read = file.read_at(at, &mut piece)?;
+            if read == 0 {
+                self.end();
+                return Ok(());
+            }
+            self.read(piece.get(..read).unwrap_or_default());
+            at += read as u64;
+        }
+    }
+
+    /// Reads what a folder has of a journal.
+    fn folder(&mut self, disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+        for name in disk.list(folder).or_else(none)? {
+            if name.starts_with("events") {
+                // Moved or removed meanwhile.
+                self.file(disk, &folder.join(name)).or_else(none)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn none<T: Default>(error: io::Error) -> io::Result<T> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(T::default()) } else { Err(error) }
+}
+
+/// Returns the artifacts that a journal refers to.
+pub(super) fn of_journal(shared: &Shared, journal: SessionId) -> io::Result<BTreeSet<Digest>> {
+    let mut finder = Finder::default();
+    let pending = shared.board().tails.get(&journal).map(|tail| tail.pending.clone()).unwrap_or_default();
+    pending.iter().for_each(|line| finder.read(line.as_str().as_bytes()));
+    finder.folder(&*shared.disk, &shared.folder(journal))?;
+    finder.folder(&*shared.disk, &shared.discarded(journal))?;
+    let mut found = finder.found;
+    found.retain(|hash| shared.disk.identity(&super::beside::artifact(&shared.root, hash)).is_ok());
+    Ok(found)
+}
+
+/// Returns those of these artifacts that no journal refers to.
+pub(super) fn unreferred(shared: &Shared, wanted: &BTreeSet<Digest>) -> io::Result<BTreeSet<Digest>> {
+    let mut left = wanted.clone();
+    let mut finder = Finder::default();
+    // What waits for its file now is read here; what is in it by then, there.
+    for tail in shared.board().tails.values() {
+        tail.pending.iter().for_each(|line| finder.read(line.as_str().as_bytes()));
+    }
+    for place in [shared.root.join("sessions"), shared.trash()] {
+        for name in shared.disk.list(&place).or_else(none)? {
+            if left.is_empty() {
+                return Ok(left);
+            }
+            if name.parse::<SessionId>().is_ok() {
+                finder.folder(&*shared.disk, &place.join(name))?;
+                left.retain(|hash| !finder.found.contains(hash));
+                finder.found.clear();
+            }
+        }
+    }
+    Ok(left)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_name_is_found_whole_however_its_bytes_are_cut() {
+        let name = Digest::of(b"x");
+        let text =
+            format!("{{\"hash\":\"{name}\",\"longer\":\"{name}0\",\"upper\":\"{}\"}}", name.as_str().to_uppercase());
+        for cut in 0..=text.len() {
+            let mut finder = Finder::default();
+            finder.read(&text.as_bytes()[..cut]);
+            finder.read(&text.as_bytes()[cut..]);
+            assert_eq!(finder.found, BTreeSet::from([name.clone()]), "cut at {cut}");
+        }
+    }
+}

@@ -1,0 +1,238 @@
+//! The trash of a workspace: the journals' part of it, and what the list, the words and the artifacts have of a session.
+//!
+//! Invariants: a session that comes back is in the list, durably, before it is among the others, so that no crash leaves it
+//! where nobody looks; the mark of an erasure goes last, when nothing else of the session is left.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use outlive_core::digest::Digest;
+use outlive_core::id::SessionId;
+use serde::{Deserialize, Serialize};
+use tokio::sync::{Mutex, oneshot};
+
+use super::Followed;
+use super::fresh::{Fresh, Quiet};
+use crate::files::FileJournals;
+use crate::files::erase::Mark;
+use crate::files::fs::{Disk, read_all, replace};
+use crate::trash::newest_first;
+use crate::{Deed, Index as _, Note, Pending, StoreError, Trash};
+
+/// The trash of a workspace.
+pub(super) struct Bin {
+    pub(super) root: PathBuf,
+    pub(super) disk: Arc<dyn Disk>,
+    pub(super) journals: Arc<FileJournals>,
+    pub(super) listed: Arc<Followed>,
+    pub(super) fresh: Arc<Fresh>,
+    /// Held by whoever erases, or writes what was answered: one at a time.
+    pub(super) busy: Mutex<()>,
+}
+
+/// What was done under a request's name.
+#[derive(Debug, Serialize, Deserialize)]
+struct Answer {
+    session: SessionId,
+    request: String,
+    deed: Deed,
+}
+
+/// Answers that are remembered.
+const ANSWERS: usize = 1_000;
+const ANSWERS_BYTES: u64 = 1 << 20;
+/// Looks for an artifact's other users that may be in vain because others were stored meanwhile.
+const TRIES: usize = 100;
+
+impl Bin {
+    fn io(&self, what: &str, error: &io::Error) -> StoreError {
+        StoreError::Io { what: format!("{what} {}", self.root.join("trash").display()), why: error.to_string() }
+    }
+
+    async fn move_there(&self, journal: SessionId, note: Note) -> Result<(), StoreError> {
+        self.journals.discard(journal, note).await?;
+        self.listed.index.forget(journal);
+        // What cannot be taken out now is listed and found no more, and goes with the next writes.
+        let erased = self.listed.index.erase().await.and(self.listed.words.erase(journal).await);
+        erased.unwrap_or_else(|error| tracing::warn!(%error, "session in the trash still in an index"));
+        Ok(())
+    }
+
+    async fn move_back(&self, journal: SessionId) -> Result<(), StoreError> {
+        let _busy = self.busy.lock().await;
+        let note = self.journals.note(journal);
+        if let Some(note) = &note {
+            let answer =
+                note.request.clone().map(|request| Answer { session: journal, request, deed: Deed::Discarded });
+            self.remember(answer.into_iter().collect()).map_err(|error| self.io("write into", &error))?;
+            self.listed.index.note(note.row.clone());
+            self.listed.index.erase().await?;
+        }
+        let done = self.journals.restore(journal).await;
+        match (&done, &note) {
+            (Ok(()), Some(note)) => self.listed.words.tell(journal, note.row.head),
+            (Err(_), Some(_)) => self.listed.index.forget(journal),
+            (_, None) => {}
+        }
+        done
+    }
+
+    pub(super) async fn erase_all(&self, journals: Vec<SessionId>, request: Option<String>) -> Result<(), StoreError> {
+        let _busy = self.busy.lock().await;
+        let mut all: BTreeSet<SessionId> = self.journals.marks()?.into_keys().collect();
+        let before = all.len();
+        all.extend(journals);
+        if all.is_empty() {
+            return Ok(());
+        }
+        // Of one that is nowhere the journals say so; what was marked before is erased with it all the same.
+        let asked = self.journals.erase(all.into_iter().collect(), request).await;
+        if before > 0 || asked.is_ok() {
+            self.finish(self.journals.marks()?).await?;
+        }
+        asked
+    }
+
+    /// Takes what is marked out of everything else, and the marks last.
+    async fn finish(&self, marks: BTreeMap<SessionId, Mark>) -> Result<(), StoreError> {
+        marks.keys().for_each(|session| self.listed.index.forget(*session));
+        self.listed.index.erase().await?;
+        for session in marks.keys() {
+            self.listed.words.erase(*session).await?;
+        }
+        self.sweep(marks.values().flat_map(|mark| mark.artifacts.clone()).collect()).await?;
+        let answers = marks.iter().flat_map(|(session, mark)| {
+            let answer = |request: &Option<String>, deed| {
+                request.clone().map(|request| Answer { session: *session, request, deed })
+            };
+            [answer(&mark.discarded_by, Deed::Discarded), answer(&mark.request, Deed::Erased)]
+        });
+        self.remember(answers.flatten().collect()).map_err(|error| self.io("write into", &error))?;
+        marks.keys().try_for_each(|session| self.journals.bury(*session))
+    }
+
+    /// Removes those of these artifacts that no session refers to any more. Journals are read for it: on a thread apart.
+    async fn sweep(&self, artifacts: BTreeSet<Digest>) -> Result<(), StoreError> {
+        if artifacts.is_empty() {
+            return Ok(());
+        }
+        let sweep = Sweep {
+            root: self.root.clone(),
+            disk: Arc::clone(&self.disk),
+            journals: Arc::clone(&self.journals),
+            fresh: Arc::clone(&self.fresh),
+        };
+        let (reply, answer) = oneshot::channel();
+        let thread = std::thread::Builder::new().name("sweep".to_owned());
+        // Whoever asked may be gone.
+        let started = thread.spawn(move || drop(reply.send(sweep.run(&artifacts))));
+        started.map_err(|error| self.io("start a thread for", &error))?;
+        answer.await.map_err(|_| StoreError::Poisoned("the store is closed".to_owned()))?
+    }
+
+    fn answers(&self) -> io::Result<Vec<Answer>> {
+        let path = self.root.join("trash").join("answered.jsonl");
+        let bytes = match read_all(&*self.disk, &path, ANSWERS_BYTES) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            other => other?,
+        };
+        Ok(bytes.split(|byte| *byte == b'\n').filter_map(|line| serde_json::from_slice(line).ok()).collect())
+    }
+
+    fn remember(&self, new: Vec<Answer>) -> io::Result<()> {
+        if new.is_empty() {
+            return Ok(());
+        }
+        let mut answers = self.answers()?;
+        answers.retain(|old| new.iter().all(|new| (old.session, &old.request) != (new.session, &new.request)));
+        answers.extend(new);
+        let skipped = answers.len().saturating_sub(ANSWERS);
+        let mut text = Vec::new();
+        for answer in answers.iter().skip(skipped) {
+            serde_json::to_writer(&mut text, answer)?;
+            text.push(b'\n');
+        }
+        replace(&*self.disk, &self.root.join("trash").join("answered.jsonl"), &text)
+    }
+
+    fn recall(&self, session: SessionId, request: &str) -> Result<Option<Deed>, StoreError> {
+        let answers = self.answers().map_err(|error| self.io("read", &error))?;
+        let found = answers.into_iter().find(|answer| answer.session == session && answer.request == request);
+        if let Some(found) = found {
+            return Ok(Some(found.deed));
+        }
+        let is = |known: Option<String>| known.as_deref() == Some(request);
+        let marks = self.journals.marks()?;
+        if let Some(mark) = marks.get(&session).cloned() {
+            let discarded = is(mark.discarded_by).then_some(Deed::Discarded);
+            return Ok(discarded.or(is(mark.request).then_some(Deed::Erased)));
+        }
+        Ok(self.journals.note(session).is_some_and(|note| is(note.request)).then_some(Deed::Discarded))
+    }
+}
+
+/// Looks for artifacts that nobody refers to.
+struct Sweep {
+    root: PathBuf,
+    disk: Arc<dyn Disk>,
+    journals: Arc<FileJournals>,
+    fresh: Arc<Fresh>,
+}
+
+impl Sweep {
+    fn run(&self, artifacts: &BTreeSet<Digest>) -> Result<(), StoreError> {
+        for _ in 0..TRIES {
+            let began = self.fresh.begin();
+            let left = self.journals.unreferred(artifacts)?;
+            match self.fresh.while_quiet(&began, |kept| left.difference(kept).try_for_each(|hash| self.remove(hash))) {
+                Quiet::Yes(done) => {
+                    return done.map_err(|error| StoreError::Io {
+                        what: format!("remove from {}", self.root.join("artifacts").display()),
+                        why: error.to_string(),
+                    });
+                }
+                // What is stored now may be the same again.
+                Quiet::No => std::thread::yield_now(),
+            }
+        }
+        Err(StoreError::Io { what: "erase artifacts".to_owned(), why: "others are stored all the time".to_owned() })
+    }
+
+    /// Removes an artifact, and what a crash left of it when it was stored.
+    fn remove(&self, hash: &Digest) -> io::Result<()> {
+        let folder = self.root.join("artifacts").join(hash.as_str().get(..2).unwrap_or_default());
+        for name in self.disk.list(&folder)?.iter().filter(|name| name.starts_with(hash.as_str())) {
+            self.disk.remove(&folder.join(name))?;
+        }
+        self.disk.sync_dir(&folder)
+    }
+}
+
+impl Trash for Bin {
+    fn discard(&self, journal: SessionId, note: Note) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(self.move_there(journal, note))
+    }
+
+    fn restore(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(self.move_back(journal))
+    }
+
+    fn discarded(&self) -> Pending<'_, Result<Vec<Note>, StoreError>> {
+        Box::pin(async move {
+            let there = self.journals.discarded()?;
+            let mut notes: Vec<Note> = there.into_iter().filter_map(|session| self.journals.note(session)).collect();
+            newest_first(&mut notes);
+            Ok(notes)
+        })
+    }
+
+    fn erase(&self, journals: Vec<SessionId>, request: Option<String>) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(self.erase_all(journals, request))
+    }
+
+    fn answered(&self, journal: SessionId, request: String) -> Pending<'_, Result<Option<Deed>, StoreError>> {
+        Box::pin(async move { self.recall(journal, &request) })
+    }
+}
