@@ -215,9 +215,10 @@ fn openai(body: &Value, calls: &mut Calls) -> Checked<Vec<Arc<Message>>> {
             }
             "user" => {
                 calls.must_be_closed()?;
-                let said = match &message["content"] {
-                    Value::Array(parts) => parts.iter().map(|part| media::openai(calls, part)).collect(),
-                    words => said(text(words)).map(|said| vec![said]),
+                let content = &message["content"];
+                let said = match content.as_array() {
+                    Some(parts) => parts.iter().map(|part| media::openai(calls, part)).collect(),
+                    None => said(text(content)).map(|said| vec![said]),
                 };
                 (Role::User, said?)
             }

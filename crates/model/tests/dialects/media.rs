@@ -118,7 +118,7 @@ fn sorted(value: Value) -> Value {
             Value::Object(keys.into_iter().collect())
         }
         Value::Array(items) => items.into_iter().map(sorted).collect(),
-        plain => plain,
+        plain @ (Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_)) => plain,
     }
 }
 
