@@ -138,8 +138,11 @@ fn is_packed_again(bytes: &[u8]) -> Result<(), ArchiveError> {
     }
 }
 
-/// Reads the entry at `at`: its path, its content, where the next one begins. `None` at the end.
-fn entry(bytes: &[u8], at: usize) -> Result<Option<(String, &[u8], usize)>, ArchiveError> {
+/// An entry's path, its content, and where the next one begins.
+type Found<'a> = (String, &'a [u8], usize);
+
+/// Reads the entry at `at`; `None` at the end.
+fn entry(bytes: &[u8], at: usize) -> Result<Option<Found<'_>>, ArchiveError> {
     let cut = || wrong(format!("it ends at byte {}, in the middle of an entry", bytes.len()));
     let head = bytes.get(at..at + BLOCK).ok_or_else(cut)?;
     if head.iter().all(|byte| *byte == 0) {

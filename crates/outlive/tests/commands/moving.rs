@@ -15,6 +15,7 @@ fn path(home: &Home, name: &str) -> String {
 fn an_export_imported_elsewhere_is_exported_byte_for_byte_the_same() {
     let (here, there) = (Home::new(), Home::new());
     here.check(&["agent", "new", "scribe"], 0, "");
+    here.write("agents/scribe/policy.yaml", "mode: dangerous\n");
     // More than the model sees of a result: the whole of it is an artifact.
     here.check(&["run", "-a", "scribe", "run seq 1 20000"], 0, "");
     let session = session(&here);
