@@ -477,11 +477,8 @@ fn arguments_of_any_shape_and_long_results_fit_into_a_journal() {
     let read = lines(Box::new(codex::Reader::new("odd", "o")), text.as_bytes());
     assert_eq!(read.damages[0].reason, "call `b` is there twice");
     let (_, entries) = settled(&read.talk.unwrap());
-    let finished = entries.iter().find_map(|entry| match &entry.event {
-        Event::CallFinished(finished) => Some(finished),
-        _other => None,
-    });
-    let finished = finished.unwrap();
+    let finished = entries.iter().find(|entry| entry.event.name() == "call.finished").unwrap();
+    let Event::CallFinished(finished) = &finished.event else { panic!() };
     assert_eq!(finished.outcome, Outcome::Ok);
     assert!(finished.content.ends_with("[cut: the first 32768 of 100000 bytes]"));
     assert_eq!(finished.details.as_ref().unwrap()["whole"].as_str().unwrap().len(), 100_000);

@@ -24,7 +24,7 @@ impl Home {
 
     fn import(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[&["import", "--json"], arguments].concat());
-        serde_json::from_slice(&output.stdout).unwrap_or_else(|error| panic!("{error}: {output:?}"))
+        serde_json::from_slice(&output.stdout).map_err(|error| format!("{error}: {output:?}")).unwrap()
     }
 
     fn at(&self, path: &str) -> String {
