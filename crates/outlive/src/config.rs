@@ -94,7 +94,8 @@ impl Workspace {
         if name.as_ref().is_some_and(|name| name.trim().is_empty() || name.chars().any(char::is_control)) {
             return Err(Failure::Usage("--as takes a name of one line".to_owned()));
         }
-        let user = || variable("USER").or_else(|| variable("LOGNAME")).filter(|name| !name.chars().any(char::is_control));
+        let user =
+            || variable("USER").or_else(|| variable("LOGNAME")).filter(|name| !name.chars().any(char::is_control));
         Ok(Self { sender: name.or_else(user).map(|name| name.trim().chars().take(128).collect()), ..self })
     }
 

@@ -44,7 +44,16 @@ const PAGE: usize = 256;
 
 impl Subscription {
     pub(crate) fn new(session: SessionId, store: Store, ear: Ear, after: Seq) -> Self {
-        Self { session, store, ear, cursor: after, ready: VecDeque::new(), behind: true, said_live: false, so_far: None }
+        Self {
+            session,
+            store,
+            ear,
+            cursor: after,
+            ready: VecDeque::new(),
+            behind: true,
+            said_live: false,
+            so_far: None,
+        }
     }
 
     /// Returns the seq of the last event that was given out.

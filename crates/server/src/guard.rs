@@ -96,7 +96,8 @@ fn content_type(method: &Method, headers: &HeaderMap) -> ApiResult<()> {
 /// The token of a page that opens a WebSocket: it can set no header but the subprotocols, `bearer` and then the token. Never
 /// the URL: that ends up in logs and histories.
 pub(crate) fn offered(headers: &HeaderMap) -> Option<Vec<u8>> {
-    let all: Vec<&[u8]> = headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().map(|value| value.as_bytes()).collect();
+    let all: Vec<&[u8]> =
+        headers.get_all(header::SEC_WEBSOCKET_PROTOCOL).iter().map(|value| value.as_bytes()).collect();
     let all = all.join(&b',');
     let mut names = all.split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
     let (first, second, third) = (names.next(), names.next(), names.next());

@@ -47,7 +47,13 @@ impl Settings {
     /// Limits for a server on loopback.
     #[must_use]
     pub fn new(token: Token) -> Self {
-        Self { token, hosts: Vec::new(), body_bytes: 2 << 20, body_time: Duration::from_secs(30), ping: Duration::from_secs(20) }
+        Self {
+            token,
+            hosts: Vec::new(),
+            body_bytes: 2 << 20,
+            body_time: Duration::from_secs(30),
+            ping: Duration::from_secs(20),
+        }
     }
 }
 

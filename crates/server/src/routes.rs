@@ -27,12 +27,15 @@ use crate::App;
 use crate::problem::ApiError;
 
 #[derive(utoipa::OpenApi)]
-#[openapi(info(
-    title = "Outlive",
-    description = "Agents that outlive their processes. Every route under `/api/v1` takes `Authorization: Bearer TOKEN`; \
+#[openapi(
+    info(
+        title = "Outlive",
+        description = "Agents that outlive their processes. Every route under `/api/v1` takes `Authorization: Bearer TOKEN`; \
                    errors are RFC 9457 problem details with a stable `code`; writes take `Idempotency-Key`.",
-    license(name = "MIT OR Apache-2.0")
-), components(schemas(outlive_protocol::socket::ClientFrame, outlive_protocol::socket::ServerFrame)))]
+        license(name = "MIT OR Apache-2.0")
+    ),
+    components(schemas(outlive_protocol::socket::ClientFrame, outlive_protocol::socket::ServerFrame))
+)]
 struct Document;
 
 fn described() -> OpenApiRouter<App> {

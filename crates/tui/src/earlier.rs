@@ -57,7 +57,8 @@ impl Page {
         let mark = |text: &str| vec![Piece::new(Style::Dim, text)];
         let last = self.entries.last().map_or(self.first, |last| last.seq);
         let mut screen = Screen::knowing(Before { me: me.map(str::to_owned), ..Before::default() });
-        let (mut lines, mut rows) = (Lines::default(), vec![mark(&format!("── earlier: events {} to {last} ──", self.first))]);
+        let (mut lines, mut rows) =
+            (Lines::default(), vec![mark(&format!("── earlier: events {} to {last} ──", self.first))]);
         for entry in &self.entries {
             rows.extend(lines.push(&screen.update(&Input::Event(Box::new(entry.clone())))));
         }

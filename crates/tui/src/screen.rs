@@ -233,7 +233,8 @@ impl Screen {
         self.fresh_line(pieces);
         // What others say has their name.
         let sender = message.origin.sender.as_deref().filter(|sender| Some(*sender) != self.me());
-        let name = sender.map(|sender| format!("{} ", crate::clean::visible(sender).replace('\n', " "))).unwrap_or_default();
+        let name =
+            sender.map(|sender| format!("{} ", crate::clean::visible(sender).replace('\n', " "))).unwrap_or_default();
         pieces.push(Piece::new(Style::Person, &format!("\n{name}› ")));
         pieces.push(Piece::line(Style::Plain, &format!("{}\n", message.content.replace('\n', "\n  "))));
     }

@@ -102,8 +102,7 @@ mod tests {
     }
 
     const ASKED: &str = r#""type":"step.started","model":"p/m","attempt":1,"request":"0","blocks":[],"tokens_estimated":1,"agent_digest":"0","messages":1"#;
-    const ENDED: &str =
-        r#""type":"turn.ended","ending":"complete","usage":{"input_tokens":1,"output_tokens":1}"#;
+    const ENDED: &str = r#""type":"turn.ended","ending":"complete","usage":{"input_tokens":1,"output_tokens":1}"#;
 
     fn text(text: &str) -> Delta {
         Delta::Text { text: text.into() }
@@ -125,7 +124,8 @@ mod tests {
             assert!(running.delta(&delta));
         }
         let step = running.so_far().unwrap().step.unwrap();
-        let said = [Said::Text { text: "ab".into() }, Said::Thinking { text: "c".into() }, Said::Text { text: "d".into() }];
+        let said =
+            [Said::Text { text: "ab".into() }, Said::Thinking { text: "c".into() }, Said::Text { text: "d".into() }];
         assert_eq!((step.asked, step.said.as_slice()), (1, said.as_slice()));
         running.delta(&Delta::Restart);
         assert_eq!(running.so_far().unwrap().step, Some(StepSoFar { asked: 1, ..StepSoFar::default() }));
@@ -149,7 +149,10 @@ mod tests {
             let so_far = running.so_far().unwrap();
             let (step, output) = (so_far.step.unwrap(), &so_far.outputs[0]);
             let kept: usize = step.said.iter().map(|said| said.text().len()).sum();
-            assert_eq!((kept + step.cut_text_bytes + step.cut_thinking_bytes, output.text.len() + output.cut_bytes), (said, said));
+            assert_eq!(
+                (kept + step.cut_text_bytes + step.cut_thinking_bytes, output.text.len() + output.cut_bytes),
+                (said, said)
+            );
             assert!(kept + output.text.len() <= 300 * 1_024);
         }
         assert!(said > 600 * 1_024);

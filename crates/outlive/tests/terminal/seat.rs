@@ -194,9 +194,8 @@ impl Seat {
     pub fn makes_an_agent_with(&self, model: &str) {
         let folder = self.home.path().join(".outlive/agents/default");
         std::fs::create_dir_all(&folder).unwrap();
-        let yaml = format!(
-            "apiVersion: outlive/v1\nkind: Agent\nmetadata: {{name: default}}\nspec:\n  model: {model}\n"
-        );
+        let yaml =
+            format!("apiVersion: outlive/v1\nkind: Agent\nmetadata: {{name: default}}\nspec:\n  model: {model}\n");
         std::fs::write(folder.join("agent.yaml"), yaml).unwrap();
     }
 

@@ -176,7 +176,8 @@ async fn calls_are_decided_over_it_once() {
         client.send(json!({"type": "message", "session": session, "content": "go", "request_id": name})).await;
         let asked = client.until(of_type("call.approval_requested")).await;
         let (call, seq) = (asked["data"]["call"].clone(), asked["id"].clone());
-        let decide = json!({"type": word, "session": session, "call": call, "seq": seq, "request_id": word, "sender": "ann"});
+        let decide =
+            json!({"type": word, "session": session, "call": call, "seq": seq, "request_id": word, "sender": "ann"});
         client.send(decide.clone()).await;
         let decided = client.until(of_type(verdict)).await;
         assert!(decided.to_string().contains(r#""sender":"ann""#), "{decided}");

@@ -51,7 +51,8 @@ async fn first_screen(client: &Client, session: &str) -> Result<f64, Failure> {
     let began = ms();
     let shown: SessionView = client.get(&format!("/sessions/{session}")).await?;
     let opening = Opening::newest(client, &shown, None).await?;
-    let mut talk = Talk::new(Who::default(), History::of(Vec::new()), Timestamp::from_micros(0)).knowing(opening.before);
+    let mut talk =
+        Talk::new(Who::default(), History::of(Vec::new()), Timestamp::from_micros(0)).knowing(opening.before);
     for came in &opening.came {
         talk.update(Timestamp::from_micros(0), Happened::Session(came.input()));
     }

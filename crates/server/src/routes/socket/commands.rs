@@ -133,8 +133,7 @@ fn decide(
     verdict: Verdict,
     by: impl FnOnce(Option<String>) -> Origin,
 ) -> ApiResult<(String, String, Command)> {
-    let decision =
-        Decision { call: id(&on.call)?, asked: on.seq, verdict, reason: on.reason, by: by(on.sender) };
+    let decision = Decision { call: id(&on.call)?, asked: on.seq, verdict, reason: on.reason, by: by(on.sender) };
     Ok((on.session, on.request_id, Command::Decide(decision)))
 }
 
