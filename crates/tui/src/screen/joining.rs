@@ -26,8 +26,9 @@ fn speech() -> impl Strategy<Value = Speech> {
         prop::collection::vec("([a-zäß…]{1,5}\n?){0,3}", 0..8).prop_map(Speech::Output),
         // More than is printed, in lines and in bytes.
         prop::collection::vec("([a-zäß]{1,5}\n){0,30}", 0..8).prop_map(Speech::Output),
-        prop::collection::vec("[a-z…]{4000}", 0..5)
-            .prop_map(|parts| { Speech::Output(parts.iter().map(|part| part.repeat(3)).collect()) }),
+        // No more than is kept for whoever joins.
+        prop::collection::vec("[a-z…]{40}", 0..3)
+            .prop_map(|parts| Speech::Output(parts.iter().map(|part| part.repeat(250)).collect())),
     ]
 }
 

@@ -86,6 +86,7 @@ fn thinking(block: &Block) -> Option<&str> {
 impl Screen {
     pub(super) fn delta(&mut self, delta: &Delta, pieces: &mut Vec<Piece>) {
         match delta {
+            Delta::Text { text } | Delta::Thinking { text } if text.is_empty() => {}
             Delta::Text { text } | Delta::Thinking { text } if self.stream.heard == Heard::InPart => {
                 self.stream.peek(text);
             }
