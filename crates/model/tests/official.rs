@@ -1,6 +1,5 @@
 //! The server on loopback is honest: the providers' own clients talk to it, with a call and its result.
 #![expect(clippy::disallowed_methods, reason = "it starts a program of the test environment")]
-#![expect(clippy::panic, reason = "a test that cannot go on has failed")]
 
 use std::path::Path;
 use std::process::Command;

@@ -51,7 +51,11 @@ pub async fn run(place: &Workspace, wanted: &Backup) -> Outcome {
     }
     let bytes = sealed.publish().map_err(|error| failed(&target, &error))?;
     if wanted.no_verify {
-        say!("made {}, {bytes} bytes, not tried out: `outlive backup --check FILE` does", target.display());
+        if wanted.json {
+            show::json(&serde_json::json!({ "archive": target, "bytes": bytes, "report": null }))?;
+        } else {
+            say!("made {}, {bytes} bytes, not tried out: `outlive backup --check FILE` does", target.display());
+        }
         return ok();
     }
     answer(&target, &report, wanted.json)

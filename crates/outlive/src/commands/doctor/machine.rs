@@ -85,7 +85,7 @@ const PROGRAMS: [Program; 5] = [
     Program { name: "git", without: "agents cannot look at or make commits", package: "git", is_needed: false },
     Program {
         name: "bwrap",
-        without: "commands cannot be put into a sandbox",
+        without: "commands cannot be put into a sandbox (this version never does)",
         package: "bubblewrap",
         is_needed: false,
     },
