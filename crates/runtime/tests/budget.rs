@@ -17,7 +17,7 @@ use outlive_core::policy::{Policy, Reach, Subject};
 use outlive_core::time::Timestamp;
 use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::clock::{Moments, TokioClock};
-use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms};
+use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_runtime::{NewFork, Outcome, Runtime, Settings};
 use outlive_store::memory::{self, Faults};
 use outlive_store::{Store, StoreError};
@@ -69,8 +69,7 @@ impl Kits for Agents {
             agent_digest: "0".into(),
         };
         Ok(Arc::new(Kit {
-            frame: Frame::new(parts),
-            model: self.model.clone(),
+            voices: Voices::only(Voice { frame: Frame::new(parts), model: self.model.clone() }),
             toolbox,
             policy: Policy::parse("mode: dangerous", "policy.yaml").unwrap(),
             place: Place { cwd: "/".into(), roots: Vec::new(), protected: Vec::new() },
@@ -182,7 +181,7 @@ impl House {
     }
 
     async fn begin(&self, session: u128) -> (outlive_core::id::TurnId, u64) {
-        let message = Message { content: "go".into(), behavior: Behavior::FollowUp, origin: by() };
+        let message = Message { content: "go".into(), behavior: Behavior::FollowUp, origin: by(), attachments: Vec::new(), output_schema: None };
         let said = self.runtime.submit(id(session), Command::Message(message), None).await.unwrap();
         (said.turn.unwrap(), said.seq)
     }

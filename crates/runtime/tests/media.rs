@@ -18,7 +18,7 @@ use outlive_core::session::Refusal;
 use outlive_core::time::Timestamp;
 use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::clock::{Moments, TokioClock};
-use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms};
+use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_runtime::{AttachError, Outcome, Runtime, Settings, SubmitError};
 use outlive_store::{StoreError, memory};
 use outlive_tools::Place;
@@ -68,8 +68,7 @@ impl Desk {
             agent_digest: "0".into(),
         };
         let kit = Kit {
-            frame: Frame::new(parts),
-            model: Arc::new(model.clone()),
+            voices: Voices::only(Voice { frame: Frame::new(parts), model: Arc::new(model.clone()) }),
             toolbox: Arc::new(Toolbox::new(vec![])),
             policy: Policy::default(),
             place: Place { cwd: "/".into(), roots: vec![], protected: vec![] },

@@ -126,6 +126,7 @@ mod tests {
             call: None,
             outcome: None,
             origin: None,
+            attachments: Vec::new(),
             set_aside: false,
         }
     }

@@ -10,7 +10,7 @@ use outlive_core::id::Ids;
 use outlive_core::import::{
     Adopted, Part, Read, Records, Talk, check, claude_code, codex, duragent, journal, opencode,
 };
-use outlive_core::session::{Decided, Held, Moment, Refusal, State, Status};
+use outlive_core::session::{Allowance, Decided, Held, Moment, Refusal, State, Status};
 use outlive_core::time::Timestamp;
 
 const CALLS: &[u8] = include_bytes!("../imports/claude_code/calls.jsonl");
@@ -132,7 +132,7 @@ fn settled(talk: &Talk) -> (State, Vec<Entry>) {
         transcript.apply(entry);
     }
     assert_eq!(state.status(), Status::Idle);
-    assert_eq!(state.owed(moment().at, &Held::default(), 50), []);
+    assert_eq!(state.owed(moment().at, &Held::default(), &Allowance::default()), []);
     super::properties::check_well_formed(&transcript);
     assert_eq!(state.totals.turns, talk.turns.len() as u64);
     (state, entries)

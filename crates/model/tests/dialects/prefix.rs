@@ -125,6 +125,7 @@ fn requests() -> Vec<Request> {
         transcript.apply(&entry(
             seq,
             Event::StepStarted(StepStarted {
+                capped: None,
                 model: plan.model,
                 attempt: 1,
                 request: plan.request,

@@ -12,7 +12,7 @@ use outlive_core::policy::Policy;
 use outlive_core::time::Timestamp;
 use outlive_model::{Description, Model, Pending, Sink};
 use outlive_runtime::clock::{Moments, TokioClock};
-use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms};
+use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_runtime::subscribe::{Signal, Subscription};
 use outlive_runtime::{Runtime, Settings};
 use outlive_store::{Store, StoreError, memory};
@@ -114,8 +114,7 @@ impl Desk {
             agent_digest: "0".into(),
         };
         let kit = Arc::new(Kit {
-            frame: Frame::new(parts),
-            model: Arc::new(Told(Mutex::new(said))),
+            voices: Voices::only(Voice { frame: Frame::new(parts), model: Arc::new(Told(Mutex::new(said))) }),
             toolbox,
             policy: Policy::default(),
             place: Place { cwd: "/".into(), roots: Vec::new(), protected: Vec::new() },
@@ -145,7 +144,7 @@ impl Desk {
 
     /// Begins a turn that goes on until the model is told to end it.
     pub async fn ask(&self) {
-        let message = Message { content: "go".into(), behavior: Behavior::FollowUp, origin: by() };
+        let message = Message { content: "go".into(), behavior: Behavior::FollowUp, origin: by(), attachments: Vec::new(), output_schema: None };
         self.runtime.submit(self.session, Command::Message(message), None).await.unwrap();
     }
 
