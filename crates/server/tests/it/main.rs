@@ -1,5 +1,10 @@
 //! The API over real HTTP: every kind of route, what it refuses, and what survives.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::wildcard_enum_match_arm,
+    reason = "a test that cannot go on has failed"
+)]
 
 mod files;
 mod fixture;
