@@ -118,10 +118,15 @@ fn usd(nano: u64) -> Limits {
 /// Uses this many tokens of input and output.
 fn using(step: Step, (input_tokens, output_tokens): (u64, u64)) -> Step {
     let usage = Usage { input_tokens, output_tokens, ..Usage::default() };
+    with(step, |reply| Reply { usage, ..reply })
+}
+
+/// Another reply in its place.
+fn with(step: Step, change: impl FnOnce(Reply) -> Reply) -> Step {
     match step {
-        Step::Reply(reply) => Step::Reply(Reply { usage, ..reply }),
-        Step::Hold(reply) => Step::Hold(Reply { usage, ..reply }),
-        other => other,
+        Step::Reply(reply) => Step::Reply(change(reply)),
+        Step::Hold(reply) => Step::Hold(change(reply)),
+        Step::Fail(_) | Step::Panic(_) => step,
     }
 }
 
@@ -248,10 +253,7 @@ async fn a_step_that_does_not_fit_is_not_asked_and_the_next_turn_begins_anew() {
 
 #[tokio::test(start_paused = true)]
 async fn a_reply_gets_the_room_that_is_left_and_an_answer_that_fills_it_says_so() {
-    let cut = |step| match using(step, (100, 300)) {
-        Step::Reply(reply) => Step::Reply(Reply { stop_reason: StopReason::MaxTokens, ..reply }),
-        other => other,
-    };
+    let cut = |step| with(using(step, (100, 300)), |reply| Reply { stop_reason: StopReason::MaxTokens, ..reply });
     let budget = Budget { turn: tokens(1_400), ..Budget::default() };
     let house = House::with(budget, [look((500, 500)), cut(Step::text("half an ans"))]).await;
     let outcome = house.ask(1).await;
@@ -386,10 +388,8 @@ async fn a_raised_budget_holds_from_the_next_turn_on() {
 
 #[tokio::test(start_paused = true)]
 async fn what_a_reply_cost_is_what_the_provider_says_else_what_the_catalogue_does_else_unknown() {
-    let charged = match say((1_000, 100)) {
-        Step::Reply(reply) => Step::Reply(Reply { usage: Usage { cost_nano_usd: 77, ..reply.usage }, ..reply }),
-        other => other,
-    };
+    let charged = |reply: Reply| Reply { usage: Usage { cost_nano_usd: 77, ..reply.usage }, ..reply };
+    let charged = with(say((1_000, 100)), charged);
     let house = House::with(Budget::default(), [say((1_000, 100)), charged]).await;
     let costs = [house.ask(1).await.usage, house.ask(1).await.usage].map(|usage| usage.cost_nano_usd);
     assert_eq!(costs, [2_000_000, 77]);

@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 
 use super::messages::{MessageItem, MessageRole, ToolCallItem};
 use crate::id::{CallId, SessionId};
+use crate::media::with_attachments;
 
 /// What stands above a transcript.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -55,8 +56,9 @@ fn person(item: &MessageItem) -> String {
 fn said(text: &mut String, item: &MessageItem, who: &str) {
     let aside = if item.set_aside { " (set aside)" } else { "" };
     writeln!(text, "\n## {who}{aside}\n\n*{}, event {}*", item.at, item.seq).ok();
-    if !item.content.trim().is_empty() {
-        writeln!(text, "\n{}", quiet(&item.content)).ok();
+    let content = with_attachments(&item.content, &item.attachments);
+    if !content.trim().is_empty() {
+        writeln!(text, "\n{}", quiet(&content)).ok();
     }
 }
 
