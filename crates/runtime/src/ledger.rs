@@ -98,7 +98,7 @@ impl Ledger {
             }
             Ok(())
         });
-        read.await.map(|()| ())
+        read.await.copied()
     }
 
     /// Takes down what a session's journal says it used: all of it is durable.

@@ -106,7 +106,7 @@ struct Loop {
 }
 
 enum Next {
-    Mail(Mail),
+    Mail(Box<Mail>),
     Again,
     Leave,
     Close,
@@ -117,7 +117,7 @@ impl Loop {
     async fn run(mut self) {
         loop {
             match self.next().await {
-                Next::Mail(mail) => self.handle(mail).await,
+                Next::Mail(mail) => self.handle(*mail).await,
                 Next::Again => self.try_again().await,
                 Next::Leave => {
                     self.snapshot().await;
@@ -161,7 +161,7 @@ impl Loop {
         let waits = resting || self.retry.is_some();
         tokio::select! {
             biased;
-            mail = self.inbox.recv() => mail.map_or(Next::Close, Next::Mail),
+            mail = self.inbox.recv() => mail.map_or(Next::Close, |mail| Next::Mail(Box::new(mail))),
             () = self.life.shell.closing.cancelled() => Next::Close,
             () = tokio::time::sleep(pause), if waits => then,
         }
