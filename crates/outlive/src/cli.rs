@@ -2,13 +2,15 @@
 
 pub mod moving;
 mod operations;
+mod queue;
 
 pub use operations::{Backup, Logs, Serve};
+pub use queue::{Behavior, Queue};
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use outlive_core::id::{AgentName, CallId, InputId, QuestionId, SessionId};
+use outlive_core::id::{AgentName, CallId, QuestionId, SessionId};
 
 /// Takes an id or a name that has its form, before anything is asked of anybody.
 pub fn id<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<String, String> {
@@ -447,58 +449,4 @@ pub struct Decide {
     /// For the journal, and for the agent when it is denied
     #[arg(short, long)]
     pub reason: Option<String>,
-}
-
-/// What to do with follow-ups.
-#[derive(Debug, Subcommand)]
-pub enum Queue {
-    /// List them
-    List {
-        /// Which session
-        #[arg(value_parser = session_id)]
-        session: String,
-        /// Print JSON
-        #[arg(long)]
-        json: bool,
-    },
-    /// Say something after the running turn, or to it
-    Add {
-        /// Which session
-        #[arg(value_parser = session_id)]
-        session: String,
-        /// What
-        text: String,
-        /// How it reaches a running turn
-        #[arg(long, value_enum, default_value_t = Behavior::FollowUp)]
-        behavior: Behavior,
-    },
-    /// Change a follow-up's text
-    Edit {
-        /// Which session
-        #[arg(value_parser = session_id)]
-        session: String,
-        /// Which follow-up
-        #[arg(value_parser = id::<InputId>)]
-        input: String,
-        /// The new text
-        text: String,
-    },
-    /// Take a follow-up back
-    Remove {
-        /// Which session
-        #[arg(value_parser = session_id)]
-        session: String,
-        /// Which follow-up
-        #[arg(value_parser = id::<InputId>)]
-        input: String,
-    },
-}
-
-/// How a message reaches a running turn.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Behavior {
-    /// Runs after it
-    FollowUp,
-    /// Reaches it before its next step
-    Steer,
 }

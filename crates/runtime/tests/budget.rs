@@ -186,7 +186,13 @@ impl House {
     }
 
     async fn begin(&self, session: u128) -> (outlive_core::id::TurnId, u64) {
-        let message = Message { content: "go".into(), behavior: Behavior::FollowUp, origin: by(), attachments: Vec::new(), output_schema: None };
+        let message = Message {
+            content: "go".into(),
+            behavior: Behavior::FollowUp,
+            origin: by(),
+            attachments: Vec::new(),
+            output_schema: None,
+        };
         let said = self.runtime.submit(id(session), Command::Message(message), None).await.unwrap();
         (said.turn.unwrap(), said.seq)
     }

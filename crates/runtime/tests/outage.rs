@@ -179,7 +179,13 @@ impl Desk {
     }
 
     async fn say(&self, content: &str) -> (TurnId, u64) {
-        let message = Message { content: content.into(), behavior: Behavior::FollowUp, origin: by(), attachments: Vec::new(), output_schema: None };
+        let message = Message {
+            content: content.into(),
+            behavior: Behavior::FollowUp,
+            origin: by(),
+            attachments: Vec::new(),
+            output_schema: None,
+        };
         let said = self.runtime.submit(session(), Command::Message(message), None).await.unwrap();
         (said.turn.unwrap(), said.seq)
     }

@@ -35,7 +35,7 @@ fn an_export_imported_elsewhere_is_exported_byte_for_byte_the_same() {
     there.check(&["run", "-s", &session, "write on.txt: goes on"], 0, "");
     there.check(&["session", "import", &one], 1, "went on here to event");
     there.check(&["session", "import", &one, "--as-new"], 0, "is here");
-    there.check(&["session", "delete", "-y", &session], 0, "");
+    there.check(&["session", "delete", "--for-good", "-y", &session], 0, "");
     there.check(&["session", "import", &one], 0, "is here");
     there.check(&["serve", "--stop"], 0, "");
     there.check(&["verify"], 0, "");

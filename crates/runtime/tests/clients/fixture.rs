@@ -144,7 +144,13 @@ impl Desk {
 
     /// Begins a turn that goes on until the model is told to end it.
     pub async fn ask(&self) {
-        let message = Message { content: "go".into(), behavior: Behavior::FollowUp, origin: by(), attachments: Vec::new(), output_schema: None };
+        let message = Message {
+            content: "go".into(),
+            behavior: Behavior::FollowUp,
+            origin: by(),
+            attachments: Vec::new(),
+            output_schema: None,
+        };
         self.runtime.submit(self.session, Command::Message(message), None).await.unwrap();
     }
 

@@ -1,6 +1,6 @@
 //! The WebSocket, by a real client: what is heard, asked and answered, who is let in, and what broken clients do to others.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, VecDeque};
 use std::time::Duration;
 
 use futures_util::{SinkExt as _, StreamExt as _};
@@ -18,7 +18,7 @@ use crate::fixture::{Server, TOKEN};
 /// Longer than anything here takes, shorter than a person waits: what hangs fails its test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Client(WebSocketStream<TcpStream>);
+struct Client(WebSocketStream<TcpStream>, VecDeque<Value>);
 
 /// Connects with exactly these headers; the status where the handshake is refused.
 async fn connect(server: &Server, headers: &[(&str, &str)]) -> Result<(Client, Option<String>), (u16, String)> {
@@ -30,7 +30,7 @@ async fn connect(server: &Server, headers: &[(&str, &str)]) -> Result<(Client, O
     match tokio_tungstenite::client_async(request, server.connection().await).await {
         Ok((socket, answer)) => {
             let protocol = answer.headers().get("sec-websocket-protocol");
-            Ok((Client(socket), protocol.map(|value| value.to_str().unwrap().to_owned())))
+            Ok((Client(socket, VecDeque::new()), protocol.map(|value| value.to_str().unwrap().to_owned())))
         }
         Err(Error::Http(answer)) => {
             let body = answer.body().clone().unwrap_or_default();
@@ -50,6 +50,13 @@ impl Client {
     }
 
     async fn next(&mut self) -> Value {
+        match self.1.pop_front() {
+            Some(kept) => kept,
+            None => self.fresh().await,
+        }
+    }
+
+    async fn fresh(&mut self) -> Value {
         loop {
             match tokio::time::timeout(PATIENCE, self.0.next()).await.unwrap().unwrap().unwrap() {
                 Message::Text(text) => return serde_json::from_str(&text).unwrap(),
@@ -59,16 +66,15 @@ impl Client {
         }
     }
 
-    /// Sends a frame and waits for its reply; what else comes meanwhile is returned, too.
-    async fn ask(&mut self, frame: Value) -> (Value, Vec<Value>) {
-        let mut others = Vec::new();
+    /// Sends a frame and waits for its reply; what else comes meanwhile is kept.
+    async fn ask(&mut self, frame: Value) -> Value {
         self.send(frame).await;
         loop {
-            let next = self.next().await;
+            let next = self.fresh().await;
             if next["event"] == "reply" {
-                return (next, others);
+                return next;
             }
-            others.push(next);
+            self.1.push_back(next);
         }
     }
 
@@ -113,19 +119,18 @@ async fn a_session_is_heard_as_in_its_stream_and_a_message_is_answered_by_its_na
     let server = Server::start().await;
     let session = server.session().await;
     let mut client = client(&server).await;
-    let (reply, _) = client.ask(json!({"type": "subscribe", "session": session, "request_id": "s"})).await;
+    let reply = client.ask(json!({"type": "subscribe", "session": session, "request_id": "s"})).await;
     assert_eq!((&reply["status"], &reply["request_id"], &reply["data"]["head"]), (&json!(200), &json!("s"), &json!(1)));
     assert_eq!(client.next().await["id"], 1);
     assert_eq!(client.next().await, json!({"session": session, "event": "live", "data": 1}));
     let say = json!({"type": "message", "session": session, "content": "hi", "request_id": "r1", "sender": "Zoë"});
-    let (reply, mut before) = client.ask(say.clone()).await;
+    let reply = client.ask(say.clone()).await;
     assert_eq!((&reply["status"], &reply["data"]["duplicate"]), (&json!(202), &json!(false)), "{reply}");
     let ended = client.until(of_type("turn.ended")).await;
     let journal = server.journal(&session).await;
     assert_eq!(ended["id"], journal.len());
-    before.retain(|frame| frame["event"] == "event");
     assert!(journal[1].contains(r#""sender":"Zoë""#), "{}", journal[1]);
-    let (again, _) = client.ask(say).await;
+    let again = client.ask(say).await;
     assert_eq!((&again["data"]["duplicate"], &again["data"]["seq"]), (&json!(true), &reply["data"]["seq"]));
     // From the middle, on another connection; then the same bytes as in the journal.
     let mut other = self::client(&server).await;
@@ -159,7 +164,7 @@ async fn whoever_joins_a_running_turn_sees_what_it_has_said() {
     let delta = client.until(|frame| frame["event"] == "delta").await;
     let said = json!([{"kind": "text", "text": "sa"}]);
     assert_eq!((&delta["data"]["kind"], &delta["data"]["step"]["said"]), (&json!("so_far"), &said), "{delta}");
-    let (reply, _) = client.ask(json!({"type": "interrupt", "session": session, "request_id": "i"})).await;
+    let reply = client.ask(json!({"type": "interrupt", "session": session, "request_id": "i"})).await;
     assert_eq!(reply["status"], 200);
     client.until(of_type("turn.ended")).await;
 }
@@ -184,7 +189,7 @@ async fn calls_are_decided_over_it_once() {
         client.until(of_type("turn.ended")).await;
         let mut late = decide;
         late["request_id"] = json!(format!("late-{word}"));
-        let (reply, _) = client.ask(late).await;
+        let reply = client.ask(late).await;
         let first = &reply["data"]["first"]["by"];
         assert_eq!((&reply["status"], &reply["data"]["code"]), (&json!(409), &json!("already_decided")), "{first}");
     }
@@ -261,7 +266,7 @@ async fn a_frame_that_makes_no_sense_is_answered_and_the_connection_goes_on() {
         assert_eq!(reply["data"]["status"], status, "{shown}: a problem");
     }
     assert_eq!(server.journal(&session).await.len(), 1, "nothing was done");
-    let (reply, _) = client.ask(serde_json::from_str(&message(json!({}))).unwrap()).await;
+    let reply = client.ask(serde_json::from_str(&message(json!({}))).unwrap()).await;
     assert_eq!(reply["status"], 202);
 }
 
@@ -285,7 +290,7 @@ async fn what_breaks_the_rules_is_closed_with_a_code_and_a_reason() {
     let session = server.session().await;
     let mut well = client(&server).await;
     let say = json!({"type": "message", "session": session, "content": "hi", "request_id": "r"});
-    assert_eq!(well.ask(say).await.0["status"], 202);
+    assert_eq!(well.ask(say).await["status"], 202);
 }
 
 #[tokio::test]
@@ -306,7 +311,7 @@ async fn a_peer_that_gives_no_sign_of_life_is_let_go() {
     assert!(text.ends_with("no answer to a ping"), "{text}");
     let session = server.session().await;
     let say = json!({"type": "message", "session": session, "content": "hi", "request_id": "r"});
-    assert_eq!(alive.ask(say).await.0["status"], 202);
+    assert_eq!(alive.ask(say).await["status"], 202);
 }
 
 #[tokio::test]
@@ -350,7 +355,7 @@ async fn several_clients_that_type_at_once_are_put_in_order_and_named() {
             for n in 0..EACH {
                 let (content, sender) = (format!("s{who}-{n}"), format!("s{who}"));
                 let say = json!({"type": "message", "session": session, "content": content, "request_id": content, "sender": sender});
-                let reply = client.ask(say).await.0;
+                let reply = client.ask(say).await;
                 assert_eq!(reply["status"], 202, "{reply}");
             }
             client
@@ -400,9 +405,9 @@ async fn the_end_of_a_session_and_of_the_server_is_told() {
     let end = client.until(|frame| frame["event"] == "end").await;
     assert_eq!(end["session"], session);
     let other = server.session().await;
-    let (reply, _) = client.ask(json!({"type": "subscribe", "session": other})).await;
+    let reply = client.ask(json!({"type": "subscribe", "session": other})).await;
     assert_eq!(reply["status"], 200, "the connection goes on");
-    let (reply, _) = client.ask(json!({"type": "unsubscribe", "session": other, "request_id": "u"})).await;
+    let reply = client.ask(json!({"type": "unsubscribe", "session": other, "request_id": "u"})).await;
     assert_eq!((&reply["status"], &reply["request_id"]), (&json!(200), &json!("u")));
     server.shut_down().await;
     assert_eq!(client.closed().await, (1001, "the server is shutting down".to_owned()));

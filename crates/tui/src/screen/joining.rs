@@ -84,9 +84,9 @@ impl Speech {
 fn shown(inputs: &[Input]) -> String {
     let mut screen = Screen::default();
     let pieces: Vec<_> = inputs.iter().flat_map(|input| screen.update(input)).collect();
-    let marked = |piece: &super::Piece| match piece.style {
-        Style::Thought => format!("~{}", piece.text.chars().map(String::from).collect::<Vec<_>>().join("~")),
-        _ => piece.text.clone(),
+    let letters = |text: &str| text.chars().map(String::from).collect::<Vec<_>>().join("~");
+    let marked = |piece: &super::Piece| {
+        if piece.style == Style::Thought { format!("~{}", letters(&piece.text)) } else { piece.text.clone() }
     };
     let text: String = pieces.iter().filter(|piece| !piece.text.is_empty()).map(marked).collect();
     assert_eq!(screen.unfinished(), []);
