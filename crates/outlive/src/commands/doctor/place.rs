@@ -93,9 +93,7 @@ fn kind(root: &Path) -> Check {
 fn prices(place: &Workspace) -> Check {
     match config::models::ModelList::of(&place.root).now().warning {
         None => Check::ok("models.yaml", "good, or not there"),
-        Some(warning) => {
-            Check::warning("models.yaml", warning, "mend the line that it names: until then it is not read")
-        }
+        Some(warning) => Check::wrong("models.yaml", warning, "mend the line that it names"),
     }
 }
 
