@@ -7,9 +7,10 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use outlive_core::agent::{Files, check_files, files_digest, own_files};
+use outlive_core::agent::{Files, check_files, files_digest, folder_digest, own_files};
 use outlive_core::archive::{ARCHIVE_BYTES, ArchiveError, SessionArchive};
 use outlive_core::command::{Command, Fork};
+use outlive_core::digest::Digest;
 use outlive_core::event::{Entry, Event, Line, Origin, Parent};
 use outlive_core::id::{AgentName, RequestId, SessionId};
 use outlive_core::limits::{FORK_BYTES, IMPORT_BYTES};
@@ -74,7 +75,7 @@ impl Runtime {
             return Err(SubmitError::Refused(Refusal::NoSession));
         };
         let agent = created.agent;
-        let files = self.packable(&agent)?;
+        let files = self.packable(&agent, &asked_last(session, &lines)?.unwrap_or(created.agent_digest))?;
         let (mut packer, part) = SessionArchive::begin(agent, files.as_ref().map_err(Clone::clone));
         for hash in SessionArchive::hashes(&lines) {
             if let Some(bytes) = self.shell.store.artifacts.get(hash.clone()).await.map_err(SubmitError::Store)? {
@@ -163,7 +164,12 @@ impl Runtime {
             (Some(here), Some(files)) if files_digest(&own_files(here.clone())) == files_digest(files) => {
                 AgentFate::Same
             }
-            (Some(_), _) => AgentFate::Kept,
+            (Some(_), Some(files)) => {
+                // The journal names it: an export finds it again.
+                self.shell.store.agents.keep(name, files.clone()).map_err(SubmitError::Store)?;
+                AgentFate::Kept
+            }
+            (Some(_), None) => AgentFate::Kept,
             (None, None) => AgentFate::Missing,
             (None, Some(files)) => {
                 self.shell.store.agents.create(name.as_str(), files.clone()).map_err(SubmitError::Store)?;
@@ -173,10 +179,16 @@ impl Runtime {
         Ok((name.clone(), fate))
     }
 
-    /// Returns an agent's own files, or why an archive cannot have them.
-    fn packable(&self, name: &AgentName) -> Result<Result<Files, String>, SubmitError> {
-        let here = self.shell.store.agents.read(name.as_str()).map_err(SubmitError::Store)?;
-        Ok(here.ok_or_else(|| "there was no such agent at the export".to_owned()).and_then(|files| {
+    /// Returns an agent's own files as the journal names them, else as they are here, or why an archive cannot have them.
+    fn packable(&self, name: &AgentName, named: &str) -> Result<Result<Files, String>, SubmitError> {
+        let agents = &self.shell.store.agents;
+        let here = agents.read(name.as_str()).map_err(SubmitError::Store)?;
+        let is_here = here.as_ref().is_some_and(|files| folder_digest(files).as_str() == named);
+        let kept = match Digest::parse(named).filter(|_| !is_here) {
+            Some(digest) => agents.version(name, &digest).map_err(SubmitError::Store)?,
+            None => None,
+        };
+        Ok(kept.or(here).ok_or_else(|| "there was no such agent at the export".to_owned()).and_then(|files| {
             let own = own_files(files);
             check_files(&own).map(|()| own)
         }))
@@ -222,6 +234,16 @@ impl Taken {
         let artifacts = artifacts.into_iter().map(|(_, content)| bytes.slice_ref(content)).collect();
         Ok(Self { session, lines, entries, artifacts, agent })
     }
+}
+
+/// Returns the digest of the agent that took the last step.
+fn asked_last(session: SessionId, lines: &[Line]) -> Result<Option<String>, SubmitError> {
+    for line in lines.iter().rev().filter(|line| line.as_str().contains("\"step.started\"")) {
+        if let Event::StepStarted(step) = crate::load::read(session, line).map_err(SubmitError::Store)?.event {
+            return Ok(Some(step.agent_digest));
+        }
+    }
+    Ok(None)
 }
 
 fn invalid(error: &ArchiveError) -> SubmitError {

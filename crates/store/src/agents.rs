@@ -38,6 +38,9 @@ pub trait AgentFolders: Send + Sync {
     /// all, also when the process dies. What was there is kept as a version.
     fn change(&self, name: &AgentName, files: Option<Files>, expected: Expected) -> Result<Changed, StoreError>;
 
+    /// Keeps files as a version, beside what is there.
+    fn keep(&self, name: &AgentName, files: Files) -> Result<(), StoreError>;
+
     /// Returns the versions that are kept, at most [`VERSIONS`], newest first.
     fn versions(&self, name: &AgentName) -> Result<Vec<Version>, StoreError>;
 

@@ -45,7 +45,10 @@ pub async fn import(client: &Client, import: ImportSession) -> Result<(), Failur
     let agent = &done.agent;
     match done.agent_was.as_str() {
         "made" => say!("agent `{agent}` came along: look at it before you let it work (outlive agent show {agent})"),
-        "kept" => say!("agent `{agent}` is another one here: this one stays, and is the one that the session talks to"),
+        "kept" => say!(
+            "agent `{agent}` is another one here: it stays, and the session talks to it; the one that came is kept as a version \
+             (`outlive agent versions {agent}`)"
+        ),
         "missing" => say!("agent `{agent}` is missing: the session can be read; to go on it needs one of this name"),
         _same => {}
     }

@@ -42,6 +42,25 @@ fn an_export_imported_elsewhere_is_exported_byte_for_byte_the_same() {
 }
 
 #[test]
+fn an_export_is_the_same_where_another_agent_of_its_name_is_at_home() {
+    let (here, there) = (Home::new(), Home::new());
+    there.check(&["agent", "new", "scribe"], 0, "");
+    here.check(&["agent", "new", "scribe"], 0, "");
+    here.write("agents/scribe/SOUL.md", "terse\n");
+    here.check(&["run", "-a", "scribe", "write one.txt: first"], 0, "");
+    let session = session(&here);
+    let (one, two) = (path(&here, "one.tar"), path(&there, "two.tar"));
+    here.check(&["session", "export", &session, "-o", &one], 0, "");
+    there.check(&["session", "import", &one], 0, "kept as a version");
+    there.check(&["session", "export", &session, "-o", &two], 0, "");
+    assert!(std::fs::read(&one).unwrap() == std::fs::read(&two).unwrap(), "the two exports differ");
+    // Once it has gone on with the agent that is at home, that one is what the journal names.
+    there.check(&["run", "-s", &session, "help"], 0, "");
+    there.check(&["session", "export", &session, "-o", &two], 0, "");
+    assert!(!String::from_utf8_lossy(&std::fs::read(&two).unwrap()).contains("terse"));
+}
+
+#[test]
 fn a_file_that_is_none_is_refused_with_its_place() {
     let (here, there) = (Home::new(), Home::new());
     here.check(&["run", "write one.txt: first"], 0, "");

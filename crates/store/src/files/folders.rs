@@ -94,13 +94,19 @@ impl AgentFolders for Beside {
             return Ok(Changed::Done { was_there: present.is_some() });
         }
         if let Some(present) = &present {
-            self.keep(name, present)?;
+            self.keep_version(name, present)?;
         }
         match files {
             Some(files) => self.put(name, files)?,
             None => self.put_away(name)?,
         }
         Ok(Changed::Done { was_there: present.is_some() })
+    }
+
+    fn keep(&self, name: &AgentName, files: Files) -> Result<(), StoreError> {
+        check_new(name.as_str(), &files)?;
+        let _alone = writing();
+        self.keep_version(name, &files)
     }
 
     fn versions(&self, name: &AgentName) -> Result<Vec<Version>, StoreError> {
@@ -255,7 +261,7 @@ impl Beside {
     }
 
     /// Keeps these files as a version, the newest; the oldest ones go.
-    fn keep(&self, name: &AgentName, files: &Files) -> Result<(), StoreError> {
+    fn keep_version(&self, name: &AgentName, files: &Files) -> Result<(), StoreError> {
         let digest = files_digest(files);
         let mut kept = self.kept(name)?;
         let number = kept.last().map_or(1, |(_, version)| version.number + 1);

@@ -81,6 +81,12 @@ impl AgentFolders for Memory {
         Ok(Changed::Done { was_there })
     }
 
+    fn keep(&self, name: &AgentName, files: Files) -> Result<(), StoreError> {
+        check_new(name.as_str(), &files)?;
+        self.world().folders.keep(name, files);
+        Ok(())
+    }
+
     fn versions(&self, name: &AgentName) -> Result<Vec<Version>, StoreError> {
         let kept = self.world().folders.kept.get(name).cloned().unwrap_or_default();
         Ok(kept.into_iter().rev().map(|(version, _)| version).collect())
