@@ -8,7 +8,7 @@ use libfuzzer_sys::fuzz_target;
 use outlive_core::digest::Digest;
 use outlive_core::event::OnDisconnect;
 use outlive_core::import::{Adopted, Records, check, claude_code, codex, duragent, journal, opencode};
-use outlive_core::session::{Held, State};
+use outlive_core::session::{Allowance, Held, State};
 use outlive_core::time::Timestamp;
 
 fuzz_target!(|bytes: &[u8]| {
@@ -45,5 +45,5 @@ fuzz_target!(|bytes: &[u8]| {
         Adopted { agent, agent_digest: String::new(), on_disconnect: OnDisconnect::Continue, talk: Arc::new(talk) };
     let mut state = State::default();
     journal(session, &adopted, now).iter().for_each(|entry| state.apply(entry));
-    assert!(state.turn.is_none() && state.owed(now, &Held::default(), 50).is_empty());
+    assert!(state.turn.is_none() && state.owed(now, &Held::default(), &Allowance::default()).is_empty());
 });
