@@ -31,17 +31,25 @@ pub(crate) fn is_closed(schema: &Value) -> bool {
 
 /// Says whether it is closed, and every key of each object is required.
 pub(crate) fn is_strict(schema: &Value) -> bool {
-    every(schema, &|object| {
-        let required: Vec<&Value> = object.get("required").and_then(Value::as_array).into_iter().flatten().collect();
-        let names = object.get("properties").and_then(Value::as_object).into_iter().flatten();
-        names.into_iter().all(|(name, _)| required.iter().any(|one| *one == name))
-    })
+    // Strict APIs want to know the type of each value, and refuse defaults and a choice at the root.
+    schema.get("anyOf").is_none()
+        && every(schema, &|object| {
+            let is_typed = ["type", "anyOf", "enum", "const"].iter().any(|key| object.contains_key(*key));
+            let required: Vec<&Value> =
+                object.get("required").and_then(Value::as_array).into_iter().flatten().collect();
+            let mut names = object.get("properties").and_then(Value::as_object).into_iter().flatten();
+            let all_required = names.all(|(name, _)| required.iter().any(|one| *one == name));
+            is_typed && !object.contains_key("default") && all_required
+        })
 }
 
 fn every(schema: &Value, is_good: &dyn Fn(&Map<String, Value>) -> bool) -> bool {
     let Some(keys) = schema.as_object() else { return false };
     let is_plain = keys.keys().all(|key| PLAIN.contains(&key.as_str()));
-    let is_open = is_object(schema) && keys.get("additionalProperties") != Some(&Value::Bool(false));
+    let may_be_object = keys.contains_key("properties")
+        || is_object(schema)
+        || schema["type"].as_array().is_some_and(|types| types.iter().any(|one| one == "object"));
+    let is_open = may_be_object && keys.get("additionalProperties") != Some(&Value::Bool(false));
     let below = keys.get("properties").and_then(Value::as_object).into_iter().flatten().map(|(_, schema)| schema);
     let below = below.chain(keys.get("items"));
     let mut below = below.chain(keys.get("anyOf").and_then(Value::as_array).into_iter().flatten());
@@ -74,6 +82,9 @@ mod tests {
             (of(json!({"anyOf": [text, {"type": "object"}]}), names.clone()), false, false),
             (of(json!(true), names), false, false),
             (json!({"type": "object"}), false, false),
+            (of(json!({"type": ["object", "null"], "properties": {}}), json!(["a"])), false, false),
+            (of(json!({"description": "anything"}), json!(["a"])), true, false),
+            (of(json!({"type": "string", "default": "x"}), json!(["a"])), true, false),
         ] {
             assert_eq!((is_closed(&schema), is_strict(&schema)), (closed, strict), "{schema}");
         }

@@ -105,6 +105,13 @@ impl Feeds {
         sessions.retain(|other, feed| *other != session || feed.is_needed());
     }
 
+    /// The session is there again: whoever listens from now on stays.
+    pub(crate) fn restored(&self, session: SessionId) {
+        if let Some(feed) = self.lock().get_mut(&session) {
+            feed.is_removed = false;
+        }
+    }
+
     /// Forgets what ran: whoever ran it is gone.
     pub(crate) fn silence(&self, session: SessionId) {
         if let Slot::Occupied(mut slot) = self.lock().entry(session) {

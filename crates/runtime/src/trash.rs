@@ -88,6 +88,7 @@ impl Runtime {
     /// [`SubmitError`]
     pub async fn restore(&self, session: SessionId) -> Result<(), SubmitError> {
         self.shell.store.trash.restore(session).await.map_err(missing)?;
+        self.shell.feeds.restored(session);
         self.take_up(session).await;
         Ok(())
     }

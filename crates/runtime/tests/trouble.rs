@@ -19,7 +19,7 @@ use outlive_runtime::clock::{Moments, TokioClock};
 use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_runtime::{Accepted, Outcome, Runtime, Settings, SubmitError};
 use outlive_store::memory::{self, Fault, Faults};
-use outlive_store::{Store, StoreError};
+use outlive_store::{Deed, Note, Store, StoreError, Trash};
 use outlive_tools::registry::Toolbox;
 use outlive_tools::{Assessment, Finished, Invocation, Pending, Place, Tool};
 use serde_json::{Value, json};
@@ -94,6 +94,35 @@ impl Kits for Agent {
 
     fn names(&self) -> Result<Vec<AgentName>, StoreError> {
         Ok(Vec::new())
+    }
+}
+
+/// A trash that takes nothing.
+struct Full;
+
+fn full<T: Send>() -> outlive_store::Pending<'static, Result<T, StoreError>> {
+    Box::pin(async { Err(StoreError::NoSpace) })
+}
+
+impl Trash for Full {
+    fn discard(&self, _: SessionId, _: Note) -> outlive_store::Pending<'_, Result<(), StoreError>> {
+        full()
+    }
+
+    fn restore(&self, _: SessionId) -> outlive_store::Pending<'_, Result<(), StoreError>> {
+        full()
+    }
+
+    fn discarded(&self) -> outlive_store::Pending<'_, Result<Vec<Note>, StoreError>> {
+        full()
+    }
+
+    fn erase(&self, _: Vec<SessionId>, _: Option<String>) -> outlive_store::Pending<'_, Result<(), StoreError>> {
+        full()
+    }
+
+    fn answered(&self, _: SessionId, _: String) -> outlive_store::Pending<'_, Result<Option<Deed>, StoreError>> {
+        Box::pin(async { Ok(None) })
     }
 }
 
@@ -209,6 +238,19 @@ async fn a_call_that_its_agent_cannot_run_any_more_is_settled_and_the_session_go
     desk.agent.broken.store(false, Ordering::SeqCst);
     desk.say("again").await.unwrap();
     assert_eq!(desk.outcome("again").await.message, "fine");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_deletion_that_fails_leaves_the_turn_to_go_on() {
+    let mut desk = Desk::with("mode: ask", [Step::text("cut off").held(), Step::text("fine")]).await;
+    desk.runtime.shutdown().await;
+    let store = Store { trash: Arc::new(Full), ..desk.faults.reopen() };
+    desk.runtime = started(store, &desk.agent).await;
+    desk.say("hello").await.unwrap();
+    desk.until("step.started").await;
+    let deleted = desk.runtime.discard(session(), by(), None).await;
+    assert!(matches!(deleted, Err(SubmitError::Store(StoreError::NoSpace))));
+    assert_eq!(desk.outcome("hello").await.message, "fine");
 }
 
 #[tokio::test]

@@ -61,8 +61,11 @@ impl Write for &LogFile {
         let mut held = self.file.lock().unwrap_or_else(PoisonError::into_inner);
         if held.1 > 0 && held.1 + line.len() as u64 > self.most {
             // Where it cannot be put aside, it grows: a log that is too long is better than none.
-            if std::fs::rename(&self.path, aside(&self.path)).is_ok() {
-                *held = (append(&self.path)?, 0);
+            std::fs::rename(&self.path, aside(&self.path)).ok();
+            if !self.path.exists()
+                && let Ok(fresh) = append(&self.path)
+            {
+                *held = (fresh, 0);
             }
         }
         held.0.write_all(line)?;

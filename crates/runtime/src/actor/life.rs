@@ -8,7 +8,7 @@ use std::time::Duration;
 use outlive_core::command::Command;
 use outlive_core::event::Line;
 use outlive_core::id::{RequestId, SessionId};
-use outlive_core::session::{Refusal, State};
+use outlive_core::session::{Held, Refusal, State};
 use tokio::sync::{mpsc, oneshot};
 use tracing::Instrument as _;
 
@@ -291,7 +291,12 @@ impl Loop {
             }
             Removal::ForGood { request } => shell.store.trash.erase(vec![id], request).await,
         };
-        removed.map_err(SubmitError::Store)?;
+        if let Err(error) = removed {
+            // What ran was ended for it: it is owed again, as after a crash.
+            self.actor.held = Held::default();
+            self.schedule_retry();
+            return Err(SubmitError::Store(error));
+        }
         self.life.shell.store.index.forget(self.life.id);
         self.life.shell.feeds.remove(self.life.id);
         self.actor.forget();

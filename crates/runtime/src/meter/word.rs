@@ -6,8 +6,17 @@ use outlive_core::event::{Ending, Outcome};
 /// How turns end.
 pub const ENDINGS: [&str; 5] = ["complete", "ask", "sleep", "interrupted", "failed"];
 /// How steps fail.
-pub const FAILURES: [&str; 8] =
-    ["overloaded", "rate_limited", "timeout", "network", "invalid_request", "auth", "refused", "truncated"];
+pub const FAILURES: [&str; 9] = [
+    "overloaded",
+    "rate_limited",
+    "timeout",
+    "network",
+    "invalid_request",
+    "auth",
+    "refused",
+    "truncated",
+    "off_schema",
+];
 /// How calls end, those that never ran included.
 pub const CALLS: [&str; 6] = ["ok", "error", "timeout", "interrupted", "denied", "lost"];
 /// What tokens are.

@@ -1,5 +1,6 @@
 //! Events: the journal from a position, as a page or as a stream that goes on live.
 
+use std::collections::VecDeque;
 use std::convert::Infallible;
 use std::time::Duration;
 
@@ -130,15 +131,15 @@ fn frame(signal: Result<Option<Signal>, StoreError>, cursor: Seq) -> Option<Even
     responses((status = 200, description = "Events of all sessions", body = String, content_type = "text/event-stream")))]
 pub(super) async fn of_all(State(app): State<App>) -> impl IntoResponse {
     let receiver = app.runtime.subscribe_to_all();
-    let start = (receiver, app.runtime.closing(), Vec::new());
+    let start = (receiver, app.runtime.closing(), VecDeque::new());
     let events = unfold(start, async |(mut receiver, closing, mut ready)| {
         while ready.is_empty() {
             ready = tokio::select! {
-                frames = next_of_all(&mut receiver) => frames?,
+                frames = next_of_all(&mut receiver) => frames?.into(),
                 () = closing.cancelled() => return None,
             };
         }
-        let event = ready.remove(0);
+        let event = ready.pop_front()?;
         Some((Ok::<_, Infallible>(event), (receiver, closing, ready)))
     });
     Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))

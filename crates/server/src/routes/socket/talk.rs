@@ -93,6 +93,8 @@ impl Talk {
         let closing = self.app.runtime.closing();
         let ended = loop {
             let next = tokio::select! {
+                // A sign of life counts before the time for it is over.
+                biased;
                 came = self.socket.recv(), if self.pending.is_none() => Next::Came(came),
                 Some(done) = OptionFuture::from(self.pending.as_mut()), if self.pending.is_some() => Next::Done(done),
                 Some((session, told)) = self.heard.next(), if !self.heard.is_empty() => Next::Told(session, told),
