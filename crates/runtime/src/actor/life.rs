@@ -300,6 +300,8 @@ impl Loop {
         self.life.shell.store.index.forget(self.life.id);
         self.life.shell.feeds.remove(self.life.id);
         self.actor.forget();
+        // Brought back, it is a session of its journal, and of nobody who knew it empty.
+        self.is_done = true;
         Ok(())
     }
 }

@@ -144,14 +144,20 @@ impl Beside {
         }
     }
 
-    /// Goes on with what a process that died was changing, for all agents.
+    /// Goes on with what a process that died was changing, for all agents. Where that cannot be done now, the workspace
+    /// opens all the same: whoever reads that agent goes on with it, or learns why not.
     ///
     /// # Errors
     ///
     /// What the system says.
     pub(crate) fn go_on_with_all(&self) -> Result<(), StoreError> {
         let names = self.listed(&self.root.join("agents").join(".versions"))?;
-        names.iter().try_for_each(|name| self.go_on(name))
+        for name in &names {
+            if let Err(error) = self.go_on(name) {
+                tracing::error!(agent = name, %error, "a change of an agent cannot be finished now");
+            }
+        }
+        Ok(())
     }
 
     fn go_on(&self, name: &str) -> Result<(), StoreError> {

@@ -93,6 +93,7 @@ pub(super) fn unreferred(shared: &Shared, wanted: &BTreeSet<Digest>) -> io::Resu
     for tail in shared.board().tails.values() {
         tail.pending.iter().for_each(|line| finder.read(line.as_str().as_bytes()));
     }
+    left.retain(|hash| !finder.found.contains(hash));
     for place in [shared.root.join("sessions"), shared.trash()] {
         for name in shared.disk.list(&place).or_else(none)? {
             if left.is_empty() {

@@ -82,17 +82,13 @@ impl Bin {
     pub(super) async fn erase_all(&self, journals: Vec<SessionId>, request: Option<String>) -> Result<(), StoreError> {
         let _busy = self.busy.lock().await;
         let mut all: BTreeSet<SessionId> = self.journals.marks()?.into_keys().collect();
-        let before = all.len();
         all.extend(journals);
         if all.is_empty() {
             return Ok(());
         }
-        // Of one that is nowhere the journals say so; what was marked before is erased with it all the same.
-        let asked = self.journals.erase(all.into_iter().collect(), request).await;
-        if before > 0 || asked.is_ok() {
-            self.finish(self.journals.marks()?).await?;
-        }
-        asked
+        // As long as something of them is left their marks stay: the next erasure, or the next start, goes on.
+        self.journals.erase(all.into_iter().collect(), request).await?;
+        self.finish(self.journals.marks()?).await
     }
 
     /// Takes what is marked out of everything else, and the marks last.
@@ -166,8 +162,8 @@ impl Bin {
         let is = |known: Option<String>| known.as_deref() == Some(request);
         let marks = self.journals.marks()?;
         if let Some(mark) = marks.get(&session).cloned() {
-            let discarded = is(mark.discarded_by).then_some(Deed::Discarded);
-            return Ok(discarded.or(is(mark.request).then_some(Deed::Erased)));
+            // What is marked is not erased yet: asked again, it is gone on with.
+            return Ok(is(mark.discarded_by).then_some(Deed::Discarded));
         }
         Ok(self.journals.note(session).is_some_and(|note| is(note.request)).then_some(Deed::Discarded))
     }
