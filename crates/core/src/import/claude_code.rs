@@ -9,9 +9,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::Read;
 use super::gather::{Gathering, Voice};
-use super::record::{Aside, is_set, number, shown, text, time};
-use super::{Read, Records};
+use super::record::{Aside, Objects, is_set, number, shown, text, time};
 use crate::content::Usage;
 use crate::digest::Digest;
 use crate::event::Outcome;
@@ -107,11 +107,7 @@ impl Reader {
         }
     }
 
-    fn aside(&mut self) -> &mut Aside {
-        &mut self.gathering.aside
-    }
-
-    fn record(&mut self, line: u64, value: &Value) {
+    fn take(&mut self, line: u64, value: &Value) {
         match text(value, "type") {
             "user" | "assistant" if is_set(value, "isSidechain") => {
                 self.gathering.leave_out("records of subagents", 1);
@@ -214,18 +210,16 @@ impl Reader {
     }
 }
 
-impl Records for Reader {
-    fn line(&mut self, number: u64, line: &[u8]) {
-        if let Some(value) = self.aside().object(number, line) {
-            self.record(number, &value);
-        }
+impl Objects for Reader {
+    fn record(&mut self, number: u64, value: &Value) {
+        self.take(number, value);
     }
 
-    fn too_long(&mut self, number: u64) {
-        self.aside().too_long(number);
+    fn aside(&mut self) -> &mut Aside {
+        &mut self.gathering.aside
     }
 
-    fn finish(mut self: Box<Self>, digest: Digest) -> Read {
+    fn read(mut self, digest: Digest) -> Read {
         if self.bytes > 2 * CONVERSATION_BYTES {
             self.gathering.overflow(self.bytes);
         }

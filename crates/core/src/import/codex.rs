@@ -6,9 +6,9 @@
 
 use serde_json::{Value, json};
 
+use super::Read;
 use super::gather::{Gathering, Voice};
-use super::record::{Aside, number, shown, text, time};
-use super::{Read, Records};
+use super::record::{Aside, Objects, number, shown, text, time};
 use crate::content::Usage;
 use crate::digest::Digest;
 use crate::event::Outcome;
@@ -45,11 +45,7 @@ impl Reader {
         Self { id: None, stem: stem.to_owned(), model: String::new(), gathering: Gathering::of(file) }
     }
 
-    fn aside(&mut self) -> &mut Aside {
-        &mut self.gathering.aside
-    }
-
-    fn record(&mut self, line: u64, value: &Value) {
+    fn take(&mut self, line: u64, value: &Value) {
         let at = time(value, "timestamp");
         let payload = value.get("payload");
         match (text(value, "type"), payload) {
@@ -131,18 +127,16 @@ impl Reader {
     }
 }
 
-impl Records for Reader {
-    fn line(&mut self, number: u64, line: &[u8]) {
-        if let Some(value) = self.aside().object(number, line) {
-            self.record(number, &value);
-        }
+impl Objects for Reader {
+    fn record(&mut self, number: u64, value: &Value) {
+        self.take(number, value);
     }
 
-    fn too_long(&mut self, number: u64) {
-        self.aside().too_long(number);
+    fn aside(&mut self) -> &mut Aside {
+        &mut self.gathering.aside
     }
 
-    fn finish(self: Box<Self>, digest: Digest) -> Read {
+    fn read(self, digest: Digest) -> Read {
         let id = self.id.filter(|id| !id.is_empty()).unwrap_or(self.stem);
         self.gathering.finish(PROGRAM, &id, digest)
     }

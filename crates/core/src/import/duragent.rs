@@ -6,9 +6,9 @@
 use serde::Deserialize;
 use serde_json::Value;
 
+use super::Read;
 use super::gather::{Gathering, Voice};
-use super::record::{Aside, number, shown, text, time};
-use super::{Read, Records};
+use super::record::{Aside, Objects, number, shown, text, time};
 use crate::content::Usage;
 use crate::digest::Digest;
 use crate::event::Outcome;
@@ -63,10 +63,6 @@ impl Reader {
             Ok(snapshot) => self.snapshot = Some(snapshot),
             Err(why) => self.aside().add(0, why),
         }
-    }
-
-    fn aside(&mut self) -> &mut Aside {
-        &mut self.gathering.aside
     }
 
     /// Takes from the snapshot what the log does not have any more: all before its first event.
@@ -144,18 +140,16 @@ impl Reader {
     }
 }
 
-impl Records for Reader {
-    fn line(&mut self, number: u64, line: &[u8]) {
-        if let Some(value) = self.aside().object(number, line) {
-            self.event(number, &value);
-        }
+impl Objects for Reader {
+    fn record(&mut self, number: u64, value: &Value) {
+        self.event(number, value);
     }
 
-    fn too_long(&mut self, number: u64) {
-        self.aside().too_long(number);
+    fn aside(&mut self) -> &mut Aside {
+        &mut self.gathering.aside
     }
 
-    fn finish(mut self: Box<Self>, digest: Digest) -> Read {
+    fn read(mut self, digest: Digest) -> Read {
         // A log from which everything was discarded.
         self.begin(u64::MAX);
         let agent = self.agent.take().filter(|agent| !agent.is_empty());

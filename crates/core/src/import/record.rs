@@ -52,6 +52,34 @@ pub trait Records {
     fn finish(self: Box<Self>, digest: Digest) -> Read;
 }
 
+/// Reads records that are JSON objects.
+pub(super) trait Objects {
+    /// Reads one.
+    fn record(&mut self, number: u64, value: &Value);
+
+    /// Where those go that are none.
+    fn aside(&mut self) -> &mut Aside;
+
+    /// See [`Records::finish`].
+    fn read(self, digest: Digest) -> Read;
+}
+
+impl<T: Objects> Records for T {
+    fn line(&mut self, number: u64, line: &[u8]) {
+        if let Some(value) = self.aside().object(number, line) {
+            self.record(number, &value);
+        }
+    }
+
+    fn too_long(&mut self, number: u64) {
+        self.aside().too_long(number);
+    }
+
+    fn finish(self: Box<Self>, digest: Digest) -> Read {
+        self.read(digest)
+    }
+}
+
 /// The records that are set aside.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Aside {
