@@ -49,6 +49,9 @@ pub(super) struct Spec {
     pub(super) tools: Vec<ToolEntry>,
     sandbox: Option<Sandbox>,
     budget: BudgetSpec,
+    memory: Option<Memory>,
+    /// No name in it is settled yet.
+    context: BTreeMap<String, IgnoredAny>,
     /// Keys that are there and that nothing is made of yet.
     unused: BTreeSet<Unused>,
 }
@@ -56,8 +59,6 @@ pub(super) struct Spec {
 /// A key that is known and that nothing is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Unused {
-    Memory,
-    Context,
     /// Duragent's.
     Policy,
     /// Duragent's, too.
@@ -180,6 +181,21 @@ struct Sandbox {
     _write: Option<IgnoredAny>,
 }
 
+/// What is to outlast a session.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Memory {
+    #[serde(default = "yes")]
+    enabled: bool,
+    /// Duragent's.
+    #[serde(default, rename = "backend")]
+    _backend: Option<IgnoredAny>,
+}
+
+fn yes() -> bool {
+    true
+}
+
 /// How an agent's calls are confined.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -299,6 +315,11 @@ impl File {
         self.spec.budget.budget().map_err(|(path, why)| Misfit::new(format!("spec.budget.{path}"), why))
     }
 
+    /// Returns the settings of a section that has none yet.
+    pub(super) fn unsettled(&self) -> impl Iterator<Item = [&str; 3]> {
+        self.spec.context.keys().map(|key| ["spec", "context", key])
+    }
+
     /// Returns the tools that are here; the others are warned of, or refused where nothing has such a name.
     pub(super) fn tools(&self, warnings: &mut Vec<String>) -> Result<Vec<String>, Misfit> {
         let mut names = Vec::new();
@@ -416,10 +437,12 @@ impl Spec {
         let sandboxed = self.sandbox.as_ref().is_some_and(|sandbox| sandbox.mode != SandboxMode::Trust);
         let unused = |key| self.unused.contains(&key);
         let asked = [
-            (sandboxed, "`sandbox`: calls are not sandboxed in this version"),
+            (sandboxed, "`sandbox` has no effect yet: calls are not sandboxed in this version"),
             (self.skills_dir.is_some(), "`skills_dir`: skills are not in this version"),
-            (unused(Unused::Memory), "`memory` is not in this version"),
-            (unused(Unused::Context), "`context` is not in this version"),
+            (
+                self.memory.as_ref().is_some_and(|memory| memory.enabled),
+                "`memory` has no effect yet: it is not in this version",
+            ),
             (unused(Unused::Policy), "`policy` in agent.yaml is not read: write a policy.yaml beside it"),
             (unused(Unused::Access), "`access` and `hooks` are not in this version"),
             (self.session.ttl_hours.is_some(), "`session.ttl_hours`: sessions stay until they are deleted"),
