@@ -3,6 +3,7 @@
 mod agents;
 mod artifacts;
 pub mod backup;
+mod clerk;
 pub mod conformance;
 mod error;
 pub mod files;

@@ -12,12 +12,12 @@ use std::time::Duration;
 use outlive_core::context::fold_messages;
 use outlive_core::event::{Entry, Event, Line};
 use outlive_core::id::{Seq, SessionId};
-use tokio::sync::oneshot;
 
 use super::table::{News, Table};
 use super::text::Asked;
 use super::{Catching, Found, SearchQuery, find};
 use crate::StoreError;
+use crate::clerk::Reply;
 use crate::sqlite::{self, FileError};
 
 /// How long after a start the list is compared with the words, unless somebody asks before.
@@ -33,8 +33,6 @@ const BATCH_BYTES: usize = 1 << 20;
 const PAGE: usize = 512;
 /// Batches that a question waits for.
 const PATIENCE: usize = 2;
-
-pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 pub(super) enum Job {
     /// There is something to follow, soon.
@@ -77,25 +75,24 @@ pub(super) struct Keeper {
     path: PathBuf,
     truth: Truth,
     told: Arc<Mutex<Told>>,
-    jobs: Receiver<Job>,
     table: Option<Table>,
     /// Whether the list was compared with what is in the file.
     compared: bool,
 }
 
 impl Keeper {
-    pub(super) fn new(path: &Path, truth: Truth, (told, jobs): (Arc<Mutex<Told>>, Receiver<Job>)) -> Self {
-        Self { path: path.to_owned(), truth, told, jobs, table: None, compared: false }
+    pub(super) fn new(path: &Path, truth: Truth, told: Arc<Mutex<Told>>) -> Self {
+        Self { path: path.to_owned(), truth, told, table: None, compared: false }
     }
 
     /// Works until whoever asks is gone.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         let mut pause = Some(FIRST);
         let mut retry = GATHER;
         loop {
             let job = match pause {
-                None => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(pause) => self.jobs.recv_timeout(pause),
+                None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(pause) => jobs.recv_timeout(pause),
             };
             match job {
                 Ok(Job::Told) => pause = pause.or(Some(GATHER)),
