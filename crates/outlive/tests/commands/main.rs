@@ -30,14 +30,8 @@ impl Home {
     fn command(&self, program: &str) -> Command {
         let mut command = Command::new(program);
         command.env("OUTLIVE_WORKSPACE", self.0.path()).env("HOME", self.0.path()).stdin(Stdio::null());
-        for key in [
-            "ANTHROPIC_API_KEY",
-            "OPENAI_API_KEY",
-            "GEMINI_API_KEY",
-            "OPENROUTER_API_KEY",
-            "OUTLIVE_TOKEN",
-            "HTTP_PROXY",
-        ] {
+        let keys = outlive_model::PROVIDERS.into_iter().filter_map(outlive_model::key_variable);
+        for key in keys.chain(["OUTLIVE_TOKEN", "HTTP_PROXY"]) {
             command.env_remove(key);
         }
         command

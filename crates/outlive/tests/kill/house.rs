@@ -63,7 +63,8 @@ impl House {
         let mut command = tokio::process::Command::new(env!("CARGO_BIN_EXE_outlive"));
         command.arg("--workspace").arg(self.home.path()).args(arguments).env_remove("OUTLIVE_WORKSPACE");
         command.env("HOME", self.home.path()).env("OUTLIVE_LOG", "error").stdin(Stdio::null()).kill_on_drop(true);
-        for key in ["ANTHROPIC_API_KEY", "OPENAI_API_KEY", "GEMINI_API_KEY", "OPENROUTER_API_KEY", "OUTLIVE_TOKEN"] {
+        let keys = outlive_model::PROVIDERS.into_iter().filter_map(outlive_model::key_variable);
+        for key in keys.chain(["OUTLIVE_TOKEN"]) {
             command.env_remove(key);
         }
         command

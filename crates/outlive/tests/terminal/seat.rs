@@ -41,17 +41,8 @@ impl Seat {
         let mut command = Command::new(program);
         command.env("HOME", self.home.path()).env("TMUX_TMPDIR", self.home.path()).current_dir(self.home.path());
         command.env("LC_ALL", "C.UTF-8").env("OUTLIVE_LOG", "error").stdin(Stdio::null());
-        for key in [
-            "ANTHROPIC_API_KEY",
-            "OPENAI_API_KEY",
-            "GEMINI_API_KEY",
-            "OPENROUTER_API_KEY",
-            "OUTLIVE_TOKEN",
-            "OUTLIVE_WORKSPACE",
-        ] {
-            command.env_remove(key);
-        }
-        for key in ["TMUX", "NO_COLOR", "XDG_STATE_HOME", "ENV"] {
+        let keys = outlive_model::PROVIDERS.into_iter().filter_map(outlive_model::key_variable);
+        for key in keys.chain(["OUTLIVE_TOKEN", "OUTLIVE_WORKSPACE", "TMUX", "NO_COLOR", "XDG_STATE_HOME", "ENV"]) {
             command.env_remove(key);
         }
         command
@@ -67,6 +58,17 @@ impl Seat {
 
     pub fn types(&self, text: &str) {
         self.tmux(&["send-keys", "-l", text]);
+    }
+
+    pub fn enters(&self, text: &str) {
+        self.types(text);
+        self.press(&[Key::Enter]);
+    }
+
+    /// Begins a new conversation.
+    pub fn chats(&self) {
+        self.enters("outlive chat");
+        self.sees("tokens · idle");
     }
 
     pub fn press(&self, keys: &[Key]) {
@@ -138,8 +140,7 @@ impl Seat {
     /// Waits until the shell has the terminal back, as it was: it echoes and reads lines.
     pub fn sees_shell(&self) {
         self.waits("shell$", |screen| screen.trim_end().ends_with("shell$").then_some(()));
-        self.types("stty -a | tr ' ;' '\\n\\n' | grep -x -e icanon -e echo | tr '\\n' +");
-        self.press(&[Key::Enter]);
+        self.enters("stty -a | tr ' ;' '\\n\\n' | grep -x -e icanon -e echo | tr '\\n' +");
         self.sees("icanon+echo+");
     }
 
