@@ -121,6 +121,18 @@ impl Trash for Full {
         full()
     }
 
+    fn erase_discarded(&self, _: Vec<Note>) -> outlive_store::Pending<'_, Result<usize, StoreError>> {
+        full()
+    }
+
+    fn unfinished(&self) -> outlive_store::Pending<'_, Result<Vec<SessionId>, StoreError>> {
+        full()
+    }
+
+    fn sweep(&self, _: Timestamp) -> outlive_store::Pending<'_, Result<usize, StoreError>> {
+        full()
+    }
+
     fn answered(&self, _: SessionId, _: String) -> outlive_store::Pending<'_, Result<Option<Deed>, StoreError>> {
         Box::pin(async { Ok(None) })
     }
