@@ -111,22 +111,32 @@ impl Place {
         workspace::open_on(Arc::new(self.disk.clone()), self.home.path(), small).unwrap()
     }
 
-    /// Every file that holds a text or has it in its name.
+    /// Every file that holds a text or has it in its name. Files of the log come and go meanwhile: then it looks again.
     fn holding(&self, text: &str) -> Vec<PathBuf> {
+        loop {
+            match self.look_for(text) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                found => return found.unwrap(),
+            }
+        }
+    }
+
+    fn look_for(&self, text: &str) -> io::Result<Vec<PathBuf>> {
         let (mut found, mut folders) = (Vec::new(), vec![self.home.path().to_owned()]);
         while let Some(folder) = folders.pop() {
-            for entry in std::fs::read_dir(folder).unwrap().map(Result::unwrap) {
-                if entry.file_type().unwrap().is_dir() {
+            for entry in std::fs::read_dir(folder)? {
+                let entry = entry?;
+                if entry.file_type()?.is_dir() {
                     folders.push(entry.path());
                 } else {
-                    let bytes = std::fs::read(entry.path()).unwrap();
+                    let bytes = std::fs::read(entry.path())?;
                     let is_in = bytes.windows(text.len()).any(|window| window == text.as_bytes());
                     let is_named = entry.path().to_string_lossy().contains(text);
                     found.extend((is_in || is_named).then(|| entry.path()));
                 }
             }
         }
-        found
+        Ok(found)
     }
 }
 

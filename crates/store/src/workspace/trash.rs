@@ -166,8 +166,13 @@ impl Bin {
         };
         let (reply, answer) = oneshot::channel();
         let thread = std::thread::Builder::new().name("sweep".to_owned());
-        // Whoever asked may be gone.
-        let started = thread.spawn(move || drop(reply.send(act(&sweep))));
+        let started = thread.spawn(move || {
+            let done = act(&sweep);
+            // Whoever is answered may close the store and open it again.
+            drop(sweep);
+            // Whoever asked may be gone.
+            reply.send(done).ok();
+        });
         started.map_err(|error| self.io("start a thread for", &error))?;
         answer.await.map_err(|_| StoreError::Poisoned("the store is closed".to_owned()))?
     }
