@@ -65,6 +65,7 @@ macro_rules! conformance {
             searching::what_was_removed_is_not_found
             trash::what_is_in_the_trash_is_gone_and_comes_back_whole
             trash::what_is_erased_is_gone_wherever_it_was
+            trash::what_was_brought_back_is_not_erased_with_the_others
             trash::a_request_that_deleted_is_remembered
         }
     };

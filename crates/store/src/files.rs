@@ -35,6 +35,7 @@ mod trash;
 pub mod verify;
 
 pub use recover::Recovery;
+pub(crate) use refs::named_in;
 
 use std::io;
 use std::path::Path;

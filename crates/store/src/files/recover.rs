@@ -72,7 +72,7 @@ fn noted_position(shared: &Shared) -> io::Result<u64> {
 }
 
 pub(super) fn recover(shared: &Shared) -> io::Result<Left> {
-    super::erase::go_on(shared)?;
+    let doomed = super::erase::go_on(shared)?;
     let folder = shared.root.join("commit");
     let mut left = Left {
         recovery: Recovery::default(),
@@ -118,10 +118,10 @@ pub(super) fn recover(shared: &Shared) -> io::Result<Left> {
     }
     // All that a journal in the trash has is in its file, and synced.
     let discarded: BTreeSet<SessionId> = shared.all_discarded()?.into_iter().collect();
-    replays.retain(|journal, replay| replay.removed || !discarded.contains(journal));
+    replays.retain(|journal, replay| !doomed.contains(journal) && (replay.removed || !discarded.contains(journal)));
     // The list may still show what has gone.
     left.recovery.touched.extend(discarded);
-    left.recovery.touched.extend(super::erase::marks(shared)?.into_keys());
+    left.recovery.touched.extend(doomed);
     for (journal, replay) in replays {
         bring_up(shared, journal, &replay, &mut left.recovery)?;
         left.recovery.touched.push(journal);

@@ -5,6 +5,7 @@ use std::io;
 use std::path::Path;
 
 use outlive_core::digest::Digest;
+use outlive_core::event::Line;
 use outlive_core::id::SessionId;
 
 use super::fs::{Disk, Open};
@@ -67,6 +68,14 @@ impl Finder {
         }
         Ok(())
     }
+}
+
+/// Returns every name that is in these lines.
+pub(crate) fn named_in(lines: &[Line]) -> BTreeSet<Digest> {
+    let mut finder = Finder::default();
+    lines.iter().for_each(|line| finder.read(line.as_str().as_bytes()));
+    finder.end();
+    finder.found
 }
 
 fn none<T: Default>(error: io::Error) -> io::Result<T> {
