@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, reason = "a promise that is not kept panics: that is what it is for")]
 
 pub mod agents;
+pub mod answers;
 pub mod beside;
 pub mod journals;
 pub mod listing;
@@ -42,6 +43,8 @@ macro_rules! conformance {
             journals::opening_again_keeps_all_and_fences_old_writers
             journals::opening_again_and_again_changes_nothing
             journals::a_journal_goes_on_after_opening_again
+            answers::an_answer_is_found_by_its_name
+            answers::an_answer_is_bounded
             beside::artifacts_come_back_by_their_hash
             beside::a_snapshot_is_replaced_whole
             beside::an_agent_is_made_once

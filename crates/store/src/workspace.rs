@@ -3,6 +3,7 @@
 //! Invariant: an append is announced to the list before it is written, so that no event stays outside the list because
 //! its writer went away.
 
+mod answers;
 mod fresh;
 mod owed;
 mod sweep;
@@ -11,7 +12,7 @@ mod trash;
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use futures_util::FutureExt as _;
 use outlive_core::id::{Seq, SessionId};
@@ -22,6 +23,7 @@ use crate::files::{FileJournals, Recovery};
 use crate::index::{Log, SqliteIndex};
 use crate::search::{Truth, Words};
 use crate::{Append, Epoch, Index, Journals, ListQuery, Opened, Pending, Row, Snapshots, Store, StoreError};
+use answers::Answered;
 use fresh::{Fresh, Noted};
 use trash::Bin;
 
@@ -104,6 +106,7 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
     let beside = Arc::new(Beside { root: root.to_owned(), disk: Arc::clone(&disk) });
     beside.go_on_with_all().map_err(|error| io::Error::other(error.to_string()))?;
     let fresh = Arc::<Fresh>::default();
+    let answered = Answered { root: root.to_owned(), disk: Arc::clone(&disk), busy: Mutex::default() };
     let bin = Arc::new(Bin {
         root: root.to_owned(),
         disk,
@@ -130,6 +133,7 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
         index: listed,
         search: words.clone(),
         trash: bin,
+        answers: Arc::new(answered),
         agents: beside,
     };
     Ok((store, Workspace { root: root.to_owned(), journals, index, words }))
