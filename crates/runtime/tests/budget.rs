@@ -29,8 +29,13 @@ use serde_json::{Value, json};
 const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A dollar for a million tokens of input, ten for one of output.
-const PRICES: Prices =
-    Prices { input: 1_000_000_000, output: 10_000_000_000, cache_read: 100_000_000, cache_write: 1_000_000_000 };
+const PRICES: Prices = Prices {
+    input: 1_000_000_000,
+    output: 10_000_000_000,
+    cache_read: 100_000_000,
+    cache_write: 1_000_000_000,
+    above: None,
+};
 
 struct Look;
 
