@@ -23,7 +23,7 @@ pub(crate) async fn ask(errand: Errand, ask: Ask) {
     let asked = async {
         files::bring(&mut request, &*ask.artifacts).await;
         suspects = request.suspects();
-        hold_to(schema.as_deref(), ask.model.stream(request, sink).await?)
+        hold_to(schema, ask.model.stream(request, sink).await?).await
     };
     let asked = std::panic::AssertUnwindSafe(asked).catch_unwind();
     let answer = match tokio::time::timeout(ask.limit, asked).await {
