@@ -112,11 +112,8 @@ async fn a_turn_is_answered_without_the_file_that_was_refused_and_no_later_one_s
     let outcome = say(&runtime, vec![photo.clone()]).await;
     assert_eq!((outcome.ending, outcome.message.as_str()), (Ending::Complete, "answered"));
     let lines = runtime.entries(session(), 0, 100).await.unwrap();
-    let failed = lines.iter().find_map(|line| match line.read().unwrap().event {
-        Event::StepFailed(failed) => Some(failed),
-        _another => None,
-    });
-    let failed = failed.unwrap();
+    let failed = |event: Event| if let Event::StepFailed(failed) = event { Some(failed) } else { None };
+    let failed = lines.iter().find_map(|line| failed(line.read().unwrap().event)).unwrap();
     assert!(failed.message.contains("image photo.png"), "{}", failed.message);
     assert_eq!(failed.left_out, std::slice::from_ref(&photo));
     say(&runtime, vec![]).await;

@@ -178,11 +178,9 @@ fn a_file_that_a_request_was_refused_for_is_not_shown_to_that_model_again() {
     desk.command(message("look", vec![photo()], None)).unwrap();
     refuse(&mut desk, 1, vec![photo()]);
     assert_eq!(desk.owed(), [Debt::StartStep { step: 1, attempt: 2, again: false }], "at once");
-    let told = desk.entries.iter().find_map(|entry| match &entry.event {
-        Event::StepFailed(failed) => Some((failed.message.clone(), failed.left_out.clone())),
-        _another => None,
-    });
-    let (said, left_out) = told.unwrap();
+    let failed = |event: &Event| if let Event::StepFailed(failed) = event { Some(failed.clone()) } else { None };
+    let failed = desk.entries.iter().find_map(|entry| failed(&entry.event)).unwrap();
+    let (said, left_out) = (failed.message, failed.left_out);
     assert!(said.starts_with("400: bad image") && said.ends_with("image photo.png, 12 kB"), "{said}");
     assert_eq!(left_out, [photo()]);
     assert!(is_refused(&desk, "m") && !is_refused(&desk, "another"));
