@@ -280,7 +280,7 @@ fn an_attached_file_is_shown_and_goes_with_the_next_message() {
     assert!(below(&seat).contains("attached: image photo.png, 12 kB"), "{}", below(&seat));
     assert!(!below(&seat).contains("attaching"), "{}", below(&seat));
     let sent = Wish::Say("look".into(), Behavior::FollowUp, vec![photo()]);
-    assert_eq!(seat.sends(""), [sent.clone()]);
+    assert_eq!(seat.sends(""), std::slice::from_ref(&sent));
     assert!(!below(&seat).contains("attached:") && below(&seat).contains("sending: [image photo.png, 12 kB]"));
     // It was refused: both are here again.
     seat.after_ms(1, Happened::Done(sent.clone(), Err("no".into())));
