@@ -196,7 +196,7 @@ impl Runtime {
         if self.shell.closing.is_cancelled() {
             return Err(SubmitError::Closing);
         }
-        schema::check(&command)?;
+        schema::check(&command).await?;
         let (reply, answer) = oneshot::channel();
         let mail = Mail::Submit { command: Box::new(command), request, reply };
         self.sessions.inbox(session, &self.shell).try_send(mail).map_err(busy)?;
