@@ -18,7 +18,7 @@ fn line(seq: u64, text: &str) -> Line {
     Line::check(format!("{body},\"crc\":\"{:08x}\"}}", crc32c::crc32c(body.as_bytes())).as_bytes()).unwrap()
 }
 
-const OPTIONS: Options = Options { segment_bytes: 4_096, backlog_bytes: 1 << 20, waiting: 64 };
+const OPTIONS: Options = Options { segment_bytes: 4_096, backlog_bytes: 1 << 20, waiting: 64, live_bytes: 2_048, past_bytes: 512 };
 
 /// Where the lock is, a real file whatever the disk: in memory where there is such a place, since its syncs are not what is
 /// proven here.

@@ -8,6 +8,7 @@ use outlive_core::digest::Digest;
 use outlive_core::id::SessionId;
 
 use super::fs::{Disk, Open};
+use super::past;
 use super::tails::Shared;
 
 /// Bytes that are read at once.
@@ -57,16 +58,44 @@ impl Finder {
         }
     }
 
+    /// Reads a segment, of a damaged one what can be read.
+    fn segment(&mut self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
+        let read = past::salvage(disk, path, |piece| self.read(piece));
+        self.end();
+        read
+    }
+
     /// Reads what a folder has of a journal.
-    fn folder(&mut self, disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+    fn folder(&mut self, disk: &dyn Disk, folder: &Path, torn: Torn) -> io::Result<()> {
         for name in disk.list(folder).or_else(none)? {
-            if name.starts_with("events") {
-                // Moved or removed meanwhile.
-                self.file(disk, &folder.join(name)).or_else(none)?;
-            }
+            let path = folder.join(&name);
+            let read = if !name.starts_with("events") {
+                Ok(())
+            } else if past::number_of(&name).is_some() {
+                self.segment(disk, &path).or_else(|error| match torn {
+                    Torn::IsRead if past::is_damage(&error) => Ok(()),
+                    Torn::IsRead | Torn::Stops => Err(error),
+                })
+            } else if name.contains(".zst") {
+                // What a repair kept of a segment: no journal any more.
+                self.segment(disk, &path).or_else(|error| if past::is_damage(&error) { Ok(()) } else { Err(error) })
+            } else {
+                self.file(disk, &path)
+            };
+            // Moved or removed meanwhile.
+            read.or_else(none)?;
         }
         Ok(())
     }
+}
+
+/// What becomes of a segment that cannot be read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Torn {
+    /// What can be read of it counts.
+    IsRead,
+    /// Nobody knows what it refers to: nothing is decided.
+    Stops,
 }
 
 fn none<T: Default>(error: io::Error) -> io::Result<T> {
@@ -78,11 +107,22 @@ pub(super) fn of_journal(shared: &Shared, journal: SessionId) -> io::Result<BTre
     let mut finder = Finder::default();
     let pending = shared.board().tails.get(&journal).map(|tail| tail.pending.clone()).unwrap_or_default();
     pending.iter().for_each(|line| finder.read(line.as_str().as_bytes()));
-    finder.folder(&*shared.disk, &shared.folder(journal))?;
-    finder.folder(&*shared.disk, &shared.discarded(journal))?;
+    finder.folder(&*shared.disk, &shared.folder(journal), Torn::IsRead)?;
+    finder.folder(&*shared.disk, &shared.discarded(journal), Torn::IsRead)?;
     let mut found = finder.found;
     found.retain(|hash| shared.disk.identity(&super::beside::artifact(&shared.root, hash)).is_ok());
     Ok(found)
+}
+
+/// Reads again what was read while lines moved from one file to another.
+fn settled(shared: &Shared, mut read: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    loop {
+        let cuts = shared.board().cuts;
+        read()?;
+        if shared.board().cuts == cuts {
+            return Ok(());
+        }
+    }
 }
 
 /// Returns those of these artifacts that no journal refers to.
@@ -100,7 +140,7 @@ pub(super) fn unreferred(shared: &Shared, wanted: &BTreeSet<Digest>) -> io::Resu
                 return Ok(left);
             }
             if name.parse::<SessionId>().is_ok() {
-                finder.folder(&*shared.disk, &place.join(name))?;
+                settled(shared, || finder.folder(&*shared.disk, &place.join(&name), Torn::Stops))?;
                 left.retain(|hash| !finder.found.contains(hash));
                 finder.found.clear();
             }
