@@ -133,6 +133,10 @@ impl Flusher {
     pub(super) fn checkpoint(&self, due: Due) -> io::Result<()> {
         let (unsynced, unlisted) = {
             let mut board = self.shared.board();
+            // After a failed sync only the log is known to have what it has.
+            if let Some(why) = &board.poisoned {
+                return Err(io::Error::other(why.clone()));
+            }
             (std::mem::take(&mut board.unsynced), std::mem::take(&mut board.unlisted))
         };
         if let Err(error) = self.sync(&unsynced, &unlisted) {

@@ -158,9 +158,8 @@ pub(super) fn read(
     let numbers = segments(disk, folder)?;
     let mut found = Vec::new();
     let mut at = match first_above(disk, folder, (&numbers, after)) {
-        Ok(at) => at,
-        Err((_, error)) if !is_damage(&error) => return Err(error),
-        Err((at, _)) => at,
+        Err(error) if is_damage(&error) => first_among(disk, folder, (&numbers, after))?,
+        at => at?,
     };
     while found.len() < limit
         && let Some(number) = numbers.get(at)
@@ -179,16 +178,30 @@ pub(super) fn read(
     Ok(Ok(found))
 }
 
-/// Returns the place of the first segment that ends after this event, found by halving; or of one that does not say.
-fn first_above(disk: &dyn Disk, folder: &Path, (numbers, after): (&[u64], Seq)) -> Result<usize, (usize, io::Error)> {
+/// Returns the place of the first segment that ends after this event, found by halving.
+fn first_above(disk: &dyn Disk, folder: &Path, (numbers, after): (&[u64], Seq)) -> io::Result<usize> {
     let (mut low, mut high) = (0, numbers.len());
     while low < high {
         let middle = low + (high - low) / 2;
         let number = numbers.get(middle).copied().unwrap_or_default();
-        let range = range(disk, &path(folder, number)).map_err(|error| (middle, error))?;
-        if range.last > after { high = middle } else { low = middle + 1 }
+        if range(disk, &path(folder, number))?.last > after { high = middle } else { low = middle + 1 }
     }
     Ok(low)
+}
+
+/// Returns the place of the segment that has the event after this one, where some are damaged; if none says that it has, the
+/// place of the first damaged one.
+fn first_among(disk: &dyn Disk, folder: &Path, (numbers, after): (&[u64], Seq)) -> io::Result<usize> {
+    let mut broken = None;
+    for (at, number) in numbers.iter().enumerate() {
+        match range(disk, &path(folder, *number)) {
+            Ok(range) if (range.first..=range.last).contains(&(after + 1)) => return Ok(at),
+            Ok(_) => {}
+            Err(error) if is_damage(&error) => broken = broken.or(Some(at)),
+            Err(error) => return Err(error),
+        }
+    }
+    Ok(broken.unwrap_or(numbers.len()))
 }
 
 /// Returns lines of a segment that follow this event.
