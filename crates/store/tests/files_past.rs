@@ -3,6 +3,7 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Condvar, Mutex};
 
 use outlive_core::digest::Digest;
@@ -14,7 +15,7 @@ use outlive_store::backup::Writer;
 use outlive_store::conformance::row;
 use outlive_store::conformance::{line, session};
 use outlive_store::files::faults::{FaultyDisk, Space};
-use outlive_store::files::fs::{Disk, DiskFile, Open};
+use outlive_store::files::fs::{Disk, DiskFile, Open, RealDisk};
 use outlive_store::files::verify::{Repair, verify};
 use outlive_store::files::{FileJournals, Options};
 use outlive_store::{Append, Journals as _, Leases as _, Note, StoreError, workspace};
@@ -317,7 +318,7 @@ async fn an_artifact_that_only_a_segment_names_stays_as_long_as_its_session() {
             }
         } else {
             let folder = home.path().join("sessions").join(session(round).to_string());
-            let live = outlive_store::files::fs::RealDisk.open(&folder.join("events.jsonl"), Open::Read).unwrap();
+            let live = RealDisk.open(&folder.join("events.jsonl"), Open::Read).unwrap();
             assert!(live.size().unwrap() < 2_048, "the first line is in a segment");
             store.trash.erase(vec![session(round)], None).await.unwrap();
         }
@@ -325,6 +326,33 @@ async fn an_artifact_that_only_a_segment_names_stays_as_long_as_its_session() {
         assert_eq!(kept, round < 2, "after {round} of two sessions were erased");
         open.close();
     }
+}
+
+#[tokio::test]
+async fn while_a_segment_of_another_session_is_damaged_no_artifact_is_erased() {
+    let home = tempfile::tempdir().unwrap();
+    let (store, open) = workspace::open(home.path(), OPTIONS).unwrap();
+    let hash = store.artifacts.put(b"shown once".to_vec()).await.unwrap();
+    for n in [1, 2] {
+        let epoch = store.leases.take(session(n)).await.unwrap();
+        let mut lines = lines(n, 0, 60);
+        lines[0] = if n == 1 { line(1, hash.as_str()) } else { said(2, 1) };
+        store.journals.append(Append { journal: session(n), epoch, expected: 0, lines }).await.unwrap();
+    }
+    open.close();
+    drop((store, open));
+    let path = home.path().join("sessions").join(session(2).to_string()).join("events-0001.jsonl.zst");
+    RealDisk.open(&path, Open::Write).unwrap().write_at(60, b"damage").unwrap();
+    let (store, open) = workspace::open(home.path(), OPTIONS).unwrap();
+    let refused = store.trash.erase(vec![session(1)], None).await.unwrap_err().to_string();
+    assert!(refused.contains("events-0001.jsonl.zst") && refused.contains("verify --repair"), "{refused}");
+    assert!(store.artifacts.get(hash.clone()).await.unwrap().is_some());
+    open.close();
+    drop((store, open));
+    verify(&RealDisk, home.path(), Repair::Yes).unwrap();
+    let (store, _open) = workspace::open(home.path(), OPTIONS).unwrap();
+    store.trash.erase(vec![session(1)], None).await.unwrap();
+    assert!(store.artifacts.get(hash).await.unwrap().is_none());
 }
 
 #[tokio::test]
@@ -337,7 +365,7 @@ async fn a_damaged_long_journal_goes_into_a_backup_as_it_lies_there() {
     store.journals.append(append).await.unwrap();
     open.close();
     let path = root.join("sessions").join(session(1).to_string()).join("events-0002.jsonl.zst");
-    outlive_store::files::fs::RealDisk.open(&path, Open::Write).unwrap().write_at(60, b"damage").unwrap();
+    RealDisk.open(&path, Open::Write).unwrap().write_at(60, b"damage").unwrap();
     let archive = home.path().join("all.tar");
     let mut writer = Writer::begin(&archive, "1").unwrap();
     writer.damaged(&root, session(1)).unwrap();
@@ -345,6 +373,69 @@ async fn a_damaged_long_journal_goes_into_a_backup_as_it_lies_there() {
     assert_eq!(report.problems, [""; 0]);
     assert!(report.warnings.iter().any(|warning| warning.contains("events-0002.jsonl.zst")), "{report:?}");
     assert!(report.files > 4, "{report:?}");
+}
+
+/// A disk that counts how often a segment is read whole.
+struct Counted(FaultyDisk, Arc<AtomicUsize>);
+
+struct CountedFile(Arc<dyn DiskFile>, Arc<AtomicUsize>);
+
+impl DiskFile for CountedFile {
+    fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {
+        self.0.read_at(offset, buffer)
+    }
+    fn write_at(&self, offset: u64, bytes: &[u8]) -> io::Result<()> {
+        self.0.write_at(offset, bytes)
+    }
+    fn sync(&self) -> io::Result<()> {
+        self.0.sync()
+    }
+    fn size(&self) -> io::Result<u64> {
+        self.1.fetch_add(1, Ordering::Relaxed);
+        self.0.size()
+    }
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.0.set_len(len)
+    }
+}
+
+impl Disk for Counted {
+    fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
+        let file = self.0.open(path, how)?;
+        let is_segment = path.extension() == Some("zst".as_ref());
+        Ok(if is_segment { Arc::new(CountedFile(file, Arc::clone(&self.1))) } else { file })
+    }
+    fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
+        self.0.rename(from, to)
+    }
+    fn remove(&self, path: &Path) -> io::Result<()> {
+        self.0.remove(path)
+    }
+    fn make_dir(&self, path: &Path) -> io::Result<()> {
+        self.0.make_dir(path)
+    }
+    fn sync_dir(&self, path: &Path) -> io::Result<()> {
+        self.0.sync_dir(path)
+    }
+    fn list(&self, path: &Path) -> io::Result<Vec<String>> {
+        self.0.list(path)
+    }
+    fn identity(&self, path: &Path) -> io::Result<u64> {
+        self.0.identity(path)
+    }
+}
+
+#[tokio::test]
+async fn pages_that_follow_each_other_uncompress_a_segment_once() {
+    let place = Place::new();
+    long(&place, 60).await;
+    let disk = Counted(place.disk.clone(), Arc::default());
+    let reads = Arc::clone(&disk.1);
+    let store = FileJournals::open(place.home.path(), Arc::new(disk), OPTIONS, Box::new(|_| {})).unwrap();
+    for after in 0..60 {
+        assert_eq!(read(&store, 1, after, 1).await.unwrap(), lines(1, after, after + 1));
+    }
+    assert_eq!(reads.load(Ordering::Relaxed), place.segments(1).len());
 }
 
 // A reader that began before the file was replaced.

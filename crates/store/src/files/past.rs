@@ -11,6 +11,7 @@
 
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use outlive_core::event::Line;
 use outlive_core::id::Seq;
@@ -147,13 +148,16 @@ pub(super) fn after_lines(lines: &[u8], count: u64) -> &[u8] {
     rest
 }
 
-/// Returns up to `limit` lines after `after`, as far as the segments go. The error says up to which event they are good, and
-/// what is wrong with the next one.
+/// What a segment says of itself, and its lines.
+pub(super) type Whole = (Range, Arc<Vec<u8>>);
+
+/// Returns up to `limit` lines after `after`, as far as the segments go; `whole` reads one. The error says up to which event
+/// they are good, and what is wrong with the next one.
 pub(super) fn read(
     disk: &dyn Disk,
     folder: &Path,
-    after: Seq,
-    limit: usize,
+    (after, limit): (Seq, usize),
+    whole: impl Fn(u64, &Path) -> io::Result<Whole>,
 ) -> io::Result<Result<Vec<Line>, (Seq, String)>> {
     let numbers = segments(disk, folder)?;
     let mut found = Vec::new();
@@ -164,13 +168,11 @@ pub(super) fn read(
     while found.len() < limit
         && let Some(number) = numbers.get(at)
     {
-        let path = path(folder, *number);
         let head = after + found.len() as Seq;
-        match whole(disk, &path).and_then(|(range, lines)| taken(range, &lines, (head, limit - found.len()))) {
+        let taken = |(range, lines): Whole| taken(range, &lines, (head, limit - found.len()));
+        match whole(*number, &path(folder, *number)).and_then(taken) {
             Ok(lines) => found.extend(lines),
-            Err(error) if is_damage(&error) => {
-                return Ok(Err((head, format!("{}: {error}", name(*number)))));
-            }
+            Err(error) if is_damage(&error) => return Ok(Err((head, format!("{}: {error}", name(*number))))),
             Err(error) => return Err(error),
         }
         at += 1;

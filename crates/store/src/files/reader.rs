@@ -4,6 +4,8 @@
 //! what looks like damage: then it is read again ([`Board::cuts`](super::tails::Board::cuts) tells).
 
 use std::io;
+use std::path::Path;
+use std::sync::Arc;
 
 use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
@@ -101,12 +103,27 @@ impl FileJournals {
             return Ok(Ok(live));
         }
         let missing = usize::try_from(begins.saturating_sub(after + 1)).unwrap_or(usize::MAX);
-        let before = past::read(disk, &self.shared.folder(journal), after, missing.min(limit))?;
+        let whole = |number, path: &Path| self.thawed((journal, number), path);
+        let before = past::read(disk, &self.shared.folder(journal), (after, missing.min(limit)), whole)?;
         Ok(before.map(|mut before| {
             let room = limit - before.len();
             before.extend(live.into_iter().take(room));
             before
         }))
+    }
+
+    /// Reads a segment. The last one is kept, for whoever reads on in pages.
+    fn thawed(&self, which: (SessionId, u64), path: &Path) -> io::Result<past::Whole> {
+        if let Some((_, whole)) = self.shared.board().thawed.as_ref().filter(|(kept, _)| *kept == which) {
+            return Ok(whole.clone());
+        }
+        let (range, lines) = past::whole(&*self.shared.disk, path)?;
+        let whole = (range, Arc::new(lines));
+        let mut board = self.shared.board();
+        if board.tails.get(&which.0).is_some_and(|tail| !tail.removed) {
+            board.thawed = Some((which, whole.clone()));
+        }
+        Ok(whole)
     }
 }
 

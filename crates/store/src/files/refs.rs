@@ -58,32 +58,33 @@ impl Finder {
         }
     }
 
-    /// Reads a segment, of a damaged one what can be read.
-    fn segment(&mut self, disk: &dyn Disk, path: &Path) -> io::Result<()> {
-        let read = past::salvage(disk, path, |piece| self.read(piece));
+    /// Reads a file of a journal, whatever it is.
+    fn one(&mut self, disk: &dyn Disk, (folder, name): (&Path, &str), torn: Torn) -> io::Result<()> {
+        let path = folder.join(name);
+        if !name.contains(".jsonl.zst") {
+            return self.file(disk, &path);
+        }
+        let read = past::salvage(disk, &path, |piece| self.read(piece));
         self.end();
-        read
+        match read {
+            // What a repair put beside its journal is no part of that any more.
+            Err(error) if past::is_damage(&error) && torn == Torn::Stops && past::number_of(name).is_some() => {
+                let path = path.display();
+                let why = format!("what {path} refers to is unknown ({error}); run `outlive verify --repair` first");
+                Err(past::damaged(why))
+            }
+            Err(error) if past::is_damage(&error) => Ok(()),
+            other => other,
+        }
     }
 
     /// Reads what a folder has of a journal.
     fn folder(&mut self, disk: &dyn Disk, folder: &Path, torn: Torn) -> io::Result<()> {
         for name in disk.list(folder).or_else(none)? {
-            let path = folder.join(&name);
-            let read = if !name.starts_with("events") {
-                Ok(())
-            } else if past::number_of(&name).is_some() {
-                self.segment(disk, &path).or_else(|error| match torn {
-                    Torn::IsRead if past::is_damage(&error) => Ok(()),
-                    Torn::IsRead | Torn::Stops => Err(error),
-                })
-            } else if name.contains(".zst") {
-                // What a repair kept of a segment: no journal any more.
-                self.segment(disk, &path).or_else(|error| if past::is_damage(&error) { Ok(()) } else { Err(error) })
-            } else {
-                self.file(disk, &path)
-            };
-            // Moved or removed meanwhile.
-            read.or_else(none)?;
+            if name.starts_with("events") {
+                // Moved or removed meanwhile.
+                self.one(disk, (folder, &name), torn).or_else(none)?;
+            }
         }
         Ok(())
     }

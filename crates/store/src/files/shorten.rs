@@ -54,7 +54,10 @@ impl Flusher {
             Err(error) => {
                 tracing::warn!(%journal, %error, "older lines of a long journal stay in its file for now");
                 let grown = self.options.live_bytes / 4;
-                if let Some(tail) = self.shared.board().tails.get_mut(&journal) {
+                let mut board = self.shared.board();
+                // A segment that was taken back may be what was kept.
+                board.thawed = None;
+                if let Some(tail) = board.tails.get_mut(&journal) {
                     tail.stays_below = tail.file_len.saturating_add(grown);
                 }
             }

@@ -77,6 +77,8 @@ pub(super) struct Board {
     pub(super) long: BTreeSet<SessionId>,
     /// How often a file was replaced by a shorter one.
     pub(super) cuts: u64,
+    /// The segment that was read last, uncompressed.
+    pub(super) thawed: Option<((SessionId, u64), past::Whole)>,
     /// Last position in use, for the index.
     pub(super) position: u64,
     /// The last flush could not write everything.
@@ -134,6 +136,7 @@ impl Board {
         let gone = Tail { removed: true, ..Tail::default() };
         let before = self.tails.insert(journal, gone).unwrap_or_default();
         self.backlog -= before.pending.iter().map(|line| line.as_str().len() + 1).sum::<usize>().min(self.backlog);
+        self.thawed.take_if(|((kept, _), _)| *kept == journal);
         self.dirty.remove(&journal);
         self.unsynced.remove(&journal);
         self.unlisted.remove(&journal);
