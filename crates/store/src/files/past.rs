@@ -38,6 +38,8 @@ const FRAME: usize = 8;
 const RANGE_BYTES: usize = 256;
 /// Lines of a segment are at most so long together: what says more is damaged.
 const BYTES: u64 = 4 * LINE_BYTES as u64;
+/// No seq is as high.
+const SEQS: Seq = 1 << 62;
 const LEVEL: i32 = 3;
 
 pub(super) fn damaged(why: impl Into<String>) -> io::Error {
@@ -108,7 +110,10 @@ fn range_in(bytes: &[u8]) -> io::Result<Range> {
     let length = usize::try_from(u32::from_le_bytes(*length)).unwrap_or(usize::MAX);
     let json = bytes.get(FRAME..FRAME + length.min(RANGE_BYTES)).ok_or_else(none)?;
     let range: Range = serde_json::from_slice(json).map_err(|_| none())?;
-    if range.first == 0 || range.last < range.first || range.bytes > BYTES { Err(none()) } else { Ok(range) }
+    let Range { first, last, bytes } = range;
+    // No line is empty.
+    let fits = first > 0 && last >= first && last < SEQS && last - first < bytes && bytes <= BYTES;
+    if fits { Ok(range) } else { Err(none()) }
 }
 
 /// Reads a segment's lines, as bytes, and what it says of itself. That the one fits the other, and no more, is checked.

@@ -15,8 +15,8 @@ const OPTIONS: Options = Options {
     segment_bytes: 64 << 10,
     backlog_bytes: 64 << 10,
     waiting: 64,
-    live_bytes: 16 << 10,
-    past_bytes: 4 << 10,
+    live_bytes: 32 << 10,
+    past_bytes: 8 << 10,
 };
 /// Journals of the story, numbered from 1.
 pub const JOURNALS: u128 = 4;
