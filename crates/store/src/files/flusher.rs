@@ -110,7 +110,7 @@ impl Flusher {
         let bytes = joined(&lines);
         write(&*self.shared.disk, &self.shared, journal, (offset, &bytes))?;
         let mut board = self.shared.board();
-        let Board { tails, dirty, unsynced, unlisted, backlog, long, .. } = &mut *board;
+        let Board { tails, dirty, unsynced, unlisted, backlog, older, .. } = &mut *board;
         *backlog = backlog.saturating_sub(bytes.len());
         let Some(tail) = tails.get_mut(&journal) else { return Ok(()) };
         tail.pending.drain(..lines.len().min(tail.pending.len()));
@@ -118,7 +118,7 @@ impl Flusher {
         tail.file_head = lines.last().map_or(tail.file_head, Line::seq);
         unsynced.insert(journal);
         if tail.file_len > self.options.live_bytes.max(tail.stays_below) {
-            long.insert(journal);
+            older.long.insert(journal);
         }
         if offset == 0 {
             unlisted.insert(journal);

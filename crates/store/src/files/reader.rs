@@ -1,7 +1,7 @@
 //! Reads lines of a journal: those that wait for its file, those in it, and those before it in the compressed segments.
 //!
 //! A file whose older lines moved to a segment is another file, and shorter. Whoever began to read before may find in it
-//! what looks like damage: then it is read again ([`Board::cuts`](super::tails::Board::cuts) tells).
+//! what looks like damage: then it is read again ([`Older::cuts`](super::tails::Older::cuts) tells).
 
 use std::io;
 use std::path::Path;
@@ -57,7 +57,7 @@ impl FileJournals {
                 }
                 Err((good, why)) => {
                     let mut board = self.shared.board();
-                    if board.cuts == seen.cuts {
+                    if board.older.cuts == seen.cuts {
                         let tail = self.shared.tail(&mut board, journal)?;
                         tail.damage = Some((good + 1, why));
                         tail.sound(journal)?;
@@ -69,7 +69,7 @@ impl FileJournals {
 
     fn see(&self, journal: SessionId, after: Seq, limit: usize) -> Result<Seen, StoreError> {
         let mut board = self.shared.board();
-        let cuts = board.cuts;
+        let cuts = board.older.cuts;
         let tail = self.shared.tail(&mut board, journal)?;
         tail.sound(journal)?;
         if tail.head == 0 {
@@ -114,14 +114,14 @@ impl FileJournals {
 
     /// Reads a segment. The last one is kept, for whoever reads on in pages.
     fn thawed(&self, which: (SessionId, u64), path: &Path) -> io::Result<past::Whole> {
-        if let Some((_, whole)) = self.shared.board().thawed.as_ref().filter(|(kept, _)| *kept == which) {
+        if let Some((_, whole)) = self.shared.board().older.thawed.as_ref().filter(|(kept, _)| *kept == which) {
             return Ok(whole.clone());
         }
         let (range, lines) = past::whole(&*self.shared.disk, path)?;
         let whole = (range, Arc::new(lines));
         let mut board = self.shared.board();
         if board.tails.get(&which.0).is_some_and(|tail| !tail.removed) {
-            board.thawed = Some((which, whole.clone()));
+            board.older.thawed = Some((which, whole.clone()));
         }
         Ok(whole)
     }

@@ -118,9 +118,9 @@ pub(super) fn of_journal(shared: &Shared, journal: SessionId) -> io::Result<BTre
 /// Reads again what was read while lines moved from one file to another.
 fn settled(shared: &Shared, mut read: impl FnMut() -> io::Result<()>) -> io::Result<()> {
     loop {
-        let cuts = shared.board().cuts;
+        let cuts = shared.board().older.cuts;
         read()?;
-        if shared.board().cuts == cuts {
+        if shared.board().older.cuts == cuts {
             return Ok(());
         }
     }

@@ -47,16 +47,16 @@ struct Long {
 impl Flusher {
     /// Does a step for one of the journals that are too long.
     pub(super) fn shorten(&self) {
-        let Some(journal) = self.shared.board().long.pop_first() else { return };
+        let Some(journal) = self.shared.board().older.long.pop_first() else { return };
         match self.step(journal) {
-            Ok(Next::Step) => drop(self.shared.board().long.insert(journal)),
+            Ok(Next::Step) => drop(self.shared.board().older.long.insert(journal)),
             Ok(Next::Nothing) => {}
             Err(error) => {
                 tracing::warn!(%journal, %error, "older lines of a long journal stay in its file for now");
                 let grown = self.options.live_bytes / 4;
                 let mut board = self.shared.board();
                 // A segment that was taken back may be what was kept.
-                board.thawed = None;
+                board.older.thawed = None;
                 if let Some(tail) = board.tails.get_mut(&journal) {
                     tail.stays_below = tail.file_len.saturating_add(grown);
                 }
@@ -67,7 +67,7 @@ impl Flusher {
     /// Does what is left to do, within bounds: the next process does the rest.
     pub(super) fn shorten_all(&self) {
         (0..LAST_STEPS).for_each(|_| self.shorten());
-        self.shared.board().long.clear();
+        self.shared.board().older.long.clear();
     }
 
     fn step(&self, journal: SessionId) -> io::Result<Next> {
@@ -203,7 +203,7 @@ fn cut(shared: &Shared, journal: SessionId, long: &Long) -> io::Result<()> {
         // Whoever reads this end next finds the file that it is of.
         let mut board = shared.board();
         disk.rename(&beside, &path)?;
-        board.cuts += 1;
+        board.older.cuts += 1;
         if let Some(tail) = board.tails.get_mut(&journal) {
             tail.file_len = rest.len() as u64;
         }

@@ -73,18 +73,24 @@ pub(super) struct Board {
     pub(super) segments: Segments,
     /// What is to be done to whole journals.
     pub(super) chores: Vec<Chore>,
-    /// Journals whose files are to be made shorter.
-    pub(super) long: BTreeSet<SessionId>,
-    /// How often a file was replaced by a shorter one.
-    pub(super) cuts: u64,
-    /// The segment that was read last, uncompressed.
-    pub(super) thawed: Option<((SessionId, u64), past::Whole)>,
+    pub(super) older: Older,
     /// Last position in use, for the index.
     pub(super) position: u64,
     /// The last flush could not write everything.
     pub(super) stuck: bool,
     pub(super) poisoned: Option<String>,
     pub(super) closing: bool,
+}
+
+/// What becomes of journals' older lines.
+#[derive(Default)]
+pub(super) struct Older {
+    /// Journals whose files are to be made shorter.
+    pub(super) long: BTreeSet<SessionId>,
+    /// How often a file was replaced by a shorter one.
+    pub(super) cuts: u64,
+    /// The segment that was read last, uncompressed.
+    pub(super) thawed: Option<((SessionId, u64), past::Whole)>,
 }
 
 /// What becomes of the commit log's segments.
@@ -114,12 +120,12 @@ impl Board {
 
     /// Says whether there is nothing for the flusher but lines, which may gather.
     pub(super) fn has_only_lines(&self) -> bool {
-        self.chores.is_empty() && self.long.is_empty() && !self.is_checkpoint_due()
+        self.chores.is_empty() && self.older.long.is_empty() && !self.is_checkpoint_due()
     }
 
     /// Says whether the flusher may sleep.
     pub(super) fn has_nothing_to_do(&self) -> bool {
-        let no_work = self.dirty.is_empty() && self.chores.is_empty() && self.long.is_empty();
+        let no_work = self.dirty.is_empty() && self.chores.is_empty() && self.older.long.is_empty();
         no_work && self.segments.retiring.is_empty() && !self.closing
     }
 
@@ -136,7 +142,7 @@ impl Board {
         let gone = Tail { removed: true, ..Tail::default() };
         let before = self.tails.insert(journal, gone).unwrap_or_default();
         self.backlog -= before.pending.iter().map(|line| line.as_str().len() + 1).sum::<usize>().min(self.backlog);
-        self.thawed.take_if(|((kept, _), _)| *kept == journal);
+        self.older.thawed.take_if(|((kept, _), _)| *kept == journal);
         self.dirty.remove(&journal);
         self.unsynced.remove(&journal);
         self.unlisted.remove(&journal);
