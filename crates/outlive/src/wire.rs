@@ -123,7 +123,7 @@ pub struct Engine {
 ///
 /// Somebody else owns it, or the system says no.
 pub async fn start(place: &Workspace) -> Result<Engine, Failure> {
-    let opened = workspace::open_on(disk()?, &place.root, workspace::Options::default());
+    let opened = workspace::open_on(disk()?, &place.root, options());
     let (store, files) = opened.map_err(|error| match error {
         OpenError::Owned(_) => Failure::Busy(error.to_string()),
         OpenError::Io(_) => Failure::Failed(format!("{}: {error}", place.root.display())),
@@ -163,6 +163,21 @@ fn settled(config: &config::Config) -> Settings {
 #[cfg(not(feature = "trap"))]
 fn disk() -> Result<Arc<dyn Disk>, Failure> {
     Ok(Arc::new(RealDisk))
+}
+
+#[cfg(not(feature = "trap"))]
+fn options() -> workspace::Options {
+    workspace::Options::default()
+}
+
+/// Where a test has set a trap, a journal is long soon.
+#[cfg(feature = "trap")]
+fn options() -> workspace::Options {
+    let options = workspace::Options::default();
+    match config::variable("OUTLIVE_TRAP") {
+        Some(_) => workspace::Options { live_bytes: 128 << 10, past_bytes: 32 << 10, ..options },
+        None => options,
+    }
 }
 
 /// The disk of a test: with the trap that it set, if it set one.

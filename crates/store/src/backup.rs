@@ -166,8 +166,11 @@ impl Writer {
     ///
     /// What the system says.
     pub fn damaged(&mut self, root: &Path, session: SessionId) -> io::Result<()> {
-        let path = format!("sessions/{session}/events.jsonl");
-        self.file(&path, &root.join(&path))?;
+        // Lines of a damaged journal do not move from one of these to another.
+        for name in crate::files::journal_files(&RealDisk, &root.join("sessions").join(session.to_string()))? {
+            let path = format!("sessions/{session}/{name}");
+            self.file(&path, &root.join(&path))?;
+        }
         self.manifest.damaged.push(session);
         Ok(())
     }
