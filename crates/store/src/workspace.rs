@@ -185,8 +185,10 @@ impl Journals for Announced {
             let head = append.expected + append.lines.len() as Seq;
             let before = self.listed.index.announce(journal, head);
             let named = self.fresh.named_in(&append.lines);
+            let bytes = append.lines.iter().map(|line| line.as_str().len()).sum();
             let done = self.journals.append(append).await;
             if done.is_ok() {
+                self.listed.words.grew(bytes);
                 self.fresh.settle(&named);
             }
             if done.as_ref().is_err_and(|error| error.class() != crate::Class::Lost) {

@@ -1,4 +1,5 @@
-//! The words on SQLite, from outside of their thread: to be told of a head costs its caller a lock and a map entry.
+//! The words on SQLite, from outside of their thread: to be told of a head costs its caller a lock and a map entry, and of
+//! lines an addition.
 
 use std::path::Path;
 use std::sync::mpsc::{SyncSender, sync_channel};
@@ -8,8 +9,9 @@ use std::thread::JoinHandle;
 use outlive_core::id::{Seq, SessionId};
 use tokio::sync::{Semaphore, oneshot};
 
-use super::keeper::{Job, Keeper, Reply, Told, Truth};
+use super::keeper::{Job, Keeper, Reply, Truth};
 use super::text::Asked;
+use super::told::Told;
 use super::{Catching, Found, Search, SearchQuery};
 use crate::{Pending, StoreError};
 
@@ -18,7 +20,7 @@ const QUESTIONS: usize = 64;
 
 /// The words of all messages, on SQLite.
 pub(crate) struct Words {
-    told: Arc<Mutex<Told>>,
+    told: Arc<Told>,
     jobs: Mutex<Option<SyncSender<Job>>>,
     thread: Mutex<Option<JoinHandle<()>>>,
     permits: Semaphore,
@@ -28,7 +30,7 @@ impl Words {
     /// Starts the thread that keeps the words at this path. The file is opened later: a start does not wait for it.
     pub(crate) fn open(path: &Path, truth: Truth) -> Result<Arc<Self>, StoreError> {
         let (sender, receiver) = sync_channel(QUESTIONS * 2);
-        let told = Arc::new(Mutex::new(Told::default()));
+        let told = Arc::<Told>::default();
         let keeper = Keeper::new(path, truth, (Arc::clone(&told), receiver));
         let thread = std::thread::Builder::new().name("words".to_owned()).spawn(move || keeper.run());
         let thread =
@@ -41,27 +43,22 @@ impl Words {
         }))
     }
 
+    /// Says that so many bytes of lines were appended, of which heads will be told.
+    pub(crate) fn grew(&self, bytes: usize) {
+        self.told.grew(bytes);
+    }
+
     /// Says that a session's journal has come to this head.
     pub(crate) fn tell(&self, session: SessionId, head: Seq) {
-        let idle = {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            let idle = told.is_empty();
-            told.heads.insert(session, head);
-            idle
-        };
-        if idle {
+        if self.told.head(session, head) {
             // With the channel full, the thread has other work, after which it looks anyway.
-            self.send(Job::Told).ok();
+            self.send(Job::Follow).ok();
         }
     }
 
     /// Takes out a session that was removed: nothing of it is left in any file.
     pub(crate) async fn erase(&self, session: SessionId) -> Result<(), StoreError> {
-        {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            told.heads.remove(&session);
-            told.gone.insert(session);
-        }
+        self.told.gone(session);
         self.ask(Job::Erase).await
     }
 
