@@ -183,8 +183,9 @@ async fn growth(server: &Server, most: usize) -> Result<Vec<Figure>, Failure> {
     for size in [10, 100, 1_000, 10_000].into_iter().filter(|size| *size <= most) {
         // A turn of this kind is two messages.
         all(client, &session, (size - messages) / 2, Kind::Plain).await?;
-        followed(client).await?;
         let [one] = &session;
+        let answer = answer(client, one).await?;
+        followed(client).await?;
         let head = events(client, one, u64::MAX).await?.head;
         let before = used(server.pid());
         all(client, &session, TURNS, Kind::Plain).await?;
@@ -192,9 +193,9 @@ async fn growth(server: &Server, most: usize) -> Result<Vec<Figure>, Failure> {
         let written = used(server.pid()).written - before.written;
         let own = own_size(client, one, head).await?;
         let name = format!("bytes written a turn, session of {size} messages");
-        let figure = Figure::new(name, written / TURNS as f64, "B");
+        let figure = Figure::new(name, written / TURNS as f64 - answer, "B");
         figures.push(figure.against("B: its events' own size", own as f64 / TURNS as f64).bar(Bar::AtMost(3.0)));
-        messages = size + 2 * TURNS;
+        messages = size + 2 * (TURNS + 1);
     }
     Ok(figures)
 }
@@ -204,6 +205,10 @@ async fn searched(server: &Server, turns: usize) -> Result<Figure, Failure> {
     const SESSIONS: usize = 16;
     let client = &server.client;
     let sessions = sessions(client, SESSIONS, Kind::Plain).await?;
+    let answer = match sessions.first() {
+        Some(session) => answer(client, session).await?,
+        None => 0.0,
+    };
     followed(client).await?;
     let mut heads = Vec::new();
     for session in &sessions {
@@ -219,8 +224,16 @@ async fn searched(server: &Server, turns: usize) -> Result<Figure, Failure> {
     }
     let total = (turns / SESSIONS * SESSIONS) as f64;
     let name = format!("bytes written a turn, {total} turns of {SESSIONS} sessions, with the words of the search");
-    let figure = Figure::new(name, written / total, "B");
+    let figure = Figure::new(name, written / total - answer, "B");
     Ok(figure.against("B: their events' own size", own as f64 / total).bar(Bar::AtMost(3.0)))
+}
+
+/// Takes a turn; returns the bytes of its answer, which are given to a write call as well, and no file has them.
+async fn answer(client: &Client, session: &str) -> Result<f64, Failure> {
+    let body = PostMessage { content: Kind::Plain.text().to_owned(), ..PostMessage::default() };
+    let body = serde_json::to_vec(&body).map_err(Failure::failed)?;
+    let route = format!("/sessions/{session}/messages?wait=120");
+    Ok(client.bytes(Method::POST, &route, Some(("application/json", body))).await?.len() as f64)
 }
 
 /// Waits until all words are where they are looked for, and everything else that gathered is written.
