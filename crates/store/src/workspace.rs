@@ -207,10 +207,14 @@ impl Journals for Announced {
             let journal = append.journal;
             let head = append.expected + append.lines.len() as Seq;
             let before = self.listed.index.announce(journal, head);
+            let bytes = append.lines.iter().map(|line| line.as_str().len()).sum();
             let done = match self.fresh.naming(&append) {
                 Ok(naming) => self.journals.append(append).await.map(|()| naming.settle()),
                 Err(error) => Err(error),
             };
+            if done.is_ok() {
+                self.listed.words.grew(bytes);
+            }
             if done.is_ok() && self.bin.owed.is_due() {
                 self.bin.clone().go_on();
             }
