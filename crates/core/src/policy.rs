@@ -1,19 +1,22 @@
 //! What a tool call may do: allow, ask, deny.
 //!
-//! Pure. A rule speaks of exactly what it names: a `bash` rule of one command line, byte for byte; a file rule of one path,
-//! or of all below a folder (`DIR/**`). Deny beats ask beats allow, whatever the level; where no rule speaks, the mode does.
-//! Rules that forbid or ask reach further than those that allow ([`Rule::binds`]), and into walks that start above what they
-//! name ([`Policy::closed`]).
+//! Pure. A rule speaks of exactly what it names: a `bash` rule of one simple command, a file rule of one path, or of all below
+//! a folder (`DIR/**`). A command line is taken apart ([`shell`]) and each part judged on its own ([`Policy::judge`]). Deny
+//! beats ask beats allow, whatever the level; where no rule speaks, the mode does. Rules that forbid or ask reach further than
+//! those that allow ([`Rule::binds`]), and into walks that start above what they name ([`Policy::closed`]).
 //!
 //! Invariants: what is forbidden stays so in every mode and under every rule; a policy that cannot be read denies all.
 
-mod blanks;
 mod closed;
+mod judge;
 mod read;
 mod rule;
+pub mod shell;
+mod words;
 
 pub use closed::Closed;
-pub use rule::{Rule, RuleError};
+pub use judge::{Judged, Judgement, Look, Outcome};
+pub use rule::{Place, Rule, RuleError, argument_vector};
 
 use serde::{Deserialize, Serialize};
 
@@ -156,9 +159,14 @@ impl Policy {
         }
     }
 
-    /// Rules on a call.
+    /// Rules on a call of which nothing but this is known: the paths of a command line are not.
     #[must_use]
     pub fn rule(&self, subject: &Subject) -> Verdict {
+        self.judge(subject, &|_path, _touch| Err("where it leads is not known".to_owned())).verdict
+    }
+
+    /// Rules on a call that is one thing.
+    fn rule_whole(&self, subject: &Subject) -> Verdict {
         let said = |rules: &[Rule], speaks: fn(&Rule, &Subject) -> bool| {
             rules.iter().find(|rule| speaks(rule, subject)).map(Rule::to_string)
         };

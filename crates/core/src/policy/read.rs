@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_saphyr::Spanned;
 
-use super::{Mode, Policy, Rule};
+use super::{Mode, Place, Policy, Rule};
 use crate::yaml::{self, YamlError};
 
 #[derive(Default, Deserialize)]
@@ -52,7 +52,10 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Policy, YamlError> {
     let rules = if is_wrapped { unwrapped(text, file)? } else { yaml::read::<Rules>(text, file)? };
     let rule = |rule: &Spanned<String>| -> Result<Rule, YamlError> {
         let parsed = rule.value.parse();
-        parsed.map_err(|error: super::RuleError| yaml::refuse(text, file, Some(rule.referenced), &error.to_string()))
+        let place = || Place { file: file.into(), line: rule.referenced.line() };
+        parsed
+            .map(|parsed: Rule| parsed.at(place()))
+            .map_err(|error: super::RuleError| yaml::refuse(text, file, Some(rule.referenced), &error.to_string()))
     };
     let read = |list: Vec<Spanned<String>>| -> Result<Vec<Rule>, YamlError> { list.iter().map(rule).collect() };
     Ok(Policy {
