@@ -86,6 +86,11 @@ pub fn parts(command: &str) -> Vec<Part> {
     found.parts
 }
 
+/// Whether a name is in a list of names.
+pub(super) fn listed(list: &str, name: &str) -> bool {
+    list.split_ascii_whitespace().any(|known| known == name)
+}
+
 /// Which shell reads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Dialect {

@@ -2,7 +2,7 @@
 
 use super::quotes::Raw;
 use super::reader::{Read, Reader};
-use super::{Dialect, Found, Part, Strange, Touch, Word, names, unwrap};
+use super::{Dialect, Found, Part, Strange, Touch, Word, listed, names, unwrap};
 
 /// Where a list ends; what ends it is not taken.
 #[derive(Debug, PartialEq, Eq)]
@@ -15,8 +15,8 @@ pub(super) enum End {
     Case,
 }
 
-const RESERVED: [&str; 16] =
-    ["then", "elif", "else", "fi", "do", "done", "esac", "in", "}", "if", "while", "until", "for", "case", "{", "!"];
+const RESERVED: &str = "\
+    then elif else fi do done esac in } if while until for case { !";
 
 /// Reads a whole text.
 pub(super) fn program(found: &mut Found, text: &str, dialect: Dialect, depth: usize) -> Read<()> {
@@ -161,7 +161,7 @@ fn simple(reader: &mut Reader<'_>) -> Read<()> {
         if reader.position() == before {
             break;
         }
-        if words.is_empty() && raw.plain().is_some_and(|word| RESERVED.contains(&word.as_str())) {
+        if words.is_empty() && raw.plain().is_some_and(|word| listed(RESERVED, word.as_str())) {
             return Err(Strange("it is not understood as a command"));
         }
         if words.is_empty() && sets.is_empty() && reader.sees("(") {

@@ -1,7 +1,7 @@
 //! Programs with their own way to say what they start: `ssh`, `watch`, `flock`, `git`.
 
 use super::unwrap::{command, line, run, unclear};
-use super::{Dialect, Found, Role, Word};
+use super::{Dialect, Found, Role, Word, listed};
 
 pub(super) fn starts(found: &mut Found, words: Vec<Word>, name: &str, depth: usize) {
     let plain = words.iter().all(|word| word.literal().is_some());
@@ -44,78 +44,16 @@ fn options(words: &[Word], alone: &str, takes: &str) -> Option<usize> {
 }
 
 /// What git does by itself; anything else may be an alias, which can be any command.
-const OWN: [&str; 66] = [
-    "add",
-    "am",
-    "annotate",
-    "apply",
-    "archive",
-    "bisect",
-    "blame",
-    "branch",
-    "bundle",
-    "cat-file",
-    "check-attr",
-    "check-ignore",
-    "checkout",
-    "cherry",
-    "cherry-pick",
-    "clean",
-    "clone",
-    "commit",
-    "commit-tree",
-    "config",
-    "count-objects",
-    "describe",
-    "diff",
-    "diff-files",
-    "diff-index",
-    "diff-tree",
-    "fetch",
-    "for-each-ref",
-    "format-patch",
-    "fsck",
-    "gc",
-    "grep",
-    "hash-object",
-    "help",
-    "init",
-    "log",
-    "ls-files",
-    "ls-remote",
-    "ls-tree",
-    "merge",
-    "merge-base",
-    "mv",
-    "name-rev",
-    "notes",
-    "prune",
-    "pull",
-    "push",
-    "range-diff",
-    "rebase",
-    "reflog",
-    "remote",
-    "reset",
-    "restore",
-    "rev-list",
-    "rev-parse",
-    "revert",
-    "rm",
-    "shortlog",
-    "show",
-    "show-ref",
-    "stash",
-    "status",
-    "switch",
-    "symbolic-ref",
-    "tag",
-    "version",
-];
+const OWN: &str = "\
+    add am annotate apply archive bisect blame branch bundle cat-file check-attr check-ignore checkout cherry \
+    cherry-pick clean clone commit commit-tree config count-objects describe diff diff-files diff-index diff-tree \
+    fetch for-each-ref format-patch fsck gc grep hash-object help init log ls-files ls-remote ls-tree merge \
+    merge-base mv name-rev notes prune pull push range-diff rebase reflog remote reset restore rev-list rev-parse \
+    revert rm shortlog show show-ref stash status switch symbolic-ref tag version worktree";
 
 /// Where a word that is not written out can be no option that runs something.
-const CALM: [&str; 11] =
-    ["add", "branch", "checkout", "commit", "log", "mv", "restore", "rm", "show", "status", "switch"];
+const CALM: &str = "\
+    add branch checkout commit log mv restore rm show status switch";
 
 /// Options of git that run or write something; it takes them shortened too.
 const RUNNING: [&str; 13] = [
@@ -173,14 +111,14 @@ pub(super) fn git(found: &mut Found, words: Vec<Word>) {
 
 fn runs_more(words: &[Word]) -> bool {
     let Some(first) = words.first() else { return false };
-    let Some(own) = first.literal().filter(|own| OWN.contains(own)) else { return true };
+    let Some(own) = first.literal().filter(|own| listed(OWN, own)) else { return true };
     let arguments = words.get(1..).unwrap_or_default();
     let is = |said: &[&str]| arguments.iter().filter_map(Word::literal).any(|word| said.contains(&word));
     let shortened = |word: &Word| {
         let name = word.beginning().split('=').next().unwrap_or_default();
         name.len() > 2 && name.starts_with("--") && RUNNING.iter().any(|running| running.starts_with(name))
     };
-    let open = |word: &Word| word.literal().is_none() && word.beginning().is_empty() && !CALM.contains(&own);
+    let open = |word: &Word| word.literal().is_none() && word.beginning().is_empty() && !listed(CALM, own);
     let short = |letter: char| {
         let has = |word: &Word| {
             let begin = word.beginning();

@@ -1,53 +1,13 @@
 //! Variables: setting one is harmless unless the shell or what it starts acts on it.
 
-use super::{Found, Word};
+use super::{Found, Word, listed};
 
 /// What the shell acts on, or has handed on already when it starts.
-const OF_THE_SHELL: [&str; 43] = [
-    "PATH",
-    "IFS",
-    "ENV",
-    "HOME",
-    "SHELL",
-    "TMPDIR",
-    "TMP",
-    "TEMP",
-    "USER",
-    "LOGNAME",
-    "LANG",
-    "LANGUAGE",
-    "TERM",
-    "TZ",
-    "PWD",
-    "OLDPWD",
-    "CDPATH",
-    "EDITOR",
-    "VISUAL",
-    "PAGER",
-    "GLOBIGNORE",
-    "SHELLOPTS",
-    "EXECIGNORE",
-    "FIGNORE",
-    "FUNCNEST",
-    "POSIXLY_CORRECT",
-    "PROMPT_COMMAND",
-    "INPUTRC",
-    "MAIL",
-    "MAILPATH",
-    "OPTIND",
-    "OPTARG",
-    "TMOUT",
-    "TIMEFORMAT",
-    "DIRSTACK",
-    "TEXTDOMAIN",
-    "TEXTDOMAINDIR",
-    "HOSTFILE",
-    "FCEDIT",
-    "GREP_OPTIONS",
-    "histchars",
-    "auto_resume",
-    "MAKEFLAGS",
-];
+const OF_THE_SHELL: &str = "\
+    PATH IFS ENV HOME SHELL TMPDIR TMP TEMP USER LOGNAME LANG LANGUAGE TERM TZ PWD OLDPWD CDPATH EDITOR VISUAL \
+    PAGER GLOBIGNORE SHELLOPTS EXECIGNORE FIGNORE FUNCNEST POSIXLY_CORRECT PROMPT_COMMAND INPUTRC MAIL MAILPATH \
+    OPTIND OPTARG TMOUT TIMEFORMAT DIRSTACK TEXTDOMAIN TEXTDOMAINDIR HOSTFILE FCEDIT GREP_OPTIONS histchars \
+    auto_resume MAKEFLAGS";
 
 const PREFIXES: [&str; 18] = [
     "BASH", "LD_", "DYLD_", "LC_", "PS", "HIST", "COMP", "READLINE", "GIT_", "SSH_", "XDG_", "PYTHON", "PERL", "NODE_",
@@ -55,30 +15,10 @@ const PREFIXES: [&str; 18] = [
 ];
 
 /// What a program may be given without changing what it runs.
-const HARMLESS: [&str; 22] = [
-    "RUST_BACKTRACE",
-    "RUST_LOG",
-    "CARGO_TERM_COLOR",
-    "CARGO_INCREMENTAL",
-    "CI",
-    "NO_COLOR",
-    "FORCE_COLOR",
-    "CLICOLOR",
-    "CLICOLOR_FORCE",
-    "TERM",
-    "COLUMNS",
-    "LINES",
-    "LANG",
-    "LC_ALL",
-    "TZ",
-    "DEBUG",
-    "NODE_ENV",
-    "PYTHONUNBUFFERED",
-    "PYTHONDONTWRITEBYTECODE",
-    "PORT",
-    "VERBOSE",
-    "GIT_TERMINAL_PROMPT",
-];
+const HARMLESS: &str = "\
+    RUST_BACKTRACE RUST_LOG CARGO_TERM_COLOR CARGO_INCREMENTAL CI NO_COLOR FORCE_COLOR CLICOLOR CLICOLOR_FORCE \
+    TERM COLUMNS LINES LANG LC_ALL TZ DEBUG NODE_ENV PYTHONUNBUFFERED PYTHONDONTWRITEBYTECODE PORT VERBOSE \
+    GIT_TERMINAL_PROMPT";
 
 /// Notes assignments that stand in front of a command, or alone.
 pub(super) fn set(found: &mut Found, names: &[String], words: &[Word]) {
@@ -92,12 +32,12 @@ pub(super) fn set(found: &mut Found, names: &[String], words: &[Word]) {
 
 /// Whether a variable of the shell itself may be set.
 pub(super) fn keeps(name: &str) -> bool {
-    !OF_THE_SHELL.contains(&name) && !PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !is_proxy(name)
+    !listed(OF_THE_SHELL, name) && !PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !is_proxy(name)
 }
 
 /// Whether what is started may be given it.
 pub(super) fn hands_on(name: &str) -> bool {
-    HARMLESS.contains(&name)
+    listed(HARMLESS, name)
 }
 
 fn is_proxy(name: &str) -> bool {

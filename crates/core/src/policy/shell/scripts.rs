@@ -1,6 +1,6 @@
 //! Programs whose arguments can hold code, or make them start something: what is not plainly harmless is not understood.
 
-use super::{Found, Part, Touch, Word};
+use super::{Found, Part, Touch, Word, listed};
 
 /// Interpreters, and the options that give them no code.
 const INTERPRETERS: [(&str, &str); 15] = [
@@ -54,40 +54,12 @@ const OPTIONS: [(&str, &[&str]); 15] = [
 ];
 
 /// Programs that start what their words say, in ways that are not read here.
-const STARTERS: [&str; 30] = [
-    "at",
-    "batch",
-    "bwrap",
-    "crontab",
-    "dtach",
-    "entr",
-    "gdb",
-    "hyperfine",
-    "kubectl",
-    "nc",
-    "ncat",
-    "netcat",
-    "nsenter",
-    "numactl",
-    "docker",
-    "perf",
-    "pkexec",
-    "podman",
-    "prlimit",
-    "rlwrap",
-    "screen",
-    "script",
-    "setarch",
-    "socat",
-    "start-stop-daemon",
-    "su",
-    "systemd-run",
-    "tmux",
-    "valgrind",
-    "xvfb-run",
-];
+const STARTERS: &str = "\
+    at batch bwrap crontab dtach entr gdb hyperfine kubectl nc ncat netcat nsenter numactl docker perf pkexec \
+    podman prlimit rlwrap screen script setarch socat start-stop-daemon su systemd-run tmux valgrind xvfb-run";
 
-const EDITORS: [&str; 11] = ["vi", "vim", "view", "ex", "ed", "nvim", "emacs", "nano", "less", "more", "most"];
+const EDITORS: &str = "\
+    vi vim view ex ed nvim emacs nano less more most";
 
 /// Notes what a program's arguments can do beyond what its name says.
 pub(super) fn look(found: &mut Found, words: &[Word], name: &str) {
@@ -100,8 +72,8 @@ pub(super) fn look(found: &mut Found, words: &[Word], name: &str) {
             arguments.first().is_some_and(|first| first.beginning().is_empty() || first.beginning().starts_with("-v"))
         }
         "xargs" | "env" => true,
-        _ if EDITORS.contains(&name) || name.starts_with("ld-") || name.starts_with("ld.") => true,
-        _ if STARTERS.contains(&name) => arguments.iter().any(|word| word.literal().is_none()),
+        _ if listed(EDITORS, name) || name.starts_with("ld-") || name.starts_with("ld.") => true,
+        _ if listed(STARTERS, name) => arguments.iter().any(|word| word.literal().is_none()),
         _ => interpreter(arguments, name) || option(arguments, name),
     };
     if strange {

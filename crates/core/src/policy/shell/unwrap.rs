@@ -1,37 +1,16 @@
 //! One simple command, and the commands that it starts by its arguments.
 
 use super::wrappers::{self, Inner};
-use super::{DEPTH, Dialect, Found, Part, Role, Touch, Word, inner, names, scripts};
+use super::{DEPTH, Dialect, Found, Part, Role, Touch, Word, inner, listed, names, scripts};
 
 /// Builtins that do nothing beyond the command line.
-const STEERING: [&str; 11] =
-    [":", "true", "false", "exit", "return", "break", "continue", "shift", "wait", "read", "unset"];
+const STEERING: &str = "\
+    : true false exit return break continue shift wait read unset";
 
 /// Builtins after which the same words may mean something else, or that evaluate what variables hold.
-const CHANGING: [&str; 22] = [
-    "alias",
-    "unalias",
-    "source",
-    ".",
-    "shopt",
-    "enable",
-    "hash",
-    "compgen",
-    "complete",
-    "compopt",
-    "bind",
-    "fc",
-    "let",
-    "history",
-    "getopts",
-    "mapfile",
-    "readarray",
-    "parallel",
-    "logout",
-    "suspend",
-    "coproc",
-    "select",
-];
+const CHANGING: &str = "\
+    alias unalias source . shopt enable hash compgen complete compopt bind fc let history getopts mapfile \
+    readarray parallel logout suspend coproc select";
 
 /// Notes a command and all that it starts.
 pub(super) fn command(found: &mut Found, words: Vec<Word>, depth: usize) {
@@ -48,8 +27,8 @@ pub(super) fn command(found: &mut Found, words: Vec<Word>, depth: usize) {
     let is_own = !program.contains('/') || ["/bin/", "/usr/bin/"].iter().any(|dir| program == format!("{dir}{name}"));
     let carries = if is_own { Role::Carries } else { Role::Runs };
     match name.as_str() {
-        _ if STEERING.contains(&program.as_str()) => steer(found, words),
-        _ if CHANGING.contains(&name.as_str()) => {
+        _ if listed(STEERING, program.as_str()) => steer(found, words),
+        _ if listed(CHANGING, name.as_str()) => {
             found.unknown(format!("`{name}` changes what other words mean, or runs what it is not told here"));
             run(found, words, Role::Runs);
         }
