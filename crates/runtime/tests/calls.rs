@@ -24,7 +24,7 @@ use outlive_runtime::clock::{Moments, TokioClock};
 use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_runtime::subscribe::{Signal, Subscription};
 use outlive_runtime::{NewFork, Runtime, Settings};
-use outlive_store::{StoreError, memory};
+use outlive_store::{AgentFolders, StoreError, memory};
 use outlive_tools::Place;
 use outlive_tools::exec::{self, Exec};
 use outlive_tools::registry::{Builtin, Toolbox};
@@ -56,6 +56,7 @@ struct Desk {
     runtime: Arc<Runtime>,
     session: SessionId,
     heard: Subscription,
+    agents: Arc<dyn AgentFolders>,
 }
 
 fn by() -> Origin {
@@ -90,6 +91,8 @@ impl Desk {
             terms: Terms::default(),
         };
         let (store, _faults) = memory::store();
+        store.agents.create("helper", [("agent.yaml".to_owned(), Vec::new())].into()).unwrap();
+        let agents = Arc::clone(&store.agents);
         let clock = TokioClock::from(Timestamp::from_micros(1_700_000_000_000_000));
         let moments = Moments::new(Arc::new(clock), 1);
         let runtime = Runtime::start(store, Arc::new(OneKit(Arc::new(kit))), moments, Settings::default());
@@ -106,7 +109,7 @@ impl Desk {
         };
         runtime.submit(session, Command::Create(create), None).await.unwrap();
         let heard = runtime.subscribe(session, 0);
-        Self { folder, runtime, session, heard }
+        Self { folder, runtime, session, heard, agents }
     }
 
     fn ws(&self, name: &str) -> PathBuf {
@@ -185,6 +188,44 @@ async fn a_search_from_above_does_not_show_what_a_rule_denies() {
         "{}",
         finished.content
     );
+}
+
+#[tokio::test]
+async fn what_a_person_allows_for_the_agent_is_written_down_exactly_as_it_was_shown() {
+    let line = "echo a > x; echo 'b\n*'";
+    let mut desk = Desk::with("allow: ['bash:echo a']", "bash", &json!({"command": line})).await;
+    desk.say().await;
+    let call = desk.asked().await;
+    let shown = desk.runtime.approvals(desk.session).await.unwrap().remove(0);
+    assert_eq!(shown.because, ["echo 'b\n*' (default: no rule allows it)"], "only what must be asked about");
+    desk.ask(Command::Decide(Decision { call, asked: None, verdict: Verdict::AllowAgent, reason: None, by: by() }))
+        .await;
+    assert_eq!(desk.finished().await.outcome, Outcome::Ok);
+    let files = desk.agents.read("helper").unwrap().unwrap();
+    let policy = Policy::parse(std::str::from_utf8(&files["policy.local.yaml"]).unwrap(), "policy.local.yaml").unwrap();
+    assert_eq!(policy.grants.len(), 1);
+    assert_eq!((policy.grants[0].rule.clone(), shown.rule), (format!("bash:{line}"), format!("bash:{line}")));
+}
+
+#[tokio::test]
+async fn a_redirection_is_ruled_on_as_the_path_that_it_leads_to() {
+    for (policy, path, expected) in [
+        ("allow: ['bash:echo *']", "x", Some(Outcome::Ok)),
+        ("allow: ['bash:echo *']\ndeny: ['write:WS/**']", "x", None),
+        ("allow: ['bash:echo *']", "link", None),
+        ("mode: restrict\nallow: ['bash:echo *']", "x", None),
+        ("mode: dangerous", "/proc/self/environ", None),
+    ] {
+        let mut desk = Desk::with(policy, "bash", &json!({"command": format!("echo a > {path}")})).await;
+        std::os::unix::fs::symlink(desk.folder.path(), desk.ws("link")).unwrap();
+        desk.say().await;
+        let call = desk.event(|event| match event {
+            Event::CallFinished(finished) => Some(Some(finished.outcome)),
+            Event::CallDenied(_) | Event::ApprovalRequested(_) => Some(None),
+            _other => None,
+        });
+        assert_eq!(call.await, expected, "{policy} {path}");
+    }
 }
 
 /// Five that do not want to go: the first one and a child are deaf to the polite signal, a child has a session of its own, a
