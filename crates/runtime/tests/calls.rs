@@ -219,10 +219,9 @@ async fn a_redirection_is_ruled_on_as_the_path_that_it_leads_to() {
         let mut desk = Desk::with(policy, "bash", &json!({"command": format!("echo a > {path}")})).await;
         std::os::unix::fs::symlink(desk.folder.path(), desk.ws("link")).unwrap();
         desk.say().await;
-        let call = desk.event(|event| match event {
-            Event::CallFinished(finished) => Some(Some(finished.outcome)),
-            Event::CallDenied(_) | Event::ApprovalRequested(_) => Some(None),
-            _other => None,
+        let call = desk.event(|event| {
+            let held = matches!(event, Event::CallDenied(_) | Event::ApprovalRequested(_)).then_some(None);
+            if let Event::CallFinished(finished) = event { Some(Some(finished.outcome)) } else { held }
         });
         assert_eq!(call.await, expected, "{policy} {path}");
     }

@@ -216,7 +216,7 @@ mod tests {
             Part::Program { words, .. } => Some(words),
             Part::Path { .. } | Part::Unknown { .. } => None,
         });
-        found.last().unwrap_or_default()
+        found.fold(Vec::new(), |_, words| words)
     }
 
     #[test]

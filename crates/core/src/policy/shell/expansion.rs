@@ -158,11 +158,8 @@ impl Reader<'_> {
                 '}' => return Ok(()),
                 '\n' => return Err(Strange("a `${…}` runs over a line end")),
                 '{' | '<' | '>' | '(' => return Err(Strange("a `${…}` is not plain")),
-                '\\' => {
-                    if self.within()? == '\n' {
-                        return Err(Strange("a `${…}` runs over a line end"));
-                    }
-                }
+                '\\' if self.sees("\n") => return Err(Strange("a `${…}` runs over a line end")),
+                '\\' => self.skip(1),
                 '\'' | '"' if within == Within::Quotes => return Err(Strange("there are quotes in a quoted `${…}`")),
                 '\'' => while self.within()? != '\'' {},
                 '"' => {

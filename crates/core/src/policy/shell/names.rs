@@ -49,7 +49,8 @@ pub(super) fn named(word: &Word) -> Option<&str> {
     let begin = word.beginning();
     let (name, sets) = begin.split_once('=').map_or((begin, false), |(name, _)| (name, true));
     let name = name.strip_suffix('+').filter(|_| sets).unwrap_or(name);
-    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_') && !name.is_empty();
-    let first = name.chars().next().is_some_and(|c| !c.is_ascii_digit());
-    (plain && first && (sets || word.literal().is_some()) && !(word.splits() && !sets)).then_some(name)
+    let plain = name.chars().all(|c| c.is_ascii_alphanumeric() || c == '_');
+    let begins = name.chars().next().is_some_and(|c| !c.is_ascii_digit());
+    let is_whole = sets || word.literal().is_some();
+    (plain && begins && is_whole).then_some(name)
 }

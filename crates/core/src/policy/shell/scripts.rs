@@ -157,19 +157,14 @@ fn sed(arguments: &[Word]) -> bool {
     let (mut scripts, mut words, mut has_script) = (Vec::new(), arguments.iter(), false);
     while let Some(word) = words.next() {
         let Some(said) = word.literal() else {
-            if !has_script || word.beginning().is_empty() && word.splits() {
+            if !has_script || word.beginning().is_empty() {
                 return false;
             }
             continue;
         };
         match said {
-            "-n" | "-E" | "-r" | "-i" | "-s" | "-z" | "-ne" | "-nE" | "-nr" | "--quiet" | "--regexp-extended" => {
-                if said == "-ne" {
-                    scripts.extend(words.next());
-                    has_script = true;
-                }
-            }
-            "-e" => {
+            "-n" | "-E" | "-r" | "-i" | "-s" | "-z" | "-nE" | "-nr" | "--quiet" | "--regexp-extended" => {}
+            "-e" | "-ne" => {
                 scripts.extend(words.next());
                 has_script = true;
             }
@@ -239,8 +234,10 @@ fn substitutes(script: &str) -> bool {
 
 /// Whether a test looks at words alone: `-v` evaluates the name that it is given, and unquoted words can be `-v`.
 fn test(arguments: &[Word]) -> bool {
+    let negated = arguments.iter().take_while(|word| word.literal() == Some("!")).count();
+    let arguments = arguments.get(negated..).unwrap_or_default();
     let open = |word: &Word| word.literal().is_none();
-    let literal_v = arguments.iter().any(|word| matches!(word.literal(), Some("-v" | "-R")));
+    let literal_v = arguments.iter().any(|word| matches!(word.literal(), Some("-v" | "-R" | "(")));
     let operator_is_open =
         arguments.len() > 2 && arguments.get(1).is_some_and(open) && arguments.first().is_some_and(open);
     let first_of_two =

@@ -85,7 +85,9 @@ fn carry(found: &mut Found, words: Vec<Word>, found_in: Inner, (role, name, dept
     let Inner { words: mut started, values } = found_in;
     match name {
         "env" | "sudo" | "doas" => {
-            let sets = started.iter().take_while(|word| names::named(word).is_some() && word.beginning().contains('='));
+            let is_set =
+                |word: &&Word| !word.splits() && word.beginning().contains('=') && names::named(word).is_some();
+            let sets = started.iter().take_while(is_set);
             let names: Vec<String> = sets.filter_map(names::named).map(str::to_owned).collect();
             started.drain(..names.len());
             names::set(found, &names, &[Word::of("env")]);

@@ -90,9 +90,7 @@ pub(super) fn inner(wrapper: &Wrapper, words: &[Word]) -> Option<Inner> {
             return None;
         }
         let Some(option) = word.beginning().strip_prefix('-').filter(|option| !option.is_empty()) else { break };
-        if word.literal().is_none() {
-            return None;
-        }
+        word.literal()?;
         if option == "-" {
             rest = words.as_slice();
             break;
