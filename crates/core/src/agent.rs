@@ -21,7 +21,7 @@ use crate::budget::Budget;
 use crate::digest::Digest;
 use crate::event::OnDisconnect;
 use crate::id::AgentName;
-use crate::policy::Policy;
+use crate::policy::{LOCAL_POLICY, Policy};
 use crate::yaml::YamlError;
 use spec::File;
 pub(crate) use spec::VERSIONS;
@@ -182,8 +182,9 @@ fn system(file: &File, files: &Files, yaml: &str) -> Result<Vec<String>, AgentEr
     Ok(blocks)
 }
 
-/// The workspace's policy and the agent's; one that cannot be read denies everything.
-fn policy(files: &Files) -> Policy {
+/// Reads the policies of the workspace, of the agent, and of the agent here; one that cannot be read denies everything.
+#[must_use]
+pub fn policy(files: &Files) -> Policy {
     let read = |path: &str, shown: &str| match files.get(path) {
         None => Policy::default(),
         Some(bytes) => match std::str::from_utf8(bytes) {
@@ -191,7 +192,14 @@ fn policy(files: &Files) -> Policy {
             Err(_) => Policy::unreadable(format!("{shown} is not UTF-8")),
         },
     };
-    Policy::combine(read(WORKSPACE_POLICY, "policy.yaml of the workspace"), read("policy.yaml", "policy.yaml"))
+    // What a person granted on this machine does not travel with an agent.
+    let without_grants = |policy: Policy| match policy.grants.first() {
+        Some(grant) => Policy::unreadable(format!("{}: `grants` belong into {LOCAL_POLICY}", grant.place)),
+        None => policy,
+    };
+    let workspace = without_grants(read(WORKSPACE_POLICY, "policy.yaml of the workspace"));
+    let agent = without_grants(read("policy.yaml", "policy.yaml"));
+    Policy::combine(Policy::combine(workspace, agent), read(LOCAL_POLICY, LOCAL_POLICY))
 }
 
 fn digest<'a>(files: impl IntoIterator<Item = (&'a String, &'a Vec<u8>)>) -> Digest {

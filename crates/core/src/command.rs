@@ -183,6 +183,8 @@ pub enum Verdict {
     Allow,
     /// Run it, and from now on whatever the same rule names in this session.
     AllowAlways,
+    /// Run it, and from now on whatever the same rule names in any session of this agent here.
+    AllowAgent,
     /// Do not run it.
     Deny,
 }
@@ -194,6 +196,7 @@ impl Verdict {
         match self {
             Self::Allow | Self::Deny => Scope::Once,
             Self::AllowAlways => Scope::Always,
+            Self::AllowAgent => Scope::Agent,
         }
     }
 }

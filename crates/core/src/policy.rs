@@ -1,23 +1,31 @@
 //! What a tool call may do: allow, ask, deny.
 //!
-//! Pure. A rule speaks of exactly what it names: a `bash` rule of one command line, byte for byte; a file rule of one path,
-//! or of all below a folder (`DIR/**`). Deny beats ask beats allow, whatever the level; where no rule speaks, the mode does.
-//! Rules that forbid or ask reach further than those that allow ([`Rule::binds`]), and into walks that start above what they
-//! name ([`Policy::closed`]).
+//! Pure. A rule speaks of exactly what it names: a `bash` rule of one simple command, a file rule of one path, or of all below
+//! a folder (`DIR/**`). A command line is taken apart ([`shell`]) and each part judged on its own ([`Policy::judge`]). Deny
+//! beats ask beats allow, whatever the level; where no rule speaks, the mode does. Rules that forbid or ask reach further than
+//! those that allow ([`Rule::binds`]), and into walks that start above what they name ([`Policy::closed`]).
 //!
 //! Invariants: what is forbidden stays so in every mode and under every rule; a policy that cannot be read denies all.
 
-mod blanks;
 mod closed;
+mod judge;
+mod local;
 mod read;
 mod rule;
+pub mod shell;
+mod words;
 
 pub use closed::Closed;
-pub use rule::{Rule, RuleError};
+pub use judge::{Judged, Judgement, Look, Outcome};
+pub use local::with_grant;
+pub use rule::{Place, Rule, RuleError, argument_vector};
 
 use serde::{Deserialize, Serialize};
 
 use crate::yaml::YamlError;
+
+/// An agent's own rules on this machine: not exported, not versioned with it.
+pub const LOCAL_POLICY: &str = "policy.local.yaml";
 
 /// What rules look at: one call, already resolved against the file system.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,8 +104,30 @@ pub struct Policy {
     pub ask: Vec<Rule>,
     /// What is permitted.
     pub allow: Vec<Rule>,
+    /// Calls that a person allowed for good, each as an approval showed it: compared as a whole, never read as a pattern.
+    pub grants: Vec<Grant>,
+    /// Those of which is told when they ran.
+    pub notify: Vec<Notify>,
     /// Why the policy could not be read: then all is refused.
     pub unreadable: Option<String>,
+}
+
+/// A call that a person allowed for good.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Grant {
+    /// What it allows: one call.
+    pub rule: String,
+    /// Where it stands.
+    pub place: Place,
+}
+
+/// A rule on calls of which somebody is told once they start.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Notify {
+    /// Which.
+    pub rule: Rule,
+    /// Where to; to the log, if nowhere else.
+    pub webhook: Option<String>,
 }
 
 /// What may become of a call.
@@ -140,25 +170,38 @@ impl Policy {
         Self { unreadable: Some(why.into()), ..Self::default() }
     }
 
+    /// Whether a person allowed this for good.
+    #[must_use]
+    pub fn grants(&self, rule: &str) -> bool {
+        self.unreadable.is_none() && self.grants.iter().any(|grant| grant.rule == rule)
+    }
+
     /// Returns both levels' rules as one. The more specific level sets the mode, if it names one.
     #[must_use]
     pub fn combine(workspace: Self, agent: Self) -> Self {
-        let join = |mut a: Vec<Rule>, b: Vec<Rule>| {
+        fn join<T>(mut a: Vec<T>, b: Vec<T>) -> Vec<T> {
             a.extend(b);
             a
-        };
+        }
         Self {
             mode: agent.mode.or(workspace.mode),
             deny: join(workspace.deny, agent.deny),
             ask: join(workspace.ask, agent.ask),
             allow: join(workspace.allow, agent.allow),
+            grants: join(workspace.grants, agent.grants),
+            notify: join(workspace.notify, agent.notify),
             unreadable: workspace.unreadable.or(agent.unreadable),
         }
     }
 
-    /// Rules on a call.
+    /// Rules on a call of which nothing but this is known: the paths of a command line are not.
     #[must_use]
     pub fn rule(&self, subject: &Subject) -> Verdict {
+        self.judge(subject, &|_path, _touch| Err("where it leads is not known".to_owned())).verdict
+    }
+
+    /// Rules on a call that is one thing.
+    fn rule_whole(&self, subject: &Subject) -> Verdict {
         let said = |rules: &[Rule], speaks: fn(&Rule, &Subject) -> bool| {
             rules.iter().find(|rule| speaks(rule, subject)).map(Rule::to_string)
         };

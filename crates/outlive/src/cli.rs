@@ -2,6 +2,7 @@
 
 pub mod moving;
 mod operations;
+pub mod policy;
 mod queue;
 
 pub use operations::{Backup, Logs, Serve};
@@ -66,6 +67,9 @@ pub enum Command {
     /// Look at models
     #[command(subcommand)]
     Model(Model),
+    /// Say what an agent may do, and by which rule
+    #[command(subcommand)]
+    Policy(policy::Policy),
     /// Allow a call that waits for a person
     Approve(Decide),
     /// Deny a call that waits for a person
@@ -434,6 +438,15 @@ pub enum Agent {
     },
 }
 
+/// How far an `always` reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub enum Always {
+    /// This session
+    Session,
+    /// Every session of this agent here: it is written into its policy.local.yaml
+    Agent,
+}
+
 /// A decision on a call.
 #[derive(Debug, Args)]
 pub struct Decide {
@@ -443,9 +456,9 @@ pub struct Decide {
     /// Its session; found by the call when it is left out
     #[arg(short, long, value_parser = session_id)]
     pub session: Option<String>,
-    /// With approve: allow exactly this from now on in this session
-    #[arg(long)]
-    pub always: bool,
+    /// With approve: allow exactly this from now on, in this session, or with `--always=agent` in any of this agent's
+    #[arg(long, value_name = "SCOPE", num_args = 0..=1, require_equals = true, default_missing_value = "session")]
+    pub always: Option<Always>,
     /// For the journal, and for the agent when it is denied
     #[arg(short, long)]
     pub reason: Option<String>,

@@ -17,6 +17,7 @@ mod list;
 mod logs;
 mod model;
 mod moving;
+mod policy;
 mod queue;
 mod reindex;
 mod run;
@@ -63,6 +64,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Import(bring) => import::run(&place()?, &bring).await,
         Command::Reindex(json) => reindex::run(&place()?, &json).await,
         Command::Model(command) => model::run(&place()?, command).await,
+        Command::Policy(command) => policy::run(&place()?, &command),
         Command::Agent(command) => agent::run(&place()?, command).await,
         Command::Approve(decide) => decide::run(&place()?, decide, decide::Word::Approve).await,
         Command::Answer(answer) => answer::run(&place()?, answer).await,
@@ -156,6 +158,8 @@ fn question_lines(asked: &QuestionView) {
 fn approval_lines(approval: &ApprovalView) {
     say!("{}  in {}", approval.call, approval.session_id);
     say!("  {}: {}", approval.tool, approval.summary);
+    approval.because.iter().for_each(|because| say!("    asks: {because}"));
+    say!("    always would store: {}", approval.rule);
     say!("  outlive approve {0}   or   outlive deny {0}", approval.call);
 }
 

@@ -21,8 +21,11 @@ pub struct ApprovalView {
     pub tool: String,
     /// Exactly what will run.
     pub summary: String,
-    /// What `allow_always` would allow from then on in this session.
+    /// What `allow_always` would allow from then on in this session, and `allow_agent` in any of this agent's.
     pub rule: String,
+    /// The parts of it that must be asked about, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<String>,
     /// What the tool is given.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]
     pub arguments: serde_json::Value,
@@ -33,7 +36,7 @@ pub struct ApprovalView {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct Decide {
-    /// `allow`, `allow_always` or `deny`.
+    /// `allow`, `allow_always` (in this session), `allow_agent` (in any of this agent's) or `deny`.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub decision: Verdict,
     /// The event that asked, as it was seen: where another one asks by now, nothing is decided.

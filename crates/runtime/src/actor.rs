@@ -116,6 +116,7 @@ impl Actor {
             }
         };
         let turn = facts.iter().find_map(|fact| fact.turn);
+        let granted = self.granted(command);
         let has_facts = !facts.is_empty() || !batch.is_empty();
         // The request stands with the first event; a fork's has it already.
         let asked = asked.filter(|_| batch.is_empty());
@@ -137,6 +138,7 @@ impl Actor {
             Ok(()) => self.commit(batch).await?,
             Err(error) => return Err(self.go_back(batch, error).await),
         }
+        self.store_grant(granted);
         Ok(Accepted { seq: first, turn, duplicate: false, head: self.state.head })
     }
 

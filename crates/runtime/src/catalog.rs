@@ -137,7 +137,7 @@ impl Catalog {
             on_disconnect: agent.session.on_disconnect,
             disconnect_grace: Duration::from_millis(agent.session.disconnect_grace_ms),
         };
-        let place = self.place();
+        let place = place(&self.sources.workspace, &self.sources.cwd);
         let kit = Kit { voices, toolbox: Arc::new(toolbox), policy: agent.policy, place, terms };
         Ok(Ready { stamp, kit: Arc::new(kit), card })
     }
@@ -172,14 +172,15 @@ impl Catalog {
         Ok((first.with_fallback(fallback, after, spec.fallback_rest_ms()), left_out))
     }
 
-    fn place(&self) -> Place {
-        let cwd = self.sources.cwd.clone();
-        Place { roots: vec![cwd.clone()], cwd, protected: protected(&self.sources.workspace) }
-    }
-
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AgentName, Ready>> {
         self.kits.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Returns where an agent's tools work: in this folder, and never in the workspace's own.
+#[must_use]
+pub fn place(workspace: &Path, cwd: &Path) -> Place {
+    Place { roots: vec![cwd.to_owned()], cwd: cwd.to_owned(), protected: protected(workspace) }
 }
 
 /// Definitions, policies, the token and the journals: a call that could write them could free itself.

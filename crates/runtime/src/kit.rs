@@ -10,11 +10,13 @@ use outlive_core::context::Frame;
 use outlive_core::cost::Prices;
 use outlive_core::event::{Decider, OnDisconnect};
 use outlive_core::id::AgentName;
-use outlive_core::policy::{Policy, Verdict};
+use outlive_core::policy::shell::Touch;
+use outlive_core::policy::{Judgement, Policy, Subject, Verdict};
 use outlive_core::session::{ASK_USER, Allowance, LIST_TOOL, Ruling, State, read_questions, read_todos};
 use outlive_core::turn::{Call, Lineup};
 use outlive_model::Model;
 use outlive_tools::Place;
+use outlive_tools::path::{Want, resolve};
 use outlive_tools::registry::Toolbox;
 
 /// What a session needs of its agent to take a step.
@@ -218,15 +220,33 @@ impl Kit {
             return read_todos(&call.input).map_or_else(refuse, Ruling::Todos);
         }
         let (effect, on_lost, ruled) = (assessment.effect, assessment.on_lost, assessment.subject.ruled());
-        match self.policy.rule(&assessment.subject) {
+        let judgement = judge(&self.policy, &self.place, &assessment.subject);
+        let because = judgement.because();
+        match judgement.verdict {
             Verdict::Allow { rule } => Ruling::Allowed { by: Decider::Policy(rule), effect, on_lost, ruled },
             Verdict::Deny { rule, reason } => Ruling::Denied { by: Decider::Policy(rule), content: reason },
-            Verdict::Ask { suggestion, .. } if state.decisions.grants.contains(&suggestion) => {
+            Verdict::Ask { suggestion, .. }
+                if state.decisions.grants.contains(&suggestion) || self.policy.grants(&suggestion) =>
+            {
                 Ruling::Allowed { by: Decider::Grant(suggestion), effect, on_lost, ruled }
             }
             Verdict::Ask { suggestion, .. } => {
-                Ruling::Ask { summary: assessment.summary, rule: suggestion, effect, on_lost, ruled }
+                Ruling::Ask { summary: assessment.summary, rule: suggestion, because, effect, on_lost, ruled }
             }
         }
     }
+
+}
+
+/// Judges what a call would do there, part by part, by the policy alone.
+#[must_use]
+pub fn judge(policy: &Policy, place: &Place, subject: &Subject) -> Judgement {
+    policy.judge(subject, &|path, touch| {
+        let (tool, want) = match touch {
+            Touch::Read => ("read", Want::Read),
+            Touch::Write => ("write", Want::Write),
+        };
+        let found = resolve(place, path, want)?;
+        Ok(Subject { tool: tool.to_owned(), target: found.name, reach: found.reach })
+    })
 }

@@ -32,6 +32,8 @@ pub struct Approval {
     pub summary: String,
     /// The rule that an `always` would store.
     pub rule: String,
+    /// The parts of it that must be asked about, each with the reason.
+    pub because: Vec<String>,
     /// What the tool is given.
     pub arguments: serde_json::Value,
 }
@@ -175,13 +177,14 @@ impl Runtime {
         let calls = state.turn.iter().flat_map(|turn| &turn.calls);
         Ok(calls
             .filter_map(|call| match &call.phase {
-                Phase::Awaiting { summary, rule, seq } => Some(Approval {
+                Phase::Awaiting { summary, rule, because, seq } => Some(Approval {
                     session,
                     call: call.id,
                     seq: *seq,
                     tool: call.tool.clone(),
                     summary: summary.clone(),
                     rule: rule.clone(),
+                    because: because.clone(),
                     arguments: call.input.clone(),
                 }),
                 Phase::Asked | Phase::Asking(_) | Phase::Cleared | Phase::Running | Phase::Settled => None,

@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 use outlive_core::agent::{Files, check_files, files_digest, folder_digest, own_files};
 use outlive_core::digest::Digest;
 use outlive_core::id::AgentName;
+use outlive_core::policy::with_grant;
 use outlive_core::time::Timestamp;
 
 use crate::StoreError;
@@ -19,8 +20,14 @@ pub const FILES: usize = outlive_core::agent::AGENT_FILES;
 /// What the workspace's policy is called among an agent's files.
 pub const WORKSPACE_POLICY: &str = "../../policy.yaml";
 
+/// Writes down what a person allowed an agent for good.
+pub trait AgentGrants: Send + Sync {
+    /// Adds the rule to the agent's `policy.local.yaml`, which is made where there is none: whole or not at all.
+    fn grant(&self, name: &AgentName, rule: &str) -> Result<(), StoreError>;
+}
+
 /// The files of agents, as bytes; what they mean is `core::agent`'s matter.
-pub trait AgentFolders: Send + Sync {
+pub trait AgentFolders: AgentGrants {
     /// Returns the names of the folders under `agents/`, sorted; names that are not agent names are left out.
     fn names(&self) -> Result<Vec<String>, StoreError>;
 
@@ -109,6 +116,12 @@ pub(crate) fn check_new(name: &str, files: &Files) -> Result<AgentName, StoreErr
     let parsed: AgentName = name.parse().map_err(|e: outlive_core::id::AgentNameError| refused(name, e.to_string()))?;
     check_files(files).map_err(|why| refused(name, why))?;
     Ok(parsed)
+}
+
+/// Returns what `policy.local.yaml` is to be.
+pub(crate) fn granted(name: &AgentName, before: &[u8], rule: &str) -> Result<Vec<u8>, StoreError> {
+    let text = std::str::from_utf8(before).map_err(|_| refused(name.as_str(), "policy.local.yaml is not UTF-8"))?;
+    with_grant(text, rule).map(String::into_bytes).map_err(|why| refused(name.as_str(), why))
 }
 
 pub(crate) fn taken(name: &str) -> StoreError {

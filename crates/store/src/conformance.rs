@@ -51,6 +51,7 @@ macro_rules! conformance {
             agents::an_agent_is_changed_whole_and_what_it_was_is_kept
             agents::a_change_that_expects_something_else_is_not_done
             agents::the_last_versions_are_kept_each_once
+            agents::a_grant_lies_beside_an_agents_files
             agents::an_agent_that_was_taken_away_can_be_made_again
             beside::an_agent_outside_its_folder_is_refused
             beside::a_stamp_tells_agents_apart

@@ -22,7 +22,9 @@ use std::future::Future;
 use std::pin::Pin;
 use std::sync::Arc;
 
-pub use agents::{AgentFolders, Changed, Expected, FILE_BYTES, FILES, VERSIONS, Version, WORKSPACE_POLICY};
+pub use agents::{
+    AgentFolders, AgentGrants, Changed, Expected, FILE_BYTES, FILES, VERSIONS, Version, WORKSPACE_POLICY,
+};
 pub use answers::{ANSWER_BYTES, Answer, Answers};
 pub use artifacts::Artifacts;
 pub use error::{Class, StoreError};

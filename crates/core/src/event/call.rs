@@ -75,6 +75,8 @@ pub enum Scope {
     Once,
     /// Every later call of this session that the same rule names.
     Always,
+    /// Every later call of this agent here: the rule is stored in its `policy.local.yaml` too.
+    Agent,
 }
 
 /// After `step.finished`, or after `call.approval_requested` by a person. The call may start.
@@ -125,6 +127,9 @@ pub struct ApprovalRequested {
     pub summary: String,
     /// The rule that an `always` would store.
     pub rule: String,
+    /// The parts of it that must be asked about, each with the reason.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub because: Vec<String>,
     /// What running it does.
     pub effect: Effect,
     /// What becomes of it when its outcome is unknown.

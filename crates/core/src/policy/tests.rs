@@ -1,4 +1,5 @@
 use super::*;
+use crate::policy::shell::Touch;
 
 fn subject(tool: &str, target: &str, reach: Reach) -> Subject {
     Subject { tool: tool.to_owned(), target: target.to_owned(), reach }
@@ -48,9 +49,33 @@ fn reach_decides_where_no_rule_speaks() {
 fn an_exact_rule_allows_its_command_and_nothing_near_it() {
     let policy = policy("allow: ['bash:ls']");
     assert_eq!(policy.rule(&bash("ls")), Verdict::Allow { rule: "bash:ls".to_owned() });
+    let same = [
+        "ls",
+        "ls ",
+        " ls",
+        "ls\t",
+        "ls\n",
+        "\nls",
+        "ls;",
+        "ls&",
+        "ls # x",
+        "# x\nls",
+        "l''s",
+        "\"ls\"",
+        "\\ls",
+        "l\\s",
+        "(ls)",
+        "{ ls; }",
+        "! ls",
+        "ls | ls && ls",
+        "ls 2>&1 >/dev/null",
+        "if ls; then ls; fi",
+    ];
+    for command in same {
+        assert_eq!(word(&policy.rule(&bash(command))), "allow", "{command:?}");
+    }
     let attacks = [
         "x # ls",
-        "ls # x",
         "echo a; x",
         "ls; x",
         "ls;x",
@@ -61,34 +86,22 @@ fn an_exact_rule_allows_its_command_and_nothing_near_it() {
         "x < <(y)",
         "ls < <(x)",
         "ls\nx",
-        "ls\n",
-        "\nls",
         "env x",
-        "env ls",
         "bash -c x",
-        "bash -c ls",
         "FOO=1 x",
         "FOO=1 ls",
         "x&y",
         "ls&x",
-        "ls&",
         "ls|x",
         "ls||x",
         "ls&&x",
-        "l''s",
-        "\"ls\"",
-        "\\ls",
-        "l\\s",
         "ls${IFS}x",
         "l$@s",
         "x <<E\nls\nE",
         "cat <<ls",
         "alias ls=x; ls",
-        "eval ls",
+        "eval x",
         "LS",
-        "ls ",
-        " ls",
-        "ls\t",
         "ls *",
         "ls\0",
         "ls\u{a0}",
@@ -96,20 +109,22 @@ fn an_exact_rule_allows_its_command_and_nothing_near_it() {
         "ｌｓ",
         "",
         "ls > /ws/policy.yaml",
-        "(ls)",
-        "{ ls; }",
-        "! ls",
-        "time ls",
-        "command ls",
-        "exec ls",
         "/bin/ls",
         "xargs ls",
+        "ls() { x; }; ls",
+        "PATH=/x ls",
+        "ls\rx",
+        "sudo ls",
+        "./ls",
+        "$ls",
+        "ls -l",
+        "time x",
+        "command x",
+        "exec x",
     ];
-    for attack in attacks {
-        assert_eq!(word(&policy.rule(&bash(attack))), "ask", "{attack:?}");
-    }
     let restrict = self::policy("mode: restrict\nallow: ['bash:ls']");
     for attack in attacks {
+        assert_eq!(word(&policy.rule(&bash(attack))), "ask", "{attack:?}");
         assert_eq!(word(&restrict.rule(&bash(attack))), "deny", "{attack:?}");
     }
 }
@@ -188,8 +203,11 @@ fn a_folder_rule_names_the_folder_and_what_is_below_it() {
 #[test]
 fn a_rule_that_cannot_be_held_exactly_is_refused_with_its_place() {
     for (rule, expected) in [
-        ("bash:git *", "shell-aware patterns"),
-        ("bash:*", "shell-aware patterns"),
+        ("bash:git *; x", "more than one simple command"),
+        ("bash:a > b", "more than one simple command"),
+        ("web:http://a", "names a host"),
+        ("web:a b", "names a host"),
+        ("mcp:files", "names `SERVER/TOOL`"),
         ("write:src/**", "absolute path"),
         ("write:/a/*/b", "absolute path"),
         ("write:/a/../b", "absolute path"),
@@ -260,20 +278,122 @@ fn an_always_stores_exactly_what_was_asked() {
 }
 
 #[test]
-fn blanks_do_not_get_a_command_past_a_rule_that_forbids_or_asks() {
-    let spellings = ["x y", "x y ", " x  y", "x\ty\n", "x y;", "x y # no", "\nx \\\ny"];
-    let deny = policy("mode: dangerous\ndeny: ['bash:x y']");
-    let ask = policy("mode: dangerous\nask: ['bash: x  y']");
+fn no_spelling_gets_a_command_past_a_rule_that_forbids_or_asks() {
+    let spellings = [
+        "x y",
+        "x y ",
+        " x  y",
+        "x\ty\n",
+        "x y;",
+        "x y # no",
+        "\nx \\\ny",
+        "'x' \"y\"",
+        "/bin/x y",
+        "./x y",
+        "\\x y",
+        "env x y",
+        "a && (x y)",
+        "bash -c 'x y'",
+        "echo $(x y)",
+        "nohup x y &",
+        "{x,y}",
+        "A=1 x y",
+        "git -C z log; x y",
+        "echo y | xargs -n1 x y",
+    ];
+    let deny = policy("mode: dangerous\ndeny: ['bash:x y', 'bash:x y *']");
+    let ask = policy("mode: dangerous\nask: ['bash: x  y *']");
     for line in spellings {
         assert_eq!(word(&deny.rule(&bash(line))), "deny", "{line:?}");
         assert_eq!(word(&ask.rule(&bash(line))), "ask", "{line:?}");
     }
-    for other in ["x 'y'z", "xy", "x y z", "'x y'", "x\\ y"] {
+    for other in ["x 'y'z", "xy", "x z y", "'x y'", "x\\ y"] {
         assert_eq!(word(&deny.rule(&bash(other))), "allow", "{other:?}");
     }
-    // What only resembles a rule that asks is not opened by it.
-    let restrict = policy("mode: restrict\nask: ['bash:x y']");
-    assert_eq!(["x y", "x  y"].map(|line| word(&restrict.rule(&bash(line)))), ["ask", "deny"]);
+    for doubtful in ["$a", "x $a", "x \"$a\"", "strace -f x y", "frob --with=x y", "frob 'x y'", "source z", "x ?"] {
+        assert_eq!(
+            word(&deny.rule(&bash(doubtful))),
+            if doubtful.starts_with("strace") { "deny" } else { "ask" },
+            "{doubtful:?}"
+        );
+        assert_eq!(word(&ask.rule(&bash(doubtful))), "ask", "{doubtful:?}");
+    }
+    let open = policy("mode: dangerous");
+    assert_eq!(word(&open.rule(&bash("$a; source z"))), "allow", "nothing is denied that it could be");
+}
+
+#[test]
+fn where_commands_are_denied_at_all_so_is_what_is_not_understood() {
+    let all = policy("mode: dangerous\ndeny: ['bash:*']");
+    for line in ["ls", "$x", "'"] {
+        assert_eq!(word(&all.rule(&bash(line))), "deny", "{line}");
+    }
+}
+
+#[test]
+fn redirections_are_judged_as_paths() {
+    let policy = policy("allow: ['bash:echo *']\ndeny: ['write:/ws/a']\nask: ['read:/ws/b']");
+    let look = |path: &str, touch: Touch| {
+        let (tool, reach) = match (touch, path) {
+            (_, "/ws/policy.yaml") => ("write", Reach::Forbidden),
+            (Touch::Write, path) => ("write", if path.starts_with("/ws/") { Reach::Within } else { Reach::Beyond }),
+            (Touch::Read, _) => ("read", Reach::Within),
+        };
+        Ok(subject(tool, path, reach))
+    };
+    for (line, expected) in [
+        ("echo a > /ws/c", "allow"),
+        ("echo a > /ws/a", "deny"),
+        ("echo a < /ws/b", "ask"),
+        ("echo a > /out", "ask"),
+        ("echo a > /ws/policy.yaml", "deny"),
+        ("echo a > $b", "ask"),
+        ("echo a /ws/policy.yaml", "ask"),
+        ("echo --file=/ws/policy.yaml", "ask"),
+    ] {
+        assert_eq!(word(&policy.judge(&bash(line), &look).verdict), expected, "{line}");
+    }
+    let judged = policy.judge(&bash("echo a; x > $b; echo c"), &look);
+    assert_eq!(
+        judged.because(),
+        [
+            "not understood: it redirects to write what is not written out (default: what is not understood is asked)",
+            "x (default: no rule allows it)"
+        ]
+    );
+    assert_eq!(
+        judged.parts.first().and_then(|part| part.place.clone()).map(|place| place.to_string()).as_deref(),
+        Some("policy.yaml:1")
+    );
+}
+
+#[test]
+fn hosts_names_and_vectors_have_rules() {
+    let rules = policy(
+        "mode: restrict\ndeny: ['web:*.bad.org', 'mcp:files/write*', 'cli:gh repo delete *']\nallow: ['web:*', 'web:c.d:81', 'mcp:files/*', 'cli:gh *', 'skill:pdf-*', 'session:list']",
+    );
+    let vector = |words: &[&str]| subject("cli", &argument_vector(words), Reach::Beyond);
+    for (tool, target, expected) in [
+        ("web", "a.org", "allow"),
+        ("web", "a.org:443", "allow"),
+        ("web", "a.org:8080", "deny"),
+        ("web", "c.d:81", "allow"),
+        ("web", "A.BAD.org.", "deny"),
+        ("web", "a.bad.org:81", "deny"),
+        ("web", "[::1]", "allow"),
+        ("mcp", "files/read_it", "allow"),
+        ("mcp", "files/write_it", "deny"),
+        ("mcp", "other/read", "deny"),
+        ("skill", "pdf-read", "allow"),
+        ("skill", "my-pdf-read", "deny"),
+        ("session", "list", "allow"),
+        ("session", "read", "deny"),
+    ] {
+        assert_eq!(word(&rules.rule(&subject(tool, target, Reach::Beyond))), expected, "{tool} {target}");
+    }
+    assert_eq!(word(&rules.rule(&vector(&["gh", "issue", "a b; $(c) '*'"]))), "allow");
+    assert_eq!(word(&rules.rule(&vector(&["gh", "repo", "delete", "x y"]))), "deny");
+    assert_eq!(word(&rules.rule(&vector(&["gh repo delete", "x"]))), "deny", "one word is no other");
 }
 
 #[test]

@@ -120,7 +120,8 @@ impl State {
             Event::ApprovalRequested(requested) => {
                 if let Some(call) = turn.call_mut(requested.call) {
                     let (summary, rule) = (requested.summary.clone(), requested.rule.clone());
-                    call.phase = Phase::Awaiting { summary, rule, seq: entry.seq };
+                    let because = requested.because.clone();
+                    call.phase = Phase::Awaiting { summary, rule, because, seq: entry.seq };
                     call.effect = requested.effect;
                     call.on_lost = requested.on_lost;
                     call.ruled.clone_from(&requested.ruled);
@@ -218,8 +219,12 @@ impl State {
         let at = entry.at;
         match &entry.event {
             Event::CallAllowed(CallAllowed { call, by: Decider::Person(by), scope, .. }) => {
-                let verdict = if *scope == Scope::Always { Verdict::AllowAlways } else { Verdict::Allow };
-                if let (Scope::Always, Some(rule)) = (scope, self.awaited_rule(*call)) {
+                let verdict = match scope {
+                    Scope::Once => Verdict::Allow,
+                    Scope::Always => Verdict::AllowAlways,
+                    Scope::Agent => Verdict::AllowAgent,
+                };
+                if let (Scope::Always | Scope::Agent, Some(rule)) = (scope, self.awaited_rule(*call)) {
                     self.decisions.grant(rule);
                 }
                 self.push_decision(PastDecision { call: *call, verdict: Some(verdict), by: by.clone(), at });
@@ -249,7 +254,9 @@ impl State {
         call.is_some_and(|call| matches!(call.phase, Phase::Asking(_)))
     }
 
-    fn awaited_rule(&self, call: CallId) -> Option<String> {
+    /// Returns the rule that an `always` on this call would store, if it waits for a person.
+    #[must_use]
+    pub fn awaited_rule(&self, call: CallId) -> Option<String> {
         match &self.turn.as_ref()?.call(call)?.phase {
             Phase::Awaiting { rule, .. } => Some(rule.clone()),
             Phase::Asked | Phase::Asking(_) | Phase::Cleared | Phase::Running | Phase::Settled => None,

@@ -250,7 +250,7 @@ impl State {
         check_reason(decision.reason.as_ref())?;
         let (by, reason) = (Decider::Person(decision.by.clone()), decision.reason.clone());
         let event = match decision.verdict {
-            Verdict::Allow | Verdict::AllowAlways => Event::CallAllowed(CallAllowed {
+            Verdict::Allow | Verdict::AllowAlways | Verdict::AllowAgent => Event::CallAllowed(CallAllowed {
                 call: id,
                 by,
                 scope: decision.verdict.scope(),

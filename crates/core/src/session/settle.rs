@@ -63,6 +63,8 @@ pub enum Ruling {
         summary: String,
         /// The rule that an `always` would store.
         rule: String,
+        /// The parts of it that must be asked about, each with the reason.
+        because: Vec<String>,
         /// What running it does.
         effect: Effect,
         /// What becomes of it when its outcome is unknown.
@@ -143,9 +145,17 @@ impl Ruling {
                 let (scope, reason) = (Scope::Once, None);
                 Event::CallAllowed(CallAllowed { call: id, by, scope, effect, on_lost, reason, ruled })
             }
-            Self::Ask { summary, rule, effect, on_lost, ruled } => {
-                let tool = call.tool.clone();
-                Event::ApprovalRequested(ApprovalRequested { call: id, tool, summary, rule, effect, on_lost, ruled })
+            Self::Ask { summary, rule, because, effect, on_lost, ruled } => {
+                Event::ApprovalRequested(ApprovalRequested {
+                    call: id,
+                    tool: call.tool.clone(),
+                    summary,
+                    rule,
+                    because,
+                    effect,
+                    on_lost,
+                    ruled,
+                })
             }
             Self::Question(_) if turn.steered => {
                 let content = "Not asked: the person wrote while you were at it; see their message.".to_owned();
@@ -236,6 +246,7 @@ impl Turn {
             tool: call.tool.clone(),
             summary: format!("run again, outcome of attempt {} unknown: {} {}", call.attempt, call.tool, call.input),
             rule: String::new(),
+            because: Vec::new(),
             effect: call.effect,
             on_lost: call.on_lost,
             ruled: call.ruled.clone(),

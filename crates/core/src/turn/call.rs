@@ -51,6 +51,9 @@ pub enum Phase {
         summary: String,
         /// The rule that an `always` would store.
         rule: String,
+        /// The parts of it that must be asked about, each with the reason.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        because: Vec<String>,
         /// The event that asked: a later attempt is asked about anew.
         #[serde(default)]
         seq: Seq,

@@ -111,7 +111,10 @@ impl Desk {
         desk.start_step(1, 1);
         desk.answer(1, 1, Ok(call_reply(&["bash"]))).unwrap();
         let (effect, on_lost) = (Effect::Effectful, OnLost::Report);
-        desk.rule(0, Ruling::Ask { summary: "ls".into(), rule: "bash:ls".into(), effect, on_lost, ruled: None });
+        desk.rule(
+            0,
+            Ruling::Ask { summary: "ls".into(), rule: "bash:ls".into(), because: vec![], effect, on_lost, ruled: None },
+        );
         desk
     }
 

@@ -91,7 +91,10 @@ fn a_decision_on_the_first_attempt_does_not_decide_the_second() {
     desk.start_step(1, 1);
     desk.answer(1, 1, Ok(call_reply(&["bash"]))).unwrap();
     let (effect, on_lost) = (Effect::Effectful, OnLost::Ask);
-    desk.rule(0, Ruling::Ask { summary: "ls".into(), rule: "bash:ls".into(), effect, on_lost, ruled: None });
+    desk.rule(
+        0,
+        Ruling::Ask { summary: "ls".into(), rule: "bash:ls".into(), because: vec![], effect, on_lost, ruled: None },
+    );
     let asked = |desk: &Desk| desk.state.head;
     let decide = |desk: &Desk, asked| {
         let verdict = Verdict::AllowAlways;

@@ -69,6 +69,7 @@ fn a_fork_at_any_event_is_a_session_at_rest_that_takes_the_next_message() {
         Ruling::Ask {
             summary: "ls".into(),
             rule: "bash:ls".into(),
+            because: vec![],
             effect: Effect::Effectful,
             on_lost: OnLost::Ask,
             ruled: None,

@@ -33,7 +33,10 @@ fn story() -> Desk {
     asks.content.insert(0, text("I look."));
     desk.answer(1, 1, Ok(asks)).unwrap();
     let (effect, on_lost) = (Effect::Effectful, OnLost::Report);
-    desk.rule(0, Ruling::Ask { summary: "ls".into(), rule: "bash:ls".into(), effect, on_lost, ruled: None });
+    desk.rule(
+        0,
+        Ruling::Ask { summary: "ls".into(), rule: "bash:ls".into(), because: vec![], effect, on_lost, ruled: None },
+    );
     let verdict = outlive_core::command::Verdict::Allow;
     let decision =
         outlive_core::command::Decision { call: desk.call(0), asked: None, verdict, reason: None, by: desk::by() };
@@ -59,7 +62,7 @@ fn ruled_story() -> Desk {
     desk.rule(0, Ruling::Allowed { by: desk::policy(), effect, on_lost, ruled: within });
     let beyond = ruled("/out/x", Reach::Beyond);
     let (summary, rule) = ("read /out/x".into(), "read:/out/x".into());
-    desk.rule(1, Ruling::Ask { summary, rule, effect, on_lost, ruled: beyond });
+    desk.rule(1, Ruling::Ask { summary, rule, because: vec![], effect, on_lost, ruled: beyond });
     let verdict = outlive_core::command::Verdict::Allow;
     let decision =
         outlive_core::command::Decision { call: desk.call(1), asked: None, verdict, reason: None, by: desk::by() };

@@ -467,7 +467,10 @@ fn an_interrupt_settles_a_question_that_nobody_answered() {
     let question = Question { text: "Which?".into(), options: Vec::new(), multiple: false };
     desk.rule(0, Ruling::Question(vec![question]));
     let (effect, on_lost) = (Effect::Effectful, OnLost::Report);
-    desk.rule(1, Ruling::Ask { summary: "ls".into(), rule: "bash:ls".into(), effect, on_lost, ruled: None });
+    desk.rule(
+        1,
+        Ruling::Ask { summary: "ls".into(), rule: "bash:ls".into(), because: vec![], effect, on_lost, ruled: None },
+    );
     assert_eq!((desk.state.status(), desk.owed()), (Status::Approving, vec![]), "the turn has not ended");
     desk.command(Command::Interrupt { by: by() }).unwrap();
     desk.settle();

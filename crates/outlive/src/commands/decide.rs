@@ -6,7 +6,7 @@ use outlive_protocol::approval::{ApprovalView, Decide as Body, InboxItem};
 use outlive_protocol::session::Done;
 use reqwest::Method;
 
-use crate::cli::Decide;
+use crate::cli::{Always, Decide};
 use crate::client::connect;
 use crate::config::Workspace;
 use crate::exit::{Failure, Outcome, ok};
@@ -21,7 +21,7 @@ pub enum Word {
 }
 
 pub async fn run(place: &Workspace, decide: Decide, word: Word) -> Outcome {
-    if word == Word::Deny && decide.always {
+    if word == Word::Deny && decide.always.is_some() {
         return Err(Failure::Usage(
             "--always allows: a call is denied each time, or by a rule in policy.yaml".to_owned(),
         ));
@@ -36,8 +36,9 @@ pub async fn run(place: &Workspace, decide: Decide, word: Word) -> Outcome {
         }
     };
     let decision = match (word, decide.always) {
-        (Word::Approve, true) => Verdict::AllowAlways,
-        (Word::Approve, false) => Verdict::Allow,
+        (Word::Approve, Some(Always::Agent)) => Verdict::AllowAgent,
+        (Word::Approve, Some(Always::Session)) => Verdict::AllowAlways,
+        (Word::Approve, None) => Verdict::Allow,
         (Word::Deny, _) => Verdict::Deny,
     };
     let body = Body { decision, seq, reason: decide.reason, request_id: None };

@@ -11,6 +11,7 @@ mod deleting;
 mod finding;
 mod importing;
 mod moving;
+mod policy;
 
 use std::process::{Command, Output, Stdio};
 

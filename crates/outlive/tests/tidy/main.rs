@@ -9,6 +9,7 @@ mod arrows;
 mod documents;
 mod examples;
 mod names;
+mod processes;
 mod sizes;
 mod tree;
 mod words;

@@ -3,6 +3,7 @@
 
 use std::sync::Arc;
 
+use outlive_core::command::{Command, Verdict};
 use outlive_core::context::{Transcript, assemble};
 use outlive_core::event::{Ending, TurnError};
 use outlive_core::id::CallId;
@@ -110,6 +111,21 @@ impl Actor {
         let facts = ruling.facts(turn, call);
         if !self.record(batch, facts) {
             self.give_up(batch, id, TOO_LONG);
+        }
+    }
+
+    /// Returns the rule that a person allows for the whole agent with this.
+    pub(super) fn granted(&self, command: &Command) -> Option<String> {
+        let Command::Decide(decision) = command else { return None };
+        let rule = self.state.awaited_rule(decision.call).filter(|rule| !rule.is_empty());
+        rule.filter(|_| decision.verdict == Verdict::AllowAgent)
+    }
+
+    /// Writes down what the journal has already: where that fails, it holds in this session alone.
+    pub(super) fn store_grant(&self, granted: Option<String>) {
+        let (Some(rule), Some(profile)) = (granted, &self.state.profile) else { return };
+        if let Err(error) = self.shell.store.agents.grant(&profile.agent, &rule) {
+            tracing::warn!(%error, "what was allowed for an agent cannot be stored; it holds in this session");
         }
     }
 

@@ -9,6 +9,7 @@ use outlive_core::content::Delta;
 use outlive_core::event::{CallFinished, Ending, Event, Outcome};
 use outlive_core::id::CallId;
 use outlive_core::limits::INTERRUPT_MS;
+use outlive_core::policy::Policy;
 use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::kit::Kit;
 use outlive_runtime::subscribe::{Signal, Subscription};
@@ -43,6 +44,8 @@ impl Desk {
         let kit = kit(model, toolbox, &here(policy));
         let kit = Kit { place: Place { cwd: ws.clone(), roots: vec![ws], protected: Vec::new() }, ..kit };
         let house = House::of(Agents::of(kit)).await;
+        let agents = house.faults.store().agents;
+        agents.create("helper", [("agent.yaml".to_owned(), Vec::new())].into()).unwrap();
         let heard = house.runtime.subscribe(id(1), 0);
         Self { house, folder, heard }
     }
@@ -110,6 +113,43 @@ async fn a_search_from_above_does_not_show_what_a_rule_denies() {
         "{}",
         finished.content
     );
+}
+
+#[tokio::test]
+async fn what_a_person_allows_for_the_agent_is_written_down_exactly_as_it_was_shown() {
+    let line = "echo a > x; echo 'b\n*'";
+    let mut desk = Desk::with("allow: ['bash:echo a']", "bash", &json!({"command": line})).await;
+    desk.say().await;
+    let call = desk.asked().await;
+    let shown = desk.house.runtime.approvals(id(1)).await.unwrap().remove(0);
+    assert_eq!(shown.because, ["echo 'b\n*' (default: no rule allows it)"], "only what must be asked about");
+    desk.ask(Command::Decide(Decision { call, asked: None, verdict: Verdict::AllowAgent, reason: None, by: by() }))
+        .await;
+    assert_eq!(desk.finished().await.outcome, Outcome::Ok);
+    let files = desk.house.faults.store().agents.read("helper").unwrap().unwrap();
+    let policy = Policy::parse(std::str::from_utf8(&files["policy.local.yaml"]).unwrap(), "policy.local.yaml").unwrap();
+    assert_eq!(policy.grants.len(), 1);
+    assert_eq!((policy.grants[0].rule.clone(), shown.rule), (format!("bash:{line}"), format!("bash:{line}")));
+}
+
+#[tokio::test]
+async fn a_redirection_is_ruled_on_as_the_path_that_it_leads_to() {
+    for (policy, path, expected) in [
+        ("allow: ['bash:echo *']", "x", Some(Outcome::Ok)),
+        ("allow: ['bash:echo *']\ndeny: ['write:WS/**']", "x", None),
+        ("allow: ['bash:echo *']", "link", None),
+        ("mode: restrict\nallow: ['bash:echo *']", "x", None),
+        ("mode: dangerous", "/proc/self/environ", None),
+    ] {
+        let mut desk = Desk::with(policy, "bash", &json!({"command": format!("echo a > {path}")})).await;
+        std::os::unix::fs::symlink(desk.folder.path(), desk.ws("link")).unwrap();
+        desk.say().await;
+        let call = desk.event(|event| {
+            let held = matches!(event, Event::CallDenied(_) | Event::ApprovalRequested(_)).then_some(None);
+            if let Event::CallFinished(finished) = event { Some(Some(finished.outcome)) } else { held }
+        });
+        assert_eq!(call.await, expected, "{policy} {path}");
+    }
 }
 
 /// Five that do not want to go: the first one and a child are deaf to the polite signal, a child has a session of its own, a

@@ -35,6 +35,7 @@ fn view(approval: Approval) -> ApprovalView {
         tool: approval.tool,
         summary: approval.summary,
         rule: approval.rule,
+        because: approval.because,
         arguments: approval.arguments,
     }
 }

@@ -42,6 +42,27 @@ pub async fn an_agent_is_changed_whole_and_what_it_was_is_kept(subject: &mut imp
     assert_eq!(store.agents.names(), Ok(vec!["scribe".to_owned()]), "a version is no agent");
 }
 
+/// What was granted here stays when the agent's files change, and is in no version of them.
+pub async fn a_grant_lies_beside_an_agents_files(subject: &mut impl Subject) {
+    let store = subject.open();
+    assert_eq!(
+        store.agents.grant(&scribe(), "bash:ls").map_err(|error| error.class()),
+        Err(Class::Refused),
+        "no agent"
+    );
+    let (one, two) = (files(&[("agent.yaml", "one")]), files(&[("agent.yaml", "two")]));
+    change(&store, Some(&one), Expected::Anything);
+    let stamp = store.agents.stamp("scribe").expect("stamped");
+    assert_eq!(store.agents.grant(&scribe(), "bash:ls *\n\"a\""), Ok(()));
+    assert_ne!(store.agents.stamp("scribe").expect("stamped"), stamp);
+    assert_eq!(change(&store, Some(&two), Expected::Digest(files_digest(&one))), Changed::Done { was_there: true });
+    drop(store);
+    let store = subject.open();
+    let local = files(&[("policy.local.yaml", "grants:\n  - \"bash:ls *\\n\\\"a\\\"\"\n")]);
+    assert_eq!(store.agents.read("scribe"), Ok(Some(two.into_iter().chain(local).collect())));
+    assert_eq!(store.agents.version(&scribe(), &files_digest(&one)), Ok(Some(one)));
+}
+
 /// Neither by what is expected, nor by what it is made of.
 pub async fn a_change_that_expects_something_else_is_not_done(subject: &mut impl Subject) {
     let store = subject.open();

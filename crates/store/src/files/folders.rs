@@ -15,13 +15,14 @@ use outlive_core::agent::{Files, files_digest, is_known, own_files};
 use outlive_core::archive::AgentArchive;
 use outlive_core::digest::Digest;
 use outlive_core::id::AgentName;
+use outlive_core::policy::LOCAL_POLICY;
 use outlive_core::time::Timestamp;
 
 use super::beside::Beside;
 use super::fs::{read_all, replace};
 use super::tails::io_error;
-use crate::agents::{VERSIONS, check_new, refused, taken};
-use crate::{AgentFolders, Changed, Expected, FILE_BYTES, FILES, StoreError, Version, WORKSPACE_POLICY};
+use crate::agents::{VERSIONS, check_new, granted, refused, taken};
+use crate::{AgentFolders, AgentGrants, Changed, Expected, FILE_BYTES, FILES, StoreError, Version, WORKSPACE_POLICY};
 
 /// Largest version that is read back.
 const VERSION_BYTES: u64 = outlive_core::archive::ARCHIVE_BYTES as u64;
@@ -120,6 +121,28 @@ impl AgentFolders for Beside {
         let _whole = reading();
         let kept = self.kept(name)?.into_iter().find(|(_, version)| version.digest == *digest);
         kept.map(|(path, _)| self.unpack(&path)).transpose()
+    }
+}
+
+impl AgentGrants for Beside {
+    fn grant(&self, name: &AgentName, rule: &str) -> Result<(), StoreError> {
+        let _alone = writing();
+        self.finish(name)?;
+        let folder = self.agent(name);
+        if !is_folder(&folder) {
+            return Err(refused(name.as_str(), "there is no such agent"));
+        }
+        let path = folder.join(LOCAL_POLICY);
+        let before = match std::fs::symlink_metadata(&path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            Ok(found) if found.is_file() => {
+                read_all(&*self.disk, &path, FILE_BYTES as u64).map_err(|error| io_error("read", &path, &error))?
+            }
+            Ok(_) | Err(_) => return Err(refused(name.as_str(), format!("{LOCAL_POLICY} is no plain file"))),
+        };
+        let after = granted(name, &before, rule)?;
+        let done = replace(&*self.disk, &path, &after).and_then(|()| self.disk.sync_dir(&folder));
+        done.map_err(|error| io_error("write", &path, &error))
     }
 }
 

@@ -6,10 +6,11 @@ use std::hash::{DefaultHasher, Hash as _, Hasher as _};
 use outlive_core::agent::{Files, files_digest, own_files};
 use outlive_core::digest::Digest;
 use outlive_core::id::AgentName;
+use outlive_core::policy::LOCAL_POLICY;
 
 use super::Memory;
-use crate::agents::{check_new, taken};
-use crate::{AgentFolders, Changed, Expected, StoreError, VERSIONS, Version, WORKSPACE_POLICY};
+use crate::agents::{check_new, granted, refused, taken};
+use crate::{AgentFolders, AgentGrants, Changed, Expected, StoreError, VERSIONS, Version, WORKSPACE_POLICY};
 
 /// Agents' files, and what they were before.
 #[derive(Default)]
@@ -34,6 +35,17 @@ impl Folders {
         kept.retain(|(version, _)| version.digest != digest);
         kept.push((Version { number, digest, kept_at: None }, files));
         kept.drain(..kept.len().saturating_sub(VERSIONS));
+    }
+}
+
+impl AgentGrants for Memory {
+    fn grant(&self, name: &AgentName, rule: &str) -> Result<(), StoreError> {
+        let folders = &mut self.world().folders;
+        let files = folders.agents.get_mut(name.as_str());
+        let files = files.ok_or_else(|| refused(name.as_str(), "there is no such agent"))?;
+        let before = files.get(LOCAL_POLICY).cloned().unwrap_or_default();
+        files.insert(LOCAL_POLICY.to_owned(), granted(name, &before, rule)?);
+        Ok(())
     }
 }
 
@@ -72,12 +84,17 @@ impl AgentFolders for Memory {
         if !expected.holds(folders.agent(name.as_str()).as_ref()) {
             return Ok(Changed::Stale);
         }
-        let present = folders.agents.remove(name.as_str()).map(own_files);
+        let here = folders.agents.remove(name.as_str());
+        let local = here.as_ref().and_then(|files| files.get(LOCAL_POLICY).cloned());
+        let present = here.map(own_files);
         let was_there = present.is_some();
         if let Some(present) = present.filter(|present| files.as_ref() != Some(present)) {
             folders.keep(name, present);
         }
-        folders.agents.extend(files.map(|files| (name.to_string(), files)));
+        folders.agents.extend(files.map(|mut files| {
+            files.extend(local.map(|local| (LOCAL_POLICY.to_owned(), local)));
+            (name.to_string(), files)
+        }));
         Ok(Changed::Done { was_there })
     }
 

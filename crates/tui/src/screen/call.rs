@@ -17,6 +17,8 @@ pub struct Waiting {
     pub summary: String,
     /// What `always` would allow from then on in this session; empty where it would store nothing.
     pub rule: String,
+    /// The parts of it that must be asked about, each with the reason.
+    pub because: Vec<String>,
     /// The event that asks.
     pub seq: Seq,
 }
@@ -108,7 +110,8 @@ impl Screen {
             Event::CallStarted(started) => self.start(started, pieces),
             Event::ApprovalRequested(asked) => {
                 let (tool, summary, rule) = (asked.tool.clone(), asked.summary.clone(), asked.rule.clone());
-                self.waiting.insert(asked.call, Waiting { tool, summary, rule, seq });
+                let because = asked.because.clone();
+                self.waiting.insert(asked.call, Waiting { tool, summary, rule, because, seq });
             }
             Event::CallAllowed(allowed) => self.allow(allowed, pieces),
             Event::CallDenied(denied) => self.deny(denied, pieces),
@@ -140,6 +143,7 @@ impl Screen {
         let reach = match allowed.scope {
             Scope::Once => "✓ allowed once".to_owned(),
             Scope::Always => format!("✓ allowed, and from now on in this session: {}", waiting.rule),
+            Scope::Agent => format!("✓ allowed, and from now on for this agent: {}", waiting.rule),
         };
         self.note(Style::Good, &reach, pieces);
     }

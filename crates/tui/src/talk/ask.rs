@@ -72,6 +72,9 @@ impl Talk {
     fn show(&mut self, waiting: &Waiting) {
         self.tell(Style::Notice, &format!("? {} wants to run:", visible(&waiting.tool)));
         self.tell(Style::Command, &format!("    {}", visible(&waiting.summary).replace('\n', "\n    ")));
+        for because in &waiting.because {
+            self.tell(Style::Dim, &format!("  asks: {}", visible(because)));
+        }
         if !waiting.rule.is_empty() {
             self.tell(Style::Dim, &format!("  always would store, for this session: {}", visible(&waiting.rule)));
         }
@@ -120,6 +123,7 @@ impl Talk {
         match key.code {
             KeyCode::Char('y' | 'Y') if is_plain => self.decide(Verdict::Allow, None),
             KeyCode::Char('a' | 'A') if is_plain => self.decide(Verdict::AllowAlways, None),
+            KeyCode::Char('g' | 'G') if is_plain => self.decide(Verdict::AllowAgent, None),
             KeyCode::Char('n' | 'N') if is_plain => {
                 asking.focus = Focus::Reason;
                 Vec::new()

@@ -159,6 +159,7 @@ pub fn verdict(word: &str) -> Option<Verdict> {
     match word {
         "y" | "yes" => Some(Verdict::Allow),
         "a" | "always" => Some(Verdict::AllowAlways),
+        "g" => Some(Verdict::AllowAgent),
         "n" | "no" => Some(Verdict::Deny),
         _ => None,
     }

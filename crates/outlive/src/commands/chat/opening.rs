@@ -82,8 +82,10 @@ async fn known(client: &Client, view: &SessionView, page: &Page, before: Before)
     let approvals: Items<ApprovalView> = client.get(&format!("/sessions/{session}/approvals")).await?;
     let questions: Items<QuestionView> = client.get(&format!("/sessions/{session}/questions")).await?;
     let queue: QueueView = client.get(&format!("/sessions/{session}/queue")).await?;
-    let waits =
-        |one: ApprovalView| (one.call, Waiting { tool: one.tool, summary: one.summary, rule: one.rule, seq: one.seq });
+    let waits = |one: ApprovalView| {
+        let ApprovalView { tool, summary, rule, because, seq, .. } = one;
+        (one.call, Waiting { tool, summary, rule, because, seq })
+    };
     // Of the running turn the server has no sum yet.
     let counted = page.entries.iter().filter(|entry| turn.is_none_or(|turn| Some(turn.id) != entry.turn));
     Ok(Before {

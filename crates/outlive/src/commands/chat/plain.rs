@@ -155,8 +155,14 @@ impl Chat {
         let Some((call, waiting)) = self.screen.waiting.first_key_value() else { return };
         show::line(Style::Notice, &format!("{} wants to run:", waiting.tool));
         show::line(Style::Bold, &format!("  {}", waiting.summary.replace('\n', "\n  ")));
+        for because in &waiting.because {
+            show::line(Style::Dim, &format!("  asks: {because}"));
+        }
         show::line(Style::Dim, &format!("  always would store, for this session: {}", waiting.rule));
-        show::line(Style::Dim, "  y = yes, once · a = always exactly this, in this session · n [why] = no · s = later");
+        show::line(
+            Style::Dim,
+            "  y = yes, once · a = always exactly this, in this session · g = for this agent · n [why] = no · s = later",
+        );
         self.asking = Some(*call);
     }
 

@@ -111,6 +111,7 @@ fn command(by: Origin, attachments: Vec<Attachment>, frame: ClientFrame) -> ApiR
             let verdict = match on.scope {
                 None | Some(Scope::Once) => Verdict::Allow,
                 Some(Scope::Always) => Verdict::AllowAlways,
+                Some(Scope::Agent) => Verdict::AllowAgent,
             };
             decide(on, verdict, by)?
         }
