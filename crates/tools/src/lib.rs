@@ -2,6 +2,7 @@
 
 mod blocking;
 pub mod builtin;
+pub mod egress;
 pub mod exec;
 pub mod orphans;
 pub mod path;
