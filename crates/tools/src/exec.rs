@@ -1,7 +1,8 @@
 //! Starts processes: the only place that does. Each has a session of its own, a record, a limit and an end.
 //!
 //! A child waits behind a gate until its record is written; if this process dies first, the child ends without having done
-//! anything. It sees a short environment that the caller gives, no input, and no descriptor of ours.
+//! anything. It sees a short environment that the caller gives, no input, and no descriptor of ours; and it runs in the
+//! sandbox that its agent asks for, or not at all.
 //!
 //! Invariant: when [`Exec::run`] returns, whether the command ended, ran out of time or was stopped, none of its processes
 //! lives; if it is dropped, they are killed.
@@ -10,8 +11,10 @@ pub mod output;
 mod tree;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use outlive_core::id::{CallId, SessionId};
@@ -22,7 +25,9 @@ use tokio::time::Instant;
 
 use crate::orphans::Record;
 use crate::proc::{MARK, Process};
-use crate::{Invocation, Sink};
+use crate::sandbox::cgroup::Cage;
+use crate::sandbox::{Found, Kind, Launch, Sandbox, Wrapping};
+use crate::{Invocation, Place, Sink};
 pub use output::Output;
 use output::{Capture, Pipe};
 pub use tree::GRACE;
@@ -38,10 +43,10 @@ pub fn may_be_given(name: &str) -> bool {
     ENVIRONMENT.contains(&name) || name.starts_with("LC_")
 }
 
-/// Waits for the gate, closes what it was not meant to have, then becomes the command.
+/// Waits for the gate, closes what it was not meant to have, then becomes the program that is named.
 const GATE: &str = r#"IFS= read -r go && [ "$go" = go ] || exit 125
 for fd in /proc/self/fd/*; do fd=${fd##*/}; [ "$fd" -gt 2 ] 2>/dev/null && eval "exec $fd>&-"; done
-exec "$BASH" -c -- "$0" bash </dev/null"#;
+exec -- "$@" </dev/null"#;
 
 /// Time for the last output after the command itself has ended, while something still holds its pipes.
 const LINGER: Duration = Duration::from_millis(300);
@@ -55,6 +60,10 @@ pub struct Exec {
     spill: PathBuf,
     children: PathBuf,
     kept: u64,
+    /// None: nothing was asked for, and nothing is given. Only tests and what has no agent run so.
+    sandbox: Option<Arc<Sandbox>>,
+    confiner: Option<PathBuf>,
+    found: Found,
 }
 
 /// What to run.
@@ -104,7 +113,46 @@ impl Exec {
         let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         environment.entry("PATH".to_owned()).or_insert_with(|| path.to_owned());
         environment.insert("TERM".to_owned(), "dumb".to_owned());
-        Self { environment, spill: spill.to_owned(), children: children.to_owned(), kept: KEPT }
+        let (spill, children) = (spill.to_owned(), children.to_owned());
+        Self { environment, spill, children, kept: KEPT, sandbox: None, confiner: None, found: Found::default() }
+    }
+
+    /// Confines from within by this program: one whose `main` begins with [`crate::sandbox::confine::entered`].
+    #[must_use]
+    pub fn confined_by(self, program: PathBuf) -> Self {
+        Self { confiner: Some(program), ..self }
+    }
+
+    /// Runs commands in this sandbox.
+    #[must_use]
+    pub fn within(&self, sandbox: Sandbox) -> Self {
+        Self { sandbox: Some(Arc::new(sandbox)), ..self.clone() }
+    }
+
+    /// Returns what a command would run in here.
+    ///
+    /// # Errors
+    ///
+    /// What is asked for is not to be had: why, and the ways out.
+    pub async fn kind(&self, place: &Place) -> Result<Kind, String> {
+        match self.wrapping(place) {
+            Some(wrapping) => wrapping.choose().await,
+            None => Ok(Kind::Trust),
+        }
+    }
+
+    fn wrapping<'a>(&'a self, place: &'a Place) -> Option<Wrapping<'a>> {
+        let (environment, found, confiner) = (&self.environment, &self.found, self.confiner.as_deref());
+        Some(Wrapping { sandbox: self.sandbox.as_ref()?, place, confiner, environment, found })
+    }
+
+    /// Returns how the command line is started, once it is known that it may be.
+    async fn launch(&self, command: &str, place: &Place) -> Result<Launch, String> {
+        let argv = [bash(), "-c", "--", command, "bash"].map(OsString::from).to_vec();
+        match self.wrapping(place) {
+            Some(wrapping) => wrapping.launch(wrapping.choose().await?, argv),
+            None => Ok(Launch { argv, environment: self.environment.clone() }),
+        }
     }
 
     /// Keeps at most this many bytes of an output whole.
@@ -127,8 +175,11 @@ impl Exec {
                 place.cwd.display()
             ));
         }
-        let mut child = self.spawn(call, job.command, &place.cwd)?;
+        let launch = self.launch(job.command, place).await?;
+        let mut child = self.spawn(call, &launch, &place.cwd)?;
         let record = self.record(session, call, child.tree.first)?;
+        // Before it begins, so that nothing of it escapes them.
+        let cage = self.sandbox.as_ref().map(|sandbox| Cage::around(child.tree.first, call, sandbox.limits));
         child.open_gate().await;
 
         let mut pipes = child.pipes(self.capture(), sink);
@@ -152,6 +203,7 @@ impl Exec {
         if gone.left == 0 {
             record.remove();
         }
+        drop(cage);
         let ending = ended.map_or_else(|ending| ending, |_| status.map_or(Ending::Signalled(0), how));
         let leftovers = if matches!(ending, Ending::Exited(_) | Ending::Signalled(_)) { gone.ended } else { 0 };
         Ok(Ran { ending, output: pipes.capture.finish(), leftovers, immortal: gone.left, took: began.elapsed() })
@@ -172,11 +224,10 @@ impl Exec {
         })
     }
 
-    fn spawn(&self, call: CallId, command: &str, cwd: &Path) -> Result<Child, String> {
-        let bash = if Path::new("/bin/bash").exists() { "/bin/bash" } else { "bash" };
-        let mut wrapped = CommandWrap::with_new(bash, |gate| {
-            gate.args(["--noprofile", "--norc", "-c", GATE, command]).current_dir(cwd);
-            gate.env_clear().envs(&self.environment).env(MARK, call.to_string());
+    fn spawn(&self, call: CallId, launch: &Launch, cwd: &Path) -> Result<Child, String> {
+        let mut wrapped = CommandWrap::with_new(bash(), |gate| {
+            gate.args(["--noprofile", "--norc", "-c", GATE, "gate"]).args(&launch.argv).current_dir(cwd);
+            gate.env_clear().envs(&launch.environment).env(MARK, call.to_string());
             gate.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         });
         wrapped.wrap(ProcessSession);
@@ -188,6 +239,10 @@ impl Exec {
         running.insert(first);
         Ok(Child { inner, tree: Tree { first, mark: call.to_string() }, settled: false })
     }
+}
+
+fn bash() -> &'static str {
+    if Path::new("/bin/bash").exists() { "/bin/bash" } else { "bash" }
 }
 
 fn how(status: ExitStatus) -> Ending {

@@ -1,4 +1,4 @@
-//! Does things: the tool trait, bash and files, process groups, orphans.
+//! Does things: the tool trait, bash and files, process groups, sandboxes, orphans.
 
 mod blocking;
 pub mod builtin;
@@ -8,6 +8,7 @@ pub mod orphans;
 pub mod path;
 mod proc;
 pub mod registry;
+pub mod sandbox;
 pub mod scripted;
 
 use std::future::Future;

@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::exec;
 use crate::proc::{self, Process};
+use crate::sandbox::cgroup;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
@@ -98,6 +99,7 @@ async fn settle(path: &Path, call: CallId) -> std::io::Result<Ended> {
         return Ok(Ended { call, session, processes: 0, left: 0 });
     }
     let gone = exec::end(|| members(entry.as_ref(), call)).await;
+    cgroup::remove(call);
     if gone.left == 0 {
         fs::remove_file(path)?;
     }

@@ -61,15 +61,15 @@ impl Tree {
         };
         let mut members: Vec<Process> = ours.iter().filter(is_member).copied().collect();
         proc::add_descendants(&mut members, &all);
-        collect_zombies(&members, &running, own);
+        collect_zombies(&ours, &running, own);
         members.retain(|process| !process.zombie);
         members
     }
 }
 
-/// Takes dead strays off the process table. The first processes of calls are tokio's to collect.
-fn collect_zombies(members: &[Process], running: &BTreeSet<i32>, own: i32) {
-    let strays = members.iter().filter(|it| it.zombie && it.parent == own && !running.contains(&it.pid));
+/// Takes dead strays off the process table, whosever they were. The first processes of calls are tokio's to collect.
+fn collect_zombies(ours: &[Process], running: &BTreeSet<i32>, own: i32) {
+    let strays = ours.iter().filter(|it| it.zombie && it.parent == own && !running.contains(&it.pid));
     for stray in strays {
         // Gone already, or not ours after all: either way nothing is owed.
         let _gone = rustix::process::waitpid(Pid::from_raw(stray.pid), WaitOptions::NOHANG);
@@ -79,7 +79,8 @@ fn collect_zombies(members: &[Process], running: &BTreeSet<i32>, own: i32) {
 /// Ends all that `members` finds, politely and then not, and returns how many there were and whether any is left.
 pub(crate) async fn end(members: impl Fn() -> Vec<Process>) -> Gone {
     let mut found = members();
-    let gone = Gone { ended: found.len(), left: 0 };
+    // The first process of a sandbox only waits for the others.
+    let gone = Gone { ended: found.iter().filter(|process| !process.begins_namespace()).count(), left: 0 };
     if found.len() <= MANY {
         found.iter().for_each(|process| process.signal(Signal::TERM));
         found.iter().for_each(|process| process.signal(Signal::CONT));

@@ -1,0 +1,175 @@
+//! Decides in what a command runs: bubblewrap, Docker, or nothing where that was chosen by name.
+//!
+//! | Where | What |
+//! |---|---|
+//! | `bubblewrap` | the namespaces and mounts of one command |
+//! | `masks` | what no command may see: secrets, and sockets that lead out |
+//! | `confine` | run inside, before the command: limits, Landlock, seccomp |
+//! | `filter` | the system calls that nothing inside may make |
+//! | `cgroup` | memory and processes of all of a command together, where the machine lets us |
+//! | `attempts` | tries to break out, for `doctor` and the tests |
+//!
+//! Invariant: a command runs in what its agent asks for, or not at all. Nothing less is ever taken in silence.
+
+pub mod attempts;
+mod bubblewrap;
+pub(crate) mod cgroup;
+pub mod confine;
+mod filter;
+mod masks;
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use outlive_core::agent::SandboxMode;
+use tokio::sync::OnceCell;
+
+use crate::Place;
+
+/// The word in `write` that stands for the folders that tools work in.
+pub const WORKSPACE: &str = "workspace";
+
+/// What confines the commands of an agent.
+#[derive(Debug, Clone, Default)]
+pub struct Sandbox {
+    /// In what they run.
+    pub mode: SandboxMode,
+    /// What they may write: [`WORKSPACE`], or folders, absolute or from the working folder.
+    pub write: Vec<String>,
+    /// What they may not even read, beside what is a secret on every machine.
+    pub hidden: Vec<PathBuf>,
+    /// What they may read all the same, within what is hidden.
+    pub shown: Vec<PathBuf>,
+    /// How much they may take.
+    pub limits: Limits,
+}
+
+/// How much one command may take.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Memory: of each process, and of all together where the machine has cgroups for us.
+    pub memory_bytes: u64,
+    /// Processes at once.
+    pub processes: u64,
+    /// Size of a file that it writes.
+    pub file_bytes: u64,
+    /// Size of its own `/tmp`.
+    pub scratch_bytes: u64,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { memory_bytes: 4 << 30, processes: 1_024, file_bytes: 16 << 30, scratch_bytes: 2 << 30 }
+    }
+}
+
+/// What a command runs in.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// bubblewrap.
+    Bubblewrap,
+    /// Nothing: the agent's definition trusts its commands.
+    Trust,
+}
+
+/// What is there on this machine, found out once.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Found {
+    /// Set once bubblewrap has really started something. What does not work is tried again: somebody may install it.
+    bubblewrap: Arc<OnceCell<()>>,
+}
+
+/// How a command line is started.
+#[derive(Debug)]
+pub(crate) struct Launch {
+    /// The program and its arguments.
+    pub argv: Vec<OsString>,
+    /// All that it sees of an environment.
+    pub environment: BTreeMap<String, String>,
+}
+
+/// What a command line is wrapped for.
+pub(crate) struct Wrapping<'a> {
+    pub sandbox: &'a Sandbox,
+    pub place: &'a Place,
+    /// The program that confines from within: this binary, or the one of the tests.
+    pub confiner: Option<&'a Path>,
+    pub environment: &'a BTreeMap<String, String>,
+    pub found: &'a Found,
+}
+
+impl Wrapping<'_> {
+    /// Returns what a command would run in.
+    ///
+    /// # Errors
+    ///
+    /// What is asked for is not to be had: why, and the ways out.
+    pub async fn choose(&self) -> Result<Kind, String> {
+        match self.sandbox.mode {
+            SandboxMode::Trust => Ok(Kind::Trust),
+            SandboxMode::Bubblewrap => match self.bubblewrap().await {
+                Ok(()) => Ok(Kind::Bubblewrap),
+                Err(why) => Err(refusal("bubblewrap is asked for and does not work here", &[why])),
+            },
+            SandboxMode::Docker => {
+                Err(refusal("Docker is asked for and does not work here", &["it is not in this version".to_owned()]))
+            }
+            SandboxMode::Auto => match self.bubblewrap().await {
+                Ok(()) => Ok(Kind::Bubblewrap),
+                Err(why) => Err(refusal("no sandbox works here", &[why])),
+            },
+        }
+    }
+
+    /// Returns how this program is started in what was chosen.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be.
+    pub fn launch(&self, kind: Kind, program: Vec<OsString>) -> Result<Launch, String> {
+        match kind {
+            Kind::Trust => Ok(Launch { argv: program, environment: self.environment.clone() }),
+            Kind::Bubblewrap => bubblewrap::launch(self, program),
+        }
+    }
+
+    /// Tries bubblewrap, with all that a command gets, unless it is known to work.
+    async fn bubblewrap(&self) -> Result<(), String> {
+        self.found.bubblewrap.get_or_try_init(|| bubblewrap::probe(self)).await.copied()
+    }
+
+    /// Returns the folders that may be written, as their real names.
+    fn granted(&self) -> Result<Vec<PathBuf>, String> {
+        let mut folders = Vec::new();
+        for written in &self.sandbox.write {
+            let named = match written.as_str() {
+                WORKSPACE => self.place.roots.clone(),
+                other => vec![self.place.cwd.join(other)],
+            };
+            for folder in named {
+                let real = folder.canonicalize().map_err(|error| {
+                    format!("`{}`, which the sandbox's `write` names, cannot be used: {error}", folder.display())
+                })?;
+                if real.parent().is_none() {
+                    let why = "the sandbox would let it write all of `/`: work in a folder below it";
+                    return Err(format!("{why}, or choose `sandbox: {{mode: trust}}` in the agent's agent.yaml"));
+                }
+                folders.push(real);
+            }
+        }
+        folders.sort();
+        folders.dedup();
+        Ok(folders)
+    }
+}
+
+fn refusal(what: &str, whys: &[String]) -> String {
+    format!(
+        "{what}: {}. Without it no command runs. `outlive doctor` says what is missing; to run commands without a \
+         sandbox, as the user that the server runs as, choose it by name: `sandbox: {{mode: trust}}` in the agent's \
+         agent.yaml",
+        whys.join("; ")
+    )
+}
