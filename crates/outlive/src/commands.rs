@@ -47,7 +47,7 @@ pub async fn run(cli: Cli) -> Outcome {
     let named = cli.workspace.as_deref();
     let place = || config::workspace(named);
     match cli.command {
-        Command::Init { dir } => init::run(dir.as_deref().or(named)),
+        Command::Init { dir } => init::run(dir.as_deref().or(named)).await,
         Command::Chat(talk) => chat::run(&place()?, &talk).await,
         Command::Run(run) => run::run(&place()?, &run).await,
         Command::Attach(attach) => attach::run(&place()?, attach).await,

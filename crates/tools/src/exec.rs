@@ -8,6 +8,7 @@
 //! lives; if it is dropped, they are killed.
 
 pub mod output;
+mod probe;
 mod tree;
 
 use std::collections::BTreeMap;
@@ -27,9 +28,11 @@ use crate::orphans::Record;
 use crate::proc::{MARK, Process};
 use crate::sandbox::cgroup::Cage;
 use crate::sandbox::{Found, Kind, Launch, Sandbox, Wrapping};
+use crate::tasks::Tasks;
 use crate::{Invocation, Place, Sink};
 pub use output::Output;
 use output::{Capture, Pipe};
+pub(crate) use probe::try_out;
 pub use tree::GRACE;
 use tree::Tree;
 pub(crate) use tree::{Gone, end};
@@ -50,6 +53,8 @@ exec -- "$@" </dev/null"#;
 
 /// Time for the last output after the command itself has ended, while something still holds its pipes.
 const LINGER: Duration = Duration::from_millis(300);
+/// The folder of what goes on in the background, beside the records.
+const TASKS: &str = "tasks";
 /// Bytes of output kept whole.
 const KEPT: u64 = 64 << 20;
 
@@ -64,6 +69,7 @@ pub struct Exec {
     sandbox: Option<Arc<Sandbox>>,
     confiner: Option<PathBuf>,
     found: Found,
+    tasks: Arc<Tasks>,
 }
 
 /// What to run.
@@ -114,7 +120,14 @@ impl Exec {
         environment.entry("PATH".to_owned()).or_insert_with(|| path.to_owned());
         environment.insert("TERM".to_owned(), "dumb".to_owned());
         let (spill, children) = (spill.to_owned(), children.to_owned());
-        Self { environment, spill, children, kept: KEPT, sandbox: None, confiner: None, found: Found::default() }
+        let (found, tasks) = (Found::default(), Arc::new(Tasks::new(children.with_file_name(TASKS))));
+        Self { environment, spill, children, kept: KEPT, sandbox: None, confiner: None, found, tasks }
+    }
+
+    /// Returns what goes on in the background.
+    #[must_use]
+    pub fn tasks(&self) -> &Arc<Tasks> {
+        &self.tasks
     }
 
     /// Confines from within by this program: one whose `main` begins with [`crate::sandbox::confine::entered`].
@@ -139,6 +152,13 @@ impl Exec {
             Some(wrapping) => wrapping.choose().await,
             None => Ok(Kind::Trust),
         }
+    }
+
+    /// Says what a person should know of the sandbox before a command runs, without starting anything.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let place = Place { cwd: PathBuf::new(), roots: Vec::new(), protected: Vec::new() };
+        self.wrapping(&place).and_then(|wrapping| wrapping.warning())
     }
 
     fn wrapping<'a>(&'a self, place: &'a Place) -> Option<Wrapping<'a>> {

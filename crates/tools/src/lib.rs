@@ -10,6 +10,7 @@ mod proc;
 pub mod registry;
 pub mod sandbox;
 pub mod scripted;
+pub mod tasks;
 
 use std::future::Future;
 use std::path::PathBuf;

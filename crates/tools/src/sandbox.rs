@@ -23,10 +23,11 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use outlive_core::agent::SandboxMode;
+use outlive_core::agent::{NetworkSpec, SandboxMode, SandboxSpec};
 use tokio::sync::OnceCell;
 
 use crate::Place;
+use crate::egress::{Egress, Grant};
 
 /// The word in `write` that stands for the folders that tools work in.
 pub const WORKSPACE: &str = "workspace";
@@ -36,6 +37,8 @@ pub const WORKSPACE: &str = "workspace";
 pub struct Sandbox {
     /// In what they run.
     pub mode: SandboxMode,
+    /// What they may reach; without it, nothing.
+    pub network: Option<Egress>,
     /// What they may write: [`WORKSPACE`], or folders, absolute or from the working folder.
     pub write: Vec<String>,
     /// What they may not even read, beside what is a secret on every machine.
@@ -44,6 +47,31 @@ pub struct Sandbox {
     pub shown: Vec<PathBuf>,
     /// How much they may take.
     pub limits: Limits,
+}
+
+impl Sandbox {
+    /// Makes what an agent asks for.
+    ///
+    /// # Errors
+    ///
+    /// A host that it names is none.
+    pub fn of(spec: &SandboxSpec) -> Result<Self, String> {
+        let grants = |hosts: &[String]| hosts.iter().map(|host| host.parse()).collect::<Result<Vec<Grant>, String>>();
+        let network = match &spec.network {
+            NetworkSpec::All(false) => None,
+            NetworkSpec::All(true) => Some(Egress::public()),
+            NetworkSpec::Hosts(hosts) => {
+                Some(Egress::only(grants(hosts).map_err(|why| format!("spec.sandbox.network: {why}"))?))
+            }
+        };
+        Ok(Self { mode: spec.mode, network, write: spec.write.clone(), ..Self::default() })
+    }
+
+    /// Hides these from commands, but for what is shown of them.
+    #[must_use]
+    pub fn hiding(self, hidden: Vec<PathBuf>, shown: Vec<PathBuf>) -> Self {
+        Self { hidden, shown, ..self }
+    }
 }
 
 /// How much one command may take.
@@ -132,6 +160,20 @@ impl Wrapping<'_> {
         match kind {
             Kind::Trust => Ok(Launch { argv: program, environment: self.environment.clone() }),
             Kind::Bubblewrap => bubblewrap::launch(self, program),
+        }
+    }
+
+    /// Says what a person should know before a command runs, as far as it is seen without starting anything.
+    pub fn warning(&self) -> Option<String> {
+        match self.sandbox.mode {
+            SandboxMode::Trust => Some(
+                "`sandbox: {mode: trust}`: commands run without a sandbox and may do what the server may do".to_owned(),
+            ),
+            SandboxMode::Auto | SandboxMode::Bubblewrap => {
+                let why = bubblewrap::find(self.environment).err()?;
+                Some(format!("`sandbox: {{mode: {}}}`: commands will be refused: {why}", self.sandbox.mode.name()))
+            }
+            SandboxMode::Docker => None,
         }
     }
 

@@ -40,7 +40,8 @@ fn folder() -> TempDir {
 fn sandbox(limits: Limits, base: &Path) -> Sandbox {
     let write = vec![WORKSPACE.to_owned()];
     let hidden = vec![base.join("ws/token"), base.join("ws/state")];
-    Sandbox { mode: SandboxMode::Bubblewrap, write, hidden, shown: vec![base.join("ws/state/agents")], limits }
+    let usual = Sandbox { mode: SandboxMode::Bubblewrap, write, limits, ..Sandbox::default() };
+    usual.hiding(hidden, vec![base.join("ws/state/agents")])
 }
 
 fn stage_within(limits: Limits) -> Stage {

@@ -6,16 +6,14 @@
 //! Invariants: `bwrap` itself is started with the command's short environment, since process 1 inside shows its own. The
 //! network is never shared: abstract sockets and the server's port come with it.
 
-#![expect(clippy::disallowed_methods, reason = "trying whether bubblewrap works starts it, before any call")]
-
 use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use super::{Launch, Wrapping, confine, masks};
+use crate::exec;
 
 /// Where the program that confines from within is seen.
 const CONFINER: &str = "/run/outlive/confine";
@@ -63,12 +61,7 @@ pub(super) fn launch(wrapping: &Wrapping<'_>, program: Vec<OsString>) -> Result<
 /// Really starts something in it, as commands are started.
 pub(super) async fn probe(wrapping: &Wrapping<'_>) -> Result<(), String> {
     let launch = launch(wrapping, vec!["true".into()])?;
-    let mut command = tokio::process::Command::new(&launch.argv[0]);
-    command.args(&launch.argv[1..]).env_clear().envs(&launch.environment);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-    let ran = tokio::time::timeout(PROBE, command.output()).await;
-    let ran = ran.map_err(|_late| "bubblewrap does not come to an end".to_owned())?;
-    let ran = ran.map_err(|error| format!("bubblewrap cannot be started: {error}"))?;
+    let ran = exec::try_out(&launch, PROBE).await.map_err(|why| format!("bubblewrap {why}"))?;
     if ran.status.success() {
         return Ok(());
     }
@@ -77,7 +70,7 @@ pub(super) async fn probe(wrapping: &Wrapping<'_>) -> Result<(), String> {
     Err(format!("bubblewrap does not work here ({said})"))
 }
 
-fn find(environment: &BTreeMap<String, String>) -> Result<PathBuf, String> {
+pub(super) fn find(environment: &BTreeMap<String, String>) -> Result<PathBuf, String> {
     let path = environment.get("PATH").map(String::as_str).unwrap_or_default();
     let places = path.split(':').filter(|folder| folder.starts_with('/')).map(|folder| Path::new(folder).join("bwrap"));
     let is_program =
