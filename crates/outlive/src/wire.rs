@@ -1,6 +1,6 @@
 //! The only place that names concrete stores, models and tools, and puts them together.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use outlive_core::agent::{ModelSpec, SandboxMode, SandboxSpec};
@@ -127,6 +127,9 @@ pub async fn start(place: &Workspace) -> Result<Engine, Failure> {
     for ended in orphans::sweep(&children).await? {
         tracing::warn!(call = %ended.call, session = ?ended.session, "processes of a call of the server before were ended");
     }
+    if let Err(why) = orphans::sweep_containers(&engine(), &children).await {
+        tracing::warn!(why, "containers of the server before, if there are any, were not looked for");
+    }
     tasks::forget(&run.join("tasks"), TASKS_DAYS)?;
     make(&[&run.join("spill"), &children])?;
     let exec = exec(&place.root)?;
@@ -179,7 +182,13 @@ fn make(folders: &[&Path]) -> Result<(), Failure> {
 pub fn exec(root: &Path) -> Result<Exec, Failure> {
     let run = root.join("run");
     let exec = Exec::new(config::environment(), &run.join("spill"), &run.join("children"));
-    Ok(exec.confined_by(std::env::current_exe()?))
+    Ok(exec.confined_by(std::env::current_exe()?).with_engine(engine()))
+}
+
+/// Where a Docker engine listens: on this machine, since folders are granted to it.
+fn engine() -> PathBuf {
+    let named = config::variable("DOCKER_HOST").and_then(|host| host.strip_prefix("unix://").map(PathBuf::from));
+    named.unwrap_or_else(|| "/var/run/docker.sock".into())
 }
 
 /// Returns in what a new agent's commands are to run: in a sandbox if one works here, by trying.

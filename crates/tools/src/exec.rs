@@ -7,6 +7,7 @@
 //! Invariant: when [`Exec::run`] returns, whether the command ended, ran out of time or was stopped, none of its processes
 //! lives; if it is dropped, they are killed.
 
+mod container;
 pub mod output;
 mod probe;
 mod tree;
@@ -27,7 +28,8 @@ use tokio::time::Instant;
 use crate::orphans::Record;
 use crate::proc::{MARK, Process};
 use crate::sandbox::cgroup::Cage;
-use crate::sandbox::{Found, Kind, Launch, Sandbox, Wrapping};
+use crate::sandbox::door::Door;
+use crate::sandbox::{Found, Kind, Launch, Plan, Sandbox, Wrapping, docker};
 use crate::tasks::Tasks;
 use crate::{Invocation, Place, Sink};
 pub use output::Output;
@@ -70,6 +72,8 @@ pub struct Exec {
     confiner: Option<PathBuf>,
     found: Found,
     tasks: Arc<Tasks>,
+    /// Where a Docker engine listens.
+    engine: PathBuf,
 }
 
 /// What to run.
@@ -121,7 +125,23 @@ impl Exec {
         environment.insert("TERM".to_owned(), "dumb".to_owned());
         let (spill, children) = (spill.to_owned(), children.to_owned());
         let (found, tasks) = (Found::default(), Arc::new(Tasks::new(children.with_file_name(TASKS))));
-        Self { environment, spill, children, kept: KEPT, sandbox: None, confiner: None, found, tasks }
+        Self {
+            environment,
+            spill,
+            children,
+            kept: KEPT,
+            sandbox: None,
+            confiner: None,
+            found,
+            tasks,
+            engine: docker::SOCKET.into(),
+        }
+    }
+
+    /// Asks the Docker engine at this socket.
+    #[must_use]
+    pub fn with_engine(self, socket: PathBuf) -> Self {
+        Self { engine: socket, ..self }
     }
 
     /// Returns what goes on in the background.
@@ -163,15 +183,15 @@ impl Exec {
 
     fn wrapping<'a>(&'a self, place: &'a Place) -> Option<Wrapping<'a>> {
         let (environment, found, confiner) = (&self.environment, &self.found, self.confiner.as_deref());
-        Some(Wrapping { sandbox: self.sandbox.as_ref()?, place, confiner, environment, found })
+        Some(Wrapping { sandbox: self.sandbox.as_ref()?, place, confiner, environment, found, engine: &self.engine })
     }
 
-    /// Returns how the command line is started, once it is known that it may be.
-    async fn launch(&self, command: &str, place: &Place) -> Result<Launch, String> {
-        let argv = [bash(), "-c", "--", command, "bash"].map(OsString::from).to_vec();
-        match self.wrapping(place) {
-            Some(wrapping) => wrapping.launch(wrapping.choose().await?, argv),
-            None => Ok(Launch { argv, environment: self.environment.clone() }),
+    /// Returns how the command line is run, once it is known that it may be.
+    async fn plan(&self, job: &Job<'_>) -> Result<Plan, String> {
+        let argv = [bash(), "-c", "--", job.command, "bash"].map(OsString::from).to_vec();
+        match self.wrapping(&job.invocation.place) {
+            Some(wrapping) => wrapping.plan(argv, job.invocation.call, &self.children).await,
+            None => Ok(Plan::Process(Launch { argv, environment: self.environment.clone(), door: None })),
         }
     }
 
@@ -187,15 +207,23 @@ impl Exec {
     ///
     /// Why it was not started.
     pub async fn run(&self, job: Job<'_>) -> Result<Ran, String> {
-        let began = Instant::now();
-        let Invocation { session, call, ref place, ref stop, ref sink, .. } = *job.invocation;
+        let place = &job.invocation.place;
         if !place.cwd.is_dir() {
             return Err(format!(
                 "the working folder `{}` does not exist: make it, or start a new session",
                 place.cwd.display()
             ));
         }
-        let launch = self.launch(job.command, place).await?;
+        match self.plan(&job).await? {
+            Plan::Process(launch) => self.run_process(&job, launch).await,
+            Plan::Container(engine, made) => container::run(&engine, &made, &job, self.capture()).await,
+        }
+    }
+
+    async fn run_process(&self, job: &Job<'_>, mut launch: Launch) -> Result<Ran, String> {
+        let began = Instant::now();
+        let Invocation { session, call, ref place, ref stop, ref sink, .. } = *job.invocation;
+        let door = launch.door.take();
         let mut child = self.spawn(call, &launch, &place.cwd)?;
         let record = self.record(session, call, child.tree.first)?;
         // Before it begins, so that nothing of it escapes them.
@@ -209,6 +237,7 @@ impl Exec {
             () = stop.cancelled() => Err(Ending::Stopped),
             () = tokio::time::sleep_until(deadline) => Err(Ending::TimedOut),
             status = pipes.until(child.inner.wait()) => Ok(status),
+            () = serve(door) => Err(Ending::Stopped),
         };
         if ended.is_ok() {
             pipes.drain().await;
@@ -258,6 +287,14 @@ impl Exec {
         let first = inner.id().and_then(|pid| i32::try_from(pid).ok()).ok_or("bash ended before it began")?;
         running.insert(first);
         Ok(Child { inner, tree: Tree { first, mark: call.to_string() }, settled: false })
+    }
+}
+
+/// Serves the way out, if there is one, and never ends.
+async fn serve(door: Option<Door>) {
+    match door {
+        Some(door) => door.serve().await,
+        None => std::future::pending().await,
     }
 }
 

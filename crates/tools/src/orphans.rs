@@ -21,6 +21,7 @@ use serde::{Deserialize, Serialize};
 use crate::exec;
 use crate::proc::{self, Process};
 use crate::sandbox::cgroup;
+use crate::sandbox::docker::Engine;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
@@ -88,6 +89,25 @@ pub async fn sweep(folder: &Path) -> std::io::Result<Vec<Ended>> {
         }
     }
     Ok(ended)
+}
+
+/// Removes the containers that a dead server's calls left, of which the engine at this socket knows. Without one there is
+/// nothing to do.
+///
+/// # Errors
+///
+/// The engine answers, but does not remove one.
+pub async fn sweep_containers(socket: &Path, folder: &Path) -> Result<usize, String> {
+    if !socket.exists() {
+        return Ok(0);
+    }
+    let engine = Engine::at(socket.to_owned());
+    let left = engine.of_house(folder).await?;
+    for (id, call) in &left {
+        engine.remove(id).await?;
+        tracing::warn!(?call, "a container of the server before was removed");
+    }
+    Ok(left.len())
 }
 
 async fn settle(path: &Path, call: CallId) -> std::io::Result<Ended> {

@@ -3,10 +3,12 @@
 //! | Where | What |
 //! |---|---|
 //! | `bubblewrap` | the namespaces and mounts of one command |
+//! | `docker` | the container of one command, and the engine that makes it |
 //! | `masks` | what no command may see: secrets, and sockets that lead out |
 //! | `confine` | run inside, before the command: limits, Landlock, seccomp |
 //! | `filter` | the system calls that nothing inside may make |
 //! | `cgroup` | memory and processes of all of a command together, where the machine lets us |
+//! | `door`, `proxy` | the way to a network that is granted |
 //! | `attempts` | tries to break out, for `doctor` and the tests |
 //!
 //! Invariant: a command runs in what its agent asks for, or not at all. Nothing less is ever taken in silence.
@@ -15,8 +17,11 @@ pub mod attempts;
 mod bubblewrap;
 pub(crate) mod cgroup;
 pub mod confine;
+pub(crate) mod docker;
+pub(crate) mod door;
 mod filter;
 mod masks;
+mod proxy;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
@@ -24,10 +29,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use outlive_core::agent::{NetworkSpec, SandboxMode, SandboxSpec};
+use outlive_core::id::CallId;
 use tokio::sync::OnceCell;
 
 use crate::Place;
 use crate::egress::{Egress, Grant};
+use door::Door;
 
 /// The word in `write` that stands for the folders that tools work in.
 pub const WORKSPACE: &str = "workspace";
@@ -39,6 +46,8 @@ pub struct Sandbox {
     pub mode: SandboxMode,
     /// What they may reach; without it, nothing.
     pub network: Option<Egress>,
+    /// Of what a container is made; [`docker::IMAGE`] if nothing is named.
+    pub image: Option<String>,
     /// What they may write: [`WORKSPACE`], or folders, absolute or from the working folder.
     pub write: Vec<String>,
     /// What they may not even read, beside what is a secret on every machine.
@@ -64,7 +73,11 @@ impl Sandbox {
                 Some(Egress::only(grants(hosts).map_err(|why| format!("spec.sandbox.network: {why}"))?))
             }
         };
-        Ok(Self { mode: spec.mode, network, write: spec.write.clone(), ..Self::default() })
+        Ok(Self { mode: spec.mode, network, image: spec.image.clone(), write: spec.write.clone(), ..Self::default() })
+    }
+
+    fn image(&self) -> &str {
+        self.image.as_deref().unwrap_or(docker::IMAGE)
     }
 
     /// Hides these from commands, but for what is shown of them.
@@ -98,6 +111,8 @@ impl Default for Limits {
 pub enum Kind {
     /// bubblewrap.
     Bubblewrap,
+    /// A container of a Docker engine.
+    Docker,
     /// Nothing: the agent's definition trusts its commands.
     Trust,
 }
@@ -116,6 +131,8 @@ pub(crate) struct Launch {
     pub argv: Vec<OsString>,
     /// All that it sees of an environment.
     pub environment: BTreeMap<String, String>,
+    /// Its way to the granted network, to be served as long as it runs.
+    pub door: Option<Door>,
 }
 
 /// What a command line is wrapped for.
@@ -126,6 +143,16 @@ pub(crate) struct Wrapping<'a> {
     pub confiner: Option<&'a Path>,
     pub environment: &'a BTreeMap<String, String>,
     pub found: &'a Found,
+    /// Where a Docker engine listens.
+    pub engine: &'a Path,
+}
+
+/// How a command runs.
+pub(crate) enum Plan {
+    /// As a process of ours, or of bubblewrap.
+    Process(Launch),
+    /// As a container that is yet to be made.
+    Container(docker::Engine, serde_json::Value),
 }
 
 impl Wrapping<'_> {
@@ -141,26 +168,42 @@ impl Wrapping<'_> {
                 Ok(()) => Ok(Kind::Bubblewrap),
                 Err(why) => Err(refusal("bubblewrap is asked for and does not work here", &[why])),
             },
-            SandboxMode::Docker => {
-                Err(refusal("Docker is asked for and does not work here", &["it is not in this version".to_owned()]))
-            }
-            SandboxMode::Auto => match self.bubblewrap().await {
-                Ok(()) => Ok(Kind::Bubblewrap),
-                Err(why) => Err(refusal("no sandbox works here", &[why])),
+            SandboxMode::Docker => match self.docker().await {
+                Ok(()) => Ok(Kind::Docker),
+                Err(why) => Err(refusal("Docker is asked for and does not work here", &[why])),
+            },
+            SandboxMode::Auto => match (self.bubblewrap().await, self.docker()) {
+                (Ok(()), _) => Ok(Kind::Bubblewrap),
+                (Err(first), docker) => match docker.await {
+                    Ok(()) => Ok(Kind::Docker),
+                    Err(second) => Err(refusal("no sandbox works here", &[first, second])),
+                },
             },
         }
     }
 
-    /// Returns how this program is started in what was chosen.
+    /// Returns how this program is run for a call, in what is to be had.
     ///
     /// # Errors
     ///
     /// Why it cannot be.
-    pub fn launch(&self, kind: Kind, program: Vec<OsString>) -> Result<Launch, String> {
-        match kind {
-            Kind::Trust => Ok(Launch { argv: program, environment: self.environment.clone() }),
-            Kind::Bubblewrap => bubblewrap::launch(self, program),
+    pub async fn plan(&self, program: Vec<OsString>, call: CallId, house: &Path) -> Result<Plan, String> {
+        Ok(match self.choose().await? {
+            Kind::Trust => Plan::Process(Launch { argv: program, environment: self.environment.clone(), door: None }),
+            Kind::Bubblewrap => Plan::Process(bubblewrap::launch(self, program)?),
+            Kind::Docker => {
+                let container = docker::container(self, &program, call, house)?;
+                Plan::Container(docker::Engine::at(self.engine.to_owned()), container)
+            }
+        })
+    }
+
+    /// Asks the engine, each time: it comes and goes by itself.
+    async fn docker(&self) -> Result<(), String> {
+        if self.sandbox.network.is_some() {
+            return Err("a container cannot be given a part of the network: that needs bubblewrap".to_owned());
         }
+        docker::Engine::at(self.engine.to_owned()).probe(self.sandbox.image()).await
     }
 
     /// Says what a person should know before a command runs, as far as it is seen without starting anything.
@@ -171,9 +214,17 @@ impl Wrapping<'_> {
             ),
             SandboxMode::Auto | SandboxMode::Bubblewrap => {
                 let why = bubblewrap::find(self.environment).err()?;
+                // What it listens on is there: whether it works is seen when it is needed.
+                if self.sandbox.mode == SandboxMode::Auto && self.engine.exists() {
+                    return None;
+                }
                 Some(format!("`sandbox: {{mode: {}}}`: commands will be refused: {why}", self.sandbox.mode.name()))
             }
-            SandboxMode::Docker => None,
+            SandboxMode::Docker if self.engine.exists() => None,
+            SandboxMode::Docker => Some(format!(
+                "`sandbox: {{mode: docker}}`: commands will be refused: no Docker engine listens at `{}`",
+                self.engine.display()
+            )),
         }
     }
 

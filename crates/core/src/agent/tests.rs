@@ -206,7 +206,11 @@ fn a_sandbox_is_what_was_asked_for_and_what_was_left_out_is_the_usual() {
     let check = |text: &str, mode, network, write: &[&str]| {
         let agent = read(&format!("{HEAD}spec: {{{text}}}\n")).unwrap();
         let write = write.iter().map(|folder| (*folder).to_owned()).collect();
-        assert_eq!((agent.sandbox, agent.warnings), (SandboxSpec { mode, network, write }, Vec::new()), "{text}");
+        assert_eq!(
+            (agent.sandbox, agent.warnings),
+            (SandboxSpec { mode, network, image: None, write }, Vec::new()),
+            "{text}"
+        );
     };
     let nothing = || NetworkSpec::All(false);
     check("", SandboxMode::Auto, nothing(), &["workspace"]);

@@ -12,6 +12,7 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::door::{self, Door};
 use super::{Launch, Wrapping, confine, masks};
 use crate::exec;
 
@@ -45,17 +46,28 @@ pub(super) fn launch(wrapping: &Wrapping<'_>, program: Vec<OsString>) -> Result<
         let (cwd, folder) = (cwd.display(), folder.display());
         return Err(format!("the working folder `{cwd}` lies in `{folder}`, which no command may see: work elsewhere"));
     }
-    walls.pins(&granted, protected.iter().chain(&hidden));
+    between(&granted, protected.iter().chain(&hidden)).iter().for_each(|folder| walls.bind("--bind", folder));
     protected.iter().for_each(|path| walls.bind("--ro-bind", path));
     hidden.iter().for_each(|path| walls.hide(path));
     existing(&wrapping.sandbox.shown).iter().for_each(|path| walls.bind("--ro-bind", path));
+    let door = wrapping.sandbox.network.clone().map(Door::to).transpose()?;
+    if let Some(door) = &door {
+        walls.add(["--ro-bind".as_ref(), door.path().as_os_str(), door::INSIDE.as_ref()]);
+    }
     walls.add(["--chdir".as_ref(), cwd.as_os_str(), "--".as_ref(), CONFINER.as_ref()]);
     let limits = wrapping.sandbox.limits;
-    walls.0.extend(confine::arguments(&confine::Confinement { write: granted, limits: limits.into() })?);
+    walls.0.extend(confine::arguments(&confine::Confinement {
+        write: granted,
+        limits: limits.into(),
+        door: door.is_some(),
+    })?);
     walls.0.extend(program);
     let mut environment = wrapping.environment.clone();
     environment.insert("TMPDIR".to_owned(), "/tmp".to_owned());
-    Ok(Launch { argv: walls.0, environment })
+    if door.is_some() {
+        environment.extend(Door::environment());
+    }
+    Ok(Launch { argv: walls.0, environment, door })
 }
 
 /// Really starts something in it, as commands are started.
@@ -80,8 +92,21 @@ pub(super) fn find(environment: &BTreeMap<String, String>) -> Result<PathBuf, St
 }
 
 /// Real names of those that are there. What is not there needs no wall: its folder has one, or may be written.
-fn existing(paths: &[PathBuf]) -> Vec<PathBuf> {
+pub(super) fn existing(paths: &[PathBuf]) -> Vec<PathBuf> {
     paths.iter().filter_map(|path| path.canonicalize().ok()).collect()
+}
+
+/// Each folder between a granted one and what is kept from it. Made a mount of its own it cannot be renamed, and another put in
+/// its place.
+pub(super) fn between<'a>(granted: &[PathBuf], kept: impl Iterator<Item = &'a PathBuf>) -> Vec<PathBuf> {
+    let mut between: Vec<PathBuf> = Vec::new();
+    for path in kept {
+        let above = path.ancestors().skip(1).map(Path::to_owned);
+        between.extend(above.filter(|folder| granted.iter().any(|root| folder.starts_with(root) && folder != root)));
+    }
+    between.sort();
+    between.dedup();
+    between
 }
 
 struct Walls(Vec<OsString>);
@@ -112,20 +137,6 @@ impl Walls {
             self.words(&["--size", &size, "--tmpfs", folder]);
         }
         self.add(["--ro-bind".as_ref(), confiner.as_os_str(), CONFINER.as_ref()]);
-    }
-
-    /// Makes each folder between a granted one and what is kept from it a mount of its own: it could be renamed else, and
-    /// another put in its place.
-    fn pins<'a>(&mut self, granted: &[PathBuf], kept: impl Iterator<Item = &'a PathBuf>) {
-        let mut between: Vec<&Path> = Vec::new();
-        for path in kept {
-            let above = path.ancestors().skip(1);
-            let within = above.filter(|folder| granted.iter().any(|root| folder.starts_with(root) && folder != root));
-            between.extend(within);
-        }
-        between.sort();
-        between.dedup();
-        between.into_iter().for_each(|folder| self.bind("--bind", folder));
     }
 
     fn hide(&mut self, path: &Path) {

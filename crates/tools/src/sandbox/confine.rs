@@ -8,7 +8,7 @@
 use std::ffi::OsString;
 use std::io::Write as _;
 use std::os::unix::process::CommandExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, ExitCode};
 
 use landlock::{
@@ -18,7 +18,7 @@ use landlock::{
 use rustix::process::{Resource, Rlimit, setrlimit};
 use serde::{Deserialize, Serialize};
 
-use super::{Limits, filter};
+use super::{Limits, door, filter};
 
 /// The word that makes a program this one.
 pub const WORD: &str = "sandbox-exec";
@@ -31,6 +31,8 @@ pub(super) struct Confinement {
     /// Folders that may be written, beside the sandbox's own.
     pub write: Vec<PathBuf>,
     pub limits: Bounds,
+    /// Whether a way to a granted network is to be opened.
+    pub door: bool,
 }
 
 /// What one process may take.
@@ -76,7 +78,12 @@ fn confined(mut arguments: impl Iterator<Item = OsString>) -> String {
     else {
         return format!("`{WORD}` is not for people");
     };
-    match limit(&confinement.limits).and_then(|()| fence(&confinement.write)).and_then(|()| filter::apply()) {
+    let opened = if confinement.door { door::open(Path::new(door::INSIDE)) } else { Ok(()) };
+    match opened
+        .and_then(|()| limit(&confinement.limits))
+        .and_then(|()| fence(&confinement.write))
+        .and_then(|()| filter::apply())
+    {
         Ok(()) => {
             let error = Command::new(&program).args(arguments).exec();
             format!("`{}` cannot be started: {error}", program.display())

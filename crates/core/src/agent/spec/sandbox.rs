@@ -10,13 +10,16 @@ pub struct SandboxSpec {
     pub mode: SandboxMode,
     /// What they may reach.
     pub network: NetworkSpec,
+    /// Of what a container is made, where Docker runs them.
+    pub image: Option<String>,
     /// Folders that they may write, absolute or from the working folder; `workspace` is that folder itself.
     pub write: Vec<String>,
 }
 
 impl Default for SandboxSpec {
     fn default() -> Self {
-        Self { mode: SandboxMode::default(), network: NetworkSpec::default(), write: vec!["workspace".to_owned()] }
+        let write = vec!["workspace".to_owned()];
+        Self { mode: SandboxMode::default(), network: NetworkSpec::default(), image: None, write }
     }
 }
 
