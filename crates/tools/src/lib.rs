@@ -123,6 +123,25 @@ pub trait Tool: Send + Sync {
     }
 }
 
+impl Invocation {
+    /// A call of no session, for what is only tried or measured. Nobody hears it and nobody stops it.
+    #[must_use]
+    pub fn of_nobody(call: CallId, place: Place) -> Self {
+        Self {
+            session: SessionId::from_bits(0),
+            call,
+            attempt: 1,
+            idempotency_key: call.to_string(),
+            arguments: Value::Null,
+            place,
+            ruled: None,
+            closed: Closed::default(),
+            sink: Arc::new(|_| {}),
+            stop: tokio_util::sync::CancellationToken::new(),
+        }
+    }
+}
+
 impl Finished {
     /// It did what was asked.
     #[must_use]

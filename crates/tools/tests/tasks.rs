@@ -16,7 +16,7 @@ use stage::Stage;
 async fn begin(stage: &Stage, command: &str) -> String {
     let begun = stage.run("bash", json!({"command": command, "run_in_background": true})).await;
     assert_eq!(begun.outcome, Outcome::Ok, "{begun:?}");
-    begun.details.unwrap_or_else(|| panic!("{}", begun.content))["task"].as_str().unwrap().to_owned()
+    begun.details.unwrap()["task"].as_str().unwrap().to_owned()
 }
 
 #[tokio::test]

@@ -20,7 +20,9 @@ const FORCED: Duration = Duration::from_millis(800);
 pub const GRACE: Duration = POLITE.saturating_add(FORCED);
 /// More processes than this are no work to be finished politely: they may be multiplying.
 const MANY: usize = 200;
+/// Time between two looks at most: the first ones are sooner, since what only waits for others is gone at once.
 const PAUSE: Duration = Duration::from_millis(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
 
 /// First processes of the calls that run now: tokio collects them, nobody else may.
 static RUNNING: LazyLock<Mutex<BTreeSet<i32>>> = LazyLock::new(|| {
@@ -85,9 +87,11 @@ pub(crate) async fn end(members: impl Fn() -> Vec<Process>) -> Gone {
         found.iter().for_each(|process| process.signal(Signal::TERM));
         found.iter().for_each(|process| process.signal(Signal::CONT));
     }
+    let mut pause = FIRST_PAUSE;
     let polite = tokio::time::Instant::now() + POLITE;
     while (1..=MANY).contains(&found.len()) && tokio::time::Instant::now() < polite {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause = PAUSE.min(pause * 2);
         found = members();
     }
     let (mut forced, mut fewest) = (tokio::time::Instant::now() + FORCED, found.len());

@@ -4,11 +4,9 @@ use std::net::TcpListener;
 use std::os::linux::net::SocketAddrExt as _;
 use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::Duration;
 
-use outlive_core::id::{CallId, SessionId};
-use outlive_core::policy::Closed;
+use outlive_core::id::CallId;
 
 use crate::exec::{Ending, Exec, Job};
 use crate::{Invocation, Place};
@@ -23,13 +21,9 @@ struct Attempt {
     command: &'static str,
 }
 
-const ATTEMPTS: [Attempt; 16] = [
+const ATTEMPTS: [Attempt; 15] = [
     Attempt { what: "read the token", command: r#"grep -q . "$SECRET""# },
     Attempt { what: "write the server's own files", command: r#"echo x >"$STATE/broke-out""# },
-    Attempt {
-        what: "write into the home folder",
-        command: r#"echo x >"$HOME/.broke-out" && [ -w "$HOME" ] && { rm "$HOME/.broke-out"; [ "$HOME" != "$PWD" ]; }"#,
-    },
     Attempt { what: "write into the system", command: "echo x >/usr/.broke-out && rm /usr/.broke-out" },
     Attempt { what: "write a setting of the kernel", command: "echo 1 >/proc/sys/vm/swappiness" },
     Attempt { what: "leave by /proc/1/root", command: r#"grep -q . "/proc/1/root$SECRET""# },
@@ -72,7 +66,8 @@ pub async fn all(exec: &Exec, place: &Place, secret: &Path, state: &Path) -> Res
     let mut tried = Vec::new();
     for (number, attempt) in (1..).zip(&ATTEMPTS) {
         let command = format!("{told}{{ {}\n}} 2>/dev/null", attempt.command);
-        let invocation = invocation(CallId::from_bits((u128::from(own.unsigned_abs()) << 32) | number), place);
+        let call = CallId::from_bits((u128::from(own.unsigned_abs()) << 32) | number);
+        let invocation = Invocation::of_nobody(call, place.clone());
         let ran = exec.run(Job { invocation: &invocation, command: &command, limit: LIMIT }).await?;
         let held = match ran.ending {
             Ending::Exited(0) => Held::BrokeOut,
@@ -88,19 +83,4 @@ pub async fn all(exec: &Exec, place: &Place, secret: &Path, state: &Path) -> Res
 
 fn quoted(path: &Path) -> String {
     format!("'{}'", path.display().to_string().replace('\'', r"'\''"))
-}
-
-fn invocation(call: CallId, place: &Place) -> Invocation {
-    Invocation {
-        session: SessionId::from_bits(0),
-        call,
-        attempt: 1,
-        idempotency_key: call.to_string(),
-        arguments: serde_json::Value::Null,
-        place: place.clone(),
-        ruled: None,
-        closed: Closed::default(),
-        sink: Arc::new(|_| {}),
-        stop: tokio_util::sync::CancellationToken::new(),
-    }
 }

@@ -1,11 +1,12 @@
-//! A Docker engine, by its API over its own socket: what a container of one command is, and how it is asked for.
+//! A Docker engine, by its API over its own socket: asked for containers, each of one command ([`container`]).
 //!
 //! Requests are HTTP/1.0, so that an answer is what comes until the end: there is nothing to unwrap. Only a socket on this
 //! machine is spoken to: folders are granted by mounting them.
 //!
 //! Invariant: a container carries the labels of its call before it is started, so that one of a dead server is found.
 
-use std::ffi::OsString;
+mod container;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -15,8 +16,7 @@ use serde_json::{Value, json};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::UnixStream;
 
-use super::bubblewrap::{between, existing};
-use super::{Wrapping, masks};
+pub(crate) use container::container;
 
 /// Where an engine listens, unless it is told otherwise.
 pub const SOCKET: &str = "/var/run/docker.sock";
@@ -244,94 +244,6 @@ impl Frames {
             }
         }
     }
-}
-
-/// Says what container a command line gets: nothing of the machine but what is granted.
-pub(crate) fn container(
-    wrapping: &Wrapping<'_>,
-    program: &[OsString],
-    call: CallId,
-    house: &Path,
-) -> Result<Value, String> {
-    let granted = wrapping.granted()?;
-    let cwd = &wrapping.place.cwd;
-    if !granted.iter().any(|folder| cwd.starts_with(folder)) {
-        return Err(format!(
-            "the working folder `{}` is not granted, and a container has nothing else: add `workspace` to `write`",
-            cwd.display()
-        ));
-    }
-    let within = |path: &PathBuf| granted.iter().any(|folder| path.starts_with(folder));
-    let protected: Vec<PathBuf> = existing(&wrapping.place.protected).into_iter().filter(within).collect();
-    let hidden: Vec<PathBuf> = masks::hidden(wrapping, &granted).into_iter().filter(within).collect();
-    let pins = between(&granted, protected.iter().chain(&hidden));
-    let shown: Vec<PathBuf> = existing(&wrapping.sandbox.shown).into_iter().filter(within).collect();
-    let is_hidden = |path: &PathBuf| hidden.contains(path);
-    let mut mounts: Vec<Value> = Vec::new();
-    for path in granted.iter().chain(&pins) {
-        mounts.push(bind(path, path, Access::Write)?);
-    }
-    for path in protected.iter().filter(|path| !is_hidden(path)).chain(&shown) {
-        mounts.push(bind(path, path, Access::Read)?);
-    }
-    for path in &hidden {
-        mounts.push(match path.is_dir() {
-            true => json!({"Type": "tmpfs", "Target": text(path)?, "TmpfsOptions": {"SizeBytes": 65_536, "Mode": 320}}),
-            false => bind(Path::new("/dev/null"), path, Access::Read)?,
-        });
-    }
-    let limits = wrapping.sandbox.limits;
-    let given = ["LANG", "TZ", "TERM"].iter().filter_map(|name| wrapping.environment.get_key_value(*name));
-    let environment: Vec<String> = given.map(|(name, value)| format!("{name}={value}")).collect();
-    let program: Vec<&str> = program
-        .iter()
-        .map(|part| part.to_str().ok_or("the command is not UTF-8, which a container's must be"))
-        .collect::<Result<_, _>>()?;
-    let user = (rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-    Ok(json!({
-        "Image": wrapping.sandbox.image(),
-        "Cmd": program,
-        "Env": environment,
-        "WorkingDir": text(cwd)?,
-        "User": format!("{}:{}", user.0, user.1),
-        "Labels": {HOUSE: house.display().to_string(), CALL: call.to_string()},
-        "NetworkDisabled": true,
-        "AttachStdout": true,
-        "AttachStderr": true,
-        "HostConfig": {
-            "Init": true,
-            "ReadonlyRootfs": true,
-            "NetworkMode": "none",
-            "IpcMode": "private",
-            "CgroupnsMode": "private",
-            "CapDrop": ["ALL"],
-            "SecurityOpt": ["no-new-privileges"],
-            "Memory": limits.memory_bytes,
-            "MemorySwap": limits.memory_bytes,
-            "PidsLimit": limits.processes,
-            "Ulimits": [
-                {"Name": "fsize", "Soft": limits.file_bytes, "Hard": limits.file_bytes},
-                {"Name": "core", "Soft": 0, "Hard": 0},
-            ],
-            "Tmpfs": {"/tmp": format!("size={},mode=1777", limits.scratch_bytes)},
-            "Mounts": mounts,
-        },
-    }))
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Access {
-    Read,
-    Write,
-}
-
-fn bind(source: &Path, target: &Path, access: Access) -> Result<Value, String> {
-    let read_only = access == Access::Read;
-    Ok(json!({"Type": "bind", "Source": text(source)?, "Target": text(target)?, "ReadOnly": read_only}))
-}
-
-fn text(path: &Path) -> Result<&str, String> {
-    path.to_str().ok_or_else(|| format!("`{}` is not UTF-8, which a mount's name must be", path.display()))
 }
 
 #[cfg(test)]
