@@ -65,6 +65,10 @@ impl Sandbox {
     ///
     /// A host that it names is none.
     pub fn of(spec: &SandboxSpec) -> Result<Self, String> {
+        if let (SandboxMode::Trust, NetworkSpec::Hosts(_)) = (spec.mode, &spec.network) {
+            let why = "names hosts, and `mode: trust` holds a command back from none: leave one of them out";
+            return Err(format!("spec.sandbox.network: {why}"));
+        }
         let grants = |hosts: &[String]| hosts.iter().map(|host| host.parse()).collect::<Result<Vec<Grant>, String>>();
         let network = match &spec.network {
             NetworkSpec::All(false) => None,

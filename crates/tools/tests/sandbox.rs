@@ -14,7 +14,7 @@ use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
-use outlive_core::agent::SandboxMode;
+use outlive_core::agent::{NetworkSpec, SandboxMode, SandboxSpec};
 use outlive_core::event::Outcome;
 use outlive_tools::Finished;
 use outlive_tools::sandbox::attempts::Held;
@@ -480,6 +480,17 @@ async fn what_is_not_to_be_had_is_refused_with_the_way_out() {
     }
     let stage = without(SandboxMode::Trust, "/usr/bin:/bin");
     assert_eq!(stage.run("bash", json!({"command": "echo ran"})).await.content, "ran\n");
+}
+
+#[test]
+fn what_can_never_hold_is_refused_before_anything_runs() {
+    let check = |mode, host: &str, part: &str| {
+        let network = NetworkSpec::Hosts(vec![host.to_owned()]);
+        let refused = Sandbox::of(&SandboxSpec { mode, network, ..SandboxSpec::default() }).unwrap_err();
+        assert!(refused.contains("spec.sandbox.network") && refused.contains(part), "{refused}");
+    };
+    check(SandboxMode::Trust, "example.org", "leave one of them out");
+    check(SandboxMode::Auto, "https://example.org", "is not a host");
 }
 
 #[tokio::test]

@@ -29,7 +29,7 @@ const CONFINED: &str = "\
 const TRUSTING: &str = "\
 # No sandbox worked on this machine when this agent was made, so its commands may do what the server's user may do; the
   # policy asks before each. To confine them: install bubblewrap, and write auto instead of trust.
-  sandbox: {mode: trust, network: false, write: [workspace]}";
+  sandbox: {mode: trust}";
 
 const PROMPT: &str = "\
 You work in the folder that your tools start in. Look before you change something, say what you did, and stop when the
