@@ -181,6 +181,12 @@ impl Exec {
         self.wrapping(&place).and_then(|wrapping| wrapping.warning())
     }
 
+    /// Tells whoever writes commands what the sandbox holds back.
+    #[must_use]
+    pub fn told(&self) -> Option<String> {
+        self.sandbox.as_ref()?.told()
+    }
+
     fn wrapping<'a>(&'a self, place: &'a Place) -> Option<Wrapping<'a>> {
         let (environment, found, confiner) = (&self.environment, &self.found, self.confiner.as_deref());
         Some(Wrapping { sandbox: self.sandbox.as_ref()?, place, confiner, environment, found, engine: &self.engine })

@@ -25,7 +25,7 @@ mod proxy;
 
 use std::collections::BTreeMap;
 use std::ffi::OsString;
-use std::path::{Path, PathBuf};
+use std::path::{Component, Path, PathBuf};
 use std::sync::Arc;
 
 use outlive_core::agent::{NetworkSpec, SandboxMode, SandboxSpec};
@@ -78,6 +78,26 @@ impl Sandbox {
             }
         };
         Ok(Self { mode: spec.mode, network, image: spec.image.clone(), write: spec.write.clone(), ..Self::default() })
+    }
+
+    /// Tells whoever writes commands what holds for them.
+    #[must_use]
+    pub fn told(&self) -> Option<String> {
+        if self.mode == SandboxMode::Trust {
+            return None;
+        }
+        let written = match self.write.as_slice() {
+            [] => "nothing can be written but a /tmp of its own".to_owned(),
+            [only] if only == WORKSPACE => "only the workspace and a /tmp of its own can be written".to_owned(),
+            some => format!("only these and a /tmp of its own can be written: {}", some.join(", ")),
+        };
+        let reached = match &self.network {
+            None => "there is no network",
+            Some(_) => {
+                "the network is reached only through the HTTP proxy in its environment, which refuses some hosts"
+            }
+        };
+        Some(format!("It runs in a sandbox: {written}, and {reached}."))
     }
 
     fn image(&self) -> &str {
@@ -238,28 +258,43 @@ impl Wrapping<'_> {
     }
 
     /// Returns the folders that may be written, as their real names.
+    ///
+    /// One that is named below another is granted with it, and its name is not followed: a command could put a link there,
+    /// and be granted where that leads the next time.
     fn granted(&self) -> Result<Vec<PathBuf>, String> {
+        let named = self.sandbox.write.iter().flat_map(|written| match written.as_str() {
+            WORKSPACE => self.place.roots.clone(),
+            other => vec![plain(&self.place.cwd.join(other))],
+        });
+        let named: Vec<PathBuf> = named.collect();
         let mut folders = Vec::new();
-        for written in &self.sandbox.write {
-            let named = match written.as_str() {
-                WORKSPACE => self.place.roots.clone(),
-                other => vec![self.place.cwd.join(other)],
-            };
-            for folder in named {
-                let real = folder.canonicalize().map_err(|error| {
-                    format!("`{}`, which the sandbox's `write` names, cannot be used: {error}", folder.display())
-                })?;
-                if real.parent().is_none() {
-                    let why = "the sandbox would let it write all of `/`: work in a folder below it";
-                    return Err(format!("{why}, or choose `sandbox: {{mode: trust}}` in the agent's agent.yaml"));
-                }
-                folders.push(real);
+        for folder in named.iter().filter(|folder| !named.iter().any(|one| one != *folder && folder.starts_with(one))) {
+            let real = folder.canonicalize().map_err(|error| {
+                format!("`{}`, which the sandbox's `write` names, cannot be used: {error}", folder.display())
+            })?;
+            if real.parent().is_none() {
+                let why = "the sandbox would let it write all of `/`: work in a folder below it";
+                return Err(format!("{why}, or choose `sandbox: {{mode: trust}}` in the agent's agent.yaml"));
             }
+            folders.push(real);
         }
         folders.sort();
         folders.dedup();
         Ok(folders)
     }
+}
+
+/// Takes `.` and `..` out of a path, by its words alone.
+fn plain(path: &Path) -> PathBuf {
+    let mut plain = PathBuf::new();
+    for part in path.components() {
+        match part {
+            Component::ParentDir => drop(plain.pop()),
+            Component::CurDir => {}
+            Component::Prefix(_) | Component::RootDir | Component::Normal(_) => plain.push(part),
+        }
+    }
+    plain
 }
 
 fn refusal(what: &str, whys: &[String]) -> String {

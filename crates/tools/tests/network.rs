@@ -40,8 +40,7 @@ fn stage(grants: Option<&[&str]>) -> Stage {
     let network = grants.map(|grants| Egress::only(grants.iter().map(|grant| grant.parse().unwrap()).collect()));
     let write = vec![WORKSPACE.to_owned()];
     let sandbox = Sandbox { mode: SandboxMode::Bubblewrap, network, write, ..Sandbox::default() };
-    let confiner = env!("CARGO_BIN_EXE_outlive-confine").into();
-    Stage::with(tempfile::tempdir().unwrap(), |exec| exec.confined_by(confiner).within(sandbox))
+    Stage::with(tempfile::tempdir().unwrap(), |exec| exec.confined_by(stage::confiner()).within(sandbox))
 }
 
 /// Asks the proxy, byte for byte, and returns what it says.

@@ -30,8 +30,7 @@ async fn the_server() {
 #[ignore = "started by other tests"]
 async fn the_server_with_a_sandbox() {
     let sandbox = Sandbox { mode: SandboxMode::Bubblewrap, write: vec![WORKSPACE.to_owned()], ..Sandbox::default() };
-    let confiner = env!("CARGO_BIN_EXE_outlive-confine").into();
-    serve(Stage::with(tempfile::tempdir().unwrap(), |exec| exec.confined_by(confiner).within(sandbox))).await;
+    serve(Stage::with(tempfile::tempdir().unwrap(), |exec| exec.confined_by(stage::confiner()).within(sandbox))).await;
 }
 
 async fn serve(mut stage: Stage) {

@@ -27,7 +27,7 @@ use tempfile::TempDir;
 const CONFINER: &str = "OUTLIVE_TEST_CONFINER";
 
 fn confiner() -> PathBuf {
-    std::env::var_os(CONFINER).map_or_else(|| env!("CARGO_BIN_EXE_outlive-confine").into(), PathBuf::from)
+    std::env::var_os(CONFINER).map_or_else(stage::confiner, PathBuf::from)
 }
 
 /// A folder that commands see, where there is one that we may write: `/tmp` is their own.
@@ -396,6 +396,68 @@ print('tried')
 }
 
 #[tokio::test]
+async fn nothing_is_left_behind_that_runs_as_its_owner() {
+    let stage = stage();
+    let attempts = [
+        "cp /bin/true su && chmod u+s su",
+        "cp /bin/true su && chmod 4755 su",
+        "cp /bin/true su && chmod g+s su",
+        "install -m 4755 /bin/true su2",
+        "mkdir -m 2777 shared",
+    ];
+    none_succeeds(&stage, &attempts).await;
+    let script = r"
+import ctypes, os
+libc = ctypes.CDLL(None)
+f = os.open('made', os.O_CREAT | os.O_WRONLY, 0o6755)
+os.write(f, open('/bin/true', 'rb').read())
+libc.syscall(452, -100, b'made', 0o6755, 0)
+libc.fchmod(f, 0o6755)
+os.mknod('node', 0o106755)
+open('node', 'wb').write(b'x')
+print('tried')
+";
+    assert_eq!(python(&stage, script).await.content, "tried\n");
+    for name in ["su", "su2", "made", "node"] {
+        let mode = std::fs::metadata(stage.ws(name)).map_or(0, |found| found.permissions().mode());
+        assert_eq!(mode & 0o6000, 0, "{name}");
+    }
+}
+
+#[tokio::test]
+async fn a_link_that_a_command_leaves_grants_nothing_the_next_time() {
+    let folder = folder();
+    let write = [WORKSPACE, "build", "../ws/build/deep"].map(str::to_owned).to_vec();
+    let sandbox = Sandbox { write, ..sandbox(Limits::default(), &folder.path().canonicalize().unwrap()) };
+    let stage = Stage::with(folder, |exec| exec.confined_by(confiner()).within(sandbox));
+    std::fs::write(stage.out("victim"), "whole").unwrap();
+    let out = stage.out("");
+    bash(&stage, &format!("ln -s {} build", out.display())).await;
+    none_succeeds(&stage, &["echo x >>build/victim", &format!("echo x >>{}/victim", out.display())]).await;
+    assert_eq!(std::fs::read_to_string(stage.out("victim")).unwrap(), "whole");
+}
+
+#[tokio::test]
+async fn the_number_of_processes_is_bounded() {
+    let script = r"
+import os, signal
+born = []
+try:
+    while len(born) < 400:
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+        born.append(child)
+except OSError:
+    pass
+print(len(born) < 64)
+";
+    let stage = stage_within(Limits { processes: 64, ..Limits::default() });
+    let ran = python(&stage, script).await;
+    assert!(ran.content.starts_with("True\n"), "{ran:?}");
+}
+
+#[tokio::test]
 async fn memory_is_bounded() {
     let stage = stage_within(Limits { memory_bytes: 256 << 20, ..Limits::default() });
     let ran = bash(&stage, "python3 -c 'x = bytearray(2 << 30); print(len(x))'").await;
@@ -480,6 +542,15 @@ async fn what_is_not_to_be_had_is_refused_with_the_way_out() {
     }
     let stage = without(SandboxMode::Trust, "/usr/bin:/bin");
     assert_eq!(stage.run("bash", json!({"command": "echo ran"})).await.content, "ran\n");
+}
+
+#[test]
+fn whoever_writes_commands_is_told_what_holds() {
+    let told = |stage: &Stage| stage.tools.specs()[0].description.clone();
+    let usual =
+        "It runs in a sandbox: only the workspace and a /tmp of its own can be written, and there is no network.";
+    assert!(told(&stage()).ends_with(usual), "{}", told(&stage()));
+    assert!(!told(&Stage::new()).contains("sandbox"));
 }
 
 #[test]

@@ -66,12 +66,11 @@ impl Bash {
 
 impl Tool for Bash {
     fn spec(&self) -> ToolSpec {
-        shape::spec::<Arguments>(
-            "bash",
-            "Runs a bash command line in the workspace, without input or terminal. All its processes end with it; what is \
-             to go on (a server, a long build) is started with `run_in_background`. Long output is shown as its beginning \
-             and end.",
-        )
+        let what = "Runs a bash command line in the workspace, without input or terminal. All its processes end with it; \
+                    what is to go on (a server, a long build) is started with `run_in_background`. Long output is shown \
+                    as its beginning and end.";
+        let held = self.exec.told().map(|held| format!(" {held}")).unwrap_or_default();
+        shape::spec::<Arguments>("bash", &format!("{what}{held}"))
     }
 
     fn assess(&self, arguments: &Value, _place: &Place) -> Result<Assessment, String> {

@@ -42,6 +42,7 @@ pub(super) fn launch(wrapping: &Wrapping<'_>, program: Vec<OsString>) -> Result<
     let protected = existing(&wrapping.place.protected);
     let hidden = masks::hidden(wrapping, &granted);
     let cwd = &wrapping.place.cwd;
+    let cwd = &cwd.canonicalize().map_err(|error| format!("`{}` cannot be worked in: {error}", cwd.display()))?;
     if let Some(folder) = hidden.iter().find(|folder| cwd.starts_with(folder)) {
         let (cwd, folder) = (cwd.display(), folder.display());
         return Err(format!("the working folder `{cwd}` lies in `{folder}`, which no command may see: work elsewhere"));

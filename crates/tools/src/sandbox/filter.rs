@@ -27,6 +27,7 @@ const NUMBER: u32 = 0;
 const ARCHITECTURE: u32 = 4;
 const FIRST: u32 = 16;
 const SECOND: u32 = 24;
+const THIRD: u32 = 32;
 
 #[cfg(target_arch = "x86_64")]
 const OURS: u32 = 0xc000_003e;
@@ -35,11 +36,15 @@ const OURS: u32 = 0xc000_00b7;
 
 /// All `CLONE_NEW*` that `clone` and `unshare` take.
 const NAMESPACES: u32 = 0x7e02_0000;
+/// `S_ISUID` and `S_ISGID`: what carries them is run as its owner, outside too. Writing to a file takes them off again.
+const BORROWED: u32 = 0o6000;
 const TIOCSTI: u32 = 0x5412;
 const TIOCLINUX: u32 = 0x541c;
 
 /// Families of sockets that are confined by the network namespace, or are a file: no others.
 const FAMILIES: [u32; 4] = [1, 2, 10, 16];
+
+const FCHMODAT2: libc::c_long = 452;
 
 /// Refused with `EPERM`.
 const REFUSED: &[libc::c_long] = &[
@@ -131,6 +136,11 @@ fn program() -> Vec<sock_filter> {
     program.extend(looked_at(libc::SYS_clone, FIRST, jump(IF_ANY_BIT, NAMESPACES, 0, 1)));
     program.extend(looked_at(libc::SYS_ioctl, SECOND, jump(IF_EQUAL, TIOCSTI, 0, 1)));
     program.extend(looked_at(libc::SYS_ioctl, SECOND, jump(IF_EQUAL, TIOCLINUX, 0, 1)));
+    #[cfg(target_arch = "x86_64")]
+    program.extend(looked_at(libc::SYS_chmod, SECOND, jump(IF_ANY_BIT, BORROWED, 0, 1)));
+    program.extend(looked_at(libc::SYS_fchmod, SECOND, jump(IF_ANY_BIT, BORROWED, 0, 1)));
+    program.extend(looked_at(libc::SYS_fchmodat, THIRD, jump(IF_ANY_BIT, BORROWED, 0, 1)));
+    program.extend(looked_at(FCHMODAT2, THIRD, jump(IF_ANY_BIT, BORROWED, 0, 1)));
     // The last question: it needs no number afterwards.
     let count = u8::try_from(FAMILIES.len()).unwrap_or(u8::MAX);
     program.extend([jump(IF_EQUAL, word(libc::SYS_socket), 0, count + 2), step(LOAD, FIRST)]);

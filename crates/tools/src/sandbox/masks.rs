@@ -57,8 +57,9 @@ const HOME: [&str; 28] = [
 
 /// Real names of all that is there and must not be seen.
 pub(super) fn hidden(wrapping: &Wrapping<'_>, granted: &[PathBuf]) -> Vec<PathBuf> {
-    let home = wrapping.environment.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
-    let of_home = home.iter().flat_map(|home| HOME.iter().map(|name| home.join(name)));
+    let named = wrapping.environment.get("HOME").map(PathBuf::from).filter(|home| home.is_absolute());
+    let homes: Vec<PathBuf> = named.into_iter().chain(own_home()).collect();
+    let of_home = homes.iter().flat_map(|home| HOME.iter().map(|name| home.join(name)));
     let named = MACHINE.iter().map(PathBuf::from).chain(host_keys()).chain(of_home);
     let named = named.chain(wrapping.sandbox.hidden.iter().cloned()).chain(sockets(granted));
     let mut hidden: Vec<PathBuf> =
@@ -74,6 +75,14 @@ pub(super) fn hidden(wrapping: &Wrapping<'_>, granted: &[PathBuf]) -> Vec<PathBu
 /// Whether it can be reached at all in a sandbox.
 fn is_seen(path: &Path) -> bool {
     !["/proc", "/dev", "/sys"].iter().any(|own| path.starts_with(own))
+}
+
+/// The home folder of our user, whatever the environment says or leaves out.
+fn own_home() -> Option<PathBuf> {
+    let users = std::fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let own = rustix::process::getuid().as_raw().to_string();
+    let line = users.lines().find(|line| line.split(':').nth(2) == Some(&own))?;
+    line.split(':').nth(5).map(PathBuf::from).filter(|home| home.is_absolute())
 }
 
 fn host_keys() -> Vec<PathBuf> {

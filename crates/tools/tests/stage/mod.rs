@@ -117,6 +117,15 @@ impl Stage {
     }
 }
 
+/// What confines commands of tests from within: `examples/confine.rs`, which is built with them. No program of the package,
+/// so that `cargo run` has only one to run.
+pub fn confiner() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let built = tests.parent().unwrap().with_file_name("examples").join("confine");
+    assert!(built.is_file(), "{} is needed: cargo build -p outlive-tools --examples", built.display());
+    built
+}
+
 pub fn pids(said: &str) -> Vec<u32> {
     said.lines().filter_map(|line| line.strip_prefix("pid ")?.trim().parse().ok()).collect()
 }
