@@ -467,6 +467,51 @@ async fn memory_is_bounded() {
     none_succeeds(&stage, &["head -c 64M /dev/zero >/tmp/big", "head -c 64M /dev/zero >/var/tmp/big"]).await;
 }
 
+/// Folders of the kernel's that bear the name of this call.
+fn cgroups(stage: &Stage) -> Vec<PathBuf> {
+    let name = format!("outlive-{}", stage.call);
+    let found = Command::new("find").args(["/sys/fs/cgroup", "-type", "d", "-name", &name]).output().unwrap();
+    String::from_utf8_lossy(&found.stdout).lines().map(PathBuf::from).collect()
+}
+
+#[tokio::test]
+async fn memory_of_all_together_is_bounded_where_cgroups_can_be_made() {
+    let stage = stage_within(Limits { memory_bytes: 256 << 20, ..Limits::default() });
+    let script = r"
+import os, sys, time
+print('ready', flush=True)
+while not os.path.exists('go'):
+    time.sleep(0.01)
+children = []
+for _ in range(8):
+    read, write = os.pipe()
+    child = os.fork()
+    if child == 0:
+        mine = bytearray(100 << 20)
+        os.write(write, b'x')
+        time.sleep(100)
+    os.close(write)
+    children.append(read)
+print('all', all(os.read(read, 1) == b'x' for read in children))
+";
+    std::fs::write(stage.ws("attempt.py"), script).unwrap();
+    let looked = async {
+        while !stage.said.lock().unwrap().contains("ready") {
+            tokio::task::yield_now().await;
+        }
+        let found = cgroups(&stage);
+        std::fs::write(stage.ws("go"), "").unwrap();
+        found
+    };
+    let (found, ran) = tokio::join!(looked, bash(&stage, "python3 attempt.py"));
+    assert_eq!(cgroups(&stage), Vec::<PathBuf>::new(), "they go with the command");
+    if found.is_empty() {
+        println!("NOT TRIED: no cgroup can be made here as this user");
+        return;
+    }
+    assert!(!ran.content.contains("all True"), "{ran:?}");
+}
+
 #[tokio::test]
 async fn the_size_of_a_file_is_bounded() {
     let stage = stage_within(Limits { file_bytes: 1 << 20, ..Limits::default() });
