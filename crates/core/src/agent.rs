@@ -12,8 +12,8 @@ pub use expand::Lookup;
 pub use files::{
     AGENT_BYTES, AGENT_FILE_BYTES, AGENT_FILES, check_files, files_digest, folder_digest, is_known, own_files,
 };
-pub use spec::{ModelSpec, SandboxMode};
-pub use starter::starter;
+pub use spec::{ModelSpec, NetworkSpec, SandboxMode, SandboxSpec};
+pub use starter::{starter, starter_in};
 
 use std::collections::BTreeMap;
 
@@ -50,6 +50,8 @@ pub struct Agent {
     pub budget: Budget,
     /// Names of the builtin tools that it has: `bash`, `files`.
     pub tools: Vec<String>,
+    /// In what its commands run.
+    pub sandbox: SandboxSpec,
     /// What its calls may do.
     pub policy: Policy,
     /// What its files ask for that this version does not have.
@@ -135,6 +137,7 @@ impl Agent {
             session,
             budget,
             policy: policy(files),
+            sandbox: file.spec.sandbox.unwrap_or_default(),
             model: file.spec.model,
             system,
             tools,

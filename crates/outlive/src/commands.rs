@@ -50,7 +50,7 @@ pub async fn run(cli: Cli) -> Outcome {
     let named = cli.workspace.as_deref();
     let place = || existing(named);
     match cli.command {
-        Command::Init { dir } => init::run(dir.as_deref().or(named)),
+        Command::Init { dir } => init::run(dir.as_deref().or(named)).await,
         Command::Chat(talk) => chat::run(&made(named)?, &talk).await,
         Command::Run(run) => run::run(&made(named)?, &run).await,
         Command::Attach(attach) => attach::run(&place()?, attach).await,

@@ -30,6 +30,10 @@ mod wire;
 use clap::Parser as _;
 
 fn main() -> std::process::ExitCode {
+    // In a sandbox it is not this program but the way into a command.
+    if let Some(code) = outlive_tools::sandbox::confine::entered(std::env::args_os()) {
+        return code;
+    }
     let cli = cli::Cli::parse();
     let outcome = private::keep()
         .and_then(|()| tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build())

@@ -1,9 +1,9 @@
 //! The only place that names concrete stores, models and tools, and puts them together.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use outlive_core::agent::ModelSpec;
+use outlive_core::agent::{ModelSpec, SandboxMode, SandboxSpec};
 use outlive_core::catalogue::{Capability, Catalogue};
 use outlive_model::Model;
 use outlive_runtime::catalog::{Catalog, Known, Models, Sources};
@@ -12,11 +12,15 @@ use outlive_runtime::{Runtime, Settings};
 use outlive_store::files::fs::{Disk, RealDisk};
 use outlive_store::workspace::{self, OpenError};
 use outlive_tools::exec::Exec;
-use outlive_tools::orphans;
+use outlive_tools::sandbox::Sandbox;
+use outlive_tools::{Place, orphans, tasks};
 
 use crate::config::models::ModelList;
 use crate::config::{self, Workspace};
 use crate::exit::Failure;
+
+/// Days that the output of a background task is kept.
+const TASKS_DAYS: u64 = 7;
 
 /// Models that this binary can connect to, with keys from the environment, and what is known of them.
 pub struct Connector(pub ModelList);
@@ -136,13 +140,17 @@ pub async fn start(place: &Workspace) -> Result<Engine, Failure> {
     for ended in orphans::sweep(&children).await? {
         tracing::warn!(call = %ended.call, session = ?ended.session, "processes of a call of the server before were ended");
     }
-    let spill = run.join("spill");
-    make(&[&spill, &children])?;
-    ensure_agent(&*store.agents)?;
+    if let Err(why) = orphans::sweep_containers(&engine(), &children).await {
+        tracing::warn!(why, "containers of the server before, if there are any, were not looked for");
+    }
+    tasks::forget(&run.join("tasks"), TASKS_DAYS)?;
+    make(&[&run.join("spill"), &children])?;
+    let exec = exec(&place.root)?;
+    ensure_agent(&*store.agents, &exec, place).await?;
     let sources = Sources {
         folders: Arc::clone(&store.agents),
         models: Arc::new(Connector(ModelList::of(&place.root))),
-        exec: Arc::new(Exec::new(config::environment(), &spill, &children)),
+        exec: Arc::new(exec),
         variables: Box::new(config::variable),
         workspace: place.root.clone(),
         cwd: place.cwd.clone(),
@@ -194,15 +202,51 @@ fn make(folders: &[&Path]) -> Result<(), Failure> {
     folders.iter().try_for_each(std::fs::create_dir_all).map_err(Failure::from)
 }
 
-/// A workspace without any agent gets the starter.
+/// Returns what runs commands of a workspace, confined from within by this binary.
+///
+/// # Errors
+///
+/// The system does not say where this binary is.
+pub fn exec(root: &Path) -> Result<Exec, Failure> {
+    let run = root.join("run");
+    let exec = Exec::new(config::environment(), &run.join("spill"), &run.join("children"));
+    Ok(exec.confined_by(std::env::current_exe()?).with_engine(engine()))
+}
+
+/// Where a Docker engine listens: on this machine, since folders are granted to it.
+fn engine() -> PathBuf {
+    let named = config::variable("DOCKER_HOST").and_then(|host| host.strip_prefix("unix://").map(PathBuf::from));
+    named.unwrap_or_else(|| "/var/run/docker.sock".into())
+}
+
+/// Returns in what a new agent's commands are to run: in a sandbox if one works here, by trying.
+pub async fn starting_mode(exec: &Exec, place: &Workspace) -> SandboxMode {
+    let anywhere = Place { cwd: place.cwd.clone(), roots: vec![place.cwd.clone()], protected: Vec::new() };
+    let Ok(usual) = Sandbox::of(&SandboxSpec::default()) else { return SandboxMode::Auto };
+    match exec.within(usual).kind(&anywhere).await {
+        Ok(_kind) => SandboxMode::Auto,
+        Err(why) => {
+            tracing::warn!(%why, "a new agent runs commands without a sandbox");
+            SandboxMode::Trust
+        }
+    }
+}
+
+/// A workspace without any agent gets the starter. Returns in what its commands run, if it was made.
 ///
 /// # Errors
 ///
 /// What the store says.
-pub fn ensure_agent(folders: &dyn outlive_store::AgentFolders) -> Result<(), Failure> {
-    if folders.names().map_err(Failure::failed)?.is_empty() {
-        let name = "default".parse().map_err(Failure::failed)?;
-        folders.create("default", outlive_core::agent::starter(&name)).map_err(Failure::failed)?;
+pub async fn ensure_agent(
+    folders: &dyn outlive_store::AgentFolders,
+    exec: &Exec,
+    place: &Workspace,
+) -> Result<Option<SandboxMode>, Failure> {
+    if !folders.names().map_err(Failure::failed)?.is_empty() {
+        return Ok(None);
     }
-    Ok(())
+    let mode = starting_mode(exec, place).await;
+    let name = "default".parse().map_err(Failure::failed)?;
+    folders.create("default", outlive_core::agent::starter_in(&name, mode)).map_err(Failure::failed)?;
+    Ok(Some(mode))
 }

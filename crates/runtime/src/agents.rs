@@ -6,6 +6,7 @@ use outlive_core::digest::Digest;
 use outlive_core::id::AgentName;
 use outlive_core::session::Refusal;
 use outlive_store::{Changed, Expected, Version, WORKSPACE_POLICY};
+use outlive_tools::sandbox::Sandbox;
 
 use crate::kit::KitError;
 use crate::{Runtime, SubmitError};
@@ -29,6 +30,7 @@ pub struct AgentWritten {
 pub fn check(name: &AgentName, files: &Files, lookup: &Lookup<'_>) -> Result<Vec<String>, KitError> {
     let invalid = |why: String| KitError::Invalid { agent: name.clone(), why };
     let agent = Agent::read(name, files, lookup).map_err(|error| invalid(error.to_string()))?;
+    Sandbox::of(&agent.sandbox).map_err(invalid)?;
     match agent.policy.unreadable {
         Some(why) => Err(invalid(why)),
         None => Ok(agent.warnings),

@@ -17,6 +17,7 @@ use outlive_store::{AgentFolders, StoreError};
 use outlive_tools::Place;
 use outlive_tools::exec::Exec;
 use outlive_tools::registry::{Builtin, Toolbox};
+use outlive_tools::sandbox::Sandbox;
 
 use crate::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
 
@@ -112,11 +113,13 @@ impl Catalog {
 
     fn make(&self, agent: Agent, stamp: u64, known: &Known) -> Result<Ready, String> {
         let chosen: Vec<Builtin> = agent.tools.iter().filter_map(|name| Builtin::named(name)).collect();
-        let toolbox = Toolbox::builtin(&self.sources.exec, &chosen);
+        let exec = Arc::new(self.sources.exec.within(self.sandbox(&agent)?));
+        let toolbox = Toolbox::builtin(&exec, &chosen);
+        let open = if chosen.contains(&Builtin::Bash) { exec.warning() } else { None };
         let specs = toolbox.specs();
         let (voices, left_out) = self.voices(&agent, &specs, known)?;
         let mut lineup = voices.lineup().models.to_vec();
-        let warnings = warnings(&agent, &lineup, known).into_iter().chain(left_out).collect();
+        let warnings = warnings(&agent, &lineup, known).into_iter().chain(left_out).chain(open).collect();
         let card = Card {
             name: agent.name.clone(),
             description: agent.description.clone(),
@@ -170,6 +173,12 @@ impl Catalog {
         }
         let after = spec.fallback_after.unwrap_or(FALLBACK_AFTER);
         Ok((first.with_fallback(fallback, after, spec.fallback_rest_ms()), left_out))
+    }
+
+    /// In what its commands run: the workspace's own folder is hidden from them, but for the agents' files.
+    fn sandbox(&self, agent: &Agent) -> Result<Sandbox, String> {
+        let workspace = &self.sources.workspace;
+        Ok(Sandbox::of(&agent.sandbox)?.hiding(vec![workspace.clone()], vec![workspace.join("agents")]))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AgentName, Ready>> {

@@ -9,6 +9,7 @@ mod list;
 mod read;
 mod shape;
 mod shown;
+mod task;
 mod todo;
 mod walk;
 mod write;
@@ -22,6 +23,7 @@ pub use find::Glob;
 pub use grep::Grep;
 pub use list::List;
 pub use read::Read;
+pub use task::{TaskOutput, TaskStop};
 pub use todo::TodoList;
 pub use write::Write;
 

@@ -1,17 +1,22 @@
 //! Starts processes: the only place that does. Each has a session of its own, a record, a limit and an end.
 //!
 //! A child waits behind a gate until its record is written; if this process dies first, the child ends without having done
-//! anything. It sees a short environment that the caller gives, no input, and no descriptor of ours.
+//! anything. It sees a short environment that the caller gives, no input, and no descriptor of ours; and it runs in the
+//! sandbox that its agent asks for, or not at all.
 //!
 //! Invariant: when [`Exec::run`] returns, whether the command ended, ran out of time or was stopped, none of its processes
 //! lives; if it is dropped, they are killed.
 
+mod container;
 pub mod output;
+mod probe;
 mod tree;
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use outlive_core::id::{CallId, SessionId};
@@ -22,9 +27,14 @@ use tokio::time::Instant;
 
 use crate::orphans::Record;
 use crate::proc::{MARK, Process};
-use crate::{Invocation, Sink};
+use crate::sandbox::cgroup::Cage;
+use crate::sandbox::door::Door;
+use crate::sandbox::{Found, Kind, Launch, Plan, Sandbox, Wrapping, docker};
+use crate::tasks::Tasks;
+use crate::{Invocation, Place, Sink};
 pub use output::Output;
 use output::{Capture, Pipe};
+pub(crate) use probe::try_out;
 pub use tree::GRACE;
 use tree::Tree;
 pub(crate) use tree::{Gone, end};
@@ -38,13 +48,15 @@ pub fn may_be_given(name: &str) -> bool {
     ENVIRONMENT.contains(&name) || name.starts_with("LC_")
 }
 
-/// Waits for the gate, closes what it was not meant to have, then becomes the command.
+/// Waits for the gate, closes what it was not meant to have, then becomes the program that is named.
 const GATE: &str = r#"IFS= read -r go && [ "$go" = go ] || exit 125
 for fd in /proc/self/fd/*; do fd=${fd##*/}; [ "$fd" -gt 2 ] 2>/dev/null && eval "exec $fd>&-"; done
-exec "$BASH" -c -- "$0" bash </dev/null"#;
+exec -- "$@" </dev/null"#;
 
 /// Time for the last output after the command itself has ended, while something still holds its pipes.
 const LINGER: Duration = Duration::from_millis(300);
+/// The folder of what goes on in the background, beside the records.
+const TASKS: &str = "tasks";
 /// Bytes of output kept whole.
 const KEPT: u64 = 64 << 20;
 
@@ -55,6 +67,13 @@ pub struct Exec {
     spill: PathBuf,
     children: PathBuf,
     kept: u64,
+    /// None: nothing was asked for, and nothing is given. Only tests and what has no agent run so.
+    sandbox: Option<Arc<Sandbox>>,
+    confiner: Option<PathBuf>,
+    found: Found,
+    tasks: Arc<Tasks>,
+    /// Where a Docker engine listens.
+    engine: PathBuf,
 }
 
 /// What to run.
@@ -104,7 +123,82 @@ impl Exec {
         let path = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
         environment.entry("PATH".to_owned()).or_insert_with(|| path.to_owned());
         environment.insert("TERM".to_owned(), "dumb".to_owned());
-        Self { environment, spill: spill.to_owned(), children: children.to_owned(), kept: KEPT }
+        let (spill, children) = (spill.to_owned(), children.to_owned());
+        let (found, tasks) = (Found::default(), Arc::new(Tasks::new(children.with_file_name(TASKS))));
+        Self {
+            environment,
+            spill,
+            children,
+            kept: KEPT,
+            sandbox: None,
+            confiner: None,
+            found,
+            tasks,
+            engine: docker::SOCKET.into(),
+        }
+    }
+
+    /// Asks the Docker engine at this socket.
+    #[must_use]
+    pub fn with_engine(self, socket: PathBuf) -> Self {
+        Self { engine: socket, ..self }
+    }
+
+    /// Returns what goes on in the background.
+    #[must_use]
+    pub fn tasks(&self) -> &Arc<Tasks> {
+        &self.tasks
+    }
+
+    /// Confines from within by this program: one whose `main` begins with [`crate::sandbox::confine::entered`].
+    #[must_use]
+    pub fn confined_by(self, program: PathBuf) -> Self {
+        Self { confiner: Some(program), ..self }
+    }
+
+    /// Runs commands in this sandbox.
+    #[must_use]
+    pub fn within(&self, sandbox: Sandbox) -> Self {
+        Self { sandbox: Some(Arc::new(sandbox)), ..self.clone() }
+    }
+
+    /// Returns what a command would run in here.
+    ///
+    /// # Errors
+    ///
+    /// What is asked for is not to be had: why, and the ways out.
+    pub async fn kind(&self, place: &Place) -> Result<Kind, String> {
+        match self.wrapping(place) {
+            Some(wrapping) => wrapping.choose().await,
+            None => Ok(Kind::Trust),
+        }
+    }
+
+    /// Says what a person should know of the sandbox before a command runs, without starting anything.
+    #[must_use]
+    pub fn warning(&self) -> Option<String> {
+        let place = Place { cwd: PathBuf::new(), roots: Vec::new(), protected: Vec::new() };
+        self.wrapping(&place).and_then(|wrapping| wrapping.warning())
+    }
+
+    /// Tells whoever writes commands what the sandbox holds back.
+    #[must_use]
+    pub fn told(&self) -> Option<String> {
+        self.sandbox.as_ref()?.told()
+    }
+
+    fn wrapping<'a>(&'a self, place: &'a Place) -> Option<Wrapping<'a>> {
+        let (environment, found, confiner) = (&self.environment, &self.found, self.confiner.as_deref());
+        Some(Wrapping { sandbox: self.sandbox.as_ref()?, place, confiner, environment, found, engine: &self.engine })
+    }
+
+    /// Returns how the command line is run, once it is known that it may be.
+    async fn plan(&self, job: &Job<'_>) -> Result<Plan, String> {
+        let argv = [bash(), "-c", "--", job.command, "bash"].map(OsString::from).to_vec();
+        match self.wrapping(&job.invocation.place) {
+            Some(wrapping) => wrapping.plan(argv, job.invocation.call, &self.children).await,
+            None => Ok(Plan::Process(Launch { argv, environment: self.environment.clone(), door: None })),
+        }
     }
 
     /// Keeps at most this many bytes of an output whole.
@@ -119,16 +213,27 @@ impl Exec {
     ///
     /// Why it was not started.
     pub async fn run(&self, job: Job<'_>) -> Result<Ran, String> {
-        let began = Instant::now();
-        let Invocation { session, call, ref place, ref stop, ref sink, .. } = *job.invocation;
+        let place = &job.invocation.place;
         if !place.cwd.is_dir() {
             return Err(format!(
                 "the working folder `{}` does not exist: make it, or start a new session",
                 place.cwd.display()
             ));
         }
-        let mut child = self.spawn(call, job.command, &place.cwd)?;
+        match self.plan(&job).await? {
+            Plan::Process(launch) => self.run_process(&job, launch).await,
+            Plan::Container(engine, made) => container::run(&engine, &made, &job, self.capture()).await,
+        }
+    }
+
+    async fn run_process(&self, job: &Job<'_>, mut launch: Launch) -> Result<Ran, String> {
+        let began = Instant::now();
+        let Invocation { session, call, ref place, ref stop, ref sink, .. } = *job.invocation;
+        let door = launch.door.take();
+        let mut child = self.spawn(call, &launch, &place.cwd)?;
         let record = self.record(session, call, child.tree.first)?;
+        // Before it begins, so that nothing of it escapes them.
+        let cage = self.sandbox.as_ref().map(|sandbox| Cage::around(child.tree.first, call, sandbox.limits));
         child.open_gate().await;
 
         let mut pipes = child.pipes(self.capture(), sink);
@@ -138,6 +243,7 @@ impl Exec {
             () = stop.cancelled() => Err(Ending::Stopped),
             () = tokio::time::sleep_until(deadline) => Err(Ending::TimedOut),
             status = pipes.until(child.inner.wait()) => Ok(status),
+            () = serve(door) => Err(Ending::Stopped),
         };
         if ended.is_ok() {
             pipes.drain().await;
@@ -152,6 +258,7 @@ impl Exec {
         if gone.left == 0 {
             record.remove();
         }
+        drop(cage);
         let ending = ended.map_or_else(|ending| ending, |_| status.map_or(Ending::Signalled(0), how));
         let leftovers = if matches!(ending, Ending::Exited(_) | Ending::Signalled(_)) { gone.ended } else { 0 };
         Ok(Ran { ending, output: pipes.capture.finish(), leftovers, immortal: gone.left, took: began.elapsed() })
@@ -172,11 +279,10 @@ impl Exec {
         })
     }
 
-    fn spawn(&self, call: CallId, command: &str, cwd: &Path) -> Result<Child, String> {
-        let bash = if Path::new("/bin/bash").exists() { "/bin/bash" } else { "bash" };
-        let mut wrapped = CommandWrap::with_new(bash, |gate| {
-            gate.args(["--noprofile", "--norc", "-c", GATE, command]).current_dir(cwd);
-            gate.env_clear().envs(&self.environment).env(MARK, call.to_string());
+    fn spawn(&self, call: CallId, launch: &Launch, cwd: &Path) -> Result<Child, String> {
+        let mut wrapped = CommandWrap::with_new(bash(), |gate| {
+            gate.args(["--noprofile", "--norc", "-c", GATE, "gate"]).args(&launch.argv).current_dir(cwd);
+            gate.env_clear().envs(&launch.environment).env(MARK, call.to_string());
             gate.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         });
         wrapped.wrap(ProcessSession);
@@ -188,6 +294,18 @@ impl Exec {
         running.insert(first);
         Ok(Child { inner, tree: Tree { first, mark: call.to_string() }, settled: false })
     }
+}
+
+/// Serves the way out, if there is one, and never ends.
+async fn serve(door: Option<Door>) {
+    match door {
+        Some(door) => door.serve().await,
+        None => std::future::pending().await,
+    }
+}
+
+fn bash() -> &'static str {
+    if Path::new("/bin/bash").exists() { "/bin/bash" } else { "bash" }
 }
 
 fn how(status: ExitStatus) -> Ending {

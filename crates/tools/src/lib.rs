@@ -1,4 +1,4 @@
-//! Does things: the tool trait, bash and files, process groups, orphans.
+//! Does things: the tool trait, bash and files, process groups, sandboxes, orphans.
 
 mod blocking;
 pub mod builtin;
@@ -8,7 +8,9 @@ pub mod orphans;
 pub mod path;
 mod proc;
 pub mod registry;
+pub mod sandbox;
 pub mod scripted;
+pub mod tasks;
 
 use std::future::Future;
 use std::path::PathBuf;
@@ -118,6 +120,25 @@ pub trait Tool: Send + Sync {
     /// For `verifiable` and `resumable` calls: looks for what an attempt of a dead process did.
     fn find(&self, _invocation: Invocation) -> Pending<'_, Found> {
         Box::pin(std::future::ready(Found::Unknown))
+    }
+}
+
+impl Invocation {
+    /// A call of no session, for what is only tried or measured. Nobody hears it and nobody stops it.
+    #[must_use]
+    pub fn of_nobody(call: CallId, place: Place) -> Self {
+        Self {
+            session: SessionId::from_bits(0),
+            call,
+            attempt: 1,
+            idempotency_key: call.to_string(),
+            arguments: Value::Null,
+            place,
+            ruled: None,
+            closed: Closed::default(),
+            sink: Arc::new(|_| {}),
+            stop: tokio_util::sync::CancellationToken::new(),
+        }
     }
 }
 

@@ -20,6 +20,8 @@ use serde::{Deserialize, Serialize};
 
 use crate::exec;
 use crate::proc::{self, Process};
+use crate::sandbox::cgroup;
+use crate::sandbox::docker::Engine;
 
 #[derive(Debug, Serialize, Deserialize)]
 struct Entry {
@@ -89,6 +91,25 @@ pub async fn sweep(folder: &Path) -> std::io::Result<Vec<Ended>> {
     Ok(ended)
 }
 
+/// Removes the containers that a dead server's calls left, of which the engine at this socket knows. Without one there is
+/// nothing to do.
+///
+/// # Errors
+///
+/// The engine answers, but does not remove one.
+pub async fn sweep_containers(socket: &Path, folder: &Path) -> Result<usize, String> {
+    if !socket.exists() {
+        return Ok(0);
+    }
+    let engine = Engine::at(socket.to_owned());
+    let left = engine.of_house(folder).await?;
+    for (id, call) in &left {
+        engine.remove(id).await?;
+        tracing::warn!(?call, "a container of the server before was removed");
+    }
+    Ok(left.len())
+}
+
 async fn settle(path: &Path, call: CallId) -> std::io::Result<Ended> {
     let entry: Option<Entry> = serde_json::from_slice(&fs::read(path)?).ok();
     let session = entry.as_ref().map(|entry| entry.session);
@@ -98,6 +119,7 @@ async fn settle(path: &Path, call: CallId) -> std::io::Result<Ended> {
         return Ok(Ended { call, session, processes: 0, left: 0 });
     }
     let gone = exec::end(|| members(entry.as_ref(), call)).await;
+    cgroup::remove(call);
     if gone.left == 0 {
         fs::remove_file(path)?;
     }

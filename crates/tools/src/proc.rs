@@ -49,6 +49,14 @@ impl Process {
         environment.split(|byte| *byte == 0).any(|entry| entry == expected.as_bytes())
     }
 
+    /// Whether it is the first process of a namespace of its own.
+    pub fn begins_namespace(&self) -> bool {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.pid)).unwrap_or_default();
+        let numbers = status.lines().find_map(|line| line.strip_prefix("NSpid:"));
+        // One number for each namespace, from ours inwards.
+        numbers.is_some_and(|numbers| numbers.split_ascii_whitespace().skip(1).last() == Some("1"))
+    }
+
     /// Sends a signal to exactly this process, never to one that has its number now.
     pub fn signal(&self, signal: Signal) {
         let Some(pid) = Pid::from_raw(self.pid) else { return };

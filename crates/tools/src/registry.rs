@@ -54,7 +54,7 @@ fn did_you_mean(nearest: Option<&str>) -> String {
 /// What `tools: [{builtin: NAME}]` of an agent can name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Builtin {
-    /// `bash`.
+    /// `bash`, `task_output`, `task_stop`.
     Bash,
     /// `read`, `write`, `edit`, `list`, `glob`, `grep`.
     Files,
@@ -101,6 +101,8 @@ impl Toolbox {
         let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
         if chosen.contains(&Builtin::Bash) {
             tools.push(Arc::new(builtin::Bash::new(Arc::clone(exec))));
+            tools.push(Arc::new(builtin::TaskOutput::new(Arc::clone(exec.tasks()))));
+            tools.push(Arc::new(builtin::TaskStop::new(Arc::clone(exec.tasks()))));
         }
         if chosen.contains(&Builtin::Files) {
             tools.extend(builtin::files());

@@ -8,8 +8,10 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
+use outlive_core::agent::SandboxMode;
 use outlive_core::id::{CallId, SessionId};
 use outlive_tools::orphans::sweep;
+use outlive_tools::sandbox::{Sandbox, WORKSPACE};
 use serde_json::json;
 use stage::{Stage, lives, pids};
 
@@ -20,7 +22,18 @@ const LEFT: &str = "setsid bash -c 'echo pid $$; trap \"\" TERM; while :; do sle
 #[tokio::test]
 #[ignore = "started by other tests"]
 async fn the_server() {
-    let mut stage = Stage::new();
+    serve(Stage::new()).await;
+}
+
+/// As [`the_server`], with its calls in a sandbox.
+#[tokio::test]
+#[ignore = "started by other tests"]
+async fn the_server_with_a_sandbox() {
+    let sandbox = Sandbox { mode: SandboxMode::Bubblewrap, write: vec![WORKSPACE.to_owned()], ..Sandbox::default() };
+    serve(Stage::with(tempfile::tempdir().unwrap(), |exec| exec.confined_by(stage::confiner()).within(sandbox))).await;
+}
+
+async fn serve(mut stage: Stage) {
     stage.folder.disable_cleanup(true);
     println!("records {}", stage.children().display());
     let invocation = stage.invocation(json!({"command": LEFT}));
@@ -38,8 +51,12 @@ async fn the_server() {
 
 /// Starts the server, waits until its call runs, and kills it. Returns what it said.
 fn killed_server() -> String {
+    killed("the_server")
+}
+
+fn killed(which: &str) -> String {
     let mut server = Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "the_server", "--ignored", "--nocapture"])
+        .args(["--exact", which, "--ignored", "--nocapture"])
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
@@ -70,6 +87,24 @@ async fn what_a_killed_server_left_is_ended_whole() {
     assert!(ended[0].processes >= 3, "{ended:?}");
     assert!(pids.iter().all(|pid| !lives(*pid)), "none lives");
     assert_eq!(sweep(folder).await.unwrap(), []);
+    std::fs::remove_dir_all(folder.parent().unwrap().parent().unwrap()).unwrap();
+}
+
+#[tokio::test]
+async fn what_a_killed_server_left_in_a_sandbox_is_ended_whole() {
+    let said = killed("the_server_with_a_sandbox");
+    let folder = Path::new(told(&said, "records "));
+    let ended = sweep(folder).await.unwrap();
+    // Inside they have numbers of their own, and say those: three, and bubblewrap.
+    assert_eq!((ended.len(), ended[0].left), (1, 0), "{said}");
+    assert!(ended[0].processes >= 4, "{ended:?}");
+    assert_eq!(sweep(folder).await.unwrap(), []);
+    let call = told(&said, "call ");
+    let marked = |folder: std::fs::DirEntry| {
+        let environment = std::fs::read(folder.path().join("environ")).unwrap_or_default();
+        String::from_utf8_lossy(&environment).contains(call)
+    };
+    assert!(!std::fs::read_dir("/proc").unwrap().any(|entry| entry.is_ok_and(marked)), "one lives");
     std::fs::remove_dir_all(folder.parent().unwrap().parent().unwrap()).unwrap();
 }
 

@@ -1,6 +1,7 @@
 //! `agent.yaml`, typed.
 
 mod keys;
+mod sandbox;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -13,6 +14,7 @@ use crate::event::OnDisconnect;
 use crate::id::AgentName;
 use crate::limits::{FALLBACK_REST_MS, FALLBACKS};
 use crate::session::ASK_USER;
+pub use sandbox::{NetworkSpec, SandboxMode, SandboxSpec};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -47,7 +49,7 @@ pub(super) struct Spec {
     skills_dir: Option<String>,
     pub(super) session: Session,
     pub(super) tools: Vec<ToolEntry>,
-    sandbox: Option<Sandbox>,
+    pub(super) sandbox: Option<SandboxSpec>,
     budget: BudgetSpec,
     memory: Option<Memory>,
     /// No name in it is settled yet.
@@ -170,17 +172,6 @@ struct Mcp {
     _headers: BTreeMap<String, String>,
 }
 
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Sandbox {
-    #[serde(default)]
-    mode: SandboxMode,
-    #[serde(default, rename = "network")]
-    _network: Option<IgnoredAny>,
-    #[serde(default, rename = "write")]
-    _write: Option<IgnoredAny>,
-}
-
 /// What is to outlast a session.
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -194,21 +185,6 @@ struct Memory {
 
 fn yes() -> bool {
     true
-}
-
-/// How an agent's calls are confined.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum SandboxMode {
-    /// The best that is there.
-    #[default]
-    Auto,
-    /// bubblewrap.
-    Bubblewrap,
-    /// Docker.
-    Docker,
-    /// None.
-    Trust,
 }
 
 const DURAGENT: &str = "duragent/v1alpha1";
@@ -434,10 +410,8 @@ impl ModelSpec {
 
 impl Spec {
     fn warnings(&self) -> Vec<String> {
-        let sandboxed = self.sandbox.as_ref().is_some_and(|sandbox| sandbox.mode != SandboxMode::Trust);
         let unused = |key| self.unused.contains(&key);
         let asked = [
-            (sandboxed, "`sandbox` has no effect yet: calls are not sandboxed in this version"),
             (self.skills_dir.is_some(), "`skills_dir`: skills are not in this version"),
             (
                 self.memory.as_ref().is_some_and(|memory| memory.enabled),

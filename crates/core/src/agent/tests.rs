@@ -229,3 +229,39 @@ fn the_digest_changes_with_every_file() {
     changed.insert("SOUL.md".into(), b"other".to_vec());
     assert_ne!(one, Agent::read(&"helper".parse().unwrap(), &changed, &|_| None).unwrap().digest);
 }
+
+#[test]
+fn a_sandbox_is_what_was_asked_for_and_what_was_left_out_is_the_usual() {
+    let check = |text: &str, mode, network, write: &[&str]| {
+        let agent = read(&format!("{HEAD}spec: {{{text}}}\n")).unwrap();
+        let write = write.iter().map(|folder| (*folder).to_owned()).collect();
+        assert_eq!(
+            (agent.sandbox, agent.warnings),
+            (SandboxSpec { mode, network, image: None, write }, Vec::new()),
+            "{text}"
+        );
+    };
+    let nothing = || NetworkSpec::All(false);
+    check("", SandboxMode::Auto, nothing(), &["workspace"]);
+    check("sandbox: {}", SandboxMode::Auto, nothing(), &["workspace"]);
+    check("sandbox: {mode: trust}", SandboxMode::Trust, nothing(), &["workspace"]);
+    check("sandbox: {network: true, write: []}", SandboxMode::Auto, NetworkSpec::All(true), &[]);
+    let hosts = NetworkSpec::Hosts(vec!["example.org".to_owned()]);
+    check("sandbox: {mode: docker, network: [example.org], write: [/srv]}", SandboxMode::Docker, hosts, &["/srv"]);
+    let refused = |text: &str, said: &str| {
+        let error = read(&format!("{HEAD}spec:\n  sandbox: {text}\n")).unwrap_err().to_string();
+        assert!(error.contains(said), "{error}");
+    };
+    refused("{mode: jail}", "jail");
+    refused("{netwrk: true}", "unknown key `netwrk`: the nearest is `network`");
+    refused("{network: some}", "`true`, `false` or a list of hosts");
+}
+
+#[test]
+fn a_starter_says_in_what_its_commands_run() {
+    let name: AgentName = "default".parse().unwrap();
+    for mode in [SandboxMode::Auto, SandboxMode::Trust] {
+        let agent = Agent::read(&name, &starter_in(&name, mode), &|_| None).unwrap();
+        assert_eq!(agent.sandbox, SandboxSpec { mode, ..SandboxSpec::default() });
+    }
+}

@@ -9,6 +9,8 @@ use outlive_protocol::agent::AgentView;
 use outlive_store::AgentFolders as _;
 use outlive_store::files::beside::Beside;
 use outlive_store::files::fs::RealDisk;
+use outlive_tools::exec::Exec;
+use outlive_tools::sandbox::Sandbox;
 use serde::Serialize;
 
 use super::agent_files;
@@ -17,6 +19,7 @@ use crate::client::connect;
 use crate::config::{self, Workspace};
 use crate::exit::{Failure, Outcome, ok};
 use crate::show;
+use crate::wire;
 
 pub async fn run(place: &Workspace, command: Agent) -> Outcome {
     match command {
@@ -40,7 +43,8 @@ pub async fn run(place: &Workspace, command: Agent) -> Outcome {
         Agent::New { name } => {
             let name: AgentName =
                 name.parse().map_err(|error: outlive_core::id::AgentNameError| Failure::Usage(error.to_string()))?;
-            let created = folders(place).create(name.as_str(), outlive_core::agent::starter(&name));
+            let mode = wire::starting_mode(&wire::exec(&place.root)?, place).await;
+            let created = folders(place).create(name.as_str(), outlive_core::agent::starter_in(&name, mode));
             created.map_err(|error| Failure::Usage(error.to_string()))?;
             say!(
                 "made {}; `outlive chat -a {name}` talks to it",
@@ -86,7 +90,8 @@ fn validate(place: &Workspace, name: Option<String>, json: bool) -> Outcome {
         Some(name) => vec![name],
         None => folders.names().map_err(Failure::failed)?,
     };
-    let checked = names.iter().map(|name| check(&folders, name)).collect::<Result<Vec<_>, _>>()?;
+    let exec = wire::exec(&place.root)?;
+    let checked = names.iter().map(|name| check(&folders, name, &exec)).collect::<Result<Vec<_>, _>>()?;
     if json {
         show::json(&checked)?;
     } else {
@@ -99,13 +104,20 @@ fn validate(place: &Workspace, name: Option<String>, json: bool) -> Outcome {
     if broken.is_empty() { ok() } else { Err(Failure::Failed(format!("not right: {}", broken.join(", ")))) }
 }
 
-fn check(folders: &Beside, name: &str) -> Result<Checked, Failure> {
+fn check(folders: &Beside, name: &str, exec: &Exec) -> Result<Checked, Failure> {
     let parsed: AgentName =
         name.parse().map_err(|error: outlive_core::id::AgentNameError| Failure::Usage(error.to_string()))?;
     let files = folders.read(name).map_err(Failure::failed)?;
     let files = files.ok_or_else(|| Failure::NotFound(format!("there is no agent `{name}`")))?;
     let (error, warnings) = match Definition::read(&parsed, &files, &|variable| config::variable(variable)) {
-        Ok(agent) => (agent.policy.unreadable, agent.warnings),
+        Ok(agent) => {
+            let (error, open) = match Sandbox::of(&agent.sandbox) {
+                Ok(sandbox) => (agent.policy.unreadable, exec.within(sandbox).warning()),
+                Err(why) => (Some(why), None),
+            };
+            let open = open.filter(|_| agent.tools.iter().any(|tool| tool == "bash"));
+            (error, agent.warnings.into_iter().chain(open).collect())
+        }
         Err(error) => (Some(error.to_string()), Vec::new()),
     };
     Ok(Checked { name: name.to_owned(), good: error.is_none(), error, warnings })

@@ -5,6 +5,7 @@ mod attach;
 mod bare;
 mod loose;
 mod made;
+mod sandbox;
 mod search;
 mod sessions;
 mod turns;
@@ -46,6 +47,8 @@ enum Group {
     Search,
     /// The first screen of a long session, and many listeners
     Attach,
+    /// What a sandbox adds to the start of a command
+    Sandbox,
 }
 
 /// One figure, and what it is held against.
@@ -127,6 +130,9 @@ pub async fn run(bench: &Bench) -> Outcome {
     }
     if wants(Group::Attach) {
         figures.extend(attach::measure(&dir, scale).await?);
+    }
+    if wants(Group::Sandbox) {
+        figures.extend(sandbox::measure(&dir, scale).await?);
     }
     if bench.json {
         show::json(&figures)?;

@@ -41,7 +41,7 @@ pub async fn run(place: &Workspace, talk_to: &Talk) -> Outcome {
     };
     show::line(Style::Dim, change);
     let tools = format!(
-        "tools work in {}, not sandboxed in this version: you are asked before a command runs. /help lists commands",
+        "tools work in {}; what policy.yaml does not allow, you are asked about. /help lists commands",
         agent.works_in
     );
     show::line(Style::Dim, &tools);

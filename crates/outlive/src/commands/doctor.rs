@@ -5,12 +5,14 @@
 //! | `place` | the workspace: its disk, files, token, server, port |
 //! | `models` | agents, keys, and whether their models can be reached; nothing is asked that costs |
 //! | `machine` | programs, limits, clock, terminal |
+//! | `sandbox` | in what commands run, and what that holds: by trying to break out |
 //!
 //! Invariant: no secret is printed, only whether it is there and who can read it.
 
 mod machine;
 mod models;
 mod place;
+mod sandbox;
 
 use serde::Serialize;
 
@@ -60,6 +62,7 @@ pub async fn run(place: &Workspace, json: &Json) -> Outcome {
     let mut checks = place::checks(place).await;
     checks.extend(models::checks(place).await);
     checks.extend(machine::checks(place));
+    checks.extend(sandbox::checks(place).await);
     if json.json {
         show::json(&checks)?;
     } else {

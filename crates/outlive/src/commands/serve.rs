@@ -59,7 +59,6 @@ pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     let supervisor = Supervisor::of_this_process();
     supervisor.ready(&address.to_string());
     tracing::info!(%address, workspace = %place.root.display(), version = env!("CARGO_PKG_VERSION"), "server started");
-    tracing::warn!("tools are not sandboxed in this version: commands run as this user, after approval");
     let stop = CancellationToken::new();
     let idle = idle(Arc::clone(&engine.runtime), serve.idle_exit.map(Duration::from_secs));
     let api = outlive_server::serve(listener, Arc::clone(&engine.runtime), settings, stop.clone());

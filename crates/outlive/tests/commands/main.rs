@@ -325,8 +325,9 @@ fn a_list_is_as_long_as_it_was_asked_to_be() {
 #[test]
 fn a_command_of_an_agent_finds_no_key_of_the_server() {
     let home = Home::new();
+    // In a sandbox it would not even see the server: this holds without one, too.
     let yaml = "apiVersion: outlive/v1\nkind: Agent\nmetadata: {name: helper}\n\
-                spec: {model: {provider: rehearsal}, tools: [{builtin: bash}]}\n";
+                spec: {model: {provider: rehearsal}, sandbox: {mode: trust}, tools: [{builtin: bash}]}\n";
     home.write("agents/helper/agent.yaml", yaml);
     home.write("agents/helper/policy.yaml", "mode: dangerous\n");
     let key = "sk-canary-0123456789";

@@ -14,6 +14,9 @@ fn a_new_workspace_has_nothing_wrong_with_it() {
     assert!(shown.contains("the offline rehearsal answers") && !shown.contains("WRONG"), "{shown}");
     let token = std::fs::read_to_string(house.root().join("token")).unwrap();
     assert!(!shown.contains(token.trim()), "it prints the token");
+    for attempt in ["read the token", "connect to a port here", "mount something", "gain privileges"] {
+        assert!(shown.contains(&format!("ok       bubblewrap       holds: {attempt}")), "{attempt}: {shown}");
+    }
     house.check(&["session", "list"], 0, "");
     house.check(&["doctor"], 0, &format!("version {} runs at http://127.0.0.1:", env!("CARGO_PKG_VERSION")));
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use super::shape;
 use crate::exec::{Ending, Exec, Job, Ran};
+use crate::tasks::Task;
 use crate::{Assessment, Finished, Invocation, Pending, Place, Tool};
 
 /// Time of a command that does not say how long it takes, in milliseconds.
@@ -34,6 +35,10 @@ struct Arguments {
     #[serde(default)]
     #[schemars(range(min = 1, max = 600_000))]
     timeout_ms: Option<u64>,
+    /// Whether it goes on in the background: the call returns at once with the name of a task for `task_output` and
+    /// `task_stop`. Then only a `timeout_ms` that is given ends it.
+    #[serde(default)]
+    run_in_background: bool,
 }
 
 impl Bash {
@@ -42,15 +47,30 @@ impl Bash {
     pub fn new(exec: Arc<Exec>) -> Self {
         Self { exec }
     }
+
+    async fn begin(&self, task: Task) -> Finished {
+        let call = task.invocation.call;
+        match self.exec.tasks().start(&self.exec, task, finished).await {
+            Ok(None) => Finished {
+                details: Some(json!({"task": call.to_string()})),
+                ..Finished::ok(format!(
+                    "[it runs in the background as task {call}: `task_output` shows what it says and waits for its end, \
+                     `task_stop` ends it]"
+                ))
+            },
+            Ok(Some(ended)) => ended,
+            Err(why) => Finished::error(format!("not started: {why}")),
+        }
+    }
 }
 
 impl Tool for Bash {
     fn spec(&self) -> ToolSpec {
-        shape::spec::<Arguments>(
-            "bash",
-            "Runs a bash command line in the workspace, without input or terminal. All its processes end with it: nothing \
-             stays in the background. Long output is shown as its beginning and end.",
-        )
+        let what = "Runs a bash command line in the workspace, without input or terminal. All its processes end with it; \
+                    what is to go on (a server, a long build) is started with `run_in_background`. Long output is shown \
+                    as its beginning and end.";
+        let held = self.exec.told().map(|held| format!(" {held}")).unwrap_or_default();
+        shape::spec::<Arguments>("bash", &format!("{what}{held}"))
     }
 
     fn assess(&self, arguments: &Value, _place: &Place) -> Result<Assessment, String> {
@@ -70,20 +90,24 @@ impl Tool for Bash {
 
     fn run(&self, invocation: Invocation) -> Pending<'_, Finished> {
         Box::pin(async move {
-            let Arguments { command, timeout_ms } = match shape::read(&invocation.arguments) {
+            let Arguments { command, timeout_ms, run_in_background } = match shape::read(&invocation.arguments) {
                 Ok(arguments) => arguments,
                 Err(why) => return Finished::error(why),
             };
+            if run_in_background {
+                return self.begin(Task { invocation, command, limit: timeout_ms.map(Duration::from_millis) }).await;
+            }
             let limit = Duration::from_millis(timeout_ms.unwrap_or(DEFAULT_MS));
             match self.exec.run(Job { invocation: &invocation, command: &command, limit }).await {
-                Ok(ran) => finished(ran, limit),
+                Ok(ran) => finished(ran, limit).0,
                 Err(why) => Finished::error(format!("not started: {why}")),
             }
         })
     }
 }
 
-fn finished(ran: Ran, limit: Duration) -> Finished {
+/// Returns the result, and how it ended in a few words.
+fn finished(ran: Ran, limit: Duration) -> (Finished, String) {
     let (outcome, note) = match ran.ending {
         Ending::Exited(0) => (Outcome::Ok, None),
         Ending::Exited(code) => (Outcome::Error, Some(format!("exit code {code}"))),
@@ -98,6 +122,7 @@ fn finished(ran: Ran, limit: Duration) -> Finished {
         .then(|| format!("{} processes that it left running in the background were ended", ran.leftovers));
     let immortal =
         (ran.immortal > 0).then(|| format!("{} processes could not be ended and may still run", ran.immortal));
+    let how = note.clone().unwrap_or_else(|| "exit code 0".to_owned());
     let mut content = ran.output.text;
     if content.is_empty() && note.is_none() {
         content.push_str("(no output)");
@@ -120,5 +145,5 @@ fn finished(ran: Ran, limit: Duration) -> Finished {
         "truncated": ran.output.truncated,
         "bytes": ran.output.bytes,
     });
-    Finished { outcome, content, details: Some(details), whole: ran.output.whole }
+    (Finished { outcome, content, details: Some(details), whole: ran.output.whole }, how)
 }

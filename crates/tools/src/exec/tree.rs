@@ -20,7 +20,9 @@ const FORCED: Duration = Duration::from_millis(800);
 pub const GRACE: Duration = POLITE.saturating_add(FORCED);
 /// More processes than this are no work to be finished politely: they may be multiplying.
 const MANY: usize = 200;
+/// Time between two looks at most: the first ones are sooner, since what only waits for others is gone at once.
 const PAUSE: Duration = Duration::from_millis(10);
+const FIRST_PAUSE: Duration = Duration::from_millis(1);
 
 /// First processes of the calls that run now: tokio collects them, nobody else may.
 static RUNNING: LazyLock<Mutex<BTreeSet<i32>>> = LazyLock::new(|| {
@@ -61,15 +63,15 @@ impl Tree {
         };
         let mut members: Vec<Process> = ours.iter().filter(is_member).copied().collect();
         proc::add_descendants(&mut members, &all);
-        collect_zombies(&members, &running, own);
+        collect_zombies(&ours, &running, own);
         members.retain(|process| !process.zombie);
         members
     }
 }
 
-/// Takes dead strays off the process table. The first processes of calls are tokio's to collect.
-fn collect_zombies(members: &[Process], running: &BTreeSet<i32>, own: i32) {
-    let strays = members.iter().filter(|it| it.zombie && it.parent == own && !running.contains(&it.pid));
+/// Takes dead strays off the process table, whosever they were. The first processes of calls are tokio's to collect.
+fn collect_zombies(ours: &[Process], running: &BTreeSet<i32>, own: i32) {
+    let strays = ours.iter().filter(|it| it.zombie && it.parent == own && !running.contains(&it.pid));
     for stray in strays {
         // Gone already, or not ours after all: either way nothing is owed.
         let _gone = rustix::process::waitpid(Pid::from_raw(stray.pid), WaitOptions::NOHANG);
@@ -79,14 +81,17 @@ fn collect_zombies(members: &[Process], running: &BTreeSet<i32>, own: i32) {
 /// Ends all that `members` finds, politely and then not, and returns how many there were and whether any is left.
 pub(crate) async fn end(members: impl Fn() -> Vec<Process>) -> Gone {
     let mut found = members();
-    let gone = Gone { ended: found.len(), left: 0 };
+    // The first process of a sandbox only waits for the others.
+    let gone = Gone { ended: found.iter().filter(|process| !process.begins_namespace()).count(), left: 0 };
     if found.len() <= MANY {
         found.iter().for_each(|process| process.signal(Signal::TERM));
         found.iter().for_each(|process| process.signal(Signal::CONT));
     }
+    let mut pause = FIRST_PAUSE;
     let polite = tokio::time::Instant::now() + POLITE;
     while (1..=MANY).contains(&found.len()) && tokio::time::Instant::now() < polite {
-        tokio::time::sleep(PAUSE).await;
+        tokio::time::sleep(pause).await;
+        pause = PAUSE.min(pause * 2);
         found = members();
     }
     let (mut forced, mut fewest) = (tokio::time::Instant::now() + FORCED, found.len());

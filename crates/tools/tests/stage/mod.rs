@@ -30,7 +30,11 @@ pub struct Stage {
 impl Stage {
     /// `ws` is the root, `out` lies beside it; `ws/own/` is protected, and so is the file `token`.
     pub fn new() -> Self {
-        let folder = tempfile::tempdir().unwrap();
+        Self::with(tempfile::tempdir().unwrap(), |exec| exec)
+    }
+
+    /// In this folder, with commands run as it is made of the usual way.
+    pub fn with(folder: TempDir, how: impl FnOnce(Exec) -> Exec) -> Self {
         let base = folder.path().canonicalize().unwrap();
         for name in ["ws/own", "out", "run"] {
             std::fs::create_dir_all(base.join(name)).unwrap();
@@ -40,7 +44,8 @@ impl Stage {
         let place = Place { cwd: ws.clone(), roots: vec![ws], protected };
         let exec =
             Exec::new([("HOME".to_owned(), "/nonexistent".to_owned())], &base.join("run"), &base.join("run/children"));
-        let tools = Toolbox::builtin(&Arc::new(exec.keeping(8 << 20)), &[Builtin::Bash, Builtin::Files]);
+        let exec = how(exec.keeping(8 << 20));
+        let tools = Toolbox::builtin(&Arc::new(exec), &[Builtin::Bash, Builtin::Files]);
         let call = CallId::from_bits(rand_bits(&base));
         Self {
             folder,
@@ -110,6 +115,15 @@ impl Stage {
     pub fn pids(&self) -> Vec<u32> {
         pids(&self.said.lock().unwrap())
     }
+}
+
+/// What confines commands of tests from within: `examples/confine.rs`, which is built with them. No program of the package,
+/// so that `cargo run` has only one to run.
+pub fn confiner() -> PathBuf {
+    let tests = std::env::current_exe().unwrap();
+    let built = tests.parent().unwrap().with_file_name("examples").join("confine");
+    assert!(built.is_file(), "{} is needed: cargo build -p outlive-tools --examples", built.display());
+    built
 }
 
 pub fn pids(said: &str) -> Vec<u32> {

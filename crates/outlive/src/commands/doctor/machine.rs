@@ -85,7 +85,7 @@ const PROGRAMS: [Program; 5] = [
     Program { name: "git", without: "agents cannot look at or make commits", package: "git", is_needed: false },
     Program {
         name: "bwrap",
-        without: "commands cannot be put into a sandbox (this version never does)",
+        without: "no sandbox of this kind: agents whose mode asks for one run no command",
         package: "bubblewrap",
         is_needed: false,
     },
