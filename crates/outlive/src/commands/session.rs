@@ -1,5 +1,6 @@
 //! Looks at sessions and changes them.
 
+use outlive_core::content::FailureKind;
 use outlive_core::event::Line;
 use outlive_core::media::with_attachments;
 use outlive_protocol::event::Events;
@@ -70,7 +71,9 @@ pub async fn show(client: &Client, session: &str) -> Result<(), Failure> {
         say!("begins    as {} did, up to event {}", parent.session, parent.seq);
     }
     if let Some(turn) = view.turn {
-        let retry = turn.retry_at.map(|at| format!(", the model is asked again at {at}")).unwrap_or_default();
+        let why = turn.waits_because.map(|kind| format!(" because of {}", reason(kind))).unwrap_or_default();
+        let retry =
+            turn.retry_at.map(|at| format!(", waits{why}, the model is asked again at {at}")).unwrap_or_default();
         let asked = turn.model.map(|model| format!(", asks {model}")).unwrap_or_default();
         say!("turn      {} at step {}{asked}{retry}", turn.id, turn.step);
     }
@@ -153,4 +156,17 @@ async fn control(client: &Client, session: &str, verb: &str) -> Result<(), Failu
     let done: Done = client.send(Method::POST, &format!("/sessions/{session}/{verb}"), &Control::default()).await?;
     say!("done, at event {}", done.head);
     Ok(())
+}
+
+/// Says why a turn waits for its provider.
+fn reason(kind: FailureKind) -> &'static str {
+    match kind {
+        FailureKind::Overloaded => "a provider that is overloaded",
+        FailureKind::RateLimited => "a rate limit",
+        FailureKind::Timeout => "an answer that did not come in time",
+        FailureKind::Network => "the network",
+        FailureKind::Truncated => "an answer that was cut",
+        FailureKind::OffSchema => "an answer of another form",
+        FailureKind::InvalidRequest | FailureKind::Auth | FailureKind::Refused => "a refusal",
+    }
 }

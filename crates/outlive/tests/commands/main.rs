@@ -257,6 +257,9 @@ fn a_run_whose_provider_is_away_says_so_while_it_waits() {
     BufReader::new(run.stderr.take().unwrap()).read_line(&mut line).unwrap();
     assert!(line.starts_with("outlive: 127.0.0.1:1 cannot be reached: Connection refused"), "{line}");
     assert!(line.contains("; asked again at 20"), "{line}");
+    let listed: serde_json::Value = serde_json::from_str(&home.check(&["session", "list", "--json"], 0, "")).unwrap();
+    let session = listed["items"][0]["id"].as_str().unwrap();
+    home.check(&["session", "show", session], 0, ", waits because of the network, the model is asked again at 20");
     run.kill().unwrap();
     run.wait().unwrap();
 }
