@@ -113,6 +113,16 @@ fn names(folder: &Path) -> Vec<String> {
     names
 }
 
+/// Ends the writer with the test, also where that fails.
+struct Ended<'a>(&'a AtomicBool, &'a std::thread::Thread);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+        self.1.unpark();
+    }
+}
+
 #[test]
 fn a_database_that_its_program_writes_meanwhile_is_read_whole_and_nothing_is_put_beside_it() {
     let (home, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
@@ -134,12 +144,14 @@ fn a_database_that_its_program_writes_meanwhile_is_read_whole_and_nothing_is_put
     assert_eq!((fs::read(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap()), before);
     assert_eq!(names(home.path()), ["opencode.db"]);
 
-    let (committed, stop) = (AtomicUsize::new(1), AtomicBool::new(false));
+    let (committed, stop) = (AtomicUsize::new(2), AtomicBool::new(false));
+    let database = open();
+    // A log as short as this is brought into the database again and again.
+    database.execute_batch("PRAGMA wal_autocheckpoint = 8; PRAGMA synchronous = OFF").unwrap();
+    insert(&database, 1);
     std::thread::scope(|scope| {
-        let writer = scope.spawn(|| {
-            let database = open();
-            // A log as short as this is brought into the database again and again.
-            database.execute_batch("PRAGMA wal_autocheckpoint = 8; PRAGMA synchronous = OFF").unwrap();
+        let (committed, stop) = (&committed, &stop);
+        let writer = scope.spawn(move || {
             while !stop.load(Ordering::SeqCst) {
                 insert(&database, committed.load(Ordering::SeqCst));
                 // Nobody writes without a pause: each goes on when the last one was read.
@@ -149,6 +161,7 @@ fn a_database_that_its_program_writes_meanwhile_is_read_whole_and_nothing_is_put
                 }
             }
         });
+        let _ended = Ended(stop, writer.thread());
         let mut seen = 0;
         while seen < 200 {
             let least = committed.load(Ordering::SeqCst);
@@ -166,8 +179,6 @@ fn a_database_that_its_program_writes_meanwhile_is_read_whole_and_nothing_is_put
             }
             writer.thread().unpark();
         }
-        stop.store(true, Ordering::SeqCst);
-        writer.thread().unpark();
     });
     assert_eq!(names(scratch.path()), [] as [&str; 0]);
     assert_eq!(names(home.path()), ["opencode.db"]);
