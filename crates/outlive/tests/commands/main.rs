@@ -11,6 +11,7 @@ mod deleting;
 mod finding;
 mod importing;
 mod moving;
+mod sandboxing;
 
 use std::process::{Command, Output, Stdio};
 
