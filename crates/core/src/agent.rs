@@ -99,6 +99,9 @@ pub const PROVIDERS: [&str; 7] =
 /// A value that does not fit: the path of its key, and why.
 struct Misfit(String, String);
 
+/// What is said of each setting of a section that has none yet.
+const UNSETTLED: &str = "has no effect: no setting of `context` is in this version";
+
 impl Misfit {
     fn new(path: impl Into<String>, why: impl Into<String>) -> Self {
         Self(path.into(), why.into())
@@ -123,6 +126,8 @@ impl Agent {
         let session = file.limits().map_err(placed)?;
         let budget = file.budget().map_err(placed)?;
         let tools = file.tools(&mut warnings).map_err(placed)?;
+        let unsettled = |keys: [&str; 3]| crate::yaml::misfit_at(yaml, "agent.yaml", &keys, UNSETTLED).to_string();
+        warnings.extend(file.unsettled().map(unsettled));
         let system = system(&file, files, yaml)?;
         Ok(Self {
             name: name.clone(),

@@ -51,6 +51,9 @@ pub(super) struct Spec {
     pub(super) tools: Vec<ToolEntry>,
     pub(super) sandbox: Option<SandboxSpec>,
     budget: BudgetSpec,
+    memory: Option<Memory>,
+    /// No name in it is settled yet.
+    context: BTreeMap<String, IgnoredAny>,
     /// Keys that are there and that nothing is made of yet.
     unused: BTreeSet<Unused>,
 }
@@ -58,8 +61,6 @@ pub(super) struct Spec {
 /// A key that is known and that nothing is made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Unused {
-    Memory,
-    Context,
     /// Duragent's.
     Policy,
     /// Duragent's, too.
@@ -171,6 +172,21 @@ struct Mcp {
     _headers: BTreeMap<String, String>,
 }
 
+/// What is to outlast a session.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Memory {
+    #[serde(default = "yes")]
+    enabled: bool,
+    /// Duragent's.
+    #[serde(default, rename = "backend")]
+    _backend: Option<IgnoredAny>,
+}
+
+fn yes() -> bool {
+    true
+}
+
 const DURAGENT: &str = "duragent/v1alpha1";
 pub(crate) const VERSIONS: [&str; 2] = ["outlive/v1", DURAGENT];
 
@@ -273,6 +289,11 @@ impl File {
     /// Returns what its sessions may use.
     pub(super) fn budget(&self) -> Result<Budget, Misfit> {
         self.spec.budget.budget().map_err(|(path, why)| Misfit::new(format!("spec.budget.{path}"), why))
+    }
+
+    /// Returns the settings of a section that has none yet.
+    pub(super) fn unsettled(&self) -> impl Iterator<Item = [&str; 3]> {
+        self.spec.context.keys().map(|key| ["spec", "context", key])
     }
 
     /// Returns the tools that are here; the others are warned of, or refused where nothing has such a name.
@@ -392,8 +413,10 @@ impl Spec {
         let unused = |key| self.unused.contains(&key);
         let asked = [
             (self.skills_dir.is_some(), "`skills_dir`: skills are not in this version"),
-            (unused(Unused::Memory), "`memory` is not in this version"),
-            (unused(Unused::Context), "`context` is not in this version"),
+            (
+                self.memory.as_ref().is_some_and(|memory| memory.enabled),
+                "`memory` has no effect yet: it is not in this version",
+            ),
             (unused(Unused::Policy), "`policy` in agent.yaml is not read: write a policy.yaml beside it"),
             (unused(Unused::Access), "`access` and `hooks` are not in this version"),
             (self.session.ttl_hours.is_some(), "`session.ttl_hours`: sessions stay until they are deleted"),

@@ -66,6 +66,31 @@ fn what_this_version_does_not_have_is_a_warning_never_silence() {
 }
 
 #[test]
+fn settings_of_what_is_to_come_are_told_and_their_misspellings_refused_with_their_place() {
+    let of = |spec: &str| read(&format!("{HEAD}spec:\n  {spec}\n"));
+    for (spec, said) in [
+        ("memory: {enabld: true}", "5:12: unknown key `enabld`: the nearest is `enabled`"),
+        ("sandbox: {netwrk: false}", "5:13: unknown key `netwrk`: the nearest is `network`"),
+        ("sandbox: {mode: bubblewrp}", "5:19: unknown value `bubblewrp`: the nearest is `bubblewrap`"),
+    ] {
+        assert_eq!(of(spec).unwrap_err().to_string(), format!("agent.yaml:{said}\n    {spec}"));
+    }
+    for (spec, said) in [
+        ("memory: {enabled: true}", vec!["`memory` has no effect yet: it is not in this version"]),
+        ("memory: {enabled: false}", vec![]),
+        ("context:", vec![]),
+        (
+            "context: {soft: 100000}",
+            vec![
+                "agent.yaml:5:13: spec.context.soft: has no effect: no setting of `context` is in this version\n    context: {soft: 100000}",
+            ],
+        ),
+    ] {
+        assert_eq!(of(spec).unwrap().warnings, said, "{spec}");
+    }
+}
+
+#[test]
 fn a_value_that_does_not_fit_is_refused_with_its_place_and_the_way_out() {
     let check = |spec: &str, said: &str| {
         let error = read(&format!("{HEAD}spec:\n{spec}\n")).unwrap_err().to_string();

@@ -9,6 +9,8 @@ use crate::event::{Ending, Entry, Event, MessageReceived};
 use crate::id::CallId;
 use crate::media::{Attachment, Family, MediaType};
 
+use super::refused::Refused;
+
 /// The conversation so far. Cheap to close at the next step: earlier messages are shared and never change.
 #[derive(Debug, Clone)]
 pub struct Transcript {
@@ -27,6 +29,7 @@ pub struct Transcript {
     asked: Arc<str>,
     /// Messages that hold reasoning, and whose it is: no other model takes it back.
     reasoned: Vec<(usize, Arc<str>)>,
+    refused: Refused,
 }
 
 /// A conversation that ends with the user's message, ready to be sent.
@@ -36,6 +39,8 @@ pub(super) struct Closed {
     pub(super) digest: Digest,
     pub(super) bytes: u64,
     pub(super) schema: Option<Arc<serde_json::Value>>,
+    /// Files that are not shown to this model.
+    pub(super) refused: Vec<Digest>,
 }
 
 impl Default for Transcript {
@@ -50,6 +55,7 @@ impl Default for Transcript {
             schema: None,
             asked: Arc::from(""),
             reasoned: Vec::new(),
+            refused: Refused::default(),
         }
     }
 }
@@ -59,15 +65,22 @@ impl Transcript {
     pub fn apply(&mut self, entry: &Entry) {
         match &entry.event {
             Event::MessageReceived(message) => self.hear(message),
-            // Who was asked something in between still has the schema to fit.
-            Event::TurnEnded(ended) if ended.ending != Ending::Ask => self.schema = None,
+            Event::TurnEnded(ended) => {
+                self.refused.forget_doubts();
+                // Who was asked something in between still has the schema to fit.
+                self.schema = self.schema.take().filter(|_| ended.ending == Ending::Ask);
+            }
+            Event::StepFailed(failed) => self.refused.doubt(&self.asked, &failed.left_out),
             Event::StepStarted(started) => {
                 self.close();
                 if *self.asked != *started.model {
                     self.asked = started.model.as_str().into();
                 }
             }
-            Event::StepFinished(finished) => self.reply(&finished.content),
+            Event::StepFinished(finished) => {
+                self.refused.believe();
+                self.reply(&finished.content);
+            }
             Event::CallDenied(denied) => self.answer(denied.call, &denied.content, true),
             Event::CallLost(lost) => self.answer(lost.call, &lost.known, true),
             Event::QuestionAnswered(answered) => self.answer(answered.call, &answered.content, false),
@@ -86,8 +99,6 @@ impl Transcript {
             | Event::InputRemoved(_)
             | Event::TurnStarted(_)
             | Event::InterruptRequested(_)
-            | Event::TurnEnded(_)
-            | Event::StepFailed(_)
             | Event::CallAllowed(_)
             | Event::ApprovalRequested(_)
             | Event::QuestionAsked(_)
@@ -109,7 +120,11 @@ impl Transcript {
                 Arc::make_mut(message).content.retain(|block| !is_reasoning(block));
             }
         }
-        Closed { messages: copy.messages, digest, bytes: copy.bytes, schema: copy.schema }
+        let refused = copy.refused.by(model);
+        let unseen = |block: &&Block| matches!(block, Block::Media(file) if refused.contains(&file.hash));
+        let blocks = copy.messages.iter().flat_map(|message| &message.content);
+        let bytes = copy.bytes.saturating_sub(blocks.filter(unseen).map(size).sum());
+        Closed { messages: copy.messages, digest, bytes, schema: copy.schema, refused }
     }
 
     /// Files stand before the text that speaks of them.

@@ -16,8 +16,7 @@ use seat::{Key, Seat};
 #[test]
 fn a_conversation_outlives_its_server_and_its_terminal() {
     let seat = Seat::take();
-    seat.types("outlive chat");
-    seat.press(&[Key::Enter]);
+    seat.enters("outlive chat");
     seat.sees("default · rehearsal/script · ↑0 ↓0 tokens · idle");
 
     // A message of two lines, a question in place with the whole command, its output, the status line.
@@ -35,8 +34,7 @@ fn a_conversation_outlives_its_server_and_its_terminal() {
     seat.sees("tokens · idle");
 
     // The server dies in the middle of a long command.
-    seat.types("run echo begun; sleep 300");
-    seat.press(&[Key::Enter]);
+    seat.enters("run echo begun; sleep 300");
     seat.sees("y yes, once");
     seat.press(&[Key::Char('y')]);
     seat.sees("  │ begun");
@@ -64,8 +62,7 @@ fn a_conversation_outlives_its_server_and_its_terminal() {
     assert!(back.starts_with("outlive attach ses_"), "{back}");
     seat.sees_shell();
 
-    seat.types(&format!("clear; {back}"));
-    seat.press(&[Key::Enter]);
+    seat.enters(&format!("clear; {back}"));
     seat.sees("tokens · idle");
     assert_eq!(seat.count("⟲ the server died after "), 1, "{}", seat.all());
     assert_eq!(seat.count("› a message; /help"), 1, "{}", seat.all());
@@ -74,8 +71,7 @@ fn a_conversation_outlives_its_server_and_its_terminal() {
     seat.press(&[Key::Control('z')]);
     seat.sees("Stopped");
     seat.sees_shell();
-    seat.types("clear; fg");
-    seat.press(&[Key::Enter]);
+    seat.enters("clear; fg");
     seat.sees("› a message; /help\ndefault");
 
     // What is sent meanwhile waits; Ctrl-C stops what runs; a narrow terminal changes nothing. What the chat before had
@@ -87,8 +83,7 @@ fn a_conversation_outlives_its_server_and_its_terminal() {
     seat.resize(50, 20);
     seat.press(&[Key::Char('y')]);
     seat.sees("  │ begun");
-    seat.types("list");
-    seat.press(&[Key::Enter]);
+    seat.enters("list");
     seat.sees("  next: list\n");
     seat.sees(" · 1 queued");
     seat.press(&[Key::Control('c')]);
@@ -101,15 +96,49 @@ fn a_conversation_outlives_its_server_and_its_terminal() {
 }
 
 #[test]
+fn a_file_is_attached_in_the_chat_and_goes_with_the_next_message() {
+    let seat = Seat::take();
+    seat.has_file("my photo.png", b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0crc.");
+    seat.has_file("half.png", b"\x89PNG\r\n\x1a\n");
+    seat.types("outlive chat");
+    seat.press(&[Key::Enter]);
+    seat.sees("tokens · idle");
+    seat.types("/help");
+    seat.press(&[Key::Enter]);
+    seat.sees("/attach PATH");
+    for (path, why) in [
+        ("none.png", "none.png cannot be read"),
+        ("half.png", "half.png cannot be attached: the image is broken, its header is not whole"),
+    ] {
+        seat.types(&format!("/attach {path}"));
+        seat.press(&[Key::Enter]);
+        seat.sees(why);
+    }
+    // The server dies in between: what is attached waits for another.
+    seat.kill_the_server();
+    seat.types("/attach '~/my photo.png'");
+    seat.press(&[Key::Enter]);
+    seat.sees("  attached: image my photo.png, 33 bytes\n");
+    seat.sees("tokens · idle");
+    seat.types("help");
+    seat.press(&[Key::Enter]);
+    seat.has_seen("\n› [image my photo.png, 33 bytes]\n  help\n");
+    seat.has_seen("I was given [image my photo.png, 33 bytes]: 33 bytes.");
+    seat.sees("tokens · idle");
+    seat.press(&[Key::Control('d')]);
+    seat.sees_shell();
+    let said = seat.pipes("/attach half.png\n/attach my photo.png\nhelp\n");
+    assert!(said.contains("attached: image my photo.png, 33 bytes"), "{said}");
+    assert!(said.contains("half.png cannot be attached") && said.contains("I was given [image my photo.png"), "{said}");
+}
+
+#[test]
 fn an_answer_that_broke_off_is_called_void_and_then_said_once() {
     let seat = Seat::take();
     let model = Model::that_stops_in_its_first_answer();
     seat.makes_an_agent(&model.base_url());
-    seat.types("outlive chat");
-    seat.press(&[Key::Enter]);
-    seat.sees("tokens · idle");
-    seat.types("tell me");
-    seat.press(&[Key::Enter]);
+    seat.chats();
+    seat.enters("tell me");
     seat.sees("Once upon a time\nthere was a pro\n");
     seat.kill_the_server();
     seat.sees(
@@ -125,16 +154,12 @@ fn an_answer_that_broke_off_is_called_void_and_then_said_once() {
 #[test]
 fn a_question_waits_and_a_decision_arrives_while_the_server_is_away() {
     let seat = Seat::take();
-    seat.types("outlive chat");
-    seat.press(&[Key::Enter]);
-    seat.sees("tokens · idle");
-    seat.types("run echo kept");
-    seat.press(&[Key::Enter]);
+    seat.chats();
+    seat.enters("run echo kept");
     seat.sees("y yes, once");
     seat.kill_the_server();
     seat.press(&[Key::Char('y')]);
-    seat.types("list");
-    seat.press(&[Key::Enter]);
+    seat.enters("list");
     seat.sees("✓ allowed once\n⚙ bash echo kept\n  │ kept\n  ✓ done");
     seat.sees("\n› list\n\nStep: list\n⚙ list");
     assert_eq!(seat.count("? bash wants to run:"), 1, "{}", seat.all());
@@ -144,16 +169,13 @@ fn a_question_waits_and_a_decision_arrives_while_the_server_is_away() {
 #[test]
 fn a_question_takes_no_key_that_was_meant_for_a_message_and_a_paste_sends_nothing() {
     let seat = Seat::take();
-    seat.types("outlive chat");
-    seat.press(&[Key::Enter]);
-    seat.sees("tokens · idle");
+    seat.chats();
     seat.pastes("pasted one\npasted two\n");
     seat.sees("› pasted one\n  pasted two\n\ndefault");
     seat.press(&[Key::Control('c')]);
     seat.sees("› a message; /help");
 
-    seat.types("run echo careful");
-    seat.press(&[Key::Enter]);
+    seat.enters("run echo careful");
     seat.sees("y yes, once");
     // Tab, to write a message; what is typed there decides nothing.
     seat.press(&[Key::Tab]);
@@ -174,12 +196,9 @@ fn a_question_takes_no_key_that_was_meant_for_a_message_and_a_paste_sends_nothin
 #[test]
 fn what_a_tool_prints_cannot_drive_the_terminal() {
     let seat = Seat::take();
-    seat.types("outlive chat");
-    seat.press(&[Key::Enter]);
-    seat.sees("tokens · idle");
+    seat.chats();
     let before = seat.state();
-    seat.types(r"run printf 'a\tb\n10%%\r100%%\n\033[31mred\033[0m\033[2J\033[H\033[?1049h\033]2;evil\007\033[?25l\033[5;9r\n'");
-    seat.press(&[Key::Enter]);
+    seat.enters(r"run printf 'a\tb\n10%%\r100%%\n\033[31mred\033[0m\033[2J\033[H\033[?1049h\033]2;evil\007\033[?25l\033[5;9r\n'");
     seat.sees("y yes, once");
     seat.press(&[Key::Char('y')]);
     seat.sees("  │ a   b\n  │ 100%\n  │ red\n  ✓ done");
@@ -191,9 +210,7 @@ fn what_a_tool_prints_cannot_drive_the_terminal() {
 #[test]
 fn a_chat_that_is_ended_leaves_the_terminal_as_it_was() {
     let seat = Seat::take();
-    seat.types("outlive chat");
-    seat.press(&[Key::Enter]);
-    seat.sees("tokens · idle");
+    seat.chats();
     seat.types("not sent");
     seat.sees("› not sent");
     seat.ends_the_chat();
@@ -218,16 +235,12 @@ fn who_attaches_in_mid_answer_sees_it_from_its_beginning_at_once() {
     let seat = Seat::take();
     let model = Model::that_stops_in_its_first_answer();
     seat.makes_an_agent(&model.base_url());
-    seat.types("outlive chat");
-    seat.press(&[Key::Enter]);
-    seat.sees("tokens · idle");
-    seat.types("tell me");
-    seat.press(&[Key::Enter]);
+    seat.chats();
+    seat.enters("tell me");
     seat.sees("Once upon a time\nthere was a pro\n");
     seat.press(&[Key::Control('d')]);
     seat.sees_shell();
-    seat.types("clear; outlive attach");
-    seat.press(&[Key::Enter]);
+    seat.enters("clear; outlive attach");
     seat.sees("› tell me\n\nOnce upon a time\nthere was a pro\n─");
     assert_eq!(seat.count("Once upon a time"), 1, "{}", seat.all());
     seat.press(&[Key::Control('c')]);
@@ -244,8 +257,7 @@ fn a_long_session_is_shown_from_its_end_pages_back_and_names_who_else_spoke() {
     assert!(piped.contains("\n› think 99\n"), "one's own have no name:\n{piped}");
     let whole = seat.pipes_with(&["attach", "--as", "bob"], "");
     assert!(whole.contains("\nann › think 0\n"), "what is no terminal gets all of it:\n{whole}");
-    seat.types("clear; outlive attach --as bob");
-    seat.press(&[Key::Enter]);
+    seat.enters("clear; outlive attach --as bob");
     seat.sees("ann › think 99\n");
     seat.sees("tokens · idle");
     seat.has_seen(" earlier events: /more or PageUp shows the last of them\n");
@@ -253,11 +265,9 @@ fn a_long_session_is_shown_from_its_end_pages_back_and_names_who_else_spoke() {
     seat.press(&[Key::PageUp]);
     seat.has_seen("── earlier: events 1 to ");
     seat.has_seen("ann › think 0\n");
-    seat.types("/more");
-    seat.press(&[Key::Enter]);
+    seat.enters("/more");
     seat.sees("that is the beginning\ndefault");
     assert_eq!(seat.count("ann › think 0\n"), 1, "{}", seat.all());
-    seat.types("mine");
-    seat.press(&[Key::Enter]);
+    seat.enters("mine");
     seat.sees("\n› mine\n");
 }

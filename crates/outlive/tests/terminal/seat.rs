@@ -41,20 +41,16 @@ impl Seat {
         let mut command = Command::new(program);
         command.env("HOME", self.home.path()).env("TMUX_TMPDIR", self.home.path()).current_dir(self.home.path());
         command.env("LC_ALL", "C.UTF-8").env("OUTLIVE_LOG", "error").stdin(Stdio::null());
-        for key in [
-            "ANTHROPIC_API_KEY",
-            "OPENAI_API_KEY",
-            "GEMINI_API_KEY",
-            "OPENROUTER_API_KEY",
-            "OUTLIVE_TOKEN",
-            "OUTLIVE_WORKSPACE",
-        ] {
-            command.env_remove(key);
-        }
-        for key in ["TMUX", "NO_COLOR", "XDG_STATE_HOME", "ENV"] {
+        let keys = outlive_model::PROVIDERS.into_iter().filter_map(outlive_model::key_variable);
+        for key in keys.chain(["OUTLIVE_TOKEN", "OUTLIVE_WORKSPACE", "TMUX", "NO_COLOR", "XDG_STATE_HOME", "ENV"]) {
             command.env_remove(key);
         }
         command
+    }
+
+    /// A file at home, where the shell is.
+    pub fn has_file(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.home.path().join(name), bytes).unwrap();
     }
 
     fn tmux(&self, arguments: &[&str]) -> Output {
@@ -67,6 +63,17 @@ impl Seat {
 
     pub fn types(&self, text: &str) {
         self.tmux(&["send-keys", "-l", text]);
+    }
+
+    pub fn enters(&self, text: &str) {
+        self.types(text);
+        self.press(&[Key::Enter]);
+    }
+
+    /// Begins a new conversation.
+    pub fn chats(&self) {
+        self.enters("outlive chat");
+        self.sees("tokens · idle");
     }
 
     pub fn press(&self, keys: &[Key]) {
@@ -138,8 +145,7 @@ impl Seat {
     /// Waits until the shell has the terminal back, as it was: it echoes and reads lines.
     pub fn sees_shell(&self) {
         self.waits("shell$", |screen| screen.trim_end().ends_with("shell$").then_some(()));
-        self.types("stty -a | tr ' ;' '\\n\\n' | grep -x -e icanon -e echo | tr '\\n' +");
-        self.press(&[Key::Enter]);
+        self.enters("stty -a | tr ' ;' '\\n\\n' | grep -x -e icanon -e echo | tr '\\n' +");
         self.sees("icanon+echo+");
     }
 

@@ -10,7 +10,7 @@ const ARROWS: &[(&str, &[&str])] = &[
     ("outlive-store", &["outlive-core"]),
     ("outlive-model", &["outlive-core"]),
     ("outlive-tools", &["outlive-core"]),
-    ("outlive-runtime", &["outlive-core", "outlive-protocol", "outlive-store", "outlive-model", "outlive-tools"]),
+    ("outlive-runtime", &["outlive-core", "outlive-store", "outlive-model", "outlive-tools"]),
     ("outlive-server", &["outlive-core", "outlive-protocol", "outlive-runtime"]),
     ("outlive-tui", &["outlive-core", "outlive-protocol"]),
     (

@@ -7,19 +7,14 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::path::Path;
-use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::thread::JoinHandle;
 
 use outlive_core::id::{Seq, SessionId};
-use tokio::sync::{Semaphore, oneshot};
 
-use super::writer::{Job, Reply, Unwritten, Whole, Writer};
+use super::writer::{Job, Unwritten, Whole, Writer};
 use super::{Index, ListQuery, Row};
+use crate::clerk::Clerk;
 use crate::{Directory, Journals, Pending, StoreError};
-
-/// Questions that may wait for the thread; more wait for their turn.
-const QUESTIONS: usize = 64;
 
 /// What the commit log had when the journals were opened.
 #[derive(Debug, Clone, Default)]
@@ -35,9 +30,7 @@ pub struct Log {
 /// The list on SQLite.
 pub struct SqliteIndex {
     unwritten: Arc<Mutex<Unwritten>>,
-    jobs: Mutex<Option<SyncSender<Job>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    permits: Semaphore,
+    clerk: Clerk<Job>,
     truth: Truth,
     touched: Vec<SessionId>,
 }
@@ -58,17 +51,11 @@ impl SqliteIndex {
     where
         J: Journals + Directory + 'static,
     {
-        let (sender, receiver) = sync_channel(QUESTIONS * 2);
-        let writer = Writer::open(path, receiver, &log)?;
+        let writer = Writer::open(path, &log)?;
         let unwritten = Arc::clone(&writer.unwritten);
-        let thread = std::thread::Builder::new().name("index".to_owned()).spawn(move || writer.run());
-        let thread =
-            thread.map_err(|error| StoreError::Io { what: "start a thread".to_owned(), why: error.to_string() })?;
         Ok(Arc::new(Self {
             unwritten,
-            jobs: Mutex::new(Some(sender)),
-            thread: Mutex::new(Some(thread)),
-            permits: Semaphore::new(QUESTIONS),
+            clerk: Clerk::start("index.db", move |jobs| writer.run(&jobs))?,
             truth: Truth { journals: journals.clone(), directory: journals },
             touched: log.touched,
         }))
@@ -99,9 +86,7 @@ impl SqliteIndex {
     ///
     /// [`StoreError`] where it cannot be written. Nothing is lost by that: a list that was not told is rebuilt.
     pub fn applied(&self, position: u64) -> Result<(), StoreError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Job::Applied(position, reply))?;
-        answer.blocking_recv().map_err(|_| closed())?
+        self.clerk.ask_blocking(|reply| Job::Applied(position, reply))
     }
 
     /// Returns the head that each session's row covers. Blocks: not for async tasks.
@@ -110,9 +95,7 @@ impl SqliteIndex {
     ///
     /// [`StoreError`] where the list cannot be read.
     pub fn heads(&self) -> Result<HashMap<SessionId, Seq>, StoreError> {
-        let (reply, answer) = oneshot::channel();
-        self.send(Job::Heads(reply))?;
-        answer.blocking_recv().map_err(|_| closed())?
+        self.clerk.ask_blocking(Job::Heads)
     }
 
     /// Leaves nothing of the sessions that were taken off, neither in the file nor in its log.
@@ -121,17 +104,12 @@ impl SqliteIndex {
     ///
     /// [`StoreError`] where that cannot be done now.
     pub async fn erase(&self) -> Result<(), StoreError> {
-        self.ask(Job::Erase).await
+        self.clerk.ask(Job::Erase).await
     }
 
     /// Writes what is unwritten and ends the thread. Blocks. Nothing is listed or written from here on.
     pub fn close(&self) {
-        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
-        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the list's thread panicked");
-        }
+        self.clerk.close();
     }
 
     fn unwritten(&self) -> MutexGuard<'_, Unwritten> {
@@ -147,29 +125,17 @@ impl SqliteIndex {
         };
         if idle {
             // With the channel full, the thread has other work, after which it writes anyway.
-            self.send(Job::Dirty).ok();
+            self.clerk.send(Job::Dirty).ok();
         }
     }
 
-    fn send(&self, job: Job) -> Result<(), StoreError> {
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        jobs.as_ref().ok_or_else(closed)?.try_send(job).map_err(|_| closed())
-    }
-
-    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
-        let _permit = self.permits.acquire().await.map_err(|_| closed())?;
-        let (reply, answer) = oneshot::channel();
-        self.send(job(reply))?;
-        answer.await.map_err(|_| closed())?
-    }
-
     async fn find_unsettled(&self) -> Result<Vec<SessionId>, StoreError> {
-        let mut found: BTreeSet<SessionId> = self.ask(Job::Owing).await?.into_iter().collect();
+        let mut found: BTreeSet<SessionId> = self.clerk.ask(Job::Owing).await?.into_iter().collect();
         let whole = !matches!(self.unwritten().whole, Whole::Lacks(_));
         if whole && self.touched.is_empty() {
             return Ok(found.into_iter().collect());
         }
-        let covered = self.ask(Job::Heads).await?;
+        let covered = self.clerk.ask(Job::Heads).await?;
         for session in &self.touched {
             match self.truth.journals.head(*session).await {
                 Ok(head) if covered.get(session) == Some(&head) => self.retract(*session, None),
@@ -194,16 +160,6 @@ impl SqliteIndex {
     }
 }
 
-fn closed() -> StoreError {
-    StoreError::Io { what: "index.db".to_owned(), why: "the list is closed or overrun".to_owned() }
-}
-
-impl Drop for SqliteIndex {
-    fn drop(&mut self) {
-        self.close();
-    }
-}
-
 impl Index for SqliteIndex {
     fn note(&self, row: Row) {
         self.record(row.session, Some(row));
@@ -214,11 +170,11 @@ impl Index for SqliteIndex {
     }
 
     fn list(&self, query: ListQuery) -> Pending<'_, Result<Vec<Row>, StoreError>> {
-        Box::pin(self.ask(move |reply| Job::List(query, reply)))
+        Box::pin(self.clerk.ask(move |reply| Job::List(query, reply)))
     }
 
     fn rows(&self, sessions: Vec<SessionId>) -> Pending<'_, Result<Vec<Row>, StoreError>> {
-        Box::pin(self.ask(move |reply| Job::Rows(sessions, reply)))
+        Box::pin(self.clerk.ask(move |reply| Job::Rows(sessions, reply)))
     }
 
     fn unsettled(&self) -> Pending<'_, Result<Vec<SessionId>, StoreError>> {
@@ -236,6 +192,6 @@ impl Index for SqliteIndex {
     }
 
     fn rebuild(&self, rows: Vec<Row>) -> Pending<'_, Result<(), StoreError>> {
-        Box::pin(self.ask(move |reply| Job::Rebuild(rows, reply)))
+        Box::pin(self.clerk.ask(move |reply| Job::Rebuild(rows, reply)))
     }
 }

@@ -10,19 +10,17 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use outlive_core::id::{Seq, SessionId};
-use tokio::sync::oneshot;
 
 use super::table::{Mark, Notes, Table};
 use super::{ListQuery, Log, Row, page};
 use crate::StoreError;
+use crate::clerk::Reply;
 use crate::sqlite::{self, Checkpoint, FileError};
 
 /// How long rows gather before they are written.
 const GATHER: Duration = Duration::from_millis(200);
 /// Longest pause before rows that could not be written are tried again.
 const RETRY: Duration = Duration::from_secs(30);
-
-pub(super) type Reply<T> = oneshot::Sender<Result<T, StoreError>>;
 
 pub(super) enum Job {
     /// There is something to write, soon.
@@ -82,12 +80,11 @@ pub(super) struct Writer {
     /// The commit position that the list was told of last.
     applied: u64,
     pub(super) unwritten: Arc<Mutex<Unwritten>>,
-    jobs: Receiver<Job>,
 }
 
 impl Writer {
     /// Opens the file, or a new one where it is unfit or was not told of all that the log has let go of.
-    pub(super) fn open(path: &Path, jobs: Receiver<Job>, log: &Log) -> Result<Self, StoreError> {
+    pub(super) fn open(path: &Path, log: &Log) -> Result<Self, StoreError> {
         let (table, whole) = match Table::open(path).and_then(|table| ready(table, log)) {
             Err(FileError::Unfit(why)) => {
                 tracing::warn!(%why, "index.db set aside");
@@ -97,16 +94,16 @@ impl Writer {
         }?;
         let applied = table.mark(Mark::Applied)?;
         let unwritten = Arc::new(Mutex::new(Unwritten { whole, ..Unwritten::default() }));
-        Ok(Self { table: Some(table), path: path.to_owned(), applied, unwritten, jobs })
+        Ok(Self { table: Some(table), path: path.to_owned(), applied, unwritten })
     }
 
     /// Works until whoever asks is gone.
-    pub(super) fn run(mut self) {
+    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
         let mut pause: Option<Duration> = None;
         loop {
             let job = match pause {
-                None => self.jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
-                Some(pause) => self.jobs.recv_timeout(pause),
+                None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
+                Some(pause) => jobs.recv_timeout(pause),
             };
             match job {
                 Ok(Job::Dirty) => pause = pause.or(Some(GATHER)),

@@ -1,100 +1,54 @@
-//! The words on SQLite, from outside of their thread: to be told of a head costs its caller a lock and a map entry.
+//! The words on SQLite, from outside of their thread: to be told of a head costs its caller a lock and a map entry, and of
+//! lines an addition.
 
 use std::path::Path;
-use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::JoinHandle;
+use std::sync::Arc;
 
 use outlive_core::id::{Seq, SessionId};
-use tokio::sync::{Semaphore, oneshot};
 
-use super::keeper::{Job, Keeper, Reply, Told, Truth};
+use super::keeper::{Job, Keeper, Truth};
 use super::text::Asked;
+use super::told::Told;
 use super::{Catching, Found, Search, SearchQuery};
+use crate::clerk::Clerk;
 use crate::{Pending, StoreError};
-
-/// Questions that may wait for the thread; more wait for their turn.
-const QUESTIONS: usize = 64;
 
 /// The words of all messages, on SQLite.
 pub(crate) struct Words {
-    told: Arc<Mutex<Told>>,
-    jobs: Mutex<Option<SyncSender<Job>>>,
-    thread: Mutex<Option<JoinHandle<()>>>,
-    permits: Semaphore,
+    told: Arc<Told>,
+    clerk: Clerk<Job>,
 }
 
 impl Words {
     /// Starts the thread that keeps the words at this path. The file is opened later: a start does not wait for it.
     pub(crate) fn open(path: &Path, truth: Truth) -> Result<Arc<Self>, StoreError> {
-        let (sender, receiver) = sync_channel(QUESTIONS * 2);
-        let told = Arc::new(Mutex::new(Told::default()));
-        let keeper = Keeper::new(path, truth, (Arc::clone(&told), receiver));
-        let thread = std::thread::Builder::new().name("words".to_owned()).spawn(move || keeper.run());
-        let thread =
-            thread.map_err(|error| StoreError::Io { what: "start a thread".to_owned(), why: error.to_string() })?;
-        Ok(Arc::new(Self {
-            told,
-            jobs: Mutex::new(Some(sender)),
-            thread: Mutex::new(Some(thread)),
-            permits: Semaphore::new(QUESTIONS),
-        }))
+        let told = Arc::<Told>::default();
+        let keeper = Keeper::new(path, truth, Arc::clone(&told));
+        Ok(Arc::new(Self { told, clerk: Clerk::start("search.db", move |jobs| keeper.run(&jobs))? }))
+    }
+
+    /// Says that so many bytes of lines were appended, of which heads will be told.
+    pub(crate) fn grew(&self, bytes: usize) {
+        self.told.grew(bytes);
     }
 
     /// Says that a session's journal has come to this head.
     pub(crate) fn tell(&self, session: SessionId, head: Seq) {
-        let idle = {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            let idle = told.is_empty();
-            told.heads.insert(session, head);
-            idle
-        };
-        if idle {
+        if self.told.head(session, head) {
             // With the channel full, the thread has other work, after which it looks anyway.
-            self.send(Job::Told).ok();
+            self.clerk.send(Job::Follow).ok();
         }
     }
 
     /// Takes out a session that was removed: nothing of it is left in any file.
     pub(crate) async fn erase(&self, session: SessionId) -> Result<(), StoreError> {
-        {
-            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
-            told.heads.remove(&session);
-            told.gone.insert(session);
-        }
-        self.ask(Job::Erase).await
+        self.told.gone(session);
+        self.clerk.ask(Job::Erase).await
     }
 
     /// Ends the thread. Blocks. What it has not followed yet, it finds at the next start.
     pub(crate) fn close(&self) {
-        drop(self.jobs.lock().unwrap_or_else(PoisonError::into_inner).take());
-        if let Some(thread) = self.thread.lock().unwrap_or_else(PoisonError::into_inner).take()
-            && thread.join().is_err()
-        {
-            tracing::error!("the words' thread panicked");
-        }
-    }
-
-    fn send(&self, job: Job) -> Result<(), StoreError> {
-        let jobs = self.jobs.lock().unwrap_or_else(PoisonError::into_inner);
-        jobs.as_ref().ok_or_else(closed)?.try_send(job).map_err(|_| closed())
-    }
-
-    async fn ask<T>(&self, job: impl FnOnce(Reply<T>) -> Job) -> Result<T, StoreError> {
-        let _permit = self.permits.acquire().await.map_err(|_| closed())?;
-        let (reply, answer) = oneshot::channel();
-        self.send(job(reply))?;
-        answer.await.map_err(|_| closed())?
-    }
-}
-
-fn closed() -> StoreError {
-    StoreError::Io { what: "search.db".to_owned(), why: "the search is closed or overrun".to_owned() }
-}
-
-impl Drop for Words {
-    fn drop(&mut self) {
-        self.close();
+        self.clerk.close();
     }
 }
 
@@ -102,15 +56,15 @@ impl Search for Words {
     fn find(&self, query: SearchQuery) -> Pending<'_, Result<Found, StoreError>> {
         Box::pin(async move {
             let asked = Asked::read(&query.text)?;
-            self.ask(move |reply| Job::Find(asked, query, reply)).await
+            self.clerk.ask(move |reply| Job::Find(asked, query, reply)).await
         })
     }
 
     fn catching(&self) -> Pending<'_, Result<Catching, StoreError>> {
-        Box::pin(self.ask(Job::Catching))
+        Box::pin(self.clerk.ask(Job::Catching))
     }
 
     fn begin_anew(&self) -> Pending<'_, Result<Catching, StoreError>> {
-        Box::pin(self.ask(Job::BeginAnew))
+        Box::pin(self.clerk.ask(Job::BeginAnew))
     }
 }

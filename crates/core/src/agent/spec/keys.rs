@@ -70,8 +70,8 @@ impl<'de> Visitor<'de> for Keys {
                 Key::Budget => spec.budget = map.next_value()?,
                 Key::Tools => spec.tools = map.next_value()?,
                 Key::Sandbox => spec.sandbox = map.next_value()?,
-                Key::Memory => spec.note(Unused::Memory, map.next_value()?),
-                Key::Context => spec.note(Unused::Context, map.next_value()?),
+                Key::Memory => spec.memory = map.next_value()?,
+                Key::Context => spec.context = map.next_value::<Option<_>>()?.unwrap_or_default(),
                 Key::Policy => spec.note(Unused::Policy, map.next_value()?),
                 Key::Access => spec.note(Unused::Access, map.next_value()?),
             }

@@ -1,123 +1,58 @@
 //! Files and the form of answers through the real runtime: bytes reach the model, a file that has vanished bricks nothing,
 //! and what does not fit a schema is never passed off as an answer.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::sync::Arc;
 
-use outlive_core::command::{Command, Create, Message};
+use outlive_core::command::{Command, Message};
 use outlive_core::content::{FailureKind, Request};
-use outlive_core::context::{Frame, FrameParts};
 use outlive_core::digest::Digest;
-use outlive_core::event::{Behavior, Ending, Event, OnDisconnect, Origin, OriginKind};
-use outlive_core::id::{AgentName, SessionId};
+use outlive_core::event::{Ending, Event};
 use outlive_core::limits::TRUNCATED_ATTEMPTS;
 use outlive_core::media::{Attachment, File};
-use outlive_core::policy::Policy;
 use outlive_core::session::Refusal;
-use outlive_core::time::Timestamp;
 use outlive_model::scripted::{Scripted, Step};
-use outlive_runtime::clock::{Moments, TokioClock};
-use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
-use outlive_runtime::{AttachError, Outcome, Runtime, Settings, SubmitError};
-use outlive_store::{StoreError, memory};
-use outlive_tools::Place;
+use outlive_runtime::{AttachError, Outcome, SubmitError};
 use outlive_tools::registry::Toolbox;
 use serde_json::{Value, json};
 
-struct OneKit(Arc<Kit>);
+use super::house::{Agents, House, kit, message};
 
-impl Kits for OneKit {
-    fn kit(&self, _agent: &AgentName) -> Result<Arc<Kit>, KitError> {
-        Ok(Arc::clone(&self.0))
-    }
-
-    fn card(&self, agent: &AgentName) -> Result<Card, KitError> {
-        Err(KitError::Unknown(agent.clone()))
-    }
-
-    fn names(&self) -> Result<Vec<AgentName>, StoreError> {
-        Ok(Vec::new())
-    }
-}
+const PNG: &[u8] = b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0crc.";
 
 struct Desk {
-    runtime: Arc<Runtime>,
+    house: House,
     model: Scripted,
-}
-
-fn session() -> SessionId {
-    SessionId::from_bits(1)
-}
-
-const PNG: &[u8] = b"\x89PNG\r\n\x1a\nx";
-
-fn by() -> Origin {
-    Origin::of(OriginKind::Cli)
 }
 
 impl Desk {
     async fn with_session() -> Self {
         let model = Scripted::default();
-        let parts = FrameParts {
-            system: vec!["test".into()],
-            tools: vec![],
-            max_output_tokens: 100,
-            temperature: None,
-            model: "test/script".into(),
-            agent_digest: "0".into(),
-        };
-        let kit = Kit {
-            voices: Voices::only(Voice { frame: Frame::new(parts), model: Arc::new(model.clone()) }),
-            toolbox: Arc::new(Toolbox::new(vec![])),
-            policy: Policy::default(),
-            place: Place { cwd: "/".into(), roots: vec![], protected: vec![] },
-            terms: Terms::default(),
-        };
-        let (store, _faults) = memory::store();
-        let clock = TokioClock::from(Timestamp::from_micros(1_700_000_000_000_000));
-        let moments = Moments::new(Arc::new(clock), 1);
-        let runtime = Runtime::start(store, Arc::new(OneKit(Arc::new(kit))), moments, Settings::default());
-        let runtime = runtime.await.unwrap();
-        let create = Create {
-            agent: "helper".parse().unwrap(),
-            agent_digest: "0".into(),
-            title: None,
-            project: None,
-            on_disconnect: OnDisconnect::Continue,
-            labels: Default::default(),
-            by: by(),
-        };
-        runtime.submit(session(), Command::Create(create), None).await.unwrap();
-        Self { runtime, model }
+        let kit = kit(model.clone(), Toolbox::new(vec![]), "mode: ask");
+        Self { house: House::of(Agents::of(kit)).await, model }
     }
 
     async fn attached(&self, bytes: &[u8], media_type: &str) -> Result<Attachment, AttachError> {
-        let hash = self.runtime.keep(bytes.to_vec()).await.unwrap();
-        self.runtime.attachment(hash, media_type, Some("a".into())).await
+        let hash = self.house.runtime.keep(bytes.to_vec()).await.unwrap();
+        self.house.runtime.attachment(hash, media_type, Some("a".into())).await
     }
 
     async fn say(&self, attachments: Vec<Attachment>, schema: Option<Value>) -> Result<Outcome, SubmitError> {
-        let message = Message {
-            attachments,
-            output_schema: schema.map(Arc::new),
-            ..Message::text("look", Behavior::FollowUp, by())
-        };
-        let accepted = self.runtime.submit(session(), Command::Message(message), None).await?;
-        self.runtime.outcome(session(), accepted.turn.unwrap(), accepted.seq).await
+        let output_schema = schema.map(Arc::new);
+        let message = Message { attachments, output_schema, ..message("look") };
+        let said = self.house.ask(1, Command::Message(message)).await?;
+        Ok(self.house.outcome(1, said).await)
     }
 
     async fn failures(&self) -> Vec<FailureKind> {
-        let lines = self.runtime.entries(session(), 0, 1_000).await.unwrap();
-        let kind = |event: Event| if let Event::StepFailed(failed) = event { Some(failed.kind) } else { None };
-        lines.iter().filter_map(|line| kind(line.read().unwrap().event)).collect()
+        let kind = |event| if let Event::StepFailed(failed) = event { Some(failed.kind) } else { None };
+        self.house.events(1).await.into_iter().filter_map(kind).collect()
     }
 }
 
 fn brought(request: &Request, bytes: &[u8]) -> Option<usize> {
     match request.files.get(&Digest::of(bytes)) {
         Some(File::Whole(bytes)) => Some(bytes.len()),
-        Some(File::LeftOut) => Some(0),
+        Some(File::LeftOut | File::Refused) => Some(0),
         None => None,
     }
 }
@@ -162,7 +97,7 @@ async fn when_files_fill_a_request_the_newest_are_brought() {
 #[tokio::test(start_paused = true)]
 async fn only_what_is_kept_and_of_its_type_can_be_attached() {
     let desk = Desk::with_session().await;
-    let missing = desk.runtime.attachment(Digest::of(b"never"), "image/png", None).await;
+    let missing = desk.house.runtime.attachment(Digest::of(b"never"), "image/png", None).await;
     assert_eq!(missing, Err(AttachError::Missing(Digest::of(b"never"))));
     for (bytes, media_type) in [(PNG, "application/pdf"), (PNG, "image/svg+xml"), (b"".as_slice(), "text/plain")] {
         let refused = desk.attached(bytes, media_type).await;

@@ -1,15 +1,12 @@
 //! The list on SQLite when its file is lost, damaged, foreign or behind.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::disallowed_methods, reason = "the tests damage files as a disk would")]
-
 use std::path::Path;
 
 use outlive_core::id::SessionId;
 use outlive_store::conformance::{lines, row, session};
-
-use outlive_store::workspace::{self, Options};
 use outlive_store::{Append, ListQuery, Row, Store};
+
+use super::{copy_folder, damages, open};
 
 fn all() -> ListQuery {
     ListQuery { limit: 100_000, ascending: true, ..ListQuery::default() }
@@ -23,7 +20,7 @@ async fn append(store: &Store, journal: SessionId, count: u64) {
 
 /// A closed workspace whose list holds sessions 1 to 3, all at rest.
 async fn listed(root: &Path) -> Vec<Row> {
-    let (store, _open) = workspace::open(root, Options::default()).unwrap();
+    let (store, _open) = open(root);
     assert_eq!(store.index.unsettled().await.unwrap(), []);
     let rows: Vec<Row> = (1..=3).map(|n| row(session(n), 2, i64::try_from(n).unwrap())).collect();
     for row in &rows {
@@ -36,19 +33,19 @@ async fn listed(root: &Path) -> Vec<Row> {
 /// Opens the workspace, checks that all is unsettled and not listed, notes a row of each, and checks the next start.
 async fn check_rebuilt(root: &Path, rows: &[Row], case: &str) {
     {
-        let (store, _open) = workspace::open(root, Options::default()).unwrap();
+        let (store, _open) = open(root);
         assert_eq!(store.index.list(all()).await.unwrap(), [], "{case}");
         assert_eq!(store.index.unsettled().await.unwrap(), [1, 2, 3].map(session), "{case}");
         assert!(store.index.needs_rebuild(), "{case}");
         store.index.note(rows[0].clone());
     }
     {
-        let (store, _open) = workspace::open(root, Options::default()).unwrap();
+        let (store, _open) = open(root);
         assert_eq!(store.index.unsettled().await.unwrap(), [2, 3].map(session), "{case}: a rebuild goes on");
         rows.iter().cloned().for_each(|row| store.index.note(row));
         assert!(!store.index.needs_rebuild(), "{case}");
     }
-    let (store, _open) = workspace::open(root, Options::default()).unwrap();
+    let (store, _open) = open(root);
     assert!(!store.index.needs_rebuild(), "{case}");
     assert_eq!(store.index.list(all()).await.unwrap(), rows, "{case}");
     assert_eq!(store.index.unsettled().await.unwrap(), [], "{case}");
@@ -56,20 +53,7 @@ async fn check_rebuilt(root: &Path, rows: &[Row], case: &str) {
 
 #[tokio::test]
 async fn a_lost_damaged_or_foreign_list_is_rebuilt() {
-    type Damage = fn(&Path);
-    let damages: [(&str, Damage); 5] = [
-        ("deleted", |path| std::fs::remove_file(path).unwrap()),
-        ("emptied", |path| std::fs::write(path, "").unwrap()),
-        ("text", |path| std::fs::write(path, "this is no database, whatever its name says".repeat(200)).unwrap()),
-        ("foreign", |path| {
-            std::fs::remove_file(path).unwrap();
-            rusqlite::Connection::open(path).unwrap().execute_batch("CREATE TABLE recipes (name TEXT)").unwrap();
-        }),
-        ("of a later version", |path| {
-            rusqlite::Connection::open(path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
-        }),
-    ];
-    for (case, damage) in damages {
+    for (case, damage) in damages() {
         let root = tempfile::tempdir().unwrap();
         let rows = listed(root.path()).await;
         damage(&root.path().join("index.db"));
@@ -83,7 +67,7 @@ async fn a_list_from_before_the_journals_went_on_is_rebuilt() {
     let mut rows = listed(root.path()).await;
     let old = std::fs::read(root.path().join("index.db")).unwrap();
     {
-        let (store, _open) = workspace::open(root.path(), Options::default()).unwrap();
+        let (store, _open) = open(root.path());
         append(&store, session(3), 5).await;
         rows[2].head = 7;
         store.index.note(rows[2].clone());
@@ -104,7 +88,7 @@ async fn whichever_page_is_damaged_a_list_is_right_or_an_error_and_can_be_rebuil
         bytes.get_mut(page * 4_096..(page + 1) * 4_096).unwrap().fill(0xa5);
         std::fs::write(&path, bytes).unwrap();
         {
-            let (store, _open) = workspace::open(root.path(), Options::default()).unwrap();
+            let (store, _open) = open(root.path());
             match store.index.list(all()).await {
                 Ok(listed) if listed.is_empty() => assert!(store.index.needs_rebuild(), "page {page}"),
                 Ok(listed) => assert_eq!(listed, rows, "page {page}"),
@@ -120,7 +104,7 @@ async fn whichever_page_is_damaged_a_list_is_right_or_an_error_and_can_be_rebuil
             store.index.rebuild(rows.clone()).await.unwrap();
             assert_eq!(store.index.list(all()).await.unwrap(), rows, "page {page}");
         }
-        let (store, _open) = workspace::open(root.path(), Options::default()).unwrap();
+        let (store, _open) = open(root.path());
         assert_eq!(store.index.list(all()).await.unwrap(), rows, "page {page}");
         assert!(!store.index.needs_rebuild());
     }
@@ -136,7 +120,7 @@ async fn a_list_that_turned_out_damaged_is_rebuilt_at_the_next_start() {
     bytes.get_mut(4_096..8_192).unwrap().fill(0xa5);
     std::fs::write(&path, bytes).unwrap();
     {
-        let (store, _open) = workspace::open(root.path(), Options::default()).unwrap();
+        let (store, _open) = open(root.path());
         assert!(store.index.list(all()).await.is_err());
         assert!(store.index.list(all()).await.is_err(), "half a list is none");
     }
@@ -149,18 +133,18 @@ async fn an_append_whose_writer_went_away_before_it_noted_a_row_is_unsettled_aft
     let root = tempfile::tempdir().unwrap();
     let rows = listed(root.path()).await;
     for _ in 0..2 {
-        let (store, open) = workspace::open(root.path(), Options::default()).unwrap();
+        let (store, open) = open(root.path());
         append(&store, session(2), 1).await;
         open.close();
     }
     {
-        let (store, _open) = workspace::open(root.path(), Options::default()).unwrap();
+        let (store, _open) = open(root.path());
         assert_eq!(store.index.unsettled().await.unwrap(), [session(2)]);
         assert_eq!(store.index.list(all()).await.unwrap(), rows, "the old row is better than none");
         store.index.note(row(session(2), 4, 9));
         assert_eq!(store.index.unsettled().await.unwrap(), []);
     }
-    let (store, _open) = workspace::open(root.path(), Options::default()).unwrap();
+    let (store, _open) = open(root.path());
     assert_eq!(store.index.unsettled().await.unwrap(), []);
 }
 
@@ -169,12 +153,12 @@ async fn an_append_that_failed_leaves_nothing_to_settle() {
     let root = tempfile::tempdir().unwrap();
     listed(root.path()).await;
     {
-        let (store, _open) = workspace::open(root.path(), Options::default()).unwrap();
+        let (store, _open) = open(root.path());
         let epoch = store.leases.take(session(2)).await.unwrap();
         let wrong = Append { journal: session(2), epoch, expected: 9, lines: lines(9, 1) };
         assert!(store.journals.append(wrong).await.is_err());
     }
-    let (store, _open) = workspace::open(root.path(), Options::default()).unwrap();
+    let (store, _open) = open(root.path());
     assert_eq!(store.index.unsettled().await.unwrap(), []);
 }
 
@@ -185,7 +169,7 @@ async fn after_a_kill_what_the_log_touched_is_settled_by_its_row() {
     listed(root.path()).await;
     let (copy, uncovered) = (tempfile::tempdir().unwrap(), session(2));
     {
-        let (store, _open) = workspace::open(root.path(), Options::default()).unwrap();
+        let (store, _open) = open(root.path());
         store.journals.remove(session(1)).await.unwrap();
         append(&store, uncovered, 1).await;
         append(&store, session(3), 1).await;
@@ -194,7 +178,7 @@ async fn after_a_kill_what_the_log_touched_is_settled_by_its_row() {
         // What is listed is not yet written, as a rule; written or not, the next start must know.
         copy_folder(root.path(), copy.path());
     }
-    let (store, open) = workspace::open(copy.path(), Options::default()).unwrap();
+    let (store, open) = open(copy.path());
     assert!(open.recovery().frames > 0, "{:?}", open.recovery());
     let unsettled = store.index.unsettled().await.unwrap();
     assert!(unsettled.contains(&uncovered) && unsettled.contains(&session(4)), "{unsettled:?}");
@@ -203,29 +187,17 @@ async fn after_a_kill_what_the_log_touched_is_settled_by_its_row() {
     assert!(listed.iter().all(|row| row.session != session(1)), "a removed session is listed: {listed:?}");
 }
 
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &to);
-        } else if let Err(error) = std::fs::copy(entry.path(), &to) {
-            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
-        }
-    }
-}
-
 #[tokio::test]
 async fn ten_thousand_rows_are_written_listed_and_searched() {
     let root = tempfile::tempdir().unwrap();
-    let (store, open) = workspace::open(root.path(), Options::default()).unwrap();
+    let (store, files) = open(root.path());
     let rows: Vec<Row> = (1..=10_000_u32)
         .map(|n| Row { title: Some(format!("Title {n}")), ..row(session(n.into()), 20, i64::from(n)) })
         .collect();
     rows.iter().cloned().for_each(|row| store.index.note(row));
     assert_eq!(store.index.list(all()).await.unwrap(), rows);
-    drop((store, open));
-    let (store, _open) = workspace::open(root.path(), Options::default()).unwrap();
+    drop((store, files));
+    let (store, _open) = open(root.path());
     assert_eq!(store.index.list(all()).await.unwrap(), rows);
     let found = store.index.list(ListQuery { text: Some("title 777".to_owned()), ..all() }).await.unwrap();
     assert_eq!(found.len(), 11);
@@ -234,7 +206,7 @@ async fn ten_thousand_rows_are_written_listed_and_searched() {
 #[tokio::test]
 async fn a_closed_list_refuses_instead_of_hanging() {
     let root = tempfile::tempdir().unwrap();
-    let (store, open) = workspace::open(root.path(), Options::default()).unwrap();
+    let (store, open) = open(root.path());
     open.close();
     store.index.note(row(session(1), 1, 1));
     assert!(store.index.list(all()).await.is_err());
@@ -245,7 +217,7 @@ async fn a_closed_list_refuses_instead_of_hanging() {
 #[tokio::test]
 async fn a_thousand_lists_at_once_are_all_answered() {
     let root = tempfile::tempdir().unwrap();
-    let journals = workspace::open(root.path(), Options::default()).unwrap();
+    let journals = open(root.path());
     journals.0.index.note(row(session(1), 1, 1));
     let lists = (0..1_000).map(|_| journals.0.index.list(all()));
     for listed in futures_util::future::join_all(lists).await {

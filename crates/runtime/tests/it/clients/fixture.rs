@@ -1,24 +1,18 @@
 //! A session whose model says what the test tells it to, when it does.
 
-use std::sync::Arc;
 use std::time::Duration;
 
-use outlive_core::command::{Command, Create, Message};
+use outlive_core::command::{Command, Create};
 use outlive_core::content::{Delta, Failure, Reply, ReplyBlock, Request, Said, StopReason, Usage};
-use outlive_core::context::{Frame, FrameParts};
-use outlive_core::event::{Behavior, Event, OnDisconnect, Origin, OriginKind};
-use outlive_core::id::{AgentName, SessionId};
-use outlive_core::policy::Policy;
-use outlive_core::time::Timestamp;
+use outlive_core::event::{Event, OnDisconnect};
 use outlive_model::{Description, Model, Pending, Sink};
-use outlive_runtime::clock::{Moments, TokioClock};
-use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
+use outlive_runtime::Settings;
+use outlive_runtime::kit::{Kit, Terms};
 use outlive_runtime::subscribe::{Signal, Subscription};
-use outlive_runtime::{Runtime, Settings};
-use outlive_store::{Store, StoreError, memory};
-use outlive_tools::Place;
 use outlive_tools::registry::Toolbox;
 use tokio::sync::{Mutex, mpsc};
+
+use crate::house::{Agents, House, create, id, kit};
 
 /// Time that a session goes on without a client.
 pub const GRACE: Duration = Duration::from_secs(10);
@@ -63,95 +57,28 @@ fn reply(text: String) -> Reply {
     }
 }
 
-struct OneKit(Arc<Kit>);
-
-impl Kits for OneKit {
-    fn kit(&self, _agent: &AgentName) -> Result<Arc<Kit>, KitError> {
-        Ok(Arc::clone(&self.0))
-    }
-
-    fn card(&self, agent: &AgentName) -> Result<Card, KitError> {
-        Err(KitError::Unknown(agent.clone()))
-    }
-
-    fn names(&self) -> Result<Vec<AgentName>, StoreError> {
-        Ok(Vec::new())
-    }
-}
-
 pub struct Desk {
-    pub runtime: Arc<Runtime>,
-    pub session: SessionId,
+    pub house: House,
     pub model: mpsc::Sender<Say>,
-    store: Store,
-    kit: Arc<Kit>,
-}
-
-pub fn by() -> Origin {
-    Origin::of(OriginKind::Cli)
 }
 
 pub fn text(text: &str) -> Delta {
     Delta::Text { text: text.into() }
 }
 
-async fn started(store: &Store, kit: &Arc<Kit>, seed: u64) -> Arc<Runtime> {
-    let clock = TokioClock::from(Timestamp::from_micros(1_700_000_000_000_000));
-    let moments = Moments::new(Arc::new(clock), seed);
-    Runtime::start(store.clone(), Arc::new(OneKit(Arc::clone(kit))), moments, Settings::default()).await.unwrap()
-}
-
 impl Desk {
     pub async fn new(on_disconnect: OnDisconnect) -> Self {
         let (model, said) = mpsc::channel(4_096);
-        let toolbox = Arc::new(Toolbox::new(Vec::new()));
-        let parts = FrameParts {
-            system: Vec::new(),
-            tools: toolbox.specs(),
-            max_output_tokens: 1,
-            temperature: None,
-            model: "test/told".into(),
-            agent_digest: "0".into(),
-        };
-        let kit = Arc::new(Kit {
-            voices: Voices::only(Voice { frame: Frame::new(parts), model: Arc::new(Told(Mutex::new(said))) }),
-            toolbox,
-            policy: Policy::default(),
-            place: Place { cwd: "/".into(), roots: Vec::new(), protected: Vec::new() },
-            terms: Terms { disconnect_grace: GRACE, ..Terms::default() },
-        });
-        let (store, _faults) = memory::store();
-        let runtime = started(&store, &kit, 1).await;
-        let session = SessionId::from_bits(1);
-        let create = Create {
-            agent: "helper".parse().unwrap(),
-            agent_digest: "0".into(),
-            title: None,
-            project: None,
-            on_disconnect,
-            labels: Default::default(),
-            by: by(),
-        };
-        runtime.submit(session, Command::Create(create), None).await.unwrap();
-        Self { runtime, session, model, store, kit }
-    }
-
-    /// A server that died and was started again.
-    pub async fn restart(&mut self) {
-        self.runtime.shutdown().await;
-        self.runtime = started(&self.store, &self.kit, 2).await;
+        let kit = kit(Told(Mutex::new(said)), Toolbox::new(Vec::new()), "mode: ask");
+        let terms = Terms { disconnect_grace: GRACE, ..Terms::default() };
+        let house = House::empty(Agents::of(Kit { terms, ..kit }), Settings::default()).await;
+        house.ask(1, Command::Create(Create { on_disconnect, ..create() })).await.unwrap();
+        Self { house, model }
     }
 
     /// Begins a turn that goes on until the model is told to end it.
     pub async fn ask(&self) {
-        let message = Message {
-            content: "go".into(),
-            behavior: Behavior::FollowUp,
-            origin: by(),
-            attachments: Vec::new(),
-            output_schema: None,
-        };
-        self.runtime.submit(self.session, Command::Message(message), None).await.unwrap();
+        self.house.say(1, "go").await;
     }
 
     pub async fn say(&self, delta: Delta) {
@@ -159,22 +86,21 @@ impl Desk {
     }
 
     pub async fn attach(&self, after: u64) -> Subscription {
-        self.runtime.attach(self.session, after).await.unwrap()
+        self.house.runtime.attach(id(1), after).await.unwrap()
     }
 
     pub async fn status(&self) -> &'static str {
-        self.runtime.view(self.session).await.unwrap().status().as_str()
+        self.house.runtime.view(id(1)).await.unwrap().status().as_str()
     }
 
     /// What the journal says of pauses, in order.
     pub async fn pauses(&self) -> Vec<&'static str> {
-        let lines = self.runtime.entries(self.session, 0, 1_000).await.unwrap();
         let word = |event: &Event| match event {
             Event::SessionPaused(_) => Some("paused"),
             Event::SessionResumed(_) => Some("resumed"),
             _ => None,
         };
-        lines.iter().filter_map(|line| word(&line.read().unwrap().event)).collect()
+        self.house.events(1).await.iter().filter_map(word).collect()
     }
 }
 

@@ -1,65 +1,31 @@
 //! Real calls of the built-in tools through the real runtime: what was ruled is what runs, and an interrupt ends all of it.
 
-#![expect(
-    clippy::disallowed_methods,
-    clippy::unwrap_used,
-    reason = "tests lay out the files that the tools meet, and look at processes"
-)]
-
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outlive_core::command::{Command, Create, Decision, Message, Verdict};
+use outlive_core::command::{Command, Decision, Verdict};
 use outlive_core::content::Delta;
-use outlive_core::context::{Frame, FrameParts};
-use outlive_core::event::{Behavior, CallFinished, Ending, Event, OnDisconnect, Origin, OriginKind, Outcome};
-use outlive_core::id::{AgentName, CallId, SessionId};
+use outlive_core::event::{CallFinished, Ending, Event, Outcome};
+use outlive_core::id::CallId;
 use outlive_core::limits::INTERRUPT_MS;
-use outlive_core::policy::Policy;
-use outlive_core::time::Timestamp;
-use outlive_model::Model as _;
 use outlive_model::scripted::{Scripted, Step};
-use outlive_runtime::clock::{Moments, TokioClock};
-use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
+use outlive_runtime::kit::Kit;
 use outlive_runtime::subscribe::{Signal, Subscription};
-use outlive_runtime::{NewFork, Runtime, Settings};
-use outlive_store::{StoreError, memory};
+use outlive_runtime::{NewFork, Settings};
 use outlive_tools::Place;
 use outlive_tools::exec::{self, Exec};
 use outlive_tools::registry::{Builtin, Toolbox};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-/// Longer than anything here takes, shorter than a person waits: what hangs fails its test.
-const PATIENCE: Duration = Duration::from_secs(60);
-
-struct OneKit(Arc<Kit>);
-
-impl Kits for OneKit {
-    fn kit(&self, _agent: &AgentName) -> Result<Arc<Kit>, KitError> {
-        Ok(Arc::clone(&self.0))
-    }
-
-    fn card(&self, agent: &AgentName) -> Result<Card, KitError> {
-        Err(KitError::Unknown(agent.clone()))
-    }
-
-    fn names(&self) -> Result<Vec<AgentName>, StoreError> {
-        Ok(Vec::new())
-    }
-}
+use super::house::{Agents, House, by, heard, id, kit};
 
 /// A session whose agent makes one call.
 struct Desk {
+    house: House,
     folder: TempDir,
-    runtime: Arc<Runtime>,
-    session: SessionId,
     heard: Subscription,
-}
-
-fn by() -> Origin {
-    Origin::of(OriginKind::Cli)
 }
 
 impl Desk {
@@ -73,40 +39,12 @@ impl Desk {
         model.then(Step::call(tool, &serde_json::from_str(&here(&arguments.to_string())).unwrap()));
         model.then(Step::text("done"));
         let exec = Arc::new(Exec::new([], &ws.join("run"), &ws.join("run/children")));
-        let toolbox = Arc::new(Toolbox::builtin(&exec, &[Builtin::Bash, Builtin::Files]));
-        let parts = FrameParts {
-            system: vec!["test".into()],
-            tools: toolbox.specs(),
-            max_output_tokens: 100,
-            temperature: None,
-            model: model.describe().name,
-            agent_digest: "0".into(),
-        };
-        let kit = Kit {
-            voices: Voices::only(Voice { frame: Frame::new(parts), model: Arc::new(model) }),
-            toolbox,
-            policy: Policy::parse(&here(policy), "policy.yaml").unwrap(),
-            place: Place { cwd: ws.clone(), roots: vec![ws], protected: Vec::new() },
-            terms: Terms::default(),
-        };
-        let (store, _faults) = memory::store();
-        let clock = TokioClock::from(Timestamp::from_micros(1_700_000_000_000_000));
-        let moments = Moments::new(Arc::new(clock), 1);
-        let runtime = Runtime::start(store, Arc::new(OneKit(Arc::new(kit))), moments, Settings::default());
-        let runtime = runtime.await.unwrap();
-        let session = SessionId::from_bits(1);
-        let create = Create {
-            agent: "helper".parse().unwrap(),
-            agent_digest: "0".into(),
-            title: None,
-            project: None,
-            on_disconnect: OnDisconnect::Continue,
-            labels: Default::default(),
-            by: by(),
-        };
-        runtime.submit(session, Command::Create(create), None).await.unwrap();
-        let heard = runtime.subscribe(session, 0);
-        Self { folder, runtime, session, heard }
+        let toolbox = Toolbox::builtin(&exec, &[Builtin::Bash, Builtin::Files]);
+        let kit = kit(model, toolbox, &here(policy));
+        let kit = Kit { place: Place { cwd: ws.clone(), roots: vec![ws], protected: Vec::new() }, ..kit };
+        let house = House::of(Agents::of(kit)).await;
+        let heard = house.runtime.subscribe(id(1), 0);
+        Self { house, folder, heard }
     }
 
     fn ws(&self, name: &str) -> PathBuf {
@@ -119,29 +57,16 @@ impl Desk {
     }
 
     async fn ask(&self, command: Command) {
-        self.runtime.submit(self.session, command, None).await.unwrap();
+        self.house.ask(1, command).await.unwrap();
     }
 
     async fn say(&self) {
-        let message = Message::text("go", Behavior::FollowUp, by());
-        self.ask(Command::Message(message)).await;
-    }
-
-    /// Waits until something that is heard gives a value.
-    async fn until<T>(&mut self, mut seen: impl FnMut(&Signal) -> Option<T>) -> T {
-        let found = async {
-            loop {
-                let signal = self.heard.next().await.unwrap().unwrap();
-                if let Some(found) = seen(&signal) {
-                    return found;
-                }
-            }
-        };
-        tokio::time::timeout(PATIENCE, found).await.unwrap()
+        self.house.say(1, "go").await;
     }
 
     async fn event<T>(&mut self, pick: fn(&Event) -> Option<T>) -> T {
-        self.until(|signal| if let Signal::Event(_, entry) = signal { pick(&entry.event) } else { None }).await
+        let seen = |signal: &Signal| if let Signal::Event(_, entry) = signal { pick(&entry.event) } else { None };
+        heard(&mut self.heard, seen).await
     }
 
     async fn asked(&mut self) -> CallId {
@@ -209,7 +134,7 @@ async fn an_interrupt_ends_the_whole_process_tree_within_its_grace() {
         let whole = said.rsplit_once('\n').map_or("", |(whole, _)| whole);
         whole.lines().filter_map(|line| line.strip_prefix("pid ")?.parse().ok()).collect()
     };
-    desk.until(|signal| {
+    heard(&mut desk.heard, |signal| {
         if let Signal::Delta(Delta::ToolOutput { text, .. }) = signal {
             said.push_str(text);
         }
@@ -237,18 +162,18 @@ async fn a_fork_holds_nothing_of_its_original_and_its_request_is_answered_whatev
     desk.say().await;
     desk.finished().await;
     desk.ended().await;
-    let of = (desk.session, None);
-    let fork = NewFork { session: SessionId::from_bits(2), of, title: None, by: by() };
+    let of = (id(1), None);
+    let fork = NewFork { session: id(2), of, title: None, by: by() };
     let request = || Some("r1".parse().unwrap());
-    let made = desk.runtime.fork(fork.clone(), request()).await.unwrap();
+    let made = desk.house.runtime.fork(fork.clone(), request()).await.unwrap();
     assert!(!made.duplicate);
-    desk.runtime.discard(desk.session, by(), None).await.unwrap();
-    assert!(desk.runtime.fork(fork.clone(), request()).await.unwrap().duplicate);
-    let refused = desk.runtime.fork(NewFork { of: (desk.session, Some(2)), ..fork }, request()).await;
+    desk.house.runtime.discard(id(1), by(), None).await.unwrap();
+    assert!(desk.house.runtime.fork(fork.clone(), request()).await.unwrap().duplicate);
+    let refused = desk.house.runtime.fork(NewFork { of: (id(1), Some(2)), ..fork }, request()).await;
     assert!(refused.unwrap_err().to_string().contains("another body"));
     // What holds a call waits for its end; what holds nothing is gone at once, long before it would be given up.
     let began = tokio::time::Instant::now();
     tokio::time::pause();
-    desk.runtime.erase(SessionId::from_bits(2), None).await.unwrap();
+    desk.house.runtime.erase(id(2), None).await.unwrap();
     assert!(began.elapsed() < Settings::default().closing);
 }

@@ -1,19 +1,13 @@
 //! The search when its file is lost, damaged, foreign or behind, and what it leaves behind of what was removed.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-#![expect(clippy::disallowed_methods, reason = "the tests damage files as a disk would")]
-
 use std::path::{Path, PathBuf};
 
 use outlive_core::context::MessageRole::{Assistant, Tool, User};
 use outlive_store::conformance::searching::{found, tell};
 use outlive_store::conformance::{row, session};
-use outlive_store::workspace::{self, Options, Workspace};
 use outlive_store::{Found, SearchQuery, Store};
 
-fn open(root: &Path) -> (Store, Workspace) {
-    workspace::open(root, Options::default()).unwrap()
-}
+use super::{copy_folder, damages, open};
 
 async fn search(store: &Store, text: &str) -> Found {
     found(store, SearchQuery { text: text.to_owned(), ..SearchQuery::default() }).await
@@ -37,23 +31,6 @@ async fn check_whole(store: &Store, case: &str) {
     for (n, word) in [(1, "alpha"), (2, "beta"), (3, "gamma")] {
         assert_eq!(places(store, word).await, [(n, 2)], "{case}: {word}");
     }
-}
-
-type Damage = fn(&Path);
-
-fn damages() -> [(&'static str, Damage); 5] {
-    [
-        ("deleted", |path| std::fs::remove_file(path).unwrap()),
-        ("emptied", |path| std::fs::write(path, "").unwrap()),
-        ("text", |path| std::fs::write(path, "this is no database, whatever its name says".repeat(200)).unwrap()),
-        ("foreign", |path| {
-            std::fs::remove_file(path).unwrap();
-            rusqlite::Connection::open(path).unwrap().execute_batch("CREATE TABLE recipes (name TEXT)").unwrap();
-        }),
-        ("of a later version", |path| {
-            rusqlite::Connection::open(path).unwrap().execute_batch("PRAGMA user_version = 99").unwrap();
-        }),
-    ]
 }
 
 #[tokio::test]
@@ -162,18 +139,6 @@ async fn words_of_an_earlier_time_follow_what_happened_since() {
     assert_eq!(places(&store, "later").await.len(), 2);
     let catching = store.search.catching().await.unwrap();
     assert_eq!((catching.sessions, catching.behind), (3, 0));
-}
-
-fn copy_folder(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let to = to.join(entry.file_name());
-        if entry.file_type().unwrap().is_dir() {
-            copy_folder(&entry.path(), &to);
-        } else if let Err(error) = std::fs::copy(entry.path(), &to) {
-            assert_eq!(error.kind(), std::io::ErrorKind::NotFound, "{error}");
-        }
-    }
 }
 
 /// Returns the files of both indexes that hold one of these words.

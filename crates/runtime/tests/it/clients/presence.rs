@@ -5,6 +5,8 @@ use std::time::Duration;
 use outlive_core::event::OnDisconnect;
 use tokio::time::sleep;
 
+use crate::house::id;
+
 use super::fixture::{Client, Desk, GRACE, Say, text};
 
 const MOMENT: Duration = Duration::from_millis(1);
@@ -34,7 +36,7 @@ async fn a_session_that_nobody_comes_back_to_is_paused_says_why_and_goes_on_with
     assert_eq!(desk.status().await, "running");
     sleep(2 * MOMENT).await;
     assert_eq!(desk.status().await, "paused");
-    let state = desk.runtime.view(desk.session).await.unwrap();
+    let state = desk.house.runtime.view(id(1)).await.unwrap();
     let why = format!("{:?}", state.hold);
     assert!(why.contains("the last client left (on_disconnect: pause)"), "{why}");
     // What was asked may end; nothing follows from it.
@@ -66,16 +68,16 @@ async fn a_restart_is_a_disconnect_and_the_grace_begins_anew() {
     desk.ask().await;
     drop(desk.attach(0).await);
     sleep(GRACE / 2).await;
-    desk.restart().await;
+    desk.house.restart().await;
     sleep(GRACE - MOMENT).await;
     assert_eq!((desk.status().await, desk.pauses().await.len()), ("running", 0));
     sleep(2 * MOMENT).await;
     assert_eq!(desk.status().await, "paused");
     // Paused, nothing is owed: a restart starts nothing.
-    let head = desk.runtime.head(desk.session).await.unwrap();
-    desk.restart().await;
+    let head = desk.house.runtime.head(id(1)).await.unwrap();
+    desk.house.restart().await;
     sleep(GRACE * 3).await;
-    assert_eq!((desk.status().await, desk.runtime.head(desk.session).await.unwrap()), ("paused", head));
+    assert_eq!((desk.status().await, desk.house.runtime.head(id(1)).await.unwrap()), ("paused", head));
 }
 
 #[tokio::test(start_paused = true)]
@@ -84,7 +86,7 @@ async fn a_client_that_finds_the_server_again_in_time_goes_on() {
     desk.ask().await;
     let heard = desk.attach(0).await;
     desk.say(text("half ")).await;
-    desk.restart().await;
+    desk.house.restart().await;
     drop(heard);
     sleep(GRACE / 2).await;
     let mut heard = desk.attach(0).await;

@@ -1,0 +1,19 @@
+//! The real runtime on the memory store, with models and tools that do as they are told.
+
+#![expect(
+    clippy::unwrap_used,
+    clippy::wildcard_enum_match_arm,
+    clippy::disallowed_methods,
+    reason = "a test that cannot go on has failed; some lay out the files that tools meet, and look at processes"
+)]
+
+mod budget;
+mod calls;
+mod clients;
+mod deleting;
+mod house;
+mod media;
+mod outage;
+mod races;
+mod refused_files;
+mod trouble;
