@@ -78,10 +78,6 @@ fn settings_of_what_is_to_come_are_told_and_their_misspellings_refused_with_thei
     for (spec, said) in [
         ("memory: {enabled: true}", vec!["`memory` has no effect yet: it is not in this version"]),
         ("memory: {enabled: false}", vec![]),
-        (
-            "sandbox: {mode: auto, network: false, write: [workspace]}",
-            vec!["`sandbox` has no effect yet: calls are not sandboxed in this version"],
-        ),
         ("context:", vec![]),
         (
             "context: {soft: 100000}",

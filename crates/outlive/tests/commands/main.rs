@@ -12,6 +12,7 @@ mod finding;
 mod importing;
 mod moving;
 mod policy;
+mod sandboxing;
 
 use std::process::{Command, Output, Stdio};
 
