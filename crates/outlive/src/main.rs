@@ -6,6 +6,7 @@
 //! | `commands` | a file for each command |
 //! | `config` | the environment, `outlive.yaml`, which workspace: read here and nowhere else |
 //! | `client` | talks to the workspace's server, and starts one where none runs |
+//! | `courier` | tells webhooks of calls that a policy names |
 //! | `telemetry` | traces and metrics for a collector, where that is built in |
 //! | `notify` | tells systemd how the server is |
 //! | `private` | keeps its keys from the commands that tools run |
@@ -17,6 +18,7 @@ mod cli;
 mod client;
 mod commands;
 mod config;
+mod courier;
 mod exit;
 mod notify;
 mod private;

@@ -239,6 +239,7 @@ impl Actor {
             self.running.model = Some(self.shell.tasks.spawn("model", task));
         }
         for run in acts.runs {
+            self.shell.notices.tell(&run.kit, (self.id, run.call), (&run.tool, &run.arguments));
             self.running.calls.insert(run.call, run.stop.clone());
             let span = self.errand.turn.call(run.call, run.attempt, &run.tool);
             self.shell.tasks.spawn("tool", hands::run(self.errand.clone(), run).instrument(span));

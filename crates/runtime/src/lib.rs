@@ -41,6 +41,7 @@ pub mod list;
 mod load;
 mod log;
 pub mod meter;
+pub mod notices;
 mod pages;
 mod presence;
 mod query;
@@ -161,6 +162,7 @@ impl Runtime {
             scheduler: scheduler::Scheduler::default(),
             ledger: ledger::Ledger::new(owed.clone()),
             meter: meter::Meter::default(),
+            notices: notices::Notices::default(),
             settings,
             closing: CancellationToken::new(),
         };
@@ -256,6 +258,12 @@ impl Runtime {
     #[must_use]
     pub fn moments(&self) -> &Moments {
         &self.shell.moments
+    }
+
+    /// Lets somebody carry what `notify` rules say to tell, from now on: at most `behind` notices wait for it.
+    #[must_use]
+    pub fn notices(&self, behind: usize) -> tokio::sync::mpsc::Receiver<notices::Notice> {
+        self.shell.notices.carry(behind)
     }
 
     /// Returns what counts what happens.

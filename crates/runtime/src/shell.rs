@@ -12,6 +12,7 @@ use crate::feeds::Feeds;
 use crate::kit::Kits;
 use crate::ledger::Ledger;
 use crate::meter::Meter;
+use crate::notices::Notices;
 use crate::scheduler::Scheduler;
 use crate::tasks::Tasks;
 
@@ -26,6 +27,7 @@ pub(crate) struct Shell {
     pub(crate) scheduler: Scheduler,
     pub(crate) ledger: Ledger,
     pub(crate) meter: Meter,
+    pub(crate) notices: Notices,
     pub(crate) settings: Settings,
     pub(crate) closing: CancellationToken,
 }

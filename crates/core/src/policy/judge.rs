@@ -6,7 +6,7 @@
 use super::rule::Place;
 use super::shell::{self, Part, Role, Touch, Word};
 use super::words::Program;
-use super::{Mode, Policy, Reach, Rule, Subject, Verdict, deny};
+use super::{Mode, Notify, Policy, Reach, Rule, Subject, Verdict, deny};
 
 /// Finds what a path of a command line really is: the subject of reading or writing it, or why it cannot be told.
 pub type Look<'a> = &'a dyn Fn(&str, Touch) -> Result<Subject, String>;
@@ -72,7 +72,16 @@ impl Policy {
             let verdict = self.rule_whole(subject);
             return Judgement { parts: vec![self.as_part(subject, &verdict)], verdict };
         }
-        let found = shell::parts(&subject.target);
+        let mut found = shell::parts(&subject.target);
+        let works = |part: &Part| matches!(part, Part::Program { role: Role::Runs | Role::Carries, .. });
+        if !found.iter().any(works) {
+            // Nothing runs that they could steer: they are what is asked for.
+            for part in &mut found {
+                if let Part::Program { role, .. } = part {
+                    *role = Role::Runs;
+                }
+            }
+        }
         let mut parts: Vec<Judged> = found.iter().map(|part| self.part(part, look)).collect();
         if parts.is_empty() {
             parts.push(self.unknown("it runs nothing"));
@@ -89,6 +98,20 @@ impl Policy {
             None => deny("default: nothing to judge", "there is nothing to judge".to_owned()),
         };
         Judgement { verdict, parts }
+    }
+
+    /// Returns the `notify` rules that are about a call.
+    #[must_use]
+    pub fn notices(&self, subject: &Subject) -> Vec<&Notify> {
+        let parts = if subject.tool == "bash" { shell::parts(&subject.target) } else { Vec::new() };
+        let starts = |rule: &Rule| {
+            let told = |words: &[Word]| rule.commands().is_some_and(|it| it.reaches(words));
+            parts.iter().any(|part| matches!(part, Part::Program { words, .. } if told(words)))
+        };
+        let about = |notify: &&Notify| {
+            if subject.tool == "bash" { starts(&notify.rule) } else { notify.rule.binds(subject) }
+        };
+        self.notify.iter().filter(about).collect()
     }
 
     fn as_part(&self, subject: &Subject, verdict: &Verdict) -> Judged {

@@ -323,6 +323,26 @@ fn no_spelling_gets_a_command_past_a_rule_that_forbids_or_asks() {
 }
 
 #[test]
+fn what_only_steers_needs_no_rule_beside_what_runs() {
+    let policy = policy("allow: ['bash:echo *']");
+    for (line, expected) in
+        [("true", "ask"), ("set -e; exit", "ask"), ("set -e; echo a || true", "allow"), ("a=1", "ask")]
+    {
+        assert_eq!(word(&policy.rule(&bash(line))), expected, "{line}");
+    }
+}
+
+#[test]
+fn calls_that_a_rule_says_to_tell_of_are_found() {
+    let policy = policy("notify: ['bash:rm *', {rule: 'write:/ws/**', webhook: 'https://a/b'}]");
+    let told = |subject: &Subject| policy.notices(subject).iter().map(|one| one.rule.to_string()).collect::<Vec<_>>();
+    assert_eq!(told(&bash("ls; env rm a")), ["bash:rm *"]);
+    assert_eq!(told(&bash("$x")), ["bash:rm *"], "it could be");
+    assert_eq!(told(&bash("ls > /ws/a")), Vec::<String>::new());
+    assert_eq!(told(&subject("edit", "/ws/a", Reach::Within)), ["write:/ws/**"]);
+}
+
+#[test]
 fn where_commands_are_denied_at_all_so_is_what_is_not_understood() {
     let all = policy("mode: dangerous\ndeny: ['bash:*']");
     for line in ["ls", "$x", "'"] {

@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 use crate::cli::Serve;
 use crate::client;
 use crate::config::Workspace;
+use crate::courier;
 use crate::exit::{Failure, Outcome, ok};
 use crate::notify::Supervisor;
 use crate::telemetry::Telemetry;
@@ -56,6 +57,7 @@ pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     engine.files.set_address(&address.to_string())?;
     say!("outlive listens on http://{address} for {}", place.root.display());
     let telemetry = Telemetry::begin(&engine.runtime);
+    courier::begin(&engine.runtime);
     let supervisor = Supervisor::of_this_process();
     supervisor.ready(&address.to_string());
     tracing::info!(%address, workspace = %place.root.display(), version = env!("CARGO_PKG_VERSION"), "server started");

@@ -1,5 +1,7 @@
 //! `policy test` and `policy explain`: what an agent may do, and by which rule.
 
+use std::io::{Read as _, Write as _};
+
 use super::Home;
 
 fn home() -> Home {
@@ -27,6 +29,33 @@ fn each_part_is_judged_with_the_rule_and_its_place() {
     let json = home.check(&["policy", "test", "--json", "echo a; $x"], 4, "");
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!((json["verdict"].as_str(), json["parts"][0]["verdict"].as_str()), (Some("ask"), Some("allow")));
+}
+
+#[test]
+fn a_webhook_is_told_what_ran() {
+    let home = home();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    let policy =
+        format!("allow: ['bash:echo *']\nnotify:\n  - rule: 'bash:echo *'\n    webhook: http://{address}/told\n");
+    home.write("agents/default/policy.yaml", &policy);
+    let told = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        let mut said = String::new();
+        while !said.contains("\"rule\"") {
+            let mut bytes = [0; 4096];
+            let read = stream.read(&mut bytes).unwrap();
+            said.push_str(std::str::from_utf8(&bytes[..read]).unwrap());
+        }
+        stream.write_all(b"HTTP/1.1 204 No Content\r\n\r\n").unwrap();
+        said
+    });
+    home.check(&["run", "run echo told"], 0, "told");
+    let told = told.join().unwrap();
+    assert!(told.starts_with("POST /told ") && told.contains(r#""summary":"echo told""#), "{told}");
+    assert!(told.contains(r#""rule":"bash:echo *""#), "{told}");
+    home.write("agents/default/policy.yaml", "notify: [{rule: 'bash:x', webhook: ftp://x}]");
+    home.check(&["policy", "test", "echo"], 4, "a webhook is an address such as");
 }
 
 #[test]
