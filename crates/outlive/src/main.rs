@@ -40,7 +40,12 @@ fn main() -> std::process::ExitCode {
     let outcome = private::keep()
         .and_then(|()| tokio::runtime::Builder::new_multi_thread().worker_threads(workers()).enable_all().build())
         .map_err(exit::Failure::from)
-        .and_then(|runtime| runtime.block_on(commands::run(cli)));
+        .and_then(|runtime| {
+            let outcome = runtime.block_on(commands::run(cli));
+            // A thread that is still at something nobody waits for does not hold up the end.
+            runtime.shutdown_timeout(LAST);
+            outcome
+        });
     match outcome {
         Ok(code) => code,
         Err(failure) => {
@@ -49,6 +54,9 @@ fn main() -> std::process::ExitCode {
         }
     }
 }
+
+/// Time for threads to end what they are at.
+const LAST: std::time::Duration = std::time::Duration::from_secs(2);
 
 /// Half of the processors: the log, the files, the list and the tools have threads of their own, and a second worker that is
 /// woken for one session's turn costs more than it brings.

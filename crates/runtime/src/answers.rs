@@ -7,6 +7,7 @@ use outlive_core::digest::Digest;
 use outlive_core::id::RequestId;
 use outlive_core::session::Refusal;
 use outlive_store::{ANSWER_BYTES, Answer};
+use tokio::sync::oneshot;
 
 use crate::{Runtime, SubmitError};
 
@@ -55,5 +56,23 @@ impl Runtime {
         if let Err(error) = self.shell.store.answers.keep(answer) {
             tracing::warn!(of = asked.of, %error, "an answer could not be kept: the same request is done again");
         }
+    }
+
+    /// Does something to its end, also where whoever waits for it goes away.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError::Closing`] where it did not come to its end: the runtime stops, or the work panicked.
+    pub async fn see_through<T: Send + 'static>(
+        &self,
+        work: impl Future<Output = T> + Send + 'static,
+    ) -> Result<T, SubmitError> {
+        let (reply, answer) = oneshot::channel();
+        let whole = async move {
+            // Whoever waited may be gone.
+            drop(reply.send(work.await));
+        };
+        self.shell.tasks.spawn("deed", whole);
+        answer.await.map_err(|_gone| SubmitError::Closing)
     }
 }

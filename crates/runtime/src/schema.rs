@@ -16,8 +16,8 @@ use outlive_core::session::Refusal;
 use serde_json::Value;
 use tokio::sync::Semaphore;
 
-use crate::SubmitError;
 use crate::tasks::apart;
+use crate::{BUSY_MS, SubmitError};
 
 /// How long a schema may take to be read, or an answer to be held to it.
 const LIMIT: Duration = Duration::from_secs(5);
@@ -44,24 +44,25 @@ pub(crate) async fn check(command: &Command) -> Result<(), SubmitError> {
     let Some(schema) = message.output_schema.clone() else { return Ok(()) };
     let compiled = in_time(LIMIT, move || compile(&schema).map(drop));
     let refuse = |what| SubmitError::Refused(Refusal::Invalid { code: "schema_invalid", what });
-    compiled.await.unwrap_or_else(|late| Err(format!("output_schema: {late}"))).map_err(refuse)
+    match tokio::time::timeout(LIMIT * 2, compiled).await {
+        Ok(compiled) => compiled.unwrap_or_else(|late| Err(format!("output_schema: {late}"))).map_err(refuse),
+        // Others take all the room: that says nothing of this one.
+        Err(_elapsed) => Err(SubmitError::Busy { retry_after_ms: BUSY_MS }),
+    }
 }
 
-/// Does what may take for ever on a thread apart, and waits so long for it. A thread cannot be stopped: until it is done, there is
-/// less room for others.
+/// Does what may take for ever on a thread apart, and waits so long for it once there is room. A thread cannot be stopped: until
+/// it is done, there is less room for others.
 async fn in_time<T: Send + 'static>(
     limit: Duration,
     work: impl FnOnce() -> T + Send + 'static,
 ) -> Result<T, &'static str> {
-    let done = async {
-        let room = ROOM.acquire().await;
-        apart(async move {
-            let done = work();
-            drop(room);
-            done
-        })
-        .await
-    };
+    let room = ROOM.acquire().await;
+    let done = apart(async move {
+        let done = work();
+        drop(room);
+        done
+    });
     let late = "it takes too long to check: simplify the schema, above all what `$ref`s lead to";
     tokio::time::timeout(limit, done).await.map_err(|_elapsed| late)
 }
@@ -102,6 +103,9 @@ impl<'a> Unrolled<'a> {
         for (key, below) in value.as_object().into_iter().flatten() {
             match (key.as_str(), below.as_str()) {
                 ("$ref" | "$dynamicRef" | "$recursiveRef", Some(name)) => self.follow(name, depth)?,
+                ("$id", Some(_)) if depth > 0 => {
+                    return Err(": `$id` below its beginning changes what names mean: leave it out".to_owned());
+                }
                 _any_other => self.count(below, depth + 1)?,
             }
         }
@@ -112,7 +116,9 @@ impl<'a> Unrolled<'a> {
         let Some(place) = name.strip_prefix('#') else {
             return Err(format!(": `$ref` to {name}: only places within the schema, as `#/$defs/name`, are looked up"));
         };
-        let Some(there) = self.root.pointer(place) else { return Ok(()) };
+        let Some(there) = self.root.pointer(place) else {
+            return Err(format!(": `$ref` to {name}: there is nothing at this place; name it as `#/$defs/name`"));
+        };
         if self.within.insert(place) {
             self.count(there, depth + 1)?;
             self.within.remove(place);
@@ -224,6 +230,11 @@ mod tests {
             (deep, "nested at most"),
             (json!({"enum": ["x".repeat(SCHEMA_BYTES)]}), "bytes"),
             (json!({"items": {"$ref": "other.json"}}), "only places within the schema"),
+            (
+                json!({"items": {"$ref": "#named"}, "$defs": {"a": {"$anchor": "named"}}}),
+                "there is nothing at this place",
+            ),
+            (json!({"items": {"$id": "https://example.org/x", "$ref": "#/y"}}), "`$id` below its beginning"),
             (json!({"pattern": "^(?=a)"}), "pattern"),
             (json!({"pattern": "(a{1000}){1000}"}), "pattern"),
         ] {

@@ -49,12 +49,26 @@ pub(crate) fn asked(request: Option<RequestId>, of: String, how: &str, body: &[u
 }
 
 /// Does what is asked, unless it was done under this name; answers that are no success are not kept.
-pub(crate) async fn once(
+pub(crate) async fn once<F>(app: App, asked: Option<Asked>, deed: impl FnOnce(App) -> F) -> ApiResult<Response<Body>>
+where
+    F: Future<Output = ApiResult<Response<Body>>> + Send + 'static,
+{
+    let (runtime, deed) = (Arc::clone(&app.runtime), deed(app.clone()));
+    // To its end, though the client may be gone: it asks again, and hears what became of it.
+    let whole = async move {
+        match asked {
+            Some(asked) => named(&app, asked, deed).await,
+            None => deed.await,
+        }
+    };
+    runtime.see_through(whole).await?
+}
+
+async fn named(
     app: &App,
-    asked: Option<Asked>,
+    asked: Asked,
     deed: impl Future<Output = ApiResult<Response<Body>>>,
 ) -> ApiResult<Response<Body>> {
-    let Some(asked) = asked else { return deed.await };
     let _alone = match app.names.lock_of(&asked.name()) {
         Some(lock) => Some(lock.lock().await),
         None => None,

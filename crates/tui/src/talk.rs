@@ -337,6 +337,7 @@ impl Talk {
         }
         self.editor.take();
         self.outbox.files.clear();
+        self.outbox.uploads.clear();
         self.note = Note::Leaving;
         Vec::new()
     }

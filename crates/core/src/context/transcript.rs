@@ -70,7 +70,14 @@ impl Transcript {
                 // Who was asked something in between still has the schema to fit.
                 self.schema = self.schema.take().filter(|_| ended.ending == Ending::Ask);
             }
-            Event::StepFailed(failed) => self.refused.doubt(&self.asked, &failed.left_out),
+            Event::StepFailed(failed) => {
+                let replied = self.messages.iter().rposition(|message| message.role == Role::Assistant);
+                let new = self.messages.get(replied.map_or(0, |at| at + 1)..).unwrap_or_default();
+                let shown = |block: &Block, hash: &Digest| matches!(block, Block::Media(file) if file.hash == *hash);
+                let is_new =
+                    |hash: &Digest| new.iter().flat_map(|message| &message.content).any(|block| shown(block, hash));
+                self.refused.doubt(&self.asked, &failed.left_out, is_new);
+            }
             Event::StepStarted(started) => {
                 self.close();
                 if *self.asked != *started.model {
@@ -78,7 +85,7 @@ impl Transcript {
                 }
             }
             Event::StepFinished(finished) => {
-                self.refused.believe();
+                self.refused.believe(&self.asked);
                 self.reply(&finished.content);
             }
             Event::CallDenied(denied) => self.answer(denied.call, &denied.content, true),

@@ -13,7 +13,7 @@ pub(super) fn of(kind: MediaType, bytes: &[u8]) -> Option<String> {
         MediaType::Gif => gif(bytes),
         MediaType::Webp => webp(bytes),
         MediaType::Pdf => {
-            let why = "it is encrypted, and no model can read it: save it without a password";
+            let why = "it is encrypted: print or save it anew without protection or password";
             return is_encrypted(bytes).then(|| why.to_owned());
         }
         MediaType::Plain | MediaType::Markdown | MediaType::Csv | MediaType::Json => return None,

@@ -16,3 +16,16 @@ async fn what_an_inbox_took_is_read_though_its_actor_was_about_to_leave() {
         assert!(matches!(answer, Err(SubmitError::Refused(Refusal::NoSession))), "{n}: {answer:?}");
     }
 }
+
+#[tokio::test]
+async fn what_is_seen_through_comes_to_its_end_though_nobody_waits_for_it() {
+    let house = House::empty(Agents::none(), Settings::default()).await;
+    let (open, gate) = tokio::sync::oneshot::channel::<()>();
+    let (done, ended) = tokio::sync::oneshot::channel();
+    let work = async move { gate.await.and_then(|()| Ok(done.send(()).ok())).ok().flatten() };
+    let mut waiting = Box::pin(house.runtime.see_through(work));
+    assert!(futures_util::poll!(&mut waiting).is_pending());
+    drop(waiting);
+    open.send(()).unwrap();
+    ended.await.unwrap();
+}

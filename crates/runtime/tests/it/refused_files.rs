@@ -71,6 +71,20 @@ async fn a_file_is_sent_again_where_the_request_is_refused_without_it_too() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_file_that_was_answered_about_is_left_out_of_one_turn_at_most() {
+    let model = Scripted::by(|_, _| Step::text("answered"));
+    let house = house(&model).await;
+    let photo = photo(&house).await;
+    say(&house, vec![photo.clone()]).await;
+    // As a request that has become too long.
+    model.then(Step::fail(FailureKind::InvalidRequest));
+    assert_eq!(say(&house, vec![]).await.ending, Ending::Complete);
+    say(&house, vec![]).await;
+    let shown: Vec<bool> = model.requests().iter().map(|request| is_shown(request, &photo)).collect();
+    assert_eq!(shown, [true, true, false, true]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_no_provider_takes_cannot_be_attached() {
     let house = house(&picky()).await;
     let locked = b"%PDF-1.4\ntrailer << /Encrypt 1 0 R >>\nstartxref\n9\n%%EOF".as_slice();

@@ -71,7 +71,7 @@ pub(super) async fn write(
     let text = serde_json::to_vec(&body).unwrap_or_default();
     let asked = asked(request, format!("PUT /agents/{name}"), &format!("{expected:?}"), &text);
     let is_named = asked.is_some();
-    once(&app, asked, async {
+    once(app, asked, |app| async move {
         let files = wanted(&app, &name, body)?;
         // As after a kill before the answer was kept: it was done, and nothing else is there since.
         let is_done = is_named && app.runtime.agent_files(&name).is_ok_and(|here| here == files);
@@ -106,7 +106,7 @@ pub(super) async fn remove(
 ) -> ApiResult<Response> {
     let (name, expected): (AgentName, _) = (id(&name)?, expected(&headers)?);
     let asked = asked(caller.request(None)?, format!("DELETE /agents/{name}"), &format!("{expected:?}"), b"");
-    once(&app, asked, async {
+    once(app, asked, |app| async move {
         app.runtime.delete_agent(&name, expected)?;
         Ok(StatusCode::NO_CONTENT.into_response())
     })
@@ -146,7 +146,7 @@ pub(super) async fn import(
 ) -> ApiResult<Response> {
     let body = whole(&app, request, ARCHIVE_BYTES).await?;
     let asked = asked(caller.request(None)?, "POST /agents".to_owned(), &format!("{how:?}"), &body.bytes);
-    once(&app, asked, async {
+    once(app, asked, move |app| async move {
         let (name, done) = app.runtime.import_agent(&body.bytes, how.replace)?;
         Ok(written(&name, done))
     })

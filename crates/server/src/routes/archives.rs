@@ -4,7 +4,6 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::Bytes;
 use outlive_core::archive::ARCHIVE_BYTES;
 use outlive_core::context::{Heading, MessageItem, markdown};
 use outlive_core::digest::Digest;
@@ -19,7 +18,7 @@ use super::sessions::{new_id, view};
 use crate::App;
 use crate::body::{Caller, Path, Query, id};
 use crate::keyed::{asked, once};
-use crate::large::whole;
+use crate::large::{Whole, whole};
 use crate::problem::ApiResult;
 
 /// In which form.
@@ -100,13 +99,14 @@ pub(super) async fn import(
     let key = caller.request(None)?;
     let body = whole(&app, request, ARCHIVE_BYTES).await?;
     let asked = asked(key.clone(), "POST /sessions/import".to_owned(), &format!("{how:?}"), &body.bytes);
-    once(&app, asked, take(&app, (body.bytes.clone(), how), (caller.by, key))).await
+    once(app, asked, move |app| take(app, (body, how), (caller.by, key))).await
 }
 
 /// Takes in what was sent, as `how` says.
-async fn take(app: &App, (bytes, how): (Bytes, How), (by, key): (Origin, Option<RequestId>)) -> ApiResult<Response> {
-    let copy = how.as_new.then(|| new_id(app, &format!("import {}", Digest::of(&bytes)), key.as_ref()));
-    let import = NewImport { bytes, copy, by };
+async fn take(app: App, (body, how): (Whole, How), (by, key): (Origin, Option<RequestId>)) -> ApiResult<Response> {
+    let app = &app;
+    let copy = how.as_new.then(|| new_id(app, &format!("import {}", Digest::of(&body.bytes)), key.as_ref()));
+    let import = NewImport { bytes: body.bytes.clone(), copy, by };
     let done = app.runtime.import(import, key).await?;
     let view = view(app, done.session).await?;
     let (agent, fate) = done.agent;

@@ -13,11 +13,12 @@ use futures_util::Stream;
 use futures_util::stream::unfold;
 use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
+use outlive_core::session::Refusal;
 use outlive_protocol::event::{Events, SSE_DELTA, SSE_EVENT, SSE_LIVE};
 use outlive_protocol::{Problem, code};
-use outlive_runtime::StoreError;
 use outlive_runtime::feeds::Published;
 use outlive_runtime::subscribe::{Signal, Subscription};
+use outlive_runtime::{StoreError, SubmitError};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use tokio::sync::broadcast::Receiver;
@@ -159,9 +160,13 @@ async fn next_of_all(app: &App, receiver: &mut Receiver<(SessionId, Published)>)
         Ok((session, Published::Written(range))) => {
             let (first, last) = range.into_inner();
             let count = usize::try_from(last + 1 - first).unwrap_or(0);
-            // A session that was deleted meanwhile has nothing more to say.
-            let lines = app.runtime.entries(session, first - 1, count).await.unwrap_or_default();
-            Some(lines.iter().map(|line| of(session, line)).collect())
+            match app.runtime.entries(session, first - 1, count).await {
+                Ok(lines) if lines.len() == count => Some(lines.iter().map(|line| of(session, line)).collect()),
+                // A session that was deleted meanwhile has nothing more to say.
+                Err(SubmitError::Refused(Refusal::NoSession)) => Some(Vec::new()),
+                // Nothing is passed over: the stream ends, and whoever listens comes back and reads.
+                Ok(_) | Err(_) => None,
+            }
         }
         Ok((_, Published::Delta(_) | Published::Removed)) => Some(Vec::new()),
         Err(RecvError::Lagged(_) | RecvError::Closed) => None,

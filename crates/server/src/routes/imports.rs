@@ -34,10 +34,11 @@ pub(super) async fn create(
     // Only where it is named: a conversation may be long. It always serializes.
     let text = request.as_ref().map(|_| serde_json::to_vec(&body.talk).unwrap_or_default()).unwrap_or_default();
     let asked = asked(request.clone(), "POST /imports".to_owned(), agent.as_str(), &text);
-    once(&app, asked, take(&app, (agent, body.talk), request)).await
+    drop(text);
+    once(app, asked, move |app| take(app, (agent, body.talk), request)).await
 }
 
-async fn take(app: &App, (agent, talk): (AgentName, Talk), request: Option<RequestId>) -> ApiResult<Response> {
+async fn take(app: App, (agent, talk): (AgentName, Talk), request: Option<RequestId>) -> ApiResult<Response> {
     let (agent_digest, on_disconnect) = match app.runtime.agents().card(&agent) {
         Ok(card) => (card.digest, card.on_disconnect),
         // One that cannot run now, as without its key: what it had said can be kept and read all the same.

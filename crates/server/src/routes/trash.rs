@@ -56,7 +56,9 @@ fn read_cursor(text: &str) -> ApiResult<(i64, outlive_core::id::SessionId)> {
 #[utoipa::path(delete, path = "/trash", tag = "trash", responses((status = 200, body = Emptied)))]
 pub(super) async fn empty(State(app): State<App>, caller: Caller) -> ApiResult<Response> {
     let asked = asked(caller.request(None)?, "DELETE /trash".to_owned(), "", b"");
-    once(&app, asked, async { Ok(Json(Emptied { erased: app.runtime.empty_trash().await? }).into_response()) }).await
+    let empty =
+        |app: App| async move { Ok(Json(Emptied { erased: app.runtime.empty_trash().await? }).into_response()) };
+    once(app, asked, empty).await
 }
 
 /// Brings a session back from the trash, whole. One that is not in the trash stays as it is.

@@ -33,11 +33,10 @@ impl Talk {
 
     /// A file is at the server, or is not, and why.
     pub(super) fn attached(&mut self, path: &str, kept: Result<Attachment, String>) -> Vec<Wish> {
-        if let Some(at) = self.outbox.uploads.iter().position(|upload| upload == path) {
-            self.outbox.uploads.remove(at);
-        }
+        // What the person has taken back meanwhile is kept and not attached: nobody misses it.
+        let Some(at) = self.outbox.uploads.iter().position(|upload| upload == path) else { return Vec::new() };
+        self.outbox.uploads.remove(at);
         match kept {
-            // What the person has given up meanwhile is kept and not attached: nobody misses it.
             Ok(file) if !self.outbox.files.contains(&file) => self.outbox.files.push(file),
             Ok(_twice) => {}
             Err(error) => self.tell(Style::Bad, &visible(&error)),

@@ -300,6 +300,10 @@ fn a_file_that_cannot_be_attached_is_told_and_one_that_is_can_be_taken_back_or_s
     seat.after_ms(1, Happened::Attached("a.png".into(), Ok(photo())));
     seat.control('c');
     assert_eq!(seat.sends("without"), [say("without")]);
+    seat.sends("/attach late.png");
+    seat.control('c');
+    seat.after_ms(1, Happened::Attached("late.png".into(), Ok(photo())));
+    assert_eq!(seat.sends("without it too"), [say("without it too")]);
     seat.sends("/attach a.png");
     seat.after_ms(1, Happened::Attached("a.png".into(), Ok(photo())));
     assert_eq!(seat.sends(""), [Wish::Say(String::new(), Behavior::FollowUp, vec![photo()])]);

@@ -228,6 +228,13 @@ impl Chat {
             if let Wish::Say(..) = wish {
                 self.files.clear();
             }
+        } else if !self.files.is_empty() {
+            // They may be why, and nothing else takes them back.
+            self.files.clear();
+            show::line(
+                Style::Dim,
+                "the files were taken off again: /attach those that are to go with the next message",
+            );
         }
     }
 
