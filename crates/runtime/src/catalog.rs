@@ -10,7 +10,7 @@ use outlive_core::catalogue::Catalogue;
 use outlive_core::content::ToolSpec;
 use outlive_core::context::{Frame, FrameParts};
 use outlive_core::cost::Prices;
-use outlive_core::id::AgentName;
+use outlive_core::id::{AgentName, SessionId};
 use outlive_core::limits::FALLBACK_AFTER;
 use outlive_model::Model;
 use outlive_store::{AgentFolders, StoreError};
@@ -217,6 +217,10 @@ impl Kits for Catalog {
 
     fn check(&self, agent: &AgentName, files: &Files) -> Result<Vec<String>, KitError> {
         crate::check_agent(agent, files, &*self.sources.variables)
+    }
+
+    fn erased(&self, session: SessionId) {
+        self.sources.exec.tasks().erase(session);
     }
 
     fn names(&self) -> Result<Vec<AgentName>, StoreError> {

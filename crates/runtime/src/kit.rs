@@ -9,7 +9,7 @@ use outlive_core::catalogue::Catalogue;
 use outlive_core::context::Frame;
 use outlive_core::cost::Prices;
 use outlive_core::event::{Decider, OnDisconnect};
-use outlive_core::id::AgentName;
+use outlive_core::id::{AgentName, SessionId};
 use outlive_core::policy::shell::Touch;
 use outlive_core::policy::{Judgement, Policy, Subject, Verdict};
 use outlive_core::session::{ASK_USER, Allowance, LIST_TOOL, Ruling, State, read_questions, read_todos};
@@ -181,6 +181,9 @@ pub trait Kits: Send + Sync {
     fn prices(&self, model: &str) -> Option<Prices> {
         Catalogue::built_in().prices(model)
     }
+
+    /// A session was erased: what its tools keep of it beside the journal goes, too.
+    fn erased(&self, _session: SessionId) {}
 
     /// Checks files that are to be an agent, and returns the warnings.
     ///

@@ -79,7 +79,9 @@ impl Runtime {
                 self.shell.store.trash.erase(vec![session], request).await.map_err(missing)
             }
             done => done,
-        }
+        }?;
+        self.shell.kits.erased(session);
+        Ok(())
     }
 
     /// Brings a session back from the trash; what it is owed goes on.
@@ -146,7 +148,10 @@ impl Runtime {
     async fn erase_where(&self, is_due: impl Fn(&Note) -> bool) -> Result<usize, StoreError> {
         let mut due = self.discarded().await?;
         due.retain(is_due);
-        self.shell.store.trash.erase_discarded(due).await
+        let sessions: Vec<SessionId> = due.iter().map(|note| note.row.session).collect();
+        let erased = self.shell.store.trash.erase_discarded(due).await?;
+        sessions.into_iter().for_each(|session| self.shell.kits.erased(session));
+        Ok(erased)
     }
 
     async fn was_done(

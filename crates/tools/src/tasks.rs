@@ -181,6 +181,17 @@ impl Tasks {
         self.lock().values().for_each(|task| task.stop.cancel());
     }
 
+    /// Has all tasks of a session ended, and takes away what they said: the session is erased.
+    pub fn erase(&self, session: SessionId) {
+        self.lock().values().filter(|task| task.session == session).for_each(|task| task.stop.cancel());
+        match fs::remove_dir_all(self.folder.join(session.to_string())) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                tracing::error!(%session, %error, "what tasks of an erased session said is still there for some days");
+            }
+            Ok(()) | Err(_) => {}
+        }
+    }
+
     fn known(&self, session: SessionId) -> Vec<String> {
         let Ok(listed) = fs::read_dir(self.folder.join(session.to_string())) else { return Vec::new() };
         let mut names: Vec<String> = listed.filter_map(|entry| entry.ok()?.file_name().into_string().ok()).collect();
@@ -233,7 +244,8 @@ fn write_end(folder: &Path, end: &End) {
         file.persist(folder.join(END)).map_err(|failed| failed.error)?;
         Ok(())
     });
-    if let Err(error) = written {
+    // One whose session was erased has no end to be told.
+    if let Err(error) = written.or_else(|error| if folder.is_dir() { Err(error) } else { Ok(()) }) {
         tracing::warn!(%error, "the end of a task could not be written: it will look as if it had been lost");
     }
 }

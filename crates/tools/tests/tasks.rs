@@ -99,6 +99,27 @@ async fn a_task_of_a_server_that_died_is_lost_and_says_so() {
 }
 
 #[tokio::test]
+async fn an_erased_session_leaves_nothing_of_its_tasks() {
+    let mut tasks = None;
+    let stage = Stage::with(tempfile::tempdir().unwrap(), |exec| {
+        tasks = Some(Arc::clone(exec.tasks()));
+        exec
+    });
+    let task = begin(&stage, "echo pid $$; exec sleep 1000").await;
+    let pid = stage::pids(&stage.run("task_output", json!({"task": task})).await.content)[0];
+    let tasks = tasks.unwrap();
+    tasks.erase(SessionId::from_bits(8));
+    assert!(stage.run("task_output", json!({"task": task})).await.content.contains("running"));
+    tasks.erase(SessionId::from_bits(7));
+    while stage::lives(pid) {
+        tokio::task::yield_now().await;
+    }
+    let folder = stage.children().with_file_name("tasks");
+    assert_eq!(std::fs::read_dir(folder).unwrap().count(), 0);
+    assert!(stage.run("task_output", json!({"task": task})).await.content.contains("it has none"));
+}
+
+#[tokio::test]
 async fn output_is_shown_in_whole_characters_from_where_it_was_asked() {
     let stage = Stage::new();
     let task = begin(&stage, "for i in {1..20000}; do echo -n ä; done; sleep 0.5").await;
