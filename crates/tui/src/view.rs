@@ -93,7 +93,7 @@ fn input(talk: &Talk, width: usize, most: usize) -> (Vec<Vec<Piece>>, Cursor) {
     let focus = talk.asking.as_ref().map(|asking| (asking.focus, asking.is_seen(talk.now)));
     let prompt = match focus {
         Some((Focus::Question, true)) => {
-            let keys = "y once · a always, here · g always, for this agent · n no, and why · s later";
+            let keys = "y yes, once · a always, here · g always, this agent · n no, and why · s later";
             return (wrap(&[Piece::new(Style::Notice, keys)], width), None);
         }
         Some((Focus::Question, false)) => {

@@ -25,7 +25,8 @@ fn a_conversation_outlives_its_server_and_its_terminal() {
     seat.types("echo second");
     seat.sees("› run echo first\n  echo second\ndefault");
     seat.press(&[Key::Enter]);
-    seat.sees("? bash wants to run:\n    echo first\n    echo second\n  always would store, for this session: bash:");
+    seat.sees("? bash wants to run:\n    echo first\n    echo second\n  asks: echo first (default: no rule allows it)");
+    seat.sees("  always would store, for this session: bash:");
     seat.sees("y yes, once");
     seat.sees("tokens · asks");
     seat.press(&[Key::Char('y')]);

@@ -76,7 +76,7 @@ fn a_question_takes_the_box_once_it_was_seen() {
     let mut talk = talk(&[Input::Live, entry(1, STARTED), wants(1, "rm")], "");
     assert_eq!(rows(&talk, 80, 24)[1], "a question: see above");
     talk.update(Timestamp::from_micros(START + 20_000_000), Happened::Tick);
-    assert_eq!(rows(&talk, 80, 24)[1], "y once · a always, here · g always, for this agent · n no, and why · s later");
+    assert_eq!(rows(&talk, 80, 24)[1], "y yes, once · a always, here · g always, this agent · n no, and why · s later");
     assert_eq!(rows(&talk, 80, 24)[2], "default · p/m · ↑0 ↓0 tokens · asks");
     assert_eq!(view(&talk, 80, 24).cursor, None);
 }
