@@ -238,7 +238,6 @@ impl Kit {
             }
         }
     }
-
 }
 
 /// Judges what a call would do there, part by part, by the policy alone.

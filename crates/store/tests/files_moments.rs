@@ -18,7 +18,8 @@ use outlive_store::files::fs::{Disk, DiskFile, Open};
 use outlive_store::files::{FileJournals, Options};
 use outlive_store::{Append, Journals, Leases, StoreError};
 
-const OPTIONS: Options = Options { segment_bytes: 4_096, backlog_bytes: 1 << 20, waiting: 64, live_bytes: 2_048, past_bytes: 512 };
+const OPTIONS: Options =
+    Options { segment_bytes: 4_096, backlog_bytes: 1 << 20, waiting: 64, live_bytes: 2_048, past_bytes: 512 };
 
 /// Where a disk can be held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
