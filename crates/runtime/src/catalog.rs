@@ -1,5 +1,7 @@
 //! Agents ready to run: read from their folders, and read again when a file of theirs has changed.
 
+mod tooling;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -111,8 +113,9 @@ impl Catalog {
     }
 
     fn make(&self, agent: Agent, stamp: u64, known: &Known) -> Result<Ready, String> {
-        let chosen: Vec<Builtin> = agent.tools.iter().filter_map(|name| Builtin::named(name)).collect();
+        let chosen: Vec<Builtin> = agent.tools.builtin.iter().filter_map(|name| Builtin::named(name)).collect();
         let toolbox = Toolbox::builtin(&self.sources.exec, &chosen);
+        let toolbox = toolbox.and(tooling::tools(&agent, (&self.sources, &self.sources.exec))?);
         let specs = toolbox.specs();
         let (voices, left_out) = self.voices(&agent, &specs, known)?;
         let mut lineup = voices.lineup().models.to_vec();

@@ -7,7 +7,7 @@ mod find;
 mod grep;
 mod list;
 mod read;
-mod shape;
+pub(crate) mod shape;
 mod shown;
 mod todo;
 mod walk;
@@ -17,6 +17,7 @@ use std::sync::Arc;
 
 pub use ask::AskUser;
 pub use bash::Bash;
+pub(crate) use bash::{DEFAULT_MS, finished};
 pub use edit::Edit;
 pub use find::Glob;
 pub use grep::Grep;

@@ -1,7 +1,8 @@
-//! Does things: the tool trait, bash and files, process groups, orphans.
+//! Does things: the tool trait, bash, files and the web, process groups, orphans.
 
 mod blocking;
 pub mod builtin;
+pub mod cli;
 pub mod egress;
 pub mod exec;
 pub mod orphans;
@@ -9,6 +10,9 @@ pub mod path;
 mod proc;
 pub mod registry;
 pub mod scripted;
+pub mod skill;
+pub mod vector;
+pub mod web;
 
 use std::future::Future;
 use std::path::PathBuf;

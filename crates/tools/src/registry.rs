@@ -58,11 +58,13 @@ pub enum Builtin {
     Bash,
     /// `read`, `write`, `edit`, `list`, `glob`, `grep`.
     Files,
+    /// `web_fetch`, and `web_search` where an engine is named: what they need comes from [`crate::web::Web`].
+    Web,
 }
 
 impl Builtin {
     /// Every one, by its name.
-    pub const ALL: [(&'static str, Self); 2] = [("bash", Self::Bash), ("files", Self::Files)];
+    pub const ALL: [(&'static str, Self); 3] = [("bash", Self::Bash), ("files", Self::Files), ("web", Self::Web)];
 
     /// Returns the one of this name.
     #[must_use]
@@ -108,6 +110,13 @@ impl Toolbox {
         tools.push(Arc::new(builtin::AskUser));
         tools.push(Arc::new(builtin::TodoList));
         Self::new(tools)
+    }
+
+    /// Adds these behind the others.
+    #[must_use]
+    pub fn and(mut self, tools: Vec<Arc<dyn Tool>>) -> Self {
+        self.entries.extend(Self::new(tools).entries);
+        self
     }
 
     /// Returns what the model is told.

@@ -71,10 +71,13 @@ async fn keep(run: &Run, finished: Finished) -> command::Done {
     let mut artifact = None;
     if let Some(bytes) = whole {
         let size = bytes.len() as u64;
+        // A tool whose whole output is a file says so in its details.
+        let named = details.as_ref().and_then(|details| details.get("media_type")).and_then(serde_json::Value::as_str);
+        let media_type = named.unwrap_or("text/plain; charset=utf-8").to_owned();
         match run.artifacts.put(bytes).await {
             Ok(hash) => {
                 content.push_str(&format!("\n[the whole output, {size} bytes, is artifact {hash}]"));
-                artifact = Some(ArtifactRef { hash, bytes: size, media_type: "text/plain; charset=utf-8".to_owned() });
+                artifact = Some(ArtifactRef { hash, bytes: size, media_type });
             }
             Err(why) => content.push_str(&format!("\n[the whole output, {size} bytes, could not be kept: {why}]")),
         }
