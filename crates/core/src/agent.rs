@@ -145,7 +145,13 @@ impl Agent {
         let (builtin, programs) = file.tools(&mut warnings).map_err(placed)?;
         let cli = cli::read(&programs, files, &mut warnings);
         let skills = skills::read(file.spec.tooling.skills_dir.as_deref(), files, &mut warnings);
-        let tools = Tools { builtin, web: file.spec.tooling.web.clone(), cli, skills };
+        let tools = Tools {
+            builtin,
+            web: file.spec.tooling.web.clone(),
+            cli,
+            skills: skills.into(),
+            hooks: file.hooks().map_err(placed)?,
+        };
         let unsettled = |keys: [&str; 3]| crate::yaml::misfit_at(yaml, "agent.yaml", &keys, UNSETTLED).to_string();
         warnings.extend(file.unsettled().map(unsettled));
         let system = system(&file, files, yaml)?;

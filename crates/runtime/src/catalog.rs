@@ -15,10 +15,11 @@ use outlive_core::cost::Prices;
 use outlive_core::id::AgentName;
 use outlive_core::limits::FALLBACK_AFTER;
 use outlive_model::Model;
-use outlive_store::{AgentFolders, StoreError};
+use outlive_store::{AgentFolders, Store, StoreError};
 use outlive_tools::Place;
 use outlive_tools::exec::Exec;
 use outlive_tools::registry::{Builtin, Toolbox};
+use outlive_tools::session::Siblings;
 
 use crate::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
 
@@ -80,6 +81,7 @@ const OUTPUT_TOKENS: u32 = 8_192;
 pub struct Catalog {
     sources: Sources,
     kits: Mutex<HashMap<AgentName, Ready>>,
+    siblings: Option<Arc<dyn Siblings>>,
 }
 
 #[derive(Clone)]
@@ -93,7 +95,13 @@ impl Catalog {
     /// Makes a catalog; nothing is read before somebody asks.
     #[must_use]
     pub fn new(sources: Sources) -> Self {
-        Self { sources, kits: Mutex::default() }
+        Self { sources, kits: Mutex::default(), siblings: None }
+    }
+
+    /// Lets agents that ask for it look at the sessions of this store.
+    #[must_use]
+    pub fn sharing(self, store: &Store) -> Self {
+        Self { siblings: Some(Arc::new(crate::siblings::Kept(store.clone()))), ..self }
     }
 
     fn ready(&self, name: &AgentName) -> Result<Ready, KitError> {
@@ -115,7 +123,7 @@ impl Catalog {
     fn make(&self, agent: Agent, stamp: u64, known: &Known) -> Result<Ready, String> {
         let chosen: Vec<Builtin> = agent.tools.builtin.iter().filter_map(|name| Builtin::named(name)).collect();
         let toolbox = Toolbox::builtin(&self.sources.exec, &chosen);
-        let toolbox = toolbox.and(tooling::tools(&agent, (&self.sources, &self.sources.exec))?);
+        let toolbox = tooling::equip(toolbox, &agent, (self, &self.sources.exec))?;
         let specs = toolbox.specs();
         let (voices, left_out) = self.voices(&agent, &specs, known)?;
         let mut lineup = voices.lineup().models.to_vec();
@@ -128,6 +136,7 @@ impl Catalog {
             fallback: lineup,
             digest: agent.digest.to_string(),
             tools: specs.iter().map(|spec| spec.name.clone()).collect(),
+            skills: agent.tools.skills.iter().map(|skill| skill.name.clone()).collect(),
             works_in: self.sources.cwd.display().to_string(),
             warnings,
             on_disconnect: agent.session.on_disconnect,

@@ -68,7 +68,7 @@ impl Cli {
 }
 
 /// A path is the agent's own, or absolute; a bare name is looked for where programs are.
-fn program(command: &str, folder: &Path) -> PathBuf {
+pub(crate) fn program(command: &str, folder: &Path) -> PathBuf {
     if command.contains('/') { folder.join(command.trim_start_matches("./")) } else { PathBuf::from(command) }
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: it shows files that were read with the agent's definition, by their exact names; it opens none.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use outlive_core::agent::Skill;
 use outlive_core::content::ToolSpec;
@@ -27,7 +28,7 @@ const NAMED: usize = 100;
 
 /// Shows skills.
 pub struct Skills {
-    skills: Vec<Skill>,
+    skills: Arc<[Skill]>,
     folder: PathBuf,
 }
 
@@ -45,7 +46,7 @@ struct Arguments {
 impl Skills {
     /// Shows these, of the agent whose definition lies in `folder`.
     #[must_use]
-    pub fn new(skills: Vec<Skill>, folder: &Path) -> Self {
+    pub fn new(skills: Arc<[Skill]>, folder: &Path) -> Self {
         Self { skills, folder: folder.to_owned() }
     }
 

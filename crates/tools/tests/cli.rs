@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use outlive_core::agent::CliTool;
 use outlive_core::event::{Effect, Outcome};
-use outlive_core::policy::Reach;
+use outlive_core::hooks::{Before, Hooks, Program};
+use outlive_core::policy::{Reach, Subject};
 use outlive_tools::cli::Cli;
 use outlive_tools::exec::Exec;
+use outlive_tools::held::Held;
 use outlive_tools::registry::Toolbox;
 use serde_json::{Value, json};
 use stage::Stage;
@@ -117,4 +119,25 @@ fn rules_look_at_its_words_and_it_is_never_repeated_by_itself() {
     ] {
         assert!(stage.tools.prepare("cli_show", &wrong, &stage.place).is_err());
     }
+}
+
+#[tokio::test]
+async fn a_hook_s_program_is_ruled_on_and_keeps_the_call_from_running_where_it_may_not_run() {
+    let stage = stage("printf", "");
+    let run = stage.children().parent().unwrap().to_owned();
+    let program = Program { words: vec!["touch".to_owned(), "ran by hook".to_owned()], limit_ms: 10_000 };
+    let hooks = Hooks { before: vec![("*".parse().unwrap(), Before::Program(program))], after: Vec::new() };
+    let exec = Some(Arc::new(Exec::new([], &run, &stage.children())));
+    let held = Held { hooks, skills: [].into(), exec, folder: stage.out("agent") };
+    let tool = stage.tools.tool("cli_show").unwrap();
+    let no = |subject: &Subject| {
+        assert_eq!((subject.tool.as_str(), subject.target.as_str()), ("cli", "touch 'ran by hook'"));
+        Err("nobody said that it may".to_owned())
+    };
+    let denied = held.run(("cli_show", &*tool), stage.invocation(json!({"args": ["x"]})), &no).await;
+    assert!(denied.content.ends_with("so it did not run: nobody said that it may"), "{}", denied.content);
+    assert!(!stage.ws("ran by hook").exists());
+    let ran = held.run(("cli_show", &*tool), stage.invocation(json!({"args": ["x"]})), &|_| Ok(())).await;
+    assert_eq!(ran.content, "x");
+    assert!(stage.ws("ran by hook").exists());
 }

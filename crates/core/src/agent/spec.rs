@@ -1,5 +1,6 @@
 //! `agent.yaml`, typed.
 
+mod hooks;
 mod keys;
 mod tooling;
 
@@ -202,8 +203,8 @@ const DURAGENT: &str = "duragent/v1alpha1";
 pub(crate) const VERSIONS: [&str; 2] = ["outlive/v1", DURAGENT];
 
 /// Built-in tools that are here, and those that are on their way.
-const HERE: [&str; 5] = ["bash", "files", "web", "skill", ASK_USER];
-const COMING: [&str; 2] = ["session", "memory"];
+const HERE: [&str; 6] = ["bash", "files", "web", "session", "skill", ASK_USER];
+const COMING: [&str; 1] = ["memory"];
 
 impl File {
     fn is_duragent(&self) -> bool {
@@ -300,6 +301,11 @@ impl File {
     /// Returns what its sessions may use.
     pub(super) fn budget(&self) -> Result<Budget, Misfit> {
         self.spec.budget.budget().map_err(|(path, why)| Misfit::new(format!("spec.budget.{path}"), why))
+    }
+
+    /// Returns its hooks.
+    pub(super) fn hooks(&self) -> Result<crate::hooks::Hooks, Misfit> {
+        self.spec.tooling.hooks.hooks().map_err(|(path, why)| Misfit::new(path, why))
     }
 
     /// Returns the settings of a section that has none yet.
@@ -443,7 +449,7 @@ impl Spec {
                 "`memory` has no effect yet: it is not in this version",
             ),
             (unused(Unused::Policy), "`policy` in agent.yaml is not read: write a policy.yaml beside it"),
-            (unused(Unused::Access), "`access` and `hooks` are not in this version"),
+            (unused(Unused::Access), "`access` is not in this version"),
             (self.session.ttl_hours.is_some(), "`session.ttl_hours`: sessions stay until they are deleted"),
             (
                 self.session.compaction.is_some() || self.session.context.is_some(),

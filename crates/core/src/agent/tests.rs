@@ -353,3 +353,45 @@ fn directives_are_the_workspace_s_then_the_agent_s_and_have_bounds() {
     let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), long.as_str())).collect();
     with(HEAD, &many).unwrap_err();
 }
+
+#[test]
+fn hooks_are_read_in_both_ways_of_writing_them() {
+    use crate::hooks::{After, Before, Within};
+    let hooks = |text: &str| read(&format!("{HEAD}spec:\n  hooks: {text}\n")).map(|agent| agent.tools.hooks);
+    let ours = hooks(
+        "{before: [{match: edit, type: depends_on, prior: read, match_arg: path}, {match: bash, type: skip_duplicate}, \
+         {match: bash, type: guard, pattern: 'rm -rf'}, {match: '*', type: program, program: [./check, x], timeout: 5s}], \
+         after: [{match: read, message: look, unless: {limit: 1}}, {match: bash, type: program, program: [p]}]}",
+    )
+    .unwrap();
+    let [(on, depends), (_, skips), (_, _guard), (_, program)] = &ours.before[..] else { panic!() };
+    assert_eq!(on.to_string(), "edit");
+    assert!(matches!(depends, Before::DependsOn { within: Within::Session, .. }));
+    assert!(matches!(skips, Before::SkipDuplicate { within: Within::Turn, .. }));
+    let Before::Program(program) = program else { panic!() };
+    assert_eq!((program.words.join(" ").as_str(), program.limit_ms), ("./check x", 5_000));
+    assert!(matches!(&ours.after[..], [(_, After::Text { .. }), (_, After::Program(_))]));
+    let theirs = hooks(
+        "{before_tool: [{match: 'p:send', type: depends_on, prior: 'p:look', match_arg: handle}, {match: 'm:*', type: \
+         skip_duplicate, match_args: [key]}], after_tool: [{match: 'p:look', message: m, unless: {wait: true}}]}",
+    )
+    .unwrap();
+    assert_eq!((theirs.before.len(), theirs.after.len()), (2, 1));
+    assert!(matches!(&theirs.before[1].1, Before::SkipDuplicate { within: Within::Session, .. }));
+    for wrong in [
+        "{before: [{match: edit}]}",
+        "{before: [{match: edit, type: text, message: x}]}",
+        "{before: [{match: edit, type: depends_on}]}",
+        "{before: [{match: edit, type: guard, pattern: '('}]}",
+        "{before: [{match: edit, type: program, program: []}]}",
+        "{before: [{match: edit, type: program, program: [a], timeout: 1h}]}",
+        "{before: [{match: 'a b', type: skip_duplicate}]}",
+        "{before: [{type: skip_duplicate}]}",
+        "{after: [{match: edit, type: guard, pattern: x}]}",
+        "{after: [{match: edit}]}",
+        "{befor: []}",
+    ] {
+        let error = hooks(wrong).unwrap_err().to_string();
+        assert!(error.starts_with("agent.yaml:5:"), "{wrong}: {error}");
+    }
+}

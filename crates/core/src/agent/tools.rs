@@ -1,7 +1,10 @@
 //! The tools that an agent is made with.
 
+use std::sync::Arc;
+
 use super::spec::WebSpec;
 use super::{CliTool, Skill};
+use crate::hooks::Hooks;
 
 /// The tools that an agent is made with.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -13,5 +16,7 @@ pub struct Tools {
     /// Programs.
     pub cli: Vec<CliTool>,
     /// Skills.
-    pub skills: Vec<Skill>,
+    pub skills: Arc<[Skill]>,
+    /// What is put before and behind its calls.
+    pub hooks: Hooks,
 }

@@ -67,6 +67,9 @@ fn print(agent: &AgentView) {
     say!("model     {}", agent.model);
     agent.fallback.iter().for_each(|model| say!("fallback  {model}"));
     say!("tools     {}", agent.tools.join(", "));
+    if !agent.skills.is_empty() {
+        say!("skills    {}", agent.skills.join(", "));
+    }
     say!("digest    {}", agent.digest);
     agent.warnings.iter().for_each(|warning| say!("warning   {warning}"));
 }

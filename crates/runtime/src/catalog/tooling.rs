@@ -6,17 +6,28 @@ use outlive_core::agent::{Agent, SearchSpec, WebSpec};
 use outlive_tools::Tool;
 use outlive_tools::cli::Cli;
 use outlive_tools::exec::Exec;
-use outlive_tools::registry::Builtin;
+use outlive_tools::held::Held;
+use outlive_tools::registry::{Builtin, Toolbox};
+use outlive_tools::session::Sessions;
 use outlive_tools::skill::Skills;
 use outlive_tools::web::Web;
 use outlive_tools::web::search::{Brave, Engine, Key, Searxng, Tavily};
 
-use super::Sources;
+use super::{Catalog, Sources};
 
-/// Makes them.
-pub(super) fn tools(agent: &Agent, (sources, exec): (&Sources, &Arc<Exec>)) -> Result<Vec<Arc<dyn Tool>>, String> {
+/// Adds them, and holds all to the agent's hooks and skills.
+pub(super) fn equip(
+    toolbox: Toolbox,
+    agent: &Agent,
+    (catalog, exec): (&Catalog, &Arc<Exec>),
+) -> Result<Toolbox, String> {
+    let sources = &catalog.sources;
     let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
-    if agent.tools.builtin.iter().any(|name| Builtin::named(name) == Some(Builtin::Web)) {
+    let asks = |builtin| agent.tools.builtin.iter().any(|name| Builtin::named(name) == Some(builtin));
+    if let Some(siblings) = catalog.siblings.as_ref().filter(|_| asks(Builtin::Session)) {
+        tools.push(Arc::new(Sessions::new(Arc::clone(siblings), agent.name.clone())));
+    }
+    if asks(Builtin::Web) {
         tools.extend(web(&agent.tools.web, sources)?.tools());
     }
     let folder = sources.workspace.join("agents").join(agent.name.as_str());
@@ -24,9 +35,10 @@ pub(super) fn tools(agent: &Agent, (sources, exec): (&Sources, &Arc<Exec>)) -> R
         tools.push(Arc::new(Cli::new(Arc::clone(exec), tool.clone(), &folder)));
     }
     if !agent.tools.skills.is_empty() {
-        tools.push(Arc::new(Skills::new(agent.tools.skills.clone(), &folder)));
+        tools.push(Arc::new(Skills::new(Arc::clone(&agent.tools.skills), &folder)));
     }
-    Ok(tools)
+    let (hooks, skills) = (agent.tools.hooks.clone(), Arc::clone(&agent.tools.skills));
+    Ok(toolbox.and(tools).held_to(Held { hooks, skills, exec: Some(Arc::clone(exec)), folder }))
 }
 
 fn web(spec: &WebSpec, sources: &Sources) -> Result<Web, String> {

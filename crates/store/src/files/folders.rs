@@ -354,6 +354,7 @@ impl Beside {
 fn shared(root: &Path) -> Vec<(String, PathBuf)> {
     let mut found = Vec::new();
     let mut folders = vec![(root.join("directives"), SHARED_DEPTH), (root.join("skills"), 0)];
+    folders.retain(|(folder, _)| is_folder(folder));
     while let Some((folder, depth)) = folders.pop() {
         let Ok(entries) = std::fs::read_dir(&folder) else { continue };
         for entry in entries.filter_map(Result::ok) {

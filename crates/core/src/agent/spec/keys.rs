@@ -23,7 +23,7 @@ enum Key {
     Memory,
     Context,
     Policy,
-    #[serde(alias = "hooks")]
+    Hooks,
     Access,
 }
 
@@ -41,6 +41,7 @@ const KEYS: &[&str] = &[
     "memory",
     "context",
     "policy",
+    "hooks",
     "access",
 ];
 
@@ -75,6 +76,7 @@ impl<'de> Visitor<'de> for Keys {
                 Key::Sandbox => spec.sandbox = map.next_value()?,
                 Key::Memory => spec.memory = map.next_value()?,
                 Key::Context => spec.context = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                Key::Hooks => spec.tooling.hooks = map.next_value::<Option<_>>()?.unwrap_or_default(),
                 Key::Policy => spec.note(Unused::Policy, map.next_value()?),
                 Key::Access => spec.note(Unused::Access, map.next_value()?),
             }

@@ -2,6 +2,8 @@
 
 use serde::Deserialize;
 
+use super::hooks::HooksSpec;
+
 /// What `web_fetch` and `web_search` may reach, and whom they ask.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
 #[serde(default, deny_unknown_fields)]
@@ -41,6 +43,7 @@ pub(in crate::agent) struct CliEntry {
 pub(in crate::agent) struct Tooling {
     pub(in crate::agent) skills_dir: Option<String>,
     pub(in crate::agent) web: WebSpec,
+    pub(super) hooks: HooksSpec,
 }
 
 impl Tooling {

@@ -60,3 +60,22 @@ fn a_title_is_no_part_of_the_text() {
     let page = markdown("<head><title>A &amp;\n B</title></head>c", &Url::parse("https://example.org/").unwrap());
     assert_eq!(page, Shown { title: "A & B".to_owned(), text: "c".to_owned() });
 }
+
+#[test]
+fn a_page_that_is_torn_anywhere_is_read() {
+    const PAGE: &str = "<!DOCTYPE html><head><title>ä&amp;</title><base href='/ü/'></head><script>if (a</b) {}</script>\
+        <body><h2 class=x>H&eacute;&#x1F980;</h2><p hidden>no</p><!-- ünseen --><ul><li>a<li><a href=\"b?c=d&amp;e\">é</a></ul>\
+        <ol start=3><li><p>x<blockquote>q<pre>  y\n z</pre></blockquote></ol><table><tr><th>1<th>2<tr><td>3<td>4</table>\
+        <img alt='ï' src=//x/y><b><i></b></i>&notreal; &#xFFFFFFFF; & <<a>< /p></ q><br/><svg><svg/></svg>end";
+    for (at, _) in PAGE.char_indices() {
+        shown(&PAGE[..at]);
+        shown(&PAGE[at..]);
+        shown(&format!("{}{}", &PAGE[at..], &PAGE[..at]));
+    }
+    let whole = shown(PAGE);
+    assert!(whole.starts_with("## Hé🦀\n\n- a\n- [é](https://example.org/%C3%BC/b?c=d&e)\n\n3. x\n"), "{whole}");
+    assert!(
+        !whole.contains("no\n") && !whole.contains("seen") && whole.contains("| 1 | 2 |\n| --- | --- |\n| 3 | 4 |"),
+        "{whole}"
+    );
+}
