@@ -211,7 +211,7 @@ fn system(file: &File, files: &Files, yaml: &str) -> Result<Vec<String>, AgentEr
 /// The workspace's directives, then the agent's, each by name.
 fn directives(files: &Files) -> Result<Vec<String>, AgentError> {
     let home = format!("{WORKSPACE}directives/");
-    let named = |home: &str, path: &str| path.strip_prefix(home).is_some_and(|name| is_directive(name));
+    let named = |home: &str, path: &str| path.strip_prefix(home).is_some_and(is_directive);
     let shared = files.keys().filter(|path| named(&home, path));
     let own = files.keys().filter(|path| named("directives/", path));
     let mut total = 0;
