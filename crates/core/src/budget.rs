@@ -159,7 +159,8 @@ impl Need<'_> {
     fn most(&self, output_tokens: u32) -> Usage {
         let (input_tokens, output_tokens) = (self.input_tokens, u64::from(output_tokens));
         let output = Usage { output_tokens, ..Usage::default() };
-        let cost = self.prices.map(|prices| prices.input_at_most(input_tokens).saturating_add(prices.of(output)));
+        let prices = self.prices.map(|prices| prices.at(input_tokens));
+        let cost = prices.map(|prices| prices.input_at_most(input_tokens).saturating_add(prices.of(output)));
         let priced_steps = u64::from(cost.is_some());
         Usage { input_tokens, cost_nano_usd: cost.unwrap_or(0), steps: 1, priced_steps, ..output }
     }
@@ -174,7 +175,7 @@ impl Purse {
                 Some(limit.saturating_sub(self.used.tokens()).saturating_sub(need.input_tokens))
             }
             (Unit::Usd, Limits { nano_usd: Some(limit), .. }) => {
-                let prices = need.prices.ok_or_else(|| self.unpriced(need.model))?;
+                let prices = need.prices.ok_or_else(|| self.unpriced(need.model))?.at(need.input_tokens);
                 let left = limit.saturating_sub(self.used.cost_nano_usd);
                 let for_output = left.checked_sub(prices.input_at_most(need.input_tokens));
                 Some(for_output.map_or(0, |left| prices.output_for(left)))

@@ -9,7 +9,7 @@ use std::sync::{Arc, LazyLock};
 use serde::{Deserialize, Serialize};
 
 use crate::agent::PROVIDERS;
-use crate::cost::Prices;
+use crate::cost::{Above, Prices};
 use crate::yaml::{self, YamlError};
 
 /// What is known of a model. All of it may be unknown.
@@ -72,6 +72,21 @@ struct Model {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Price {
+    input: f64,
+    output: f64,
+    #[serde(default)]
+    cache_read: Option<f64>,
+    #[serde(default)]
+    cache_write: Option<f64>,
+    #[serde(default)]
+    above: Option<PriceAbove>,
+}
+
+/// What a request costs that has more input than this.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PriceAbove {
+    tokens: u64,
     input: f64,
     output: f64,
     #[serde(default)]
@@ -199,19 +214,39 @@ impl Model {
 
 impl Price {
     fn prices(&self) -> Result<Prices, Misfit> {
-        let nano = |key: &'static str, dollars: f64| {
-            if (0.0..=DEAREST).contains(&dollars) {
-                Ok((dollars * 1e9).round() as u64)
-            } else {
-                Err((vec!["price", key], format!("is 0 to {DEAREST} US dollars for a million tokens, not {dollars}")))
-            }
-        };
+        let nano = |key, dollars| nano(dollars).map_err(|why| (vec!["price", key], why));
         Ok(Prices {
             input: nano("input", self.input)?,
             output: nano("output", self.output)?,
             cache_read: nano("cache_read", self.cache_read.unwrap_or(self.input))?,
             cache_write: nano("cache_write", self.cache_write.unwrap_or(self.input))?,
+            above: self.above.as_ref().map(PriceAbove::above).transpose()?,
         })
+    }
+}
+
+impl PriceAbove {
+    fn above(&self) -> Result<Above, Misfit> {
+        let nano = |key, dollars| nano(dollars).map_err(|why| (vec!["price", "above", key], why));
+        if !(1..=WIDEST).contains(&self.tokens) {
+            return Err((vec!["price", "above", "tokens"], format!("is 1 to {WIDEST} tokens")));
+        }
+        Ok(Above {
+            tokens: self.tokens,
+            input: nano("input", self.input)?,
+            output: nano("output", self.output)?,
+            cache_read: nano("cache_read", self.cache_read.unwrap_or(self.input))?,
+            cache_write: nano("cache_write", self.cache_write.unwrap_or(self.input))?,
+        })
+    }
+}
+
+/// Reads a price.
+fn nano(dollars: f64) -> Result<u64, String> {
+    if (0.0..=DEAREST).contains(&dollars) {
+        Ok((dollars * 1e9).round() as u64)
+    } else {
+        Err(format!("is 0 to {DEAREST} US dollars for a million tokens, not {dollars}"))
     }
 }
 

@@ -221,6 +221,9 @@ pub enum Report {
         /// What it said.
         #[serde(skip)]
         answer: Result<Reply, Failure>,
+        /// Files that a provider may have refused the request for, newest first.
+        #[serde(skip)]
+        suspects: Vec<Attachment>,
         /// From asking to the last byte.
         latency_ms: u64,
     },

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::id::CallId;
-use crate::media::{Attachment, Files};
+use crate::media::{Attachment, Family, File, Files};
 
 /// One piece of a message.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -113,16 +113,40 @@ pub struct Request {
 impl Request {
     /// Returns what is attached, newest first.
     pub fn attachments(&self) -> impl Iterator<Item = &Attachment> {
-        let blocks = self.messages.iter().rev().flat_map(|message| message.content.iter().rev());
-        blocks.filter_map(|block| match block {
-            Block::Media(attachment) => Some(attachment),
-            Block::Text { .. }
-            | Block::Thinking { .. }
-            | Block::RedactedThinking { .. }
-            | Block::ToolUse { .. }
-            | Block::ToolResult { .. } => None,
-        })
+        attached(&self.messages)
     }
+
+    /// Returns the files that a provider may refuse this request for, newest first: those that no reply has followed yet;
+    /// where there are none, all. Text is never refused for what is in it.
+    #[must_use]
+    pub fn suspects(&self) -> Vec<Attachment> {
+        let replied = self.messages.iter().rposition(|message| message.role == Role::Assistant).map_or(0, |at| at + 1);
+        let in_doubt = |messages: &[Arc<Message>]| -> Vec<Attachment> {
+            let is_text = |file: &Attachment| file.kind().is_none_or(|kind| kind.family() == Family::Text);
+            let mut found: Vec<Attachment> = Vec::new();
+            for file in attached(messages) {
+                let is_here = matches!(self.files.get(&file.hash), Some(File::Whole(_)));
+                if is_here && !is_text(file) && !found.iter().any(|known| known.hash == file.hash) {
+                    found.push(file.clone());
+                }
+            }
+            found
+        };
+        let new = in_doubt(self.messages.get(replied..).unwrap_or_default());
+        if new.is_empty() { in_doubt(&self.messages) } else { new }
+    }
+}
+
+fn attached(messages: &[Arc<Message>]) -> impl Iterator<Item = &Attachment> {
+    let blocks = messages.iter().rev().flat_map(|message| message.content.iter().rev());
+    blocks.filter_map(|block| match block {
+        Block::Media(attachment) => Some(attachment),
+        Block::Text { .. }
+        | Block::Thinking { .. }
+        | Block::RedactedThinking { .. }
+        | Block::ToolUse { .. }
+        | Block::ToolResult { .. } => None,
+    })
 }
 
 /// One piece of a reply as a provider gave it, before the core names its calls.

@@ -6,6 +6,7 @@
 
 mod markdown;
 mod messages;
+mod refused;
 mod transcript;
 
 pub use markdown::{Heading, markdown};
@@ -17,6 +18,7 @@ use std::sync::Arc;
 use crate::content::{Request, ToolSpec};
 use crate::digest::Digest;
 use crate::event::BlockHash;
+use crate::media::{File, Files};
 use crate::session::StepPlan;
 
 /// The parts of a request that come from the agent and stay the same from step to step.
@@ -96,6 +98,11 @@ pub fn assemble(frame: &Frame, transcript: &Transcript) -> (Request, StepPlan) {
     if let Some(schema) = &schema {
         digest = Digest::chain(&digest, schema.as_str().as_bytes());
     }
+    let mut files = Files::default();
+    for hash in &closed.refused {
+        digest = Digest::chain(&digest, hash.as_str().as_bytes());
+        files.add(hash.clone(), File::Refused);
+    }
     let mut plan = StepPlan {
         model: frame.model.clone(),
         request: digest.short().to_owned(),
@@ -118,7 +125,7 @@ pub fn assemble(frame: &Frame, transcript: &Transcript) -> (Request, StepPlan) {
         max_output_tokens: frame.max_output_tokens,
         temperature: frame.temperature,
         output_schema: closed.schema,
-        ..Request::default()
+        files,
     };
     (request, plan)
 }

@@ -15,20 +15,49 @@ pub struct Prices {
     pub cache_read: u64,
     /// Input written to the provider's cache.
     pub cache_write: u64,
+    /// What a request costs that has more input.
+    pub above: Option<Above>,
+}
+
+/// Prices of a request whose input, cached or not, is larger than most: for all of its tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Above {
+    /// Tokens of input that do not cost so much yet.
+    pub tokens: u64,
+    /// As in [`Prices`].
+    pub input: u64,
+    /// As in [`Prices`].
+    pub output: u64,
+    /// As in [`Prices`].
+    pub cache_read: u64,
+    /// As in [`Prices`].
+    pub cache_write: u64,
 }
 
 /// Tokens that a price is for.
 const PER: u128 = 1_000_000;
 
 impl Prices {
+    /// Returns what each token of a request with so much input costs.
+    #[must_use]
+    pub fn at(&self, input_tokens: u64) -> Self {
+        match self.above {
+            Some(Above { tokens, input, output, cache_read, cache_write }) if input_tokens > tokens => {
+                Self { input, output, cache_read, cache_write, above: None }
+            }
+            Some(_) | None => Self { above: None, ..*self },
+        }
+    }
+
     /// Returns what these tokens cost, in billionths of a US dollar, rounded up.
     #[must_use]
     pub fn of(&self, usage: Usage) -> u64 {
+        let each = self.at(usage.all_input());
         let priced = [
-            (usage.input_tokens, self.input),
-            (usage.output_tokens, self.output),
-            (usage.cache_read_tokens, self.cache_read),
-            (usage.cache_write_tokens, self.cache_write),
+            (usage.input_tokens, each.input),
+            (usage.output_tokens, each.output),
+            (usage.cache_read_tokens, each.cache_read),
+            (usage.cache_write_tokens, each.cache_write),
         ];
         whole(priced.into_iter().map(|(tokens, price)| u128::from(tokens) * u128::from(price)).sum())
     }
@@ -36,11 +65,12 @@ impl Prices {
     /// Returns the most that this much input can cost: as if all of it were of the dearest kind.
     #[must_use]
     pub fn input_at_most(&self, tokens: u64) -> u64 {
-        let dearest = self.input.max(self.cache_read).max(self.cache_write);
+        let each = self.at(tokens);
+        let dearest = each.input.max(each.cache_read).max(each.cache_write);
         whole(u128::from(tokens) * u128::from(dearest))
     }
 
-    /// Returns how many tokens of output this much pays for.
+    /// Returns how many tokens of output this much pays for, where there is little input.
     #[must_use]
     pub fn output_for(&self, nano_usd: u64) -> u64 {
         let tokens = (u128::from(nano_usd) * PER).checked_div(u128::from(self.output));
@@ -99,8 +129,13 @@ impl fmt::Display for Usd {
 mod tests {
     use super::*;
 
-    const SONNET: Prices =
-        Prices { input: 3_000_000_000, output: 15_000_000_000, cache_read: 300_000_000, cache_write: 3_750_000_000 };
+    const SONNET: Prices = Prices {
+        input: 3_000_000_000,
+        output: 15_000_000_000,
+        cache_read: 300_000_000,
+        cache_write: 3_750_000_000,
+        above: None,
+    };
 
     #[test]
     fn every_kind_of_token_has_its_price() {
@@ -126,6 +161,22 @@ mod tests {
         assert_eq!(SONNET.input_at_most(1_000), 3_750_000);
         assert_eq!(SONNET.output_for(15_000 * 7 + 14_999), 7);
         assert_eq!(Prices::default().output_for(0), u64::MAX, "what is free is never used up");
+    }
+
+    #[test]
+    fn a_request_with_more_input_costs_more_with_all_of_its_tokens() {
+        let above = Above { tokens: 100, input: 10_000_000, output: 20_000_000, cache_read: 1_000_000, cache_write: 0 };
+        let prices = Prices { input: 1_000_000, output: 2_000_000, above: Some(above), ..Prices::default() };
+        let usage = |input_tokens, cache_read_tokens| Usage {
+            input_tokens,
+            output_tokens: 10,
+            cache_read_tokens,
+            ..Usage::default()
+        };
+        assert_eq!(prices.of(usage(100, 0)), 100 + 20);
+        assert_eq!(prices.of(usage(61, 40)), 610 + 40 + 200, "what was read from the cache is input, too");
+        assert_eq!((prices.input_at_most(100), prices.input_at_most(101)), (100, 1_010));
+        assert_eq!((prices.at(100).output_for(200), prices.at(101).output_for(200)), (100, 10));
     }
 
     #[test]

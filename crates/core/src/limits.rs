@@ -70,6 +70,8 @@ pub const FALLBACKS: usize = 8;
 pub const OUTAGES_REMEMBERED: usize = 16;
 /// Bytes of an image: in base64 the 5 MiB that the strictest provider takes.
 pub const IMAGE_BYTES: usize = 3_840 << 10;
+/// Pixels of an image's longer side: what the strictest provider takes.
+pub const IMAGE_SIDE: u32 = 8_000;
 /// Bytes of a PDF.
 pub const PDF_BYTES: usize = 14 << 20;
 /// Bytes of a text file.

@@ -1,6 +1,8 @@
 //! Files that people attach to messages: which types there are, what their bytes must look like, and how they are named to
 //! people. The bytes themselves lie beside the journal, under their hash; a request gets them right before it is sent.
 
+mod flaw;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -101,6 +103,12 @@ impl MediaType {
         }
     }
 
+    /// Returns why providers would refuse bytes of this type, and the way out: for a person, without the file's name.
+    #[must_use]
+    pub fn flaw(self, bytes: &[u8]) -> Option<String> {
+        flaw::of(self, bytes)
+    }
+
     /// Guesses the type of a file: by how its bytes begin, and for text by the end of its name.
     #[must_use]
     pub fn guess(bytes: &[u8], name: &str) -> Option<Self> {
@@ -195,6 +203,8 @@ pub enum File {
     Whole(Arc<[u8]>),
     /// Newer ones filled the request.
     LeftOut,
+    /// The model's provider refused a request, and this may be why.
+    Refused,
 }
 
 /// The bytes of a request's attachments, by hash. What is not among them is not kept any more.

@@ -36,7 +36,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::command::Verdict;
 use crate::content::Usage;
-use crate::event::{Aside, Ending, OnDisconnect, Origin, Parent, Todo, TurnError};
+use crate::event::{Aside, Ending, OnDisconnect, Origin, Parent, SessionPaused, Todo, TurnError};
 use crate::id::{CallId, InputId, Seq, SessionId, TurnId};
 use crate::limits::GRANTS_REMEMBERED;
 use crate::media::Attachment;
@@ -117,7 +117,11 @@ pub enum Hold {
         reason: Option<String>,
     },
     /// Nothing at all until it is taken back out.
-    Archived,
+    Archived {
+        /// How it was paused before: so it is again then.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        paused: Option<SessionPaused>,
+    },
 }
 
 /// How the turn before ended.
@@ -261,11 +265,15 @@ impl Status {
 }
 
 impl State {
+    fn is_archived(&self) -> bool {
+        matches!(self.hold, Hold::Archived { .. })
+    }
+
     /// Returns what the session is doing.
     #[must_use]
     pub fn status(&self) -> Status {
         match (&self.hold, &self.turn) {
-            (Hold::Archived, _) => Status::Archived,
+            (Hold::Archived { .. }, _) => Status::Archived,
             (Hold::Paused { .. }, _) => Status::Paused,
             (Hold::Open, None) if self.questions.open.is_empty() => Status::Idle,
             (Hold::Open, None) => Status::Asking,
@@ -283,7 +291,7 @@ impl State {
 }
 
 /// First line of a snapshot: which fold made it. Raised when events fold to another state than before.
-const FOLD: &str = "fold: 2\n";
+const FOLD: &str = "fold: 3\n";
 
 /// Writes a snapshot: YAML, for people to read. Its head says which events it covers.
 #[must_use]

@@ -58,6 +58,10 @@ impl Model for Anthropic {
         Box::pin(http::count(call, "input_tokens"))
     }
 
+    fn holds(&self, request: &Request) -> bool {
+        request.output_schema.as_ref().is_some_and(|schema| request::holds(&self.settings.name, schema))
+    }
+
     fn offered(&self) -> Pending<'_, Result<Vec<String>, Failure>> {
         let call = self.authorized(self.http.get(self.url("models?limit=1000")));
         Box::pin(http::list(call, "data", |model| model.get("id")?.as_str()))

@@ -62,6 +62,10 @@ impl Model for Gemini {
         Box::pin(http::count(self.authorized(call), "totalTokens"))
     }
 
+    fn holds(&self, request: &Request) -> bool {
+        request::holds(&self.settings.name, request)
+    }
+
     fn offered(&self) -> Pending<'_, Result<Vec<String>, Failure>> {
         let call = self.authorized(self.http.get(self.url("?pageSize=1000")));
         Box::pin(http::list(call, "models", |model| {

@@ -289,6 +289,8 @@ fn kind_of_name(name: &str) -> FailureKind {
         | "context_length_exceeded"
         | "data_residency_mismatch" => FailureKind::InvalidRequest,
         _ if is_policy(name) => FailureKind::Refused,
+        // `invalid_image`, `image_parse_error`, `empty_image_file` and more: the request's own.
+        _ if name.contains("image") => FailureKind::InvalidRequest,
         // Unheard of: tried again a few times, as a stream that broke.
         _ => FailureKind::Truncated,
     }

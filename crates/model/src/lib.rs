@@ -50,6 +50,11 @@ pub trait Model: Send + Sync {
     /// is returned only if the stream ended as its dialect says a complete one does.
     fn stream(&self, request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>>;
 
+    /// Says whether its API holds the answer to the request's schema. Where it does not, the model is told it in words.
+    fn holds(&self, _request: &Request) -> bool {
+        false
+    }
+
     /// Counts the tokens of a request as its provider does, without asking the model; `None` where the provider does not
     /// offer that.
     fn count_tokens(&self, _request: Request) -> Pending<'_, Result<Option<u64>, Failure>> {

@@ -35,6 +35,11 @@ pub(crate) fn part(attachment: &Attachment, files: &Files, takes: impl Fn(MediaT
     let bytes = match files.get(&attachment.hash) {
         Some(File::Whole(bytes)) => bytes,
         Some(File::LeftOut) => return note("newer files fill the request; ask for it to be sent again"),
+        Some(File::Refused) => {
+            return note(
+                "your provider refused a request with it, so it may be broken or locked; ask for it in another form",
+            );
+        }
         None => return note("its content is not kept any more"),
     };
     match kind.family() {

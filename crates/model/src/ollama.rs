@@ -57,6 +57,11 @@ impl Model for Ollama {
         })
     }
 
+    /// Held to a schema, a model cannot call tools.
+    fn holds(&self, request: &Request) -> bool {
+        request.tools.is_empty()
+    }
+
     fn offered(&self) -> Pending<'_, Result<Vec<String>, Failure>> {
         let call = self.settings.bearer(self.http.get(self.url("tags")));
         Box::pin(http::list(call, "models", |model| model.get("name")?.as_str()))

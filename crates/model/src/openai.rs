@@ -25,6 +25,15 @@ impl OpenAi {
     pub fn new(http: reqwest::Client, settings: Settings) -> Self {
         Self { http, settings }
     }
+
+    fn place(&self) -> Place {
+        match base(&self.settings) {
+            _ if self.settings.provider == "openrouter" => Place::Router,
+            BASE => Place::Own,
+            _elsewhere if self.settings.structured => Place::Structured,
+            _elsewhere => Place::Elsewhere,
+        }
+    }
 }
 
 impl Model for OpenAi {
@@ -34,22 +43,21 @@ impl Model for OpenAi {
 
     fn stream(&self, request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>> {
         Box::pin(async move {
-            let base = base(&self.settings);
-            let place = match base {
-                _ if self.settings.provider == "openrouter" => Place::Router,
-                BASE => Place::Own,
-                _elsewhere => Place::Elsewhere,
-            };
+            let (base, place) = (base(&self.settings), self.place());
             let mut body = request::body(&self.settings.name, &request, place);
             if place == Place::Router {
                 request::route(&mut body);
             }
             let call = self.settings.bearer(self.http.post(format!("{base}/chat/completions")).json(&body));
             // What else speaks this dialect may leave out the mark at the end.
-            let is_strict = place != Place::Elsewhere;
+            let is_strict = matches!(place, Place::Own | Place::Router);
             let reader = if is_strict { stream::ChunkReader::strict() } else { stream::ChunkReader::default() };
             http::ask(call, reader, &sink).await
         })
+    }
+
+    fn holds(&self, request: &Request) -> bool {
+        request.output_schema.as_ref().is_some_and(|schema| request::holds(self.place(), schema))
     }
 
     fn offered(&self) -> Pending<'_, Result<Vec<String>, Failure>> {

@@ -157,7 +157,9 @@ fn seen(request: &Request) -> String {
     let told = blocks.filter_map(|block| match block {
         Block::Media(file) => Some(match request.files.get(&file.hash) {
             Some(File::Whole(bytes)) => format!("I was given {}: {} bytes.\n\n", file.shown(), bytes.len()),
-            Some(File::LeftOut) | None => format!("I was given {}, but not its content.\n\n", file.shown()),
+            Some(File::LeftOut | File::Refused) | None => {
+                format!("I was given {}, but not its content.\n\n", file.shown())
+            }
         }),
         Block::Text { .. }
         | Block::Thinking { .. }

@@ -45,6 +45,10 @@ impl Model for Responses {
         Box::pin(http::count(self.settings.bearer(call), "input_tokens"))
     }
 
+    fn holds(&self, request: &Request) -> bool {
+        request.output_schema.as_ref().is_some_and(|schema| crate::schema::is_object(schema))
+    }
+
     fn offered(&self) -> Pending<'_, Result<Vec<String>, Failure>> {
         Box::pin(openai::offered(&self.http, &self.settings))
     }

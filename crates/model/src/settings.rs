@@ -49,6 +49,9 @@ pub struct Settings {
     /// How long a local server keeps the model loaded after a request: `10m`, seconds, or -1 for ever; its own default
     /// where none is given.
     pub keep_alive: Option<String>,
+    /// Whether the model is known to keep to a schema: another endpoint of a dialect is sent one only then, since some refuse
+    /// all requests with one.
+    pub structured: bool,
 }
 
 pub use outlive_core::agent::PROVIDERS;

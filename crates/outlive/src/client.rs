@@ -292,6 +292,11 @@ impl Frames {
             self.text.extend_from_slice(&bytes);
         }
     }
+
+    /// Takes everything and looks at nothing, until the connection has ended.
+    pub async fn swallow(mut self) {
+        while let Some(Ok(_bytes)) = self.bytes.next().await {}
+    }
 }
 
 fn parse(block: &str) -> Option<Frame> {

@@ -26,6 +26,8 @@ mod session;
 mod trash;
 mod verify;
 
+use std::path::Path;
+
 use clap::CommandFactory as _;
 use outlive_protocol::Page;
 use outlive_protocol::approval::{ApprovalView, InboxItem};
@@ -45,16 +47,19 @@ use crate::show;
 /// Why not, with its exit code.
 pub async fn run(cli: Cli) -> Outcome {
     let named = cli.workspace.as_deref();
-    let place = || config::workspace(named);
+    let place = || existing(named);
     match cli.command {
         Command::Init { dir } => init::run(dir.as_deref().or(named)),
-        Command::Chat(talk) => chat::run(&place()?, &talk).await,
-        Command::Run(run) => run::run(&place()?, &run).await,
+        Command::Chat(talk) => chat::run(&made(named)?, &talk).await,
+        Command::Run(run) => run::run(&made(named)?, &run).await,
         Command::Attach(attach) => attach::run(&place()?, attach).await,
-        Command::Serve(serve) => serve::run(place()?, &serve).await,
+        Command::Serve(serve) if serve.unit => serve::run(config::workspace(named)?, &serve).await,
+        Command::Serve(serve) if serve.status || serve.stop => serve::run(place()?, &serve).await,
+        Command::Serve(serve) => serve::run(made(named)?, &serve).await,
         Command::Session(command) => session::run(&place()?, command).await,
         Command::Trash(command) => trash::run(&place()?, command).await,
         Command::Search(search) => search::run(&place()?, &search).await,
+        Command::Import(bring) if bring.dry_run => import::run(&config::workspace(named)?, &bring).await,
         Command::Import(bring) => import::run(&place()?, &bring).await,
         Command::Reindex(json) => reindex::run(&place()?, &json).await,
         Command::Model(command) => model::run(&place()?, command).await,
@@ -66,6 +71,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Queue(command) => queue::run(&place()?, command).await,
         Command::Inbox(json) => inbox(&place()?, &json).await,
         Command::Verify { repair, json } => verify::run(&place()?, repair, json),
+        Command::Backup(wanted) if wanted.check.is_some() => backup::run(&config::workspace(named)?, &wanted).await,
         Command::Backup(wanted) => backup::run(&place()?, &wanted).await,
         Command::Doctor(json) => doctor::run(&place()?, &json).await,
         Command::Status(json) => status(&place()?, json.json),
@@ -78,6 +84,35 @@ pub async fn run(cli: Cli) -> Outcome {
         }
         Command::Bench(bench) => bench::run(&bench).await,
     }
+}
+
+/// The workspace. One that is named must be there: a name that is mistyped is no wish for another workspace.
+fn existing(named: Option<&Path>) -> Result<Workspace, Failure> {
+    let place = config::workspace(named)?;
+    if is_missing(named, &place) {
+        let (root, dir) = (place.root.display(), place.cwd.display());
+        let why = format!(
+            "there is no workspace {root}: `outlive init {dir}` makes one, and so does `outlive chat` or `outlive serve` for it"
+        );
+        return Err(Failure::NotFound(why));
+    }
+    Ok(place)
+}
+
+/// The workspace, made where one is named that is not there.
+fn made(named: Option<&Path>) -> Result<Workspace, Failure> {
+    let place = config::workspace(named)?;
+    if is_missing(named, &place) {
+        let root = place.root.display();
+        outlive_store::workspace::make(&place.root)
+            .map_err(|error| Failure::Failed(format!("cannot make {root}: {error}")))?;
+        eprintln!("outlive: made a new workspace, {root}");
+    }
+    Ok(place)
+}
+
+fn is_missing(named: Option<&Path>, place: &Workspace) -> bool {
+    named.is_some() && !place.root.is_dir()
 }
 
 async fn interrupt(place: &Workspace, session: &str) -> Outcome {

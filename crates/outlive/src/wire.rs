@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use outlive_core::agent::ModelSpec;
+use outlive_core::catalogue::{Capability, Catalogue};
 use outlive_model::Model;
 use outlive_runtime::catalog::{Catalog, Known, Models, Sources};
 use outlive_runtime::clock::{Moments, SystemClock};
@@ -31,14 +32,20 @@ const CHOICES: [(&str, &str); 4] = [
 impl Models for Connector {
     fn connect(&self, wanted: Option<&ModelSpec>) -> Result<Arc<dyn Model>, String> {
         let mut settings = wanted.map_or_else(best, |spec| settings(&spec.provider, &spec.name, Some(spec)));
-        let entry = self.0.now().catalogue.entry(&format!("{}/{}", settings.provider, settings.name));
-        settings.context_window = settings.context_window.or(entry.context_window);
+        learn(&mut settings, &self.0.now().catalogue);
         outlive_model::connect(settings).map_err(|error| error.to_string())
     }
 
     fn known(&self) -> Known {
         self.0.now()
     }
+}
+
+/// Adds what is known of the model.
+fn learn(settings: &mut outlive_model::Settings, catalogue: &Catalogue) {
+    let entry = catalogue.entry(&format!("{}/{}", settings.provider, settings.name));
+    settings.context_window = settings.context_window.or(entry.context_window);
+    settings.structured = entry.capabilities.is_some_and(|known| known.contains(&Capability::Structured));
 }
 
 fn settings(provider: &str, name: &str, spec: Option<&ModelSpec>) -> outlive_model::Settings {
@@ -50,6 +57,7 @@ fn settings(provider: &str, name: &str, spec: Option<&ModelSpec>) -> outlive_mod
         base_url,
         context_window: spec.and_then(|spec| spec.context_window),
         keep_alive: spec.and_then(|spec| spec.keep_alive.clone()),
+        structured: false,
     }
 }
 
@@ -60,11 +68,16 @@ fn key(provider: &str, base_url: Option<&str>, named: Option<&str>) -> Option<ou
     named.or_else(usual).and_then(config::variable).map(outlive_model::Key::new)
 }
 
-/// Connects to `PROVIDER/NAME`.
-pub fn model(name: &str, base_url: Option<String>, key_env: Option<&str>) -> Result<Arc<dyn Model>, String> {
+/// Connects to `PROVIDER/NAME`, as an agent would.
+pub fn model(
+    name: &str,
+    (base_url, key_env): (Option<String>, Option<&str>),
+    catalogue: &Catalogue,
+) -> Result<Arc<dyn Model>, String> {
     let (provider, name) = name.split_once('/').unwrap_or((name, ""));
     let key = key(provider, base_url.as_deref(), key_env);
-    let settings = outlive_model::Settings { key, base_url, ..settings(provider, name, None) };
+    let mut settings = outlive_model::Settings { key, base_url, ..settings(provider, name, None) };
+    learn(&mut settings, catalogue);
     outlive_model::connect(settings).map_err(|error| error.to_string())
 }
 
@@ -110,7 +123,7 @@ pub struct Engine {
 ///
 /// Somebody else owns it, or the system says no.
 pub async fn start(place: &Workspace) -> Result<Engine, Failure> {
-    let opened = workspace::open_on(disk()?, &place.root, workspace::Options::default());
+    let opened = workspace::open_on(disk()?, &place.root, options());
     let (store, files) = opened.map_err(|error| match error {
         OpenError::Owned(_) => Failure::Busy(error.to_string()),
         OpenError::Io(_) => Failure::Failed(format!("{}: {error}", place.root.display())),
@@ -151,6 +164,21 @@ fn settled(config: &config::Config) -> Settings {
 #[cfg(not(feature = "trap"))]
 fn disk() -> Result<Arc<dyn Disk>, Failure> {
     Ok(Arc::new(RealDisk))
+}
+
+#[cfg(not(feature = "trap"))]
+fn options() -> workspace::Options {
+    workspace::Options::default()
+}
+
+/// Where a test has set a trap, a journal is long soon.
+#[cfg(feature = "trap")]
+fn options() -> workspace::Options {
+    let options = workspace::Options::default();
+    match config::variable("OUTLIVE_TRAP") {
+        Some(_) => workspace::Options { live_bytes: 128 << 10, past_bytes: 32 << 10, ..options },
+        None => options,
+    }
 }
 
 /// The disk of a test: with the trap that it set, if it set one.

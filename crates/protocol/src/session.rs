@@ -262,7 +262,7 @@ impl SessionView {
             todos: state.todos.clone(),
             paused_because: match &state.hold {
                 Hold::Paused { reason, .. } => reason.clone(),
-                Hold::Open | Hold::Archived => None,
+                Hold::Open | Hold::Archived { .. } => None,
             },
         })
     }

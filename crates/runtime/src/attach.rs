@@ -12,7 +12,7 @@ pub enum AttachError {
     /// Nothing is kept under this hash.
     #[error("there is no artifact `{0}`; send its bytes to /artifacts first")]
     Missing(Digest),
-    /// It is not of the type that is named.
+    /// It is not of the type that is named, or no model would take it.
     #[error("{0}")]
     Unfit(String),
     /// Storage failed.
@@ -49,6 +49,10 @@ impl Runtime {
             let most = kind.most_bytes();
             let why = format!("artifact `{hash}` is no {media_type} of 1 to {most} bytes: name the type that it is");
             return Err(AttachError::Unfit(why));
+        }
+        if let Some(flaw) = kind.flaw(&bytes) {
+            let named = name.unwrap_or_else(|| format!("artifact `{hash}`"));
+            return Err(AttachError::Unfit(format!("{named} cannot be attached: {flaw}")));
         }
         Ok(Attachment { hash, media_type: kind.as_str().to_owned(), name, bytes: bytes.len() as u64 })
     }

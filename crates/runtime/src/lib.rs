@@ -8,6 +8,7 @@
 //! | `history` | forks and rewinds |
 //! | `attach`, `schema` | files for messages; the form of an answer |
 //! | `agents` | changes to agents |
+//! | `answers` | what was answered under a client's name and belongs to no one session |
 //! | `archive` | sessions out as one file, and in from one |
 //! | `adopt` | conversations of other programs |
 //! | `trash` | deleting, bringing back, deleting for good |
@@ -27,6 +28,7 @@
 mod actor;
 mod adopt;
 mod agents;
+mod answers;
 mod archive;
 mod attach;
 pub mod catalog;
@@ -55,6 +57,7 @@ mod trash;
 
 pub use adopt::Arrived;
 pub use agents::{AgentWritten, check as check_agent};
+pub use answers::Asked;
 pub use archive::{AgentFate, Imported, NewImport};
 pub use attach::{AttachError, taken};
 pub use history::NewFork;
@@ -195,7 +198,7 @@ impl Runtime {
         if self.shell.closing.is_cancelled() {
             return Err(SubmitError::Closing);
         }
-        schema::check(&command)?;
+        schema::check(&command).await?;
         let (reply, answer) = oneshot::channel();
         let mail = Mail::Submit { command: Box::new(command), request, reply };
         self.sessions.inbox(session, &self.shell).try_send(mail).map_err(busy)?;

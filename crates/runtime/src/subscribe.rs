@@ -92,7 +92,7 @@ impl Subscription {
             match self.ear.receiver.recv().await {
                 Ok(Published::Events(events)) => self.take(&events),
                 Ok(Published::Delta(delta)) => return Ok(Some(Signal::Delta(delta))),
-                Err(RecvError::Lagged(_)) => self.behind = true,
+                Ok(Published::Written(_)) | Err(RecvError::Lagged(_)) => self.behind = true,
                 Ok(Published::Removed) | Err(RecvError::Closed) => return Ok(None),
             }
         }

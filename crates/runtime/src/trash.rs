@@ -8,6 +8,7 @@ use outlive_core::digest::Digest;
 use outlive_core::event::Origin;
 use outlive_core::id::{RequestId, SessionId};
 use outlive_core::session::Refusal;
+use outlive_core::time::Timestamp;
 use outlive_store::{Deed, Note, StoreError};
 use tokio::sync::oneshot;
 
@@ -118,34 +119,34 @@ impl Runtime {
         }
     }
 
-    /// Erases what has lain in the trash too long; looks at most once a day.
+    /// Erases what has lain in the trash too long, and files that were kept for a message that never came; looks at most
+    /// once a day.
     pub(crate) async fn expire(&self) {
-        let (now, keep) = (self.shell.moments.now().micros(), self.shell.settings.keep_deleted);
-        let Some(keep) = keep.and_then(|keep| i64::try_from(keep.as_micros()).ok()) else { return };
+        let now = self.shell.moments.now().micros();
         let last = self.looked_through.0.load(Ordering::Relaxed);
         if now.saturating_sub(last) < DAY {
             return;
         }
         self.looked_through.0.store(now, Ordering::Relaxed);
-        match self.erase_where(|note| now.saturating_sub(note.at.micros()) > keep).await {
+        let keep = self.shell.settings.keep_deleted.and_then(|keep| i64::try_from(keep.as_micros()).ok());
+        let is_due = |note: &Note| keep.is_some_and(|keep| now.saturating_sub(note.at.micros()) > keep);
+        match self.erase_where(is_due).await {
             Ok(0) => {}
             Ok(count) => tracing::info!(count, "sessions erased that lay in the trash too long"),
             Err(error) => tracing::warn!(%error, "what lies in the trash too long could not be erased"),
         }
+        match self.shell.store.trash.sweep(Timestamp::from_micros(now.saturating_sub(DAY))).await {
+            Ok(0) => {}
+            Ok(count) => tracing::info!(count, "artifacts removed that no session ever referred to"),
+            Err(error) => tracing::warn!(%error, "artifacts that no session refers to could not be removed"),
+        }
     }
 
+    /// What was brought back meanwhile stays; what an earlier erasure left goes on.
     async fn erase_where(&self, is_due: impl Fn(&Note) -> bool) -> Result<usize, StoreError> {
-        let there = self.discarded().await?;
-        let due: Vec<SessionId> = there.iter().filter(|note| is_due(note)).map(|note| note.row.session).collect();
-        let count = due.len();
-        if count == 0 {
-            return Ok(0);
-        }
-        match self.shell.store.trash.erase(due, None).await {
-            // Somebody else was faster.
-            Err(StoreError::NotFound(_)) => Ok(0),
-            done => done.map(|()| count),
-        }
+        let mut due = self.discarded().await?;
+        due.retain(is_due);
+        self.shell.store.trash.erase_discarded(due).await
     }
 
     async fn was_done(

@@ -6,6 +6,8 @@
 //! | `guard` | who may come in: Host, Origin, Sec-Fetch-Site, Content-Type, token, in this order |
 //! | `routes` | a file per resource: translate, submit, answer |
 //! | `body` | reads bodies and ids, strictly |
+//! | `large` | archives as bodies, one large one at a time |
+//! | `keyed` | deeds that belong to no one session, done once under a key |
 //! | `problem` | every error as a problem detail |
 //!
 //! Absent on purpose: no route decides anything about a session, none writes but through `Runtime::submit`.
@@ -13,6 +15,8 @@
 mod body;
 mod door;
 mod guard;
+mod keyed;
+mod large;
 mod problem;
 mod routes;
 
@@ -88,11 +92,20 @@ pub(crate) struct App {
     settings: Arc<Settings>,
     /// Open WebSockets: they outlive the requests that they began with.
     sockets: TaskTracker,
+    names: keyed::Names,
+    room: large::Room,
+}
+
+impl App {
+    fn new(runtime: Arc<Runtime>, settings: Settings) -> Self {
+        let (settings, sockets) = (Arc::new(settings), TaskTracker::new());
+        Self { runtime, settings, sockets, names: keyed::Names::default(), room: large::Room::default() }
+    }
 }
 
 /// Returns the whole API over a runtime.
 pub fn router(runtime: Arc<Runtime>, settings: Settings) -> Router {
-    over(App { runtime, settings: Arc::new(settings), sockets: TaskTracker::new() })
+    over(App::new(runtime, settings))
 }
 
 fn over(app: App) -> Router {
@@ -117,7 +130,7 @@ pub async fn serve(
     settings: Settings,
     stop: CancellationToken,
 ) -> std::io::Result<()> {
-    let app = App { runtime, settings: Arc::new(settings), sockets: TaskTracker::new() };
+    let app = App::new(runtime, settings);
     door::serve(listener, over(app.clone()), stop).await?;
     app.sockets.close();
     app.sockets.wait().await;

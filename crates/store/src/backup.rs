@@ -14,7 +14,7 @@ mod check;
 
 pub use check::{Report, check};
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, BufWriter, Read, Seek as _, SeekFrom, Write as _};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
@@ -61,6 +61,19 @@ pub struct Manifest {
 /// What the system says.
 pub fn on_disk(root: &Path) -> io::Result<Vec<SessionId>> {
     match RealDisk.list(&root.join("sessions")) {
+        Ok(names) => Ok(names.iter().filter_map(|name| name.parse().ok()).collect()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error),
+    }
+}
+
+/// Returns the sessions that lie in the trash.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn in_trash(root: &Path) -> io::Result<Vec<SessionId>> {
+    match RealDisk.list(&root.join("trash")) {
         Ok(names) => Ok(names.iter().filter_map(|name| name.parse().ok()).collect()),
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
         Err(error) => Err(error),
@@ -153,13 +166,29 @@ impl Writer {
     ///
     /// What the system says.
     pub fn damaged(&mut self, root: &Path, session: SessionId) -> io::Result<()> {
-        let path = format!("sessions/{session}/events.jsonl");
-        self.file(&path, &root.join(&path))?;
+        // Lines of a damaged journal do not move from one of these to another.
+        for name in crate::files::journal_files(&RealDisk, &root.join("sessions").join(session.to_string()))? {
+            let path = format!("sessions/{session}/{name}");
+            self.file(&path, &root.join(&path))?;
+        }
         self.manifest.damaged.push(session);
         Ok(())
     }
 
-    /// Puts in all else that the workspace holds and that belongs into a backup. Links and what is no file stay out.
+    /// Returns those of these sessions that are in neither part of it: not among the journals, and not in the trash.
+    #[must_use]
+    pub fn lacks(&self, sessions: &BTreeSet<SessionId>) -> Vec<SessionId> {
+        let is_in_trash =
+            |session: &SessionId| self.manifest.files.contains_key(&format!("trash/{session}/events.jsonl"));
+        sessions.iter().filter(|session| !self.has(session) && !is_in_trash(session)).copied().collect()
+    }
+
+    fn has(&self, session: &SessionId) -> bool {
+        self.manifest.sessions.contains_key(session) || self.manifest.damaged.contains(session)
+    }
+
+    /// Puts in all else that the workspace holds and that belongs into a backup, and is not in it yet. Links and what is no
+    /// file stay out, and what goes away meanwhile.
     ///
     /// # Errors
     ///
@@ -167,23 +196,45 @@ impl Writer {
     pub fn rest(&mut self, root: &Path) -> io::Result<()> {
         let mut folders = vec![String::new()];
         while let Some(folder) = folders.pop() {
-            let mut entries = std::fs::read_dir(root.join(&folder))?.collect::<io::Result<Vec<_>>>()?;
+            let entries = match std::fs::read_dir(root.join(&folder)) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound && !folder.is_empty() => continue,
+                entries => entries?,
+            };
+            let mut entries = entries.collect::<io::Result<Vec<_>>>()?;
             entries.sort_by_key(std::fs::DirEntry::file_name);
+            let names: Vec<String> = entries.iter().filter_map(|entry| entry.file_name().into_string().ok()).collect();
             for entry in entries {
                 let Ok(name) = entry.file_name().into_string() else { continue };
-                if folder.is_empty() && is_left_out(&name) || is_unfinished(&name) {
+                if is_unfinished(&folder, &name) || self.is_elsewhere(&folder, &name, &names) {
                     continue;
                 }
                 let path = if folder.is_empty() { name } else { format!("{folder}/{name}") };
                 let kind = entry.file_type()?;
                 if kind.is_dir() {
                     folders.push(path);
-                } else if kind.is_file() {
-                    self.file(&path, &entry.path())?;
+                } else if kind.is_file() && !self.manifest.files.contains_key(&path) {
+                    match self.file(&path, &entry.path()) {
+                        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+                        other => other?,
+                    }
                 }
             }
         }
         Ok(())
+    }
+
+    /// Says whether something stays out, or is among the journals: in the trash, what is being erased, and what was there
+    /// before it went to the trash.
+    fn is_elsewhere(&self, folder: &str, name: &str, names: &[String]) -> bool {
+        match folder {
+            "" => is_left_out(name),
+            "trash" => {
+                let session = name.strip_suffix(".gone").unwrap_or(name);
+                let is_doomed = names.contains(&format!("{session}.gone"));
+                is_doomed || session.parse().is_ok_and(|session| self.has(&session))
+            }
+            _ => false,
+        }
     }
 
     fn file(&mut self, path: &str, from: &Path) -> io::Result<()> {
@@ -279,9 +330,12 @@ fn is_left_out(name: &str) -> bool {
     LEFT_OUT.contains(&name) || name.starts_with("index.db") || name.starts_with("search.db")
 }
 
-/// A file that will have another name once it is whole.
-fn is_unfinished(name: &str) -> bool {
-    name.rsplit_once(".new-").is_some_and(|(_, slot)| slot.bytes().all(|byte| byte.is_ascii_digit()))
+/// A file of ours that will have another name once it is whole, in a folder where only we write. Elsewhere a person may have
+/// named it so.
+fn is_unfinished(folder: &str, name: &str) -> bool {
+    let is_ours = ["artifacts", "trash", "agents/.versions"].iter().any(|ours| Path::new(folder).starts_with(ours));
+    let slot = name.rsplit_once(".new-").map(|(_, slot)| slot);
+    is_ours && slot.is_some_and(|slot| slot.parse::<u64>().is_ok_and(|number| number.to_string() == slot))
 }
 
 /// Reads a file of the disk on and on.

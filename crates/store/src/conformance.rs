@@ -6,6 +6,7 @@
 #![expect(clippy::expect_used, reason = "a promise that is not kept panics: that is what it is for")]
 
 pub mod agents;
+pub mod answers;
 pub mod beside;
 pub mod journals;
 pub mod listing;
@@ -42,6 +43,8 @@ macro_rules! conformance {
             journals::opening_again_keeps_all_and_fences_old_writers
             journals::opening_again_and_again_changes_nothing
             journals::a_journal_goes_on_after_opening_again
+            answers::an_answer_is_found_by_its_name
+            answers::an_answer_is_bounded
             beside::artifacts_come_back_by_their_hash
             beside::a_snapshot_is_replaced_whole
             beside::an_agent_is_made_once
@@ -65,6 +68,7 @@ macro_rules! conformance {
             searching::what_was_removed_is_not_found
             trash::what_is_in_the_trash_is_gone_and_comes_back_whole
             trash::what_is_erased_is_gone_wherever_it_was
+            trash::what_was_brought_back_is_not_erased_with_the_others
             trash::a_request_that_deleted_is_remembered
         }
     };

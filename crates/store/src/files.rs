@@ -7,6 +7,8 @@
 //! | `flusher` | brings lines to `events.jsonl`, syncs them before a segment is recycled |
 //! | `recover` | start-up: what the log acknowledged is in the journals |
 //! | `tails`, `lines` | live ends; finding lines in a file by halving |
+//! | `reader`, `past` | reading: what is not in a file yet, the file, the compressed segments before it |
+//! | `shorten` | moving a long journal's older lines to such segments |
 //! | [`frame`] | the log's format |
 //! | [`fs`], [`faults`] | the seam to the disk, and a disk that loses, tears and refuses |
 //! | `trash`, `erase`, `refs` | what is deleted: moved away and back, then erased; the artifacts that go with it |
@@ -26,8 +28,11 @@ pub mod fs;
 mod lines;
 pub mod lock;
 mod mend;
+mod past;
+mod reader;
 mod recover;
 mod refs;
+mod shorten;
 mod tails;
 #[cfg(feature = "trap")]
 pub mod trap;
@@ -35,13 +40,13 @@ mod trash;
 pub mod verify;
 
 pub use recover::Recovery;
+pub(crate) use refs::named_in;
 
 use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
-use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -61,13 +66,31 @@ pub struct Options {
     pub backlog_bytes: usize,
     /// Appends that may wait for the committer.
     pub waiting: usize,
+    /// Bytes of a journal's file beyond which its older lines move to compressed segments, until a quarter is left.
+    pub live_bytes: u64,
+    /// Bytes of lines that such a segment is to hold: at most half of the above.
+    pub past_bytes: u64,
+}
+
+/// Returns the names of the files that hold a journal's lines, oldest first.
+pub(crate) fn journal_files(disk: &dyn Disk, folder: &Path) -> io::Result<Vec<String>> {
+    let numbers = past::segments(disk, folder)?;
+    let mut names: Vec<String> = numbers.into_iter().map(past::name).collect();
+    names.extend(disk.identity(&folder.join("events.jsonl")).is_ok().then(|| "events.jsonl".to_owned()));
+    Ok(names)
 }
 
 const FIRST_SEGMENT: u64 = 1 << 20;
 
 impl Default for Options {
     fn default() -> Self {
-        Self { segment_bytes: 16 << 20, backlog_bytes: 64 << 20, waiting: 1_024 }
+        Self {
+            segment_bytes: 16 << 20,
+            backlog_bytes: 64 << 20,
+            waiting: 1_024,
+            live_bytes: 32 << 20,
+            past_bytes: 4 << 20,
+        }
     }
 }
 
@@ -148,7 +171,7 @@ impl FileJournals {
             buffer: Vec::new(),
             crowd: crowd::Crowd::default(),
         };
-        let flusher = Flusher { shared: Arc::clone(&shared), checkpointed };
+        let flusher = Flusher { shared: Arc::clone(&shared), options, checkpointed };
         let threads = vec![
             std::thread::Builder::new().name("committer".to_owned()).spawn(move || committer.run(requests))?,
             std::thread::Builder::new().name("flusher".to_owned()).spawn(move || flusher.run())?,
@@ -229,81 +252,6 @@ impl FileJournals {
             sender.send(request).await.map_err(|_| closed())?;
         }
         answer.await.map_err(|_| closed())?
-    }
-
-    fn read_now(&self, journal: SessionId, after: Seq, limit: usize) -> Result<Opened, StoreError> {
-        let (is_empty, cut_bytes) = {
-            let mut board = self.shared.board();
-            let tail = self.shared.tail(&mut board, journal)?;
-            tail.sound(journal)?;
-            (tail.head == 0, std::mem::take(&mut tail.cut_bytes))
-        };
-        let only_cut = is_empty && cut_bytes > 0;
-        Ok(Opened { lines: if only_cut { Vec::new() } else { self.look(journal, after, limit)? }, cut_bytes })
-    }
-
-    /// Returns lines as [`Journals::read`] does, for whoever is not the session's owner: what was cut is left for that one to
-    /// hear of. Blocks.
-    ///
-    /// # Errors
-    ///
-    /// As for [`Journals::read`].
-    pub fn look(&self, journal: SessionId, after: Seq, limit: usize) -> Result<Vec<Line>, StoreError> {
-        let (pending, file_len, file_head) = {
-            let mut board = self.shared.board();
-            let tail = self.shared.tail(&mut board, journal)?;
-            tail.sound(journal)?;
-            if tail.head == 0 {
-                return Err(board.absent(journal));
-            }
-            let skip = usize::try_from(after.saturating_sub(tail.file_head)).unwrap_or(usize::MAX);
-            let pending: Vec<_> = tail.pending.iter().skip(skip).take(limit).cloned().collect();
-            (pending, tail.file_len, tail.file_head)
-        };
-        if after >= file_head || limit == 0 {
-            return Ok(pending);
-        }
-        let mut found = self.read_file(journal, (file_len, file_head), after, limit)?;
-        let room = limit - found.len();
-        found.extend(pending.into_iter().take(room));
-        Ok(found)
-    }
-
-    /// Reads lines from a journal's file, whose last line is `head`; damage sets the journal aside.
-    fn read_file(
-        &self,
-        journal: SessionId,
-        (length, head): (u64, Seq),
-        after: Seq,
-        limit: usize,
-    ) -> Result<Vec<Line>, StoreError> {
-        let path = self.shared.file(journal);
-        let read = || {
-            let file = self.shared.disk.open(&path, fs::Open::Read)?;
-            let from = if after == 0 { 0 } else { lines::find(&*file, length, after)? };
-            lines::lines(&*file, from, length, limit)
-        };
-        let found = match read() {
-            Ok(found) => found,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Err(StoreError::NotFound(journal)),
-            Err(error) => return Err(io_error("read", &path, &error)),
-        };
-        let wrong = match &found {
-            Err((good, why)) => Some((after + good + 1, why.clone())),
-            Ok(found) => {
-                let misplaced = found.iter().zip(after + 1..).find(|(line, expected)| line.seq() != *expected);
-                let end = after + found.len() as Seq;
-                let short = (found.len() < limit && end < head).then(|| (end + 1, "the file ends here".to_owned()));
-                misplaced.map(|(line, expected)| (expected, format!("its seq is {}", line.seq()))).or(short)
-            }
-        };
-        if let Some(wrong) = wrong {
-            let mut board = self.shared.board();
-            let tail = self.shared.tail(&mut board, journal)?;
-            tail.damage = Some(wrong);
-            tail.sound(journal)?;
-        }
-        Ok(found.unwrap_or_default())
     }
 }
 

@@ -1,6 +1,7 @@
 //! Keeps journals: the commit log, readable files, snapshots, the list and search indexes, faults for tests.
 
 mod agents;
+mod answers;
 mod artifacts;
 pub mod backup;
 mod clerk;
@@ -22,6 +23,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 pub use agents::{AgentFolders, Changed, Expected, FILE_BYTES, FILES, VERSIONS, Version, WORKSPACE_POLICY};
+pub use answers::{ANSWER_BYTES, Answer, Answers};
 pub use artifacts::Artifacts;
 pub use error::{Class, StoreError};
 pub use index::{Index, Key, Label, ListQuery, Row, Sort};
@@ -52,6 +54,8 @@ pub struct Store {
     pub search: Arc<dyn Search>,
     /// What was deleted.
     pub trash: Arc<dyn Trash>,
+    /// What was answered to requests that belong to no one session.
+    pub answers: Arc<dyn Answers>,
     /// Agents' files.
     pub agents: Arc<dyn AgentFolders>,
 }

@@ -4,6 +4,7 @@
 //! test can kill its caller on both sides. A caller that goes away after the write leaves the lines acknowledged, as a
 //! disk would.
 
+mod answers;
 mod beside;
 mod faults;
 mod folders;
@@ -21,7 +22,7 @@ use tokio::sync::Notify;
 
 pub use faults::{Fault, Faults};
 
-use crate::{Epoch, Row, Store};
+use crate::{Answer, Epoch, Row, Store};
 
 /// Makes an empty store, and the handle that breaks it.
 #[must_use]
@@ -49,6 +50,7 @@ struct World {
     artifacts: BTreeMap<Digest, Vec<u8>>,
     rows: BTreeMap<SessionId, Row>,
     trash: trash::Trashed,
+    answers: Vec<Answer>,
     index_lost: bool,
     folders: folders::Folders,
     plan: faults::Plan,
@@ -101,6 +103,7 @@ impl Memory {
             index: memory.clone(),
             search: memory.clone(),
             trash: memory.clone(),
+            answers: memory.clone(),
             agents: memory,
         }
     }

@@ -5,7 +5,7 @@
 //! | `text` | what a person typed as words to look for; what was said as text to look in |
 //! | `table` | the SQLite file: messages, and an FTS5 index of their words |
 //! | `find` | the statements that answer a question in bounded time |
-//! | `words`, `keeper` | the thread that alone touches the file: follows the journals, answers |
+//! | `words`, `told`, `keeper` | the thread that alone touches the file: what it is told; follows the journals, answers |
 //!
 //! Derived, deletable, rebuilt; never in the way of an append: told of heads by a note, it reads the journals when it has
 //! time. Invariants: nothing is found that is not durable; each session's position is written with its words, so that
@@ -15,6 +15,7 @@ mod find;
 mod keeper;
 mod table;
 mod text;
+mod told;
 mod words;
 
 use outlive_core::context::MessageRole;

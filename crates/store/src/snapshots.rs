@@ -6,7 +6,7 @@ use crate::{Pending, StoreError};
 
 /// Small derived files beside a journal (`state.yaml`): replaced whole, never needed for correctness.
 pub trait Snapshots: Send + Sync {
-    /// Replaces the snapshot. Atomic; may be lost in a crash, which is no harm.
+    /// Replaces the snapshot of a journal that is there. Atomic; may be lost in a crash, which is no harm.
     fn put(&self, journal: SessionId, text: String) -> Pending<'_, Result<(), StoreError>>;
 
     /// Returns the snapshot, if there is one.

@@ -1,7 +1,8 @@
 //! A SQLite file that may be lost: opened, made where it is missing, or found unfit and set aside.
 //!
 //! Invariants: a file that is not ours, of another version, or damaged is never mended; what is deleted from one is
-//! overwritten. A crash of the process loses nothing written; a power cut may, back to the last checkpoint.
+//! overwritten. A crash of the process loses nothing written; a power cut may, where the file has a log, back to the last
+//! checkpoint.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -20,6 +21,27 @@ pub(crate) struct Kind {
     pub(crate) schema: &'static str,
     pub(crate) cache_kib: u32,
     pub(crate) after_crash: AfterCrash,
+    pub(crate) writes: Writes,
+}
+
+/// How changes come to the file.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Writes {
+    /// Through a log beside it: small changes that come often are quick, and each page is written twice.
+    Log,
+    /// At once, with the earlier state of changed pages beside it until all is there: large changes that come seldom add
+    /// pages more than they change them.
+    Once,
+}
+
+impl Writes {
+    fn mode(self) -> &'static str {
+        match self {
+            Self::Log => "WAL",
+            // Pages stay in memory until the change is whole: one that is written before may be written again.
+            Self::Once => "DELETE; PRAGMA cache_spill = OFF",
+        }
+    }
 }
 
 /// What is done with a file whose last writer died.
@@ -98,9 +120,9 @@ pub(crate) fn open(path: &Path, kind: &Kind) -> Result<Connection, FileError> {
             return Err(FileError::Unfit(verdict));
         }
     }
-    let cache = kind.cache_kib;
+    let (cache, mode) = (kind.cache_kib, kind.writes.mode());
     connection.execute_batch(&format!(
-        "PRAGMA journal_mode = WAL; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -{cache}; PRAGMA temp_store = MEMORY;
+        "PRAGMA journal_mode = {mode}; PRAGMA synchronous = NORMAL; PRAGMA cache_size = -{cache}; PRAGMA temp_store = MEMORY;
          PRAGMA journal_size_limit = 4194304; PRAGMA secure_delete = ON;"
     ))?;
     if fresh {
@@ -177,7 +199,7 @@ const DAMAGED: &str = ".damaged";
 
 /// Without their file they are nothing.
 fn drop_logs(path: &Path) {
-    for suffix in ["-wal", "-shm"] {
+    for suffix in ["-wal", "-shm", "-journal"] {
         RealDisk.remove(&beside(path, suffix)).ok();
     }
 }

@@ -3,13 +3,16 @@
 //! Invariant: an append is announced to the list before it is written, so that no event stays outside the list because
 //! its writer went away.
 
+mod answers;
 mod fresh;
+mod owed;
+mod sweep;
 mod trash;
 
 use std::io;
 use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, Weak};
+use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use futures_util::FutureExt as _;
 use outlive_core::id::{Seq, SessionId};
@@ -19,7 +22,8 @@ use crate::files::fs::{Disk, RealDisk};
 use crate::files::{FileJournals, Recovery};
 use crate::index::{Log, SqliteIndex};
 use crate::search::{Truth, Words};
-use crate::{Append, Epoch, Index, Journals, ListQuery, Opened, Pending, Row, Store, StoreError};
+use crate::{Append, Epoch, Index, Journals, ListQuery, Opened, Pending, Row, Snapshots, Store, StoreError};
+use answers::Answered;
 use fresh::{Fresh, Noted};
 use trash::Bin;
 
@@ -37,6 +41,19 @@ pub fn make(root: &Path) -> io::Result<()> {
         std::fs::DirBuilder::new().recursive(true).mode(0o700).create(root.join(folder))?;
     }
     Ok(())
+}
+
+/// Returns the sessions that are being deleted for good and not gone yet, of a workspace that need not be open.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn unfinished(root: &Path) -> io::Result<Vec<SessionId>> {
+    let names = match RealDisk.list(&root.join("trash")) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+        other => other?,
+    };
+    Ok(names.iter().filter_map(|name| name.strip_suffix(".gone")?.parse().ok()).collect())
 }
 
 /// An open workspace. Dropped, it closes.
@@ -89,6 +106,7 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
     let beside = Arc::new(Beside { root: root.to_owned(), disk: Arc::clone(&disk) });
     beside.go_on_with_all().map_err(|error| io::Error::other(error.to_string()))?;
     let fresh = Arc::<Fresh>::default();
+    let answered = Answered { root: root.to_owned(), disk: Arc::clone(&disk), busy: Mutex::default() };
     let bin = Arc::new(Bin {
         root: root.to_owned(),
         disk,
@@ -96,7 +114,11 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
         listed: Arc::clone(&listed),
         fresh: Arc::clone(&fresh),
         busy: tokio::sync::Mutex::default(),
+        owed: owed::Owed::default(),
     });
+    if journals.marks().is_ok_and(|marks| !marks.is_empty()) {
+        bin.owed.failed();
+    }
     let store = Store {
         journals: Arc::new(Announced {
             journals: Arc::clone(&journals),
@@ -106,11 +128,12 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
         }),
         directory: journals.clone(),
         leases: journals.clone(),
-        snapshots: beside.clone(),
+        snapshots: Arc::new(Beheld { snapshots: beside.clone(), journals: Arc::clone(&journals) }),
         artifacts: Arc::new(Noted { artifacts: beside.clone(), fresh }),
         index: listed,
         search: words.clone(),
         trash: bin,
+        answers: Arc::new(answered),
         agents: beside,
     };
     Ok((store, Workspace { root: root.to_owned(), journals, index, words }))
@@ -184,10 +207,16 @@ impl Journals for Announced {
             let journal = append.journal;
             let head = append.expected + append.lines.len() as Seq;
             let before = self.listed.index.announce(journal, head);
-            let named = self.fresh.named_in(&append.lines);
-            let done = self.journals.append(append).await;
+            let bytes = append.lines.iter().map(|line| line.as_str().len()).sum();
+            let done = match self.fresh.naming(&append) {
+                Ok(naming) => self.journals.append(append).await.map(|()| naming.settle()),
+                Err(error) => Err(error),
+            };
             if done.is_ok() {
-                self.fresh.settle(&named);
+                self.listed.words.grew(bytes);
+            }
+            if done.is_ok() && self.bin.owed.is_due() {
+                self.bin.clone().go_on();
             }
             if done.as_ref().is_err_and(|error| error.class() != crate::Class::Lost) {
                 self.listed.index.retract(journal, before);
@@ -214,6 +243,22 @@ impl Journals for Announced {
 
     fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>> {
         Box::pin(self.bin.erase_all(vec![journal], None))
+    }
+}
+
+/// Snapshots of journals that are there: none is written beside one that is gone.
+struct Beheld {
+    snapshots: Arc<Beside>,
+    journals: Arc<FileJournals>,
+}
+
+impl Snapshots for Beheld {
+    fn put(&self, journal: SessionId, text: String) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(async move { self.journals.beside(journal, || self.snapshots.write_snapshot(journal, &text)) })
+    }
+
+    fn get(&self, journal: SessionId) -> Pending<'_, Result<Option<String>, StoreError>> {
+        self.snapshots.get(journal)
     }
 }
 

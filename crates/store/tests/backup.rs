@@ -5,7 +5,7 @@
 use std::os::unix::fs::{FileExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 
-use outlive_store::backup::{Journal, Report, Writer, check};
+use outlive_store::backup::{Journal, Report, Writer, check, in_trash};
 use outlive_store::conformance::{line, session};
 
 /// A workspace with something of everything, and an archive of it.
@@ -25,7 +25,9 @@ fn made() -> (tempfile::TempDir, PathBuf) {
     write("commit/00000001.log", "");
     write("index.db-wal", "");
     write("search.db", "");
-    write("agents/helper/agent.new-3", "half");
+    write("agents/helper/agent.new-3", "a person's");
+    write("agents/.versions/helper/pending.new-0", "half");
+    write(&format!("trash/{}.new-0", session(8)), "half");
     let script = root.join("agents/helper/skills/one/run.sh");
     write("agents/helper/skills/one/run.sh", "true\n");
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o750)).unwrap();
@@ -67,13 +69,56 @@ fn an_archive_holds_what_people_and_agents_made_and_nothing_else() {
     assert_eq!(modes, [0o750], "what can be run stays so");
     let journals = (1..=3).map(|n| format!(".outlive/sessions/{}/events.jsonl", session(n)));
     let one = ["agents/helper/skills/one/SKILL.md", "agents/helper/skills/one/run.sh"];
-    let files = [one[0], one[1], "backup.json", "memory/world/sea.md", "outlive.yaml"];
+    let files = [one[0], one[1], "agents/helper/agent.new-3", "backup.json", "memory/world/sea.md", "outlive.yaml"];
     let mut expected: Vec<String> = files.iter().map(|path| format!(".outlive/{path}")).chain(journals).collect();
     found.sort();
     expected.sort();
     assert_eq!(found, expected);
     let taken = Writer::begin(&archive, "1").err().unwrap().to_string();
     assert!(taken.contains("exists: choose another name"), "{taken}");
+}
+
+#[test]
+fn a_session_that_leaves_the_trash_meanwhile_is_missed_and_put_in_once() {
+    let home = tempfile::tempdir().unwrap();
+    let root = home.path().join(".outlive");
+    let journal = |n| {
+        let mut journal = Journal::new(session(n));
+        journal.push(line(1, "words").as_str()).unwrap();
+        journal
+    };
+    let discard = |n| {
+        let folder = root.join("trash").join(session(n).to_string());
+        std::fs::create_dir_all(&folder).unwrap();
+        std::fs::write(folder.join("events.jsonl"), format!("{}\n", line(1, "words").as_str())).unwrap();
+        folder
+    };
+    let restored = discard(1);
+    (2..=4).for_each(|n| drop(discard(n)));
+    std::fs::write(root.join("trash").join(format!("{}.gone", session(4))), "{}").unwrap();
+    let known = [1, 2, 3, 5].map(session).into();
+    assert_eq!(in_trash(&root).unwrap(), [1, 2, 3, 4].map(session));
+    let archive = home.path().join("all.tar");
+    let mut writer = Writer::begin(&archive, "1").unwrap();
+    // It was among the sessions when these were put in, and went to the trash then.
+    writer.journal(journal(3)).unwrap();
+    writer.journal(journal(5)).unwrap();
+    std::fs::remove_dir_all(restored).unwrap();
+    writer.rest(&root).unwrap();
+    assert_eq!(writer.lacks(&known), [session(1)]);
+    std::fs::create_dir_all(root.join("artifacts/00")).unwrap();
+    std::fs::write(root.join("artifacts/00/new"), "what it named meanwhile").unwrap();
+    writer.journal(journal(1)).unwrap();
+    writer.rest(&root).unwrap();
+    assert_eq!(writer.lacks(&known), []);
+    writer.seal().unwrap().publish().unwrap();
+    let mut tar = tar::Archive::new(std::fs::File::open(&archive).unwrap());
+    let paths = tar.entries().unwrap().map(|entry| entry.unwrap().path().unwrap().to_string_lossy().into_owned());
+    let found: Vec<String> = paths.collect();
+    let count = |text: &str| found.iter().filter(|path| path.contains(text)).count();
+    let each = [1, 2, 3, 4, 5].map(|n| count(&format!("{}/events.jsonl", session(n))));
+    assert_eq!((each, count(".gone"), count("artifacts/00/new")), ([1, 1, 1, 0, 1], 0, 1));
+    assert_eq!(check(&archive).unwrap().problems, [] as [String; 0]);
 }
 
 #[test]

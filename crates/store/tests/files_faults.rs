@@ -18,7 +18,8 @@ fn line(seq: u64, text: &str) -> Line {
     Line::check(format!("{body},\"crc\":\"{:08x}\"}}", crc32c::crc32c(body.as_bytes())).as_bytes()).unwrap()
 }
 
-const OPTIONS: Options = Options { segment_bytes: 4_096, backlog_bytes: 1 << 20, waiting: 64 };
+const OPTIONS: Options =
+    Options { segment_bytes: 4_096, backlog_bytes: 1 << 20, waiting: 64, live_bytes: 2_048, past_bytes: 512 };
 
 /// Where the lock is, a real file whatever the disk: in memory where there is such a place, since its syncs are not what is
 /// proven here.
@@ -34,10 +35,13 @@ fn session(n: u128) -> SessionId {
     SessionId::from_bits(n)
 }
 
+fn said(n: u128, seq: u64) -> Line {
+    line(seq, &format!("{n}.{seq} {}", "x".repeat(100)))
+}
+
 async fn append(store: &FileJournals, n: u128, expected: u64, count: u64) -> Result<(), StoreError> {
     let epoch = Leases::take(store, session(n)).await?;
-    let lines =
-        (expected + 1..=expected + count).map(|seq| line(seq, &format!("{n}.{seq} {}", "x".repeat(100)))).collect();
+    let lines = (expected + 1..=expected + count).map(|seq| said(n, seq)).collect();
     store.append(Append { journal: session(n), epoch, expected, lines }).await
 }
 
@@ -60,8 +64,8 @@ async fn heads(store: &FileJournals) -> [u64; 3] {
     for (n, head) in heads.iter_mut().enumerate() {
         let lines =
             store.read(session(n as u128 + 1), 0, usize::MAX).await.map(|opened| opened.lines).unwrap_or_default();
-        for (line, seq) in lines.iter().zip(1..) {
-            assert_eq!(line.seq(), seq, "gap");
+        for (found, seq) in lines.iter().zip(1..) {
+            assert_eq!(*found, said(n as u128 + 1, seq), "what was written");
         }
         *head = lines.len() as u64;
     }
@@ -76,6 +80,8 @@ async fn whatever_operation_fails_and_whatever_a_crash_loses_nothing_acknowledge
     let written = probe.operations();
     store.close();
     let operations = probe.operations();
+    let names = probe.list(&home.path().join("sessions").join(session(1).to_string())).unwrap();
+    assert!(names.contains(&"events-0002.jsonl.zst".to_owned()), "older lines move to segments: {names:?}");
     assert!(written > 50, "the story touches the disk {written} times");
     assert!(operations > written + 5, "the close touches the disk {} times", operations - written);
     for n in 0..operations {
@@ -120,6 +126,14 @@ async fn strike((n, fault): (u64, Fault), end: End, keep: Keep) {
         "operation {n}, {fault:?}, {keep:?}, {end:?}: acknowledged {acknowledged:?}, found {found:?}"
     );
     append(&again, 1, found[0], 1).await.unwrap();
+    again.close();
+    drop(again);
+    assert_eq!(
+        verify(&disk, home.path(), Repair::No).unwrap().problems,
+        [],
+        "operation {n}, {fault:?}, {keep:?}, {end:?}"
+    );
+    assert_eq!(heads(&open(home.path(), &disk).unwrap()).await, [found[0] + 1, found[1], found[2]]);
 }
 
 #[tokio::test]

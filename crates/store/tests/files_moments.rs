@@ -18,7 +18,7 @@ use outlive_store::files::fs::{Disk, DiskFile, Open};
 use outlive_store::files::{FileJournals, Options};
 use outlive_store::{Append, Journals, Leases, StoreError};
 
-const OPTIONS: Options = Options { segment_bytes: 4_096, backlog_bytes: 1 << 20, waiting: 64 };
+const OPTIONS: Options = Options { segment_bytes: 4_096, backlog_bytes: 1 << 20, waiting: 64, live_bytes: 2_048, past_bytes: 512 };
 
 /// Where a disk can be held.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -369,7 +369,7 @@ async fn damage_names_its_line_and_stops_appends() {
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn making_room_in_memory_never_forgets_a_journal_that_is_being_written() {
     let (home, disk) = (tempfile::tempdir().unwrap(), Rig::default());
-    let options = Options { segment_bytes: 8 << 20, backlog_bytes: 64 << 20, waiting: 1_024 };
+    let options = Options { segment_bytes: 8 << 20, backlog_bytes: 64 << 20, waiting: 1_024, ..OPTIONS };
     let store = open_with(home.path(), &disk, options);
     for n in 1..=4_200_u128 {
         append(&store, n, 0).await.unwrap();

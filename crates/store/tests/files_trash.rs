@@ -16,7 +16,7 @@ use outlive_store::files::{FileJournals, OpenError, Options};
 use outlive_store::{Append, Journals as _, Leases as _, Note, StoreError};
 
 /// Segments that fill up soon, so that frames lie in several.
-const OPTIONS: Options = Options { segment_bytes: 2_048, backlog_bytes: 1 << 20, waiting: 64 };
+const OPTIONS: Options = Options { segment_bytes: 2_048, backlog_bytes: 1 << 20, waiting: 64, live_bytes: 2_048, past_bytes: 512 };
 /// What the doomed journal says in each line.
 const SECRET: &str = "xylophone";
 

@@ -9,6 +9,7 @@ use std::fs;
 use std::io::Write as _;
 use std::os::unix::fs::symlink;
 use std::path::Path;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use outlive_core::import::Read;
 use outlive_store::foreign::{Found, Program, find};
@@ -88,4 +89,97 @@ fn what_is_no_conversation_is_left_where_it_is() {
     let packed = find(Program::Codex, home.path(), home.path()).unwrap();
     assert!(packed.skipped[0].reason.contains("zstd -d"));
     assert!(find(Program::Codex, &home.path().join("nowhere"), home.path()).is_err());
+}
+
+/// One session more, whole: in one transaction.
+fn insert(database: &rusqlite::Connection, n: usize) {
+    let said = format!("said {n} {}", "x".repeat(2_000));
+    let text = serde_json::json!({ "type": "text", "text": said }).to_string();
+    database
+        .execute_batch(&format!(
+            "BEGIN IMMEDIATE;
+             INSERT INTO session (id, directory, title, time_created) VALUES ('s{n:06}', '/', 't', 1);
+             INSERT INTO message VALUES ('m{n:06}', 's{n:06}', '{{\"role\":\"user\",\"time\":{{\"created\":1}}}}');
+             INSERT INTO part VALUES ('p{n:06}', 'm{n:06}', 's{n:06}', '{text}');
+             COMMIT"
+        ))
+        .unwrap();
+}
+
+fn names(folder: &Path) -> Vec<String> {
+    let names = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> = names.collect();
+    names.sort();
+    names
+}
+
+/// Ends the writer with the test, also where that fails.
+struct Ended<'a>(&'a AtomicBool, &'a std::thread::Thread);
+
+impl Drop for Ended<'_> {
+    fn drop(&mut self) {
+        self.0.store(true, Ordering::SeqCst);
+        self.1.unpark();
+    }
+}
+
+#[test]
+fn a_database_that_its_program_writes_meanwhile_is_read_whole_and_nothing_is_put_beside_it() {
+    let (home, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let path = home.path().join("opencode.db");
+    let open = || rusqlite::Connection::open(&path).unwrap();
+    let made = open();
+    made.execute_batch(
+        "PRAGMA journal_mode = WAL;
+         CREATE TABLE session (id TEXT PRIMARY KEY, directory TEXT, title TEXT, time_created INTEGER);
+         CREATE TABLE message (id TEXT PRIMARY KEY, session_id TEXT, data TEXT);
+         CREATE TABLE part (id TEXT PRIMARY KEY, message_id TEXT, session_id TEXT, data TEXT);",
+    )
+    .unwrap();
+    insert(&made, 0);
+    drop(made);
+    assert_eq!(names(home.path()), ["opencode.db"], "closed, its log is gone");
+    let before = (fs::read(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap());
+    assert_eq!(find(Program::Opencode, home.path(), scratch.path()).unwrap().units.len(), 1);
+    assert_eq!((fs::read(&path).unwrap(), fs::metadata(&path).unwrap().modified().unwrap()), before);
+    assert_eq!(names(home.path()), ["opencode.db"]);
+
+    let (committed, stop) = (AtomicUsize::new(2), AtomicBool::new(false));
+    let database = open();
+    // A log as short as this is brought into the database again and again.
+    database.execute_batch("PRAGMA wal_autocheckpoint = 8; PRAGMA synchronous = OFF").unwrap();
+    insert(&database, 1);
+    std::thread::scope(|scope| {
+        let (committed, stop) = (&committed, &stop);
+        let writer = scope.spawn(move || {
+            while !stop.load(Ordering::SeqCst) {
+                insert(&database, committed.load(Ordering::SeqCst));
+                // Nobody writes without a pause: each goes on when the last one was read.
+                let n = committed.fetch_add(1, Ordering::SeqCst) + 1;
+                if n % 40 == 0 {
+                    std::thread::park();
+                }
+            }
+        });
+        let _ended = Ended(stop, writer.thread());
+        let mut seen = 0;
+        while seen < 200 {
+            let least = committed.load(Ordering::SeqCst);
+            let found = find(Program::Opencode, home.path(), scratch.path()).unwrap();
+            let is_busy = |skipped: &str| skipped.contains("being written all the time");
+            assert!(found.skipped.iter().all(|damage| is_busy(&damage.reason)), "{:?}", found.skipped);
+            if found.skipped.is_empty() {
+                seen = found.units.len();
+                assert!(seen >= least, "{seen} sessions of {least}");
+                for (n, (shown, read)) in all(&found).into_iter().enumerate() {
+                    assert_eq!(shown, format!("opencode.db, session s{n:06}"));
+                    assert_eq!(read.unwrap().talk.unwrap().messages(), 1, "{shown}");
+                }
+                assert_eq!(names(home.path()), ["opencode.db", "opencode.db-shm", "opencode.db-wal"]);
+            }
+            writer.thread().unpark();
+        }
+    });
+    assert_eq!(names(scratch.path()), [] as [&str; 0]);
+    assert_eq!(names(home.path()), ["opencode.db"]);
 }

@@ -50,6 +50,33 @@ fn what_is_not_the_agent_s_own_is_never_touched() {
 }
 
 #[test]
+fn what_a_person_kept_in_an_agents_folder_stays_however_often_it_is_deleted() {
+    let root = tempfile::tempdir().unwrap();
+    let (store, _files) = start(root.path());
+    let (folder, history) = (root.path().join("agents/scribe"), root.path().join("agents/.versions/scribe"));
+    // As an older version left it.
+    write(&history.join("rest/notes.txt"), "round 0");
+    for round in 1..=3 {
+        store.agents.create("scribe", files(&[("agent.yaml", "one")])).unwrap();
+        write(&folder.join("notes.txt"), &format!("round {round}"));
+        if round == 2 {
+            write(&folder.join("memory/MEMORY.md"), "remembered");
+        }
+        store.agents.change(&scribe(), None, Expected::Something).unwrap();
+        assert!(!folder.exists());
+        if round == 2 {
+            write(&history.join("rest-1/memory/MEMORY.md"), "remembered long ago");
+        }
+    }
+    for (round, rest) in ["rest", "rest-1", "rest-2", "rest-3"].iter().enumerate() {
+        let notes = std::fs::read_to_string(history.join(rest).join("notes.txt")).unwrap();
+        assert_eq!(notes, format!("round {round}"));
+    }
+    store.agents.create("scribe", files(&[("agent.yaml", "one")])).unwrap();
+    assert_eq!(std::fs::read_to_string(folder.join("memory/MEMORY.md")).unwrap(), "remembered");
+}
+
+#[test]
 fn a_change_that_a_crash_cut_is_finished_by_whoever_comes_next() {
     let root = tempfile::tempdir().unwrap();
     let new = files(&[("agent.yaml", "new"), ("SOUL.md", "new")]);

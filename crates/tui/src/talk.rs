@@ -6,14 +6,16 @@
 //! it is durable; what a person is asked to allow is shown whole, once, with nothing hidden.
 
 mod ask;
+mod outbox;
 mod words;
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
 use crossterm::event::{KeyCode, KeyEvent, KeyModifiers};
 use outlive_core::command::Verdict;
 use outlive_core::event::Behavior;
 use outlive_core::id::{CallId, QuestionId, Seq};
+use outlive_core::media::{Attachment, with_attachments};
 use outlive_core::time::Timestamp;
 
 use crate::editor::{Edit, Editor};
@@ -21,6 +23,7 @@ use crate::lines::Lines;
 use crate::{Before, History, Input, Page, Piece, Screen, Style, hint};
 use ask::Settled;
 pub(crate) use ask::{Asking, Focus};
+use outbox::Outbox;
 
 /// What happened.
 #[derive(Debug, Clone)]
@@ -39,13 +42,17 @@ pub enum Happened {
     Away(String),
     /// Part of the session from before this seq was read, or why not.
     Earlier(Seq, Result<Page, String>),
+    /// The file at this path is at the server, or why not.
+    Attached(String, Result<Attachment, String>),
 }
 
 /// What is wished of the world.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Wish {
-    /// Say this.
-    Say(String, Behavior),
+    /// Say this, with these files.
+    Say(String, Behavior, Vec<Attachment>),
+    /// Send the file at this path to the server.
+    Attach(String),
     /// Answer a question with these labels or words; this is what was typed.
     Answer(QuestionId, Vec<String>, String),
     /// Decide on a call, as the event of this seq asked about it, with a reason.
@@ -119,7 +126,7 @@ pub struct Talk {
     /// Calls that wait and are not asked about.
     settled: BTreeMap<CallId, Settled>,
     pub(crate) link: Link,
-    pub(crate) unsent: VecDeque<String>,
+    pub(crate) outbox: Outbox,
     pub(crate) note: Note,
     pub(crate) now: Timestamp,
 }
@@ -138,7 +145,7 @@ impl Talk {
             asking: None,
             settled: BTreeMap::new(),
             link: Link::Reading,
-            unsent: VecDeque::new(),
+            outbox: Outbox::default(),
             note: Note::None,
             now,
         }
@@ -168,6 +175,7 @@ impl Talk {
                 Vec::new()
             }
             Happened::Earlier(before, page) => self.show_earlier(before, page),
+            Happened::Attached(path, kept) => self.attached(&path, kept),
         };
         self.ask();
         wishes
@@ -192,7 +200,7 @@ impl Talk {
             (true, _) => "a call waits for a decision; ",
             (false, _) => "",
         };
-        let unsent = match self.unsent.len() {
+        let unsent = match self.outbox.unsent.len() {
             0 => String::new(),
             1 => "your last message may not have arrived; ".to_owned(),
             many => format!("your last {many} messages may not have arrived; "),
@@ -248,11 +256,16 @@ impl Talk {
     fn done(&mut self, wish: Wish, done: Result<(), String>) -> Vec<Wish> {
         let error = done.err();
         match wish {
-            Wish::Say(text, _) | Wish::Answer(_, _, text) => {
-                self.unsent.pop_front();
-                if error.is_some() && self.editor.text().is_empty() {
-                    self.editor.set(&text);
+            Wish::Say(text, _, files) => {
+                self.taken_back(&text, error.is_some());
+                if error.is_some() {
+                    self.outbox.files.splice(..0, files);
                 }
+            }
+            Wish::Answer(_, _, text) => self.taken_back(&text, error.is_some()),
+            // There was no room for the wish.
+            Wish::Attach(path) => {
+                return self.attached(&path, Err(error.unwrap_or_else(|| "the file was not sent".to_owned())));
             }
             Wish::Decide(call, ..) if error.is_some() => drop(self.settled.remove(&call)),
             Wish::Decide(..)
@@ -269,6 +282,14 @@ impl Talk {
             self.tell(Style::Bad, &error);
         }
         Vec::new()
+    }
+
+    /// What was sent has arrived; what has not is in the box again, if that is free.
+    fn taken_back(&mut self, text: &str, failed: bool) {
+        self.outbox.unsent.pop_front();
+        if failed && self.editor.text().is_empty() {
+            self.editor.set(text);
+        }
     }
 
     fn paste(&mut self, text: &str) -> Vec<Wish> {
@@ -303,7 +324,7 @@ impl Talk {
         self.edit(key)
     }
 
-    /// Ctrl-C: stops the turn, else clears the box, else leaves when pressed twice.
+    /// Ctrl-C: stops the turn, else clears the box and what is attached, else leaves when pressed twice.
     fn stop(&mut self, leaving: bool) -> Vec<Wish> {
         if self.screen.runs() {
             let stopping = self.screen.activity == crate::Activity::Stopping;
@@ -315,6 +336,7 @@ impl Talk {
             return vec![Wish::Leave];
         }
         self.editor.take();
+        self.outbox.files.clear();
         self.note = Note::Leaving;
         Vec::new()
     }
@@ -338,8 +360,12 @@ impl Talk {
     }
 
     fn send(&mut self) -> Vec<Wish> {
+        let is_message = !self.editor.text().trim_start().starts_with('/');
+        if is_message && self.awaits_files() {
+            return Vec::new();
+        }
         let text = self.editor.take().trim().to_owned();
-        if text.is_empty() {
+        if text.is_empty() && self.outbox.files.is_empty() {
             return Vec::new();
         }
         if let Some(asking) = &mut self.asking {
@@ -347,20 +373,23 @@ impl Talk {
             (asking.focus, asking.since) = (Focus::Question, self.now);
         }
         let mut wishes = Vec::new();
-        if self.history.push(text.clone()) {
+        if !text.is_empty() && self.history.push(text.clone()) {
             wishes.push(Wish::Keep(text.clone()));
         }
         wishes.extend(self.words(&text));
         wishes
     }
 
+    /// An answer takes no files along: they wait for the next message.
     fn say(&mut self, text: &str, behavior: Behavior) -> Option<Wish> {
-        self.unsent.push_back(text.to_owned());
         let text = text.to_owned();
-        Some(match self.screen.reply(&text) {
-            Some((question, answer)) => Wish::Answer(question, answer, text),
-            None => Wish::Say(text, behavior),
-        })
+        if let Some((question, answer)) = self.screen.reply(&text).filter(|_| !text.is_empty()) {
+            self.outbox.unsent.push_back(text.clone());
+            return Some(Wish::Answer(question, answer, text));
+        }
+        let files = std::mem::take(&mut self.outbox.files);
+        self.outbox.unsent.push_back(with_attachments(&text, &files));
+        Some(Wish::Say(text, behavior, files))
     }
 
     /// Puts lines of our own above what is drawn.

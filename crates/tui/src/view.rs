@@ -67,9 +67,12 @@ fn clean(pieces: Vec<Piece>) -> Vec<Piece> {
 
 /// Messages that are on their way, and follow-ups.
 fn waiting(talk: &Talk, width: usize, room: usize) -> Vec<Vec<Piece>> {
-    let unsent = talk.unsent.iter().map(|text| ("sending", text));
-    let queued = talk.screen.queue.iter().map(|(_, text)| ("next", text));
-    let all: Vec<(&str, &String)> = queued.chain(unsent).collect();
+    let unsent = talk.outbox.unsent.iter().map(|text| ("sending", text.clone()));
+    let queued = talk.screen.queue.iter().map(|(_, text)| ("next", text.clone()));
+    let uploads = talk.outbox.uploads.iter().map(|path| ("attaching", path.clone()));
+    let files = talk.outbox.files.iter().map(|file| ("attached", crate::clean::visible(&file.described())));
+    // What the next message takes along stands first: it is not known elsewhere.
+    let all: Vec<(&str, String)> = files.chain(uploads).chain(queued).chain(unsent).collect();
     let mut rows: Vec<Vec<Piece>> = all
         .iter()
         .take(SHOWN)

@@ -1,8 +1,13 @@
 use super::*;
 
 /// A dollar for a million tokens of input, ten for one of output.
-const PRICES: Prices =
-    Prices { input: 1_000_000_000, output: 10_000_000_000, cache_read: 100_000_000, cache_write: 1_000_000_000 };
+const PRICES: Prices = Prices {
+    input: 1_000_000_000,
+    output: 10_000_000_000,
+    cache_read: 100_000_000,
+    cache_write: 1_000_000_000,
+    above: None,
+};
 
 fn need(input_tokens: u64, output_tokens: u32) -> Need<'static> {
     Need { model: "p/m", prices: Some(PRICES), input_tokens, output_tokens }

@@ -45,6 +45,20 @@ fn the_longest_match_wins_and_an_own_list_says_only_what_it_changes() {
 }
 
 #[test]
+fn a_large_request_has_prices_of_its_own() {
+    let at = |model: &str, tokens| {
+        let prices = Catalogue::built_in().prices(model).unwrap().at(tokens);
+        [prices.input, prices.output, prices.cache_read, prices.cache_write].map(|nano| nano as f64 / 1e9)
+    };
+    for model in ["gemini/gemini-2.5-pro", "openrouter/google/gemini-2.5-pro"] {
+        assert_eq!(at(model, 200_000), [1.25, 10.0, 0.125, 1.25], "{model}");
+        assert_eq!(at(model, 200_001), [2.5, 15.0, 0.25, 2.5], "{model}");
+    }
+    let sonnet = "anthropic/claude-sonnet-4-6";
+    assert_eq!(at(sonnet, 1_000), at(sonnet, 900_000));
+}
+
+#[test]
 fn an_own_list_without_anything_in_it_changes_nothing() {
     for text in ["", "# nothing yet\n", "models: {}\n"] {
         let known = own(text).unwrap();
@@ -78,6 +92,14 @@ fn what_does_not_fit_is_refused_with_its_place() {
     check(
         &model("price: {input: 1, output: .nan}"),
         &format!("models.yaml:3:23: models.openai/gpt-4.1.price.output: {price}NaN"),
+    );
+    check(
+        &model("price: {input: 1, output: 1, above: {tokens: 0, input: 1, output: 1}}"),
+        "models.yaml:3:42: models.openai/gpt-4.1.price.above.tokens: is 1 to 100000000 tokens",
+    );
+    check(
+        &model("price: {input: 1, output: 1, above: {tokens: 1, input: 1, output: -1}}"),
+        &format!("models.yaml:3:63: models.openai/gpt-4.1.price.above.output: {price}-1"),
     );
     check(&model("capabilities: [imges]"), "models.yaml:3:20: unknown value `imges`: the nearest is `images`");
     check("models:\n  gpt-5: {}\n", "models.yaml:2:3: models.gpt-5: a model is named `PROVIDER/NAME`");

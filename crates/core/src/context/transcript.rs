@@ -12,6 +12,8 @@ use crate::id::CallId;
 use crate::media::{Attachment, Family, MediaType};
 pub use past::Did;
 
+use super::refused::Refused;
+
 /// The conversation so far. Cheap to close at the next step: earlier messages are shared and never change.
 #[derive(Debug, Clone)]
 pub struct Transcript {
@@ -32,6 +34,7 @@ pub struct Transcript {
     reasoned: Vec<(usize, Arc<str>)>,
     /// The first message that belongs to the turn which began last.
     turn_from: usize,
+    refused: Refused,
 }
 
 /// A conversation that ends with the user's message, ready to be sent.
@@ -41,6 +44,8 @@ pub(super) struct Closed {
     pub(super) digest: Digest,
     pub(super) bytes: u64,
     pub(super) schema: Option<Arc<serde_json::Value>>,
+    /// Files that are not shown to this model.
+    pub(super) refused: Vec<Digest>,
 }
 
 impl Default for Transcript {
@@ -56,6 +61,7 @@ impl Default for Transcript {
             asked: Arc::from(""),
             reasoned: Vec::new(),
             turn_from: 0,
+            refused: Refused::default(),
         }
     }
 }
@@ -66,15 +72,22 @@ impl Transcript {
         match &entry.event {
             Event::MessageReceived(message) => self.hear(message),
             Event::TurnStarted(_) => self.turn_from = self.messages.len(),
-            // Who was asked something in between still has the schema to fit.
-            Event::TurnEnded(ended) if ended.ending != Ending::Ask => self.schema = None,
+            Event::TurnEnded(ended) => {
+                self.refused.forget_doubts();
+                // Who was asked something in between still has the schema to fit.
+                self.schema = self.schema.take().filter(|_| ended.ending == Ending::Ask);
+            }
+            Event::StepFailed(failed) => self.refused.doubt(&self.asked, &failed.left_out),
             Event::StepStarted(started) => {
                 self.close();
                 if *self.asked != *started.model {
                     self.asked = started.model.as_str().into();
                 }
             }
-            Event::StepFinished(finished) => self.reply(&finished.content),
+            Event::StepFinished(finished) => {
+                self.refused.believe();
+                self.reply(&finished.content);
+            }
             Event::CallDenied(denied) => self.answer(denied.call, &denied.content, true),
             Event::CallLost(lost) => self.answer(lost.call, &lost.known, true),
             Event::QuestionAnswered(answered) => self.answer(answered.call, &answered.content, false),
@@ -92,8 +105,6 @@ impl Transcript {
             | Event::InputEdited(_)
             | Event::InputRemoved(_)
             | Event::InterruptRequested(_)
-            | Event::TurnEnded(_)
-            | Event::StepFailed(_)
             | Event::CallAllowed(_)
             | Event::ApprovalRequested(_)
             | Event::QuestionAsked(_)
@@ -115,7 +126,11 @@ impl Transcript {
                 Arc::make_mut(message).content.retain(|block| !is_reasoning(block));
             }
         }
-        Closed { messages: copy.messages, digest, bytes: copy.bytes, schema: copy.schema }
+        let refused = copy.refused.by(model);
+        let unseen = |block: &&Block| matches!(block, Block::Media(file) if refused.contains(&file.hash));
+        let blocks = copy.messages.iter().flat_map(|message| &message.content);
+        let bytes = copy.bytes.saturating_sub(blocks.filter(unseen).map(size).sum());
+        Closed { messages: copy.messages, digest, bytes, schema: copy.schema, refused }
     }
 
     /// Files stand before the text that speaks of them.

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Capped;
 use crate::content::{Block, FailureKind, StopReason, Usage};
+use crate::media::Attachment;
 use crate::time::Timestamp;
 
 /// One immutable part of a request, by hash.
@@ -74,4 +75,8 @@ pub struct StepFailed {
     /// When it is asked again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
+    /// Files that the provider may have refused the request for: this model is asked without them from here on, for good
+    /// if it answers then.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Attachment>,
 }

@@ -6,7 +6,7 @@ use crate::command::Verdict;
 use crate::content::Block;
 use crate::event::{
     CallAllowed, CallDenied, Decider, Entry, Event, InputQueued, MessageReceived, Origin, RecoveryNoted, Scope,
-    SessionCreated, StepFailed, StepFinished, StepStarted, TurnEnded,
+    SessionArchived, SessionCreated, SessionPaused, StepFailed, StepFinished, StepStarted, TurnEnded,
 };
 use crate::id::{CallId, TurnId};
 use crate::limits::{DECISIONS_REMEMBERED, FALLBACK_REST_MS};
@@ -37,7 +37,7 @@ impl State {
             Event::SessionPaused(paused) if self.hold == Hold::Open => {
                 self.hold = Hold::Paused { by: paused.by.clone(), reason: paused.reason.clone() };
             }
-            Event::SessionResumed(_) if self.hold != Hold::Archived => {
+            Event::SessionResumed(_) if !self.is_archived() => {
                 self.hold = Hold::Open;
                 self.queue.held = false;
                 let parked =
@@ -46,11 +46,7 @@ impl State {
             }
             // Said once more, it changes nothing.
             Event::SessionPaused(_) | Event::SessionResumed(_) => {}
-            Event::SessionArchived(archived) => match (archived.archived, &self.hold) {
-                (true, _) => self.hold = Hold::Archived,
-                (false, Hold::Archived) => self.hold = Hold::Open,
-                (false, Hold::Open | Hold::Paused { .. }) => {}
-            },
+            Event::SessionArchived(archived) => self.apply_archived(archived),
             Event::SessionRewound(rewound) => self.apply_rewound(entry, rewound),
             Event::MessageReceived(message) => {
                 self.queue.items.retain(|queued| Some(queued.input) != message.input);
@@ -90,6 +86,18 @@ impl State {
             Event::QuestionAnswered(answered) => self.apply_answer(answered, entry.at),
             Event::TodoChanged(changed) => self.todos.clone_from(&changed.items),
             Event::ArtifactStored(_) | Event::Unknown { .. } => {}
+        }
+    }
+
+    fn apply_archived(&mut self, event: &SessionArchived) {
+        match (event.archived, &self.hold) {
+            (true, Hold::Open) => self.hold = Hold::Archived { paused: None },
+            (true, Hold::Paused { by, reason }) => {
+                let paused = SessionPaused { by: by.clone(), reason: reason.clone() };
+                self.hold = Hold::Archived { paused: Some(paused) };
+            }
+            (false, Hold::Archived { .. }) => self.hold = Hold::Open,
+            (true, Hold::Archived { .. }) | (false, Hold::Open | Hold::Paused { .. }) => {}
         }
     }
 

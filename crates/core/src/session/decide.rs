@@ -156,7 +156,7 @@ impl State {
 
     fn message(&self, message: &Message, moment: &mut Moment) -> Facts {
         check_message(message)?;
-        if self.hold == Hold::Archived {
+        if self.is_archived() {
             return Err(Refusal::Archived);
         }
         let received = |input| {
@@ -203,7 +203,7 @@ impl State {
     fn pause(&self, by: &Origin, reason: Option<&String>) -> Facts {
         check_reason(reason)?;
         match self.hold {
-            Hold::Archived => Err(Refusal::Archived),
+            Hold::Archived { .. } => Err(Refusal::Archived),
             Hold::Paused { .. } => Ok(Vec::new()),
             Hold::Open => {
                 let paused = SessionPaused { by: by.clone(), reason: reason.cloned() };
@@ -223,12 +223,15 @@ impl State {
     }
 
     fn archive(&self, archived: bool, by: &Origin) -> Facts {
-        match (archived, self.hold == Hold::Archived) {
-            (true, false) if self.turn.is_some() => Err(Refusal::TurnRunning),
-            (true, true) | (false, false) => Ok(Vec::new()),
-            (true, false) | (false, true) => {
-                let event = Event::SessionArchived(SessionArchived { archived, by: by.clone() });
-                Ok(vec![Fact::of_session(event)])
+        let said = || Fact::of_session(Event::SessionArchived(SessionArchived { archived, by: by.clone() }));
+        match (archived, &self.hold) {
+            (true, Hold::Open | Hold::Paused { .. }) if self.turn.is_some() => Err(Refusal::TurnRunning),
+            (true, Hold::Open | Hold::Paused { .. }) => Ok(vec![said()]),
+            (true, Hold::Archived { .. }) | (false, Hold::Open | Hold::Paused { .. }) => Ok(Vec::new()),
+            // Taken back out, it is as it was.
+            (false, Hold::Archived { paused }) => {
+                let paused = paused.clone().map(|paused| Fact::of_session(Event::SessionPaused(paused)));
+                Ok([said()].into_iter().chain(paused).collect())
             }
         }
     }
@@ -264,7 +267,7 @@ impl State {
     }
 
     fn set_queue(&self, items: &[QueueItem], by: &Origin, moment: &mut Moment) -> Facts {
-        if self.hold == Hold::Archived {
+        if self.is_archived() {
             return Err(Refusal::Archived);
         }
         if items.len() > QUEUE_LENGTH {

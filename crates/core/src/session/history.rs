@@ -41,7 +41,7 @@ impl State {
         match self.hold {
             Hold::Open => {}
             Hold::Paused { .. } => of_session(Event::SessionResumed(SessionResumed { by: by.clone() })),
-            Hold::Archived => {
+            Hold::Archived { .. } => {
                 of_session(Event::SessionArchived(SessionArchived { archived: false, by: by.clone() }));
             }
         }
@@ -53,7 +53,7 @@ impl State {
     }
 
     pub(super) fn rewind(&self, rewind: &Rewind) -> Facts {
-        if self.hold == Hold::Archived {
+        if self.is_archived() {
             return Err(Refusal::Archived);
         }
         if self.turn.is_some() {

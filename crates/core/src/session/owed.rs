@@ -97,7 +97,7 @@ impl State {
     pub fn owed(&self, now: Timestamp, held: &Held, allowed: &Allowance) -> Vec<Debt> {
         let Some(turn) = &self.turn else { return self.owed_between_turns() };
         match (&self.hold, &turn.interrupt) {
-            (Hold::Archived, _) => Vec::new(),
+            (Hold::Archived { .. }, _) => Vec::new(),
             (Hold::Open | Hold::Paused { .. }, Some(_)) => turn.owed_interrupting(held),
             (Hold::Paused { .. }, None) => Vec::new(),
             (Hold::Open, None) => turn.owed_running(now, held, allowed),

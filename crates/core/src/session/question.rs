@@ -6,9 +6,9 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::State;
 use super::decide::{Facts, Moment, Refusal};
 use super::settle::Fact;
-use super::{Hold, State};
 use crate::event::{Event, Origin, Question, QuestionAnswered, Trigger, TurnStarted};
 use crate::id::{CallId, QuestionId, TurnId};
 use crate::limits::{ANSWER_REMEMBERED_BYTES, ANSWERS_REMEMBERED, MESSAGE_BYTES, QUESTION_CHARS, QUESTIONS};
@@ -132,7 +132,7 @@ impl State {
             let past = self.questions.answered.iter().rev().find(|past| past.question == id);
             return Err(past.map_or(Refusal::NoQuestion(id), |past| Refusal::AlreadyAnswered(Box::new(past.clone()))));
         };
-        if self.hold == Hold::Archived {
+        if self.is_archived() {
             return Err(Refusal::Archived);
         }
         check_answers(&open.questions, answers)?;

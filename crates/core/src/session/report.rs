@@ -8,7 +8,8 @@ use crate::command::{Done, Found, Report};
 use crate::content::{Block, Failure, FailureKind, Reply, ReplyBlock, StopReason};
 use crate::event::{ArtifactStored, CallFinished, CallLost, CallStarted, Event, Outcome, StepFailed, StepFinished};
 use crate::id::{CallId, Ids};
-use crate::limits::{CALLS_PER_STEP, JSON_DEPTH, OUTCOME_BYTES, REPLY_BYTES};
+use crate::limits::{ATTACHMENTS, CALLS_PER_STEP, JSON_DEPTH, OUTCOME_BYTES, REPLY_BYTES};
+use crate::media::Attachment;
 use crate::time::Timestamp;
 use crate::turn::{Asking, Call, Phase, Turn, retry_pause_ms, retryable};
 
@@ -16,7 +17,7 @@ impl State {
     pub(super) fn report(&self, report: &Report, moment: &mut Moment) -> Facts {
         let turn = self.turn.as_ref().ok_or(Refusal::Stale)?;
         match report {
-            Report::Step { turn: id, step, attempt, answer, latency_ms } => {
+            Report::Step { turn: id, step, attempt, answer, suspects, latency_ms } => {
                 let current =
                     turn.id == *id && turn.step == *step && turn.asking == (Asking::Asked { attempt: *attempt });
                 if !current {
@@ -27,6 +28,9 @@ impl State {
                         Event::StepFailed(failed(turn, &too_large(reply), *attempt, moment.at))
                     }
                     Ok(reply) => Event::StepFinished(finished(reply, *attempt, *latency_ms, &mut moment.ids)),
+                    Err(failure) if failure.kind == FailureKind::InvalidRequest && !suspects.is_empty() => {
+                        Event::StepFailed(without(suspects, failed(turn, failure, *attempt, moment.at), moment.at))
+                    }
                     Err(failure) => Event::StepFailed(failed(turn, failure, *attempt, moment.at)),
                 };
                 Ok(vec![Fact::of_step(turn, event)])
@@ -177,5 +181,14 @@ fn failed(turn: &Turn, failure: &Failure, attempt: u32, at: Timestamp) -> StepFa
     let retry_at = retryable(failure.kind, turn.outages.bad_replies())
         .then(|| at.plus_ms(retry_pause_ms(failures, failure.retry_after_ms, turn.id.bits())));
     let message = failure.message.chars().take(2_000).collect();
-    StepFailed { attempt, kind: failure.kind, message, retry_at }
+    StepFailed { attempt, kind: failure.kind, message, retry_at, left_out: Vec::new() }
+}
+
+/// A request that files were in is asked once more without them, at once: a broken one would be refused for ever.
+fn without(suspects: &[Attachment], failed: StepFailed, at: Timestamp) -> StepFailed {
+    let left_out: Vec<Attachment> = suspects.iter().take(ATTACHMENTS).cloned().collect();
+    let named: Vec<String> = left_out.iter().map(Attachment::described).collect();
+    let message =
+        format!("{}: left out of what is sent, since it may be refused for that: {}", failed.message, named.join("; "));
+    StepFailed { message, retry_at: Some(at), left_out, ..failed }
 }

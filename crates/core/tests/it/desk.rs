@@ -8,6 +8,7 @@ use outlive_core::event::{
     Asked, Behavior, Choice, Decider, Effect, Entry, OnDisconnect, OnLost, Origin, OriginKind, Outcome, Question,
 };
 use outlive_core::id::{CallId, Ids, Seq, SessionId, TurnId};
+use outlive_core::media::Attachment;
 use outlive_core::session::{Allowance, Debt, Decided, Fact, Held, Moment, Refusal, Ruling, State, StepPlan, recovery};
 use outlive_core::time::Timestamp;
 
@@ -236,9 +237,18 @@ impl Desk {
     }
 
     pub fn answer(&mut self, step: u32, attempt: u32, answer: Result<Reply, Failure>) -> Result<(), Refusal> {
+        self.answer_suspecting(Vec::new(), (step, attempt), answer)
+    }
+
+    pub fn answer_suspecting(
+        &mut self,
+        suspects: Vec<Attachment>,
+        (step, attempt): (u32, u32),
+        answer: Result<Reply, Failure>,
+    ) -> Result<(), Refusal> {
         let turn = self.state.turn.as_ref().map_or(TurnId::from_bits(0), |turn| turn.id);
         self.held.step = None;
-        self.command(Command::Report(Report::Step { turn, step, attempt, answer, latency_ms: 5 })).map(drop)
+        self.command(Command::Report(Report::Step { turn, step, attempt, answer, suspects, latency_ms: 5 })).map(drop)
     }
 
     pub fn call(&self, at: usize) -> CallId {

@@ -3,12 +3,12 @@
 use std::sync::Arc;
 
 use outlive_core::command::{Command, Message, QueueItem};
-use outlive_core::content::{Block, Failure, FailureKind, Role};
+use outlive_core::content::{Block, Failure, FailureKind, Request, Role};
 use outlive_core::context::{Frame, FrameParts, assemble, fold_messages};
 use outlive_core::digest::Digest;
-use outlive_core::event::{Behavior, Ending};
+use outlive_core::event::{Behavior, Ending, Event};
 use outlive_core::limits::{ATTACHMENTS, FILES_BYTES, TRUNCATED_ATTEMPTS};
-use outlive_core::media::Attachment;
+use outlive_core::media::{Attachment, File};
 use outlive_core::session::{Debt, Refusal};
 use serde_json::{Value, json};
 
@@ -25,14 +25,7 @@ pub fn message(content: &str, attachments: Vec<Attachment>, schema: Option<Value
 }
 
 fn frame() -> Frame {
-    Frame::new(FrameParts {
-        system: vec!["s".into()],
-        tools: vec![],
-        max_output_tokens: 1,
-        temperature: None,
-        model: "m".into(),
-        agent_digest: "0".into(),
-    })
+    frame_of("m")
 }
 
 fn refused(attachments: Vec<Attachment>, schema: Option<Value>) -> (String, String) {
@@ -155,4 +148,91 @@ fn an_answer_off_its_schema_is_asked_again_a_few_times_and_then_fails_the_turn()
     }
     let [Debt::End { ending: Ending::Failed, error: Some(error) }] = &desk.owed()[..] else { panic!() };
     assert_eq!(error.code, "output_invalid");
+}
+
+fn frame_of(model: &str) -> Frame {
+    Frame::new(FrameParts {
+        system: vec!["s".into()],
+        tools: vec![],
+        max_output_tokens: 1,
+        temperature: None,
+        model: model.into(),
+        agent_digest: "0".into(),
+    })
+}
+
+/// Says whether a model is not shown the photo, since its provider refused it.
+fn is_refused(desk: &Desk, model: &str) -> bool {
+    assemble(&frame_of(model), &desk.transcript).0.files.get(&photo().hash) == Some(&File::Refused)
+}
+
+fn refuse(desk: &mut Desk, attempt: u32, suspects: Vec<Attachment>) {
+    let failure = Failure { kind: FailureKind::InvalidRequest, message: "400: bad image".into(), retry_after_ms: None };
+    desk.start_step_of("m", 1, attempt);
+    desk.answer_suspecting(suspects, (1, attempt), Err(failure)).unwrap();
+}
+
+#[test]
+fn a_file_that_a_request_was_refused_for_is_not_shown_to_that_model_again() {
+    let mut desk = Desk::with_session();
+    desk.command(message("look", vec![photo()], None)).unwrap();
+    refuse(&mut desk, 1, vec![photo()]);
+    assert_eq!(desk.owed(), [Debt::StartStep { step: 1, attempt: 2, again: false }], "at once");
+    let failed = |event: &Event| if let Event::StepFailed(failed) = event { Some(failed.clone()) } else { None };
+    let failed = desk.entries.iter().find_map(|entry| failed(&entry.event)).unwrap();
+    let (said, left_out) = (failed.message, failed.left_out);
+    assert!(said.starts_with("400: bad image") && said.ends_with("image photo.png, 12 kB"), "{said}");
+    assert_eq!(left_out, [photo()]);
+    assert!(is_refused(&desk, "m") && !is_refused(&desk, "another"));
+    desk.start_step_of("m", 1, 2);
+    desk.answer(1, 2, Ok(reply(vec![text("what photo?")]))).unwrap();
+    desk.settle();
+    desk.command(message("and now?", vec![], None)).unwrap();
+    assert!(is_refused(&desk, "m") && !is_refused(&desk, "another"));
+    let sizes = ["m", "another"].map(|model| assemble(&frame_of(model), &desk.transcript).1.tokens_estimated);
+    assert!(sizes[0] < sizes[1], "what is not sent is not counted: {sizes:?}");
+    let digests = ["m", "another"].map(|model| assemble(&frame_of(model), &desk.transcript).1.request);
+    assert_ne!(digests[0], digests[1]);
+}
+
+#[test]
+fn a_file_is_not_blamed_where_the_request_is_refused_without_it_too() {
+    let mut desk = Desk::with_session();
+    desk.command(message("look", vec![photo()], None)).unwrap();
+    refuse(&mut desk, 1, vec![photo()]);
+    refuse(&mut desk, 2, vec![]);
+    let [Debt::End { ending: Ending::Failed, error: Some(error) }] = &desk.owed()[..] else { panic!() };
+    assert_eq!(error.code, "model_invalid_request");
+    desk.settle();
+    assert!(!is_refused(&desk, "m"));
+}
+
+#[test]
+fn new_files_are_suspected_before_those_that_were_answered_and_text_never_is() {
+    let file = |name: &str, media_type: &str| Attachment {
+        hash: Digest::of(name.as_bytes()),
+        media_type: media_type.to_owned(),
+        name: Some(name.to_owned()),
+        bytes: 1,
+    };
+    let (old, new, notes) = (file("old", "image/png"), file("new", "application/pdf"), file("notes", "text/plain"));
+    let media = |files: &[&Attachment]| files.iter().map(|file| Block::Media((*file).clone())).collect::<Vec<_>>();
+    let suspects = |last: &[&Attachment]| {
+        let messages = [
+            (Role::User, media(&[&old, &notes])),
+            (Role::Assistant, vec![Block::Text { text: "seen".into() }]),
+            (Role::User, media(last)),
+        ];
+        let messages = messages.map(|(role, content)| Arc::new(outlive_core::content::Message { role, content }));
+        let mut request = Request { messages: messages.to_vec(), ..Request::default() };
+        for file in [&old, &new, &notes] {
+            request.files.add(file.hash.clone(), File::Whole(b"x".as_slice().into()));
+        }
+        let suspects: Vec<String> = request.suspects().into_iter().filter_map(|file| file.name).collect();
+        suspects
+    };
+    assert_eq!(suspects(&[&new, &notes, &new]), ["new"]);
+    assert_eq!(suspects(&[&notes]), ["old"]);
+    let bare = Request::default();
+    assert_eq!(bare.suspects(), []);
 }

@@ -6,7 +6,9 @@ use outlive_core::content::{Block, Failure, FailureKind, Reply, ReplyBlock, Stop
 use outlive_core::context::{Frame, FrameParts, assemble};
 use outlive_core::event::{Asked, Behavior, Effect, Ending, Event, OnLost, Outcome, Question};
 use outlive_core::limits::{ANSWERS_REMEMBERED, LIST_ITEMS, OUTCOME_BYTES, REPLY_BYTES};
-use outlive_core::session::{Debt, Held, Refusal, Requests, Ruling, Status, read_questions, read_todos};
+use outlive_core::session::{
+    Debt, Held, Refusal, Requests, Ruling, Status, read_questions, read_snapshot, read_todos, write_snapshot,
+};
 use serde_json::json;
 
 #[test]
@@ -297,6 +299,23 @@ fn an_archived_session_takes_no_message_until_it_is_taken_back_out() {
     desk.command(Command::Archive { archived: false, by: by() }).unwrap();
     desk.say("hello").unwrap();
     assert_eq!(desk.command(Command::Archive { archived: true, by: by() }), Err(Refusal::TurnRunning));
+}
+
+#[test]
+fn a_paused_session_that_is_archived_comes_back_as_paused_as_it_was() {
+    let mut desk = Desk::with_session();
+    desk.command(Command::Pause { by: by(), reason: Some("lunch".into()) }).unwrap();
+    let paused = desk.state.hold.clone();
+    desk.command(Command::Archive { archived: true, by: by() }).unwrap();
+    assert_eq!(desk.state.status(), Status::Archived);
+    let kept = read_snapshot(&write_snapshot(&desk.state).unwrap());
+    assert_eq!(kept.as_ref(), Some(&desk.state), "the snapshot knows it, too");
+    desk.command(Command::Archive { archived: false, by: by() }).unwrap();
+    assert_eq!((&desk.state.hold, desk.state.status()), (&paused, Status::Paused));
+    desk.command(Command::Resume { by: by() }).unwrap();
+    desk.command(Command::Archive { archived: true, by: by() }).unwrap();
+    desk.command(Command::Archive { archived: false, by: by() }).unwrap();
+    assert_eq!(desk.state.status(), Status::Idle, "it is paused no more");
 }
 
 #[test]

@@ -19,9 +19,8 @@ pub(super) fn body(model: &str, request: &Request) -> Value {
         request.messages.iter().map(|message| self::message(message, &request.files)).collect();
     cache(system.last_mut());
     let schema = request.output_schema.as_deref();
-    let (held, told) = schema.map_or((None, None), |schema| {
-        if keeps_to(model) && is_closed(schema) { (Some(schema), None) } else { (None, Some(schema)) }
-    });
+    let (held, told) = schema
+        .map_or((None, None), |schema| if holds(model, schema) { (Some(schema), None) } else { (None, Some(schema)) });
     // After the breakpoint: the cache of what stands before it is the same with a schema and without.
     system.extend(told.map(|schema| json!({"type": "text", "text": in_words(schema)})));
     cache(tools.last_mut());
@@ -53,6 +52,11 @@ pub(super) fn counted(model: &str, request: &Request) -> Value {
         keys.retain(|key, _| !["max_tokens", "stream", "temperature", "output_config"].contains(&key.as_str()));
     }
     body
+}
+
+/// Says whether the API holds the answer to a schema.
+pub(super) fn holds(model: &str, schema: &Value) -> bool {
+    keeps_to(model) && is_closed(schema)
 }
 
 /// Says whether the API holds a model to a schema: not those before Claude 4.5.

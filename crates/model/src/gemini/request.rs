@@ -17,6 +17,11 @@ const FOREIGN: &str = "skip_thought_signature_validator";
 /// Models that ask for no signature.
 const UNSIGNED: [&str; 3] = ["gemini-1", "gemini-2", "gemma"];
 
+/// Says whether the API holds the answer to a schema: older models are held to one or call functions, not both.
+pub(super) fn holds(model: &str, request: &Request) -> bool {
+    model.starts_with("gemini-3") || request.tools.is_empty()
+}
+
 pub(super) fn body(model: &str, request: &Request) -> Value {
     let is_signed = !UNSIGNED.iter().any(|old| model.starts_with(old));
     let mut names = BTreeMap::new();
@@ -37,8 +42,7 @@ pub(super) fn body(model: &str, request: &Request) -> Value {
         body["generationConfig"]["temperature"] = temperature.into();
     }
     let schema = request.output_schema.as_deref();
-    // Older models are held to a schema or call functions, not both.
-    let is_held = model.starts_with("gemini-3") || request.tools.is_empty();
+    let is_held = holds(model, request);
     if let Some(schema) = schema.filter(|_| is_held) {
         body["generationConfig"]["responseMimeType"] = "application/json".into();
         body["generationConfig"]["responseJsonSchema"] = schema.clone();

@@ -15,15 +15,22 @@ pub(super) enum Place {
     Own,
     /// OpenRouter.
     Router,
+    /// Whatever else speaks the dialect, with a model that is known to keep to a schema.
+    Structured,
     /// Whatever else speaks the dialect.
     Elsewhere,
+}
+
+/// Says whether the API holds the answer to a schema.
+pub(super) fn holds(place: Place, schema: &Value) -> bool {
+    is_object(schema) && place != Place::Elsewhere
 }
 
 pub(super) fn body(model: &str, request: &Request, place: Place) -> Value {
     let mut messages: Vec<Value> = Vec::new();
     let takes = |kind: MediaType| takes(model, place, kind);
     let schema = request.output_schema.as_deref();
-    let told = schema.filter(|schema| !is_object(schema)).map(in_words);
+    let told = schema.filter(|schema| !holds(place, schema)).map(in_words);
     let system: Vec<&str> = request.system.iter().map(String::as_str).chain(told.as_deref()).collect();
     if !system.is_empty() {
         messages.push(json!({"role": "system", "content": system.join("\n\n")}));
@@ -48,7 +55,7 @@ pub(super) fn body(model: &str, request: &Request, place: Place) -> Value {
     if let Some(temperature) = request.temperature {
         body["temperature"] = temperature.into();
     }
-    if let Some(schema) = schema.filter(|schema| is_object(schema)) {
+    if let Some(schema) = schema.filter(|schema| holds(place, schema)) {
         let named = json!({"name": "answer", "schema": schema, "strict": is_strict(schema)});
         body["response_format"] = json!({"type": "json_schema", "json_schema": named});
     }

@@ -212,6 +212,7 @@ mod tests {
             (ended("failed", json!({"error": {"code": "server_error"}})), Err(FailureKind::Overloaded)),
             (ended("failed", json!({"error": {"code": "rate_limit_exceeded"}})), Err(FailureKind::RateLimited)),
             (ended("failed", json!({"error": {"code": "invalid_prompt"}})), Err(FailureKind::InvalidRequest)),
+            (ended("failed", json!({"error": {"code": "image_parse_error"}})), Err(FailureKind::InvalidRequest)),
             (ended("failed", json!({"error": {"code": "bio_policy"}})), Err(FailureKind::Refused)),
             (json!({"type": "error", "code": "insufficient_quota"}), Err(FailureKind::Auth)),
             (json!({"type": "error", "error": {"code": "slow_down"}}), Err(FailureKind::Overloaded)),

@@ -4,9 +4,11 @@ use std::sync::Arc;
 
 use outlive_core::content::FailureKind;
 use outlive_model::connect;
-use outlive_model::loopback::{Loopback, Plan};
+use outlive_model::loopback::{Loopback, Plan, recording};
 
-use crate::fixture::{DIALECTS, STREAM, Then, answer, ask, ask_canned, canned, canned_settings, hi, reach, rich, url};
+use crate::fixture::{
+    DIALECTS, STREAM, Then, answer, ask, ask_canned, canned, canned_settings, dialect, hi, reach, rich, url,
+};
 
 #[tokio::test]
 async fn every_status_is_told_apart_by_what_can_be_done() {
@@ -136,4 +138,34 @@ async fn a_provider_that_is_away_is_named_with_the_last_cause() {
     assert_eq!(failure.kind, FailureKind::Network);
     assert!(failure.message.starts_with(&format!("{address} cannot be reached: ")), "{}", failure.message);
     assert!(failure.message.contains("refused") && !failure.message.contains("pass"), "{}", failure.message);
+}
+
+/// The connection is real, and so is time until the first word; from then on nothing comes, and time goes by as fast as the
+/// test does.
+#[tokio::test]
+async fn a_stream_that_falls_silent_is_given_up_when_a_model_could_not_think_so_long() {
+    for provider in DIALECTS {
+        let minutes = if provider == "anthropic" { 2 } else { 10 };
+        let begun = recording(dialect(provider), &rich());
+        let begun = String::from_utf8_lossy(&begun[..begun.len() * 2 / 3]).into_owned();
+        let (base_url, _) = canned(answer("200 OK", STREAM, &begun), Then::Hang);
+        let first_word = Arc::new(std::sync::OnceLock::new());
+        let heard = Arc::clone(&first_word);
+        let sink: outlive_model::Sink = Arc::new(move |_| {
+            heard.get_or_init(|| {
+                tokio::time::pause();
+                tokio::time::Instant::now()
+            });
+        });
+        let model = connect(canned_settings(provider, &base_url)).unwrap();
+        let failure = model.stream(hi(), sink).await.unwrap_err();
+        let silent = first_word.get().unwrap().elapsed();
+        tokio::time::resume();
+        assert_eq!(
+            (failure.kind, failure.message.as_str()),
+            (FailureKind::Timeout, "the stream fell silent"),
+            "{provider}"
+        );
+        assert_eq!(silent.as_secs() / 60, minutes, "{provider}");
+    }
 }

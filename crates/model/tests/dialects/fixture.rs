@@ -158,6 +158,7 @@ pub fn canned_settings(provider: &str, base_url: &str) -> Settings {
         key: Some(Key::new("secret-key")),
         context_window: None,
         keep_alive: None,
+        structured: true,
     }
 }
 

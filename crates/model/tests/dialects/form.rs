@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use outlive_core::content::{ReplyBlock, Request};
-use outlive_model::loopback::Loopback;
+use outlive_model::loopback::{KEY, Loopback};
+use outlive_model::{Key, Settings, connect};
 use serde_json::{Value, json};
 
-use crate::fixture::{DIALECTS, ask, hi, reach, request, text, user};
+use crate::fixture::{DIALECTS, ask, canned_settings, hi, reach, request, text, url, user};
 
 fn closed() -> Value {
     json!({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"], "additionalProperties": false})
@@ -71,4 +72,22 @@ async fn tokens_are_counted_where_the_provider_counts_them() {
     assert_eq!(server.bodies().len(), 0, "no answer was asked for");
     let wrong = outlive_model::connect(crate::fixture::canned_settings("gemini", &server.base_url())).unwrap();
     assert!(wrong.count_tokens(hi()).await.is_err());
+}
+
+#[tokio::test]
+async fn another_endpoint_is_sent_a_schema_only_if_its_model_is_known_to_keep_to_one() {
+    let server = Loopback::start(0).await.unwrap();
+    for provider in DIALECTS {
+        for structured in [true, false] {
+            let known = canned_settings(provider, &url(&server, provider));
+            let model = connect(Settings { key: Some(Key::new(KEY)), structured, ..known }).unwrap();
+            let reply = model.stream(asking(&closed()), Arc::new(|_| {})).await;
+            assert!(reply.is_ok(), "{provider}: {reply:?}");
+            let in_words = server.wire().pop().unwrap().contains("fits this JSON Schema");
+            assert_eq!(in_words, provider == "openai" && !structured, "{provider}");
+            assert_eq!(model.holds(&asking(&closed())), !in_words, "{provider}");
+            let form = server.bodies().pop().unwrap()["response_format"].clone();
+            assert_eq!(form.is_null(), !["openai", "openrouter"].contains(&provider) || in_words, "{provider}");
+        }
+    }
 }

@@ -20,6 +20,8 @@ use crate::show;
 
 /// How often a server that is gone is looked for again.
 const TRIES: usize = 5;
+/// How often a session is looked for that is in no part: what was erased meanwhile never is.
+const ROUNDS: usize = 3;
 
 pub async fn run(place: &Workspace, wanted: &Backup) -> Outcome {
     if let Some(archive) = &wanted.check {
@@ -36,10 +38,21 @@ pub async fn run(place: &Workspace, wanted: &Backup) -> Outcome {
     }
     let mut writer = Writer::begin(&target, env!("CARGO_PKG_VERSION")).map_err(|error| failed(&target, &error))?;
     let mut source = Source { place, client: connect(place).await?, tries: TRIES };
-    for session in source.sessions().await? {
-        source.put(&mut writer, session).await?;
+    // What moves into or out of the trash meanwhile is in one of the two parts: what was in neither is looked for again.
+    let mut known: BTreeSet<SessionId> = backup::in_trash(&place.root)?.into_iter().collect();
+    let sessions = source.sessions().await?;
+    known.extend(&sessions);
+    let mut missing: Vec<SessionId> = sessions.into_iter().collect();
+    for _ in 0..ROUNDS {
+        for session in missing {
+            source.put(&mut writer, session).await?;
+        }
+        writer.rest(&place.root)?;
+        missing = writer.lacks(&known);
+        if missing.is_empty() {
+            break;
+        }
     }
-    writer.rest(&place.root)?;
     let sealed = writer.seal().map_err(|error| failed(&target, &error))?;
     let mut report = Report::default();
     if !wanted.no_verify {

@@ -61,7 +61,7 @@ struct Probe {
 pub async fn run(place: &Workspace, command: Command) -> Outcome {
     match command {
         Command::List(json) => list(place, json.json).await,
-        Command::Test(test) => self::test(test).await,
+        Command::Test(test) => self::test(place, test).await,
     }
 }
 
@@ -69,7 +69,7 @@ async fn list(place: &Workspace, json: bool) -> Outcome {
     let listed = ModelList::of(&place.root).now();
     let mut offers = Vec::new();
     for provider in outlive_model::PROVIDERS {
-        let offered = match wire::model(&format!("{provider}/any"), None, None) {
+        let offered = match wire::model(&format!("{provider}/any"), (None, None), &listed.catalogue) {
             Ok(model) => patiently(model.offered()).await.map_err(|failure| failure.message),
             Err(why) => Err(why),
         };
@@ -108,10 +108,17 @@ impl Known {
         let entry = catalogue.entry(model);
         let usd = |nano: u64| nano as f64 / 1e9;
         let price = entry.prices.map(|prices| {
-            json!({
+            let mut price = json!({
                 "input": usd(prices.input), "output": usd(prices.output),
                 "cache_read": usd(prices.cache_read), "cache_write": usd(prices.cache_write),
-            })
+            });
+            if let Some(above) = prices.above {
+                price["above"] = json!({
+                    "tokens": above.tokens, "input": usd(above.input), "output": usd(above.output),
+                    "cache_read": usd(above.cache_read), "cache_write": usd(above.cache_write),
+                });
+            }
+            price
         });
         (entry != Entry::default()).then(|| Self {
             model: model.to_owned(),
@@ -135,8 +142,10 @@ impl Known {
     }
 }
 
-async fn test(test: ModelTest) -> Outcome {
-    let model = wire::model(&test.name, test.base_url, test.api_key_env.as_deref()).map_err(Failure::Usage)?;
+async fn test(place: &Workspace, test: ModelTest) -> Outcome {
+    let known = ModelList::of(&place.root).now();
+    let model = wire::model(&test.name, (test.base_url, test.api_key_env.as_deref()), &known.catalogue);
+    let model = model.map_err(Failure::Usage)?;
     let mut probes = probe(&*model).await;
     if probes.iter().any(|probe| probe.works) {
         probes.extend(extras::probe(&*model).await);

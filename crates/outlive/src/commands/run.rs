@@ -1,6 +1,6 @@
 //! One turn: says something, waits for the ending, prints the answer or every event.
 
-mod files;
+pub mod files;
 
 use std::process::ExitCode;
 
@@ -24,7 +24,7 @@ pub async fn run(place: &Workspace, run: &Run) -> Outcome {
     let mut body = PostMessage { content: run.prompt.clone(), ..PostMessage::default() };
     body.output_schema = run.schema.as_deref().map(files::schema).transpose()?;
     for path in &run.attach {
-        body.attachments.push(files::attach(&client, path).await?);
+        body.attachments.push(files::named(&files::attach(&client, path).await?));
     }
     let (session, _) = session(&client, &run.talk).await?;
     let accepted = post(&client, &session, body).await?;

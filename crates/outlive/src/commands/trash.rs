@@ -44,14 +44,16 @@ pub async fn list(client: &Client, most: usize, json: bool) -> Result<(), Failur
 
 async fn empty(client: &Client, yes: bool) -> Result<(), Failure> {
     let there: Page<TrashRow> = client.all("/trash").await?;
-    if there.items.is_empty() {
-        say!("the trash is empty");
-        return Ok(());
-    }
     let sessions = counted(there.items.len());
-    ask(yes, &format!("delete {sessions} for good? Nothing can bring them back. Type yes:"))?;
+    if !there.items.is_empty() {
+        ask(yes, &format!("delete {sessions} for good? Nothing can bring them back. Type yes:"))?;
+    }
+    // Asked for also where nothing lies there: what an earlier erasure could not finish goes on.
     let emptied: Emptied = client.send(Method::DELETE, "/trash", &serde_json::json!({})).await?;
-    say!("deleted {} for good", counted(emptied.erased));
+    match emptied.erased {
+        0 => say!("the trash is empty"),
+        erased => say!("deleted {} for good", counted(erased)),
+    }
     Ok(())
 }
 

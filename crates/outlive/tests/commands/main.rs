@@ -81,6 +81,36 @@ fn with_the_workspace_at_home_tools_work_where_the_server_was_started() {
 }
 
 #[test]
+fn a_named_workspace_that_is_not_there_is_refused_by_what_reads_and_made_by_what_begins() {
+    let home = Home(tempfile::tempdir().unwrap());
+    let root = home.0.path().join(".outlive").display().to_string();
+    let refused = format!("there is no workspace {root}: `outlive init {}` makes one", home.0.path().display());
+    let reading: [&[&str]; 12] = [
+        &["session", "list"],
+        &["search", "x"],
+        &["verify"],
+        &["inbox"],
+        &["status"],
+        &["attach"],
+        &["agent", "list"],
+        &["agent", "new", "x"],
+        &["logs"],
+        &["doctor"],
+        &["serve", "--status"],
+        &["backup", "b.zip"],
+    ];
+    for arguments in reading {
+        home.check(arguments, 3, &refused);
+        assert!(!home.0.path().join(".outlive").exists(), "{arguments:?} made it");
+    }
+    let ran = home.run(&["run", "help"]);
+    let told = String::from_utf8_lossy(&ran.stderr);
+    assert!(ran.status.success() && told.contains(&format!("made a new workspace, {root}\n")), "{ran:?}");
+    home.check(&["session", "list"], 0, "default");
+    assert!(!home.check(&["run", "help"], 0, "").contains("made a new workspace"), "it is said once");
+}
+
+#[test]
 fn a_question_waits_in_the_inbox_and_is_answered_once() {
     let home = Home::new();
     let ask = "ask Which colour? red | blue then write colour.txt: chosen";

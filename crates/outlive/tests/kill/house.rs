@@ -132,9 +132,22 @@ impl House {
         lines.lines().map_while(|line| Line::check(line.as_bytes()).ok()?.read().ok()).collect()
     }
 
+    /// What a session's file has, after what its older segments have of it: as `zstdcat` shows it.
     fn text(&self, session: &str) -> String {
-        let path = self.root().join("sessions").join(session).join("events.jsonl");
-        String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).into_owned()
+        let folder = self.root().join("sessions").join(session);
+        // First, for lines move from it to the segments.
+        let live =
+            String::from_utf8_lossy(&std::fs::read(folder.join("events.jsonl")).unwrap_or_default()).into_owned();
+        let names = std::fs::read_dir(&folder).into_iter().flatten().map(|entry| entry.unwrap().path());
+        let mut segments: Vec<PathBuf> = names.filter(|path| path.extension() == Some("zst".as_ref())).collect();
+        segments.sort();
+        let lines = segments.iter().flat_map(|path| zstd::decode_all(&std::fs::read(path).unwrap()[..]).unwrap());
+        let past = String::from_utf8(lines.collect()).unwrap();
+        // A server that died in between left lines in both.
+        let first =
+            live.lines().next().and_then(|line| Line::check(line.as_bytes()).ok()).map_or(u64::MAX, |line| line.seq());
+        let before = past.split_inclusive('\n').zip(1..).take_while(|(_, seq)| *seq < first).map(|(line, _)| line);
+        before.chain([live.as_str()]).collect()
     }
 }
 

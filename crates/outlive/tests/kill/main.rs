@@ -9,6 +9,7 @@
 
 mod check;
 mod house;
+mod importing;
 mod load;
 mod points;
 
@@ -85,6 +86,45 @@ async fn commands_end_with_the_codes_of_the_contract() {
     for listing in [["session", "list"].as_slice(), &["agent", "list"], &["inbox"], &["status"]] {
         let out = house.run(&[listing, &["--json"]].concat()).await;
         assert!(serde_json::from_slice::<serde_json::Value>(&out.stdout).is_ok(), "{listing:?}: {out:?}");
+    }
+    server.stop().await;
+}
+
+/// More than a page of the inbox has.
+const WAITING: usize = 203;
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn whatever_waits_beyond_a_page_is_listed_approved_and_answered() {
+    let house = House::new();
+    let server = house.serve().await;
+    let first = server.create("asks").await.unwrap();
+    let other = server.create("worker").await.unwrap();
+    let waits = async |session: &str, text: &str, status: &str| {
+        let body = serde_json::json!({"content": text});
+        server.ask("POST", &format!("/sessions/{session}/messages"), Some(body)).await.unwrap();
+        while server.get(&format!("/sessions/{session}")).await["status"] != status {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+    };
+    // What waits longest stands on the last page.
+    waits(&first, "run true", "approving").await;
+    waits(&other, "ask Which? a | b", "asking").await;
+    for _ in 2..WAITING {
+        waits(&server.create("asks").await.unwrap(), "run true", "approving").await;
+    }
+    let page = server.get("/inbox").await;
+    let on_first: Vec<&str> =
+        page["items"].as_array().unwrap().iter().filter_map(|item| item["session_id"].as_str()).collect();
+    assert!(on_first.len() == 200 && !on_first.contains(&first.as_str()) && !on_first.contains(&other.as_str()));
+    let listed = house.run(&["inbox", "--json"]).await;
+    let listed: serde_json::Value = serde_json::from_slice(&listed.stdout).unwrap();
+    let items = listed["items"].as_array().unwrap();
+    assert_eq!(items.len(), WAITING);
+    let call = items.iter().find(|item| item["session_id"] == first.as_str()).unwrap()["call"].as_str().unwrap();
+    for (arguments, says) in [(&["approve", call][..], call), (&["answer", "1"], other.as_str())] {
+        let done = house.run(arguments).await;
+        let said = String::from_utf8(done.stdout.clone()).unwrap();
+        assert!(done.status.success() && said.contains(says), "{arguments:?}: {done:?}");
     }
     server.stop().await;
 }

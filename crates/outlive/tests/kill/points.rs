@@ -71,12 +71,15 @@ const APPENDS: [(&str, Story); 27] = [
 ];
 
 /// What a store does beside appending; the number says at which time.
-const BESIDE: [(&str, Story); 7] = [
+const BESIDE: [(&str, Story); 10] = [
     ("journal:1", Work),
     ("journal:2", Much),
     ("checkpoint:1", Much),
     ("segment:1", Much),
     ("segment:2", Much),
+    ("past:1", Much),
+    ("past:2", Much),
+    ("shortened:1", Much),
     ("snapshot:1", Much),
     ("artifact:1", Much),
 ];

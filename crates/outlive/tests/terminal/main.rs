@@ -96,6 +96,43 @@ fn a_conversation_outlives_its_server_and_its_terminal() {
 }
 
 #[test]
+fn a_file_is_attached_in_the_chat_and_goes_with_the_next_message() {
+    let seat = Seat::take();
+    seat.has_file("my photo.png", b"\x89PNG\r\n\x1a\n\0\0\0\x0dIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0crc.");
+    seat.has_file("half.png", b"\x89PNG\r\n\x1a\n");
+    seat.types("outlive chat");
+    seat.press(&[Key::Enter]);
+    seat.sees("tokens · idle");
+    seat.types("/help");
+    seat.press(&[Key::Enter]);
+    seat.sees("/attach PATH");
+    for (path, why) in [
+        ("none.png", "none.png cannot be read"),
+        ("half.png", "half.png cannot be attached: the image is broken, its header is not whole"),
+    ] {
+        seat.types(&format!("/attach {path}"));
+        seat.press(&[Key::Enter]);
+        seat.sees(why);
+    }
+    // The server dies in between: what is attached waits for another.
+    seat.kill_the_server();
+    seat.types("/attach '~/my photo.png'");
+    seat.press(&[Key::Enter]);
+    seat.sees("  attached: image my photo.png, 33 bytes\n");
+    seat.sees("tokens · idle");
+    seat.types("help");
+    seat.press(&[Key::Enter]);
+    seat.has_seen("\n› [image my photo.png, 33 bytes]\n  help\n");
+    seat.has_seen("I was given [image my photo.png, 33 bytes]: 33 bytes.");
+    seat.sees("tokens · idle");
+    seat.press(&[Key::Control('d')]);
+    seat.sees_shell();
+    let said = seat.pipes("/attach half.png\n/attach my photo.png\nhelp\n");
+    assert!(said.contains("attached: image my photo.png, 33 bytes"), "{said}");
+    assert!(said.contains("half.png cannot be attached") && said.contains("I was given [image my photo.png"), "{said}");
+}
+
+#[test]
 fn an_answer_that_broke_off_is_called_void_and_then_said_once() {
     let seat = Seat::take();
     let model = Model::that_stops_in_its_first_answer();

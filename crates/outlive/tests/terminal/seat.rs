@@ -48,6 +48,11 @@ impl Seat {
         command
     }
 
+    /// A file at home, where the shell is.
+    pub fn has_file(&self, name: &str, bytes: &[u8]) {
+        std::fs::write(self.home.path().join(name), bytes).unwrap();
+    }
+
     fn tmux(&self, arguments: &[&str]) -> Output {
         let mut tmux = self.command("tmux");
         let output = tmux.args(["-L", "outlive", "-u", "-f", "/dev/null"]).args(arguments).output();

@@ -21,7 +21,7 @@ pub(super) async fn bring(request: &mut Request, artifacts: &dyn Artifacts) {
                     Arc::make_mut(&mut request.messages[at]).content[place] = Block::Text { text };
                 }
                 Some(File::Whole(_)) => room -= file.bytes,
-                Some(File::LeftOut) => {}
+                Some(File::LeftOut | File::Refused) => {}
                 None => fetch(request, &file, artifacts, &mut room).await,
             }
         }

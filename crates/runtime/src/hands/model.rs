@@ -19,9 +19,11 @@ pub(crate) async fn ask(errand: Errand, ask: Ask) {
     let sink: outlive_model::Sink = Arc::new(move |delta| listener.tell(delta));
     let schema = ask.request.output_schema.clone();
     let mut request = ask.request;
+    let mut suspects = Vec::new();
     let asked = async {
         files::bring(&mut request, &*ask.artifacts).await;
-        hold_to(schema.as_deref(), ask.model.stream(request, sink).await?)
+        suspects = request.suspects();
+        hold_to(schema, ask.model.stream(request, sink).await?).await
     };
     let asked = std::panic::AssertUnwindSafe(asked).catch_unwind();
     let answer = match tokio::time::timeout(ask.limit, asked).await {
@@ -33,7 +35,7 @@ pub(crate) async fn ask(errand: Errand, ask: Ask) {
     let answer = answer.map(|reply| Reply { usage: reply.usage.counted(ask.prices.as_ref()), ..reply });
     let latency_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     let (turn, step, attempt) = (ask.turn, ask.step, ask.attempt);
-    errand.report(Report::Step { turn, step, attempt, answer, latency_ms }).await;
+    errand.report(Report::Step { turn, step, attempt, answer, suspects, latency_ms }).await;
 }
 
 fn failure(kind: FailureKind, message: &str) -> Failure {

@@ -19,8 +19,13 @@ use serde_json::json;
 use super::house::{Agents, House, by, create, id, kit};
 
 /// A dollar for a million tokens of input, ten for one of output.
-const PRICES: Prices =
-    Prices { input: 1_000_000_000, output: 10_000_000_000, cache_read: 100_000_000, cache_write: 1_000_000_000 };
+const PRICES: Prices = Prices {
+    input: 1_000_000_000,
+    output: 10_000_000_000,
+    cache_read: 100_000_000,
+    cache_write: 1_000_000_000,
+    above: None,
+};
 
 /// Sessions of agents with one model and one budget each.
 struct Desk {

@@ -17,4 +17,5 @@ mod house;
 mod media;
 mod outage;
 mod races;
+mod refused_files;
 mod trouble;

@@ -8,6 +8,7 @@ use outlive_core::content::ToolSpec;
 use outlive_core::event::{Effect, Ending, Event, OnLost};
 use outlive_core::id::SessionId;
 use outlive_core::policy::{Reach, Subject};
+use outlive_core::time::Timestamp;
 use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::kit::KitError;
 use outlive_runtime::{Accepted, SubmitError};
@@ -66,6 +67,18 @@ impl Trash for Full {
     }
 
     fn erase(&self, _: Vec<SessionId>, _: Option<String>) -> outlive_store::Pending<'_, Result<(), StoreError>> {
+        full()
+    }
+
+    fn erase_discarded(&self, _: Vec<Note>) -> outlive_store::Pending<'_, Result<usize, StoreError>> {
+        full()
+    }
+
+    fn unfinished(&self) -> outlive_store::Pending<'_, Result<Vec<SessionId>, StoreError>> {
+        full()
+    }
+
+    fn sweep(&self, _: Timestamp) -> outlive_store::Pending<'_, Result<usize, StoreError>> {
         full()
     }
 

@@ -351,6 +351,6 @@ impl Kits for SimKits {
     }
 
     fn prices(&self, _model: &str) -> Option<Prices> {
-        Some(Prices { input: 1_000_000_000, output: 10_000_000_000, cache_read: 0, cache_write: 0 })
+        Some(Prices { input: 1_000_000_000, output: 10_000_000_000, ..Prices::default() })
     }
 }

@@ -15,9 +15,11 @@ use outlive_protocol::{Page, Problem, code};
 use outlive_runtime::Expected;
 use serde::Deserialize;
 
-use super::archives::{file, whole};
+use super::archives::file;
 use crate::App;
-use crate::body::{Body, Path, Query, id};
+use crate::body::{Body, Caller, Path, Query, id};
+use crate::keyed::{asked, once};
+use crate::large::whole;
 use crate::problem::{ApiError, ApiResult};
 
 /// Bytes of an agent's archive.
@@ -60,22 +62,37 @@ pub(super) async fn files(State(app): State<App>, Path(name): Path<String>) -> A
 pub(super) async fn write(
     State(app): State<App>,
     Path(name): Path<String>,
-    headers: HeaderMap,
+    (caller, headers): (Caller, HeaderMap),
     Body(body): Body<WriteAgent>,
 ) -> ApiResult<Response> {
     let name: AgentName = id(&name)?;
-    let expected = expected(&headers)?;
-    let files = match (body.files, body.version) {
-        (Some(texts), None) => with_binary(&app, &name, texts),
+    let (request, expected) = (caller.request(None)?, expected(&headers)?);
+    // Texts always serialize.
+    let text = serde_json::to_vec(&body).unwrap_or_default();
+    let asked = asked(request, format!("PUT /agents/{name}"), &format!("{expected:?}"), &text);
+    let is_named = asked.is_some();
+    once(&app, asked, async {
+        let files = wanted(&app, &name, body)?;
+        // As after a kill before the answer was kept: it was done, and nothing else is there since.
+        let is_done = is_named && app.runtime.agent_files(&name).is_ok_and(|here| here == files);
+        let expected = if is_done { Expected::Anything } else { expected };
+        Ok(written(&name, app.runtime.write_agent(&name, files, expected)?))
+    })
+    .await
+}
+
+/// Returns the files that are to be there.
+fn wanted(app: &App, name: &AgentName, body: WriteAgent) -> ApiResult<Files> {
+    match (body.files, body.version) {
+        (Some(texts), None) => Ok(with_binary(app, name, texts)),
         (None, Some(version)) => {
             let malformed = || ApiError::new(&code::MALFORMED_ID, "a version is named by its 64 hex digits");
-            app.runtime.agent_version(&name, &Digest::parse(&version).ok_or_else(malformed)?)?
+            Ok(app.runtime.agent_version(name, &Digest::parse(&version).ok_or_else(malformed)?)?)
         }
         (Some(_), Some(_)) | (None, None) => {
-            return Err(ApiError::new(&code::INVALID, "send `files` or `version`, one of them"));
+            Err(ApiError::new(&code::INVALID, "send `files` or `version`, one of them"))
         }
-    };
-    Ok(written(&name, app.runtime.write_agent(&name, files, expected)?))
+    }
 }
 
 /// Takes an agent away. It is kept as a version; its sessions stay.
@@ -85,10 +102,15 @@ pub(super) async fn write(
 pub(super) async fn remove(
     State(app): State<App>,
     Path(name): Path<String>,
-    headers: HeaderMap,
-) -> ApiResult<StatusCode> {
-    app.runtime.delete_agent(&id(&name)?, expected(&headers)?)?;
-    Ok(StatusCode::NO_CONTENT)
+    (caller, headers): (Caller, HeaderMap),
+) -> ApiResult<Response> {
+    let (name, expected): (AgentName, _) = (id(&name)?, expected(&headers)?);
+    let asked = asked(caller.request(None)?, format!("DELETE /agents/{name}"), &format!("{expected:?}"), b"");
+    once(&app, asked, async {
+        app.runtime.delete_agent(&name, expected)?;
+        Ok(StatusCode::NO_CONTENT.into_response())
+    })
+    .await
 }
 
 /// What an agent was before, newest first: the last 20, also of one that was deleted.
@@ -116,10 +138,19 @@ pub(super) async fn export(State(app): State<App>, Path(name): Path<String>) -> 
     request_body(content_type = "application/x-tar", description = "What an agent's export gave"),
     responses((status = 200, body = AgentWritten), (status = 201, body = AgentWritten), (status = 409, body = Problem),
         (status = 422, body = Problem)))]
-pub(super) async fn import(State(app): State<App>, Query(how): Query<How>, request: Request) -> ApiResult<Response> {
-    let bytes = whole(&app, request, ARCHIVE_BYTES).await?;
-    let (name, done) = app.runtime.import_agent(&bytes, how.replace)?;
-    Ok(written(&name, done))
+pub(super) async fn import(
+    State(app): State<App>,
+    Query(how): Query<How>,
+    caller: Caller,
+    request: Request,
+) -> ApiResult<Response> {
+    let body = whole(&app, request, ARCHIVE_BYTES).await?;
+    let asked = asked(caller.request(None)?, "POST /agents".to_owned(), &format!("{how:?}"), &body.bytes);
+    once(&app, asked, async {
+        let (name, done) = app.runtime.import_agent(&body.bytes, how.replace)?;
+        Ok(written(&name, done))
+    })
+    .await
 }
 
 fn written(name: &AgentName, done: outlive_runtime::AgentWritten) -> Response {

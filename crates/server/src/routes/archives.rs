@@ -4,21 +4,23 @@ use axum::Json;
 use axum::extract::{Request, State};
 use axum::http::{StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use bytes::{Bytes, BytesMut};
-use futures_util::StreamExt as _;
+use bytes::Bytes;
 use outlive_core::archive::ARCHIVE_BYTES;
 use outlive_core::context::{Heading, MessageItem, markdown};
 use outlive_core::digest::Digest;
-use outlive_core::id::SessionId;
+use outlive_core::event::Origin;
+use outlive_core::id::{RequestId, SessionId};
 use outlive_protocol::archive::{ARCHIVE_TYPE, SessionImported, SessionTranscript};
-use outlive_protocol::{BASE, Problem, code};
+use outlive_protocol::{BASE, Problem};
 use outlive_runtime::{AgentFate, NewImport};
 use serde::Deserialize;
 
 use super::sessions::{new_id, view};
 use crate::App;
 use crate::body::{Caller, Path, Query, id};
-use crate::problem::{ApiError, ApiResult};
+use crate::keyed::{asked, once};
+use crate::large::whole;
+use crate::problem::ApiResult;
 
 /// In which form.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -96,11 +98,17 @@ pub(super) async fn import(
     request: Request,
 ) -> ApiResult<Response> {
     let key = caller.request(None)?;
-    let bytes = whole(&app, request, ARCHIVE_BYTES).await?;
-    let copy = how.as_new.then(|| new_id(&app, &format!("import {}", Digest::of(&bytes)), key.as_ref()));
-    let import = NewImport { bytes, copy, by: caller.by };
+    let body = whole(&app, request, ARCHIVE_BYTES).await?;
+    let asked = asked(key.clone(), "POST /sessions/import".to_owned(), &format!("{how:?}"), &body.bytes);
+    once(&app, asked, take(&app, (body.bytes.clone(), how), (caller.by, key))).await
+}
+
+/// Takes in what was sent, as `how` says.
+async fn take(app: &App, (bytes, how): (Bytes, How), (by, key): (Origin, Option<RequestId>)) -> ApiResult<Response> {
+    let copy = how.as_new.then(|| new_id(app, &format!("import {}", Digest::of(&bytes)), key.as_ref()));
+    let import = NewImport { bytes, copy, by };
     let done = app.runtime.import(import, key).await?;
-    let view = view(&app, done.session).await?;
+    let view = view(app, done.session).await?;
     let (agent, fate) = done.agent;
     let imported = SessionImported {
         id: done.session.to_string(),
@@ -133,20 +141,4 @@ pub(super) fn file(name: &str, content_type: &'static str, bytes: Vec<u8>) -> Re
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff".to_owned()),
     ];
     (headers, bytes).into_response()
-}
-
-/// Reads a large body piece by piece: each must come in time, and all together stay within the bound.
-pub(super) async fn whole(app: &App, request: Request, most: usize) -> ApiResult<Bytes> {
-    let mut pieces = request.into_body().into_data_stream();
-    let mut bytes = BytesMut::new();
-    loop {
-        let piece = tokio::time::timeout(app.settings.body_time, pieces.next()).await;
-        let piece = piece.map_err(|_| ApiError::new(&code::TIMEOUT, "the body did not arrive in time"))?;
-        let Some(piece) = piece else { return Ok(bytes.freeze()) };
-        let piece = piece.map_err(|_| ApiError::new(&code::BAD_REQUEST, "the body did not arrive whole"))?;
-        if bytes.len() + piece.len() > most {
-            return Err(ApiError::new(&code::TOO_LARGE, format!("an archive has at most {most} bytes")));
-        }
-        bytes.extend_from_slice(&piece);
-    }
 }

@@ -36,7 +36,7 @@ pub(super) async fn show(State(app): State<App>, Path(hash): Path<String>) -> Ap
                        text/plain, text/markdown, text/csv or application/json (1 MiB)"),
     responses((status = 201, body = ArtifactKept), (status = 413, description = "Too large for its type", body = Problem),
         (status = 415, description = "Not a type that is taken, or the bytes are not of it", body = Problem),
-        (status = 422, description = "There are no bytes", body = Problem)))]
+        (status = 422, description = "There are no bytes, or no model would take the file", body = Problem)))]
 pub(super) async fn keep(State(app): State<App>, request: Request) -> ApiResult<impl IntoResponse> {
     let sent = request.headers().get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let refuse = || ApiError::new(&code::UNSUPPORTED_MEDIA_TYPE, format!("Content-Type `{sent}`: send {}", taken()));
@@ -52,6 +52,9 @@ pub(super) async fn keep(State(app): State<App>, request: Request) -> ApiResult<
         let what = MediaType::guess(&bytes, "").map_or("none that is known here", MediaType::as_str);
         let why = format!("the bytes are not {}: their type is {what}", kind.as_str());
         return Err(ApiError::new(&code::UNSUPPORTED_MEDIA_TYPE, why));
+    }
+    if let Some(flaw) = kind.flaw(&bytes) {
+        return Err(ApiError::new(&code::ATTACHMENT_INVALID, flaw));
     }
     let (media_type, size) = (kind.as_str().to_owned(), bytes.len() as u64);
     let hash = app.runtime.keep(bytes).await?.to_string();

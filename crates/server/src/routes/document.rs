@@ -41,7 +41,7 @@ fn guarded(method: &str, operation: &mut Value) {
         let responses = operation["responses"].as_object_mut();
         responses.map(|responses| responses.entry(status).or_insert(response));
     }
-    if method != "get" && method != "delete" {
+    if method != "get" {
         parameter(operation, "Idempotency-Key", "The same key with the same body is done once and answered the same");
     }
     let streams = operation.pointer("/responses/200/content").and_then(|content| content.get("text/event-stream"));

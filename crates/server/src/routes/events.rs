@@ -11,6 +11,7 @@ use axum::response::sse::{Event, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::Stream;
 use futures_util::stream::unfold;
+use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
 use outlive_protocol::event::{Events, SSE_DELTA, SSE_EVENT, SSE_LIVE};
 use outlive_protocol::{Problem, code};
@@ -75,10 +76,10 @@ pub(super) async fn of_session(
         Some(before) => app.runtime.entries_before(session, before, limit).await?,
         None => app.runtime.entries(session, after, limit).await?,
     };
-    let raw = |line: &outlive_core::event::Line| RawValue::from_string(line.as_str().to_owned());
+    let raw = |line: &Line| RawValue::from_string(line.as_str().to_owned());
     let items: Result<Vec<_>, _> = lines.iter().map(raw).collect();
     let items = items.map_err(|_| ApiError::new(&code::JOURNAL_CORRUPT, "an event is not JSON"))?;
-    let head = head.max(lines.last().map_or(0, outlive_core::event::Line::seq));
+    let head = head.max(lines.last().map_or(0, Line::seq));
     Ok(Json(Events { items, head }).into_response())
 }
 
@@ -131,25 +132,36 @@ fn frame(signal: Result<Option<Signal>, StoreError>, cursor: Seq) -> Option<Even
     responses((status = 200, description = "Events of all sessions", body = String, content_type = "text/event-stream")))]
 pub(super) async fn of_all(State(app): State<App>) -> impl IntoResponse {
     let receiver = app.runtime.subscribe_to_all();
-    let start = (receiver, app.runtime.closing(), VecDeque::new());
-    let events = unfold(start, async |(mut receiver, closing, mut ready)| {
+    let start = (receiver, app, VecDeque::new());
+    let events = unfold(start, async |(mut receiver, app, mut ready)| {
+        let closing = app.runtime.closing();
         while ready.is_empty() {
             ready = tokio::select! {
-                frames = next_of_all(&mut receiver) => frames?.into(),
+                frames = next_of_all(&app, &mut receiver) => frames?.into(),
                 () = closing.cancelled() => return None,
             };
         }
         let event = ready.pop_front()?;
-        Some((Ok::<_, Infallible>(event), (receiver, closing, ready)))
+        Some((Ok::<_, Infallible>(event), (receiver, app, ready)))
     });
     Sse::new(events).keep_alive(KeepAlive::new().interval(KEEP_ALIVE))
 }
 
-async fn next_of_all(receiver: &mut Receiver<(SessionId, Published)>) -> Option<Vec<Event>> {
+/// An event with its session in front.
+fn of(session: SessionId, line: &Line) -> Event {
+    let rest = line.as_str().trim_start_matches('{');
+    Event::default().event(SSE_EVENT).data(format!("{{\"session_id\":\"{session}\",{rest}"))
+}
+
+async fn next_of_all(app: &App, receiver: &mut Receiver<(SessionId, Published)>) -> Option<Vec<Event>> {
     match receiver.recv().await {
-        Ok((session, Published::Events(events))) => {
-            let frame = |line: &str| format!("{{\"session_id\":\"{session}\",{}", line.trim_start_matches('{'));
-            Some(events.iter().map(|(line, _)| Event::default().event(SSE_EVENT).data(frame(line.as_str()))).collect())
+        Ok((session, Published::Events(events))) => Some(events.iter().map(|(line, _)| of(session, line)).collect()),
+        Ok((session, Published::Written(range))) => {
+            let (first, last) = range.into_inner();
+            let count = usize::try_from(last + 1 - first).unwrap_or(0);
+            // A session that was deleted meanwhile has nothing more to say.
+            let lines = app.runtime.entries(session, first - 1, count).await.unwrap_or_default();
+            Some(lines.iter().map(|line| of(session, line)).collect())
         }
         Ok((_, Published::Delta(_) | Published::Removed)) => Some(Vec::new()),
         Err(RecvError::Lagged(_) | RecvError::Closed) => None,

@@ -2,6 +2,7 @@
 
 use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse, Response};
 use outlive_protocol::session::SessionView;
 use outlive_protocol::trash::{Emptied, TrashRow};
 use outlive_protocol::{Page, Problem, code};
@@ -11,7 +12,8 @@ use serde::Deserialize;
 use super::list::row;
 use super::sessions::view;
 use crate::App;
-use crate::body::{Path, Query, id, limit};
+use crate::body::{Caller, Path, Query, id, limit};
+use crate::keyed::{asked, once};
 use crate::problem::{ApiError, ApiResult};
 
 /// Which page.
@@ -52,8 +54,9 @@ fn read_cursor(text: &str) -> ApiResult<(i64, outlive_core::id::SessionId)> {
 
 /// Erases everything in the trash: nothing of it is left in any file.
 #[utoipa::path(delete, path = "/trash", tag = "trash", responses((status = 200, body = Emptied)))]
-pub(super) async fn empty(State(app): State<App>) -> ApiResult<Json<Emptied>> {
-    Ok(Json(Emptied { erased: app.runtime.empty_trash().await? }))
+pub(super) async fn empty(State(app): State<App>, caller: Caller) -> ApiResult<Response> {
+    let asked = asked(caller.request(None)?, "DELETE /trash".to_owned(), "", b"");
+    once(&app, asked, async { Ok(Json(Emptied { erased: app.runtime.empty_trash().await? }).into_response()) }).await
 }
 
 /// Brings a session back from the trash, whole. One that is not in the trash stays as it is.

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::fixture::Server;
 
-const GIF: &str = "GIF89a-something";
+const GIF: &str = "GIF89a\x01\0\x01\0\0\0\0;..";
 
 async fn upload(server: &Server, media_type: &str, bytes: &str) -> (u16, Value) {
     server.send("POST", "/artifacts", &[("content-type", media_type)], bytes).await
@@ -33,6 +33,14 @@ async fn what_is_no_file_of_a_known_type_is_refused() {
     ] {
         let refused = upload(&server, media_type, bytes).await;
         assert_eq!((refused.0, &refused.1["code"]), (status, &json!(code)), "{media_type}");
+    }
+    let locked = "%PDF-1.4\ntrailer << /Encrypt 1 0 R >>\nstartxref\n9\n%%EOF";
+    for (media_type, bytes, why) in
+        [("image/gif", &GIF[..9], "its header is not whole"), ("application/pdf", locked, "it is encrypted")]
+    {
+        let refused = upload(&server, media_type, bytes).await;
+        assert_eq!((refused.0, &refused.1["code"]), (422, &json!("attachment_invalid")), "{media_type}");
+        assert!(refused.1["detail"].to_string().contains(why), "{}", refused.1);
     }
     let empty = server.send("POST", "/artifacts", &[("content-type", "text/plain")], "").await;
     assert_eq!((empty.0, &empty.1["code"]), (422, &json!("invalid")));

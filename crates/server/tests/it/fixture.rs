@@ -13,6 +13,7 @@ use outlive_runtime::clock::{Moments, SystemClock};
 use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_runtime::{Runtime, Settings};
 use outlive_server::Token;
+use outlive_store::Store;
 use outlive_store::memory::{self, Fault, Faults};
 use outlive_tools::Place;
 use outlive_tools::registry::Toolbox;
@@ -119,9 +120,19 @@ impl Server {
         Self::start_with(|_| ()).await
     }
 
-    #[expect(clippy::disallowed_methods, reason = "a server for one test")]
     pub async fn start_with(set: impl FnOnce(&mut outlive_server::Settings)) -> Self {
-        let (store, faults) = memory::store();
+        Self::over(memory::store(), set).await
+    }
+
+    /// Ends, and starts over what it kept.
+    pub async fn restarted(self) -> Self {
+        self.shut_down().await;
+        let kept = self.faults.clone();
+        Self::over((kept.reopen(), kept), |_| ()).await
+    }
+
+    #[expect(clippy::disallowed_methods, reason = "a server for one test")]
+    async fn over((store, faults): (Store, Faults), set: impl FnOnce(&mut outlive_server::Settings)) -> Self {
         let puppet = Puppet { next: Arc::default(), goes: watch::Sender::new(true) };
         let moments = Moments::new(Arc::new(SystemClock), 7);
         let kits = Arc::new(OneAgent(puppet.clone()));

@@ -4,7 +4,7 @@ use serde_json::{Value, json};
 
 use crate::fixture::Server;
 
-fn talk(digest: char) -> Value {
+pub fn talk(digest: char) -> Value {
     json!({
         "source": {"program": "my-notes", "id": "n1", "digest": String::from(digest).repeat(64)},
         "created_at": "2025-05-05T05:05:05Z",

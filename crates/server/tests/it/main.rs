@@ -9,6 +9,7 @@
 mod files;
 mod fixture;
 mod imports;
+mod keyed;
 mod lists;
 mod metrics;
 mod moving;

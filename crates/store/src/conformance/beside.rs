@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use outlive_core::digest::Digest;
 
-use super::{Subject, session};
-use crate::{Class, FILE_BYTES, FILES};
+use super::{Subject, append, session, take};
+use crate::{Class, FILE_BYTES, FILES, StoreError};
 
 fn files(pairs: &[(&str, &str)]) -> BTreeMap<String, Vec<u8>> {
     pairs.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())).collect()
@@ -30,6 +30,10 @@ pub async fn artifacts_come_back_by_their_hash(subject: &mut impl Subject) {
 pub async fn a_snapshot_is_replaced_whole(subject: &mut impl Subject) {
     let store = subject.open();
     assert_eq!(store.snapshots.get(session(1)).await, Ok(None));
+    let gone = Err(StoreError::NotFound(session(1)));
+    assert_eq!(store.snapshots.put(session(1), "seq: 1\n".to_owned()).await, gone, "beside nothing");
+    let epoch = take(&store, session(1)).await;
+    append(&store, (session(1), epoch), 0, 1).await.expect("appended");
     for text in ["seq: 1\ntitle: a long one\n", "seq: 2\n", ""] {
         assert_eq!(store.snapshots.put(session(1), text.to_owned()).await, Ok(()));
         assert_eq!(store.snapshots.get(session(1)).await, Ok(Some(text.to_owned())));

@@ -91,6 +91,26 @@ pub async fn what_is_erased_is_gone_wherever_it_was(subject: &mut impl Subject) 
     assert_eq!(append(&store, (session(3), take(&store, session(3)).await), 0, 1).await, Ok(()));
 }
 
+/// Of those that were listed: not what was brought back since, nor what went there anew.
+pub async fn what_was_brought_back_is_not_erased_with_the_others(subject: &mut impl Subject) {
+    let store = subject.open();
+    fill(&store, 3).await;
+    for n in 1..=3 {
+        store.trash.discard(session(n), note(session(n), 5, None)).await.expect("discarded");
+    }
+    let listed = store.trash.discarded().await.expect("listed");
+    store.trash.restore(session(1)).await.expect("restored");
+    store.trash.restore(session(2)).await.expect("restored");
+    store.trash.discard(session(2), note(session(2), 6, None)).await.expect("discarded");
+    assert_eq!(store.trash.erase_discarded(listed.clone()).await, Ok(1));
+    assert_eq!(store.trash.erase_discarded(listed).await, Ok(0));
+    assert_eq!(store.trash.unfinished().await, Ok(vec![]));
+    assert_eq!(all(&store, session(1)).await, Ok(lines(0, 3)));
+    assert_eq!(store.trash.discarded().await, Ok(vec![note(session(2), 6, None)]));
+    let gone = StoreError::NotFound(session(3));
+    assert_eq!(store.trash.restore(session(3)).await, Err(gone));
+}
+
 /// Also after the session came back, and after it is gone.
 pub async fn a_request_that_deleted_is_remembered(subject: &mut impl Subject) {
     let store = subject.open();

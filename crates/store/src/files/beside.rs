@@ -24,12 +24,7 @@ pub struct Beside {
 
 impl Snapshots for Beside {
     fn put(&self, journal: SessionId, text: String) -> Pending<'_, Result<(), StoreError>> {
-        Box::pin(async move {
-            let folder = self.root.join("sessions").join(journal.to_string());
-            let path = folder.join("state.yaml");
-            let put = self.disk.make_dir(&folder).and_then(|()| replace(&*self.disk, &path, text.as_bytes()));
-            put.map_err(|error| io_error("write", &path, &error))
-        })
+        Box::pin(async move { self.write_snapshot(journal, &text) })
     }
 
     fn get(&self, journal: SessionId) -> Pending<'_, Result<Option<String>, StoreError>> {
@@ -41,6 +36,16 @@ impl Snapshots for Beside {
                 Err(error) => Err(io_error("read", &path, &error)),
             }
         })
+    }
+}
+
+impl Beside {
+    /// Replaces a journal's snapshot. Blocks.
+    pub(crate) fn write_snapshot(&self, journal: SessionId, text: &str) -> Result<(), StoreError> {
+        let folder = self.root.join("sessions").join(journal.to_string());
+        let path = folder.join("state.yaml");
+        let put = self.disk.make_dir(&folder).and_then(|()| replace(&*self.disk, &path, text.as_bytes()));
+        put.map_err(|error| io_error("write", &path, &error))
     }
 }
 

@@ -164,6 +164,10 @@ impl Committer {
         }
         let journal = append.journal;
         let tail = self.shared.tail(board, journal)?;
+        let refused = |why| Err(StoreError::Refused { what: format!("append to {journal}"), why });
+        if tail.ending && tail.head == 0 {
+            return refused("it is being brought back from the trash, or deleted for good".to_owned());
+        }
         if tail.removed || tail.ending {
             return Err(StoreError::NotFound(journal));
         }
@@ -171,7 +175,6 @@ impl Committer {
             return Err(StoreError::Fenced(journal));
         }
         tail.sound(journal)?;
-        let refused = |why| Err(StoreError::Refused { what: format!("append to {journal}"), why });
         let size = bytes_of(append);
         if size > frame::BODY_MAX - append.lines.len() {
             return refused(format!("{size} bytes at once, of {} that can be read back", frame::BODY_MAX));
@@ -222,7 +225,13 @@ impl Committer {
                 tail.ending = true;
                 Ok(())
             }
-            Chore::Restore(..) => Ok(()),
+            Chore::Restore(journal, _) => {
+                // Until its folder is back nobody begins it anew.
+                if shared.is_in_trash(*journal) {
+                    board.tails.entry(*journal).or_default().ending = true;
+                }
+                Ok(())
+            }
             Chore::Erase(erase, _) => {
                 let first = erase.journals.first().copied();
                 erase.journals.retain(|journal| may_be_erased(&shared, &mut board, *journal));

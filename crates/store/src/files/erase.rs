@@ -22,7 +22,8 @@ use super::fs::{read_all, replace};
 use super::recover::number_of;
 use super::refs;
 use super::tails::{Shared, Tail, io_error};
-use super::trash::{Erase, missing_is_fine, note};
+pub(crate) use super::trash::missing_is_fine;
+use super::trash::{Erase, note};
 use crate::StoreError;
 
 /// What is left to do of an erasure.
@@ -74,17 +75,22 @@ pub(super) fn bury(shared: &Shared, journal: SessionId) -> Result<(), StoreError
     Ok(())
 }
 
-/// Goes on with what was being erased when the last process ended, before anything else is read.
-pub(super) fn go_on(shared: &Shared) -> io::Result<()> {
+/// Goes on with what was being erased when the last process ended, before anything else is read, and returns it. Where that
+/// cannot be done now, on a full disk, it is gone for everyone all the same, and its mark stays.
+pub(super) fn go_on(shared: &Shared) -> io::Result<BTreeSet<SessionId>> {
     let doomed: BTreeSet<SessionId> = marks(shared)?.into_keys().collect();
     if doomed.is_empty() {
-        return Ok(());
+        return Ok(doomed);
     }
     let mut board = shared.board();
     board.tails.extend(doomed.iter().map(|journal| (*journal, Tail { removed: true, ..Tail::default() })));
     drop(board);
-    clean(shared, &doomed, u64::MAX)?;
-    doomed.iter().try_for_each(|journal| remove_folders(shared, *journal))
+    let done = clean(shared, &doomed, u64::MAX)
+        .and_then(|()| doomed.iter().try_for_each(|journal| remove_folders(shared, *journal)));
+    if let Err(error) = done {
+        tracing::error!(%error, "what was to be erased cannot be erased now; it goes on later");
+    }
+    Ok(doomed)
 }
 
 impl Flusher {

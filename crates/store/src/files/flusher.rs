@@ -10,6 +10,7 @@ use std::time::Duration;
 use outlive_core::event::Line;
 use outlive_core::id::SessionId;
 
+use super::Options;
 use super::fs::{Disk, Open};
 use super::tails::{Board, Shared};
 
@@ -22,6 +23,7 @@ const RETRY: Duration = Duration::from_secs(1);
 
 pub(super) struct Flusher {
     pub(super) shared: Arc<Shared>,
+    pub(super) options: Options,
     /// Told the position up to which everything is in the files and synced.
     pub(super) checkpointed: Box<dyn Fn(u64) + Send>,
 }
@@ -40,7 +42,7 @@ impl Flusher {
             while board.has_nothing_to_do() {
                 board = self.shared.work.wait(board).unwrap_or_else(std::sync::PoisonError::into_inner);
             }
-            if !board.closing && board.chores.is_empty() && !board.is_checkpoint_due() {
+            if !board.closing && board.has_only_lines() {
                 // Only to let lines gather: a close or a full segment wakes it early, a new line need not.
                 let (woken, _) =
                     self.shared.work.wait_timeout(board, GATHER).unwrap_or_else(std::sync::PoisonError::into_inner);
@@ -53,6 +55,11 @@ impl Flusher {
             drop(board);
             let all = self.relieve();
             chores.into_iter().for_each(|chore| self.chore(chore));
+            if closing {
+                self.shorten_all()
+            } else {
+                self.shorten()
+            }
             let due = due || closing || (!covered.retiring.is_empty() && self.shared.board().dirty.is_empty());
             let done = all && (!due || self.checkpoint(covered).is_ok());
             if closing || self.shared.board().poisoned.is_some() {
@@ -103,13 +110,16 @@ impl Flusher {
         let bytes = joined(&lines);
         write(&*self.shared.disk, &self.shared, journal, (offset, &bytes))?;
         let mut board = self.shared.board();
-        let Board { tails, dirty, unsynced, unlisted, backlog, .. } = &mut *board;
+        let Board { tails, dirty, unsynced, unlisted, backlog, older, .. } = &mut *board;
         *backlog = backlog.saturating_sub(bytes.len());
         let Some(tail) = tails.get_mut(&journal) else { return Ok(()) };
         tail.pending.drain(..lines.len().min(tail.pending.len()));
         tail.file_len += bytes.len() as u64;
         tail.file_head = lines.last().map_or(tail.file_head, Line::seq);
         unsynced.insert(journal);
+        if tail.file_len > self.options.live_bytes.max(tail.stays_below) {
+            older.long.insert(journal);
+        }
         if offset == 0 {
             unlisted.insert(journal);
         }
@@ -123,6 +133,10 @@ impl Flusher {
     pub(super) fn checkpoint(&self, due: Due) -> io::Result<()> {
         let (unsynced, unlisted) = {
             let mut board = self.shared.board();
+            // After a failed sync only the log is known to have what it has.
+            if let Some(why) = &board.poisoned {
+                return Err(io::Error::other(why.clone()));
+            }
             (std::mem::take(&mut board.unsynced), std::mem::take(&mut board.unlisted))
         };
         if let Err(error) = self.sync(&unsynced, &unlisted) {

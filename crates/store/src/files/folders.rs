@@ -251,18 +251,34 @@ impl Beside {
     /// Makes the agent's folder; what it remembered before it was deleted comes back.
     fn make_folder(&self, name: &AgentName, folder: &Path) -> io::Result<()> {
         self.disk.make_dir(folder)?;
-        let (memory, left) = (folder.join("memory"), self.history(name).join("rest").join("memory"));
-        if is_folder(&left) && !memory.exists() { self.disk.rename(&left, &memory) } else { Ok(()) }
+        let memory = folder.join("memory");
+        let left =
+            self.rests(name)?.into_iter().rev().map(|(_, rest)| rest.join("memory")).find(|left| is_folder(left));
+        match left {
+            Some(left) if !memory.exists() => self.disk.rename(&left, &memory),
+            Some(_) | None => Ok(()),
+        }
     }
 
-    /// Takes a deleted agent's folder out of sight.
+    /// Returns what was left of the agent each time that it was deleted, oldest first: `rest-N`, or `rest` of old.
+    fn rests(&self, name: &AgentName) -> io::Result<Vec<(u64, PathBuf)>> {
+        let history = self.history(name);
+        let names = match self.disk.list(&history) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Vec::new(),
+            listed => listed?,
+        };
+        let number = |rest: &str| if rest == "rest" { Some(0) } else { rest.strip_prefix("rest-")?.parse().ok() };
+        let mut rests: Vec<_> = names.iter().filter_map(|rest| Some((number(rest)?, history.join(rest)))).collect();
+        rests.sort();
+        Ok(rests)
+    }
+
+    /// Takes a deleted agent's folder out of sight, whole, beside those of earlier deletions.
     fn put_away(&self, name: &AgentName) -> Result<(), StoreError> {
-        let (folder, rest) = (self.agent(name), self.history(name).join("rest"));
+        let folder = self.agent(name);
         let moved = (|| {
-            if rest.exists() {
-                self.disk.remove(&rest)?;
-            }
-            self.disk.rename(&folder, &rest)?;
+            let next = self.rests(name)?.last().map_or(1, |(last, _)| last + 1);
+            self.disk.rename(&folder, &self.history(name).join(format!("rest-{next}")))?;
             self.disk.sync_dir(&self.history(name))?;
             self.disk.sync_dir(&self.root.join("agents"))
         })();

@@ -175,7 +175,7 @@ impl DiskFile for Nowhere {
 }
 
 /// Says whether there was no room.
-pub(super) fn is_full(error: &io::Error) -> bool {
+pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded)
 }
 

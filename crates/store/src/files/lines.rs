@@ -70,6 +70,11 @@ pub(super) fn find(file: &dyn DiskFile, length: u64, after: Seq) -> io::Result<u
     Ok(length)
 }
 
+/// Returns the seq of a file's first line; `None` if there is none, or no good one.
+pub(super) fn first(file: &dyn DiskFile, length: u64) -> io::Result<Option<Seq>> {
+    Ok(line_from(file, 0, length)?.map(|(_, _, seq)| seq))
+}
+
 /// Returns start, end and seq of the first whole, good line that begins at `at` or after the next newline.
 fn line_from(file: &dyn DiskFile, at: u64, until: u64) -> io::Result<Option<(u64, u64, Seq)>> {
     let mut size = CHUNK as u64;
@@ -92,15 +97,16 @@ fn line_from(file: &dyn DiskFile, at: u64, until: u64) -> io::Result<Option<(u64
     }
 }
 
-/// Reads whole lines from an offset, up to `limit` of them. The error says how many good ones there are before the first bad
-/// one, and what is wrong with that.
+/// Reads whole lines from an offset, up to `limit` of them. The error has the seq of the last good one before the first bad
+/// one (0 if there is none), and what is wrong with that.
 pub(super) fn lines(
     file: &dyn DiskFile,
     from: u64,
     length: u64,
     limit: usize,
-) -> io::Result<Result<Vec<Line>, (u64, String)>> {
+) -> io::Result<Result<Vec<Line>, (Seq, String)>> {
     let mut lines = Vec::new();
+    let bad = |lines: &[Line], why: String| Ok(Err((lines.last().map_or(0, Line::seq), why)));
     let mut at = from;
     let mut size = CHUNK as u64;
     while at < length && lines.len() < limit {
@@ -111,12 +117,12 @@ pub(super) fn lines(
         {
             match Line::check(bytes.get(used..end - 1).unwrap_or_default()) {
                 Ok(line) => lines.push(line),
-                Err(error) => return Ok(Err((lines.len() as u64, error.to_string()))),
+                Err(error) => return bad(&lines, error.to_string()),
             }
             used = end;
         }
         if used == 0 && at + size >= length {
-            return Ok(Err((lines.len() as u64, "line has no end".to_owned())));
+            return bad(&lines, "line has no end".to_owned());
         }
         size = if used == 0 { size * 4 } else { (CHUNK as u64) * 8 };
         at += used as u64;

@@ -12,7 +12,7 @@ use super::committer::remove_folder;
 use super::frame::{self, Kind, Scan};
 use super::fs::{self, Open};
 use super::tails::{Shared, Tail};
-use super::{flusher, lines};
+use super::{flusher, lines, past};
 
 /// What a start found.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
@@ -72,7 +72,7 @@ fn noted_position(shared: &Shared) -> io::Result<u64> {
 }
 
 pub(super) fn recover(shared: &Shared) -> io::Result<Left> {
-    super::erase::go_on(shared)?;
+    let doomed = super::erase::go_on(shared)?;
     let folder = shared.root.join("commit");
     let mut left = Left {
         recovery: Recovery::default(),
@@ -118,10 +118,10 @@ pub(super) fn recover(shared: &Shared) -> io::Result<Left> {
     }
     // All that a journal in the trash has is in its file, and synced.
     let discarded: BTreeSet<SessionId> = shared.all_discarded()?.into_iter().collect();
-    replays.retain(|journal, replay| replay.removed || !discarded.contains(journal));
+    replays.retain(|journal, replay| !doomed.contains(journal) && (replay.removed || !discarded.contains(journal)));
     // The list may still show what has gone.
     left.recovery.touched.extend(discarded);
-    left.recovery.touched.extend(super::erase::marks(shared)?.into_keys());
+    left.recovery.touched.extend(doomed);
     for (journal, replay) in replays {
         bring_up(shared, journal, &replay, &mut left.recovery)?;
         left.recovery.touched.push(journal);
@@ -176,13 +176,36 @@ fn good_lines(bytes: &[u8]) -> impl Iterator<Item = Line> {
     bytes.split(|byte| *byte == b'\n').filter_map(|text| Line::check(text).ok())
 }
 
+/// Returns the last event that a journal's file need not hold, since a segment has it.
+fn base(shared: &Shared, journal: SessionId) -> io::Result<Seq> {
+    let first = match shared.disk.open(&shared.file(journal), Open::Read) {
+        Ok(file) => lines::first(&*file, file.size()?)?,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => None,
+        Err(error) => return Err(error),
+    };
+    match first {
+        Some(1) => Ok(0),
+        first => match past::last(&*shared.disk, &shared.folder(journal)) {
+            Ok(last) => Ok(first.map_or(last, |first| last.min(first.saturating_sub(1)))),
+            // What a damaged one holds is unknown: the lines that are here come first.
+            Err(error) if past::is_damage(&error) => Ok(first.map_or(0, |first| first.saturating_sub(1))),
+            Err(error) => Err(error),
+        },
+    }
+}
+
 /// Makes a journal's file hold its good lines before the log's first one, and then every line that the log or the file has.
 fn bring_up(shared: &Shared, journal: SessionId, replay: &Replay, recovery: &mut Recovery) -> io::Result<()> {
     if replay.removed {
         remove_folder(shared, journal)?;
     }
-    let Some((&first, _)) = replay.lines.first_key_value() else { return Ok(()) };
+    if replay.lines.is_empty() {
+        return Ok(());
+    }
     let path = shared.file(journal);
+    let base = base(shared, journal)?;
+    // What has moved to a segment is durable there.
+    let Some((&first, _)) = replay.lines.range(base + 1..).next() else { return Ok(()) };
     let (offset, before, rest) = match shared.disk.open(&path, Open::Read) {
         Ok(file) => {
             let length = file.size()?;
@@ -190,9 +213,9 @@ fn bring_up(shared: &Shared, journal: SessionId, replay: &Replay, recovery: &mut
             let mut rest = vec![0; usize::try_from(length - offset).unwrap_or(0)];
             let read = file.read_at(offset, &mut rest)?;
             rest.truncate(read);
-            (offset, lines::last(&*file, offset)?.seq, rest)
+            (offset, if offset == 0 { base } else { lines::last(&*file, offset)?.seq }, rest)
         }
-        Err(error) if error.kind() == io::ErrorKind::NotFound => (0, 0, Vec::new()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => (0, base, Vec::new()),
         Err(error) => return Err(error),
     };
     let mut tail = Tail { head: before, file_head: before, file_len: offset, ..Tail::default() };

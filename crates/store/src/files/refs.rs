@@ -5,9 +5,11 @@ use std::io;
 use std::path::Path;
 
 use outlive_core::digest::Digest;
+use outlive_core::event::Line;
 use outlive_core::id::SessionId;
 
 use super::fs::{Disk, Open};
+use super::past;
 use super::tails::Shared;
 
 /// Bytes that are read at once.
@@ -57,16 +59,53 @@ impl Finder {
         }
     }
 
+    /// Reads a file of a journal, whatever it is.
+    fn one(&mut self, disk: &dyn Disk, (folder, name): (&Path, &str), torn: Torn) -> io::Result<()> {
+        let path = folder.join(name);
+        if !name.contains(".jsonl.zst") {
+            return self.file(disk, &path);
+        }
+        let read = past::salvage(disk, &path, |piece| self.read(piece));
+        self.end();
+        match read {
+            // What a repair put beside its journal is no part of that any more.
+            Err(error) if past::is_damage(&error) && torn == Torn::Stops && past::number_of(name).is_some() => {
+                let path = path.display();
+                let why = format!("what {path} refers to is unknown ({error}); run `outlive verify --repair` first");
+                Err(past::damaged(why))
+            }
+            Err(error) if past::is_damage(&error) => Ok(()),
+            other => other,
+        }
+    }
+
     /// Reads what a folder has of a journal.
-    fn folder(&mut self, disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+    fn folder(&mut self, disk: &dyn Disk, folder: &Path, torn: Torn) -> io::Result<()> {
         for name in disk.list(folder).or_else(none)? {
             if name.starts_with("events") {
                 // Moved or removed meanwhile.
-                self.file(disk, &folder.join(name)).or_else(none)?;
+                self.one(disk, (folder, &name), torn).or_else(none)?;
             }
         }
         Ok(())
     }
+}
+
+/// Returns every name that is in these lines.
+pub(crate) fn named_in(lines: &[Line]) -> BTreeSet<Digest> {
+    let mut finder = Finder::default();
+    lines.iter().for_each(|line| finder.read(line.as_str().as_bytes()));
+    finder.end();
+    finder.found
+}
+
+/// What becomes of a segment that cannot be read to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Torn {
+    /// What can be read of it counts.
+    IsRead,
+    /// Nobody knows what it refers to: nothing is decided.
+    Stops,
 }
 
 fn none<T: Default>(error: io::Error) -> io::Result<T> {
@@ -78,11 +117,22 @@ pub(super) fn of_journal(shared: &Shared, journal: SessionId) -> io::Result<BTre
     let mut finder = Finder::default();
     let pending = shared.board().tails.get(&journal).map(|tail| tail.pending.clone()).unwrap_or_default();
     pending.iter().for_each(|line| finder.read(line.as_str().as_bytes()));
-    finder.folder(&*shared.disk, &shared.folder(journal))?;
-    finder.folder(&*shared.disk, &shared.discarded(journal))?;
+    finder.folder(&*shared.disk, &shared.folder(journal), Torn::IsRead)?;
+    finder.folder(&*shared.disk, &shared.discarded(journal), Torn::IsRead)?;
     let mut found = finder.found;
     found.retain(|hash| shared.disk.identity(&super::beside::artifact(&shared.root, hash)).is_ok());
     Ok(found)
+}
+
+/// Reads again what was read while lines moved from one file to another.
+fn settled(shared: &Shared, mut read: impl FnMut() -> io::Result<()>) -> io::Result<()> {
+    loop {
+        let cuts = shared.board().older.cuts;
+        read()?;
+        if shared.board().older.cuts == cuts {
+            return Ok(());
+        }
+    }
 }
 
 /// Returns those of these artifacts that no journal refers to.
@@ -100,7 +150,7 @@ pub(super) fn unreferred(shared: &Shared, wanted: &BTreeSet<Digest>) -> io::Resu
                 return Ok(left);
             }
             if name.parse::<SessionId>().is_ok() {
-                finder.folder(&*shared.disk, &place.join(name))?;
+                settled(shared, || finder.folder(&*shared.disk, &place.join(&name), Torn::Stops))?;
                 left.retain(|hash| !finder.found.contains(hash));
                 finder.found.clear();
             }

@@ -1,7 +1,7 @@
 //! The live end of each journal: its head, and the acknowledged lines that its file does not hold yet.
 
 use std::collections::hash_map::Entry;
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -10,6 +10,7 @@ use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
 
 use super::fs::{Disk, Open};
+use super::past;
 use super::trash::Chore;
 use crate::StoreError;
 
@@ -36,6 +37,8 @@ pub(super) struct Tail {
     pub(super) cut_bytes: u64,
     /// The line that is damaged and what is wrong with it, if it was set aside.
     pub(super) damage: Option<(u64, String)>,
+    /// Bytes of the file below which its older lines stay where they are: they could not be moved before.
+    pub(super) stays_below: u64,
 }
 
 impl Tail {
@@ -70,12 +73,24 @@ pub(super) struct Board {
     pub(super) segments: Segments,
     /// What is to be done to whole journals.
     pub(super) chores: Vec<Chore>,
+    pub(super) older: Older,
     /// Last position in use, for the index.
     pub(super) position: u64,
     /// The last flush could not write everything.
     pub(super) stuck: bool,
     pub(super) poisoned: Option<String>,
     pub(super) closing: bool,
+}
+
+/// What becomes of journals' older lines.
+#[derive(Default)]
+pub(super) struct Older {
+    /// Journals whose files are to be made shorter.
+    pub(super) long: BTreeSet<SessionId>,
+    /// How often a file was replaced by a shorter one.
+    pub(super) cuts: u64,
+    /// The segment that was read last, uncompressed.
+    pub(super) thawed: Option<((SessionId, u64), past::Whole)>,
 }
 
 /// What becomes of the commit log's segments.
@@ -103,9 +118,15 @@ impl Board {
         self.segments.retiring.len() >= (self.unsynced.len() / JOURNALS_A_SEGMENT).clamp(1, SEGMENTS)
     }
 
+    /// Says whether there is nothing for the flusher but lines, which may gather.
+    pub(super) fn has_only_lines(&self) -> bool {
+        self.chores.is_empty() && self.older.long.is_empty() && !self.is_checkpoint_due()
+    }
+
     /// Says whether the flusher may sleep.
     pub(super) fn has_nothing_to_do(&self) -> bool {
-        self.dirty.is_empty() && self.segments.retiring.is_empty() && self.chores.is_empty() && !self.closing
+        let no_work = self.dirty.is_empty() && self.chores.is_empty() && self.older.long.is_empty();
+        no_work && self.segments.retiring.is_empty() && !self.closing
     }
 
     /// Says that there is no such journal, and keeps nothing of it.
@@ -121,6 +142,7 @@ impl Board {
         let gone = Tail { removed: true, ..Tail::default() };
         let before = self.tails.insert(journal, gone).unwrap_or_default();
         self.backlog -= before.pending.iter().map(|line| line.as_str().len() + 1).sum::<usize>().min(self.backlog);
+        self.older.thawed.take_if(|((kept, _), _)| *kept == journal);
         self.dirty.remove(&journal);
         self.unsynced.remove(&journal);
         self.unlisted.remove(&journal);
@@ -187,7 +209,7 @@ impl Shared {
         }
         match board.tails.entry(journal) {
             Entry::Occupied(entry) => Ok(entry.into_mut()),
-            Entry::Vacant(entry) => Ok(entry.insert(cold(&*self.disk, &self.file(journal), journal)?)),
+            Entry::Vacant(entry) => Ok(entry.insert(cold(&*self.disk, &self.folder(journal), journal)?)),
         }
     }
 }
@@ -202,25 +224,51 @@ pub(super) fn io_error(what: &str, path: &Path, error: &io::Error) -> StoreError
 
 /// Reads the end of a journal that is not in memory. A last line without its end is torn: it is cut, its bytes kept beside.
 /// Any other bad line may have been acknowledged: the log holds nothing of this journal, so its file was synced.
-fn cold(disk: &dyn Disk, path: &Path, journal: SessionId) -> Result<Tail, StoreError> {
-    let file = match disk.open(path, Open::Read) {
+fn cold(disk: &dyn Disk, folder: &Path, journal: SessionId) -> Result<Tail, StoreError> {
+    let path = folder.join("events.jsonl");
+    let file = match disk.open(&path, Open::Read) {
         Ok(file) => file,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Tail::default()),
-        Err(error) => return Err(io_error("open", path, &error)),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return without_file(disk, folder),
+        Err(error) => return Err(io_error("open", &path, &error)),
     };
-    let length = file.size().map_err(|error| io_error("read", path, &error))?;
-    let last = super::lines::last(&*file, length).map_err(|error| io_error("read", path, &error))?;
-    let mut tail = Tail { head: last.seq, file_head: last.seq, file_len: last.end, ..Tail::default() };
+    let length = file.size().map_err(|error| io_error("read", &path, &error))?;
+    let last = super::lines::last(&*file, length).map_err(|error| io_error("read", &path, &error))?;
+    let mut tail = if last.seq > 0 { at(last.seq) } else { past_only(disk, folder)? };
+    tail.file_len = last.end;
     if last.end < length {
         tail.cut_bytes = length - last.end;
         if last.bad_lines > 0 {
             let lines = if last.bad_lines == 1 { "line" } else { "lines" };
-            tail.damage = Some((last.seq + 1, format!("{} {lines} at its end cannot be read", last.bad_lines)));
+            tail.damage = Some((tail.head + 1, format!("{} {lines} at its end cannot be read", last.bad_lines)));
             tracing::error!(%journal, "journal is damaged at its end: set aside");
             return Ok(tail);
         }
-        cut(disk, path, last.end, length).map_err(|error| io_error("cut the torn tail of", path, &error))?;
+        cut(disk, &path, last.end, length).map_err(|error| io_error("cut the torn tail of", &path, &error))?;
         tracing::warn!(%journal, bytes = tail.cut_bytes, "torn tail cut");
+    }
+    Ok(tail)
+}
+
+fn at(head: Seq) -> Tail {
+    Tail { head, file_head: head, ..Tail::default() }
+}
+
+/// Returns the end of a journal all of whose lines are in segments: a repair may leave no other.
+fn past_only(disk: &dyn Disk, folder: &Path) -> Result<Tail, StoreError> {
+    match past::last(disk, folder) {
+        Ok(last) => Ok(at(last)),
+        Err(error) if past::is_damage(&error) => {
+            Ok(Tail { damage: Some((1, format!("its last segment {error}"))), ..Tail::default() })
+        }
+        Err(error) => Err(io_error("read", folder, &error)),
+    }
+}
+
+/// Returns the end of a journal without its file: nobody takes that away, so where there are segments, it was lost.
+fn without_file(disk: &dyn Disk, folder: &Path) -> Result<Tail, StoreError> {
+    let mut tail = past_only(disk, folder)?;
+    if tail.head > 0 && tail.damage.is_none() {
+        tail.damage = Some((tail.head + 1, "events.jsonl is not there, though older segments are".to_owned()));
     }
     Ok(tail)
 }

@@ -3,7 +3,8 @@
 //!
 //! A trap reads `MOMENT:WHAT` or `MOMENT:WHAT:N` for the N-th time. What is an event's type, at its append to the commit
 //! log, or one of the other things that a store does: `journal` (lines go to their readable file), `checkpoint` (that file
-//! is synced), `segment` (a segment of the log is put away), `snapshot`, `artifact`.
+//! is synced), `segment` (a segment of the log is put away), `past` (older lines are in a segment of their own), `shortened`
+//! (the file takes its place that is without them), `snapshot`, `artifact`.
 
 use std::io;
 use std::path::Path;
@@ -97,6 +98,7 @@ pub struct TrappedDisk {
 enum Place {
     Log,
     Journal,
+    Past,
     Snapshot,
     Artifact,
     Other,
@@ -107,6 +109,7 @@ fn place(path: &Path) -> Place {
     match path.file_name().and_then(|name| name.to_str()) {
         Some("events.jsonl") => Place::Journal,
         Some("state.yaml") => Place::Snapshot,
+        Some(name) if super::past::number_of(name).is_some() => Place::Past,
         _ if is_in("commit") => Place::Log,
         _ if is_in("artifacts") => Place::Artifact,
         _ => Place::Other,
@@ -119,7 +122,9 @@ impl TrappedDisk {
             Place::Log => self.trap.is("segment"),
             Place::Snapshot => self.trap.is("snapshot"),
             Place::Artifact => self.trap.is("artifact"),
-            Place::Journal | Place::Other => false,
+            Place::Past => self.trap.is("past"),
+            Place::Journal => self.trap.is("shortened"),
+            Place::Other => false,
         }
     }
 }
@@ -170,7 +175,7 @@ impl DiskFile for TrappedFile {
         let what = match self.place {
             Place::Log => self.trap.is_in(bytes),
             Place::Journal => self.trap.is("journal"),
-            Place::Snapshot | Place::Artifact | Place::Other => false,
+            Place::Past | Place::Snapshot | Place::Artifact | Place::Other => false,
         };
         self.trap.around(what, || self.file.write_at(offset, bytes))
     }

@@ -93,7 +93,13 @@ impl Flusher {
                 }
                 reply.send(done).ok();
             }
-            Chore::Restore(journal, reply) => drop(reply.send(restore(&self.shared, journal))),
+            Chore::Restore(journal, reply) => {
+                let done = restore(&self.shared, journal);
+                if let Some(tail) = self.shared.board().tails.get_mut(&journal) {
+                    tail.ending = false;
+                }
+                reply.send(done).ok();
+            }
             Chore::Erase(erase, reply) => drop(reply.send(self.erase(&erase))),
         }
     }
@@ -126,10 +132,13 @@ impl Flusher {
 }
 
 fn restore(shared: &Shared, journal: SessionId) -> Result<(), StoreError> {
+    if erase::is_doomed(shared, journal) {
+        return Err(StoreError::NotFound(journal));
+    }
     if shared.is_among_sessions(journal) {
         return Ok(());
     }
-    if !shared.is_in_trash(journal) || erase::is_doomed(shared, journal) {
+    if !shared.is_in_trash(journal) {
         return Err(StoreError::NotFound(journal));
     }
     let _files = shared.files();
@@ -154,7 +163,7 @@ fn sync_both(shared: &Shared, journal: SessionId) -> Result<(), StoreError> {
 }
 
 /// What is to be gone may be gone already.
-pub(super) fn missing_is_fine(done: io::Result<()>) -> io::Result<()> {
+pub(crate) fn missing_is_fine(done: io::Result<()>) -> io::Result<()> {
     match done {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
@@ -199,6 +208,27 @@ impl super::FileJournals {
     /// Returns what is noted of a session in the trash, if it is there and that can be read.
     pub(crate) fn note(&self, journal: SessionId) -> Option<Note> {
         if self.shared.is_in_trash(journal) { note(&self.shared, journal) } else { None }
+    }
+
+    /// Writes something beside a journal that is there, and sound: nobody moves or removes it meanwhile. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::NotFound`] for one that is gone or going, and what the writing says.
+    pub(crate) fn beside(
+        &self,
+        journal: SessionId,
+        write: impl FnOnce() -> Result<(), StoreError>,
+    ) -> Result<(), StoreError> {
+        let _files = self.shared.files();
+        let mut board = self.shared.board();
+        let tail = self.shared.tail(&mut board, journal)?;
+        tail.sound(journal)?;
+        if tail.head == 0 || tail.ending {
+            return Err(board.absent(journal));
+        }
+        drop(board);
+        write()
     }
 
     /// Returns the sessions in the trash, sorted.

@@ -1,5 +1,7 @@
 //! Looks for damage: every line of every journal, every frame of the log. Repairs on request, and keeps what it takes out.
 
+mod segments;
+
 use std::collections::BTreeSet;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -10,11 +12,12 @@ use outlive_core::id::{Seq, SessionId};
 use serde::Serialize;
 
 use super::frame;
-use super::fs::{Disk, RealDisk, read_all};
+use super::fs::{Disk, RealDisk, read_all, replace};
 use super::lock::{Lock, LockError};
 use super::mend::{self, Mended};
 use super::recover::{self, Recovery, Replay, Replays};
 use super::tails;
+use segments::Flaw;
 
 /// Whether damage is only reported.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -133,7 +136,8 @@ impl Round<'_> {
         Ok(())
     }
 
-    /// Checks a journal: its file by itself, and whether it fits the log. A repair of the file alone is done at once.
+    /// Checks a journal: its files by themselves, and whether they fit the log. A repair of the newest file alone is done at
+    /// once.
     fn journal(&mut self, place: &str, session: SessionId) -> io::Result<()> {
         let folder = self.folder(place, session);
         let path = folder.join("events.jsonl");
@@ -142,20 +146,32 @@ impl Round<'_> {
             Err(error) if error.kind() == io::ErrorKind::NotFound => None,
             Err(error) => return Err(error),
         };
-        self.report.journals += u64::from(bytes.is_some());
+        // After the file: lines move from it to segments, never back.
+        let past = segments::inspect(self.disk, &folder)?;
+        self.report.journals += u64::from(bytes.is_some() || past.last > 0);
+        self.report.lines += past.lines;
+        let is_lost = bytes.is_none() && past.last > 0;
         let bytes = bytes.unwrap_or_default();
-        let (good, lines, wrong) = check(&bytes);
-        self.report.lines += lines;
+        let Live { first, good, lines, wrong } = check(&bytes, past.last + 1);
+        // A line that is in a segment, too, counts once.
+        self.report.lines += lines.saturating_sub(past.last + 1 - first);
         let file = format!("{place}/{session}/events.jsonl");
         let rest = bytes.get(good..).unwrap_or_default();
         let is_tail = !rest.contains(&b'\n');
         if let Some(why) = &wrong {
             self.problem(file.clone(), lines + 1, unreadable(why, lines, rest));
         }
-        let (misfits, whole) = self.misfits(session, &bytes);
+        if !past.flaws.is_empty() {
+            return self.broken(place, session, &bytes, past.flaws);
+        }
+        let (misfits, whole) = self.misfits(session, &bytes, first);
         let fits = misfits.is_empty();
         misfits.into_iter().for_each(|(line, what)| self.problem(file.clone(), line, what));
         self.settles |= !fits;
+        if is_lost && fits && whole.is_empty() {
+            self.problem(file, 0, format!("it is not there, though segments hold the events up to {}", past.last));
+            return if self.repair == Repair::Yes { replace(self.disk, &path, &[]) } else { Ok(()) };
+        }
         if self.repair == Repair::No || wrong.is_none() && fits {
             return Ok(());
         }
@@ -164,27 +180,54 @@ impl Round<'_> {
             mend::keep_aside(self.disk, &folder, "damaged", &bytes)?;
         }
         if !fits {
-            self.mended.push(Mended { journal: session, lines: whole });
+            self.mended.push(Mended { journal: session, lines: whole, flawed: None });
             return Ok(());
         }
         tails::cut(self.disk, &path, good as u64, bytes.len() as u64)
     }
 
-    /// Says where a journal and the log do not fit, and what the two are together.
-    fn misfits(&self, session: SessionId, bytes: &[u8]) -> (Vec<(Seq, String)>, Vec<Line>) {
+    /// Says what is wrong with a journal's segments. A repair makes one file of all that can be read.
+    fn broken(&mut self, place: &str, session: SessionId, bytes: &[u8], flaws: Vec<Flaw>) -> io::Result<()> {
+        let mut flawed = BTreeSet::new();
+        for Flaw { name, line, why } in flaws {
+            let what = format!(
+                "damaged ({why}); a repair makes one file of all events up to the first one that can be read nowhere, and \
+                 keeps the rest beside it"
+            );
+            self.problem(format!("{place}/{session}/{name}"), line, what);
+            flawed.insert(name);
+        }
+        if self.repair == Repair::Yes {
+            let folder = self.folder(place, session);
+            let mut filed = Replay { lines: segments::salvaged(self.disk, &folder)?, removed: false };
+            // Where both have a line, the file's was checked by itself.
+            filed.lines.extend(sound_lines(bytes).map(|line| (line.seq(), line)));
+            if !bytes.is_empty() {
+                mend::keep_aside(self.disk, &folder, "damaged", bytes)?;
+            }
+            let lines = mend::together(&filed, self.replays.get(&session), 1);
+            self.mended.push(Mended { journal: session, lines, flawed: Some(flawed) });
+            self.settles = true;
+        }
+        Ok(())
+    }
+
+    /// Says where a journal's file, which begins with this event, and the log do not fit, and what the two are together.
+    fn misfits(&self, session: SessionId, bytes: &[u8], first: Seq) -> (Vec<(u64, String)>, Vec<Line>) {
         let Some(logged) = self.replays.get(&session) else { return (Vec::new(), Vec::new()) };
         let mut filed = Replay::default();
-        for line in bytes.split(|byte| *byte == b'\n').filter_map(|text| sound(text).ok()) {
+        for line in sound_lines(bytes) {
             filed.lines.entry(line.seq()).or_insert(line);
         }
-        let whole = mend::together(&filed, Some(logged));
+        let whole = mend::together(&filed, Some(logged), first);
         let mut misfits = Vec::new();
         let differs = |(seq, line): &(&Seq, &Line)| filed.lines.get(*seq).is_some_and(|filed| filed != *line);
-        if let Some((seq, _)) = logged.lines.iter().find(differs).filter(|_| !logged.removed) {
-            misfits.push((*seq, "it is not the line that the commit log has, which was acknowledged".to_owned()));
+        if let Some((seq, _)) = logged.lines.range(first..).find(differs).filter(|_| !logged.removed) {
+            let what = "it is not the line that the commit log has, which was acknowledged".to_owned();
+            misfits.push((*seq - first + 1, what));
         }
-        let end = whole.len() as Seq;
-        if let Some((goes_on, _)) = logged.lines.range(end + 1..).next() {
+        let end = whole.len() as u64;
+        if let Some((goes_on, _)) = logged.lines.range(first + end..).next() {
             let what = format!(
                 "its good lines end before this one, and the commit log goes on at line {goes_on}; lines are missing; a \
                  repair ends the journal here and keeps what comes later beside it"
@@ -206,23 +249,44 @@ fn unreadable(why: &str, lines: u64, rest: &[u8]) -> String {
     }
 }
 
-/// Returns the bytes and number of good lines from the beginning, and what is wrong with the next one.
-fn check(bytes: &[u8]) -> (usize, u64, Option<String>) {
-    let (mut at, mut lines) = (0, 0);
-    while at < bytes.len() {
-        let rest = bytes.get(at..).unwrap_or_default();
+/// What a journal's file is.
+struct Live {
+    /// Its first event.
+    first: Seq,
+    /// Bytes of its good lines from the beginning.
+    good: usize,
+    lines: u64,
+    /// What is wrong with the next one.
+    wrong: Option<String>,
+}
+
+/// Checks a journal's file, which may begin with any event up to the one that follows the segments.
+fn check(bytes: &[u8], next: Seq) -> Live {
+    let begins = sound_lines(bytes.split_inclusive(|byte| *byte == b'\n').next().unwrap_or_default()).next();
+    let first = begins.map(|line| line.seq()).filter(|first| (1..=next).contains(first)).unwrap_or(next);
+    let mut live = Live { first, good: 0, lines: 0, wrong: None };
+    while live.wrong.is_none()
+        && let Some(rest) = bytes.get(live.good..).filter(|rest| !rest.is_empty())
+    {
         let Some(end) = rest.iter().position(|byte| *byte == b'\n') else {
-            return (at, lines, Some("line has no end".to_owned()));
+            live.wrong = Some("line has no end".to_owned());
+            break;
         };
+        let expected = first + live.lines;
         match sound(rest.get(..end).unwrap_or_default()) {
-            Ok(line) if line.seq() == lines + 1 => {}
-            Ok(line) => return (at, lines, Some(format!("seq {} where {} belongs", line.seq(), lines + 1))),
-            Err(error) => return (at, lines, Some(error.to_string())),
+            Ok(line) if line.seq() == expected => {
+                live.lines += 1;
+                live.good += end + 1;
+            }
+            Ok(line) => live.wrong = Some(format!("seq {} where {expected} belongs", line.seq())),
+            Err(error) => live.wrong = Some(error.to_string()),
         }
-        lines += 1;
-        at += end + 1;
     }
-    (at, lines, None)
+    live
+}
+
+fn sound_lines(bytes: &[u8]) -> impl Iterator<Item = Line> {
+    bytes.split(|byte| *byte == b'\n').filter_map(|text| sound(text).ok())
 }
 
 fn sound(text: &[u8]) -> Result<Line, outlive_core::event::LineError> {

@@ -1,10 +1,12 @@
 //! OpenCode's sessions: in a file for each record, and since 2026 in a database, whose rows are the same records. What is in
 //! both is read from the database, which goes on from the files.
 //!
-//! A database in use cannot be read without writing beside it, so a copy of it is read.
+//! A database in use cannot be read without writing beside it, so a copy of it is read. It and its logs are read twice: what
+//! was the same both times was so at one moment in between, as a crash at that moment would have left it.
 
 use std::collections::BTreeSet;
-use std::io;
+use std::io::{self, Read as _};
+use std::os::unix::fs::FileExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -18,6 +20,12 @@ use super::{Body, Found, Unit};
 
 /// Bytes of a database, with its log, that is copied to be read.
 const DATABASE_BYTES: u64 = 8 << 30;
+/// The files of a database: itself, and its log of either kind.
+const PARTS: [&str; 3] = ["", "-wal", "-journal"];
+/// How often it is copied at most until it did not change meanwhile.
+const TRIES: usize = 50;
+/// Bytes that are read at once.
+const PIECE: usize = 1 << 20;
 
 /// One session.
 #[derive(Debug)]
@@ -118,33 +126,78 @@ fn each(storage: &Path, path: &Path, to: &mut opencode::Reader, read: impl FnOnc
 
 /// Copies a database, and lists its sessions.
 fn rows(path: &Path, scratch: &Path) -> Result<(Arc<Copied>, Vec<String>), String> {
-    let copied = copy(path, scratch).map_err(|error| format!("cannot be copied to be read: {error}"))?;
+    let copied = copy(path, scratch, |_part| {}).map_err(|error| format!("cannot be copied to be read: {error}"))?;
     let listed = copied.sessions().map_err(|error| format!("is not a database of OpenCode: {error}"))?;
     Ok((Arc::new(copied), listed))
 }
 
-fn copy(path: &Path, scratch: &Path) -> io::Result<Copied> {
+/// Copies a database as it was at one moment; `between` is told each part once it was copied.
+fn copy(path: &Path, scratch: &Path, mut between: impl FnMut(&str)) -> io::Result<Copied> {
     std::fs::DirBuilder::new().recursive(true).create(scratch)?;
-    let folder = tempfile::TempDir::with_prefix_in("import-", scratch)?;
-    let mut room = DATABASE_BYTES;
-    for ending in ["", "-wal"] {
-        let mut from = path.as_os_str().to_owned();
-        from.push(ending);
-        let (mut file, bytes) = match walk::open(Path::new(&from)) {
-            Ok(opened) => opened,
-            Err(error) if error.kind() == io::ErrorKind::NotFound && !ending.is_empty() => continue,
-            Err(error) => return Err(error),
-        };
-        room = room
-            .checked_sub(bytes)
-            .ok_or_else(|| io::Error::other(format!("it has more than {DATABASE_BYTES} bytes")))?;
-        let mut to = std::fs::OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .open(folder.path().join(format!("copy.db{ending}")))?;
-        io::copy(&mut file, &mut to)?;
+    for _ in 0..TRIES {
+        let folder = tempfile::TempDir::with_prefix_in("import-", scratch)?;
+        let mut room = DATABASE_BYTES;
+        for part in PARTS {
+            copy_part(&beside(path, part), &folder.path().join(format!("copy.db{part}")), &mut room)?;
+            between(part);
+        }
+        let is_same = |part| is_unchanged(&beside(path, part), &folder.path().join(format!("copy.db{part}")), part);
+        if PARTS.into_iter().map(is_same).collect::<io::Result<Vec<_>>>()?.into_iter().all(|same| same) {
+            return Ok(Copied { folder });
+        }
     }
-    Ok(Copied { folder })
+    Err(io::Error::other("it is being written all the time; try again when its program rests"))
+}
+
+fn beside(path: &Path, part: &str) -> PathBuf {
+    let mut name = path.as_os_str().to_owned();
+    name.push(part);
+    PathBuf::from(name)
+}
+
+/// Copies what a file has now. One that is not there makes none; the database itself must be.
+fn copy_part(from: &Path, to: &Path, room: &mut u64) -> io::Result<()> {
+    let is_log = to.extension().is_some_and(|extension| extension != "db");
+    let (file, bytes) = match walk::open(from) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound && is_log => return Ok(()),
+        opened => opened?,
+    };
+    *room =
+        room.checked_sub(bytes).ok_or_else(|| io::Error::other(format!("it has more than {DATABASE_BYTES} bytes")))?;
+    let mut copy = std::fs::OpenOptions::new().write(true).create_new(true).open(to)?;
+    io::copy(&mut file.take(bytes), &mut copy).map(drop)
+}
+
+/// Says whether a file still has what was copied of it. A log that is written ahead may have more by now.
+fn is_unchanged(path: &Path, copy: &Path, part: &str) -> io::Result<bool> {
+    let (copy, length) = match walk::open(copy) {
+        // What is not there has no say, whatever came since.
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(true),
+        opened => opened?,
+    };
+    let (file, now) = match walk::open(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        opened => opened?,
+    };
+    if now < length || now > length && part != "-wal" {
+        return Ok(false);
+    }
+    let (mut here, mut there, mut at) = (vec![0; PIECE], vec![0; PIECE], 0);
+    while at < length {
+        let wanted = usize::try_from(length - at).unwrap_or(PIECE).min(PIECE);
+        let pieces = here.get_mut(..wanted).zip(there.get_mut(..wanted));
+        let Some((here, there)) = pieces else { return Ok(false) };
+        match copy.read_exact_at(here, at).and_then(|()| file.read_exact_at(there, at)) {
+            // Cut meanwhile.
+            Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(false),
+            other => other?,
+        }
+        if here != there {
+            return Ok(false);
+        }
+        at += wanted as u64;
+    }
+    Ok(true)
 }
 
 impl Copied {
@@ -212,4 +265,70 @@ fn about(row: &Row<'_>) -> serde_json::Value {
         "time": {"created": number("time_created")},
         "revert": revert,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn database(path: &Path) -> Connection {
+        let database = Connection::open(path).unwrap();
+        database
+            .execute_batch(
+                "PRAGMA journal_mode = WAL; PRAGMA wal_autocheckpoint = 0;
+                 CREATE TABLE session (id TEXT PRIMARY KEY, title TEXT);
+                 CREATE TABLE message (id TEXT PRIMARY KEY, session_id TEXT, data TEXT);
+                 CREATE TABLE part (id TEXT PRIMARY KEY, message_id TEXT, session_id TEXT, data TEXT);
+                 PRAGMA wal_checkpoint(TRUNCATE)",
+            )
+            .unwrap();
+        database
+    }
+
+    fn insert(database: &Connection, id: &str) {
+        database.execute("INSERT INTO session VALUES (?1, 't')", [id]).unwrap();
+    }
+
+    #[test]
+    fn a_database_that_goes_on_while_it_is_copied_is_copied_as_it_was_at_one_moment() {
+        let (home, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = home.path().join("opencode.db");
+        let writer = database(&path);
+        insert(&writer, "a");
+        let mut rounds = 0;
+        let copied = copy(&path, scratch.path(), |part| {
+            // What was in its log goes into the database that was copied already, and the log begins anew.
+            if part.is_empty() && rounds < 3 {
+                rounds += 1;
+                insert(&writer, &format!("b{rounds}"));
+                writer.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+                insert(&writer, &format!("c{rounds}"));
+            }
+        });
+        let found = copied.unwrap().sessions().unwrap();
+        assert_eq!(found, ["a", "b1", "b2", "b3", "c1", "c2", "c3"]);
+        let mut n = 0;
+        let never = copy(&path, scratch.path(), |_| {
+            n += 1;
+            insert(&writer, &format!("d{n}"));
+            writer.execute_batch("PRAGMA wal_checkpoint(TRUNCATE)").unwrap();
+        });
+        assert!(never.unwrap_err().to_string().contains("being written all the time"));
+        assert_eq!(std::fs::read_dir(scratch.path()).unwrap().count(), 0, "copies are left");
+    }
+
+    #[test]
+    fn what_comes_to_the_log_while_it_is_copied_keeps_no_copy_from_being_made() {
+        let (home, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let path = home.path().join("opencode.db");
+        let writer = database(&path);
+        insert(&writer, "a");
+        let mut n = 0;
+        let copied = copy(&path, scratch.path(), |_| {
+            n += 1;
+            insert(&writer, &format!("b{n}"));
+        });
+        let found = copied.unwrap().sessions().unwrap();
+        assert_eq!((n, found), (3, vec!["a".to_owned(), "b1".to_owned()]));
+    }
 }

@@ -10,10 +10,16 @@ use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 
 use super::{ListQuery, Row, select};
 use crate::StoreError;
-use crate::sqlite::{self, AfterCrash, Checkpoint, FileError, Kind};
+use crate::sqlite::{self, AfterCrash, Checkpoint, FileError, Kind, Writes};
 
-const KIND: Kind =
-    Kind { application: 0x6f75_746c, version: 2, schema: SCHEMA, cache_kib: 1_024, after_crash: AfterCrash::Check };
+const KIND: Kind = Kind {
+    application: 0x6f75_746c,
+    version: 2,
+    schema: SCHEMA,
+    cache_kib: 1_024,
+    after_crash: AfterCrash::Check,
+    writes: Writes::Log,
+};
 
 /// Each order has an index that holds all that a list can be narrowed by, so that even a page of few among many rows reads
 /// nothing else.

@@ -10,7 +10,11 @@ use crate::{Artifacts, Index, ListQuery, Pending, Row, Snapshots, StoreError};
 impl Snapshots for Memory {
     fn put(&self, journal: SessionId, text: String) -> Pending<'_, Result<(), StoreError>> {
         Box::pin(async move {
-            self.world().snapshots.insert(journal, text);
+            let mut world = self.world();
+            if world.journals.get(&journal).is_none_or(|found| found.head() == 0) {
+                return Err(StoreError::NotFound(journal));
+            }
+            world.snapshots.insert(journal, text);
             Ok(())
         })
     }

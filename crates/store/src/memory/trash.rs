@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use outlive_core::id::SessionId;
+use outlive_core::time::Timestamp;
 
 use super::{Journal, Memory};
 use crate::{Deed, Note, Pending, StoreError, Trash};
@@ -90,6 +91,32 @@ impl Trash for Memory {
             world.trash.answered.extend(answers);
             journals.first().filter(|_| gone.is_empty()).map_or(Ok(()), |first| Err(StoreError::NotFound(*first)))
         })
+    }
+
+    fn erase_discarded(&self, notes: Vec<Note>) -> Pending<'_, Result<usize, StoreError>> {
+        Box::pin(async move {
+            let mut world = self.world();
+            world.plan.check()?;
+            let is_there = |there: &There, note: &Note| there.note.at == note.at;
+            let mut count = 0;
+            for note in &notes {
+                let session = note.row.session;
+                if world.trash.there.get(&session).is_some_and(|there| is_there(there, note)) {
+                    world.trash.there.remove(&session);
+                    count += 1;
+                }
+            }
+            Ok(count)
+        })
+    }
+
+    fn unfinished(&self) -> Pending<'_, Result<Vec<SessionId>, StoreError>> {
+        Box::pin(async { Ok(Vec::new()) })
+    }
+
+    fn sweep(&self, _before: Timestamp) -> Pending<'_, Result<usize, StoreError>> {
+        // It does not know when what was stored.
+        Box::pin(async { Ok(0) })
     }
 
     fn answered(&self, journal: SessionId, request: String) -> Pending<'_, Result<Option<Deed>, StoreError>> {

@@ -1,7 +1,8 @@
 //! Answers a question in bounded time, however common its words are.
 //!
 //! A word that is in more than [`COMMON`] messages says next to nothing about which of them is meant, and counting them all
-//! would take long: it narrows, and does not rank. Where all words are like that, the newest messages come first.
+//! would take long: it narrows, and does not rank. Where all words are like that, the newest messages come first. What a
+//! message is besides its words is looked up for those only that are shown, unless the question is about that.
 
 use std::collections::HashMap;
 
@@ -16,7 +17,7 @@ use crate::sqlite::FileError;
 
 /// Messages beyond which a word is common.
 const COMMON: usize = 10_000;
-/// Newest messages that are looked through where all words are common and something else narrows.
+/// Newest messages that are looked through where all words are common.
 const NEWEST: usize = 20_000;
 /// Hits of which so few can be that each is shown as it is met; of more only the best are.
 const FEW: usize = 64;
@@ -97,7 +98,7 @@ fn plan(connection: &Connection, asked: &Asked) -> Result<Plan, FileError> {
     Ok(Plan { all: asked.0.join(" "), telling: telling.join(" "), has_common, is_small })
 }
 
-/// Returns the statement for all words and for those that rank, and its values.
+/// Returns the statement for all words and for those that rank, and its values. Keys grow with time.
 fn statement(query: &SearchQuery, plan: &Plan) -> (String, Vec<Value>) {
     let mut values: Vec<Value> = Vec::new();
     let mut name = |value: Value| {
@@ -114,18 +115,25 @@ fn statement(query: &SearchQuery, plan: &Plan) -> (String, Vec<Value>) {
     if let Some(role) = query.role {
         narrows.push(format!("m.role = {}", name(number(role).into())));
     }
+    let is_narrowed = !narrows.is_empty();
     let narrows = narrows.iter().map(|condition| format!(" AND {condition}")).collect::<String>();
     let range = query.session.map(|session| {
         let id = name(session.to_string().into());
-        let keys = format!("FROM messages WHERE session = (SELECT key FROM sessions WHERE id = {id})");
-        format!(" AND rowid BETWEEN (SELECT min(key) {keys}) AND (SELECT max(key) {keys})")
+        let one = format!("FROM sessions WHERE id = {id}");
+        format!(" AND rowid BETWEEN (SELECT first {one}) AND (SELECT last {one})")
     });
     let range = range.unwrap_or_default();
+    let most = if plan.telling.is_empty() { NEWEST.saturating_sub(query.skip) } else { usize::MAX };
+    // One more says whether there are more.
+    let limit = name(i64::try_from(query.limit.saturating_add(1).min(most)).unwrap_or(i64::MAX).into());
+    let skip = name(i64::try_from(query.skip).unwrap_or(i64::MAX).into());
+    let page = format!("LIMIT {limit} OFFSET {skip}");
     let (found, order) = if plan.telling.is_empty() {
         let every = name(plan.all.clone().into());
+        let newest = if is_narrowed { format!("LIMIT {NEWEST}") } else { page.clone() };
         let found = format!(
             "SELECT rowid AS key, 0.0 AS score, NULL AS snippet FROM words WHERE words MATCH {every}{range}
-             ORDER BY rowid DESC LIMIT {NEWEST}"
+             ORDER BY rowid DESC {newest}"
         );
         (found, "f.key DESC")
     } else {
@@ -137,17 +145,16 @@ fn statement(query: &SearchQuery, plan: &Plan) -> (String, Vec<Value>) {
             range
         };
         let snippet = if plan.is_small { SNIPPET } else { "NULL" };
+        let best = if is_narrowed { String::new() } else { format!(" ORDER BY score, rowid DESC {page}") };
         let found = format!(
-            "SELECT rowid AS key, bm25(words) AS score, {snippet} AS snippet FROM words WHERE words MATCH {ranked}{whole}"
+            "SELECT rowid AS key, bm25(words) AS score, {snippet} AS snippet FROM words WHERE words MATCH {ranked}{whole}{best}"
         );
         (found, "f.score, m.at DESC, f.key DESC")
     };
-    // One more says whether there are more.
-    let limit = name(i64::try_from(query.limit).unwrap_or(i64::MAX).saturating_add(1).into());
-    let skip = name(i64::try_from(query.skip).unwrap_or(i64::MAX).into());
+    let page = if is_narrowed { page } else { String::new() };
     let sql = format!(
         "SELECT f.key, s.id, m.seq, m.at, m.role, f.snippet FROM ({found}) AS f CROSS JOIN messages AS m ON m.key = f.key
-         CROSS JOIN sessions AS s ON s.key = m.session WHERE TRUE{narrows} ORDER BY {order} LIMIT {limit} OFFSET {skip}"
+         CROSS JOIN sessions AS s ON s.key = m.session WHERE TRUE{narrows} ORDER BY {order} {page}"
     );
     (sql, values)
 }

@@ -1,12 +1,13 @@
 //! The thread that alone touches the words' file: follows the journals, answers questions between two batches.
 //!
-//! Invariants: it sleeps while there is nothing to follow; it reads the file and the list only a moment after a start; a
+//! Journals are followed when somebody asks, or when much has gathered: many small writes would write the same pages again
+//! and again. Invariants: it sleeps until then; it reads the file and the list only a moment after a start; a
 //! file that is lost, foreign or damaged is begun anew at once, for the journals have it all.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use outlive_core::context::fold_messages;
@@ -15,6 +16,7 @@ use outlive_core::id::{Seq, SessionId};
 
 use super::table::{News, Table};
 use super::text::Asked;
+use super::told::{GATHERED, Told};
 use super::{Catching, Found, SearchQuery, find};
 use crate::StoreError;
 use crate::clerk::Reply;
@@ -22,41 +24,24 @@ use crate::sqlite::{self, FileError};
 
 /// How long after a start the list is compared with the words, unless somebody asks before.
 const FIRST: Duration = Duration::from_millis(250);
-/// How long heads gather: a question does not wait for it.
-const GATHER: Duration = Duration::from_secs(60);
-/// Longest pause before what failed is tried again.
+/// Pause before what failed is tried again.
 const RETRY: Duration = Duration::from_secs(60);
-/// Lines that are followed at once, and bytes of what was said in them.
-const BATCH: usize = 1_024;
-const BATCH_BYTES: usize = 1 << 20;
+/// Lines that are followed at once, unless they are so many bytes before.
+const BATCH: usize = 16_384;
+const BATCH_BYTES: u64 = GATHERED;
 /// Lines of one session that are read at once.
 const PAGE: usize = 512;
-/// Batches that a question waits for.
+/// Batches that a question waits for: what can have gathered, and what came while that was followed.
 const PATIENCE: usize = 2;
 
 pub(super) enum Job {
-    /// There is something to follow, soon.
-    Told,
+    /// Much has gathered.
+    Follow,
     Find(Asked, SearchQuery, Reply<Found>),
     Catching(Reply<Catching>),
     BeginAnew(Reply<Catching>),
     /// Take out what is gone.
     Erase(Reply<()>),
-}
-
-/// What the thread was told and has not done yet.
-#[derive(Default)]
-pub(super) struct Told {
-    /// Sessions with more than is followed, and how far they go.
-    pub(super) heads: BTreeMap<SessionId, Seq>,
-    /// Sessions that were removed.
-    pub(super) gone: BTreeSet<SessionId>,
-}
-
-impl Told {
-    pub(super) fn is_empty(&self) -> bool {
-        self.heads.is_empty() && self.gone.is_empty()
-    }
 }
 
 type Read = dyn Fn(SessionId, Seq, usize) -> Result<Vec<Line>, StoreError> + Send;
@@ -70,64 +55,69 @@ pub(crate) struct Truth {
     pub(crate) listed: Box<Listed>,
 }
 
+/// How much of a journal was read.
+#[derive(Default)]
+struct Amount {
+    lines: usize,
+    bytes: u64,
+}
+
 /// The thread that alone touches the file.
 pub(super) struct Keeper {
     path: PathBuf,
     truth: Truth,
-    told: Arc<Mutex<Told>>,
+    told: Arc<Told>,
     table: Option<Table>,
     /// Whether the list was compared with what is in the file.
     compared: bool,
 }
 
 impl Keeper {
-    pub(super) fn new(path: &Path, truth: Truth, told: Arc<Mutex<Told>>) -> Self {
+    pub(super) fn new(path: &Path, truth: Truth, told: Arc<Told>) -> Self {
         Self { path: path.to_owned(), truth, told, table: None, compared: false }
     }
 
     /// Works until whoever asks is gone.
     pub(super) fn run(mut self, jobs: &Receiver<Job>) {
-        let mut pause = Some(FIRST);
-        let mut retry = GATHER;
+        let mut failed = None;
         loop {
-            let job = match pause {
+            let job = match failed.or_else(|| self.pause()) {
                 None => jobs.recv().map_err(|_| RecvTimeoutError::Disconnected),
                 Some(pause) => jobs.recv_timeout(pause),
             };
             match job {
-                Ok(Job::Told) => pause = pause.or(Some(GATHER)),
-                Ok(job) => {
-                    self.answer(job);
-                    pause = pause.or(self.is_due().then_some(GATHER));
-                }
+                Ok(job) => self.answer(job),
                 Err(RecvTimeoutError::Disconnected) => break,
-                Err(RecvTimeoutError::Timeout) => match self.step() {
-                    Ok(()) => {
-                        retry = GATHER;
-                        pause = self.is_due().then_some(Duration::ZERO);
-                    }
-                    Err(error) => {
+                Err(RecvTimeoutError::Timeout) => {
+                    let done = self.keep_up();
+                    failed = done.is_err().then_some(RETRY);
+                    if let Err(error) = done {
                         tracing::warn!(%error, "words cannot be written now; they are found later");
-                        pause = Some(retry);
-                        retry = (retry * 2).min(RETRY);
                     }
-                },
+                }
             }
         }
     }
 
-    fn told(&self) -> MutexGuard<'_, Told> {
-        self.told.lock().unwrap_or_else(PoisonError::into_inner)
+    /// How long to wait for somebody who asks.
+    fn pause(&self) -> Option<Duration> {
+        if self.compared { self.told.is_full().then_some(Duration::ZERO) } else { Some(FIRST) }
+    }
+
+    /// Takes a step towards knowing everything, where much is missing.
+    fn keep_up(&mut self) -> Result<(), StoreError> {
+        self.prepare()?;
+        if self.told.is_full() { self.follow() } else { Ok(()) }
     }
 
     fn is_due(&self) -> bool {
-        !self.compared || !self.told().is_empty()
+        !self.compared || !self.told.is_empty()
     }
 
     fn answer(&mut self, job: Job) {
         // Whoever asked may be gone.
         match job {
-            Job::Told => {}
+            Job::Follow => {}
             Job::Find(asked, query, reply) => drop(reply.send(self.find(&asked, &query))),
             Job::Catching(reply) => drop(reply.send(self.catching())),
             Job::BeginAnew(reply) => drop(reply.send(self.begin_anew())),
@@ -158,11 +148,16 @@ impl Keeper {
 
     /// Takes a step towards knowing everything.
     fn step(&mut self) -> Result<(), StoreError> {
+        self.prepare()?;
+        self.follow()
+    }
+
+    /// Makes sure that the file is there, of what is not known yet and what is to be taken out.
+    fn prepare(&mut self) -> Result<(), StoreError> {
         let path = self.path.clone();
         self.with(|table| table.restore(&path))?;
         self.compare()?;
-        self.take_out()?;
-        self.follow()
+        self.take_out()
     }
 
     /// Compares the list with what is in the file, once.
@@ -172,28 +167,28 @@ impl Keeper {
         }
         let positions = self.with(|table| Table::positions(table))?;
         let mut listed = (self.truth.listed)()?;
-        let mut gone = Vec::new();
+        let (mut gone, mut lines) = (Vec::new(), listed.values().sum::<Seq>());
         for (session, position) in positions {
             match listed.remove(&session) {
-                Some(head) if head > position => drop(listed.insert(session, head)),
+                Some(head) if head > position => {
+                    lines = lines.saturating_sub(position);
+                    listed.insert(session, head);
+                }
                 Some(head) => {
                     // Followed further than the row, which may be late, and than the journal, which was cut: read again.
                     let is_cut = head < position && !self.has(session, position)?;
                     if is_cut {
                         gone.push(session);
                         listed.insert(session, head);
+                    } else {
+                        lines = lines.saturating_sub(head);
                     }
                 }
                 None if self.has(session, 1)? => {}
                 None => gone.push(session),
             }
         }
-        let mut told = self.told();
-        told.gone.extend(gone);
-        for (session, head) in listed {
-            told.heads.entry(session).or_insert(head);
-        }
-        drop(told);
+        self.told.found(gone, listed, lines);
         self.compared = true;
         Ok(())
     }
@@ -210,13 +205,13 @@ impl Keeper {
 
     /// Takes out what was removed.
     fn take_out(&mut self) -> Result<(), StoreError> {
-        let gone: Vec<SessionId> = self.told().gone.iter().copied().collect();
+        let gone: Vec<SessionId> = self.told.due().gone.iter().copied().collect();
         if gone.is_empty() {
             return Ok(());
         }
         for session in gone {
             self.with(|table| table.erase(session))?;
-            self.told().gone.remove(&session);
+            self.told.due().gone.remove(&session);
         }
         sqlite::drop_set_aside(&self.path)
     }
@@ -224,57 +219,51 @@ impl Keeper {
     /// Follows the next of the journals, a batch of them.
     fn follow(&mut self) -> Result<(), StoreError> {
         let due: Vec<(SessionId, Seq)> =
-            self.told().heads.iter().take(BATCH).map(|(session, head)| (*session, *head)).collect();
+            self.told.due().heads.iter().take(BATCH).map(|(session, head)| (*session, *head)).collect();
         if due.is_empty() {
             return Ok(());
         }
-        let (mut news, mut lines, mut bytes) = (Vec::new(), 0, 0);
-        let mut done = Vec::new();
+        let (mut news, mut done) = (Vec::new(), Vec::new());
+        let (mut lines, mut bytes) = (0, 0);
         for (session, head) in due {
             if lines >= BATCH || bytes >= BATCH_BYTES {
                 break;
             }
             let position = self.with(|table| table.position(session))?;
             let (read, one) = self.news(session, position, head)?;
-            lines += read + 1;
+            lines += read.lines + 1;
+            bytes += read.bytes;
             let end = one.as_ref().map_or(position, |one| one.position);
             // What cannot be read any further is not tried again before it grows.
-            if end >= head || read < PAGE {
+            if end >= head || read.lines < PAGE {
                 done.push((session, head));
             }
-            if let Some(one) = one {
-                bytes += one.messages.iter().map(|message| message.content.len()).sum::<usize>();
-                news.push(one);
-            }
+            news.extend(one);
         }
         self.with(|table| table.add(&news))?;
-        let mut told = self.told();
-        for (session, head) in done {
-            if told.heads.get(&session) == Some(&head) {
-                told.heads.remove(&session);
-            }
-        }
+        self.told.followed(&done, bytes);
         Ok(())
     }
 
-    /// Reads what follows a position: how many lines there were, and what is in them.
-    fn news(&self, session: SessionId, position: Seq, head: Seq) -> Result<(usize, Option<News>), StoreError> {
+    /// Reads what follows a position: how much it was, and what is in it.
+    fn news(&self, session: SessionId, position: Seq, head: Seq) -> Result<(Amount, Option<News>), StoreError> {
         if position >= head {
-            return Ok((0, None));
+            return Ok((Amount::default(), None));
         }
         let lines = match (self.truth.read)(session, position, PAGE) {
             Ok(lines) => lines,
             // Its words go when its removal is told; a damaged one keeps those that it has.
-            Err(StoreError::NotFound(_) | StoreError::Corrupt { .. }) => return Ok((0, None)),
+            Err(StoreError::NotFound(_) | StoreError::Corrupt { .. }) => return Ok((Amount::default(), None)),
             Err(error) => return Err(error),
         };
-        let Some(last) = lines.last().map(Line::seq) else { return Ok((0, None)) };
+        let Some(last) = lines.last().map(Line::seq) else { return Ok((Amount::default(), None)) };
         // A line that this version cannot read says nothing to it.
         let entries: Vec<Entry> = lines.iter().filter_map(|line| line.read().ok()).collect();
         let mut messages = fold_messages(&entries);
         messages.retain(|message| !message.content.is_empty());
+        let bytes = lines.iter().map(|line| line.as_str().len() as u64).sum();
         Ok((
-            lines.len(),
+            Amount { lines: lines.len(), bytes },
             Some(News { session, agent: entries.first().and_then(agent), messages, after: position, position: last }),
         ))
     }
@@ -293,7 +282,7 @@ impl Keeper {
 
     /// Returns how many sessions are behind: at least one, while it is not known.
     fn behind(&self) -> usize {
-        self.told().heads.len().max(usize::from(!self.compared))
+        self.told.due().heads.len().max(usize::from(!self.compared))
     }
 
     /// Follows what was told until now, unless it is much.
@@ -319,7 +308,7 @@ impl Keeper {
         sqlite::remove(&self.path);
         self.compared = false;
         self.compare()?;
-        Ok(Catching { sessions: 0, behind: self.told().heads.len() })
+        Ok(Catching { sessions: 0, behind: self.told.due().heads.len() })
     }
 }
 

@@ -2,32 +2,43 @@
 //!
 //! Invariant: a session's words and its position change together.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use outlive_core::context::{MessageItem, MessageRole};
 use outlive_core::id::{Seq, SessionId};
-use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
+use rusqlite::{Connection, OptionalExtension as _, Statement, Transaction, params};
 
 use super::text;
-use crate::sqlite::{self, AfterCrash, Checkpoint, FileError, Kind};
+use crate::sqlite::{self, AfterCrash, FileError, Kind, Writes};
 
-const KIND: Kind =
-    Kind { application: 0x6f75_7477, version: 1, schema: SCHEMA, cache_kib: 4_096, after_crash: AfterCrash::Trust };
+const KIND: Kind = Kind {
+    application: 0x6f75_7477,
+    version: 2,
+    schema: SCHEMA,
+    cache_kib: 4_096,
+    after_crash: AfterCrash::Trust,
+    writes: Writes::Once,
+};
 
 /// Keys of messages grow with time, so that the newest come first by them. What is deleted leaves the index at once, not
-/// when it is merged.
+/// when it is merged. Between the first and the last message of a session are those of others: an index that says which are
+/// its own would be written for each of them, and only a removal would read it.
 const SCHEMA: &str = "
     CREATE TABLE sessions (
-        key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, agent TEXT NOT NULL, position INTEGER NOT NULL
+        key INTEGER PRIMARY KEY, id TEXT NOT NULL UNIQUE, agent TEXT NOT NULL, position INTEGER NOT NULL,
+        first INTEGER, last INTEGER
     ) STRICT;
     CREATE TABLE messages (
         key INTEGER PRIMARY KEY, session INTEGER NOT NULL, seq INTEGER NOT NULL, at INTEGER NOT NULL, role INTEGER NOT NULL
     ) STRICT;
-    CREATE INDEX of_session ON messages (session);
     CREATE VIRTUAL TABLE words USING fts5 (text, tokenize = 'unicode61 remove_diacritics 2');
     INSERT INTO words (words, rank) VALUES ('secure-delete', 1);
 ";
+
+/// The keys of a session's messages.
+const OWN: &str = "SELECT m.key FROM sessions AS s JOIN messages AS m ON m.key BETWEEN s.first AND s.last
+    WHERE s.key = ?1 AND m.session = ?1";
 
 /// What follows a session's position.
 pub(super) struct News {
@@ -86,15 +97,21 @@ impl Table {
     /// Adds what is new, all or nothing; but not what follows another position than the session's.
     pub(super) fn add(&mut self, news: &[News]) -> Result<(), FileError> {
         let transaction = self.connection.transaction()?;
+        let mut adding = Adding::prepare(&transaction)?;
+        let mut said = Vec::new();
         for one in news {
             if position(&transaction, one.session)? == one.after {
-                add(&transaction, one)?;
+                let session = adding.session(one)?;
+                said.extend(one.messages.iter().map(|item| (session, item)));
             }
         }
+        said.sort_by_key(|(_, item)| item.at);
+        adding.messages(&said)?;
+        drop(adding);
         Ok(transaction.commit()?)
     }
 
-    /// Takes a session out: nothing of it is left, neither in the file nor in its log.
+    /// Takes a session out: nothing of it is left in the file, and what was beside it meanwhile is gone.
     pub(super) fn erase(&mut self, session: SessionId) -> Result<(), FileError> {
         let words = self.forget(session)?;
         if self.begins_page(&words)? {
@@ -104,7 +121,7 @@ impl Table {
                  DELETE FROM words WHERE rowid = 0; COMMIT;",
             )?;
         }
-        sqlite::checkpoint(&self.connection, Checkpoint::Truncate)
+        Ok(())
     }
 
     /// Says whether one of these words, which no message has any more, is what a page of the index is found by: that is
@@ -133,8 +150,7 @@ impl Table {
         let Some(key) = key.optional()? else { return Ok(HashSet::new()) };
         let mut found = HashSet::new();
         {
-            let texts = "SELECT text FROM words WHERE rowid IN (SELECT key FROM messages WHERE session = ?1)";
-            let mut statement = transaction.prepare(texts)?;
+            let mut statement = transaction.prepare(&format!("SELECT text FROM words WHERE rowid IN ({OWN})"))?;
             let mut rows = statement.query([key])?;
             while let Some(row) = rows.next()? {
                 let text = row.get_ref(0)?.as_str().unwrap_or_default().to_lowercase();
@@ -142,8 +158,8 @@ impl Table {
                 found.extend(words.filter(|word| word.len() > 1).map(str::to_owned));
             }
         }
-        transaction.execute("DELETE FROM words WHERE rowid IN (SELECT key FROM messages WHERE session = ?1)", [key])?;
-        transaction.execute("DELETE FROM messages WHERE session = ?1", [key])?;
+        transaction.execute(&format!("DELETE FROM words WHERE rowid IN ({OWN})"), [key])?;
+        transaction.execute(&format!("DELETE FROM messages WHERE key IN ({OWN})"), [key])?;
         transaction.execute("DELETE FROM sessions WHERE key = ?1", [key])?;
         transaction.commit()?;
         Ok(found)
@@ -156,24 +172,50 @@ fn position(connection: &Connection, session: SessionId) -> Result<Seq, FileErro
     Ok(found.and_then(|at| u64::try_from(at).ok()).unwrap_or(0))
 }
 
-fn add(transaction: &Transaction<'_>, news: &News) -> Result<(), FileError> {
-    let mut session = transaction.prepare(
-        "INSERT INTO sessions (id, agent, position) VALUES (?1, coalesce(?2, ''), ?3)
-         ON CONFLICT (id) DO UPDATE SET agent = coalesce(?2, agent), position = ?3 RETURNING key",
-    )?;
-    let position = i64::try_from(news.position).unwrap_or(i64::MAX);
-    let values = params![news.session.to_string(), news.agent, position];
-    let key: i64 = session.query_row(values, |row| row.get(0))?;
-    let mut message = transaction.prepare("INSERT INTO messages (session, seq, at, role) VALUES (?1, ?2, ?3, ?4)")?;
-    let mut words = transaction.prepare("INSERT INTO words (rowid, text) VALUES (?1, ?2)")?;
-    for item in &news.messages {
-        let seq = i64::try_from(item.seq).unwrap_or(i64::MAX);
-        for piece in text::pieces(&item.content) {
-            let row = message.insert(params![key, seq, item.at.micros(), number(item.role)])?;
-            words.execute(params![row, text::prepared(piece)])?;
-        }
+/// The statements that add what is new.
+struct Adding<'a> {
+    session: Statement<'a>,
+    message: Statement<'a>,
+    words: Statement<'a>,
+    range: Statement<'a>,
+}
+
+impl<'a> Adding<'a> {
+    fn prepare(transaction: &'a Transaction<'_>) -> Result<Self, FileError> {
+        Ok(Self {
+            session: transaction.prepare(
+                "INSERT INTO sessions (id, agent, position) VALUES (?1, coalesce(?2, ''), ?3)
+                 ON CONFLICT (id) DO UPDATE SET agent = coalesce(?2, agent), position = ?3 RETURNING key",
+            )?,
+            message: transaction.prepare("INSERT INTO messages (session, seq, at, role) VALUES (?1, ?2, ?3, ?4)")?,
+            words: transaction.prepare("INSERT INTO words (rowid, text) VALUES (?1, ?2)")?,
+            range: transaction.prepare("UPDATE sessions SET first = coalesce(first, ?2), last = ?3 WHERE key = ?1")?,
+        })
     }
-    Ok(())
+
+    /// Sets a session to its new position; returns its key.
+    fn session(&mut self, news: &News) -> Result<i64, FileError> {
+        let position = i64::try_from(news.position).unwrap_or(i64::MAX);
+        let values = params![news.session.to_string(), news.agent, position];
+        Ok(self.session.query_row(values, |row| row.get(0))?)
+    }
+
+    /// Adds messages, oldest first, each with its session's key.
+    fn messages(&mut self, said: &[(i64, &MessageItem)]) -> Result<(), FileError> {
+        let mut ranges: HashMap<i64, (i64, i64)> = HashMap::new();
+        for (session, item) in said {
+            let seq = i64::try_from(item.seq).unwrap_or(i64::MAX);
+            for piece in text::pieces(&item.content) {
+                let row = self.message.insert(params![session, seq, item.at.micros(), number(item.role)])?;
+                self.words.execute(params![row, text::prepared(piece)])?;
+                ranges.entry(*session).or_insert((row, row)).1 = row;
+            }
+        }
+        for (session, (first, last)) in ranges {
+            self.range.execute(params![session, first, last])?;
+        }
+        Ok(())
+    }
 }
 
 /// A role as the file has it.

@@ -1,16 +1,28 @@
-//! Artifacts that were stored and that no event names yet: they are kept, though nobody seems to refer to them.
+//! Artifacts that were stored and that no event names yet: they are kept, though nobody seems to refer to them. And those
+//! that were erased: no event that names one comes after that.
+//!
+//! Invariants: as often as an artifact was stored, so often its naming is awaited; an append that names one whose users are
+//! looked for keeps it; nothing is appended that names one which is gone.
 
-use std::collections::BTreeSet;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
+use outlive_core::archive::SessionArchive;
 use outlive_core::digest::Digest;
 use outlive_core::event::Line;
 
-use crate::{Artifacts, Pending, StoreError};
+use crate::files::named_in;
+use crate::{Append, Artifacts, Pending, StoreError};
 
 /// What was stored lately.
 #[derive(Default)]
-pub(super) struct Fresh(Mutex<Stored>);
+pub(super) struct Fresh {
+    stored: Mutex<Stored>,
+    /// An append has ended.
+    ended: Condvar,
+}
 
 #[derive(Default)]
 struct Stored {
@@ -18,7 +30,16 @@ struct Stored {
     under_way: usize,
     /// How many were stored.
     count: u64,
-    unnamed: BTreeSet<Digest>,
+    /// Stored, and how often named less than that.
+    unnamed: BTreeMap<Digest, usize>,
+    /// Appends that are being written, by number.
+    appending: BTreeSet<u64>,
+    /// How many appends began.
+    appends: u64,
+    /// Those whose users are looked for, and whether an append that began meanwhile names one.
+    doubted: BTreeMap<Digest, bool>,
+    /// Those that were erased and not stored since.
+    erased: BTreeSet<Digest>,
 }
 
 /// The moment at which a look for users of artifacts began.
@@ -35,39 +56,134 @@ pub(super) enum Quiet<T> {
     No,
 }
 
+/// How long appends that began before a look are waited for.
+const WAIT: Duration = Duration::from_secs(10);
+
 impl Fresh {
     fn stored(&self) -> MutexGuard<'_, Stored> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.stored.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Begins an append, and notes what it names.
+    ///
+    /// # Errors
+    ///
+    /// [`StoreError::Refused`] if it names an artifact that was erased.
+    pub(super) fn naming(&self, append: &Append) -> Result<Naming<'_>, StoreError> {
+        let mut stored = self.stored();
+        let mut named = BTreeMap::new();
+        if !(stored.unnamed.is_empty() && stored.doubted.is_empty() && stored.erased.is_empty()) {
+            let found = named_in(&append.lines);
+            if found.iter().any(|hash| stored.erased.contains(hash))
+                && let Some(gone) = SessionArchive::hashes(&append.lines).intersection(&stored.erased).next()
+            {
+                let why = format!("artifact {gone}, which it names, was deleted for good; give its bytes again");
+                return Err(StoreError::Refused { what: format!("append to {}", append.journal), why });
+            }
+            for hash in found {
+                if let Some(is_named) = stored.doubted.get_mut(&hash) {
+                    *is_named = true;
+                }
+                if stored.unnamed.contains_key(&hash) {
+                    let times = times(&append.lines, &hash);
+                    named.insert(hash, times);
+                }
+            }
+        }
+        stored.appends += 1;
+        let number = stored.appends;
+        stored.appending.insert(number);
+        Ok(Naming { fresh: self, number, named })
+    }
+
+    /// Begins to doubt artifacts: appends that name one of them are noticed from here on. Those that began before have ended
+    /// when it returns. Blocks.
+    pub(super) fn doubt(&self, artifacts: &BTreeSet<Digest>) -> io::Result<Doubt<'_>> {
+        let mut stored = self.stored();
+        stored.doubted = artifacts.iter().map(|hash| (hash.clone(), false)).collect();
+        let doubt = Doubt(self);
+        let last = stored.appends;
+        let is_before = |stored: &mut Stored| stored.appending.first().is_some_and(|oldest| *oldest <= last);
+        let (stored, waited) =
+            self.ended.wait_timeout_while(stored, WAIT, is_before).unwrap_or_else(PoisonError::into_inner);
+        drop(stored);
+        if waited.timed_out() { Err(io::Error::other("an append does not end")) } else { Ok(doubt) }
+    }
+}
+
+/// Says how often an artifact's naming is in these lines: an event says that it was stored, or, with attachments, one does
+/// for all.
+fn times(lines: &[Line], hash: &Digest) -> usize {
+    let names = |line: &&Line| line.as_str().contains(hash.as_str());
+    lines.iter().filter(names).filter(|line| line.as_str().contains("\"type\":\"artifact.stored\"")).count().max(1)
+}
+
+/// An append that is being written.
+pub(super) struct Naming<'a> {
+    fresh: &'a Fresh,
+    number: u64,
+    named: BTreeMap<Digest, usize>,
+}
+
+impl Naming<'_> {
+    /// Says that its lines are durable.
+    pub(super) fn settle(&self) {
+        let mut stored = self.fresh.stored();
+        for (hash, times) in &self.named {
+            if let Some(left) = stored.unnamed.get_mut(hash) {
+                *left = left.saturating_sub(*times);
+            }
+        }
+        if !self.named.is_empty() {
+            stored.unnamed.retain(|_, left| *left > 0);
+        }
+    }
+}
+
+impl Drop for Naming<'_> {
+    fn drop(&mut self) {
+        let mut stored = self.fresh.stored();
+        stored.appending.remove(&self.number);
+        if !stored.doubted.is_empty() {
+            self.fresh.ended.notify_all();
+        }
+    }
+}
+
+/// Artifacts whose users are looked for, until it is dropped.
+pub(super) struct Doubt<'a>(&'a Fresh);
+
+impl Doubt<'_> {
     pub(super) fn begin(&self) -> Began {
-        let stored = self.stored();
-        Began { count: stored.count, unnamed: stored.unnamed.clone() }
+        let stored = self.0.stored();
+        Began { count: stored.count, unnamed: stored.unnamed.keys().cloned().collect() }
     }
 
-    /// Does something while nothing is stored, if nothing was since `began`. It is told which artifacts some event may name
-    /// that is still to come, or came meanwhile.
-    pub(super) fn while_quiet<T>(&self, began: &Began, act: impl FnOnce(&BTreeSet<Digest>) -> T) -> Quiet<T> {
-        let stored = self.stored();
+    /// Erases these while nothing is stored, if nothing was since `began`. Those stay that some event may name which is still
+    /// to come, or came meanwhile.
+    pub(super) fn erase_while_quiet(
+        &self,
+        began: &Began,
+        artifacts: &BTreeSet<Digest>,
+        erase: impl Fn(&Digest) -> io::Result<()>,
+    ) -> Quiet<io::Result<usize>> {
+        let mut stored = self.0.stored();
         if stored.under_way > 0 || stored.count != began.count {
             return Quiet::No;
         }
-        Quiet::Yes(act(&began.unnamed))
+        let gone = artifacts.difference(&began.unnamed).filter(|hash| stored.doubted.get(*hash) == Some(&false));
+        let gone: Vec<Digest> = gone.cloned().collect();
+        Quiet::Yes(gone.into_iter().try_fold(0, |count, hash| {
+            let done = erase(&hash);
+            stored.erased.insert(hash);
+            done.map(|()| count + 1)
+        }))
     }
+}
 
-    /// Returns those of the unnamed ones that these lines name.
-    pub(super) fn named_in(&self, lines: &[Line]) -> Vec<Digest> {
-        let stored = self.stored();
-        let is_named = |hash: &&Digest| lines.iter().any(|line| line.as_str().contains(hash.as_str()));
-        stored.unnamed.iter().filter(is_named).cloned().collect()
-    }
-
-    /// Says that these are named by durable lines.
-    pub(super) fn settle(&self, named: &[Digest]) {
-        if !named.is_empty() {
-            let mut stored = self.stored();
-            stored.unnamed.retain(|hash| !named.contains(hash));
-        }
+impl Drop for Doubt<'_> {
+    fn drop(&mut self) {
+        self.0.stored().doubted.clear();
     }
 }
 
@@ -94,7 +210,9 @@ impl Artifacts for Noted {
             self.fresh.stored().under_way += 1;
             let _under_way = UnderWay(&self.fresh);
             let hash = self.artifacts.put(bytes).await?;
-            self.fresh.stored().unnamed.insert(hash.clone());
+            let mut stored = self.fresh.stored();
+            stored.erased.remove(&hash);
+            *stored.unnamed.entry(hash.clone()).or_default() += 1;
             Ok(hash)
         })
     }

@@ -10,11 +10,14 @@ use std::sync::Arc;
 
 use outlive_core::digest::Digest;
 use outlive_core::id::SessionId;
+use outlive_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, oneshot};
 
 use super::Followed;
-use super::fresh::{Fresh, Quiet};
+use super::fresh::Fresh;
+use super::owed::Owed;
+use super::sweep::Sweep;
 use crate::files::FileJournals;
 use crate::files::erase::Mark;
 use crate::files::fs::{Disk, read_all, replace};
@@ -28,8 +31,9 @@ pub(super) struct Bin {
     pub(super) journals: Arc<FileJournals>,
     pub(super) listed: Arc<Followed>,
     pub(super) fresh: Arc<Fresh>,
-    /// Held by whoever erases, or writes what was answered: one at a time.
+    /// Held by whoever erases, brings back, or writes what was answered: one at a time.
     pub(super) busy: Mutex<()>,
+    pub(super) owed: Owed,
 }
 
 /// What was done under a request's name.
@@ -43,8 +47,6 @@ struct Answer {
 /// Answers that are remembered.
 const ANSWERS: usize = 1_000;
 const ANSWERS_BYTES: u64 = 1 << 20;
-/// Looks for an artifact's other users that may be in vain because others were stored meanwhile.
-const TRIES: usize = 100;
 
 impl Bin {
     fn io(&self, what: &str, error: &io::Error) -> StoreError {
@@ -81,14 +83,53 @@ impl Bin {
 
     pub(super) async fn erase_all(&self, journals: Vec<SessionId>, request: Option<String>) -> Result<(), StoreError> {
         let _busy = self.busy.lock().await;
+        self.erase_now(journals, request).await
+    }
+
+    /// Only those that still lie in the trash, as they did when they were listed.
+    async fn erase_listed(&self, notes: Vec<Note>) -> Result<usize, StoreError> {
+        let _busy = self.busy.lock().await;
+        let is_there = |note: &Note| self.journals.note(note.row.session).is_some_and(|now| now.at == note.at);
+        let due: Vec<SessionId> = notes.iter().filter(|note| is_there(note)).map(|note| note.row.session).collect();
+        let count = due.len();
+        self.erase_now(due, None).await.map(|()| count)
+    }
+
+    /// Erases these and what is marked. Whoever asks is `busy`.
+    async fn erase_now(&self, journals: Vec<SessionId>, request: Option<String>) -> Result<(), StoreError> {
         let mut all: BTreeSet<SessionId> = self.journals.marks()?.into_keys().collect();
         all.extend(journals);
         if all.is_empty() {
             return Ok(());
         }
+        let done = match self.journals.erase(all.into_iter().collect(), request).await {
+            Ok(()) => self.finish(self.journals.marks()?).await,
+            Err(error) => Err(error),
+        };
         // As long as something of them is left their marks stay: the next erasure, or the next start, goes on.
-        self.journals.erase(all.into_iter().collect(), request).await?;
-        self.finish(self.journals.marks()?).await
+        if done.is_err() && self.journals.marks().is_ok_and(|marks| !marks.is_empty()) {
+            self.owed.failed();
+        } else {
+            self.owed.done();
+        }
+        done
+    }
+
+    /// Tries again what could not be finished, on a thread of its own.
+    pub(super) fn go_on(self: Arc<Self>) {
+        let thread = std::thread::Builder::new().name("erasure".to_owned());
+        let bin = Arc::clone(&self);
+        let started = thread.spawn(move || {
+            let runtime =
+                tokio::runtime::Builder::new_current_thread().build().map_err(|error| self.io("go on in", &error));
+            match runtime.and_then(|runtime| runtime.block_on(self.erase_all(Vec::new(), None))) {
+                Ok(()) => tracing::info!("what was to be erased is gone"),
+                Err(error) => tracing::warn!(%error, "what was to be erased is not gone yet; it goes on later"),
+            }
+        });
+        if started.is_err() {
+            bin.owed.failed();
+        }
     }
 
     /// Takes what is marked out of everything else, and the marks last.
@@ -98,7 +139,10 @@ impl Bin {
         for session in marks.keys() {
             self.listed.words.erase(*session).await?;
         }
-        self.sweep(marks.values().flat_map(|mark| mark.artifacts.clone()).collect()).await?;
+        let artifacts: BTreeSet<Digest> = marks.values().flat_map(|mark| mark.artifacts.clone()).collect();
+        if !artifacts.is_empty() {
+            self.sweeping(move |sweep| sweep.unreferred(&artifacts)).await?;
+        }
         let answers = marks.iter().flat_map(|(session, mark)| {
             let answer = |request: &Option<String>, deed| {
                 request.clone().map(|request| Answer { session: *session, request, deed })
@@ -109,11 +153,11 @@ impl Bin {
         marks.keys().try_for_each(|session| self.journals.bury(*session))
     }
 
-    /// Removes those of these artifacts that no session refers to any more. Journals are read for it: on a thread apart.
-    async fn sweep(&self, artifacts: BTreeSet<Digest>) -> Result<(), StoreError> {
-        if artifacts.is_empty() {
-            return Ok(());
-        }
+    /// Does something to artifacts for which journals are read: on a thread apart.
+    async fn sweeping<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&Sweep) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<T, StoreError> {
         let sweep = Sweep {
             root: self.root.clone(),
             disk: Arc::clone(&self.disk),
@@ -122,10 +166,20 @@ impl Bin {
         };
         let (reply, answer) = oneshot::channel();
         let thread = std::thread::Builder::new().name("sweep".to_owned());
-        // Whoever asked may be gone.
-        let started = thread.spawn(move || drop(reply.send(sweep.run(&artifacts))));
+        let started = thread.spawn(move || {
+            let done = act(&sweep);
+            // Whoever is answered may close the store and open it again.
+            drop(sweep);
+            // Whoever asked may be gone.
+            reply.send(done).ok();
+        });
         started.map_err(|error| self.io("start a thread for", &error))?;
         answer.await.map_err(|_| StoreError::Poisoned("the store is closed".to_owned()))?
+    }
+
+    async fn sweep_unnamed(&self, before: Timestamp) -> Result<usize, StoreError> {
+        let _busy = self.busy.lock().await;
+        self.sweeping(move |sweep| sweep.unnamed(before)).await
     }
 
     fn answers(&self) -> io::Result<Vec<Answer>> {
@@ -169,43 +223,6 @@ impl Bin {
     }
 }
 
-/// Looks for artifacts that nobody refers to.
-struct Sweep {
-    root: PathBuf,
-    disk: Arc<dyn Disk>,
-    journals: Arc<FileJournals>,
-    fresh: Arc<Fresh>,
-}
-
-impl Sweep {
-    fn run(&self, artifacts: &BTreeSet<Digest>) -> Result<(), StoreError> {
-        for _ in 0..TRIES {
-            let began = self.fresh.begin();
-            let left = self.journals.unreferred(artifacts)?;
-            match self.fresh.while_quiet(&began, |kept| left.difference(kept).try_for_each(|hash| self.remove(hash))) {
-                Quiet::Yes(done) => {
-                    return done.map_err(|error| StoreError::Io {
-                        what: format!("remove from {}", self.root.join("artifacts").display()),
-                        why: error.to_string(),
-                    });
-                }
-                // What is stored now may be the same again.
-                Quiet::No => std::thread::yield_now(),
-            }
-        }
-        Err(StoreError::Io { what: "erase artifacts".to_owned(), why: "others are stored all the time".to_owned() })
-    }
-
-    /// Removes an artifact, and what a crash left of it when it was stored.
-    fn remove(&self, hash: &Digest) -> io::Result<()> {
-        let folder = self.root.join("artifacts").join(hash.as_str().get(..2).unwrap_or_default());
-        for name in self.disk.list(&folder)?.iter().filter(|name| name.starts_with(hash.as_str())) {
-            self.disk.remove(&folder.join(name))?;
-        }
-        self.disk.sync_dir(&folder)
-    }
-}
-
 impl Trash for Bin {
     fn discard(&self, journal: SessionId, note: Note) -> Pending<'_, Result<(), StoreError>> {
         Box::pin(self.move_there(journal, note))
@@ -226,6 +243,18 @@ impl Trash for Bin {
 
     fn erase(&self, journals: Vec<SessionId>, request: Option<String>) -> Pending<'_, Result<(), StoreError>> {
         Box::pin(self.erase_all(journals, request))
+    }
+
+    fn erase_discarded(&self, notes: Vec<Note>) -> Pending<'_, Result<usize, StoreError>> {
+        Box::pin(self.erase_listed(notes))
+    }
+
+    fn unfinished(&self) -> Pending<'_, Result<Vec<SessionId>, StoreError>> {
+        Box::pin(async move { Ok(self.journals.marks()?.into_keys().collect()) })
+    }
+
+    fn sweep(&self, before: Timestamp) -> Pending<'_, Result<usize, StoreError>> {
+        Box::pin(self.sweep_unnamed(before))
     }
 
     fn answered(&self, journal: SessionId, request: String) -> Pending<'_, Result<Option<Deed>, StoreError>> {

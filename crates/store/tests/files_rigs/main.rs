@@ -97,6 +97,7 @@ async fn what_was_acknowledged_survives_a_kill_at_any_system_call() {
             while_writing += usize::from(story.acks > 0 && !story.closed);
             drop(survived(home.path(), &story.acknowledged).await);
         }
+        assert!(segments(home.path()) > 0, "no older lines moved to a segment");
         assert!(while_writing > 0, "no kill at {call} hit a store that was writing");
     }
 }
@@ -113,6 +114,7 @@ async fn what_was_acknowledged_survives_any_system_call_that_fails() {
             assert!(story.closed || !story.opened, "{call} {n}, {error}: the process died");
             drop(survived(home.path(), &story.acknowledged).await);
         }
+        assert!(segments(home.path()) > 0, "no older lines moved to a segment");
     }
 }
 
@@ -176,6 +178,36 @@ async fn a_journal_file_that_cannot_be_written_costs_nothing_that_was_acknowledg
         assert!(story.acks > 0 && struck, "{fault}: {} acknowledged, nothing refused", story.acks);
         drop(survived(&root, &story.acknowledged).await);
     }
+}
+
+/// Returns how many compressed segments the journals have.
+fn segments(root: &Path) -> usize {
+    let folders = (1..=JOURNALS).map(|n| root.join("sessions").join(session(n).to_string()));
+    let names = folders.flat_map(|folder| std::fs::read_dir(folder).into_iter().flatten());
+    names.filter(|entry| entry.as_ref().unwrap().path().extension() == Some("zst".as_ref())).count()
+}
+
+#[tokio::test]
+async fn the_tools_of_zstd_show_a_long_journal_as_it_was_written() {
+    if !works(&["zstdcat", "--version"]) {
+        return;
+    }
+    let home = tempfile::tempdir().unwrap();
+    let (store, workspace) = open(home.path()).unwrap();
+    append(&store, 1, 0, 150).await.unwrap();
+    let lines = store.journals.read(session(1), 0, usize::MAX).await.unwrap().lines;
+    drop((store, workspace));
+    assert!(segments(home.path()) > 5);
+    let folder = home.path().join("sessions").join(session(1).to_string());
+    let shell = |words: &str| {
+        let said = std::process::Command::new("sh").args(["-c", words]).current_dir(&folder).output().unwrap();
+        assert!(said.status.success(), "{words}: {}", String::from_utf8_lossy(&said.stderr));
+        String::from_utf8(said.stdout).unwrap()
+    };
+    let expected: String = lines.iter().map(|line| format!("{}\n", line.as_str())).collect();
+    assert!(shell("zstdcat events-*.zst events.jsonl") == expected, "other lines");
+    shell("zstd --test --quiet events-*.zst");
+    assert!(shell("zstd --list -v events-0001.jsonl.zst").contains("Check: XXH64"), "no checksum");
 }
 
 // 3. The disk fills up.

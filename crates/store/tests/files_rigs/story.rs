@@ -11,7 +11,13 @@ use outlive_store::workspace::{self, OpenError, Options, Workspace};
 use outlive_store::{Append, Class, Store, StoreError};
 
 /// Small segments, so that a story goes through many of them.
-const OPTIONS: Options = Options { segment_bytes: 64 << 10, backlog_bytes: 64 << 10, waiting: 64 };
+const OPTIONS: Options = Options {
+    segment_bytes: 64 << 10,
+    backlog_bytes: 64 << 10,
+    waiting: 64,
+    live_bytes: 32 << 10,
+    past_bytes: 8 << 10,
+};
 /// Journals of the story, numbered from 1.
 pub const JOURNALS: u128 = 4;
 const ROOT: &str = "OUTLIVE_RIG_ROOT";

@@ -54,7 +54,7 @@ fn call(n: u8) -> CallId {
 }
 
 fn say(text: &str) -> Wish {
-    Wish::Say(text.into(), Behavior::FollowUp)
+    Wish::Say(text.into(), Behavior::FollowUp, Vec::new())
 }
 
 #[test]
@@ -62,10 +62,10 @@ fn a_message_is_visible_until_it_is_durable_and_back_in_the_box_if_refused() {
     let mut seat = Seat::new();
     assert_eq!(seat.types("hi"), []);
     assert_eq!(seat.key(KeyCode::Enter), [Wish::Keep("hi".into()), say("hi")]);
-    assert_eq!(seat.talk.unsent, ["hi"]);
+    assert_eq!(seat.talk.outbox.unsent, ["hi"]);
     assert!(seat.talk.farewell().starts_with("your last message may not have arrived; come back with: "));
     seat.after_ms(1, Happened::Done(say("hi"), Ok(())));
-    assert!(seat.talk.unsent.is_empty());
+    assert!(seat.talk.outbox.unsent.is_empty());
 
     seat.sends("again");
     seat.after_ms(1, Happened::Done(say("again"), Err("the queue is full".into())));
@@ -76,7 +76,7 @@ fn a_message_is_visible_until_it_is_durable_and_back_in_the_box_if_refused() {
 #[test]
 fn words_with_a_slash_are_for_this_program() {
     let mut seat = Seat::new();
-    assert_eq!(seat.sends("/steer not that"), [Wish::Say("not that".into(), Behavior::Steer)]);
+    assert_eq!(seat.sends("/steer not that"), [Wish::Say("not that".into(), Behavior::Steer, Vec::new())]);
     assert_eq!(seat.sends("/pause"), [Wish::Pause]);
     assert_eq!(seat.sends("/resume"), [Wish::Resume]);
     assert_eq!(seat.sends("/detach"), [Wish::Leave]);
@@ -256,4 +256,51 @@ fn what_streams_is_printed_line_by_line_without_what_drives_a_terminal() {
     assert_eq!(seat.printed(), ["Hello there."]);
     seat.hears(entry(3, FINISHED));
     assert_eq!(seat.printed().last().unwrap(), "Bye.");
+}
+
+fn photo() -> Attachment {
+    let name = Some("photo.png".to_owned());
+    Attachment { hash: outlive_core::digest::Digest::of(b"photo"), media_type: "image/png".into(), name, bytes: 12_345 }
+}
+
+#[test]
+fn an_attached_file_is_shown_and_goes_with_the_next_message() {
+    let mut seat = Seat::new();
+    assert_eq!(seat.sends("/attach"), []);
+    assert!(seat.printed().concat().contains("which file"));
+    assert_eq!(seat.sends("/attach my photo.png "), [Wish::Attach("my photo.png".into())]);
+    let below = |seat: &Seat| {
+        let rows = crate::view(&seat.talk, 80, 20).rows;
+        rows.concat().iter().map(|piece| piece.text.as_str()).collect::<String>()
+    };
+    assert!(below(&seat).contains("attaching: my photo.png"), "{}", below(&seat));
+    assert_eq!(seat.sends("look"), [], "it waits for its file");
+    assert_eq!(seat.talk.editor.text(), "look");
+    seat.after_ms(1, Happened::Attached("my photo.png".into(), Ok(photo())));
+    assert!(below(&seat).contains("attached: image photo.png, 12 kB"), "{}", below(&seat));
+    assert!(!below(&seat).contains("attaching"), "{}", below(&seat));
+    let sent = Wish::Say("look".into(), Behavior::FollowUp, vec![photo()]);
+    assert_eq!(seat.sends(""), std::slice::from_ref(&sent));
+    assert!(!below(&seat).contains("attached:") && below(&seat).contains("sending: [image photo.png, 12 kB]"));
+    // It was refused: both are here again.
+    seat.after_ms(1, Happened::Done(sent.clone(), Err("no".into())));
+    assert!(below(&seat).contains("attached: image photo.png"));
+    assert_eq!(seat.sends(""), [sent]);
+    assert_eq!(seat.sends("next"), [say("next")]);
+}
+
+#[test]
+fn a_file_that_cannot_be_attached_is_told_and_one_that_is_can_be_taken_back_or_sent_alone() {
+    let mut seat = Seat::new();
+    seat.sends("/attach no.png");
+    seat.after_ms(1, Happened::Attached("no.png".into(), Err("no.png cannot be read".into())));
+    assert_eq!(seat.printed(), ["no.png cannot be read"]);
+    assert_eq!(seat.sends("hi"), [say("hi")]);
+    seat.sends("/attach a.png");
+    seat.after_ms(1, Happened::Attached("a.png".into(), Ok(photo())));
+    seat.control('c');
+    assert_eq!(seat.sends("without"), [say("without")]);
+    seat.sends("/attach a.png");
+    seat.after_ms(1, Happened::Attached("a.png".into(), Ok(photo())));
+    assert_eq!(seat.sends(""), [Wish::Say(String::new(), Behavior::FollowUp, vec![photo()])]);
 }

@@ -10,6 +10,7 @@ const HELP: &str = "\
   Enter sends; Alt-Enter, Ctrl-J, or a backslash before Enter makes a new line; Up and Down go through what was sent
   while a turn runs, what you send waits for its end
   /steer TEXT    reaches the running turn before its next step
+  /attach PATH   an image, a PDF or a text goes with your next message; Ctrl-C takes it back
   /queue         what waits for the running turn
   /session       this session
   /more          what came before what is shown; PageUp does the same
@@ -22,6 +23,7 @@ impl Talk {
             ("/help", _) => self.print(HELP),
             ("/steer", "") => self.print("  /steer TEXT: what is the running turn to be told?"),
             ("/steer", text) => self.say(text.trim(), Behavior::Steer),
+            ("/attach", path) => self.attach(path),
             ("/queue", _) => self.print(&self.queued()),
             ("/more", _) => self.more(),
             ("/session", _) => self.print(&self.session()),

@@ -28,6 +28,8 @@ const WORDS: usize = 12;
 const VOCABULARY: u64 = 20_000;
 /// Pages and searches that are measured.
 const ASKED: usize = 500;
+/// Kinds of questions.
+const KINDS: usize = 5;
 const AGENTS: [&str; 4] = ["alpha", "beta", "gamma", "delta"];
 
 /// Measures lists and searches.
@@ -153,7 +155,7 @@ fn wanted() -> Vec<String> {
     let mut dice = Dice(2);
     let mut rare = || named(VOCABULARY / 20 + dice.throw(VOCABULARY - VOCABULARY / 20));
     (0..ASKED)
-        .map(|n| match n % 5 {
+        .map(|n| match n % KINDS {
             0 | 1 => rare(),
             2 => format!("{} {}", rare(), rare()),
             3 => format!("\"{} {}\"", rare(), rare()),
@@ -167,29 +169,35 @@ async fn searches(store: &Store, file: &Path) -> Result<Vec<Figure>, Failure> {
         JOIN messages AS m ON m.key = words.rowid JOIN sessions AS s ON s.key = m.session
         WHERE words MATCH ?1 ORDER BY rank LIMIT 20";
     let bare = Connection::open(file).map_err(Failure::failed)?;
-    let ask = async |text: &str| {
+    let ours = async |text: &str| {
         let query = SearchQuery { text: text.to_owned(), limit: 20, ..SearchQuery::default() };
         let began = ms();
         store.search.find(query).await.map_err(Failure::failed)?;
         Ok::<f64, Failure>(ms() - began)
     };
-    let (mut ours, mut plain) = (Vec::new(), Vec::new());
-    for text in wanted() {
-        ours.push(ask(&text).await?);
+    let plain = |text: &String| {
         let began = ms();
-        count(&bare, PLAIN, &[&text])?;
-        plain.push(ms() - began);
-    }
-    let mut figures = beside("search", (&ours, &plain));
-    let (mut ours, mut plain) = (Vec::new(), Vec::new());
-    for n in 0..(ASKED as u64 / 10) {
-        let text = format!("{} {}", named(n % 10), named(n % 7));
-        ours.push(ask(&text).await?);
-        let began = ms();
-        count(&bare, PLAIN, &[&text])?;
-        plain.push(ms() - began);
-    }
-    figures.extend(beside("search for the commonest words", (&ours, &plain)));
+        count(&bare, PLAIN, &[text])?;
+        Ok::<f64, Failure>(ms() - began)
+    };
+    let both = async |texts: Vec<String>| {
+        let (mut took, mut beside) = (Vec::new(), Vec::new());
+        for (round, text) in texts.iter().enumerate() {
+            // Whoever is first reads what the other then finds in memory.
+            if (round / KINDS).is_multiple_of(2) {
+                took.push(ours(text).await?);
+                beside.push(plain(text)?);
+            } else {
+                beside.push(plain(text)?);
+                took.push(ours(text).await?);
+            }
+        }
+        Ok::<_, Failure>((took, beside))
+    };
+    let common = (0..ASKED as u64 / 10).map(|n| format!("{} {}", named(n % 10), named(n % 7))).collect();
+    let (rare, common) = (both(wanted()).await?, both(common).await?);
+    let mut figures = beside("search", (&rare.0, &rare.1));
+    figures.extend(beside("search for the commonest words", (&common.0, &common.1)));
     Ok(figures)
 }
 

@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use futures_util::future::join_all;
+use outlive_protocol::event::Events;
 use outlive_protocol::message::{PostMessage, TurnResult};
+use outlive_protocol::search::Indexed;
 use outlive_protocol::session::{CreateSession, SessionView};
 use reqwest::Method;
 
@@ -68,6 +70,7 @@ pub(super) async fn measure(dir: &Path, scale: Scale) -> Result<Vec<Figure>, Fai
     }
     figures.push(age(&server, scale.of(400)).await?);
     figures.extend(growth(&server, scale.of(10_000)).await?);
+    figures.push(searched(&server, scale.of(8_000)).await?);
     server.stop();
     figures.push(synced(&place, scale.of(100)).await?);
     Ok(figures)
@@ -180,19 +183,77 @@ async fn growth(server: &Server, most: usize) -> Result<Vec<Figure>, Failure> {
     for size in [10, 100, 1_000, 10_000].into_iter().filter(|size| *size <= most) {
         // A turn of this kind is two messages.
         all(client, &session, (size - messages) / 2, Kind::Plain).await?;
-        settled().await;
-        let head = events(client, &session, u64::MAX).await?.head;
+        let [one] = &session;
+        let answer = answer(client, one).await?;
+        followed(client).await?;
+        let head = events(client, one, u64::MAX).await?.head;
         let before = used(server.pid());
         all(client, &session, TURNS, Kind::Plain).await?;
         settled().await;
         let written = used(server.pid()).written - before.written;
-        let own = events(client, &session, head).await?.items.iter().map(|line| line.get().len() + 1).sum::<usize>();
+        let own = own_size(client, one, head).await?;
         let name = format!("bytes written a turn, session of {size} messages");
-        let figure = Figure::new(name, written / TURNS as f64, "B");
+        let figure = Figure::new(name, written / TURNS as f64 - answer, "B");
         figures.push(figure.against("B: its events' own size", own as f64 / TURNS as f64).bar(Bar::AtMost(3.0)));
-        messages = size + 2 * TURNS;
+        messages = size + 2 * (TURNS + 1);
     }
     Ok(figures)
+}
+
+/// What is written for each of many turns, the words of the search with them: those gather until somebody asks.
+async fn searched(server: &Server, turns: usize) -> Result<Figure, Failure> {
+    const SESSIONS: usize = 16;
+    let client = &server.client;
+    let sessions = sessions(client, SESSIONS, Kind::Plain).await?;
+    let answer = match sessions.first() {
+        Some(session) => answer(client, session).await?,
+        None => 0.0,
+    };
+    followed(client).await?;
+    let mut heads = Vec::new();
+    for session in &sessions {
+        heads.push(events(client, session, u64::MAX).await?.head);
+    }
+    let before = used(server.pid());
+    all(client, &sessions, turns / SESSIONS, Kind::Plain).await?;
+    followed(client).await?;
+    let written = used(server.pid()).written - before.written;
+    let mut own = 0;
+    for (session, head) in sessions.iter().zip(heads) {
+        own += own_size(client, session, head).await?;
+    }
+    let total = (turns / SESSIONS * SESSIONS) as f64;
+    let name = format!("bytes written a turn, {total} turns of {SESSIONS} sessions, with the words of the search");
+    let figure = Figure::new(name, written / total - answer, "B");
+    Ok(figure.against("B: their events' own size", own as f64 / total).bar(Bar::AtMost(3.0)))
+}
+
+/// Takes a turn; returns the bytes of its answer, which are given to a write call as well, and no file has them.
+async fn answer(client: &Client, session: &str) -> Result<f64, Failure> {
+    let body = PostMessage { content: Kind::Plain.text().to_owned(), ..PostMessage::default() };
+    let body = serde_json::to_vec(&body).map_err(Failure::failed)?;
+    let route = format!("/sessions/{session}/messages?wait=120");
+    Ok(client.bytes(Method::POST, &route, Some(("application/json", body))).await?.len() as f64)
+}
+
+/// Waits until all words are where they are looked for, and everything else that gathered is written.
+async fn followed(client: &Client) -> Result<(), Failure> {
+    while client.get::<Indexed>("/reindex").await?.behind > 0 {}
+    settled().await;
+    Ok(())
+}
+
+/// Bytes of the events of a session after this one.
+async fn own_size(client: &Client, session: &str, mut after: u64) -> Result<usize, Failure> {
+    let mut bytes = 0;
+    loop {
+        let page = events(client, session, after).await?;
+        bytes += page.items.iter().map(|line| line.get().len() + 1).sum::<usize>();
+        after += page.items.len() as u64;
+        if page.items.is_empty() || after >= page.head {
+            return Ok(bytes);
+        }
+    }
 }
 
 /// Waits until lines and rows that gathered are written.
@@ -200,12 +261,7 @@ async fn settled() {
     tokio::time::sleep(std::time::Duration::from_millis(700)).await;
 }
 
-async fn events(
-    client: &Client,
-    session: &[String; 1],
-    after: u64,
-) -> Result<outlive_protocol::event::Events, Failure> {
-    let [session] = session;
+async fn events(client: &Client, session: &str, after: u64) -> Result<Events, Failure> {
     client.get(&format!("/sessions/{session}/events?after={after}&limit=1000")).await
 }
 

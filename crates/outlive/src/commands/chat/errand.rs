@@ -4,10 +4,12 @@
 //! asked.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use futures_util::Stream;
 use outlive_core::command::Verdict;
+use outlive_core::media::Attachment;
 use outlive_protocol::approval::Decide;
 use outlive_protocol::message::PostMessage;
 use outlive_protocol::question::{AnswerBody, PostAnswer};
@@ -19,7 +21,8 @@ use tokio::sync::mpsc;
 
 use super::opening::earlier;
 use crate::client::{Client, connect};
-use crate::config::Workspace;
+use crate::commands::run::files;
+use crate::config::{self, Workspace};
 use crate::exit::Failure;
 
 /// Where wishes are brought.
@@ -67,21 +70,43 @@ impl Errands {
                 let page = page.map_err(|error| error.to_string());
                 return Some((Happened::Earlier(before, page), (errands, wishes)));
             }
+            if let Wish::Attach(path) = wish {
+                let kept = errands.attach(&path).await.map_err(|error| error.to_string());
+                return Some((Happened::Attached(path, kept), (errands, wishes)));
+            }
             let done = errands.insist(&wish).await.map_err(|error| error.to_string());
             Some((Happened::Done(wish, done), (errands, wishes)))
         })
+    }
+
+    /// Sends a file to the server, and waits for one that is away as long as it takes.
+    ///
+    /// # Errors
+    ///
+    /// The file cannot be read or shown to models, or what the server says.
+    pub async fn attach(&mut self, path: &str) -> Result<Attachment, Failure> {
+        let path = at_home(path);
+        loop {
+            match files::attach(&self.client, &path).await {
+                Err(Failure::Unreachable(_)) => self.reconnect().await,
+                kept => return kept,
+            }
+        }
+    }
+
+    async fn reconnect(&mut self) {
+        match connect(&self.place).await {
+            Ok(client) => self.client = client,
+            Err(_away) => tokio::time::sleep(AGAIN).await,
+        }
     }
 
     async fn insist(&mut self, wish: &Wish) -> Result<(), Failure> {
         let Some((route, body)) = letter(wish)? else { return Ok(()) };
         loop {
             match self.send(&route, &body).await {
-                Err(Failure::Unreachable(_)) => {}
+                Err(Failure::Unreachable(_)) => self.reconnect().await,
                 sent => return sent,
-            }
-            match connect(&self.place).await {
-                Ok(client) => self.client = client,
-                Err(_away) => tokio::time::sleep(AGAIN).await,
             }
         }
     }
@@ -93,14 +118,23 @@ impl Errands {
     }
 }
 
+/// A path as a shell would read it: in quotes, or from home on.
+fn at_home(path: &str) -> PathBuf {
+    let quoted = ["'", "\""].iter().find_map(|quote| path.strip_prefix(quote)?.strip_suffix(quote));
+    let path = quoted.unwrap_or(path);
+    let below = path.strip_prefix("~/").and_then(|rest| Some(PathBuf::from(config::variable("HOME")?).join(rest)));
+    below.unwrap_or_else(|| path.into())
+}
+
 /// The route and the body of a wish, if the server has a part in it.
 fn letter(wish: &Wish) -> Result<Option<(String, Value)>, Failure> {
     let name = crate::config::random::<16>()?.iter().map(|byte| format!("{byte:02x}")).collect::<String>();
     let request_id = Some(name);
     let control = |request_id| serde_json::to_value(Control { reason: None, request_id });
     Ok(Some(match wish {
-        Wish::Say(text, behavior) => {
-            let body = PostMessage { content: text.clone(), behavior: *behavior, request_id, ..PostMessage::default() };
+        Wish::Say(text, behavior, attached) => {
+            let (content, attachments) = (text.clone(), attached.iter().map(files::named).collect());
+            let body = PostMessage { content, behavior: *behavior, attachments, request_id, ..PostMessage::default() };
             ("/messages".to_owned(), json!(body))
         }
         Wish::Answer(question, answer, _) => {
@@ -114,7 +148,9 @@ fn letter(wish: &Wish) -> Result<Option<(String, Value)>, Failure> {
         Wish::Interrupt => ("/interrupt".to_owned(), control(request_id)?),
         Wish::Pause => ("/pause".to_owned(), control(request_id)?),
         Wish::Resume => ("/resume".to_owned(), control(request_id)?),
-        Wish::Earlier(_) | Wish::Keep(_) | Wish::Leave | Wish::Suspend | Wish::Redraw => return Ok(None),
+        Wish::Attach(_) | Wish::Earlier(_) | Wish::Keep(_) | Wish::Leave | Wish::Suspend | Wish::Redraw => {
+            return Ok(None);
+        }
     }))
 }
 

@@ -107,6 +107,7 @@ impl Room {
                 wish @ (Wish::Say(..)
                 | Wish::Answer(..)
                 | Wish::Decide(..)
+                | Wish::Attach(_)
                 | Wish::Earlier(_)
                 | Wish::Interrupt
                 | Wish::Pause

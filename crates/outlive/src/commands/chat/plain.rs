@@ -6,6 +6,7 @@ use std::pin::pin;
 use futures_util::StreamExt as _;
 use outlive_core::event::{Behavior, Event};
 use outlive_core::id::CallId;
+use outlive_core::media::Attachment;
 use outlive_tui::{Before, Colors, Screen, Style, Who, Wish};
 use tokio::sync::mpsc;
 
@@ -37,6 +38,7 @@ pub async fn talk(follow: Follow, errands: Errands, (who, before): (Who, Before)
         owed: 0,
         heard: Heard::Before,
         at_end: false,
+        files: Vec::new(),
     };
     let mut typed = read_lines();
     let mut follow = pin!(follow.stream());
@@ -114,6 +116,8 @@ struct Chat {
     owed: usize,
     heard: Heard,
     at_end: bool,
+    /// Files that the next message takes along.
+    files: Vec<Attachment>,
 }
 
 impl Chat {
@@ -164,12 +168,13 @@ impl Chat {
         match line.split_once(' ').unwrap_or((line, "")) {
             ("", _) => {}
             ("/help", _) => {
-                let help = "/steer TEXT reaches the running turn · /queue shows what waits · /session shows this session\n\
+                let help = "/attach PATH sends a file with the next message · /steer TEXT reaches the running turn · /queue shows what waits · /session shows this session\n\
                             /more shows what came before what is shown\n\
                             a line that ends with \\ goes on in the next · Ctrl-C stops the turn · Ctrl-D leaves it running";
                 show::line(Style::Dim, help);
             }
             ("/steer", text) => self.say(text, Behavior::Steer).await,
+            ("/attach", path) => self.attach(path.trim()).await,
             ("/more", _) => self.more().await?,
             ("/queue", _) => crate::commands::queue::list(self.errands.client(), &self.who.session).await?,
             ("/session", _) => crate::commands::session::show(self.errands.client(), &self.who.session).await?,
@@ -196,14 +201,27 @@ impl Chat {
         Ok(())
     }
 
+    async fn attach(&mut self, path: &str) {
+        match self.errands.attach(path).await {
+            Ok(file) => {
+                show::line(Style::Dim, &format!("attached: {}", file.described()));
+                self.files.push(file);
+            }
+            Err(error) => show::line(Style::Bad, &error.to_string()),
+        }
+    }
+
     async fn say(&mut self, text: &str, behavior: Behavior) {
         let text = text.to_owned();
         let wish = match self.screen.reply(&text) {
             Some((question, answer)) => Wish::Answer(question, answer, text),
-            None => Wish::Say(text, behavior),
+            None => Wish::Say(text, behavior, self.files.clone()),
         };
         if self.wish(&wish).await {
             self.owed += 1;
+            if let Wish::Say(..) = wish {
+                self.files.clear();
+            }
         }
     }
 

@@ -14,6 +14,7 @@ pub(super) async fn checks(place: &Workspace) -> Vec<Check> {
     let mut checks = vec![folder(place)];
     checks.extend(disk(&place.root));
     checks.extend([kind(&place.root), configuration(place), prices(place), token(place)]);
+    checks.extend(erasures(&place.root));
     checks.extend(server(place).await);
     checks
 }
@@ -56,6 +57,15 @@ fn disk(root: &Path) -> Vec<Check> {
         checks.push(level("disk inodes", inodes, (found.f_favail, INODES), "remove files: each session needs a few"));
     }
     checks
+}
+
+/// What was to be deleted for good, and is not gone yet.
+fn erasures(root: &Path) -> Option<Check> {
+    let left = outlive_store::workspace::unfinished(root).ok().filter(|left| !left.is_empty())?;
+    let left: Vec<String> = left.iter().map(ToString::to_string).collect();
+    let said = format!("something is left in files of {}, deleted for good", left.join(", "));
+    let fix = "make room, or see what the log says; it goes on at the next start, and with the next deletion for good";
+    Some(Check::warning("erasure", said, fix))
 }
 
 fn level(what: &str, found: String, (free, (least, enough)): (u64, (u64, u64)), fix: &str) -> Check {

@@ -45,10 +45,13 @@ async fn keeps_to_a_schema(model: &dyn Model) -> (bool, String) {
     });
     let asked = user("help: tell me in a long and friendly sentence which colour you like better");
     let request = Request { output_schema: Some(Arc::new(schema)), ..without_tools(vec![asked]) };
-    said(answer(model, request).await.0, |text| {
+    // Whose doing it is tells how far it can be relied on.
+    let by = if model.holds(&request) { "held to it by the API" } else { "told in words" };
+    let (works, found) = said(answer(model, request).await.0, |text| {
         let colour = serde_json::from_str::<Value>(text).unwrap_or_default()["colour"].take();
         colour == "red" || colour == "blue"
-    })
+    });
+    (works, format!("{by}; {found}"))
 }
 
 async fn counts(model: &dyn Model) -> (bool, String) {

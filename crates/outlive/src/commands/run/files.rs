@@ -5,7 +5,8 @@ use std::io::Read as _;
 use std::path::Path;
 use std::sync::Arc;
 
-use outlive_core::media::MediaType;
+use outlive_core::digest::Digest;
+use outlive_core::media::{Attachment, MediaType};
 use outlive_protocol::message::{ArtifactKept, PostAttachment};
 use serde_json::Value;
 
@@ -17,7 +18,7 @@ use crate::exit::Failure;
 /// # Errors
 ///
 /// It cannot be read, is of no type that models are shown, or what the server says.
-pub async fn attach(client: &Client, path: &Path) -> Result<PostAttachment, Failure> {
+pub async fn attach(client: &Client, path: &Path) -> Result<Attachment, Failure> {
     let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
     let most = MediaType::ALL.map(MediaType::most_bytes).into_iter().max().unwrap_or_default();
     let bytes = read(path, most)?;
@@ -35,12 +36,20 @@ pub async fn attach(client: &Client, path: &Path) -> Result<PostAttachment, Fail
             kind.as_str()
         )));
     }
+    if let Some(flaw) = kind.flaw(&bytes) {
+        return Err(Failure::Usage(format!("{} cannot be attached: {flaw}", path.display())));
+    }
     let kept: ArtifactKept = client.upload("/artifacts", kind.as_str(), bytes).await?;
-    Ok(PostAttachment {
-        hash: kept.hash,
-        media_type: kept.media_type,
-        name: Some(name).filter(|name| !name.is_empty()),
-    })
+    let hash = Digest::parse(&kept.hash);
+    let hash =
+        hash.ok_or_else(|| Failure::Failed(format!("the server names {} in a way of its own", path.display())))?;
+    let name = Some(name).filter(|name| !name.is_empty());
+    Ok(Attachment { hash, media_type: kept.media_type, name, bytes: kept.bytes })
+}
+
+/// Names a file in a message.
+pub fn named(file: &Attachment) -> PostAttachment {
+    PostAttachment { hash: file.hash.to_string(), media_type: file.media_type.clone(), name: file.name.clone() }
 }
 
 /// Reads the schema that the answer must fit.

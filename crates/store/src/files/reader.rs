@@ -1,0 +1,138 @@
+//! Reads lines of a journal: those that wait for its file, those in it, and those before it in the compressed segments.
+//!
+//! A file whose older lines moved to a segment is another file, and shorter. Whoever began to read before may find in it
+//! what looks like damage: then it is read again ([`Older::cuts`](super::tails::Older::cuts) tells).
+
+use std::io;
+use std::path::Path;
+use std::sync::Arc;
+
+use outlive_core::event::Line;
+use outlive_core::id::{Seq, SessionId};
+
+use super::tails::io_error;
+use super::{FileJournals, fs, lines, past};
+use crate::{Opened, StoreError};
+
+/// A journal's live end, as it was when somebody began to read.
+struct Seen {
+    pending: Vec<Line>,
+    file_len: u64,
+    file_head: Seq,
+    cuts: u64,
+}
+
+/// Lines of a file, or up to which event they are good and what is wrong with the next one.
+type Found = Result<Vec<Line>, (Seq, String)>;
+
+impl FileJournals {
+    pub(super) fn read_now(&self, journal: SessionId, after: Seq, limit: usize) -> Result<Opened, StoreError> {
+        let (is_empty, cut_bytes) = {
+            let mut board = self.shared.board();
+            let tail = self.shared.tail(&mut board, journal)?;
+            tail.sound(journal)?;
+            (tail.head == 0, std::mem::take(&mut tail.cut_bytes))
+        };
+        let only_cut = is_empty && cut_bytes > 0;
+        Ok(Opened { lines: if only_cut { Vec::new() } else { self.look(journal, after, limit)? }, cut_bytes })
+    }
+
+    /// Returns lines as [`Journals::read`](crate::Journals::read) does, for whoever is not the session's owner: what was cut
+    /// is left for that one to hear of. Blocks.
+    ///
+    /// # Errors
+    ///
+    /// As for [`Journals::read`](crate::Journals::read).
+    pub fn look(&self, journal: SessionId, after: Seq, limit: usize) -> Result<Vec<Line>, StoreError> {
+        loop {
+            let seen = self.see(journal, after, limit)?;
+            if after >= seen.file_head || limit == 0 {
+                return Ok(seen.pending);
+            }
+            match self.read_file(journal, &seen, after, limit)? {
+                Ok(mut found) => {
+                    let room = limit - found.len();
+                    found.extend(seen.pending.into_iter().take(room));
+                    return Ok(found);
+                }
+                Err((good, why)) => {
+                    let mut board = self.shared.board();
+                    if board.older.cuts == seen.cuts {
+                        let tail = self.shared.tail(&mut board, journal)?;
+                        tail.damage = Some((good + 1, why));
+                        tail.sound(journal)?;
+                    }
+                }
+            }
+        }
+    }
+
+    fn see(&self, journal: SessionId, after: Seq, limit: usize) -> Result<Seen, StoreError> {
+        let mut board = self.shared.board();
+        let cuts = board.older.cuts;
+        let tail = self.shared.tail(&mut board, journal)?;
+        tail.sound(journal)?;
+        if tail.head == 0 {
+            return Err(board.absent(journal));
+        }
+        let skip = usize::try_from(after.saturating_sub(tail.file_head)).unwrap_or(usize::MAX);
+        let pending = tail.pending.iter().skip(skip).take(limit).cloned().collect();
+        Ok(Seen { pending, file_len: tail.file_len, file_head: tail.file_head, cuts })
+    }
+
+    /// Reads lines from a journal's file, and from the segments what comes before it.
+    fn read_file(&self, journal: SessionId, seen: &Seen, after: Seq, limit: usize) -> Result<Found, StoreError> {
+        let last = seen.file_head.min(after.saturating_add(limit as Seq));
+        match self.read_both(journal, seen, after, limit) {
+            Ok(found) => Ok(found.and_then(|found| joined(found, after, last))),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::NotFound(journal)),
+            Err(error) => Err(io_error("read", &self.shared.file(journal), &error)),
+        }
+    }
+
+    fn read_both(&self, journal: SessionId, seen: &Seen, after: Seq, limit: usize) -> io::Result<Found> {
+        let disk = &*self.shared.disk;
+        let file = disk.open(&self.shared.file(journal), fs::Open::Read)?;
+        let from = if after == 0 { 0 } else { lines::find(&*file, seen.file_len, after)? };
+        let live = match lines::lines(&*file, from, seen.file_len, limit)? {
+            Ok(live) => live,
+            Err((good, why)) => return Ok(Err((good.max(after), why))),
+        };
+        let begins = live.first().map_or(seen.file_head + 1, Line::seq);
+        if begins == after + 1 {
+            return Ok(Ok(live));
+        }
+        let missing = usize::try_from(begins.saturating_sub(after + 1)).unwrap_or(usize::MAX);
+        let whole = |number, path: &Path| self.thawed((journal, number), path);
+        let before = past::read(disk, &self.shared.folder(journal), (after, missing.min(limit)), whole)?;
+        Ok(before.map(|mut before| {
+            let room = limit - before.len();
+            before.extend(live.into_iter().take(room));
+            before
+        }))
+    }
+
+    /// Reads a segment. The last one is kept, for whoever reads on in pages.
+    fn thawed(&self, which: (SessionId, u64), path: &Path) -> io::Result<past::Whole> {
+        if let Some((_, whole)) = self.shared.board().older.thawed.as_ref().filter(|(kept, _)| *kept == which) {
+            return Ok(whole.clone());
+        }
+        let (range, lines) = past::whole(&*self.shared.disk, path)?;
+        let whole = (range, Arc::new(lines));
+        let mut board = self.shared.board();
+        if board.tails.get(&which.0).is_some_and(|tail| !tail.removed) {
+            board.older.thawed = Some((which, whole.clone()));
+        }
+        Ok(whole)
+    }
+}
+
+/// Checks that these lines are all from the one after `after` to `last`.
+fn joined(found: Vec<Line>, after: Seq, last: Seq) -> Found {
+    let misplaced = found.iter().zip(after + 1..).find(|(line, expected)| line.seq() != *expected);
+    if let Some((line, expected)) = misplaced {
+        return Err((expected - 1, format!("its seq is {}", line.seq())));
+    }
+    let end = after + found.len() as Seq;
+    if end < last { Err((end, "the file ends here".to_owned())) } else { Ok(found) }
+}
