@@ -3,17 +3,24 @@
 //! Invariant: what is not understood is refused with its place, never left out in silence; what is understood but not
 //! there yet becomes a warning.
 
+mod cli;
 mod expand;
 mod files;
+mod front;
+mod skills;
 mod spec;
 mod starter;
+mod tools;
 
+pub use cli::CliTool;
 pub use expand::Lookup;
 pub use files::{
     AGENT_BYTES, AGENT_FILE_BYTES, AGENT_FILES, check_files, files_digest, folder_digest, is_known, own_files,
 };
-pub use spec::{ModelSpec, NetworkSpec, SandboxMode, SandboxSpec};
+pub use skills::Skill;
+pub use spec::{ModelSpec, NetworkSpec, SandboxMode, SandboxSpec, SearchSpec, WebSpec};
 pub use starter::{starter, starter_in};
+pub use tools::Tools;
 
 use std::collections::BTreeMap;
 
@@ -26,8 +33,15 @@ use crate::yaml::YamlError;
 use spec::File;
 pub(crate) use spec::VERSIONS;
 
+/// Where what a workspace gives to all its agents stands among an agent's files.
+pub const WORKSPACE: &str = "../../";
+
 /// Path of the workspace's policy among an agent's files.
 pub const WORKSPACE_POLICY: &str = "../../policy.yaml";
+
+/// Bytes of one directive, and of all.
+const DIRECTIVE_BYTES: usize = 64 << 10;
+const DIRECTIVES_BYTES: usize = 256 << 10;
 
 /// An agent that can be run.
 #[derive(Debug, Clone, PartialEq)]
@@ -48,8 +62,8 @@ pub struct Agent {
     pub session: SessionSpec,
     /// What its sessions may use.
     pub budget: Budget,
-    /// Names of the builtin tools that it has: `bash`, `files`.
-    pub tools: Vec<String>,
+    /// The tools that it has.
+    pub tools: Tools,
     /// In what its commands run.
     pub sandbox: SandboxSpec,
     /// What its calls may do.
@@ -87,6 +101,11 @@ pub enum AgentError {
     /// A file is not text.
     #[error("{0} is not UTF-8")]
     NotText(String),
+    /// A directive is too long, or all of them together are.
+    #[error(
+        "{0}: a directive is at most {DIRECTIVE_BYTES} bytes long, and all together {DIRECTIVES_BYTES}: every request holds them"
+    )]
+    TooLong(String),
     /// A file does not fit.
     #[error(transparent)]
     Yaml(#[from] YamlError),
@@ -125,7 +144,16 @@ impl Agent {
         let mut warnings = file.check(name).map_err(placed)?;
         let session = file.limits().map_err(placed)?;
         let budget = file.budget().map_err(placed)?;
-        let tools = file.tools(&mut warnings).map_err(placed)?;
+        let (builtin, programs) = file.tools(&mut warnings).map_err(placed)?;
+        let cli = cli::read(&programs, files, &mut warnings);
+        let skills = skills::read(file.spec.tooling.skills_dir.as_deref(), files, &mut warnings);
+        let tools = Tools {
+            builtin,
+            web: file.spec.tooling.web.clone(),
+            cli,
+            skills: skills.into(),
+            hooks: file.hooks().map_err(placed)?,
+        };
         let unsettled = |keys: [&str; 3]| crate::yaml::misfit_at(yaml, "agent.yaml", &keys, UNSETTLED).to_string();
         warnings.extend(file.unsettled().map(unsettled));
         let system = system(&file, files, yaml)?;
@@ -178,11 +206,31 @@ fn system(file: &File, files: &Files, yaml: &str) -> Result<Vec<String>, AgentEr
         };
         blocks.push(text(files, &path, "")?.to_owned());
     }
-    for path in files.keys().filter(|path| path.starts_with("directives/") && path.ends_with(".md")) {
-        blocks.push(text(files, path, "")?.to_owned());
-    }
+    blocks.extend(directives(files)?);
     blocks.retain(|block| !block.trim().is_empty());
     Ok(blocks)
+}
+
+/// The workspace's directives, then the agent's, each by name.
+fn directives(files: &Files) -> Result<Vec<String>, AgentError> {
+    let home = format!("{WORKSPACE}directives/");
+    let named = |home: &str, path: &str| path.strip_prefix(home).is_some_and(is_directive);
+    let shared = files.keys().filter(|path| named(&home, path));
+    let own = files.keys().filter(|path| named("directives/", path));
+    let mut total = 0;
+    let read = |path: &String| {
+        let block = text(files, path, "")?;
+        total += block.len();
+        if block.len() > DIRECTIVE_BYTES || total > DIRECTIVES_BYTES {
+            return Err(AgentError::TooLong(path.trim_start_matches(WORKSPACE).to_owned()));
+        }
+        Ok(block.to_owned())
+    };
+    shared.chain(own).map(read).collect()
+}
+
+fn is_directive(name: &str) -> bool {
+    name.ends_with(".md") && !name.contains('/')
 }
 
 /// Reads the policies of the workspace, of the agent, and of the agent here; one that cannot be read denies everything.

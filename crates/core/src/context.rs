@@ -11,7 +11,7 @@ mod transcript;
 
 pub use markdown::{Heading, markdown};
 pub use messages::{MessageItem, MessageRole, ToolCallItem, fold_messages};
-pub use transcript::Transcript;
+pub use transcript::{Did, Transcript};
 
 use std::sync::Arc;
 

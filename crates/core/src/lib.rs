@@ -9,6 +9,7 @@
 //! | [`turn`] | the machines inside a turn: step, call, ending |
 //! | [`context`] | the transcript and the model request made of it, always well-formed |
 //! | [`policy`] | what a tool call may do: allow, ask, deny |
+//! | [`hooks`] | what an agent's author puts before and behind its calls |
 //! | [`media`] | files that are attached to messages: types, bounds, names |
 //! | [`agent`] | an agent's definition, read from its files |
 //! | [`catalogue`], [`cost`] | what is known of models, and what their tokens cost |
@@ -26,6 +27,7 @@ pub mod context;
 pub mod cost;
 pub mod digest;
 pub mod event;
+pub mod hooks;
 pub mod id;
 pub mod import;
 pub mod limits;

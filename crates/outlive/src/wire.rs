@@ -157,7 +157,8 @@ pub async fn start(place: &Workspace) -> Result<Engine, Failure> {
     };
     let seed = u64::from_le_bytes(config::random::<8>()?);
     let moments = Moments::new(Arc::new(SystemClock), seed);
-    let runtime = Runtime::start(store, Arc::new(Catalog::new(sources)), moments, settled(&place.config()?)).await;
+    let catalog = Catalog::new(sources).sharing(&store);
+    let runtime = Runtime::start(store, Arc::new(catalog), moments, settled(&place.config()?)).await;
     Ok(Engine { runtime: runtime.map_err(Failure::failed)?, files })
 }
 

@@ -22,7 +22,10 @@ pub struct AgentView {
     pub digest: String,
     /// The tools on offer.
     pub tools: Vec<String>,
-    /// The folder that they work in.
+    /// The skills that it is told of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub skills: Vec<String>,
+    /// The folder that its tools work in.
     #[serde(default)]
     pub works_in: String,
     /// What its files ask for that this version does not have.

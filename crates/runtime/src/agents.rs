@@ -1,11 +1,11 @@
 //! Changes agents: their files are checked whole before any is written, and what they were is kept.
 
-use outlive_core::agent::{Agent, Files, Lookup, files_digest, own_files};
+use outlive_core::agent::{Agent, Files, Lookup, WORKSPACE, files_digest, own_files};
 use outlive_core::archive::AgentArchive;
 use outlive_core::digest::Digest;
 use outlive_core::id::AgentName;
 use outlive_core::session::Refusal;
-use outlive_store::{Changed, Expected, Version, WORKSPACE_POLICY};
+use outlive_store::{Changed, Expected, Version};
 use outlive_tools::sandbox::Sandbox;
 
 use crate::kit::KitError;
@@ -57,7 +57,7 @@ impl Runtime {
         outlive_core::agent::check_files(&files)
             .map_err(|why| SubmitError::Agent(KitError::Invalid { agent: name.clone(), why }))?;
         let mut whole = files.clone();
-        whole.extend(self.workspace_policy(name)?);
+        whole.extend(self.shared_files(name)?);
         let warnings = self.shell.kits.check(name, &whole).map_err(SubmitError::Agent)?;
         let digest = files_digest(&files);
         let was_there = self.change_agent(name, Some(files), expected)?;
@@ -140,15 +140,17 @@ impl Runtime {
         Ok((name.clone(), self.write_agent(&name, files, expected)?))
     }
 
-    fn workspace_policy(&self, name: &AgentName) -> Result<Option<(String, Vec<u8>)>, SubmitError> {
+    /// Returns what the workspace gives to all its agents.
+    fn shared_files(&self, name: &AgentName) -> Result<Files, SubmitError> {
         let agents = &self.shell.store.agents;
         // It is read beside an agent's files: beside any other's while this one is not there.
         let others = agents.names().map_err(SubmitError::Store)?;
         for other in [name.to_string()].iter().chain(&others) {
             if let Some(mut files) = agents.read(other).map_err(SubmitError::Store)? {
-                return Ok(files.remove_entry(WORKSPACE_POLICY));
+                files.retain(|path, _| path.starts_with(WORKSPACE));
+                return Ok(files);
             }
         }
-        Ok(None)
+        Ok(Files::new())
     }
 }

@@ -1,5 +1,7 @@
 //! Agents ready to run: read from their folders, and read again when a file of theirs has changed.
 
+mod tooling;
+
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,11 +15,12 @@ use outlive_core::cost::Prices;
 use outlive_core::id::{AgentName, SessionId};
 use outlive_core::limits::FALLBACK_AFTER;
 use outlive_model::Model;
-use outlive_store::{AgentFolders, StoreError};
+use outlive_store::{AgentFolders, Store, StoreError};
 use outlive_tools::Place;
 use outlive_tools::exec::Exec;
 use outlive_tools::registry::{Builtin, Toolbox};
 use outlive_tools::sandbox::Sandbox;
+use outlive_tools::session::Siblings;
 
 use crate::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
 
@@ -79,6 +82,7 @@ const OUTPUT_TOKENS: u32 = 8_192;
 pub struct Catalog {
     sources: Sources,
     kits: Mutex<HashMap<AgentName, Ready>>,
+    siblings: Option<Arc<dyn Siblings>>,
 }
 
 #[derive(Clone)]
@@ -92,7 +96,13 @@ impl Catalog {
     /// Makes a catalog; nothing is read before somebody asks.
     #[must_use]
     pub fn new(sources: Sources) -> Self {
-        Self { sources, kits: Mutex::default() }
+        Self { sources, kits: Mutex::default(), siblings: None }
+    }
+
+    /// Lets agents that ask for it look at the sessions of this store.
+    #[must_use]
+    pub fn sharing(self, store: &Store) -> Self {
+        Self { siblings: Some(Arc::new(crate::siblings::Kept(store.clone()))), ..self }
     }
 
     fn ready(&self, name: &AgentName) -> Result<Ready, KitError> {
@@ -112,9 +122,9 @@ impl Catalog {
     }
 
     fn make(&self, agent: Agent, stamp: u64, known: &Known) -> Result<Ready, String> {
-        let chosen: Vec<Builtin> = agent.tools.iter().filter_map(|name| Builtin::named(name)).collect();
+        let chosen: Vec<Builtin> = agent.tools.builtin.iter().filter_map(|name| Builtin::named(name)).collect();
         let exec = Arc::new(self.sources.exec.within(self.sandbox(&agent)?));
-        let toolbox = Toolbox::builtin(&exec, &chosen);
+        let toolbox = tooling::equip(Toolbox::builtin(&exec, &chosen), &agent, (self, &exec))?;
         let open = if chosen.contains(&Builtin::Bash) { exec.warning() } else { None };
         let specs = toolbox.specs();
         let (voices, left_out) = self.voices(&agent, &specs, known)?;
@@ -128,6 +138,7 @@ impl Catalog {
             fallback: lineup,
             digest: agent.digest.to_string(),
             tools: specs.iter().map(|spec| spec.name.clone()).collect(),
+            skills: agent.tools.skills.iter().map(|skill| skill.name.clone()).collect(),
             works_in: self.sources.cwd.display().to_string(),
             warnings,
             on_disconnect: agent.session.on_disconnect,
@@ -175,10 +186,11 @@ impl Catalog {
         Ok((first.with_fallback(fallback, after, spec.fallback_rest_ms()), left_out))
     }
 
-    /// In what its commands run: the workspace's own folder is hidden from them, but for the agents' files.
+    /// In what its commands run: the workspace's own folder is hidden from them, but for the agents' and skills' files.
     fn sandbox(&self, agent: &Agent) -> Result<Sandbox, String> {
         let workspace = &self.sources.workspace;
-        Ok(Sandbox::of(&agent.sandbox)?.hiding(vec![workspace.clone()], vec![workspace.join("agents")]))
+        Ok(Sandbox::of(&agent.sandbox)?
+            .hiding(vec![workspace.clone()], vec![workspace.join("agents"), workspace.join("skills")]))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AgentName, Ready>> {

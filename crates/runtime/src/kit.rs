@@ -146,7 +146,9 @@ pub struct Card {
     pub digest: String,
     /// Names of the tools on offer.
     pub tools: Vec<String>,
-    /// The folder that they work in.
+    /// Names of its skills.
+    pub skills: Vec<String>,
+    /// The folder that its tools work in.
     pub works_in: String,
     /// What its files ask for that this version does not have.
     pub warnings: Vec<String>,

@@ -19,6 +19,7 @@
 //! | `pages` | a journal read from its end |
 //! | `presence` | what becomes of a turn when its last client goes |
 //! | [`meter`], `log` | what is counted of all that happens, and what is told of it |
+//! | `siblings` | what an agent sees of other sessions |
 //! | [`kit`], [`catalog`] | an agent ready to run; read afresh when its files change |
 //!
 //! Absent on purpose: nothing but [`Runtime::submit`] starts or continues a turn; no task and no timer belongs to a
@@ -50,6 +51,7 @@ mod schema;
 mod search;
 mod sessions;
 mod shell;
+mod siblings;
 pub mod subscribe;
 pub mod tasks;
 mod trash;

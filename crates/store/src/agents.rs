@@ -31,10 +31,11 @@ pub trait AgentFolders: AgentGrants {
     /// Returns the names of the folders under `agents/`, sorted; names that are not agent names are left out.
     fn names(&self) -> Result<Vec<String>, StoreError>;
 
-    /// Returns a value that changes when any file of the agent, or the workspace policy, changes: cheap (no file is read).
+    /// Returns a value that changes when any file of the agent, or one that its workspace shares, changes: cheap (no file is
+    /// read).
     fn stamp(&self, name: &str) -> Result<Option<u64>, StoreError>;
 
-    /// Reads the agent's folder, plus the workspace's `policy.yaml` under that name with the path `../../policy.yaml`:
+    /// Reads the agent's folder, plus what its workspace shares (`policy.yaml`, `directives/`, `skills/`) with `../../` before it:
     /// path relative to the folder → bytes. `None` if there is no such folder.
     fn read(&self, name: &str) -> Result<Option<BTreeMap<String, Vec<u8>>>, StoreError>;
 

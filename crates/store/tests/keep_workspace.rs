@@ -114,6 +114,37 @@ async fn links_do_not_lead_out_of_an_agents_folder() {
     assert_eq!(store.agents.read("alias").unwrap(), None);
 }
 
+#[tokio::test]
+async fn a_workspace_shares_directives_and_skills_with_all_its_agents_and_links_share_nothing() {
+    let root = tempfile::tempdir().unwrap();
+    let (store, _open) = workspace::open(root.path(), Options::default()).unwrap();
+    store.agents.create("scribe", [("agent.yaml".to_owned(), b"name: scribe".to_vec())].into()).unwrap();
+    let put = |path: &str, bytes: &[u8]| {
+        let path = root.path().join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, bytes).unwrap();
+    };
+    let before = store.agents.stamp("scribe").unwrap();
+    put("directives/tone.md", b"calm");
+    put("directives/deeper/no.md", b"no");
+    put("skills/release/SKILL.md", b"---");
+    put("skills/release/scripts/check.sh", b"echo");
+    put("skills/release/large.bin", &vec![0; (1 << 20) + 1]);
+    put("token", b"secret");
+    std::os::unix::fs::symlink(root.path().join("token"), root.path().join("skills/release/key")).unwrap();
+    std::os::unix::fs::symlink(root.path(), root.path().join("skills/all")).unwrap();
+    let files = store.agents.read("scribe").unwrap().unwrap();
+    let shared = ["directives/tone.md", "skills/release/SKILL.md", "skills/release/scripts/check.sh"];
+    let expected: Vec<String> =
+        shared.iter().map(|path| format!("../../{path}")).chain(["agent.yaml".to_owned()]).collect();
+    assert_eq!(files.into_keys().collect::<Vec<_>>(), expected);
+    assert_ne!(store.agents.stamp("scribe").unwrap(), before);
+    std::fs::remove_dir_all(root.path().join("skills")).unwrap();
+    std::os::unix::fs::symlink(root.path().join("agents"), root.path().join("skills")).unwrap();
+    let files = store.agents.read("scribe").unwrap().unwrap();
+    assert_eq!(files.into_keys().collect::<Vec<_>>(), ["../../directives/tone.md", "agent.yaml"]);
+}
+
 /// One thing that is done to a store.
 #[derive(Debug, Clone)]
 enum Act {

@@ -7,7 +7,7 @@ mod find;
 mod grep;
 mod list;
 mod read;
-mod shape;
+pub(crate) mod shape;
 mod shown;
 mod task;
 mod todo;
@@ -18,6 +18,7 @@ use std::sync::Arc;
 
 pub use ask::AskUser;
 pub use bash::Bash;
+pub(crate) use bash::{DEFAULT_MS, finished};
 pub use edit::Edit;
 pub use find::Glob;
 pub use grep::Grep;

@@ -1,16 +1,22 @@
-//! Does things: the tool trait, bash and files, process groups, sandboxes, orphans.
+//! Does things: the tool trait, bash, files and the web, process groups, sandboxes, orphans.
 
 mod blocking;
 pub mod builtin;
+pub mod cli;
 pub mod egress;
 pub mod exec;
+pub mod held;
 pub mod orphans;
 pub mod path;
 mod proc;
 pub mod registry;
 pub mod sandbox;
 pub mod scripted;
+pub mod session;
+pub mod skill;
 pub mod tasks;
+pub mod vector;
+pub mod web;
 
 use std::future::Future;
 use std::path::PathBuf;

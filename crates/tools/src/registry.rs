@@ -12,6 +12,7 @@ use outlive_core::yaml::nearest;
 use serde_json::Value;
 
 use crate::exec::Exec;
+use crate::held::Held;
 use crate::{Assessment, Finished, Invocation, Place, Tool, builtin};
 
 /// A call that never starts because of what it says.
@@ -58,11 +59,16 @@ pub enum Builtin {
     Bash,
     /// `read`, `write`, `edit`, `list`, `glob`, `grep`.
     Files,
+    /// `web_fetch`, and `web_search` where an engine is named: what they need comes from [`crate::web::Web`].
+    Web,
+    /// `session`: what it looks at comes from [`crate::session::Siblings`].
+    Session,
 }
 
 impl Builtin {
     /// Every one, by its name.
-    pub const ALL: [(&'static str, Self); 2] = [("bash", Self::Bash), ("files", Self::Files)];
+    pub const ALL: [(&'static str, Self); 4] =
+        [("bash", Self::Bash), ("files", Self::Files), ("web", Self::Web), ("session", Self::Session)];
 
     /// Returns the one of this name.
     #[must_use]
@@ -81,6 +87,7 @@ struct Entry {
 /// The tools of one agent.
 pub struct Toolbox {
     entries: Vec<Entry>,
+    held: Held,
 }
 
 impl Toolbox {
@@ -92,7 +99,7 @@ impl Toolbox {
             let schema = jsonschema::validator_for(&spec.input_schema).map_err(|error| error.to_string());
             Entry { tool, spec, schema }
         };
-        Self { entries: tools.into_iter().map(entry).collect() }
+        Self { entries: tools.into_iter().map(entry).collect(), held: Held::default() }
     }
 
     /// Makes a toolbox of what comes with Outlive. Whatever is chosen, an agent can ask.
@@ -110,6 +117,25 @@ impl Toolbox {
         tools.push(Arc::new(builtin::AskUser));
         tools.push(Arc::new(builtin::TodoList));
         Self::new(tools)
+    }
+
+    /// Adds these behind the others.
+    #[must_use]
+    pub fn and(mut self, tools: Vec<Arc<dyn Tool>>) -> Self {
+        self.entries.extend(Self::new(tools).entries);
+        self
+    }
+
+    /// Holds their calls to this.
+    #[must_use]
+    pub fn held_to(self, held: Held) -> Self {
+        Self { held, ..self }
+    }
+
+    /// Returns what their calls are held to.
+    #[must_use]
+    pub fn held(&self) -> &Held {
+        &self.held
     }
 
     /// Returns what the model is told.

@@ -3,7 +3,7 @@
 //! Invariants: a path is one of the known places and goes down; what is hidden is not an agent's; counts and sizes have
 //! bounds. What else a person keeps in an agent's folder is theirs: it is neither read here nor touched.
 
-use super::{Files, WORKSPACE_POLICY};
+use super::{Files, WORKSPACE};
 use crate::digest::Digest;
 
 /// Files of one agent.
@@ -42,7 +42,7 @@ pub fn own_files(files: Files) -> Files {
     files.into_iter().filter(|(path, _)| is_known(path)).collect()
 }
 
-/// Returns the digest of all that lies in an agent's folder, with the workspace's policy: what a session's journal names.
+/// Returns the digest of all that lies in an agent's folder, with what its workspace shares: what a session's journal names.
 #[must_use]
 pub fn folder_digest(files: &Files) -> Digest {
     super::digest(files)
@@ -51,7 +51,7 @@ pub fn folder_digest(files: &Files) -> Digest {
 /// Returns the digest of an agent's own files: what tells its versions apart.
 #[must_use]
 pub fn files_digest(files: &Files) -> Digest {
-    super::digest(files.iter().filter(|(path, _)| path.as_str() != WORKSPACE_POLICY))
+    super::digest(files.iter().filter(|(path, _)| !path.starts_with(WORKSPACE)))
 }
 
 /// Checks the paths and the sizes of what is to be an agent.

@@ -1,7 +1,9 @@
 //! `agent.yaml`, typed.
 
+mod hooks;
 mod keys;
 mod sandbox;
+mod tooling;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -15,6 +17,8 @@ use crate::id::AgentName;
 use crate::limits::{FALLBACK_REST_MS, FALLBACKS};
 use crate::session::ASK_USER;
 pub use sandbox::{NetworkSpec, SandboxMode, SandboxSpec};
+pub(super) use tooling::{CliEntry, Tooling};
+pub use tooling::{SearchSpec, WebSpec};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -46,7 +50,7 @@ pub(super) struct Spec {
     pub(super) soul: Option<String>,
     pub(super) system_prompt: Option<String>,
     pub(super) instructions: Option<String>,
-    skills_dir: Option<String>,
+    pub(super) tooling: Tooling,
     pub(super) session: Session,
     pub(super) tools: Vec<ToolEntry>,
     pub(super) sandbox: Option<SandboxSpec>,
@@ -129,30 +133,14 @@ pub(super) struct Session {
 #[serde(default, deny_unknown_fields)]
 pub(super) struct ToolEntry {
     builtin: Option<String>,
-    cli: Option<Cli>,
+    cli: Option<CliEntry>,
     mcp: Option<Mcp>,
     #[serde(rename = "type")]
     kind: Option<String>,
     name: Option<String>,
-    #[serde(rename = "command")]
-    _command: Option<IgnoredAny>,
-    #[serde(rename = "description")]
-    _description: Option<IgnoredAny>,
-    #[serde(rename = "readme")]
-    _readme: Option<IgnoredAny>,
-}
-
-/// A program as a tool.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Cli {
-    name: String,
-    #[serde(rename = "command")]
-    _command: String,
-    #[serde(default, rename = "readme")]
-    _readme: Option<String>,
-    #[serde(default, rename = "description")]
-    _description: Option<String>,
+    command: Option<String>,
+    description: Option<String>,
+    readme: Option<String>,
 }
 
 /// A server of tools.
@@ -191,8 +179,8 @@ const DURAGENT: &str = "duragent/v1alpha1";
 pub(crate) const VERSIONS: [&str; 2] = ["outlive/v1", DURAGENT];
 
 /// Built-in tools that are here, and those that are on their way.
-const HERE: [&str; 3] = ["bash", "files", ASK_USER];
-const COMING: [&str; 4] = ["web", "skill", "session", "memory"];
+const HERE: [&str; 6] = ["bash", "files", "web", "session", "skill", ASK_USER];
+const COMING: [&str; 1] = ["memory"];
 
 impl File {
     fn is_duragent(&self) -> bool {
@@ -231,7 +219,6 @@ impl File {
             ("spec.soul", spec.soul.as_mut()),
             ("spec.system_prompt", spec.system_prompt.as_mut()),
             ("spec.instructions", spec.instructions.as_mut()),
-            ("spec.skills_dir", spec.skills_dir.as_mut()),
             ("spec.session.step_timeout", spec.session.step_timeout.as_mut()),
             ("spec.session.disconnect_grace", spec.session.disconnect_grace.as_mut()),
             ("spec.session.idle_evict", spec.session.idle_evict.as_mut()),
@@ -248,7 +235,8 @@ impl File {
                 texts.push(("spec.model.fallback.api_key_env", other.api_key_env.as_mut()));
             }
         }
-        for (path, text) in texts {
+        let tooling = spec.tooling.texts().map(|(path, text)| (path, Some(text)));
+        for (path, text) in texts.into_iter().chain(tooling) {
             if let Some(text) = text {
                 *text = super::expand::expand(text, lookup).map_err(|why| Misfit::new(path, why))?;
             }
@@ -291,14 +279,19 @@ impl File {
         self.spec.budget.budget().map_err(|(path, why)| Misfit::new(format!("spec.budget.{path}"), why))
     }
 
+    /// Returns its hooks.
+    pub(super) fn hooks(&self) -> Result<crate::hooks::Hooks, Misfit> {
+        self.spec.tooling.hooks.hooks().map_err(|(path, why)| Misfit::new(path, why))
+    }
+
     /// Returns the settings of a section that has none yet.
     pub(super) fn unsettled(&self) -> impl Iterator<Item = [&str; 3]> {
         self.spec.context.keys().map(|key| ["spec", "context", key])
     }
 
     /// Returns the tools that are here; the others are warned of, or refused where nothing has such a name.
-    pub(super) fn tools(&self, warnings: &mut Vec<String>) -> Result<Vec<String>, Misfit> {
-        let mut names = Vec::new();
+    pub(super) fn tools(&self, warnings: &mut Vec<String>) -> Result<(Vec<String>, Vec<CliEntry>), Misfit> {
+        let (mut names, mut programs): (Vec<String>, Vec<CliEntry>) = Default::default();
         for tool in &self.spec.tools {
             match tool.asked()? {
                 // Every agent can ask.
@@ -312,18 +305,25 @@ impl File {
                     let why = format!("there is no `{name}`: the nearest is `{nearest}`");
                     return Err(Misfit::new("spec.tools.builtin", why));
                 }
-                Asked::Cli(name) => warnings.push(format!("cli tool `{name}`: cli tools are not in this version")),
+                Asked::Cli(entry) => {
+                    if !super::cli::is_name(&entry.name) || programs.iter().any(|other| other.name == entry.name) {
+                        let why =
+                            format!("`{}` is there twice, or no name of letters, digits, `-` and `_`", entry.name);
+                        return Err(Misfit::new("spec.tools.cli", why));
+                    }
+                    programs.push(entry);
+                }
                 Asked::Mcp(name) => warnings.push(format!("mcp server `{name}`: mcp tools are not in this version")),
             }
         }
-        Ok(names)
+        Ok((names, programs))
     }
 }
 
 /// One tool that is asked for, by its kind.
 enum Asked<'a> {
     Builtin(&'a str),
-    Cli(&'a str),
+    Cli(CliEntry),
     Mcp(&'a str),
 }
 
@@ -332,10 +332,16 @@ impl ToolEntry {
         let name = self.name.as_deref();
         match (&self.builtin, &self.cli, &self.mcp, self.kind.as_deref(), name) {
             (Some(name), None, None, None, None) => Ok(Asked::Builtin(name)),
-            (None, Some(cli), None, None, None) => Ok(Asked::Cli(&cli.name)),
+            (None, Some(cli), None, None, None) => Ok(Asked::Cli(cli.clone())),
             (None, None, Some(mcp), None, None) => Ok(Asked::Mcp(&mcp.name)),
             (None, None, None, Some("builtin"), Some(name)) => Ok(Asked::Builtin(name)),
-            (None, None, None, Some("cli"), Some(name)) => Ok(Asked::Cli(name)),
+            (None, None, None, Some("cli"), Some(name)) => match self.command.clone() {
+                Some(command) => {
+                    let (readme, description) = (self.readme.clone(), self.description.clone());
+                    Ok(Asked::Cli(CliEntry { name: name.to_owned(), command, readme, description }))
+                }
+                None => Err(Misfit::new("spec.tools", format!("cli tool `{name}` has no `command`"))),
+            },
             (None, None, None, Some("mcp"), Some(name)) => Ok(Asked::Mcp(name)),
             _ => Err(Misfit::new("spec.tools", "a tool is one of `builtin: NAME`, `cli: {…}`, `mcp: {…}`")),
         }
@@ -412,13 +418,12 @@ impl Spec {
     fn warnings(&self) -> Vec<String> {
         let unused = |key| self.unused.contains(&key);
         let asked = [
-            (self.skills_dir.is_some(), "`skills_dir`: skills are not in this version"),
             (
                 self.memory.as_ref().is_some_and(|memory| memory.enabled),
                 "`memory` has no effect yet: it is not in this version",
             ),
             (unused(Unused::Policy), "`policy` in agent.yaml is not read: write a policy.yaml beside it"),
-            (unused(Unused::Access), "`access` and `hooks` are not in this version"),
+            (unused(Unused::Access), "`access` is not in this version"),
             (self.session.ttl_hours.is_some(), "`session.ttl_hours`: sessions stay until they are deleted"),
             (
                 self.session.compaction.is_some() || self.session.context.is_some(),

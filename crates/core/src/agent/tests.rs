@@ -18,7 +18,7 @@ const HEAD: &str = "apiVersion: outlive/v1\nkind: Agent\nmetadata: {name: helper
 fn the_starter_is_an_agent() {
     let name: AgentName = "default".parse().unwrap();
     let agent = Agent::read(&name, &starter(&name), &|_| None).unwrap();
-    assert_eq!((agent.tools.len(), agent.model, agent.warnings.len()), (2, None, 0));
+    assert_eq!((agent.tools.builtin.len(), agent.model, agent.warnings.len()), (2, None, 0));
 }
 
 #[test]
@@ -58,10 +58,10 @@ fn variables_expand_after_parsing_and_never_change_the_structure() {
 #[test]
 fn what_this_version_does_not_have_is_a_warning_never_silence() {
     let yaml =
-        format!("{HEAD}spec:\n  tools: [{{builtin: bash}}, {{builtin: web}}, {{mcp: {{name: fs, command: x}}}}]\n");
+        format!("{HEAD}spec:\n  tools: [{{builtin: bash}}, {{builtin: memory}}, {{mcp: {{name: fs, command: x}}}}]\n");
     let agent = read(&yaml).unwrap();
-    assert_eq!(agent.tools, ["bash"]);
-    let told = ["builtin tool `web` is not in this version", "mcp server `fs`: mcp tools are not in this version"];
+    assert_eq!(agent.tools.builtin, ["bash"]);
+    let told = ["builtin tool `memory` is not in this version", "mcp server `fs`: mcp tools are not in this version"];
     assert_eq!(agent.warnings, told);
 }
 
@@ -186,8 +186,8 @@ spec:
     let agent = read(yaml).unwrap();
     assert_eq!((agent.session.on_disconnect, agent.session.max_steps), (OnDisconnect::Pause, 10));
     assert_eq!(agent.session.step_timeout_ms, 300_000);
-    assert_eq!(agent.tools, ["bash"]);
-    assert_eq!(agent.warnings.len(), 8, "{:#?}", agent.warnings);
+    assert_eq!(agent.tools.builtin, ["bash"]);
+    assert_eq!(agent.warnings.len(), 7, "{:#?}", agent.warnings);
 }
 
 #[test]
@@ -259,5 +259,171 @@ fn a_starter_says_in_what_its_commands_run() {
     for mode in [SandboxMode::Auto, SandboxMode::Trust] {
         let agent = Agent::read(&name, &starter_in(&name, mode), &|_| None).unwrap();
         assert_eq!(agent.sandbox, SandboxSpec { mode, ..SandboxSpec::default() });
+    }
+}
+
+#[test]
+fn the_web_has_settings() {
+    let web = |text: &str| read(&format!("{HEAD}spec: {{tools: [{{builtin: web}}], web: {text}}}\n"));
+    let read = web("{allow: [10.0.0.0/8], search: {searxng: 'http://${MODEL}:80'}}").unwrap();
+    let search = Some(SearchSpec::Searxng("http://m-1:80".to_owned()));
+    assert_eq!(read.tools.web, WebSpec { allow: vec!["10.0.0.0/8".to_owned()], search });
+    assert_eq!(read.tools.builtin, ["web"]);
+    assert_eq!(read.warnings, [""; 0]);
+    for wrong in ["{alow: []}", "{search: {bing: x}}", "{search: x}", "[]", "{search: {searxng: '${NONE}'}}"] {
+        let error = web(wrong).unwrap_err().to_string();
+        assert!(error.starts_with("agent.yaml:"), "{error}");
+    }
+}
+
+fn with(yaml: &str, more: &[(&str, &str)]) -> Result<Agent, AgentError> {
+    let mut files = files(yaml);
+    files.extend(more.iter().map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec())));
+    Agent::read(&"helper".parse().unwrap(), &files, &|_| None)
+}
+
+#[test]
+fn programs_are_declared_or_lie_in_their_folders() {
+    let yaml = format!(
+        "{HEAD}spec:\n  tools:\n    - cli: {{name: gh, command: gh, readme: ./tools/gh.md}}\n    - {{type: cli, name: old, command: ./bin/old, description: does}}\n"
+    );
+    let agent = with(
+        &yaml,
+        &[
+            ("tools/gh.md", "# gh\n\nTalks to\nthe forge.\n\nMore."),
+            ("tools/deploy/README.md", "---\ndescription: deploys\ncommand: ./run.sh\n---\nHow."),
+            ("tools/deploy/run.sh", "x"),
+            ("tools/count/README.md", "Counts."),
+            ("tools/count/count", "x"),
+            ("tools/none/README.md", "Is not there."),
+            ("tools/bad/README.md", "---\ncommand: [\n---\n"),
+            ("tools/a b/README.md", "x"),
+            ("tools/gh/README.md", "declared already"),
+        ],
+    )
+    .unwrap();
+    let tool = |name: &str, description: &str, command: &str, readme: &str| CliTool {
+        name: name.to_owned(),
+        description: description.to_owned(),
+        command: command.to_owned(),
+        readme: readme.to_owned(),
+    };
+    let expected = [
+        tool("gh", "Talks to the forge.", "gh", "# gh\n\nTalks to\nthe forge.\n\nMore."),
+        tool("old", "does", "./bin/old", ""),
+        tool("count", "Counts.", "tools/count/count", "Counts."),
+        tool("deploy", "deploys", "tools/deploy/run.sh", "How."),
+    ];
+    assert_eq!(agent.tools.cli, expected);
+    let told: Vec<&str> = agent.warnings.iter().map(|warning| warning.split(": ").next().unwrap()).collect();
+    assert_eq!(told, ["tools/a b/README.md", "tools/bad/README.md:2:10", "tools/none/README.md"]);
+    for wrong in ["{name: 'a b', command: x}", "{name: a}"] {
+        with(&format!("{HEAD}spec: {{tools: [{{cli: {wrong}}}]}}\n"), &[]).unwrap_err();
+    }
+    with(&format!("{HEAD}spec: {{tools: [{{type: cli, name: a}}]}}\n"), &[]).unwrap_err();
+}
+
+#[test]
+fn skills_are_the_agent_s_and_the_workspace_s_and_a_bad_one_is_told_with_its_place() {
+    let agent = with(
+        HEAD,
+        &[
+            ("skills/review/SKILL.md", "---\nname: review\ndescription: reviews\nallowed-tools: Read Bash(git diff:*), Grep\nlicense: MIT\n---\nLook.\n"),
+            ("skills/review/scripts/a.sh", "echo"),
+            ("../../skills/review/SKILL.md", "---\ndescription: another\n---\n"),
+            ("../../skills/shared/SKILL.md", "---\ndescription: |\n  for\n  all\nallowed-tools: [read]\n---\nDo."),
+            ("skills/other/SKILL.md", "---\nname: elsewhere\ndescription: x\n---\n"),
+            ("skills/none/SKILL.md", "No front matter."),
+            ("skills/broken/SKILL.md", "---\nname: broken\ndescription: [\n---\n"),
+            ("skills/Loud/SKILL.md", "---\ndescription: x\n---\n"),
+            ("skills/typed/SKILL.md", "---\ndescription: {a: b}\n---\n"),
+            ("skills/loose.md", "no skill"),
+        ],
+    )
+    .unwrap();
+    let found: Vec<_> =
+        agent.tools.skills.iter().map(|skill| (&*skill.name, &*skill.description, &*skill.body)).collect();
+    assert_eq!(found, [("review", "reviews", "Look."), ("shared", "for all", "Do.")]);
+    let [review, shared] = &agent.tools.skills[..] else { panic!() };
+    assert_eq!((review.folder.as_str(), shared.folder.as_str()), ("skills/review", "../../skills/shared"));
+    assert_eq!(review.files.keys().collect::<Vec<_>>(), ["scripts/a.sh"]);
+    assert_eq!(review.allowed_tools.as_deref().unwrap(), ["Read", "Bash(git diff:*)", "Grep"]);
+    for (tool, may) in [("read", true), ("bash", true), ("grep", true), ("write", false), ("web_fetch", false)] {
+        assert_eq!(review.allows(tool), may, "{tool}");
+    }
+    let told: Vec<&str> = agent.warnings.iter().map(|warning| warning.split(": ").next().unwrap()).collect();
+    let expected = [
+        "skills/Loud/SKILL.md",
+        "skills/broken/SKILL.md:3:14",
+        "skills/none/SKILL.md:1",
+        "skills/other/SKILL.md:1",
+        "skills/typed/SKILL.md:2:14",
+    ];
+    assert_eq!(told, expected, "{:#?}", agent.warnings);
+}
+
+#[test]
+fn directives_are_the_workspace_s_then_the_agent_s_and_have_bounds() {
+    let long = "x".repeat(64 << 10);
+    let agent = with(
+        HEAD,
+        &[
+            ("directives/b.md", "b"),
+            ("directives/a.md", "a"),
+            ("../../directives/z.md", "z"),
+            ("directives/c/d.md", "no"),
+            ("directives/e.txt", "no"),
+        ],
+    )
+    .unwrap();
+    assert_eq!(agent.system, ["soul", "z", "a", "b"]);
+    assert_ne!(agent.digest, with(HEAD, &[("directives/b.md", "b"), ("directives/a.md", "a")]).unwrap().digest);
+    with(HEAD, &[("directives/a.md", &long)]).unwrap();
+    let refused = with(HEAD, &[("../../directives/a.md", &format!("{long}x"))]).unwrap_err().to_string();
+    assert!(refused.starts_with("directives/a.md: a directive is at most 65536 bytes long"), "{refused}");
+    let names: Vec<String> = (0..5).map(|n| format!("directives/{n}.md")).collect();
+    let many: Vec<(&str, &str)> = names.iter().map(|name| (name.as_str(), long.as_str())).collect();
+    with(HEAD, &many).unwrap_err();
+}
+
+#[test]
+fn hooks_are_read_in_both_ways_of_writing_them() {
+    use crate::hooks::{After, Before, Within};
+    let hooks = |text: &str| read(&format!("{HEAD}spec:\n  hooks: {text}\n")).map(|agent| agent.tools.hooks);
+    let ours = hooks(
+        "{before: [{match: edit, type: depends_on, prior: read, match_arg: path}, {match: bash, type: skip_duplicate}, \
+         {match: bash, type: guard, pattern: 'rm -rf'}, {match: '*', type: program, program: [./check, x], timeout: 5s}], \
+         after: [{match: read, message: look, unless: {limit: 1}}, {match: bash, type: program, program: [p]}]}",
+    )
+    .unwrap();
+    let [(on, depends), (_, skips), (_, _guard), (_, program)] = &ours.before[..] else { panic!() };
+    assert_eq!(on.to_string(), "edit");
+    assert!(matches!(depends, Before::DependsOn { within: Within::Session, .. }));
+    assert!(matches!(skips, Before::SkipDuplicate { within: Within::Turn, .. }));
+    let Before::Program(program) = program else { panic!() };
+    assert_eq!((program.words.join(" ").as_str(), program.limit_ms), ("./check x", 5_000));
+    assert!(matches!(&ours.after[..], [(_, After::Text { .. }), (_, After::Program(_))]));
+    let theirs = hooks(
+        "{before_tool: [{match: 'p:send', type: depends_on, prior: 'p:look', match_arg: handle}, {match: 'm:*', type: \
+         skip_duplicate, match_args: [key]}], after_tool: [{match: 'p:look', message: m, unless: {wait: true}}]}",
+    )
+    .unwrap();
+    assert_eq!((theirs.before.len(), theirs.after.len()), (2, 1));
+    assert!(matches!(&theirs.before[1].1, Before::SkipDuplicate { within: Within::Session, .. }));
+    for wrong in [
+        "{before: [{match: edit}]}",
+        "{before: [{match: edit, type: text, message: x}]}",
+        "{before: [{match: edit, type: depends_on}]}",
+        "{before: [{match: edit, type: guard, pattern: '('}]}",
+        "{before: [{match: edit, type: program, program: []}]}",
+        "{before: [{match: edit, type: program, program: [a], timeout: 1h}]}",
+        "{before: [{match: 'a b', type: skip_duplicate}]}",
+        "{before: [{type: skip_duplicate}]}",
+        "{after: [{match: edit, type: guard, pattern: x}]}",
+        "{after: [{match: edit}]}",
+        "{befor: []}",
+    ] {
+        let error = hooks(wrong).unwrap_err().to_string();
+        assert!(error.starts_with("agent.yaml:5:"), "{wrong}: {error}");
     }
 }

@@ -1,5 +1,7 @@
 //! The conversation as the provider's alternating messages, folded event by event.
 
+mod past;
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -8,6 +10,7 @@ use crate::digest::Digest;
 use crate::event::{Ending, Entry, Event, MessageReceived};
 use crate::id::CallId;
 use crate::media::{Attachment, Family, MediaType};
+pub use past::Did;
 
 use super::refused::Refused;
 
@@ -29,6 +32,8 @@ pub struct Transcript {
     asked: Arc<str>,
     /// Messages that hold reasoning, and whose it is: no other model takes it back.
     reasoned: Vec<(usize, Arc<str>)>,
+    /// The first message that belongs to the turn which began last.
+    turn_from: usize,
     refused: Refused,
 }
 
@@ -55,6 +60,7 @@ impl Default for Transcript {
             schema: None,
             asked: Arc::from(""),
             reasoned: Vec::new(),
+            turn_from: 0,
             refused: Refused::default(),
         }
     }
@@ -65,6 +71,7 @@ impl Transcript {
     pub fn apply(&mut self, entry: &Entry) {
         match &entry.event {
             Event::MessageReceived(message) => self.hear(message),
+            Event::TurnStarted(_) => self.turn_from = self.messages.len(),
             Event::TurnEnded(ended) => {
                 self.refused.forget_doubts();
                 // Who was asked something in between still has the schema to fit.
@@ -104,7 +111,6 @@ impl Transcript {
             | Event::InputQueued(_)
             | Event::InputEdited(_)
             | Event::InputRemoved(_)
-            | Event::TurnStarted(_)
             | Event::InterruptRequested(_)
             | Event::CallAllowed(_)
             | Event::ApprovalRequested(_)

@@ -71,6 +71,9 @@ fn print(agent: &AgentView) {
     say!("model     {}", agent.model);
     agent.fallback.iter().for_each(|model| say!("fallback  {model}"));
     say!("tools     {}", agent.tools.join(", "));
+    if !agent.skills.is_empty() {
+        say!("skills    {}", agent.skills.join(", "));
+    }
     say!("digest    {}", agent.digest);
     agent.warnings.iter().for_each(|warning| say!("warning   {warning}"));
 }
@@ -115,7 +118,7 @@ fn check(folders: &Beside, name: &str, exec: &Exec) -> Result<Checked, Failure> 
                 Ok(sandbox) => (agent.policy.unreadable, exec.within(sandbox).warning()),
                 Err(why) => (Some(why), None),
             };
-            let open = open.filter(|_| agent.tools.iter().any(|tool| tool == "bash"));
+            let open = open.filter(|_| agent.tools.builtin.iter().any(|tool| tool == "bash"));
             (error, agent.warnings.into_iter().chain(open).collect())
         }
         Err(error) => (Some(error.to_string()), Vec::new()),

@@ -5,9 +5,11 @@ use std::sync::Arc;
 
 use outlive_core::command::{Command, Verdict};
 use outlive_core::context::{Transcript, assemble};
-use outlive_core::event::{Ending, TurnError};
+use outlive_core::event::{Decider, Ending, TurnError};
+use outlive_core::hooks::About;
 use outlive_core::id::CallId;
-use outlive_core::session::{Allowance, Debt, Fact, recovery};
+use outlive_core::session::{Allowance, Debt, Fact, Ruling, recovery};
+use outlive_core::turn::Call;
 use outlive_store::StoreError;
 
 use super::Actor;
@@ -40,7 +42,7 @@ impl Actor {
                 Debt::Find { call, .. } | Debt::Start { call, .. } if self.is_unfit(batch, call) => {}
                 Debt::Find { call, attempt } => self.look_for(batch, call, attempt),
                 Debt::StartStep { step, attempt, .. } => self.start_step(batch, step, attempt).await?,
-                Debt::Rule(call) => self.rule(batch, call),
+                Debt::Rule(call) => self.rule(batch, call).await?,
                 Debt::Start { call, attempt, .. } => {
                     if self.record(batch, self.state.settle(&debt)) {
                         self.hold(batch, call, attempt);
@@ -97,21 +99,42 @@ impl Actor {
         true
     }
 
-    fn rule(&mut self, batch: &mut Batch, id: CallId) {
+    async fn rule(&mut self, batch: &mut Batch, id: CallId) -> Result<(), StoreError> {
         let kit = self.kit();
-        let Some(turn) = &self.state.turn else { return };
-        let Some(call) = turn.call(id) else { return };
+        let Some(call) = self.state.turn.as_ref().and_then(|turn| turn.call(id)).cloned() else { return Ok(()) };
         let ruling = match kit {
-            Ok(kit) => kit.rule(&self.state, call),
-            Err(error) => outlive_core::session::Ruling::Denied {
-                by: outlive_core::event::Decider::Runtime,
-                content: error.to_string(),
-            },
+            Ok(kit) => {
+                let ruling = kit.rule(&self.state, &call);
+                self.narrowed(batch, &kit, (&call, ruling)).await?
+            }
+            Err(error) => Ruling::Denied { by: Decider::Runtime, content: error.to_string() },
         };
-        let facts = ruling.facts(turn, call);
+        let Some(turn) = &self.state.turn else { return Ok(()) };
+        let facts = ruling.facts(turn, &call);
         if !self.record(batch, facts) {
             self.give_up(batch, id, TOO_LONG);
         }
+        Ok(())
+    }
+
+    /// What may run is held to the agent's hooks and skills: they only deny.
+    async fn narrowed(
+        &mut self,
+        batch: &Batch,
+        kit: &Kit,
+        (call, ruling): (&Call, Ruling),
+    ) -> Result<Ruling, StoreError> {
+        match ruling {
+            Ruling::Allowed { .. } | Ruling::Ask { .. } => {}
+            Ruling::Question(_) | Ruling::Todos(_) | Ruling::Denied { .. } => return Ok(ruling),
+        }
+        let held = kit.toolbox.held();
+        let mut past = if held.looks_back() { self.transcript(batch).await?.calls() } else { Vec::new() };
+        if let Some(at) = past.iter().position(|did| did.id == call.id) {
+            past.truncate(at);
+        }
+        let refused = held.refuse(&About { tool: &call.tool, input: &call.input, past: &past });
+        Ok(refused.map_or(ruling, |(rule, content)| Ruling::Denied { by: Decider::Policy(rule), content }))
     }
 
     /// Returns the rule that a person allows for the whole agent with this.

@@ -6,17 +6,19 @@ use futures_util::FutureExt as _;
 use outlive_core::command::{self, Report};
 use outlive_core::content::Delta;
 use outlive_core::event::{ArtifactRef, Outcome};
+use outlive_core::policy::{Subject, Verdict};
 use outlive_tools::{Finished, Found, Invocation, Tool};
 
 use super::{Errand, Run};
+use crate::kit::Kit;
 
 /// Runs the call and reports.
 pub(crate) async fn run(errand: Errand, run: Run) {
     let began = tokio::time::Instant::now();
     let finished = match invocation(&errand, &run) {
         Ok((tool, invocation)) => {
-            let ran = std::panic::AssertUnwindSafe(tool.run(invocation)).catch_unwind().await;
-            ran.unwrap_or_else(|_panic| error(format!("`{}` panicked; whether it did anything is not known", run.tool)))
+            let may = |subject: &Subject| may(&run.kit, subject);
+            run.kit.toolbox.held().run((&run.tool, &*tool), invocation, &may).await
         }
         Err(why) => error(why),
     };
@@ -61,6 +63,17 @@ fn invocation(errand: &Errand, run: &Run) -> Result<(Arc<dyn Tool>, Invocation),
     Ok((tool, invocation))
 }
 
+/// Whether a hook's program may run: nobody can be asked about it.
+fn may(kit: &Kit, subject: &Subject) -> Result<(), String> {
+    match kit.policy.rule(subject) {
+        Verdict::Allow { .. } => Ok(()),
+        Verdict::Ask { rule, .. } => {
+            Err(format!("its program `{}` needs an approval ({rule}), and a hook asks nobody", subject.target))
+        }
+        Verdict::Deny { reason, .. } => Err(format!("its program `{}` may not run: {reason}", subject.target)),
+    }
+}
+
 fn error(content: String) -> Finished {
     Finished { outcome: Outcome::Error, content, details: None, whole: None }
 }
@@ -71,10 +84,13 @@ async fn keep(run: &Run, finished: Finished) -> command::Done {
     let mut artifact = None;
     if let Some(bytes) = whole {
         let size = bytes.len() as u64;
+        // A tool whose whole output is a file says so in its details.
+        let named = details.as_ref().and_then(|details| details.get("media_type")).and_then(serde_json::Value::as_str);
+        let media_type = named.unwrap_or("text/plain; charset=utf-8").to_owned();
         match run.artifacts.put(bytes).await {
             Ok(hash) => {
                 content.push_str(&format!("\n[the whole output, {size} bytes, is artifact {hash}]"));
-                artifact = Some(ArtifactRef { hash, bytes: size, media_type: "text/plain; charset=utf-8".to_owned() });
+                artifact = Some(ArtifactRef { hash, bytes: size, media_type });
             }
             Err(why) => content.push_str(&format!("\n[the whole output, {size} bytes, could not be kept: {why}]")),
         }

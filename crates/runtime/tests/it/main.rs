@@ -9,8 +9,10 @@
 
 mod budget;
 mod calls;
+mod catalog;
 mod clients;
 mod deleting;
+mod held;
 mod house;
 mod media;
 mod outage;

@@ -89,6 +89,7 @@ impl Kits for OneAgent {
             fallback: vec![],
             digest: "0".into(),
             tools: vec![],
+            skills: vec![],
             works_in: "/".into(),
             warnings: vec![],
             on_disconnect: OnDisconnect::Continue,

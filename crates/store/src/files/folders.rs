@@ -11,7 +11,7 @@ use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::sync::{PoisonError, RwLock, RwLockReadGuard, RwLockWriteGuard};
 
-use outlive_core::agent::{Files, files_digest, is_known, own_files};
+use outlive_core::agent::{Files, WORKSPACE, files_digest, is_known, own_files};
 use outlive_core::archive::AgentArchive;
 use outlive_core::digest::Digest;
 use outlive_core::id::AgentName;
@@ -26,6 +26,9 @@ use crate::{AgentFolders, AgentGrants, Changed, Expected, FILE_BYTES, FILES, Sto
 
 /// Largest version that is read back.
 const VERSION_BYTES: u64 = outlive_core::archive::ARCHIVE_BYTES as u64;
+
+/// Folders within each other of what a workspace shares.
+const SHARED_DEPTH: usize = 6;
 
 /// Held while a folder changes: readers see all of a change or nothing of it.
 static CHANGING: RwLock<()> = RwLock::new(());
@@ -379,9 +382,32 @@ impl Beside {
         if policy.is_file() {
             found.push((WORKSPACE_POLICY.to_owned(), policy));
         }
+        found.extend(shared(&self.root));
         found.sort();
         Ok(Some(found))
     }
+}
+
+/// Returns what a workspace gives to all its agents: `directives/*.md` and all below `skills/`, by their paths from an agent's
+/// folder. Links are not followed; what is too large, too deep or too much is left out.
+fn shared(root: &Path) -> Vec<(String, PathBuf)> {
+    let mut found = Vec::new();
+    let mut folders = vec![(root.join("directives"), SHARED_DEPTH), (root.join("skills"), 0)];
+    folders.retain(|(folder, _)| is_folder(folder));
+    while let Some((folder, depth)) = folders.pop() {
+        let Ok(entries) = std::fs::read_dir(&folder) else { continue };
+        for entry in entries.filter_map(Result::ok) {
+            let path = entry.path();
+            let Some(relative) = path.strip_prefix(root).ok().and_then(Path::to_str) else { continue };
+            let Ok(meta) = std::fs::symlink_metadata(&path) else { continue };
+            if meta.is_dir() && depth < SHARED_DEPTH {
+                folders.push((path, depth + 1));
+            } else if meta.is_file() && meta.len() <= FILE_BYTES as u64 && found.len() < FILES {
+                found.push((format!("{WORKSPACE}{relative}"), path));
+            }
+        }
+    }
+    found
 }
 
 fn is_folder(path: &Path) -> bool {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::num::NonZeroU64;
 
 use super::Memory;
-use crate::{Store, StoreError, WORKSPACE_POLICY};
+use crate::{Store, StoreError};
 
 /// What happens to an append.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -154,11 +154,11 @@ impl Faults {
         world.index_lost = true;
     }
 
-    /// Writes a file of an agent, as a person with an editor would; [`WORKSPACE_POLICY`] is the workspace's.
+    /// Writes a file of an agent, as a person with an editor would; what begins with `../../` is the workspace's.
     pub fn write_agent_file(&self, name: &str, path: &str, bytes: impl Into<Vec<u8>>) {
         let mut world = self.0.world();
-        if path == WORKSPACE_POLICY {
-            world.folders.workspace_policy = Some(bytes.into());
+        if path.starts_with(outlive_core::agent::WORKSPACE) {
+            world.folders.shared.insert(path.to_owned(), bytes.into());
         } else {
             world.folders.agents.entry(name.to_owned()).or_default().insert(path.to_owned(), bytes.into());
         }

@@ -10,7 +10,7 @@ use outlive_core::policy::LOCAL_POLICY;
 
 use super::Memory;
 use crate::agents::{check_new, granted, refused, taken};
-use crate::{AgentFolders, AgentGrants, Changed, Expected, StoreError, VERSIONS, Version, WORKSPACE_POLICY};
+use crate::{AgentFolders, AgentGrants, Changed, Expected, StoreError, VERSIONS, Version};
 
 /// Agents' files, and what they were before.
 #[derive(Default)]
@@ -18,13 +18,14 @@ pub(super) struct Folders {
     pub(super) agents: BTreeMap<String, Files>,
     /// Oldest first.
     kept: BTreeMap<AgentName, Vec<(Version, Files)>>,
-    pub(super) workspace_policy: Option<Vec<u8>>,
+    /// The workspace's own, as its agents see them.
+    pub(super) shared: Files,
 }
 
 impl Folders {
     fn agent(&self, name: &str) -> Option<Files> {
         let mut files = self.agents.get(name)?.clone();
-        files.extend(self.workspace_policy.clone().map(|bytes| (WORKSPACE_POLICY.to_owned(), bytes)));
+        files.extend(self.shared.clone());
         Some(files)
     }
 

@@ -16,7 +16,7 @@ use crate::tasks::Task;
 use crate::{Assessment, Finished, Invocation, Pending, Place, Tool};
 
 /// Time of a command that does not say how long it takes, in milliseconds.
-const DEFAULT_MS: u64 = 120_000;
+pub(crate) const DEFAULT_MS: u64 = 120_000;
 /// Bytes of a command line: the kernel takes no argument of 128 KiB.
 const COMMAND_BYTES: usize = 100 << 10;
 
@@ -107,7 +107,7 @@ impl Tool for Bash {
 }
 
 /// Returns the result, and how it ended in a few words.
-fn finished(ran: Ran, limit: Duration) -> (Finished, String) {
+pub(crate) fn finished(ran: Ran, limit: Duration) -> (Finished, String) {
     let (outcome, note) = match ran.ending {
         Ending::Exited(0) => (Outcome::Ok, None),
         Ending::Exited(code) => (Outcome::Error, Some(format!("exit code {code}"))),

@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::path::{Resolved, Want, resolve};
 use crate::{Assessment, Invocation, Place};
 
-pub(super) fn spec<A: JsonSchema>(name: &str, description: &str) -> ToolSpec {
+pub(crate) fn spec<A: JsonSchema>(name: &str, description: &str) -> ToolSpec {
     let mut input_schema = schemars::schema_for!(A).to_value();
     if let Some(schema) = input_schema.as_object_mut() {
         schema.retain(|key, _| key != "$schema" && key != "title");
@@ -18,7 +18,7 @@ pub(super) fn spec<A: JsonSchema>(name: &str, description: &str) -> ToolSpec {
     ToolSpec { name: name.to_owned(), description: description.to_owned(), input_schema }
 }
 
-pub(super) fn read<A: DeserializeOwned>(arguments: &Value) -> Result<A, String> {
+pub(crate) fn read<A: DeserializeOwned>(arguments: &Value) -> Result<A, String> {
     A::deserialize(arguments).map_err(|error| format!("the arguments do not fit: {error}"))
 }
 

@@ -15,6 +15,7 @@ enum Key {
     SystemPrompt,
     Instructions,
     SkillsDir,
+    Web,
     Session,
     Budget,
     Tools,
@@ -22,7 +23,7 @@ enum Key {
     Memory,
     Context,
     Policy,
-    #[serde(alias = "hooks")]
+    Hooks,
     Access,
 }
 
@@ -32,6 +33,7 @@ const KEYS: &[&str] = &[
     "system_prompt",
     "instructions",
     "skills_dir",
+    "web",
     "session",
     "budget",
     "tools",
@@ -39,6 +41,7 @@ const KEYS: &[&str] = &[
     "memory",
     "context",
     "policy",
+    "hooks",
     "access",
 ];
 
@@ -65,13 +68,15 @@ impl<'de> Visitor<'de> for Keys {
                 Key::Soul => spec.soul = map.next_value()?,
                 Key::SystemPrompt => spec.system_prompt = map.next_value()?,
                 Key::Instructions => spec.instructions = map.next_value()?,
-                Key::SkillsDir => spec.skills_dir = map.next_value()?,
+                Key::SkillsDir => spec.tooling.skills_dir = map.next_value()?,
+                Key::Web => spec.tooling.web = map.next_value::<Option<_>>()?.unwrap_or_default(),
                 Key::Session => spec.session = map.next_value()?,
                 Key::Budget => spec.budget = map.next_value()?,
                 Key::Tools => spec.tools = map.next_value()?,
                 Key::Sandbox => spec.sandbox = map.next_value()?,
                 Key::Memory => spec.memory = map.next_value()?,
                 Key::Context => spec.context = map.next_value::<Option<_>>()?.unwrap_or_default(),
+                Key::Hooks => spec.tooling.hooks = map.next_value::<Option<_>>()?.unwrap_or_default(),
                 Key::Policy => spec.note(Unused::Policy, map.next_value()?),
                 Key::Access => spec.note(Unused::Access, map.next_value()?),
             }

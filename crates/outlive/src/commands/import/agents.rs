@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use outlive_core::agent::{Agent, WORKSPACE_POLICY};
+use outlive_core::agent::{Agent, WORKSPACE};
 use outlive_core::id::AgentName;
 use outlive_store::AgentFolders as _;
 use outlive_store::files::beside::Beside;
@@ -52,7 +52,7 @@ fn take(folders: &Beside, name: &str, files: Files, is_dry: bool) -> Result<(&'s
     notes.extend(agent.policy.unreadable.map(|why| format!("{why}: until it is mended, all its calls are denied")));
     match folders.read(name).map_err(|error| error.to_string())? {
         Some(mut there) => {
-            there.remove(WORKSPACE_POLICY);
+            there.retain(|path, _| !path.starts_with(WORKSPACE));
             let is_same = there == files;
             if is_same {
                 Ok(("already there", notes))

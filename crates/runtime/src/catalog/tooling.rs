@@ -1,0 +1,58 @@
+//! Makes the tools of an agent that its definition says more of than a name.
+
+use std::sync::Arc;
+
+use outlive_core::agent::{Agent, SearchSpec, WebSpec};
+use outlive_tools::Tool;
+use outlive_tools::cli::Cli;
+use outlive_tools::exec::Exec;
+use outlive_tools::held::Held;
+use outlive_tools::registry::{Builtin, Toolbox};
+use outlive_tools::session::Sessions;
+use outlive_tools::skill::Skills;
+use outlive_tools::web::Web;
+use outlive_tools::web::search::{Brave, Engine, Key, Searxng, Tavily};
+
+use super::{Catalog, Sources};
+
+/// Adds them, and holds all to the agent's hooks and skills.
+pub(super) fn equip(
+    toolbox: Toolbox,
+    agent: &Agent,
+    (catalog, exec): (&Catalog, &Arc<Exec>),
+) -> Result<Toolbox, String> {
+    let sources = &catalog.sources;
+    let mut tools: Vec<Arc<dyn Tool>> = Vec::new();
+    let asks = |builtin| agent.tools.builtin.iter().any(|name| Builtin::named(name) == Some(builtin));
+    if let Some(siblings) = catalog.siblings.as_ref().filter(|_| asks(Builtin::Session)) {
+        tools.push(Arc::new(Sessions::new(Arc::clone(siblings), agent.name.clone())));
+    }
+    if asks(Builtin::Web) {
+        tools.extend(web(&agent.tools.web, sources)?.tools());
+    }
+    let folder = sources.workspace.join("agents").join(agent.name.as_str());
+    for tool in &agent.tools.cli {
+        tools.push(Arc::new(Cli::new(Arc::clone(exec), tool.clone(), &folder)));
+    }
+    if !agent.tools.skills.is_empty() {
+        tools.push(Arc::new(Skills::new(Arc::clone(&agent.tools.skills), &folder)));
+    }
+    let (hooks, skills) = (agent.tools.hooks.clone(), Arc::clone(&agent.tools.skills));
+    Ok(toolbox.and(tools).held_to(Held { hooks, skills, exec: Some(Arc::clone(exec)), folder }))
+}
+
+fn web(spec: &WebSpec, sources: &Sources) -> Result<Web, String> {
+    let web = Web::reaching(&spec.allow).map_err(|why| format!("agent.yaml: spec.web.allow: {why}"))?;
+    let wrong = |why: String| format!("agent.yaml: spec.web.search: {why}");
+    let key = |variable: &String| {
+        let value = (sources.variables)(variable).filter(|value| !value.is_empty());
+        value.map(Key::new).ok_or_else(|| wrong(format!("variable `{variable}` has no value: put the key there")))
+    };
+    let engine: Arc<dyn Engine> = match &spec.search {
+        None => return Ok(web),
+        Some(SearchSpec::Searxng(url)) => Arc::new(Searxng::at(url).map_err(wrong)?),
+        Some(SearchSpec::Brave(variable)) => Arc::new(Brave::with(key(variable)?).map_err(wrong)?),
+        Some(SearchSpec::Tavily(variable)) => Arc::new(Tavily::with(key(variable)?).map_err(wrong)?),
+    };
+    Ok(web.searching(engine))
+}

@@ -1,0 +1,140 @@
+//! An agent as its files say it is: the tools that they ask for, and what those see of the workspace.
+
+use std::sync::Arc;
+
+use outlive_core::agent::ModelSpec;
+use outlive_core::command::Command;
+use outlive_core::event::{CallFinished, Event};
+use outlive_core::id::AgentName;
+use outlive_core::time::Timestamp;
+use outlive_model::Model;
+use outlive_model::scripted::{Scripted, Step};
+use outlive_runtime::catalog::{Catalog, Models, Sources};
+use outlive_runtime::clock::{Moments, TokioClock};
+use outlive_runtime::kit::Kits;
+use outlive_runtime::{Runtime, Settings};
+use outlive_store::Store;
+use outlive_store::memory::{self, Faults};
+use outlive_tools::exec::Exec;
+use serde_json::{Value, json};
+
+use super::house::{create, id, message};
+
+/// Connects every agent to one model.
+struct One(Scripted);
+
+impl Models for One {
+    fn connect(&self, _wanted: Option<&ModelSpec>) -> Result<Arc<dyn Model>, String> {
+        Ok(Arc::new(self.0.clone()))
+    }
+}
+
+fn catalog(store: &Store, model: &Scripted) -> Catalog {
+    let sources = Sources {
+        folders: Arc::clone(&store.agents),
+        models: Arc::new(One(model.clone())),
+        exec: Arc::new(Exec::new([], "/nonexistent".as_ref(), "/nonexistent".as_ref())),
+        variables: Box::new(|name| (name == "KEY").then(|| "k".to_owned())),
+        workspace: "/w".into(),
+        cwd: "/".into(),
+    };
+    Catalog::new(sources).sharing(store)
+}
+
+fn write(faults: &Faults, name: &str, spec: &str, files: &[(&str, &str)]) {
+    let yaml = format!("apiVersion: outlive/v1\nkind: Agent\nmetadata: {{name: {name}}}\nspec: {spec}\n");
+    for (path, text) in files.iter().copied().chain([("agent.yaml", yaml.as_str())]) {
+        faults.write_agent_file(name, path, text);
+    }
+}
+
+fn helper() -> AgentName {
+    "helper".parse().unwrap()
+}
+
+#[tokio::test]
+async fn an_agent_has_the_tools_and_the_skills_that_its_files_ask_for() {
+    let (store, faults) = memory::store();
+    let catalog = catalog(&store, &Scripted::default());
+    let spec =
+        "{tools: [{builtin: web}, {builtin: session}, {cli: {name: gh, command: gh}}], web: {search: {brave: KEY}}}";
+    let skill = "---\ndescription: d\n---\n";
+    let files = [
+        ("tools/count/README.md", "Counts."),
+        ("tools/count/count", ""),
+        ("skills/calm/SKILL.md", skill),
+        ("../../skills/shared/SKILL.md", skill),
+        ("skills/bad/SKILL.md", "none"),
+    ];
+    write(&faults, "helper", spec, &files);
+    let card = catalog.card(&helper()).unwrap();
+    let tools = ["ask_user", "todo", "session", "web_fetch", "web_search", "cli_gh", "cli_count", "skill"];
+    assert_eq!(card.tools, tools);
+    assert_eq!(card.skills, ["calm", "shared"]);
+    assert_eq!(card.warnings.len(), 1, "{:?}", card.warnings);
+    let digest = card.digest;
+    faults.write_agent_file("helper", "../../directives/all.md", "Be brief.");
+    assert_ne!(catalog.card(&helper()).unwrap().digest, digest);
+    let kit = catalog.kit(&helper()).unwrap();
+    assert_eq!(*kit.voices.at(0).frame.system, ["Be brief.".to_owned()]);
+}
+
+#[tokio::test]
+async fn settings_of_tools_that_cannot_be_kept_to_are_told() {
+    let (store, faults) = memory::store();
+    let catalog = catalog(&store, &Scripted::default());
+    for (web, why) in [
+        ("{allow: ['a b']}", "spec.web.allow: `a b` is not a host"),
+        ("{search: {searxng: 'file:///x'}}", "spec.web.search: `file:`"),
+        ("{search: {tavily: NONE}}", "variable `NONE` has no value"),
+    ] {
+        write(&faults, "helper", &format!("{{tools: [{{builtin: web}}], web: {web}}}"), &[]);
+        let refused = catalog.card(&helper()).unwrap_err().to_string();
+        assert!(refused.contains(why), "{web}: {refused}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_agent_reads_what_was_said_in_its_other_sessions_and_in_no_other_agent_s() {
+    let (store, faults) = memory::store();
+    let model = Scripted::default();
+    for name in ["helper", "other"] {
+        write(&faults, name, "{tools: [{builtin: session}]}", &[]);
+    }
+    let clock = Arc::new(TokioClock::from(Timestamp::from_micros(1_700_000_000_000_000)));
+    let kits = Arc::new(catalog(&store, &model));
+    let runtime = Runtime::start(store, kits, Moments::new(clock, 1), Settings::default()).await.unwrap();
+    let begin = |n, agent: &str| {
+        runtime.submit(
+            id(n),
+            Command::Create(outlive_core::command::Create { agent: agent.parse().unwrap(), ..create() }),
+            None,
+        )
+    };
+    for (n, agent) in [(1, "helper"), (2, "helper"), (3, "other")] {
+        begin(n, agent).await.unwrap();
+    }
+    let turn = async |n: u128, said: &str| {
+        let said = runtime.submit(id(n), Command::Message(message(said)), None).await.unwrap();
+        runtime.outcome(id(n), said.turn.unwrap(), said.seq).await.unwrap();
+    };
+    model.then(Step::text("the answer is 42"));
+    turn(2, "what is it?").await;
+    let look = async |arguments: Value| {
+        model.then(Step::call("session", &arguments));
+        model.then(Step::text("done"));
+        turn(1, "look").await;
+        let lines = runtime.entries(id(1), 0, 10_000).await.unwrap();
+        let finished = lines.iter().rev().find_map(|line| match line.read().unwrap().event {
+            Event::CallFinished(CallFinished { content, .. }) => Some(content),
+            _other => None,
+        });
+        finished.unwrap()
+    };
+    let listed = look(json!({})).await;
+    assert!(listed.contains(&id(2).to_string()) && listed.lines().count() == 1, "{listed}");
+    let read = look(json!({"id": id(2).to_string()})).await;
+    assert!(read.contains("user\nwhat is it?") && read.contains("assistant\nthe answer is 42"), "{read}");
+    let refused = look(json!({"id": id(3).to_string()})).await;
+    assert_eq!(refused, format!("agent `helper` has no session {}", id(3)));
+}
