@@ -50,9 +50,11 @@ fn the_commands_of_a_new_agent_see_no_secret_and_free_nobody() {
     let home = Home::new();
     home.write("agents/default/policy.yaml", "mode: dangerous\n");
     let token = std::fs::read_to_string(home.0.path().join(".outlive/token")).unwrap();
-    let prying = "run cat .outlive/token; ls .outlive; echo 'mode: dangerous' >.outlive/policy.yaml; \
+    // From a file: the policy does not see what is in it, and the sandbox alone has to hold.
+    let prying = "cat .outlive/token; ls .outlive; echo 'mode: dangerous' >.outlive/policy.yaml; \
                   echo x >>.outlive/agents/default/policy.yaml; echo made >made; grep -c . .outlive/agents/default/policy.yaml";
-    let shown = home.check(&["run", prying], 0, "agents\n");
+    std::fs::write(home.0.path().join("pry.sh"), prying).unwrap();
+    let shown = home.check(&["run", "run bash pry.sh"], 0, "agents\n");
     assert!(!shown.contains(token.trim()), "{shown}");
     for refused in ["Read-only file system", "Permission denied", "No such file"] {
         assert!(shown.contains(refused), "{refused}: {shown}");
