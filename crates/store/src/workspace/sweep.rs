@@ -90,7 +90,10 @@ impl Sweep {
     fn stored(&self, after: Timestamp, before: Timestamp) -> io::Result<BTreeSet<Digest>> {
         let root = self.root.join("artifacts");
         let mut found = BTreeSet::new();
-        for folder in self.disk.list(&root)? {
+        let folders = self.disk.list(&root)?;
+        // What else somebody put there is none of ours.
+        let is_folder = |name: &&String| name.len() == 2 && name.bytes().all(|digit| digit.is_ascii_hexdigit());
+        for folder in folders.iter().filter(is_folder) {
             let folder = root.join(folder);
             for name in self.disk.list(&folder)? {
                 let is_due = written(&folder.join(&name)).is_some_and(|at| after <= at && at < before);
@@ -103,8 +106,12 @@ impl Sweep {
     /// Removes an artifact, and what a crash left of it when it was stored.
     fn remove(&self, hash: &Digest) -> io::Result<()> {
         let folder = self.root.join("artifacts").join(hash.as_str().get(..2).unwrap_or_default());
-        for name in self.disk.list(&folder)?.iter().filter(|name| name.starts_with(hash.as_str())) {
-            self.disk.remove(&folder.join(name))?;
+        let names = match self.disk.list(&folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            other => other?,
+        };
+        for name in names.iter().filter(|name| name.starts_with(hash.as_str())) {
+            missing_is_fine(self.disk.remove(&folder.join(name)))?;
         }
         self.disk.sync_dir(&folder)
     }
