@@ -545,3 +545,41 @@ async fn whoever_reads_older_lines_of_a_session_that_goes_to_the_trash_finds_non
     store.restore(session(2)).await.unwrap();
     assert_eq!(store.read(session(2), 0, 5).await.map(|opened| opened.lines.len()), Ok(5));
 }
+
+#[tokio::test]
+async fn an_event_that_does_not_come_is_awaited_for_a_day_and_no_longer() {
+    const DAY: i64 = 86_400_000_000;
+    let place = Place::new();
+    let (store, _open) = place.open();
+    store.artifacts.put(b"the same".to_vec()).await.unwrap();
+    let (hash, _) = naming(&store, 1, b"the same").await;
+    store.trash.erase(vec![session(1)], None).await.unwrap();
+    // Long after the files were written.
+    let sweep = |days: i64| store.trash.sweep(Timestamp::from_micros((100_000 + days) * DAY));
+    assert_eq!((sweep(0).await, sweep(0).await), (Ok(0), Ok(0)));
+    store.artifacts.put(b"the same".to_vec()).await.unwrap();
+    assert_eq!(sweep(1).await, Ok(0), "it was stored again");
+    assert_eq!(sweep(2).await, Ok(1));
+    assert_eq!(store.artifacts.get(hash).await, Ok(None));
+}
+
+#[test]
+fn events_find_their_way_while_artifacts_are_removed() {
+    let place = Place::new();
+    let (store, _open) = place.open();
+    wait(naming(&store, 1, b"whole output"));
+    let store = Arc::new(store);
+    let (appending, done) = (Arc::downgrade(&store), Arc::new(AtomicBool::new(false)));
+    let is_done = Arc::clone(&done);
+    place.disk.ask_of(move |step, path| {
+        if step == Step::Remove && path.to_string_lossy().contains("artifacts/") {
+            let store = appending.upgrade().unwrap();
+            let appended = std::thread::scope(|scope| scope.spawn(|| wait(append(&store, 2, 0, "on"))).join());
+            appended.unwrap().unwrap();
+            is_done.store(true, Ordering::SeqCst);
+        }
+        Ok(())
+    });
+    wait(store.trash.erase(vec![session(1)], None)).unwrap();
+    assert!(done.load(Ordering::SeqCst));
+}
