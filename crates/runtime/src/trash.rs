@@ -2,6 +2,7 @@
 //!
 //! Invariant: a session ends what it runs, and records how that ended, before it goes anywhere.
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use outlive_core::digest::Digest;
@@ -49,12 +50,21 @@ impl Runtime {
     /// # Errors
     ///
     /// [`SubmitError`]
-    pub async fn discard(&self, session: SessionId, by: Origin, request: Option<RequestId>) -> Result<(), SubmitError> {
+    pub async fn discard(
+        self: &Arc<Self>,
+        session: SessionId,
+        by: Origin,
+        request: Option<RequestId>,
+    ) -> Result<(), SubmitError> {
         if self.was_done(session, request.as_ref(), Deed::Discarded).await? {
             return Ok(());
         }
         self.remove(session, Removal::Trash { by, request: digest(request.as_ref()) }).await?;
-        self.expire().await;
+        // Journals may be read for it, which nobody waits for who deletes one session.
+        if let Some(now) = self.looks_now() {
+            let runtime = Arc::clone(self);
+            self.shell.tasks.spawn("expiry", async move { runtime.expire_at(now).await });
+        }
         Ok(())
     }
 
@@ -89,7 +99,12 @@ impl Runtime {
     /// # Errors
     ///
     /// [`SubmitError`]
-    pub async fn restore(&self, session: SessionId) -> Result<(), SubmitError> {
+    pub async fn restore(self: &Arc<Self>, session: SessionId) -> Result<(), SubmitError> {
+        let runtime = Arc::clone(self);
+        self.see_through(async move { runtime.bring_back(session).await }).await?
+    }
+
+    async fn bring_back(&self, session: SessionId) -> Result<(), SubmitError> {
         self.shell.store.trash.restore(session).await.map_err(missing)?;
         self.shell.feeds.restored(session);
         self.take_up(session).await;
@@ -124,12 +139,19 @@ impl Runtime {
     /// Erases what has lain in the trash too long, and files that were kept for a message that never came; looks at most
     /// once a day.
     pub(crate) async fn expire(&self) {
-        let now = self.shell.moments.now().micros();
-        let last = self.looked_through.0.load(Ordering::Relaxed);
-        if now.saturating_sub(last) < DAY {
-            return;
+        if let Some(now) = self.looks_now() {
+            self.expire_at(now).await;
         }
-        self.looked_through.0.store(now, Ordering::Relaxed);
+    }
+
+    /// Says what the time is, to one caller a day.
+    fn looks_now(&self) -> Option<i64> {
+        let now = self.shell.moments.now().micros();
+        let is_due = |last: i64| (now.saturating_sub(last) >= DAY).then_some(now);
+        self.looked_through.0.fetch_update(Ordering::Relaxed, Ordering::Relaxed, is_due).is_ok().then_some(now)
+    }
+
+    async fn expire_at(&self, now: i64) {
         let keep = self.shell.settings.keep_deleted.and_then(|keep| i64::try_from(keep.as_micros()).ok());
         let is_due = |note: &Note| keep.is_some_and(|keep| now.saturating_sub(note.at.micros()) > keep);
         match self.erase_where(is_due).await {

@@ -132,7 +132,7 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
         artifacts: Arc::new(Noted { artifacts: beside.clone(), fresh }),
         index: listed,
         search: words.clone(),
-        trash: bin,
+        trash: Arc::new(bin),
         answers: Arc::new(answered),
         agents: beside,
     };
@@ -216,7 +216,7 @@ impl Journals for Announced {
                 self.listed.words.grew(bytes);
             }
             if done.is_ok() && self.bin.owed.is_due() {
-                self.bin.clone().go_on();
+                self.bin.go_on();
             }
             if done.as_ref().is_err_and(|error| error.class() != crate::Class::Lost) {
                 self.listed.index.retract(journal, before);
@@ -242,7 +242,7 @@ impl Journals for Announced {
     }
 
     fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>> {
-        Box::pin(self.bin.erase_all(vec![journal], None))
+        self.bin.whole(async move |bin| bin.erase_all(vec![journal], None).await)
     }
 }
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::sync_channel;
 use std::sync::{Arc, Mutex};
 
+use futures_util::FutureExt as _;
 use outlive_core::digest::Digest;
 use outlive_core::event::{Line, Origin, OriginKind};
 use outlive_core::id::SessionId;
@@ -252,6 +253,59 @@ async fn an_erasure_without_room_goes_on_by_itself_once_events_find_room() {
 }
 
 #[tokio::test]
+async fn an_erasure_whose_client_hangs_up_comes_to_its_end_and_the_next_deed_waits_for_it() {
+    let place = Place::new();
+    let (store, _open) = place.open();
+    fill(&store).await;
+    let (marking, is_marked) = sync_channel::<()>(8);
+    place.disk.ask_of(move |step, path| {
+        if step == Step::Rename && path.parent().is_some_and(|folder| folder.ends_with("trash")) {
+            marking.try_send(()).ok();
+        }
+        Ok(())
+    });
+    let mut erasing = store.trash.erase(vec![session(2)], None);
+    assert_eq!(erasing.as_mut().now_or_never(), None);
+    is_marked.recv().unwrap();
+    drop(erasing);
+    store.trash.sweep(Timestamp::from_micros(0)).await.unwrap();
+    assert_eq!((unfinished(&store).await, place.holding(&secret(2))), (vec![], vec![]));
+}
+
+#[tokio::test]
+async fn an_erasure_whose_marks_cannot_be_read_is_taken_up_again() {
+    let (place, store, _open) = without_room().await;
+    place.disk.refuse(Step::Read, ".gone", io::ErrorKind::PermissionDenied);
+    for head in 4..400 {
+        append(&store, 1, head, "on and on").await.unwrap();
+    }
+    place.disk.let_all();
+    let mut head = 400;
+    while !unfinished(&store).await.is_empty() {
+        append(&store, 1, head, "on and on").await.unwrap();
+        head += 1;
+        assert!(head < 5_000, "it never goes on");
+    }
+    check_finished(&place, &store).await;
+}
+
+#[tokio::test]
+async fn a_session_whose_way_back_could_not_be_synced_stays_in_the_list() {
+    let place = Place::new();
+    let (store, open) = place.open();
+    fill(&store).await;
+    store.trash.discard(session(2), note(2, 7)).await.unwrap();
+    place.disk.refuse(Step::Sync, "sessions", io::ErrorKind::PermissionDenied);
+    assert!(store.trash.restore(session(2)).await.is_err());
+    place.disk.let_all();
+    drop((store, open));
+    let (store, _open) = place.open();
+    assert_eq!(heads(&store).await, [3, 3, 3]);
+    let rows = store.index.rows(vec![session(2)]).await.unwrap();
+    assert_eq!(rows.iter().map(|row| row.session).collect::<Vec<_>>(), [session(2)]);
+}
+
+#[tokio::test]
 async fn a_second_erasure_that_fails_leaves_the_marks_of_the_first() {
     let place = Place::new();
     let (store, open) = place.open();
@@ -366,9 +420,10 @@ fn a_fork_that_is_made_while_its_originals_artifacts_are_looked_at_keeps_them() 
     place.disk.ask_of(move |step, path| {
         // What waits for its file was looked at before the sessions are.
         let is_look = step == Step::List && path.ends_with("sessions");
-        if is_look && std::thread::current().name() == Some("sweep") && !is_made.swap(true, Ordering::SeqCst) {
+        if is_look && std::thread::current().name() == Some("trash") && !is_made.swap(true, Ordering::SeqCst) {
             let store = forking.upgrade().unwrap();
-            wait(append(&store, 2, 0, &text)).unwrap();
+            let forked = std::thread::scope(|scope| scope.spawn(|| wait(append(&store, 2, 0, &text))).join());
+            forked.unwrap().unwrap();
             // Its file is not written yet, whatever the flusher does.
             return Err(io::ErrorKind::NotFound.into());
         }
@@ -425,6 +480,7 @@ async fn artifacts_that_nobody_ever_named_go_once_they_are_old() {
     let unnamed = store.artifacts.put(b"cut off before its event".to_vec()).await.unwrap();
     let folder = place.home.path().join("artifacts").join(&unnamed.as_str()[..2]);
     std::fs::write(folder.join(format!("{unnamed}.new-0")), "half").unwrap();
+    std::fs::write(place.home.path().join("artifacts/README"), "not ours").unwrap();
     let (old, late) = (Timestamp::from_micros(0), Timestamp::from_micros(i64::MAX));
     assert_eq!(store.trash.sweep(old).await, Ok(0), "none is that old");
     assert_eq!(store.trash.sweep(late).await, Ok(0), "its event may be to come");
@@ -437,4 +493,93 @@ async fn artifacts_that_nobody_ever_named_go_once_they_are_old() {
     // What was looked at once costs nothing any more.
     place.disk.refuse(Step::Read, "sessions/", io::ErrorKind::PermissionDenied);
     assert_eq!(store.trash.sweep(late).await, Ok(0));
+}
+
+#[tokio::test]
+async fn an_artifact_whose_folder_is_missing_keeps_no_erasure_from_its_end() {
+    let place = Place::new();
+    let (store, _open) = place.open();
+    naming(&store, 1, b"whole output").await;
+    let folder = place.home.path().join("artifacts");
+    place.disk.ask_of(move |step, path| {
+        let is_look = step == Step::List && path.ends_with("sessions");
+        if is_look && std::thread::current().name() == Some("trash") {
+            std::fs::remove_dir_all(&folder).unwrap();
+        }
+        Ok(())
+    });
+    assert_eq!(store.trash.erase(vec![session(1)], None).await, Ok(()));
+    assert_eq!(unfinished(&store).await, []);
+}
+
+#[tokio::test]
+async fn whoever_reads_older_lines_of_a_session_that_goes_to_the_trash_finds_none_and_no_damage() {
+    let place = Place::new();
+    let options = Options { segment_bytes: 4_096, live_bytes: 2_048, past_bytes: 512, ..Options::default() };
+    let open = || FileJournals::open(place.home.path(), Arc::new(place.disk.clone()), options, Box::new(|_| {}));
+    let store = open().unwrap();
+    for expected in 0..99 {
+        let (journal, epoch) = (session(2), store.lock().epoch());
+        let lines = vec![line(expected + 1, &secret(2))];
+        store.append(Append { journal, epoch, expected, lines }).await.unwrap();
+    }
+    store.close();
+    drop(store);
+    assert!(!place.holding(".jsonl.zst").is_empty(), "it has older lines");
+    let store = open().unwrap();
+    let (discarding, reader) = (Arc::downgrade(&store), std::thread::current().id());
+    let (folder, is_gone) = (session(2).to_string(), AtomicBool::new(false));
+    place.disk.ask_of(move |step, path| {
+        let is_look = step == Step::List && path.ends_with(&folder) && std::thread::current().id() == reader;
+        if is_look && !is_gone.swap(true, Ordering::SeqCst) {
+            let store = discarding.upgrade().unwrap();
+            std::thread::scope(|scope| scope.spawn(|| wait(store.discard(session(2), note(2, 7)))).join())
+                .unwrap()
+                .unwrap();
+        }
+        Ok(())
+    });
+    for _ in 0..2 {
+        assert_eq!(store.read(session(2), 0, 5).await, Err(StoreError::NotFound(session(2))));
+    }
+    store.restore(session(2)).await.unwrap();
+    assert_eq!(store.read(session(2), 0, 5).await.map(|opened| opened.lines.len()), Ok(5));
+}
+
+#[tokio::test]
+async fn an_event_that_does_not_come_is_awaited_for_a_day_and_no_longer() {
+    const DAY: i64 = 86_400_000_000;
+    let place = Place::new();
+    let (store, _open) = place.open();
+    store.artifacts.put(b"the same".to_vec()).await.unwrap();
+    let (hash, _) = naming(&store, 1, b"the same").await;
+    store.trash.erase(vec![session(1)], None).await.unwrap();
+    // Long after the files were written.
+    let sweep = |days: i64| store.trash.sweep(Timestamp::from_micros((100_000 + days) * DAY));
+    assert_eq!((sweep(0).await, sweep(0).await), (Ok(0), Ok(0)));
+    store.artifacts.put(b"the same".to_vec()).await.unwrap();
+    assert_eq!(sweep(1).await, Ok(0), "it was stored again");
+    assert_eq!(sweep(2).await, Ok(1));
+    assert_eq!(store.artifacts.get(hash).await, Ok(None));
+}
+
+#[test]
+fn events_find_their_way_while_artifacts_are_removed() {
+    let place = Place::new();
+    let (store, _open) = place.open();
+    wait(naming(&store, 1, b"whole output"));
+    let store = Arc::new(store);
+    let (appending, done) = (Arc::downgrade(&store), Arc::new(AtomicBool::new(false)));
+    let is_done = Arc::clone(&done);
+    place.disk.ask_of(move |step, path| {
+        if step == Step::Remove && path.to_string_lossy().contains("artifacts/") {
+            let store = appending.upgrade().unwrap();
+            let appended = std::thread::scope(|scope| scope.spawn(|| wait(append(&store, 2, 0, "on"))).join());
+            appended.unwrap().unwrap();
+            is_done.store(true, Ordering::SeqCst);
+        }
+        Ok(())
+    });
+    wait(store.trash.erase(vec![session(1)], None)).unwrap();
+    assert!(done.load(Ordering::SeqCst));
 }

@@ -68,11 +68,14 @@ pub(super) fn name(number: u64) -> String {
 
 /// Returns the numbers of a journal's segments, sorted. A journal that is not there has none.
 pub(super) fn segments(disk: &dyn Disk, folder: &Path) -> io::Result<Vec<u64>> {
-    let names = match disk.list(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
-        other => other?,
-    };
-    let mut numbers: Vec<u64> = names.iter().filter_map(|name| number_of(name)).collect();
+    match numbers(disk, folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        other => other,
+    }
+}
+
+fn numbers(disk: &dyn Disk, folder: &Path) -> io::Result<Vec<u64>> {
+    let mut numbers: Vec<u64> = disk.list(folder)?.iter().filter_map(|name| number_of(name)).collect();
     numbers.sort_unstable();
     Ok(numbers)
 }
@@ -157,14 +160,14 @@ pub(super) fn after_lines(lines: &[u8], count: u64) -> &[u8] {
 pub(super) type Whole = (Range, Arc<Vec<u8>>);
 
 /// Returns up to `limit` lines after `after`, as far as the segments go; `whole` reads one. The error says up to which event
-/// they are good, and what is wrong with the next one.
+/// they are good, and what is wrong with the next one. A journal that went away meanwhile is not found.
 pub(super) fn read(
     disk: &dyn Disk,
     folder: &Path,
     (after, limit): (Seq, usize),
     whole: impl Fn(u64, &Path) -> io::Result<Whole>,
 ) -> io::Result<Result<Vec<Line>, (Seq, String)>> {
-    let numbers = segments(disk, folder)?;
+    let numbers = numbers(disk, folder)?;
     let mut found = Vec::new();
     let mut at = match first_above(disk, folder, (&numbers, after)) {
         Err(error) if is_damage(&error) => first_among(disk, folder, (&numbers, after))?,

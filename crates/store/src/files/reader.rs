@@ -59,6 +59,10 @@ impl FileJournals {
                     let mut board = self.shared.board();
                     if board.older.cuts == seen.cuts {
                         let tail = self.shared.tail(&mut board, journal)?;
+                        // One that begins anew took the place of the journal that was read.
+                        if tail.file_head < seen.file_head {
+                            return Err(board.absent(journal));
+                        }
                         tail.damage = Some((good + 1, why));
                         tail.sound(journal)?;
                     }
@@ -93,23 +97,34 @@ impl FileJournals {
     fn read_both(&self, journal: SessionId, seen: &Seen, after: Seq, limit: usize) -> io::Result<Found> {
         let disk = &*self.shared.disk;
         let file = disk.open(&self.shared.file(journal), fs::Open::Read)?;
-        let from = if after == 0 { 0 } else { lines::find(&*file, seen.file_len, after)? };
-        let live = match lines::lines(&*file, from, seen.file_len, limit)? {
-            Ok(live) => live,
-            Err((good, why)) => return Ok(Err((good.max(after), why))),
+        let begins = match lines::first(&*file, seen.file_len)? {
+            Some(first) => first,
+            None if seen.file_len == 0 => seen.file_head + 1,
+            // What is wrong with it comes out when it is read.
+            None => after + 1,
         };
-        let begins = live.first().map_or(seen.file_head + 1, Line::seq);
-        if begins == after + 1 {
-            return Ok(Ok(live));
+        let missing = usize::try_from(begins.saturating_sub(after + 1)).unwrap_or(usize::MAX).min(limit);
+        let mut found = Vec::new();
+        if missing > 0 {
+            let whole = |number, path: &Path| self.thawed((journal, number), path);
+            match past::read(disk, &self.shared.folder(journal), (after, missing), whole)? {
+                Ok(before) => found = before,
+                damaged => return Ok(damaged),
+            }
         }
-        let missing = usize::try_from(begins.saturating_sub(after + 1)).unwrap_or(usize::MAX);
-        let whole = |number, path: &Path| self.thawed((journal, number), path);
-        let before = past::read(disk, &self.shared.folder(journal), (after, missing.min(limit)), whole)?;
-        Ok(before.map(|mut before| {
-            let room = limit - before.len();
-            before.extend(live.into_iter().take(room));
-            before
-        }))
+        if missing == limit {
+            return Ok(Ok(found));
+        }
+        // Where the older lines end too soon, those of the file do not follow them, and whoever joins them says so.
+        let head = after + missing as Seq;
+        let from = if head == 0 { 0 } else { lines::find(&*file, seen.file_len, head)? };
+        Ok(match lines::lines(&*file, from, seen.file_len, limit - missing)? {
+            Ok(live) => {
+                found.extend(live);
+                Ok(found)
+            }
+            Err((good, why)) => Err((good.max(head), why)),
+        })
     }
 
     /// Reads a segment. The last one is kept, for whoever reads on in pages.

@@ -135,7 +135,8 @@ fn settled(shared: &Shared, mut read: impl FnMut() -> io::Result<()>) -> io::Res
     }
 }
 
-/// Returns those of these artifacts that no journal refers to.
+/// Returns those of these artifacts that no journal refers to. The newest sessions are read first: what is looked for was
+/// stored lately.
 pub(super) fn unreferred(shared: &Shared, wanted: &BTreeSet<Digest>) -> io::Result<BTreeSet<Digest>> {
     let mut left = wanted.clone();
     let mut finder = Finder::default();
@@ -145,12 +146,12 @@ pub(super) fn unreferred(shared: &Shared, wanted: &BTreeSet<Digest>) -> io::Resu
     }
     left.retain(|hash| !finder.found.contains(hash));
     for place in [shared.root.join("sessions"), shared.trash()] {
-        for name in shared.disk.list(&place).or_else(none)? {
+        for name in shared.disk.list(&place).or_else(none)?.iter().rev() {
             if left.is_empty() {
                 return Ok(left);
             }
             if name.parse::<SessionId>().is_ok() {
-                settled(shared, || finder.folder(&*shared.disk, &place.join(&name), Torn::Stops))?;
+                settled(shared, || finder.folder(&*shared.disk, &place.join(name), Torn::Stops))?;
                 left.retain(|hash| !finder.found.contains(hash));
                 finder.found.clear();
             }

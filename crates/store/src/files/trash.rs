@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use outlive_core::digest::Digest;
 use outlive_core::id::SessionId;
@@ -45,6 +45,10 @@ const NOTE_BYTES: u64 = 1 << 20;
 impl Shared {
     pub(super) fn trash(&self) -> PathBuf {
         self.root.join("trash")
+    }
+
+    fn sessions(&self) -> PathBuf {
+        self.root.join("sessions")
     }
 
     /// Where a session's folder is when it is in the trash.
@@ -123,7 +127,7 @@ impl Flusher {
             .and_then(|()| missing_is_fine(disk.remove(&target)))
             .and_then(|()| disk.rename(&folder, &target));
         moved.map_err(|error| broken(&error))?;
-        sync_both(shared, journal)?;
+        sync_both(shared, journal, [&shared.trash(), &shared.sessions()])?;
         let mut board = shared.board();
         board.forget(journal);
         board.tails.remove(&journal);
@@ -145,18 +149,17 @@ fn restore(shared: &Shared, journal: SessionId) -> Result<(), StoreError> {
     let folder = shared.folder(journal);
     let moved = shared.disk.rename(&shared.discarded(journal), &folder);
     moved.map_err(|error| io_error("take out of the trash", &folder, &error))?;
-    sync_both(shared, journal)?;
+    sync_both(shared, journal, [&shared.sessions(), &shared.trash()])?;
     // It is read anew, and its note means nothing any more.
     shared.board().tails.remove(&journal);
     shared.disk.remove(&folder.join(NOTE)).ok();
     Ok(())
 }
 
-/// Makes a move durable. Where that fails, only a restart can tell where the folder is.
-fn sync_both(shared: &Shared, journal: SessionId) -> Result<(), StoreError> {
-    let synced =
-        shared.disk.sync_dir(&shared.trash()).and_then(|()| shared.disk.sync_dir(&shared.root.join("sessions")));
-    synced.map_err(|error| {
+/// Makes a move durable: first that the folder is in the new place, then that it is not in the old one, so that it never is in
+/// neither. Where that fails, only a restart can tell where it is.
+fn sync_both(shared: &Shared, journal: SessionId, [to, from]: [&Path; 2]) -> Result<(), StoreError> {
+    shared.disk.sync_dir(to).and_then(|()| shared.disk.sync_dir(from)).map_err(|error| {
         tracing::error!(%journal, %error, "a move between the sessions and the trash could not be synced");
         shared.poison("trash", &error)
     })

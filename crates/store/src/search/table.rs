@@ -40,6 +40,15 @@ const SCHEMA: &str = "
 const OWN: &str = "SELECT m.key FROM sessions AS s JOIN messages AS m ON m.key BETWEEN s.first AND s.last
     WHERE s.key = ?1 AND m.session = ?1";
 
+/// The words of a session's messages as the index has them: in memory, and only while it is removed.
+const SAID: &str = "
+    CREATE VIRTUAL TABLE temp.said USING fts5 (
+        text, content = '', columnsize = 0, detail = none, tokenize = 'unicode61 remove_diacritics 2'
+    );
+    CREATE VIRTUAL TABLE temp.said_words USING fts5vocab (said, row);
+";
+const UNSAID: &str = "DROP TABLE temp.said_words; DROP TABLE temp.said;";
+
 /// What follows a session's position.
 pub(super) struct News {
     pub(super) session: SessionId,
@@ -113,6 +122,14 @@ impl Table {
 
     /// Takes a session out: nothing of it is left in the file, and what was beside it meanwhile is gone.
     pub(super) fn erase(&mut self, session: SessionId) -> Result<(), FileError> {
+        // What changes may be the whole index: it need not fit into memory.
+        self.connection.execute_batch("PRAGMA cache_spill = ON")?;
+        let erased = self.take_out(session);
+        self.connection.execute_batch("PRAGMA cache_spill = OFF")?;
+        erased
+    }
+
+    fn take_out(&mut self, session: SessionId) -> Result<(), FileError> {
         let words = self.forget(session)?;
         if self.begins_page(&words)? {
             // Only of two segments a new one is made.
@@ -142,22 +159,20 @@ impl Table {
         Ok(false)
     }
 
-    /// Takes a session out, and returns its words.
-    pub(super) fn forget(&mut self, session: SessionId) -> Result<HashSet<String>, FileError> {
+    /// Takes a session out, and returns its words as the index had them.
+    fn forget(&mut self, session: SessionId) -> Result<HashSet<String>, FileError> {
         let transaction = self.connection.transaction()?;
         let id = session.to_string();
         let key = transaction.query_row("SELECT key FROM sessions WHERE id = ?1", [&id], |row| row.get::<_, i64>(0));
         let Some(key) = key.optional()? else { return Ok(HashSet::new()) };
-        let mut found = HashSet::new();
-        {
-            let mut statement = transaction.prepare(&format!("SELECT text FROM words WHERE rowid IN ({OWN})"))?;
-            let mut rows = statement.query([key])?;
-            while let Some(row) = rows.next()? {
-                let text = row.get_ref(0)?.as_str().unwrap_or_default().to_lowercase();
-                let words = text.split(|c: char| !c.is_alphanumeric());
-                found.extend(words.filter(|word| word.len() > 1).map(str::to_owned));
-            }
-        }
+        transaction.execute_batch(SAID)?;
+        let said = format!("INSERT INTO temp.said (rowid, text) SELECT rowid, text FROM words WHERE rowid IN ({OWN})");
+        transaction.execute(&said, [key])?;
+        let found = {
+            let mut statement = transaction.prepare("SELECT term FROM temp.said_words")?;
+            statement.query_map([], |row| row.get(0))?.collect::<Result<_, _>>()?
+        };
+        transaction.execute_batch(UNSAID)?;
         transaction.execute(&format!("DELETE FROM words WHERE rowid IN ({OWN})"), [key])?;
         transaction.execute(&format!("DELETE FROM messages WHERE key IN ({OWN})"), [key])?;
         transaction.execute("DELETE FROM sessions WHERE key = ?1", [key])?;

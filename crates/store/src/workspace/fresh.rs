@@ -1,8 +1,9 @@
 //! Artifacts that were stored and that no event names yet: they are kept, though nobody seems to refer to them. And those
 //! that were erased: no event that names one comes after that.
 //!
-//! Invariants: as often as an artifact was stored, so often its naming is awaited; an append that names one whose users are
-//! looked for keeps it; nothing is appended that names one which is gone.
+//! Invariants: as often as an artifact was stored, so often its naming is awaited, but no longer than from one daily sweep to
+//! the next; an append that names one whose users are looked for keeps it; nothing is appended that names one of those that
+//! were erased lately.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -12,6 +13,8 @@ use std::time::Duration;
 use outlive_core::archive::SessionArchive;
 use outlive_core::digest::Digest;
 use outlive_core::event::Line;
+use outlive_core::time::Timestamp;
+use tokio::sync::RwLock;
 
 use crate::files::named_in;
 use crate::{Append, Artifacts, Pending, StoreError};
@@ -22,16 +25,16 @@ pub(super) struct Fresh {
     stored: Mutex<Stored>,
     /// An append has ended.
     ended: Condvar,
+    /// Held together by those who store, and alone by whoever removes: appends wait for neither.
+    storing: RwLock<()>,
 }
 
 #[derive(Default)]
 struct Stored {
-    /// How many are being stored now.
-    under_way: usize,
     /// How many were stored.
     count: u64,
-    /// Stored, and how often named less than that.
-    unnamed: BTreeMap<Digest, usize>,
+    /// Stored more often than named.
+    unnamed: BTreeMap<Digest, Awaited>,
     /// Appends that are being written, by number.
     appending: BTreeSet<u64>,
     /// How many appends began.
@@ -40,6 +43,14 @@ struct Stored {
     doubted: BTreeMap<Digest, bool>,
     /// Those that were erased and not stored since.
     erased: BTreeSet<Digest>,
+}
+
+/// Events that are to come and name an artifact.
+#[derive(Default)]
+struct Awaited {
+    times: usize,
+    /// The moment up to which the first sweep went that came across them.
+    seen: Option<Timestamp>,
 }
 
 /// The moment at which a look for users of artifacts began.
@@ -58,6 +69,10 @@ pub(super) enum Quiet<T> {
 
 /// How long appends that began before a look are waited for.
 const WAIT: Duration = Duration::from_secs(10);
+/// How long after a sweep came across an artifact its naming is awaited: microseconds.
+const PATIENCE: i64 = 86_400_000_000;
+/// Erased artifacts that are remembered. Once there are more, those of the last erasure are.
+const ERASED: usize = 1 << 16;
 
 impl Fresh {
     fn stored(&self) -> MutexGuard<'_, Stored> {
@@ -109,6 +124,15 @@ impl Fresh {
         drop(stored);
         if waited.timed_out() { Err(io::Error::other("an append does not end")) } else { Ok(doubt) }
     }
+
+    /// Gives up events that name one of these, and were awaited already when another sweep, which went up to a day before
+    /// this moment, came across it: they went with whoever stored it.
+    pub(super) fn give_up(&self, artifacts: &BTreeSet<Digest>, before: Timestamp) {
+        self.stored().unnamed.retain(|hash, awaited| {
+            let seen = if artifacts.contains(hash) { *awaited.seen.get_or_insert(before) } else { before };
+            before.micros().saturating_sub(seen.micros()) < PATIENCE
+        });
+    }
 }
 
 /// Says how often an artifact's naming is in these lines: an event says that it was stored, or, with attachments, one does
@@ -130,12 +154,12 @@ impl Naming<'_> {
     pub(super) fn settle(&self) {
         let mut stored = self.fresh.stored();
         for (hash, times) in &self.named {
-            if let Some(left) = stored.unnamed.get_mut(hash) {
-                *left = left.saturating_sub(*times);
+            if let Some(awaited) = stored.unnamed.get_mut(hash) {
+                awaited.times = awaited.times.saturating_sub(*times);
             }
         }
         if !self.named.is_empty() {
-            stored.unnamed.retain(|_, left| *left > 0);
+            stored.unnamed.retain(|_, awaited| awaited.times > 0);
         }
     }
 }
@@ -160,24 +184,27 @@ impl Doubt<'_> {
     }
 
     /// Erases these while nothing is stored, if nothing was since `began`. Those stay that some event may name which is still
-    /// to come, or came meanwhile.
+    /// to come, or came meanwhile. Returns how many went.
     pub(super) fn erase_while_quiet(
         &self,
         began: &Began,
         artifacts: &BTreeSet<Digest>,
-        erase: impl Fn(&Digest) -> io::Result<()>,
+        erase: impl FnOnce(&[Digest]) -> io::Result<()>,
     ) -> Quiet<io::Result<usize>> {
+        let Ok(_alone) = self.0.storing.try_write() else { return Quiet::No };
         let mut stored = self.0.stored();
-        if stored.under_way > 0 || stored.count != began.count {
+        if stored.count != began.count {
             return Quiet::No;
         }
         let gone = artifacts.difference(&began.unnamed).filter(|hash| stored.doubted.get(*hash) == Some(&false));
         let gone: Vec<Digest> = gone.cloned().collect();
-        Quiet::Yes(gone.into_iter().try_fold(0, |count, hash| {
-            let done = erase(&hash);
-            stored.erased.insert(hash);
-            done.map(|()| count + 1)
-        }))
+        if stored.erased.len() + gone.len() > ERASED {
+            stored.erased.clear();
+        }
+        stored.erased.extend(gone.iter().cloned());
+        // What is appended from here on and names one of them is refused.
+        drop(stored);
+        Quiet::Yes(erase(&gone).map(|()| gone.len()))
     }
 }
 
@@ -193,26 +220,17 @@ pub(super) struct Noted {
     pub(super) fresh: Arc<Fresh>,
 }
 
-/// One that is being stored.
-struct UnderWay<'a>(&'a Fresh);
-
-impl Drop for UnderWay<'_> {
-    fn drop(&mut self) {
-        let mut stored = self.0.stored();
-        stored.under_way -= 1;
-        stored.count += 1;
-    }
-}
-
 impl Artifacts for Noted {
     fn put(&self, bytes: Vec<u8>) -> Pending<'_, Result<Digest, StoreError>> {
         Box::pin(async move {
-            self.fresh.stored().under_way += 1;
-            let _under_way = UnderWay(&self.fresh);
+            let _storing = self.fresh.storing.read().await;
             let hash = self.artifacts.put(bytes).await?;
             let mut stored = self.fresh.stored();
             stored.erased.remove(&hash);
-            *stored.unnamed.entry(hash.clone()).or_default() += 1;
+            stored.count += 1;
+            let awaited = stored.unnamed.entry(hash.clone()).or_default();
+            awaited.times += 1;
+            awaited.seen = None;
             Ok(hash)
         })
     }

@@ -43,7 +43,7 @@ impl Sweep {
         for _ in 0..TRIES {
             let began = doubt.begin();
             let left = self.journals.unreferred(artifacts)?;
-            match doubt.erase_while_quiet(&began, &left, |hash| self.remove(hash)) {
+            match doubt.erase_while_quiet(&began, &left, |gone| self.remove(gone)) {
                 Quiet::Yes(done) => {
                     let removed = done.map_err(|error| self.failed(&error))?;
                     // What is kept for an event that may never come is looked at again.
@@ -64,6 +64,7 @@ impl Sweep {
     pub(super) fn unnamed(&self, before: Timestamp) -> Result<usize, StoreError> {
         let after = self.swept().map_err(|error| self.failed(&error))?;
         let artifacts = self.stored(after, before).map_err(|error| self.failed(&error))?;
+        self.fresh.give_up(&artifacts, before);
         let swept = if artifacts.is_empty() { Swept::default() } else { self.unreferred(&artifacts)? };
         if before > after && swept.kept == 0 {
             let noted = replace(&*self.disk, &self.note(), before.micros().to_string().as_bytes());
@@ -90,7 +91,10 @@ impl Sweep {
     fn stored(&self, after: Timestamp, before: Timestamp) -> io::Result<BTreeSet<Digest>> {
         let root = self.root.join("artifacts");
         let mut found = BTreeSet::new();
-        for folder in self.disk.list(&root)? {
+        let folders = self.disk.list(&root)?;
+        // What else somebody put there is none of ours.
+        let is_folder = |name: &&String| name.len() == 2 && name.bytes().all(|digit| digit.is_ascii_hexdigit());
+        for folder in folders.iter().filter(is_folder) {
             let folder = root.join(folder);
             for name in self.disk.list(&folder)? {
                 let is_due = written(&folder.join(&name)).is_some_and(|at| after <= at && at < before);
@@ -100,13 +104,27 @@ impl Sweep {
         Ok(found)
     }
 
-    /// Removes an artifact, and what a crash left of it when it was stored.
-    fn remove(&self, hash: &Digest) -> io::Result<()> {
-        let folder = self.root.join("artifacts").join(hash.as_str().get(..2).unwrap_or_default());
-        for name in self.disk.list(&folder)?.iter().filter(|name| name.starts_with(hash.as_str())) {
-            self.disk.remove(&folder.join(name))?;
+    /// Removes artifacts, sorted, and what a crash left of them when they were stored.
+    fn remove(&self, artifacts: &[Digest]) -> io::Result<()> {
+        let folder = |hash: &Digest| hash.as_str().get(..2).unwrap_or_default().to_owned();
+        for together in artifacts.chunk_by(|one, next| folder(one) == folder(next)) {
+            let Some(folder) = together.first().map(|hash| self.root.join("artifacts").join(folder(hash))) else {
+                continue;
+            };
+            let names = match self.disk.list(&folder) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => continue,
+                other => other?,
+            };
+            let is_of = |name: &str| {
+                let hash = name.get(..DIGITS).and_then(Digest::parse);
+                hash.is_some_and(|hash| together.binary_search(&hash).is_ok())
+            };
+            for name in names.iter().filter(|name| is_of(name)) {
+                missing_is_fine(self.disk.remove(&folder.join(name)))?;
+            }
+            self.disk.sync_dir(&folder)?;
         }
-        self.disk.sync_dir(&folder)
+        Ok(())
     }
 }
 

@@ -1,7 +1,8 @@
 //! The trash of a workspace: the journals' part of it, and what the list, the words and the artifacts have of a session.
 //!
 //! Invariants: a session that comes back is in the list, durably, before it is among the others, so that no crash leaves it
-//! where nobody looks; the mark of an erasure goes last, when nothing else of the session is left.
+//! where nobody looks; the mark of an erasure goes last, when nothing else of the session is left; what was begun comes to
+//! its end, on a thread of its own, whoever asked for it goes away.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
@@ -53,6 +54,37 @@ impl Bin {
         StoreError::Io { what: format!("{what} {}", self.root.join("trash").display()), why: error.to_string() }
     }
 
+    /// Begins a deed on a thread of its own, which is answered when it is done.
+    fn begin<T: Send + 'static>(
+        self: &Arc<Self>,
+        deed: impl AsyncFnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
+    ) -> Result<oneshot::Receiver<Result<T, StoreError>>, StoreError> {
+        let bin = Arc::clone(self);
+        let (reply, answer) = oneshot::channel();
+        let work = move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().build();
+            let runtime = runtime.map_err(|error| bin.io("go on in", &error));
+            let done = runtime.and_then(|runtime| runtime.block_on(deed(&bin)));
+            // Whoever is answered may close the store and open it again.
+            drop(bin);
+            // Whoever asked may be gone.
+            reply.send(done).ok();
+        };
+        let started = std::thread::Builder::new().name("trash".to_owned()).spawn(work);
+        started.map_err(|error| self.io("start a thread for", &error))?;
+        Ok(answer)
+    }
+
+    /// Does a deed to its end, also when nobody waits for it any more.
+    pub(super) fn whole<T: Send + 'static>(
+        self: &Arc<Self>,
+        deed: impl AsyncFnOnce(&Self) -> Result<T, StoreError> + Send + 'static,
+    ) -> Pending<'_, Result<T, StoreError>> {
+        Box::pin(
+            async move { self.begin(deed)?.await.map_err(|_| StoreError::Poisoned("the store is closed".to_owned()))? },
+        )
+    }
+
     async fn move_there(&self, journal: SessionId, note: Note) -> Result<(), StoreError> {
         self.journals.discard(journal, note).await?;
         self.listed.index.forget(journal);
@@ -75,8 +107,9 @@ impl Bin {
         let done = self.journals.restore(journal).await;
         match (&done, &note) {
             (Ok(()), Some(note)) => self.listed.words.tell(journal, note.row.head),
-            (Err(_), Some(_)) => self.listed.index.forget(journal),
-            (_, None) => {}
+            // One that was moved before it failed is among the others.
+            (Err(_), Some(_)) if self.journals.note(journal).is_some() => self.listed.index.forget(journal),
+            (Err(_), Some(_)) | (_, None) => {}
         }
         done
     }
@@ -97,17 +130,9 @@ impl Bin {
 
     /// Erases these and what is marked. Whoever asks is `busy`.
     async fn erase_now(&self, journals: Vec<SessionId>, request: Option<String>) -> Result<(), StoreError> {
-        let mut all: BTreeSet<SessionId> = self.journals.marks()?.into_keys().collect();
-        all.extend(journals);
-        if all.is_empty() {
-            return Ok(());
-        }
-        let done = match self.journals.erase(all.into_iter().collect(), request).await {
-            Ok(()) => self.finish(self.journals.marks()?).await,
-            Err(error) => Err(error),
-        };
+        let done = self.erase_and_finish(journals, request).await;
         // As long as something of them is left their marks stay: the next erasure, or the next start, goes on.
-        if done.is_err() && self.journals.marks().is_ok_and(|marks| !marks.is_empty()) {
+        if done.is_err() && !self.journals.marks().is_ok_and(|marks| marks.is_empty()) {
             self.owed.failed();
         } else {
             self.owed.done();
@@ -115,20 +140,27 @@ impl Bin {
         done
     }
 
-    /// Tries again what could not be finished, on a thread of its own.
-    pub(super) fn go_on(self: Arc<Self>) {
-        let thread = std::thread::Builder::new().name("erasure".to_owned());
-        let bin = Arc::clone(&self);
-        let started = thread.spawn(move || {
-            let runtime =
-                tokio::runtime::Builder::new_current_thread().build().map_err(|error| self.io("go on in", &error));
-            match runtime.and_then(|runtime| runtime.block_on(self.erase_all(Vec::new(), None))) {
+    async fn erase_and_finish(&self, journals: Vec<SessionId>, request: Option<String>) -> Result<(), StoreError> {
+        let mut all: BTreeSet<SessionId> = self.journals.marks()?.into_keys().collect();
+        all.extend(journals);
+        if all.is_empty() {
+            return Ok(());
+        }
+        self.journals.erase(all.into_iter().collect(), request).await?;
+        self.finish(self.journals.marks()?).await
+    }
+
+    /// Tries again what could not be finished, and waits for nobody.
+    pub(super) fn go_on(self: &Arc<Self>) {
+        let begun = self.begin(async |bin| {
+            match bin.erase_all(Vec::new(), None).await {
                 Ok(()) => tracing::info!("what was to be erased is gone"),
                 Err(error) => tracing::warn!(%error, "what was to be erased is not gone yet; it goes on later"),
             }
+            Ok(())
         });
-        if started.is_err() {
-            bin.owed.failed();
+        if begun.is_err() {
+            self.owed.failed();
         }
     }
 
@@ -141,7 +173,7 @@ impl Bin {
         }
         let artifacts: BTreeSet<Digest> = marks.values().flat_map(|mark| mark.artifacts.clone()).collect();
         if !artifacts.is_empty() {
-            self.sweeping(move |sweep| sweep.unreferred(&artifacts)).await?;
+            self.sweeping().unreferred(&artifacts)?;
         }
         let answers = marks.iter().flat_map(|(session, mark)| {
             let answer = |request: &Option<String>, deed| {
@@ -153,33 +185,18 @@ impl Bin {
         marks.keys().try_for_each(|session| self.journals.bury(*session))
     }
 
-    /// Does something to artifacts for which journals are read: on a thread apart.
-    async fn sweeping<T: Send + 'static>(
-        &self,
-        act: impl FnOnce(&Sweep) -> Result<T, StoreError> + Send + 'static,
-    ) -> Result<T, StoreError> {
-        let sweep = Sweep {
+    fn sweeping(&self) -> Sweep {
+        Sweep {
             root: self.root.clone(),
             disk: Arc::clone(&self.disk),
             journals: Arc::clone(&self.journals),
             fresh: Arc::clone(&self.fresh),
-        };
-        let (reply, answer) = oneshot::channel();
-        let thread = std::thread::Builder::new().name("sweep".to_owned());
-        let started = thread.spawn(move || {
-            let done = act(&sweep);
-            // Whoever is answered may close the store and open it again.
-            drop(sweep);
-            // Whoever asked may be gone.
-            reply.send(done).ok();
-        });
-        started.map_err(|error| self.io("start a thread for", &error))?;
-        answer.await.map_err(|_| StoreError::Poisoned("the store is closed".to_owned()))?
+        }
     }
 
     async fn sweep_unnamed(&self, before: Timestamp) -> Result<usize, StoreError> {
         let _busy = self.busy.lock().await;
-        self.sweeping(move |sweep| sweep.unnamed(before)).await
+        self.sweeping().unnamed(before)
     }
 
     fn answers(&self) -> io::Result<Vec<Answer>> {
@@ -223,13 +240,13 @@ impl Bin {
     }
 }
 
-impl Trash for Bin {
+impl Trash for Arc<Bin> {
     fn discard(&self, journal: SessionId, note: Note) -> Pending<'_, Result<(), StoreError>> {
-        Box::pin(self.move_there(journal, note))
+        self.whole(async move |bin| bin.move_there(journal, note).await)
     }
 
     fn restore(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>> {
-        Box::pin(self.move_back(journal))
+        self.whole(async move |bin| bin.move_back(journal).await)
     }
 
     fn discarded(&self) -> Pending<'_, Result<Vec<Note>, StoreError>> {
@@ -242,11 +259,11 @@ impl Trash for Bin {
     }
 
     fn erase(&self, journals: Vec<SessionId>, request: Option<String>) -> Pending<'_, Result<(), StoreError>> {
-        Box::pin(self.erase_all(journals, request))
+        self.whole(async move |bin| bin.erase_all(journals, request).await)
     }
 
     fn erase_discarded(&self, notes: Vec<Note>) -> Pending<'_, Result<usize, StoreError>> {
-        Box::pin(self.erase_listed(notes))
+        self.whole(async move |bin| bin.erase_listed(notes).await)
     }
 
     fn unfinished(&self) -> Pending<'_, Result<Vec<SessionId>, StoreError>> {
@@ -254,7 +271,7 @@ impl Trash for Bin {
     }
 
     fn sweep(&self, before: Timestamp) -> Pending<'_, Result<usize, StoreError>> {
-        Box::pin(self.sweep_unnamed(before))
+        self.whole(async move |bin| bin.sweep_unnamed(before).await)
     }
 
     fn answered(&self, journal: SessionId, request: String) -> Pending<'_, Result<Option<Deed>, StoreError>> {
