@@ -6,7 +6,8 @@ use super::real::Ground;
 
 const EVERYDAY: &str = "allow: ['bash:ls *', 'bash:echo *', 'bash:cd *', 'bash:git *', 'bash:find *', 'bash:sed *',
   'bash:tar *', 'bash:sort *', 'bash:printf *', 'bash:[ *', 'bash:cat *', 'bash:cp *', 'bash:mkdir *', 'bash:cargo *',
-  'bash:ln *', 'bash:jobs *', 'bash:install *', 'bash:curl *', 'bash:bash *', 'bash:make *']";
+  'bash:ln *', 'bash:jobs *', 'bash:install *', 'bash:curl *', 'bash:bash *', 'bash:make *',
+  'bash:ssh *', 'bash:strace *', 'bash:dc *']";
 
 /// They run `touch` or `./evil/ls` in the real bash.
 const RUNNING: &[&str] = &[
@@ -30,7 +31,6 @@ const RUNNING: &[&str] = &[
     "read RANDOM <<< 'a[$(touch pwn)]'; ls",
     "declare OPTIND='a[$(touch pwn)]'; ls",
     "unset OPTIND; : ${OPTIND:='a[$(touch pwn)]'}; ls; printf -v 'b[$(touch pwn)]' 1",
-    "getopts ab 'b[$(touch pwn)]' -a; ls",
     "printf -v 'a[$(touch pwn)]' 1; ls",
     "mapfile -C '{touch,pwn};:' -c 1 y <<< a; ls",
     "readarray -C '{touch,pwn};:' -c 1 y <<< a; ls",
@@ -56,7 +56,6 @@ const RUNNING: &[&str] = &[
     "y='1 -c core.fsmonitor=./evil/ls'; git -c user.x=$y status",
     "y='1 -c core.fsmonitor=./evil/ls'; git -c user.name=$y status",
     "mkdir user.; git config -f user./../.git/config core.fsmonitor 'touch pwn'; git status",
-    "git config user.core.fsmonitor 'touch pwn'; git config --rename-section user core; git status",
     "git config user.core.fsmonitor 'touch pwn'; git config --rename-section user.core core; git status",
     // Where a command in another's arguments ends, and what goes into it.
     "find f -exec sed -n p + -e '1e touch pwn' f ';'",
@@ -94,7 +93,70 @@ const JUDGED: &[&str] = &[
     "git config -f a user.name x",
     "git config --file=a user.name x",
     "git config user.name --unset",
+    "git config user.core.fsmonitor x; git config --rename-section user core; git status",
+    "getopts ab y -a; ls",
     "git config --edit",
+    "x='a.tar --to-command=touch$IFS/tmp/pwn'; tar xf $x",
+    "x='--to-command=touch pwn'; tar xf a.tar f \"$x\"",
+    "tar --use=./evil/ls -cf b.tar f",
+    "x=-fprint; find . $x pwn",
+    "b='a[$(touch pwn)]'; a=(1); echo ${a[b]}",
+    "find f -okdir touch pwn ';'",
+    "git grep -O./evil/ls hi",
+    "git grep --open=./evil/ls hi",
+    "git format-patch --output=pwn -1",
+    "git -c core.editor=./evil/ls commit --amend",
+    "git rebase --root -x 'touch pwn'",
+    "git archive --outp=pwn HEAD",
+    "git range-diff --output=pwn HEAD HEAD HEAD",
+    "git shortlog --output=pwn HEAD",
+    "git show --output=pwn",
+    "sed --expression='1e touch pwn' f",
+    "sed '1~1e touch pwn' f",
+    "sed 's/h/&/;1e touch pwn' f",
+    "sed 's,h,x,;e touch pwn' f",
+    "bash --rcfile evil/ls -i -c ls",
+    "bash --init-file evil/ls -ic ls",
+    "x='f -o pwn'; sort f*$x",
+    "x='-e 1etouch'; sed -n p src/$x",
+    "x='ls'; xargs -I \"$x\" ls < f",
+    "find . -exec ls {\"$x\" -exec touch pwn ';'",
+    "find . -exec ls {} \"$x\" -exec touch pwn ';'",
+    "find . -exec ls {} $x",
+    "x=I; tar \"c$x\"f 'touch pwn;cat' a.tar f",
+    "x=--output=pwn; git branch \"$x\"",
+    "x=--output=pwn; git show HEAD $x",
+    "x='a --output=pwn'; git diff HEAD:$x",
+    "x=--upload-pack=./evil/ls; git fetch -- \"$x\"",
+    "git fetch ext:\"$x\"",
+    "git commit -m $x",
+    "git commit -m \"$(cat f)\" -\"$x\"",
+    "git commit -F -m \"$x\"",
+    "git add -\"$x\"",
+    "x='[ -v'; [ a -o \"$x\" b ]",
+    "wait -p PS4",
+    "wait -pPS4",
+    "unset -n x",
+    "read -u$x y; ls",
+    "read -t 1 -a BASH_ENV; ls",
+    "readonly PS4; ls",
+    "local -n x=y; ls",
+    "export -n PATH; ls",
+    "echo ${BASH_ENV:=./evil/ls}",
+    "echo \"${PROMPT_COMMAND=a}\"",
+    "while true; do ls > l; cargo run; done",
+    "until false; do ls > l; cp a l; done",
+    "(cp a l); ls > l",
+    "ls > $(cp a l)l",
+    "ls < l; git pull",
+    "echo a > l & cd ..",
+    "ls > l; pushd ..",
+    "eval cd ..; ls > l",
+    "builtin cd ..; ls > l",
+    "strace -o '|touch pwn' ls",
+    "ssh -o ProxyCommand='touch pwn' h",
+    "ssh -F evil h",
+    "echo '!touch pwn' | dc",
     "git -c \"$x\" status",
     "git -c user.name\"$x\" status",
 ];
@@ -136,15 +198,15 @@ fn what_a_review_found_runs_for_real_and_is_not_allowed() {
             idle.push(command);
         }
     }
-    println!("idle: {idle:#?}");
-    assert!(idle.len() <= 6, "these run nothing at all, and prove nothing: {idle:#?}");
+    assert!(idle.is_empty(), "these run nothing at all, and prove nothing: {idle:#?}");
 }
 
 #[test]
 fn what_a_review_found_that_writes_elsewhere_is_not_allowed() {
-    for command in JUDGED {
-        is_kept(&policies(&[]), command);
-    }
+    let policies = policies(&[]);
+    let allowed = |command: &&&str| policies.iter().any(|one| matches!(verdict(one, command), Verdict::Allow { .. }));
+    let allowed: Vec<_> = JUDGED.iter().filter(allowed).collect();
+    assert!(allowed.is_empty(), "allowed: {allowed:#?}");
 }
 
 #[test]
