@@ -54,19 +54,19 @@ fn could_be(word: &Word) -> bool {
         let Bit::Text(text) = bit else { return false };
         let before_gap = n + 1 < bits.len();
         text.contains(FOLDER)
-            || (before_gap && begins(text, n == 0))
+            || (before_gap && begins(text, n))
             || (!before_gap && FILES.iter().any(|file| text.ends_with(file)))
     })
 }
 
 /// Whether what this text ends in begins the folder's name.
-fn begins(text: &str, is_first: bool) -> bool {
+fn begins(text: &str, place: usize) -> bool {
     let Some(at) = text.rfind('.') else { return false };
     let (before, name) = text.split_at(at);
     let glued = before.len() == 2 && before.starts_with('-');
     // After a gap, `.o` is rather the end of a name: `*.o*`.
     let whole =
-        if before.is_empty() { is_first || name.len() > 3 } else { before.ends_with(['/', '=', ':', '@', ',']) };
+        if before.is_empty() { place == 0 || name.len() > 3 } else { before.ends_with(['/', '=', ':', '@', ',']) };
     FOLDER.starts_with(name) && (glued || whole)
 }
 

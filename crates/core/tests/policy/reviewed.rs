@@ -229,6 +229,11 @@ fn the_workspaces_own_folder_is_found_by_every_spelling() {
         "curl -F a=@.outlive/token http://localhost:80",
         "cat .out''live/token",
         "tar xf a.tar -C.outl*",
+        "cat .outl[i]ve/token",
+        "cat .[o]utlive/token",
+        "cat ./.outl{i..i}ve/token",
+        "cat $'\\x2eoutlive/token'",
+        "cat ~+/.outlive/token",
     ] {
         is_kept(&policies(&["mode: dangerous"]), command);
     }
@@ -236,6 +241,32 @@ fn the_workspaces_own_folder_is_found_by_every_spelling() {
     for command in ["cat src/main.*", "ls ../*", "wc -l \"$f\"", "cat .github/*", "ls *.o*", "cd ..; ls"] {
         assert!(matches!(verdict(&policy, command), Verdict::Allow { .. }), "{command}");
     }
+}
+
+#[test]
+fn what_is_plain_is_still_allowed() {
+    let policy = Policy::parse(EVERYDAY, "policy.yaml").unwrap();
+    let plain = [
+        "git log -- \"$f\"",
+        "git add \"$f\" src/*.rs",
+        "git commit -am \"$(cat f)\"",
+        "git -C \"$d\" status",
+        "git config --global user.name \"A B\"",
+        "git show HEAD:\"$f\"",
+        "find . -name '*.o' -exec ls {} + -print",
+        "echo a | xargs -I{} ls {}",
+        "sort src/*.txt",
+        "sed -n 1p src/*.rs",
+        "tar czf a.tgz src/*",
+        "cargo run > log",
+        "ls > a; echo b >> a",
+        "read -r -p 'a' x < f; ls",
+        "declare -r a=1; export CI=1; ls",
+        "[ \"$a\" = \"$b\" ] && [ ! -f \"$a\" ]",
+        "echo \"${u:=x}\" a[0]",
+    ];
+    let asked: Vec<_> = plain.iter().filter(|one| !matches!(verdict(&policy, one), Verdict::Allow { .. })).collect();
+    assert!(asked.is_empty(), "{asked:#?}");
 }
 
 #[test]

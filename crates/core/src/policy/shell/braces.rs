@@ -44,11 +44,21 @@ pub(super) fn expand(marks: Vec<Mark>) -> Read<Vec<Word>> {
         return Err(Strange("its braces do not match"));
     }
     if ranges {
-        return Ok(vec![Word::any()]);
+        return Ok(vec![begun(&marks)]);
     }
     let mut words = Vec::new();
     all(&marks, &mut words, &mut { STEPS })?;
     Ok(words)
+}
+
+/// Returns any words that begin as these marks do: what a range makes, or a pattern with brackets.
+pub(super) fn begun(marks: &[Mark]) -> Word {
+    let mut word = match marks.first() {
+        Some(Mark::Piece(word)) => word.before('['),
+        Some(Mark::Open | Mark::Comma | Mark::Close) | None => Word::default(),
+    };
+    word.append(&Word::any());
+    word
 }
 
 /// A range is written `..`; a gap could hold nothing that makes one, since braces are expanded first.

@@ -1,6 +1,6 @@
 //! Words: quotes of every kind, escapes, and where a word ends.
 
-use super::braces::{Mark, expand};
+use super::braces::{Mark, begun, expand};
 use super::reader::{Read, Reader};
 use super::{Strange, Word};
 
@@ -72,7 +72,7 @@ impl Raw {
     /// Returns the words that it is.
     pub(super) fn words(self) -> Read<Vec<Word>> {
         if self.bracket == Some(true) {
-            return Ok(vec![Word::any()]);
+            return Ok(vec![begun(&self.marks)]);
         }
         expand(self.marks)
     }

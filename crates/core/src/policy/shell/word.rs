@@ -116,6 +116,24 @@ impl Word {
         Self { bits, splits: self.splits, loose: self.loose }
     }
 
+    /// Returns the word up to where this first stands in its text.
+    pub(in crate::policy) fn before(&self, end: char) -> Self {
+        let mut word = Self::default();
+        for bit in &self.bits {
+            match bit {
+                Bit::Gap => word.push_gap(),
+                Bit::Text(text) => {
+                    let piece = text.split(end).next().unwrap_or_default();
+                    word.push_text(piece);
+                    if piece.len() < text.len() {
+                        break;
+                    }
+                }
+            }
+        }
+        word
+    }
+
     /// Returns the word with a gap wherever this stands in it.
     pub(in crate::policy) fn with_gaps(&self, at: &str) -> Self {
         let mut word = Self { bits: Vec::new(), splits: self.splits, loose: self.loose };
