@@ -10,6 +10,7 @@
 mod closed;
 mod judge;
 mod local;
+mod own;
 mod read;
 mod rule;
 pub mod shell;

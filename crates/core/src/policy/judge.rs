@@ -6,7 +6,7 @@
 use super::rule::Place;
 use super::shell::{self, Part, Role, Touch, Word};
 use super::words::Program;
-use super::{Mode, Notify, Policy, Reach, Rule, Subject, Verdict, deny};
+use super::{Mode, Notify, Policy, Reach, Rule, Subject, Verdict, deny, own};
 
 /// Finds what a path of a command line really is: the subject of reading or writing it, or why it cannot be told.
 pub type Look<'a> = &'a dyn Fn(&str, Touch) -> Result<Subject, String>;
@@ -59,10 +59,6 @@ const LEAVES: &str = "\
     git grep head hexdump hostname id jq join kill ln ls md5sum mkdir mv nl od paste pgrep printf ps pwd readlink \
     realpath rev rg rm rmdir seq sha256sum sleep sort stat tac tail tee test touch tr type which tree uniq wc";
 
-/// Programs that only show what they are given.
-const SHOWING: &str = "\
-    cat cmp diff du file grep head less ls md5sum rg sha256sum stat tail test wc";
-
 impl Policy {
     /// Judges a call. `look` finds the paths of a command line.
     #[must_use]
@@ -85,6 +81,14 @@ impl Policy {
         let mut parts: Vec<Judged> = found.iter().map(|part| self.part(part, look)).collect();
         if parts.is_empty() {
             parts.push(self.unknown("it runs nothing"));
+        }
+        if let Some(why) = own::hinted(&subject.target, &found) {
+            parts.push(Judged {
+                part: "not understood: a path".to_owned(),
+                outcome: Outcome::Ask,
+                rule: why.to_owned(),
+                place: None,
+            });
         }
         let gravest = parts.iter().rev().max_by_key(|judged| judged.outcome);
         let verdict = match gravest {
@@ -194,7 +198,7 @@ impl Policy {
         if otherwise.outcome != Outcome::Allow {
             return otherwise;
         }
-        if let Some(why) = self.doubt(words, role).or_else(|| protected(words, look)) {
+        if let Some(why) = self.doubt(words, role).or_else(|| own::named(words, look)) {
             return said(Outcome::Ask, &why);
         }
         otherwise
@@ -242,18 +246,4 @@ fn mentions(word: &Word, program: &str) -> bool {
         shell::Bit::Gap => None,
     });
     texts.flat_map(|text| text.split(|c| !inside(c))).any(|piece| piece == program)
-}
-
-/// Says which argument is a path where no call may go: a person looks at that, whatever is allowed.
-fn protected(words: &[Word], look: Look<'_>) -> Option<String> {
-    let name = words.first().and_then(Word::literal).map_or("", shell::base);
-    let touch = if shell::listed(SHOWING, name) { Touch::Read } else { Touch::Write };
-    let of_the_system = |path: &str| ["/dev", "/proc", "/sys"].iter().any(|folder| path.starts_with(folder));
-    let literal = words.iter().skip(1).filter_map(Word::literal);
-    let paths = literal.flat_map(|word| [Some(word), word.split_once('=').map(|(_, path)| path)]).flatten();
-    let mut plain = paths.filter(|path| !path.is_empty() && !of_the_system(path) && path.len() < 4096);
-    plain.find_map(|path| {
-        let forbidden = look(path, touch).is_ok_and(|subject| subject.reach == Reach::Forbidden);
-        forbidden.then(|| format!("it names what no call may change: {path}"))
-    })
 }

@@ -34,6 +34,12 @@ const LINE_BYTES: usize = 64 << 10;
 /// Parts of one command line.
 const PARTS: usize = 2_000;
 
+/// Programs that make no link and move none, whatever they are told.
+const LINKLESS: &str = "\
+    [ awk basename cat cd chmod cmp column comm cut date df diff dirname du echo egrep env false fgrep file find fold \
+    grep head hostname id jq join ls md5sum mkdir nl od paste printf ps pwd readlink realpath rev rg rmdir sed seq \
+    sha256sum sleep sort stat tac tail tee test touch tr true type uname uniq wc which whoami xxd";
+
 /// One thing that a command line does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Part {
@@ -83,6 +89,7 @@ pub enum Touch {
 pub fn parts(command: &str) -> Vec<Part> {
     let mut found = Found::default();
     found.command(command, Dialect::Bash, 0);
+    found.settle();
     found.parts
 }
 
@@ -107,8 +114,10 @@ struct Strange(&'static str);
 #[derive(Debug, Default)]
 struct Found {
     parts: Vec<Part>,
-    /// Whether a `cd` moves what later relative paths mean.
+    /// Whether a `cd` moves what relative paths mean: also of those before it, in loops and traps.
     moved: bool,
+    /// Whether something of it may run again, or later than it stands.
+    loops: bool,
 }
 
 impl Found {
@@ -120,6 +129,34 @@ impl Found {
         if let Err(Strange(why)) = read {
             self.unknown(why);
         }
+    }
+
+    /// Takes back what paths cannot be told once all is read.
+    fn settle(&mut self) {
+        let paths = |part: &Part| matches!(part, Part::Path { path: Some(_), .. });
+        if !self.parts.iter().any(paths) {
+            return;
+        }
+        if self.may_link() {
+            self.unknown("a redirection may lead through a link that the line makes itself");
+        }
+        for part in self.parts.iter_mut().filter(|_| self.moved) {
+            if let Part::Path { path, .. } = part {
+                *path = path.take().filter(|path| path.starts_with('/'));
+            }
+        }
+    }
+
+    /// Whether a link could be made before a path of the line is opened. One program alone starts after its redirections.
+    fn may_link(&self) -> bool {
+        let runs = |part: &&Part| matches!(part, Part::Program { role: Role::Runs, .. });
+        let links = |part: &Part| match part {
+            Part::Program { words, role: Role::Runs } => {
+                !words.first().and_then(Word::literal).is_some_and(|program| listed(LINKLESS, program))
+            }
+            Part::Program { .. } | Part::Path { .. } | Part::Unknown { .. } => false,
+        };
+        (self.loops || self.parts.iter().filter(runs).count() > 1) && self.parts.iter().any(links)
     }
 
     fn unknown(&mut self, why: impl Into<String>) {

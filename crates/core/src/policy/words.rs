@@ -60,7 +60,8 @@ impl Words {
         let words: Vec<Given> = given(words, program);
         let one = |pattern: &Letters, at: usize, word: &Given| {
             let pattern = self.program_pattern(pattern, at, program);
-            !word.splits && fits(&pattern, &word.letters, Gaps::MustFit) && (at > 0 || stays(&pattern, &word.letters))
+            let keeps = if at > 0 { leads_there } else { stays };
+            !word.splits && fits(&pattern, &word.letters, Gaps::MustFit) && keeps(&pattern, &word.letters)
         };
         table(&self.0, &words, one, |_word| false)
     }
@@ -84,10 +85,21 @@ impl Words {
     }
 }
 
-/// A `*` in the name of a program leads into no other folder.
+/// A `*` in the name of a program leads into no other folder: neither below, nor by `.` and `..`.
 fn stays(pattern: &Letters, program: &Letters) -> bool {
-    let slashes = |letters: &Letters| letters.iter().filter(|letter| **letter == Some('/')).count();
-    slashes(pattern) == slashes(program)
+    let mut names = program.split(|letter| *letter == Some('/'));
+    let stays = pattern.split(|letter| *letter == Some('/')).all(|piece| {
+        let dots = |name: &[Option<char>]| !name.is_empty() && name.iter().all(|letter| *letter == Some('.'));
+        names.next().is_some_and(|name| name == piece || !dots(name))
+    });
+    stays && names.next().is_none()
+}
+
+/// A `*` in an address never holds the `@` that makes what stands before it a name for another host.
+fn leads_there(pattern: &Letters, word: &Letters) -> bool {
+    let text: String = pattern.iter().map(|letter| letter.unwrap_or('*')).collect();
+    let ats = |letters: &Letters| letters.iter().filter(|letter| **letter == Some('@')).count();
+    !(text.contains("://") && pattern.contains(&None)) || (ats(pattern) == ats(word) && !word.contains(&None))
 }
 
 fn piece(letters: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Piece, &'static str> {
@@ -233,7 +245,10 @@ mod tests {
             ("a b*", &["a b", "a bc", "a b\"$c\""], &["a", "a b c", "a b$c", "a \"$b\""]),
             ("a '*' \"b c\"", &["a '*' 'b c'"], &["a * 'b c'", "a x 'b c'", "a '*' b c"]),
             ("*", &["a", "a b"], &[]),
-            ("./b/*", &["./b/a"], &["./b/../a", "./b"]),
+            ("./b/*", &["./b/a"], &["./b/../a", "./b", "./b/..", "./b/."]),
+            ("./b/*/c", &["./b/a/c"], &["./b/../c", "./b/./c", "./b/../b/c"]),
+            ("*/c", &["a/c", "/c"], &["../c", "./c"]),
+            ("a http://h:*", &["a http://h:80/b"], &["a http://h:x@evil/", "a http://h:\"$x\"", "a -d@b http://h:80/"]),
         ] {
             let words = Words::read(pattern).unwrap();
             for text in named {

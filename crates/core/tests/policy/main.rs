@@ -5,6 +5,7 @@
 mod everyday;
 mod hiding;
 mod real;
+mod reviewed;
 mod soup;
 
 use outlive_core::policy::{Policy, Reach, Subject, Verdict};

@@ -38,6 +38,25 @@ impl Ground {
         Self { root, bin }
     }
 
+    /// A place where `touch` and `./evil/ls` are the program too, with an archive and a repository to work on.
+    pub(super) fn with_evil() -> Self {
+        let ground = Self::new();
+        let work = ground.root.path().join("work");
+        for tool in ["tar", "sort", "mkdir", "cp", "rm"] {
+            symlink(PathBuf::from("/bin").join(tool), ground.bin.join(tool)).unwrap();
+        }
+        std::fs::create_dir(work.join("evil")).unwrap();
+        for evil in [ground.bin.join("touch"), work.join("evil/ls")] {
+            std::fs::copy(ground.bin.join("x"), evil).unwrap();
+        }
+        let script = "echo a > f; tar cf a.tar f; git init -q .; git config user.name a; \
+            git config user.email a@b; git add f; git commit -qm a";
+        let mut made = Command::new("/bin/bash");
+        made.args(["-c", script]).env_clear().env("PATH", "/usr/bin:/bin").env("HOME", ground.root.path());
+        made.current_dir(&work).stdout(Stdio::null()).stderr(Stdio::null()).status().unwrap();
+        ground
+    }
+
     /// Runs the line with `bash -c`, and says whether `x` ran.
     pub(super) fn runs_x(&self, command: &str) -> bool {
         let trace = self.root.path().join("ran");

@@ -3,8 +3,8 @@
 use super::reader::Read;
 use super::{Strange, Word};
 
-/// Words that one may become.
-const MOST: usize = 64;
+/// Steps in which one word is expanded: those that leave no word, `{,}`, count too, or they would double without end.
+const STEPS: usize = 128;
 
 /// A piece of a word with unquoted braces.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -44,11 +44,21 @@ pub(super) fn expand(marks: Vec<Mark>) -> Read<Vec<Word>> {
         return Err(Strange("its braces do not match"));
     }
     if ranges {
-        return Ok(vec![Word::any()]);
+        return Ok(vec![begun(&marks)]);
     }
     let mut words = Vec::new();
-    all(&marks, &mut words, 0)?;
+    all(&marks, &mut words, &mut { STEPS })?;
     Ok(words)
+}
+
+/// Returns any words that begin as these marks do: what a range makes, or a pattern with brackets.
+pub(super) fn begun(marks: &[Mark]) -> Word {
+    let mut word = match marks.first() {
+        Some(Mark::Piece(word)) => word.before('['),
+        Some(Mark::Open | Mark::Comma | Mark::Close) | None => Word::default(),
+    };
+    word.append(&Word::any());
+    word
 }
 
 /// A range is written `..`; a gap could hold nothing that makes one, since braces are expanded first.
@@ -63,10 +73,8 @@ fn joined(marks: &[Mark]) -> Word {
 }
 
 /// Expands the first group that has a comma, then what that made.
-fn all(marks: &[Mark], into: &mut Vec<Word>, depth: usize) -> Read<()> {
-    if into.len() >= MOST || depth > 16 {
-        return Err(Strange("its braces make too many words"));
-    }
+fn all(marks: &[Mark], into: &mut Vec<Word>, left: &mut usize) -> Read<()> {
+    *left = left.checked_sub(1).ok_or(Strange("its braces make too many words"))?;
     let Some((open, commas, close)) = group(marks)? else {
         // Nothing at all, not even quotes, is no word: `{,x}` is `x`.
         into.extend(Some(joined(marks)).filter(|word| !word.bits().is_empty()));
@@ -76,7 +84,7 @@ fn all(marks: &[Mark], into: &mut Vec<Word>, depth: usize) -> Read<()> {
     for end in commas.into_iter().chain([close]) {
         let pieces = [marks.get(..open), marks.get(begin..end), marks.get(close + 1..)];
         let one: Vec<Mark> = pieces.into_iter().flatten().flatten().cloned().collect();
-        all(&one, into, depth + 1)?;
+        all(&one, into, left)?;
         begin = end + 1;
     }
     Ok(())

@@ -21,6 +21,7 @@ pub(super) fn read(reader: &mut Reader<'_>) -> Read<bool> {
         "{" => body(reader, &["}"], "}")?,
         "if" => condition(reader)?,
         "while" | "until" => {
+            reader.found.loops = true;
             body(reader, &["do"], "do")?;
             until(reader, &["done"], "done")?;
         }
@@ -69,6 +70,7 @@ fn every(reader: &mut Reader<'_>) -> Read<()> {
         return Err(Strange("a `for` is not plain"));
     }
     names::set(reader.found, &[name], &[]);
+    reader.found.loops = true;
     expect(reader, "in")?;
     loop {
         blanks(reader);

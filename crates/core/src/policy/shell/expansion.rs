@@ -3,7 +3,7 @@
 use super::grammar::{self, End};
 use super::quotes::Within;
 use super::reader::{Read, Reader};
-use super::{Strange, Word};
+use super::{Strange, Word, names};
 
 /// What begins the word of a `${…}`.
 const WITH_WORD: [&str; 15] = [":-", ":=", ":?", ":+", "-", "=", "?", "+", "##", "#", "%%", "%", "^", ",", "/"];
@@ -101,11 +101,15 @@ impl Reader<'_> {
             self.skip(1);
         }
         let mut many = self.sees("@");
-        if self.name().is_empty() && !["@", "*", "#", "?", "-", "$", "!"].iter().any(|special| self.takes(special)) {
+        let name = self.name();
+        if name.is_empty() && !["@", "*", "#", "?", "-", "$", "!"].iter().any(|special| self.takes(special)) {
             return Err(Strange("a `${…}` is not understood"));
         }
         if self.takes("[") {
             many |= self.subscript()?;
+        }
+        if (self.sees("=") || self.sees(":=")) && !names::keeps(&name) {
+            self.found.unknown(format!("it sets `{name}`"));
         }
         self.operation(within)?;
         Ok(many)

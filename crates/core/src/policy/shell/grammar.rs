@@ -322,8 +322,6 @@ fn target(found: &mut Found, touch: Touch, word: &Word, duplicates: bool) {
         return;
     }
     let path = word.literal().filter(|path| !path.is_empty()).map(str::to_owned);
-    let relative = path.as_deref().is_some_and(|path| !path.starts_with('/'));
-    let path = path.filter(|_| !(relative && found.moved));
     if !path.as_deref().is_some_and(|path| FREE.contains(&path)) {
         found.push(Part::Path { touch, path });
     }

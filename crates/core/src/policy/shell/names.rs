@@ -2,12 +2,13 @@
 
 use super::{Found, Word, listed};
 
-/// What the shell acts on, or has handed on already when it starts.
+/// What the shell acts on, or has handed on already when it starts; some are numbers, and evaluate what they are set to.
 const OF_THE_SHELL: &str = "\
     PATH IFS ENV HOME SHELL TMPDIR TMP TEMP USER LOGNAME LANG LANGUAGE TERM TZ PWD OLDPWD CDPATH EDITOR VISUAL \
     PAGER GLOBIGNORE SHELLOPTS EXECIGNORE FIGNORE FUNCNEST POSIXLY_CORRECT PROMPT_COMMAND INPUTRC MAIL MAILPATH \
-    OPTIND OPTARG TMOUT TIMEFORMAT DIRSTACK TEXTDOMAIN TEXTDOMAINDIR HOSTFILE FCEDIT GREP_OPTIONS histchars \
-    auto_resume MAKEFLAGS";
+    OPTIND OPTARG OPTERR TMOUT TIMEFORMAT DIRSTACK TEXTDOMAIN TEXTDOMAINDIR HOSTFILE FCEDIT GREP_OPTIONS histchars \
+    auto_resume MAKEFLAGS RANDOM SRANDOM SECONDS LINENO EPOCHSECONDS EPOCHREALTIME PPID UID EUID GROUPS FUNCNAME \
+    PIPESTATUS MAILCHECK IGNOREEOF ignoreeof TAR_OPTIONS";
 
 const PREFIXES: [&str; 18] = [
     "BASH", "LD_", "DYLD_", "LC_", "PS", "HIST", "COMP", "READLINE", "GIT_", "SSH_", "XDG_", "PYTHON", "PERL", "NODE_",
@@ -33,6 +34,11 @@ pub(super) fn set(found: &mut Found, names: &[String], words: &[Word]) {
 /// Whether a variable of the shell itself may be set.
 pub(super) fn keeps(name: &str) -> bool {
     !listed(OF_THE_SHELL, name) && !PREFIXES.iter().any(|prefix| name.starts_with(prefix)) && !is_proxy(name)
+}
+
+/// Whether it is written out, is the name of a variable, and that may be set.
+pub(super) fn keeps_written(word: &Word) -> bool {
+    word.literal().is_some_and(|text| !text.contains('=') && named(word) == Some(text) && keeps(text))
 }
 
 /// Whether what is started may be given it.

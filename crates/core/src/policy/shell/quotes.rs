@@ -1,6 +1,6 @@
 //! Words: quotes of every kind, escapes, and where a word ends.
 
-use super::braces::{Mark, expand};
+use super::braces::{Mark, begun, expand};
 use super::reader::{Read, Reader};
 use super::{Strange, Word};
 
@@ -14,6 +14,16 @@ pub(super) fn ends_word(letter: char) -> bool {
 pub(super) enum Within {
     Plain,
     Quotes,
+}
+
+/// What a gap makes of its word.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Becomes {
+    One,
+    /// The names that a pattern finds.
+    Names,
+    /// Any number of words.
+    Any,
 }
 
 /// A word as it was read, before braces make several of it.
@@ -35,13 +45,15 @@ impl Raw {
         }
     }
 
-    fn gap(&mut self, splits: bool) {
+    fn gap(&mut self, becomes: Becomes) {
         self.is_plain = false;
         self.text("");
         if let Some(Mark::Piece(word)) = self.marks.last_mut() {
             word.push_gap();
-            if splits {
-                word.split();
+            match becomes {
+                Becomes::One => {}
+                Becomes::Names => word.split_alike(),
+                Becomes::Any => word.split(),
             }
         }
     }
@@ -60,7 +72,7 @@ impl Raw {
     /// Returns the words that it is.
     pub(super) fn words(self) -> Read<Vec<Word>> {
         if self.bracket == Some(true) {
-            return Ok(vec![Word::any()]);
+            return Ok(vec![begun(&self.marks)]);
         }
         expand(self.marks)
     }
@@ -86,7 +98,7 @@ impl Reader<'_> {
                 self.bash_only()?;
                 self.skip(2);
                 self.substitution()?;
-                raw.gap(false);
+                raw.gap(Becomes::One);
                 continue;
             }
             if ends_word(letter) {
@@ -119,12 +131,12 @@ impl Reader<'_> {
             '$' => self.dollar_into(raw, Within::Plain)?,
             '`' => {
                 self.backquoted(Within::Plain)?;
-                raw.gap(true);
+                raw.gap(Becomes::Any);
             }
-            '*' | '?' => raw.gap(true),
+            '*' | '?' => raw.gap(Becomes::Names),
             '~' if raw.marks.is_empty() => {
                 self.tilde();
-                raw.gap(false);
+                raw.gap(Becomes::One);
             }
             '{' => {
                 if !self.peek().is_none_or(|next| next == '}' || ends_word(next)) {

@@ -3,7 +3,7 @@
 use super::{Found, Part, Touch, Word, listed};
 
 /// Interpreters, and the options that give them no code.
-const INTERPRETERS: [(&str, &str); 15] = [
+const INTERPRETERS: [(&str, &str); 17] = [
     ("python", "uBOIsSVvq"),
     ("python2", "uBOIsSVvq"),
     ("python3", "uBOIsSVvq"),
@@ -19,10 +19,12 @@ const INTERPRETERS: [(&str, &str); 15] = [
     ("expect", "v"),
     ("osascript", ""),
     ("Rscript", ""),
+    ("dc", ""),
+    ("m4", ""),
 ];
 
 /// Programs whose options can make them start others, with these options. Long ones are taken shortened too.
-const OPTIONS: [(&str, &[&str]); 15] = [
+const OPTIONS: [(&str, &[&str]); 16] = [
     (
         "tar",
         &[
@@ -48,7 +50,8 @@ const OPTIONS: [(&str, &[&str]); 15] = [
     ("curl", &["--config", "-K"]),
     ("rg", &["--pre", "--hostname-bin"]),
     ("fd", &["--exec", "--exec-batch", "-x", "-X"]),
-    ("make", &["--eval"]),
+    ("make", &["--eval", "-E"]),
+    ("install", &["--strip-program"]),
     ("tcpdump", &["-z"]),
     ("bat", &["--pager"]),
 ];
@@ -59,7 +62,7 @@ const STARTERS: &str = "\
     podman prlimit rlwrap screen script setarch socat start-stop-daemon su systemd-run tmux valgrind xvfb-run";
 
 const EDITORS: &str = "\
-    vi vim view ex ed nvim emacs nano less more most";
+    vi vim view vimdiff rvim rview ex ed red nvim emacs nano less more most";
 
 /// Notes what a program's arguments can do beyond what its name says.
 pub(super) fn look(found: &mut Found, words: &[Word], name: &str) {
@@ -68,9 +71,11 @@ pub(super) fn look(found: &mut Found, words: &[Word], name: &str) {
         "awk" | "gawk" | "mawk" | "nawk" => !awk(arguments),
         "sed" | "gsed" => !sed(arguments),
         "test" | "[" => !test(arguments),
-        "printf" => {
-            arguments.first().is_some_and(|first| first.beginning().is_empty() || first.beginning().starts_with("-v"))
-        }
+        "printf" => arguments.first().is_some_and(|first| {
+            first.beginning().is_empty() || first.beginning().starts_with("-v") || first.may_be_option()
+        }),
+        "jobs" => arguments.iter().any(|word| word.may_be_option() || word.beginning().contains('x')),
+        "tar" | "bsdtar" => old_style(arguments) || option(arguments, "tar"),
         "xargs" | "env" => true,
         _ if listed(EDITORS, name) || name.starts_with("ld-") || name.starts_with("ld.") => true,
         _ if listed(STARTERS, name) => arguments.iter().any(|word| word.literal().is_none()),
@@ -110,7 +115,7 @@ fn option(arguments: &[Word], name: &str) -> bool {
     let Some((_, options)) = OPTIONS.iter().find(|(known, _)| *known == name) else { return false };
     let long = |said: &str| {
         let said = said.split('=').next().unwrap_or_default();
-        said.len() > 2 && options.iter().any(|option| option.starts_with(said))
+        options.iter().any(|option| option.starts_with(said))
     };
     // Letters stand together: `-xvIf`.
     let short = |said: &str| {
@@ -121,12 +126,19 @@ fn option(arguments: &[Word], name: &str) -> bool {
     };
     arguments.iter().any(|word| {
         let said = word.beginning();
-        match (said.starts_with("--"), said.starts_with('-')) {
-            (true, _) => long(said),
+        let given = match (said.starts_with("--"), said.starts_with('-')) {
+            (true, _) => said.len() > 2 && long(said),
             (false, true) => short(said),
-            (false, false) => said.is_empty() && word.literal().is_none(),
-        }
+            (false, false) => false,
+        };
+        given || word.may_be_option()
     })
+}
+
+/// Whether `tar`'s first argument, which is letters also without a dash, has one that runs something.
+fn old_style(arguments: &[Word]) -> bool {
+    let Some(first) = arguments.first() else { return false };
+    first.literal().is_none_or(|letters| !letters.starts_with("--") && letters.contains(['I', 'F']))
 }
 
 /// Whether an awk program only computes: it starts and writes nothing.
@@ -157,7 +169,7 @@ fn sed(arguments: &[Word]) -> bool {
     let (mut scripts, mut words, mut has_script) = (Vec::new(), arguments.iter(), false);
     while let Some(word) = words.next() {
         let Some(said) = word.literal() else {
-            if !has_script || word.beginning().is_empty() {
+            if !has_script || word.may_be_option() {
                 return false;
             }
             continue;
@@ -236,11 +248,13 @@ fn substitutes(script: &str) -> bool {
 fn test(arguments: &[Word]) -> bool {
     let negated = arguments.iter().take_while(|word| word.literal() == Some("!")).count();
     let arguments = arguments.get(negated..).unwrap_or_default();
+    let operands = arguments.strip_suffix(&[Word::of("]")]).unwrap_or(arguments);
     let open = |word: &Word| word.literal().is_none();
+    let joins = operands.len() > 3 || operands.iter().any(|word| matches!(word.literal(), Some("-a" | "-o")));
     let literal_v = arguments.iter().any(|word| matches!(word.literal(), Some("-v" | "-R" | "(")));
     let operator_is_open =
         arguments.len() > 2 && arguments.get(1).is_some_and(open) && arguments.first().is_some_and(open);
-    let first_of_two =
-        arguments.iter().filter(|word| word.literal() != Some("]")).count() == 2 && arguments.first().is_some_and(open);
-    !(arguments.iter().any(Word::splits) || literal_v || operator_is_open || first_of_two || arguments.len() > 8)
+    let first_of_two = operands.len() == 2 && operands.first().is_some_and(open);
+    let moved = joins && operands.iter().any(open);
+    !(arguments.iter().any(Word::splits) || literal_v || operator_is_open || first_of_two || moved)
 }

@@ -81,7 +81,12 @@ fn redirections_are_paths() {
         ("a 2>&1 >/dev/null 2>&- <&0 >&2", &["a"]),
         (">a b", &[">a", "b"]),
         ("{ a; } > $b", &["a", ">…"]),
-        ("cd x && a > b", &["cd x", ">…", "a"]),
+        ("cd x && ls > b", &["cd x", ">…", "ls"]),
+        ("ls > b; cd x", &[">…", "ls", "cd x"]),
+        ("cd x; ls > /b", &["cd x", ">/b", "ls"]),
+        ("cd x && a > b", &["cd x", ">…", "a", "?"]),
+        ("for i in 1; do a > b; done", &[">b", "a", "?"]),
+        ("a > b | c", &[">b", "a", "c", "?"]),
         ("a >| b <> c >& d", &[">b", ">c", ">d", "a"]),
     ]);
 }
@@ -97,7 +102,8 @@ fn wrappers_are_looked_through() {
             "timeout -s KILL 5 nice -n 3 nohup x y",
             &["[timeout -s KILL 5 nice -n 3 nohup x y]", "[nice -n 3 nohup x y]", "[nohup x y]", "x y"],
         ),
-        ("xargs -n 1 -I{} x {}", &["[xargs -n 1 '-I{}' x {}]", "x …"]),
+        ("xargs -I{} x {}", &["[xargs '-I{}' x {}]", "x …"]),
+        ("xargs -n 1 -I{} x {}", &["[xargs -n 1 '-I{}' x {}]", "x … …"]),
         ("xargs x", &["[xargs x]", "x …"]),
         ("find . -name '*.o' -exec x {} + -delete", &["find . -name '*.o' -exec x {} + -delete", "x …", "rm …"]),
         ("bash -c 'x; y'", &["[bash -c 'x; y']", "x", "y"]),

@@ -91,15 +91,14 @@ fn carry(found: &mut Found, words: Vec<Word>, found_in: Inner, (role, name, dept
             let names: Vec<String> = sets.filter_map(names::named).map(str::to_owned).collect();
             started.drain(..names.len());
             names::set(found, &names, &[Word::of("env")]);
+            if started.first().is_some_and(|first| first.beginning().contains('=')) {
+                found.unknown(format!("what `{name}` sets is not plain"));
+            }
         }
         "xargs" => {
-            let replaced = values.iter().find(|(letter, _)| *letter == 'I').and_then(|(_, value)| value.literal());
-            match (started.is_empty(), replaced) {
-                (true, _) => started = vec![Word::of("echo"), Word::any()],
-                (false, Some(at)) if !at.is_empty() => {
-                    started = started.iter().map(|word| word.with_gaps(at)).collect();
-                }
-                (false, _) => started.push(Word::any()),
+            found.loops = true;
+            if !filled(&words, &values, &mut started) {
+                return unclear(found, words, name);
             }
         }
         _ => {}
@@ -110,6 +109,24 @@ fn carry(found: &mut Found, words: Vec<Word>, found_in: Inner, (role, name, dept
     if starts {
         command(found, started, depth + 1);
     }
+}
+
+/// Puts into what `xargs` starts what it reads; false where it cannot be told where that goes.
+fn filled(words: &[Word], values: &[(char, Word)], started: &mut Vec<Word>) -> bool {
+    let mut replaced = values.iter().filter(|(letter, _)| *letter == 'I').map(|(_, value)| value.literal());
+    match (started.is_empty(), replaced.next(), replaced.next()) {
+        (true, _, _) => *started = vec![Word::of("echo"), Word::any()],
+        (false, None, _) => started.push(Word::any()),
+        (false, Some(Some(at)), None) if !at.is_empty() => {
+            *started = started.iter().map(|word| word.with_gaps(at)).collect();
+            // These take the `-I` back where they come later.
+            let counts = values.iter().any(|(letter, _)| matches!(letter, 'n' | 'L'))
+                || words.iter().any(|word| word.beginning().starts_with("--max-"));
+            started.extend(counts.then(Word::any));
+        }
+        (false, Some(_), _) => return false,
+    }
+    true
 }
 
 /// A command line in the words from `from` on, joined by blanks.
@@ -160,6 +177,7 @@ fn shell(found: &mut Found, words: Vec<Word>, (role, dialect, depth): (Role, Dia
 }
 
 fn trap(found: &mut Found, words: Vec<Word>, depth: usize) {
+    found.loops = true;
     match words.get(1) {
         None => {}
         Some(word) if matches!(word.literal(), Some("-" | "" | "-l" | "-p" | "--")) && words.len() <= 3 => {}
@@ -172,7 +190,8 @@ fn set(found: &mut Found, words: Vec<Word>) {
     let plain = |word: &Word| {
         matches!(
             word.literal(),
-            Some("-e" | "-u" | "-x" | "+x" | "+e" | "-eu" | "-ex" | "-eux" | "-o" | "-euo" | "-euxo" | "-eo" | "-uo")
+            // No `-x`: it evaluates `PS4` before each command.
+            Some("-e" | "-u" | "+x" | "+e" | "-eu" | "-o" | "-euo" | "-eo" | "-uo")
                 | Some("pipefail" | "errexit" | "nounset")
         )
     };
@@ -183,23 +202,57 @@ fn set(found: &mut Found, words: Vec<Word>) {
 }
 
 fn steer(found: &mut Found, words: Vec<Word>) {
-    let takes_names =
-        words.first().and_then(Word::literal).is_some_and(|name| matches!(name, "read" | "unset" | "wait"));
-    let plain = |word: &Word| {
-        let text = word.literal().unwrap_or("[");
-        !text.contains('[') && (text.starts_with('-') || names::keeps(text))
+    let arguments = words.get(1..).unwrap_or_default();
+    let harmless = match words.first().and_then(Word::literal) {
+        Some("read") => reads(arguments),
+        Some("unset") => {
+            let option = |word: &Word| matches!(word.literal(), Some("-v" | "-f"));
+            arguments.iter().all(|word| option(word) || names::keeps_written(word))
+        }
+        Some("wait") => {
+            let number = |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_digit());
+            let plain = |text: &str| text == "-n" || text == "-f" || number(text.strip_prefix('%').unwrap_or(text));
+            arguments.iter().all(|word| word.literal().is_some_and(plain))
+        }
+        Some(_) | None => true,
     };
-    if takes_names && !words.iter().skip(1).all(plain) {
+    if !harmless {
         found.unknown("it changes a variable that the shell acts on");
     }
     run(found, words, Role::Steers);
 }
 
+/// Whether `read` sets nothing but plain variables. A value that is glued to its option is not looked for.
+fn reads(arguments: &[Word]) -> bool {
+    let mut words = arguments.iter();
+    while let Some(word) = words.next() {
+        let Some(said) = word.literal() else { return false };
+        let Some(letters) = said.strip_prefix('-') else {
+            return std::iter::once(word).chain(words).all(names::keeps_written);
+        };
+        let (last, before) = (letters.chars().next_back(), letters.chars().rev().skip(1));
+        if !before.into_iter().all(|c| "rse".contains(c)) {
+            return false;
+        }
+        let harmless = match last {
+            Some('r' | 's' | 'e') => true,
+            Some('a') => words.next().is_some_and(names::keeps_written),
+            Some('p' | 'd' | 'n' | 'N' | 't' | 'u' | 'i') => words.next().is_some_and(|value| !value.splits()),
+            Some(_) | None => false,
+        };
+        if !harmless {
+            return false;
+        }
+    }
+    true
+}
+
 fn declare(found: &mut Found, words: Vec<Word>, builtin: &str) {
-    let mut hands_on = builtin == "export";
+    let (mut hands_on, mut is_array) = (builtin == "export", false);
     for word in words.iter().skip(1) {
         if let Some(flags) = word.literal().and_then(|text| text.strip_prefix('-')) {
             hands_on |= flags.contains('x');
+            is_array |= flags.contains(['a', 'A']);
             if flags.is_empty() || !flags.chars().all(|c| "xrgaAp".contains(c)) {
                 found.unknown(format!("`{builtin} -{flags}` changes how a variable is read"));
             }
@@ -210,24 +263,31 @@ fn declare(found: &mut Found, words: Vec<Word>, builtin: &str) {
         if !harmless {
             found.unknown(format!("it sets `{}`", named.unwrap_or("a variable whose name is not written out")));
         }
+        if word.splits() || (is_array && word.beginning().contains('=')) || may_be_compound(word) {
+            found.unknown(format!("what `{builtin}` sets can be more than one value, which is evaluated"));
+        }
     }
     run(found, words, Role::Steers);
+}
+
+/// Whether a value could be read as an array is: `(…)`, quoted or not, where the variable is one already.
+fn may_be_compound(word: &Word) -> bool {
+    let value = word.beginning().split_once('=').map(|(_, value)| value);
+    value.is_some_and(|value| value.starts_with('(') || (value.is_empty() && word.literal().is_none()))
 }
 
 fn find(found: &mut Found, words: Vec<Word>, depth: usize) {
     let mut started: Vec<Vec<Word>> = Vec::new();
     let mut rest = words.iter().skip(1);
     while let Some(word) = rest.next() {
-        let Some(said) = word.literal() else {
-            if word.beginning().is_empty() {
-                found.unknown("an argument of `find` could be anything");
-            }
-            continue;
-        };
-        match said {
-            "-exec" | "-execdir" | "-ok" | "-okdir" => {
-                let ended = |word: &&Word| !matches!(word.literal(), Some(";" | "+"));
-                started.push(rest.by_ref().take_while(ended).map(|word| word.with_gaps("{}")).collect());
+        if word.may_be_option() {
+            found.unknown("an argument of `find` could be anything");
+        }
+        match word.literal().unwrap_or_default() {
+            action @ ("-exec" | "-execdir" | "-ok" | "-okdir") => {
+                found.loops = true;
+                found.moved |= action.ends_with("dir");
+                started.push(executed(found, &mut rest, action));
             }
             "-delete" => started.push(vec![Word::of("rm"), Word::any()]),
             "-fprint" | "-fprint0" | "-fls" | "-fprintf" => {
@@ -239,4 +299,22 @@ fn find(found: &mut Found, words: Vec<Word>, depth: usize) {
     }
     run(found, words, Role::Runs);
     started.into_iter().for_each(|words| command(found, words, depth + 1));
+}
+
+/// Takes the command of an `-exec`: up to a `;`, or to a `+` right after a `{}`.
+fn executed<'a>(found: &mut Found, rest: &mut impl Iterator<Item = &'a Word>, action: &str) -> Vec<Word> {
+    let (mut taken, mut before) = (Vec::new(), None);
+    for word in rest {
+        match word.literal() {
+            Some(";") => break,
+            Some("+") if before == Some("{}") && action.starts_with("-exec") => break,
+            None if word.splits() || matches!(word.beginning(), "" | ";" | "+" | "{" | "{}") => {
+                found.unknown("where a command of `find` ends is not written out");
+            }
+            Some(_) | None => {}
+        }
+        before = word.literal();
+        taken.push(word.with_gaps("{}"));
+    }
+    taken
 }

@@ -10,6 +10,8 @@ use std::fmt;
 pub struct Word {
     bits: Vec<Bit>,
     splits: bool,
+    /// Whether what it splits into begins with anything, where the names that a pattern finds all begin as it does.
+    loose: bool,
 }
 
 /// A piece of a word.
@@ -33,7 +35,7 @@ impl Word {
     /// Any number of any words.
     #[must_use]
     pub fn any() -> Self {
-        Self { bits: vec![Bit::Gap], splits: true }
+        Self { bits: vec![Bit::Gap], splits: true, loose: true }
     }
 
     pub(in crate::policy) fn push_text(&mut self, text: &str) {
@@ -51,6 +53,11 @@ impl Word {
     }
 
     pub(in crate::policy) fn split(&mut self) {
+        (self.splits, self.loose) = (true, true);
+    }
+
+    /// Makes it as many words as there are names like it.
+    pub(in crate::policy) fn split_alike(&mut self) {
         self.splits = true;
     }
 
@@ -62,6 +69,7 @@ impl Word {
             }
         }
         self.splits |= other.splits;
+        self.loose |= other.loose;
     }
 
     /// Whether bash may make another number of words of it than one.
@@ -89,6 +97,12 @@ impl Word {
         }
     }
 
+    /// Whether it, or one of the words that it becomes, could be an option that is not written out.
+    pub(in crate::policy) fn may_be_option(&self) -> bool {
+        let begin = self.beginning();
+        self.literal().is_none() && (self.loose || begin.is_empty() || begin.starts_with('-'))
+    }
+
     pub(in crate::policy) fn bits(&self) -> &[Bit] {
         &self.bits
     }
@@ -99,12 +113,30 @@ impl Word {
         if let Some(Bit::Text(text)) = bits.first_mut() {
             *text = text.get(skip..).unwrap_or_default().to_owned();
         }
-        Self { bits, splits: self.splits }
+        Self { bits, splits: self.splits, loose: self.loose }
+    }
+
+    /// Returns the word up to where this first stands in its text.
+    pub(in crate::policy) fn before(&self, end: char) -> Self {
+        let mut word = Self::default();
+        for bit in &self.bits {
+            match bit {
+                Bit::Gap => word.push_gap(),
+                Bit::Text(text) => {
+                    let piece = text.split(end).next().unwrap_or_default();
+                    word.push_text(piece);
+                    if piece.len() < text.len() {
+                        break;
+                    }
+                }
+            }
+        }
+        word
     }
 
     /// Returns the word with a gap wherever this stands in it.
     pub(in crate::policy) fn with_gaps(&self, at: &str) -> Self {
-        let mut word = Self { bits: Vec::new(), splits: self.splits };
+        let mut word = Self { bits: Vec::new(), splits: self.splits, loose: self.loose };
         for bit in &self.bits {
             let Bit::Text(text) = bit else {
                 word.push_gap();

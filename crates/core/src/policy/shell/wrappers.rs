@@ -54,7 +54,7 @@ const WRAPPERS: [Wrapper; 21] = [
     Wrapper { names: &["doas"], role: Role::Runs, alone: "n", takes: "u", ..PLAIN },
     Wrapper { names: &["chroot"], role: Role::Runs, operands: 1, ..PLAIN },
     Wrapper { names: &["runuser", "setpriv", "unshare"], role: Role::Runs, takes: "u", ..PLAIN },
-    Wrapper { names: &["strace", "ltrace"], role: Role::Runs, alone: "fqtvyTCc", takes: "eos", ..PLAIN },
+    Wrapper { names: &["strace", "ltrace"], role: Role::Runs, alone: "fqtvyTCc", takes: "es", ..PLAIN },
     Wrapper { names: &["busybox", "toybox"], ..PLAIN },
     Wrapper { names: &["proot", "eatmydata", "dbus-run-session"], role: Role::Runs, ..PLAIN },
     Wrapper {
