@@ -409,16 +409,24 @@ async fn nothing_is_left_behind_that_runs_as_its_owner() {
     let script = r"
 import ctypes, os
 libc = ctypes.CDLL(None)
-f = os.open('made', os.O_CREAT | os.O_WRONLY, 0o6755)
-os.write(f, open('/bin/true', 'rb').read())
+def tried(how, *arguments):
+    try:
+        how(*arguments)
+    except PermissionError:
+        print('refused')
+tried(os.open, 'opened', os.O_CREAT | os.O_WRONLY, 0o6755)
+tried(os.open, '.', os.O_TMPFILE | os.O_WRONLY, 0o6755)
+tried(os.mknod, 'node', 0o106755)
+libc.creat(b'created', 0o6755)
+how = (ctypes.c_uint64 * 3)(os.O_CREAT | os.O_WRONLY, 0o6755, 0)
+libc.syscall(437, -100, b'second', how, 24)
+f = os.open('made', os.O_CREAT | os.O_WRONLY, 0o755)
 libc.syscall(452, -100, b'made', 0o6755, 0)
 libc.fchmod(f, 0o6755)
-os.mknod('node', 0o106755)
-open('node', 'wb').write(b'x')
 print('tried')
 ";
-    assert_eq!(python(&stage, script).await.content, "tried\n");
-    for name in ["su", "su2", "made", "node"] {
+    assert_eq!(python(&stage, script).await.content, "refused\nrefused\nrefused\ntried\n");
+    for name in ["su", "su2", "made", "node", "opened", "created", "second"] {
         let mode = std::fs::metadata(stage.ws(name)).map_or(0, |found| found.permissions().mode());
         assert_eq!(mode & 0o6000, 0, "{name}");
     }
