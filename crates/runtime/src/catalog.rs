@@ -16,11 +16,11 @@ use outlive_core::id::{AgentName, SessionId};
 use outlive_core::limits::FALLBACK_AFTER;
 use outlive_model::Model;
 use outlive_store::{AgentFolders, Store, StoreError};
-use outlive_tools::Place;
 use outlive_tools::exec::Exec;
 use outlive_tools::registry::{Builtin, Toolbox};
 use outlive_tools::sandbox::Sandbox;
 use outlive_tools::session::Siblings;
+use outlive_tools::{Pending, Place};
 
 use crate::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
 
@@ -229,6 +229,10 @@ impl Kits for Catalog {
 
     fn check(&self, agent: &AgentName, files: &Files) -> Result<Vec<String>, KitError> {
         crate::check_agent(agent, files, &*self.sources.variables)
+    }
+
+    fn end(&self, of: Option<SessionId>) -> Pending<'_, ()> {
+        Box::pin(self.sources.exec.tasks().end(of))
     }
 
     fn erased(&self, session: SessionId) {

@@ -15,9 +15,9 @@ use outlive_core::policy::{Judgement, Policy, Subject, Verdict};
 use outlive_core::session::{ASK_USER, Allowance, LIST_TOOL, Ruling, State, read_questions, read_todos};
 use outlive_core::turn::{Call, Lineup};
 use outlive_model::Model;
-use outlive_tools::Place;
 use outlive_tools::path::{Want, resolve};
 use outlive_tools::registry::Toolbox;
+use outlive_tools::{Pending, Place};
 
 /// What a session needs of its agent to take a step.
 pub struct Kit {
@@ -184,6 +184,11 @@ pub trait Kits: Send + Sync {
         Catalogue::built_in().prices(model)
     }
 
+    /// Ends what calls of a session, or of all, left running in the background, and waits until it has ended.
+    fn end(&self, _of: Option<SessionId>) -> Pending<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
     /// A session was erased: what its tools keep of it beside the journal goes, too.
     fn erased(&self, _session: SessionId) {}
 
@@ -224,19 +229,19 @@ impl Kit {
         if call.tool == LIST_TOOL {
             return read_todos(&call.input).map_or_else(refuse, Ruling::Todos);
         }
+        // Not what the policy suggests: it does not know how long the call runs.
+        let grant = assessment.grant();
         let (effect, on_lost, ruled) = (assessment.effect, assessment.on_lost, assessment.subject.ruled());
         let judgement = judge(&self.policy, &self.place, &assessment.subject);
         let because = judgement.because();
         match judgement.verdict {
             Verdict::Allow { rule } => Ruling::Allowed { by: Decider::Policy(rule), effect, on_lost, ruled },
             Verdict::Deny { rule, reason } => Ruling::Denied { by: Decider::Policy(rule), content: reason },
-            Verdict::Ask { suggestion, .. }
-                if state.decisions.grants.contains(&suggestion) || self.policy.grants(&suggestion) =>
-            {
-                Ruling::Allowed { by: Decider::Grant(suggestion), effect, on_lost, ruled }
+            Verdict::Ask { .. } if state.decisions.grants.contains(&grant) || self.policy.grants(&grant) => {
+                Ruling::Allowed { by: Decider::Grant(grant), effect, on_lost, ruled }
             }
-            Verdict::Ask { suggestion, .. } => {
-                Ruling::Ask { summary: assessment.summary, rule: suggestion, because, effect, on_lost, ruled }
+            Verdict::Ask { .. } => {
+                Ruling::Ask { summary: assessment.summary, rule: grant, because, effect, on_lost, ruled }
             }
         }
     }

@@ -300,14 +300,16 @@ impl Runtime {
         self.shell.closing.clone()
     }
 
-    /// Shuts down: running calls are ended and their outcome recorded, sessions leave memory. What is owed is taken up at
-    /// the next start.
+    /// Shuts down: running calls are ended and their outcome recorded, sessions leave memory, and what runs in the
+    /// background is ended. What is owed is taken up at the next start.
     pub async fn shutdown(&self) {
         self.shell.closing.cancel();
         let grace = self.shell.settings.closing * 2;
         if tokio::time::timeout(grace, self.shell.tasks.ended()).await.is_err() {
             tracing::warn!("some tasks did not end in time");
         }
+        // No call can begin another one any more.
+        self.shell.kits.end(None).await;
     }
 }
 

@@ -57,6 +57,28 @@ pub struct Assessment {
     pub subject: Subject,
     /// Exactly what will run, for a person.
     pub summary: String,
+    /// How long it runs.
+    pub span: Span,
+}
+
+/// How long what a call starts may run.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Span {
+    /// It ends with the call.
+    Call,
+    /// It goes on in the background.
+    Background,
+}
+
+impl Assessment {
+    /// Returns what a person who allows this call always allows: exactly this, and for no longer than this runs.
+    #[must_use]
+    pub fn grant(&self) -> String {
+        match self.span {
+            Span::Call => self.subject.as_rule(),
+            Span::Background => format!("{} in the background:{}", self.subject.tool, self.subject.target),
+        }
+    }
 }
 
 /// A call to run.

@@ -8,7 +8,7 @@ use outlive_core::policy::{Reach, Subject};
 use serde_json::{Value, json};
 use tokio::sync::Notify;
 
-use crate::{Assessment, Finished, Found, Invocation, Pending, Place, Tool};
+use crate::{Assessment, Finished, Found, Invocation, Pending, Place, Span, Tool};
 
 /// What was really done, by idempotency key: it outlives the runtime that did it, as the world does.
 #[derive(Debug, Clone, Default)]
@@ -95,7 +95,7 @@ impl Tool for Scripted {
     fn assess(&self, arguments: &Value, _place: &Place) -> Result<Assessment, String> {
         let subject = Subject { tool: self.name.clone(), target: arguments.to_string(), reach: self.reach };
         let summary = subject.as_rule();
-        Ok(Assessment { effect: self.effect, on_lost: OnLost::Report, subject, summary })
+        Ok(Assessment { effect: self.effect, on_lost: OnLost::Report, subject, summary, span: Span::Call })
     }
 
     fn run(&self, invocation: Invocation) -> Pending<'_, Finished> {

@@ -3,7 +3,8 @@
 //! What a task says is in a file, `OUTPUT` in its folder, as it comes; how it ended is in `END`. A folder without `END` whose
 //! task nobody here holds is of a server that died: its processes were ended at the next start, and the task is lost.
 //!
-//! Invariants: a task runs in the same sandbox and under the same verdict as its call. Waiting for one never ends it.
+//! Invariants: a task runs in the same sandbox and under the same verdict as its call. Waiting for one never ends it; it
+//! outlives neither its session, which may be deleted, nor a server that shuts down.
 
 #![expect(clippy::disallowed_methods, reason = "a task's output and its end, beside the records of running children")]
 
@@ -33,6 +34,8 @@ const KEPT: u64 = 64 << 20;
 pub(crate) const SHOWN: usize = 24 << 10;
 /// Time of a task that does not say how long it may take.
 const USUAL: Duration = Duration::from_secs(30 * 86_400);
+/// Time for tasks that are to stop to end: longer than their processes are given.
+pub(crate) const ENDING: Duration = Duration::from_secs(5);
 /// Time for a command to fail at once: then its call says so itself.
 const FIRST: Duration = Duration::from_millis(300);
 
@@ -176,9 +179,24 @@ impl Tasks {
         }
     }
 
-    /// Has all tasks ended, of every session.
-    pub fn stop_all(&self) {
-        self.lock().values().for_each(|task| task.stop.cancel());
+    /// Ends the tasks of a session, or all, with all their processes, and waits until they have ended: they still say what
+    /// they have to say.
+    pub async fn end(&self, of: Option<SessionId>) {
+        let ending: Vec<_> = {
+            let running = self.lock();
+            let these = running.values().filter(|task| of.is_none_or(|session| task.session == session));
+            these.map(|task| (task.stop.clone(), task.ended.clone())).collect()
+        };
+        ending.iter().for_each(|(stop, _)| stop.cancel());
+        let all = async {
+            for (_, mut ended) in ending {
+                // One whose sender is gone has ended, too.
+                drop(ended.wait_for(|ended| *ended).await);
+            }
+        };
+        if tokio::time::timeout(ENDING, all).await.is_err() {
+            tracing::warn!("some commands in the background did not end in time");
+        }
     }
 
     /// Has all tasks of a session ended, and takes away what they said: the session is erased.

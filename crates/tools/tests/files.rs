@@ -44,6 +44,10 @@ async fn replacing_a_file_keeps_its_mode_and_leaves_nothing_beside_it() {
     }
     assert_eq!(text(&stage.ws("run.sh")), "new");
     assert_eq!(std::fs::metadata(stage.ws("run.sh")).unwrap().permissions().mode() & 0o7777, 0o750);
+    // What runs as its owner never does so with a content that a model wrote.
+    std::fs::set_permissions(stage.ws("run.sh"), std::fs::Permissions::from_mode(0o6755)).unwrap();
+    stage.run("write", json!({"path": "run.sh", "content": "other"})).await;
+    assert_eq!(std::fs::metadata(stage.ws("run.sh")).unwrap().permissions().mode() & 0o7777, 0o755);
     assert_eq!(std::fs::read_dir(&stage.place.cwd).unwrap().count(), 2, "run.sh and own/");
 }
 

@@ -281,6 +281,7 @@ impl Loop {
             return Err(SubmitError::Refused(Refusal::NoSession));
         }
         self.close().await;
+        self.life.shell.kits.end(Some(self.life.id)).await;
         self.actor.closing = false;
         let (id, shell) = (self.life.id, &self.life.shell);
         let state = self.actor.state().ok_or(SubmitError::Refused(Refusal::NoSession))?;

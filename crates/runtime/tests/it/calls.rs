@@ -43,7 +43,7 @@ impl Desk {
         let toolbox = Toolbox::builtin(&exec, &[Builtin::Bash, Builtin::Files]);
         let kit = kit(model, toolbox, &here(policy));
         let kit = Kit { place: Place { cwd: ws.clone(), roots: vec![ws], protected: Vec::new() }, ..kit };
-        let house = House::of(Agents::of(kit)).await;
+        let house = House::of(Agents { tasks: Some(Arc::clone(exec.tasks())), ..Agents::of(kit) }).await;
         let agents = house.faults.store().agents;
         agents.create("helper", [("agent.yaml".to_owned(), Vec::new())].into()).unwrap();
         let heard = house.runtime.subscribe(id(1), 0);
@@ -193,6 +193,53 @@ async fn an_interrupt_ends_the_whole_process_tree_within_its_grace() {
     assert_eq!(std::fs::read_dir(desk.ws("run/children")).unwrap().count(), 0, "no record is left");
     // What bounds it is a value, whatever the load of this machine: past it the call says what could not be ended.
     assert!(exec::GRACE <= Duration::from_millis(INTERRUPT_MS));
+}
+
+/// A process that a call left running in the background.
+async fn left_running(desk: &mut Desk) -> u32 {
+    desk.say().await;
+    assert!(desk.finished().await.content.contains("it runs in the background"));
+    desk.ended().await;
+    let pid = std::fs::read_to_string(desk.ws("pid")).unwrap().trim().parse().unwrap();
+    assert!(lives(pid));
+    pid
+}
+
+fn in_background() -> Value {
+    json!({"command": "echo $$ >pid; exec sleep 1000", "run_in_background": true})
+}
+
+#[tokio::test]
+async fn what_runs_in_the_background_ends_with_its_session() {
+    let mut desk = Desk::with("mode: dangerous", "bash", &in_background()).await;
+    let pid = left_running(&mut desk).await;
+    desk.house.runtime.discard(id(1), by(), None).await.unwrap();
+    assert!(!lives(pid), "its session is in the trash");
+}
+
+#[tokio::test]
+async fn what_runs_in_the_background_ends_with_the_server() {
+    let mut desk = Desk::with("mode: dangerous", "bash", &in_background()).await;
+    let pid = left_running(&mut desk).await;
+    desk.house.runtime.shutdown().await;
+    assert!(!lives(pid));
+}
+
+#[tokio::test]
+async fn a_grant_for_a_command_does_not_cover_it_in_the_background() {
+    let command = "echo $$ >pid; exec sleep 1000";
+    let policy = format!("mode: ask\ngrants: ['bash:{command}']");
+    let mut desk = Desk::with(&policy, "bash", &in_background()).await;
+    desk.say().await;
+    let pick = |event: &Event| if let Event::ApprovalRequested(asked) = event { Some(asked.clone()) } else { None };
+    let asked = desk.event(pick).await;
+    assert_eq!(asked.summary, format!("in the background: {command}"));
+    assert_eq!(asked.rule, format!("bash in the background:{command}"));
+    // And the grant for it in the background does.
+    let policy = format!("mode: ask\ngrants: ['{}']", asked.rule);
+    let mut desk = Desk::with(&policy, "bash", &in_background()).await;
+    left_running(&mut desk).await;
+    desk.house.runtime.shutdown().await;
 }
 
 #[tokio::test]

@@ -17,8 +17,9 @@ use outlive_runtime::subscribe::{Signal, Subscription};
 use outlive_runtime::{Accepted, Outcome, Runtime, Settings, SubmitError};
 use outlive_store::memory::{self, Faults};
 use outlive_store::{Store, StoreError};
-use outlive_tools::Place;
 use outlive_tools::registry::Toolbox;
+use outlive_tools::tasks::Tasks;
+use outlive_tools::{Pending, Place};
 
 /// Longer than anything here takes: a paused clock is there at once.
 const PATIENCE: Duration = Duration::from_secs(3 * 86_400);
@@ -80,12 +81,14 @@ type Made = Result<Arc<Kit>, KitError>;
 pub struct Agents {
     pub make: Arc<dyn Fn(&AgentName) -> Made + Send + Sync>,
     pub prices: Option<Prices>,
+    /// What their calls leave running.
+    pub tasks: Option<Arc<Tasks>>,
 }
 
 impl Agents {
     /// Their kit is made anew whenever it is asked for.
     pub fn made(make: impl Fn(&AgentName) -> Made + Send + Sync + 'static) -> Self {
-        Self { make: Arc::new(make), prices: None }
+        Self { make: Arc::new(make), prices: None, tasks: None }
     }
 
     /// All have this kit.
@@ -114,6 +117,13 @@ impl Kits for Agents {
 
     fn prices(&self, _model: &str) -> Option<Prices> {
         self.prices
+    }
+
+    fn end(&self, of: Option<SessionId>) -> Pending<'_, ()> {
+        match &self.tasks {
+            Some(tasks) => Box::pin(tasks.end(of)),
+            None => Box::pin(std::future::ready(())),
+        }
     }
 }
 

@@ -15,7 +15,7 @@ use outlive_runtime::{Accepted, SubmitError};
 use outlive_store::memory::Fault;
 use outlive_store::{Deed, Note, Store, StoreError, Trash};
 use outlive_tools::registry::Toolbox;
-use outlive_tools::{Assessment, Finished, Invocation, Pending, Place, Tool};
+use outlive_tools::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
 use serde_json::{Value, json};
 
 use super::house::{Agents, House, by, id, kit, message};
@@ -33,7 +33,7 @@ impl Tool for Look {
         let reach = if words > 1 { Reach::Beyond } else { Reach::Within };
         let subject = Subject { tool: "look".into(), target: "here".into(), reach };
         let (effect, on_lost) = (Effect::Read, OnLost::Report);
-        Ok(Assessment { effect, on_lost, subject, summary: "word ".repeat(words) })
+        Ok(Assessment { effect, on_lost, subject, summary: "word ".repeat(words), span: Span::Call })
     }
 
     fn run(&self, invocation: Invocation) -> Pending<'_, Finished> {

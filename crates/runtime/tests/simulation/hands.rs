@@ -18,7 +18,7 @@ use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_store::Store;
 use outlive_tools::builtin::{AskUser, TodoList};
 use outlive_tools::registry::Toolbox;
-use outlive_tools::{Assessment, Finished, Found, Invocation, Place, Tool};
+use outlive_tools::{Assessment, Finished, Found, Invocation, Place, Span, Tool};
 use serde_json::{Value, json};
 
 use crate::rng::Rng;
@@ -187,7 +187,13 @@ impl Tool for SimTool {
             return Err("13 is refused".into());
         }
         let subject = Subject { tool: self.name.into(), target: arguments.to_string(), reach: self.reach };
-        Ok(Assessment { effect: self.effect, on_lost: OnLost::Report, subject, summary: self.name.into() })
+        Ok(Assessment {
+            effect: self.effect,
+            on_lost: OnLost::Report,
+            subject,
+            summary: self.name.into(),
+            span: Span::Call,
+        })
     }
 
     fn run(&self, invocation: Invocation) -> outlive_tools::Pending<'_, Finished> {

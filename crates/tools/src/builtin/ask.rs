@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::shape;
-use crate::{Assessment, Finished, Invocation, Pending, Place, Tool};
+use crate::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
 
 /// Asks the person.
 pub struct AskUser;
@@ -60,7 +60,7 @@ impl Tool for AskUser {
         read_questions(arguments)?;
         let subject = Subject { tool: ASK_USER.to_owned(), target: String::new(), reach: Reach::Within };
         let summary = format!("ask {} questions", questions.len());
-        Ok(Assessment { effect: Effect::Read, on_lost: OnLost::Report, subject, summary })
+        Ok(Assessment { effect: Effect::Read, on_lost: OnLost::Report, subject, summary, span: Span::Call })
     }
 
     fn run(&self, _invocation: Invocation) -> Pending<'_, Finished> {

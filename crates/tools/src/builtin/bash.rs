@@ -13,7 +13,7 @@ use serde_json::{Value, json};
 use super::shape;
 use crate::exec::{Ending, Exec, Job, Ran};
 use crate::tasks::Task;
-use crate::{Assessment, Finished, Invocation, Pending, Place, Tool};
+use crate::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
 
 /// Time of a command that does not say how long it takes, in milliseconds.
 pub(crate) const DEFAULT_MS: u64 = 120_000;
@@ -74,7 +74,7 @@ impl Tool for Bash {
     }
 
     fn assess(&self, arguments: &Value, _place: &Place) -> Result<Assessment, String> {
-        let Arguments { command, .. } = shape::read(arguments)?;
+        let Arguments { command, run_in_background, .. } = shape::read(arguments)?;
         if command.trim().is_empty() {
             return Err("the command is empty".to_owned());
         }
@@ -85,7 +85,11 @@ impl Tool for Bash {
             return Err(format!("the command is longer than {COMMAND_BYTES} bytes: write it to a file and run that"));
         }
         let subject = Subject { tool: "bash".to_owned(), target: command.clone(), reach: Reach::Beyond };
-        Ok(Assessment { effect: Effect::Effectful, on_lost: OnLost::Report, subject, summary: command })
+        let (span, summary) = match run_in_background {
+            false => (Span::Call, command),
+            true => (Span::Background, format!("in the background: {command}")),
+        };
+        Ok(Assessment { effect: Effect::Effectful, on_lost: OnLost::Report, subject, summary, span })
     }
 
     fn run(&self, invocation: Invocation) -> Pending<'_, Finished> {

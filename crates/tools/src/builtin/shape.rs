@@ -8,7 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::path::{Resolved, Want, resolve};
-use crate::{Assessment, Invocation, Place};
+use crate::{Assessment, Invocation, Place, Span};
 
 pub(crate) fn spec<A: JsonSchema>(name: &str, description: &str) -> ToolSpec {
     let mut input_schema = schemars::schema_for!(A).to_value();
@@ -26,7 +26,7 @@ pub(crate) fn read<A: DeserializeOwned>(arguments: &Value) -> Result<A, String> 
 pub(super) fn assess_path(tool: &str, path: &str, effect: Effect, place: &Place) -> Result<Assessment, String> {
     let Resolved { name, reach, .. } = resolve(place, path, want(effect))?;
     let subject = Subject { tool: tool.to_owned(), target: name.clone(), reach };
-    Ok(Assessment { effect, on_lost: OnLost::Report, subject, summary: format!("{tool} {name}") })
+    Ok(Assessment { effect, on_lost: OnLost::Report, subject, summary: format!("{tool} {name}"), span: Span::Call })
 }
 
 /// Resolves the path again, for use: it must still lead where it did when the call was ruled on.

@@ -12,11 +12,8 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::shape;
-use crate::tasks::{Look, SHOWN, Status, Tasks};
-use crate::{Assessment, Finished, Found, Invocation, Pending, Place, Tool};
-
-/// Time for a task that was stopped to end: longer than its processes are given.
-const STOPPING: Duration = Duration::from_secs(5);
+use crate::tasks::{ENDING, Look, SHOWN, Status, Tasks};
+use crate::{Assessment, Finished, Found, Invocation, Pending, Place, Span, Tool};
 
 /// Shows what a task said, and waits for it.
 pub struct TaskOutput {
@@ -58,7 +55,7 @@ fn named(task: &str) -> Result<CallId, String> {
 fn assessed(tool: &str, task: &str, effect: Effect) -> Result<Assessment, String> {
     let task = named(task)?;
     let subject = Subject { tool: tool.to_owned(), target: task.to_string(), reach: Reach::Within };
-    Ok(Assessment { effect, on_lost: OnLost::Retry, subject, summary: format!("{tool} {task}") })
+    Ok(Assessment { effect, on_lost: OnLost::Retry, subject, summary: format!("{tool} {task}"), span: Span::Call })
 }
 
 impl TaskOutput {
@@ -130,7 +127,7 @@ impl Tool for TaskStop {
                 let task = named(&shape::read::<StopArguments>(&invocation.arguments)?.task)?;
                 self.tasks.look(invocation.session, task, None)?;
                 self.tasks.stop(invocation.session, task);
-                self.tasks.wait(task, STOPPING, &invocation.stop).await;
+                self.tasks.wait(task, ENDING, &invocation.stop).await;
                 Ok::<_, String>(shown(self.tasks.look(invocation.session, task, None)?, None))
             };
             stopped.await.unwrap_or_else(Finished::error)

@@ -9,7 +9,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::shape;
-use crate::{Assessment, Finished, Invocation, Pending, Place, Tool};
+use crate::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
 
 /// Writes the list.
 pub struct TodoList;
@@ -53,7 +53,7 @@ impl Tool for TodoList {
         read_todos(arguments)?;
         let subject = Subject { tool: LIST_TOOL.to_owned(), target: String::new(), reach: Reach::Within };
         let summary = format!("keep a list of {} items", items.len());
-        Ok(Assessment { effect: Effect::Read, on_lost: OnLost::Report, subject, summary })
+        Ok(Assessment { effect: Effect::Read, on_lost: OnLost::Report, subject, summary, span: Span::Call })
     }
 
     fn run(&self, _invocation: Invocation) -> Pending<'_, Finished> {

@@ -203,8 +203,10 @@ async fn of_mixed_answers_only_the_public_ones_are_used() {
 #[tokio::test]
 async fn a_granted_range_opens_its_addresses_at_its_port_only() {
     let egress = granted(&["127.0.0.1:8080", "10.0.0.0/8"]);
+    assert_eq!(pinned(&egress, "127.0.0.1", 8080).await.unwrap(), ["127.0.0.1:8080"]);
+    let egress = granted(&["127.0.0.1:8080", "10.0.0.0/8", "rebound.example"]);
     assert_eq!(pinned(&egress, "rebound.example", 8080).await.unwrap(), ["127.0.0.1:8080"]);
-    assert_eq!(pinned(&egress, "mixed.example", 5432).await.unwrap(), ["10.0.0.7:5432"]);
+    assert_eq!(pinned(&egress, "10.0.0.7", 5432).await.unwrap(), ["10.0.0.7:5432"]);
     for (host, port) in [("127.0.0.1", 8081), ("127.0.0.2", 8080), ("good.example", 8080), ("11.0.0.1", 80)] {
         assert!(pinned(&egress, host, port).await.is_err(), "{host}:{port}");
     }
@@ -226,6 +228,17 @@ async fn only_granted_names_are_even_asked_for() {
     ] {
         let refused = pinned(&egress, host, port).await;
         assert!(matches!(refused, Err(Refused::NotGranted { .. })), "{host}:{port}: {refused:?}");
+    }
+}
+
+#[tokio::test]
+async fn who_is_granted_addresses_asks_for_no_name_but_the_machine_s_own() {
+    let egress = granted(&["10.0.0.0/8", "127.0.0.1:8080"]);
+    assert_eq!(pinned(&egress, "localhost", 8080).await.unwrap(), ["127.0.0.1:8080"]);
+    assert!(pinned(&egress, "[::ffff:10.0.0.7]", 80).await.is_ok());
+    for host in ["secret.evil.example", "mixed.example", "x.localhost", "2130706433"] {
+        let refused = pinned(&egress, host, 8080).await;
+        assert!(matches!(refused, Err(Refused::NotGranted { .. })), "{host}: {refused:?}");
     }
 }
 

@@ -120,7 +120,8 @@ pub fn read(path: &Path, limit: u64) -> Result<Vec<u8>, String> {
     if bytes.len() as u64 > limit { Err(large()) } else { Ok(bytes) }
 }
 
-/// Replaces or makes a resolved file as one step: it holds the old bytes or the new ones, whatever dies. Mode and owner stay.
+/// Replaces or makes a resolved file as one step: it holds the old bytes or the new ones, whatever dies. Permissions and
+/// owner stay; that it ran as its owner does not.
 ///
 /// `key` makes the name of the file beside it: what an earlier attempt of the same key left is taken away.
 ///
@@ -162,7 +163,8 @@ fn write_beside(at: &OwnedFd, name: &OsStr, bytes: &[u8], before: Option<&Stat>)
         let (owner, group) = (rustix::fs::Uid::from_raw(found.st_uid), rustix::fs::Gid::from_raw(found.st_gid));
         // Only root can give a file away; for others it is their own already, or stays so.
         let _not_root = rustix::fs::fchown(&file, Some(owner), Some(group));
-        rustix::fs::fchmod(&file, Mode::from_raw_mode(found.st_mode & 0o7777))?;
+        // Never what runs as its owner: new content takes that off in any case.
+        rustix::fs::fchmod(&file, Mode::from_raw_mode(found.st_mode & 0o777))?;
     }
     file.sync_all()
 }

@@ -1,7 +1,8 @@
 //! The namespaces and mounts of one command, as arguments for `bwrap`.
 //!
-//! Mounts are made in their order, and a later one covers an earlier one: the system, read-only; what is private; what may
-//! be written; then what is protected; then what is hidden, but for what is shown of it. So no grant uncovers anything.
+//! Mounts are made in their order, and a later one covers an earlier one: the system, read-only; what is private; views of
+//! home folders; what may be written; then what is protected; then what is hidden, but for what is shown of it. So no grant
+//! uncovers anything.
 //!
 //! Invariants: `bwrap` itself is started with the command's short environment, since process 1 inside shows its own. The
 //! network is never shared: abstract sockets and the server's port come with it.
@@ -13,7 +14,8 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::door::{self, Door};
-use super::{Launch, Wrapping, confine, masks};
+use super::masks::{self, View};
+use super::{Launch, Wrapping, confine};
 use crate::exec;
 
 /// Where the program that confines from within is seen.
@@ -38,6 +40,8 @@ pub(super) fn launch(wrapping: &Wrapping<'_>, program: Vec<OsString>) -> Result<
     let mut walls = Walls(vec![bwrap.into()]);
     walls.namespaces();
     walls.system(wrapping, confiner);
+    let views = masks::views(wrapping, &granted);
+    views.iter().for_each(|view| walls.view(view));
     granted.iter().for_each(|folder| walls.bind("--bind", folder));
     let protected = existing(&wrapping.place.protected);
     let hidden = masks::hidden(wrapping, &granted);
@@ -51,6 +55,8 @@ pub(super) fn launch(wrapping: &Wrapping<'_>, program: Vec<OsString>) -> Result<
     protected.iter().for_each(|path| walls.bind("--ro-bind", path));
     hidden.iter().for_each(|path| walls.hide(path));
     existing(&wrapping.sandbox.shown).iter().for_each(|path| walls.bind("--ro-bind", path));
+    // Not before: what is mounted in a view needs a place there.
+    views.iter().for_each(|view| walls.add(["--remount-ro".as_ref(), view.folder.as_os_str()]));
     let door = wrapping.sandbox.network.clone().map(Door::to).transpose()?;
     if let Some(door) = &door {
         walls.add(["--ro-bind".as_ref(), door.path().as_os_str(), door::INSIDE.as_ref()]);
@@ -140,6 +146,17 @@ impl Walls {
         self.add(["--ro-bind".as_ref(), confiner.as_os_str(), CONFINER.as_ref()]);
     }
 
+    fn view(&mut self, view: &View) {
+        self.add(["--tmpfs".as_ref(), view.folder.as_os_str()]);
+        for path in &view.shown {
+            match path.read_link() {
+                Ok(to) => self.add(["--symlink".as_ref(), to.as_os_str(), path.as_os_str()]),
+                // Gone meanwhile: nothing is shown.
+                Err(_no_link) => self.bind("--ro-bind-try", path),
+            }
+        }
+    }
+
     fn hide(&mut self, path: &Path) {
         if is_folder(path) {
             self.add(["--perms".as_ref(), "0500".as_ref(), "--tmpfs".as_ref(), path.as_os_str()]);
@@ -150,6 +167,6 @@ impl Walls {
 }
 
 /// A folder itself, no link to one: bubblewrap mounts nothing on a link.
-fn is_folder(path: &Path) -> bool {
+pub(super) fn is_folder(path: &Path) -> bool {
     path.symlink_metadata().is_ok_and(|found| found.is_dir())
 }

@@ -2,8 +2,9 @@
 //!
 //! Everything else is allowed: namespaces and Landlock decide about files, processes and the network. Refused is what looks
 //! into other processes, what makes new namespaces or mounts, what types into a terminal, kernel keys, and doors to the
-//! kernel that a command line does not need. `clone3` and `io_uring` are answered as on a kernel that has none: what they
-//! would do cannot be seen from here, and programs fall back to what can.
+//! kernel that a command line does not need, and every way to a file that runs as its owner. `clone3`, `openat2` and
+//! `io_uring` are answered as on a kernel that has none: what they would do cannot be seen from here, and programs fall back
+//! to what can.
 
 use seccompiler::sock_filter;
 
@@ -28,6 +29,7 @@ const ARCHITECTURE: u32 = 4;
 const FIRST: u32 = 16;
 const SECOND: u32 = 24;
 const THIRD: u32 = 32;
+const FOURTH: u32 = 40;
 
 #[cfg(target_arch = "x86_64")]
 const OURS: u32 = 0xc000_003e;
@@ -38,6 +40,9 @@ const OURS: u32 = 0xc000_00b7;
 const NAMESPACES: u32 = 0x7e02_0000;
 /// `S_ISUID` and `S_ISGID`: what carries them is run as its owner, outside too. Writing to a file takes them off again.
 const BORROWED: u32 = 0o6000;
+/// `O_CREAT` and what makes `O_TMPFILE` more than `O_DIRECTORY`: only with one of them is the mode of an `open` looked at, and
+/// without them it may be anything.
+const MAKES: u32 = 0o20_000_100;
 const TIOCSTI: u32 = 0x5412;
 const TIOCLINUX: u32 = 0x541c;
 
@@ -108,8 +113,34 @@ const REFUSED: &[libc::c_long] = &[
 ];
 
 /// Answered as by a kernel that does not have them.
-const ABSENT: [libc::c_long; 4] =
-    [libc::SYS_clone3, libc::SYS_io_uring_setup, libc::SYS_io_uring_enter, libc::SYS_io_uring_register];
+const ABSENT: [libc::c_long; 5] = [
+    libc::SYS_clone3,
+    libc::SYS_openat2,
+    libc::SYS_io_uring_setup,
+    libc::SYS_io_uring_enter,
+    libc::SYS_io_uring_register,
+];
+
+/// What sets the mode of a file, and which argument that is.
+const MODES: &[(libc::c_long, u32)] = &[
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_chmod, SECOND),
+    (libc::SYS_fchmod, SECOND),
+    (libc::SYS_fchmodat, THIRD),
+    (FCHMODAT2, THIRD),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_creat, SECOND),
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_mknod, SECOND),
+    (libc::SYS_mknodat, THIRD),
+];
+
+/// What may make a file while it opens it: where its flags are, and the mode.
+const OPENS: &[(libc::c_long, u32, u32)] = &[
+    #[cfg(target_arch = "x86_64")]
+    (libc::SYS_open, SECOND, THIRD),
+    (libc::SYS_openat, THIRD, FOURTH),
+];
 
 /// Puts the filter over this thread and all that descends from it.
 pub(super) fn apply() -> Result<(), String> {
@@ -136,11 +167,13 @@ fn program() -> Vec<sock_filter> {
     program.extend(looked_at(libc::SYS_clone, FIRST, jump(IF_ANY_BIT, NAMESPACES, 0, 1)));
     program.extend(looked_at(libc::SYS_ioctl, SECOND, jump(IF_EQUAL, TIOCSTI, 0, 1)));
     program.extend(looked_at(libc::SYS_ioctl, SECOND, jump(IF_EQUAL, TIOCLINUX, 0, 1)));
-    #[cfg(target_arch = "x86_64")]
-    program.extend(looked_at(libc::SYS_chmod, SECOND, jump(IF_ANY_BIT, BORROWED, 0, 1)));
-    program.extend(looked_at(libc::SYS_fchmod, SECOND, jump(IF_ANY_BIT, BORROWED, 0, 1)));
-    program.extend(looked_at(libc::SYS_fchmodat, THIRD, jump(IF_ANY_BIT, BORROWED, 0, 1)));
-    program.extend(looked_at(FCHMODAT2, THIRD, jump(IF_ANY_BIT, BORROWED, 0, 1)));
+    for (number, mode) in MODES {
+        program.extend(looked_at(*number, *mode, jump(IF_ANY_BIT, BORROWED, 0, 1)));
+    }
+    for (number, flags, mode) in OPENS {
+        program.extend([jump(IF_EQUAL, word(*number), 0, 6), step(LOAD, *flags), jump(IF_ANY_BIT, MAKES, 0, 3)]);
+        program.extend([step(LOAD, *mode), jump(IF_ANY_BIT, BORROWED, 0, 1), refuse(), step(LOAD, NUMBER)]);
+    }
     // The last question: it needs no number afterwards.
     let count = u8::try_from(FAMILIES.len()).unwrap_or(u8::MAX);
     program.extend([jump(IF_EQUAL, word(libc::SYS_socket), 0, count + 2), step(LOAD, FIRST)]);

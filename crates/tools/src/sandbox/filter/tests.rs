@@ -1,7 +1,7 @@
 use super::*;
 
 /// What the filter answers to a system call: a small machine for the program, as the kernel has one.
-fn answer(architecture: u32, number: u32, arguments: [u64; 3]) -> u32 {
+fn answer(architecture: u32, number: u32, arguments: [u64; 4]) -> u32 {
     let program = program();
     let (mut at, mut held) = (0, 0);
     loop {
@@ -15,6 +15,7 @@ fn answer(architecture: u32, number: u32, arguments: [u64; 3]) -> u32 {
                     FIRST => arguments[0] as u32,
                     SECOND => arguments[1] as u32,
                     THIRD => arguments[2] as u32,
+                    FOURTH => arguments[3] as u32,
                     other => panic!("nothing is at {other}"),
                 };
                 continue;
@@ -30,7 +31,7 @@ fn answer(architecture: u32, number: u32, arguments: [u64; 3]) -> u32 {
 }
 
 fn ours(number: libc::c_long, arguments: [u64; 2]) -> u32 {
-    answer(OURS, u32::try_from(number).unwrap(), [arguments[0], arguments[1], 0])
+    answer(OURS, u32::try_from(number).unwrap(), [arguments[0], arguments[1], 0, 0])
 }
 
 #[test]
@@ -76,7 +77,7 @@ fn what_depends_on_arguments_is_refused_for_those_alone() {
 #[test]
 fn no_file_is_made_one_that_runs_as_its_owner() {
     let mode = |number: libc::c_long, at: usize, mode: u64| {
-        let mut arguments = [0; 3];
+        let mut arguments = [0; 4];
         arguments[at] = mode;
         answer(OURS, u32::try_from(number).unwrap(), arguments)
     };
@@ -86,6 +87,11 @@ fn no_file_is_made_one_that_runs_as_its_owner() {
         (libc::SYS_fchmod, 1),
         (libc::SYS_fchmodat, 2),
         (FCHMODAT2, 2),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_creat, 1),
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_mknod, 1),
+        (libc::SYS_mknodat, 2),
     ];
     for (number, at) in all {
         assert_eq!(mode(number, at, 0o1777), ALLOW, "{number}");
@@ -96,9 +102,35 @@ fn no_file_is_made_one_that_runs_as_its_owner() {
 }
 
 #[test]
+fn no_file_is_opened_into_being_one_that_runs_as_its_owner() {
+    let opened = |number: libc::c_long, at: usize, flags: libc::c_int, mode: u64| {
+        let mut arguments = [0; 4];
+        (arguments[at], arguments[at + 1]) = (flags as u64, mode);
+        answer(OURS, u32::try_from(number).unwrap(), arguments)
+    };
+    let all = [
+        #[cfg(target_arch = "x86_64")]
+        (libc::SYS_open, 1),
+        (libc::SYS_openat, 2),
+    ];
+    for (number, at) in all {
+        for flags in [libc::O_CREAT | libc::O_WRONLY, libc::O_TMPFILE | libc::O_RDWR] {
+            assert_eq!(opened(number, at, flags, 0o1777), ALLOW, "{number}");
+            for bits in [0o4755, 0o2755, 0o6000] {
+                assert_eq!(opened(number, at, flags, bits), ERRNO | 1, "{number}");
+            }
+        }
+        // Nothing is made, so the mode is whatever lay there.
+        for flags in [libc::O_RDONLY, libc::O_DIRECTORY | libc::O_CLOEXEC] {
+            assert_eq!(opened(number, at, flags, 0o6755), ALLOW, "{number}");
+        }
+    }
+}
+
+#[test]
 fn calls_of_another_architecture_do_not_exist() {
-    assert_eq!(answer(0x4000_0003, 26, [0; 3]), ERRNO | 38);
-    assert_eq!(answer(0, 0, [0; 3]), ERRNO | 38);
+    assert_eq!(answer(0x4000_0003, 26, [0; 4]), ERRNO | 38);
+    assert_eq!(answer(0, 0, [0; 4]), ERRNO | 38);
     #[cfg(target_arch = "x86_64")]
-    assert_eq!(answer(OURS, 0x4000_0000 | 101, [0; 3]), ERRNO | 38);
+    assert_eq!(answer(OURS, 0x4000_0000 | 101, [0; 4]), ERRNO | 38);
 }
