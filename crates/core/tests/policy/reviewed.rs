@@ -78,7 +78,7 @@ const JUDGED: &[&str] = &[
     "x=--output=pwn; git commit -C -m \"$x\"",
     "for i in 1 2; do echo x > .bashrc; cd ~; done",
     "trap 'echo x > .bashrc' EXIT; cd ~",
-    "find /root/.bashrc -execdir bash -c 'echo x > .bashrc' ';'",
+    "find /srv/.bashrc -execdir bash -c 'echo x > .bashrc' ';'",
     "ln -s /etc/cron.d/x l; echo evil > l",
     "cp -P k l; echo evil > l",
     "tar xf a.tar; echo evil > l",
