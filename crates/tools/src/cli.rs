@@ -19,7 +19,7 @@ use crate::builtin::shape;
 use crate::builtin::{DEFAULT_MS, finished};
 use crate::exec::{Exec, Job};
 use crate::vector::{exec_line, words};
-use crate::{Assessment, Finished, Invocation, Pending, Place, Tool};
+use crate::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
 
 /// Bytes of a README that are shown.
 const README: usize = RESULT_BYTES - 1_024;
@@ -85,7 +85,13 @@ impl Tool for Cli {
         let subject = |target, reach| Subject { tool: "cli".to_owned(), target, reach };
         if help {
             let (subject, summary) = (subject(name.to_owned(), Reach::Within), format!("show the README of {name}"));
-            return Ok(Assessment { effect: Effect::Read, on_lost: OnLost::Report, subject, summary });
+            return Ok(Assessment {
+                effect: Effect::Read,
+                on_lost: OnLost::Report,
+                span: Span::Call,
+                subject,
+                summary,
+            });
         }
         if args.len() > ARGUMENTS {
             return Err(format!("more than {ARGUMENTS} arguments: put them into a file"));
@@ -93,7 +99,7 @@ impl Tool for Cli {
         exec_line(&self.program, &args, None)?;
         let line = words(std::iter::once(name).chain(args.iter().map(String::as_str)));
         let subject = subject(line.clone(), Reach::Beyond);
-        Ok(Assessment { effect: Effect::Effectful, on_lost: OnLost::Report, subject, summary: line })
+        Ok(Assessment { effect: Effect::Effectful, on_lost: OnLost::Report, span: Span::Call, subject, summary: line })
     }
 
     fn run(&self, invocation: Invocation) -> Pending<'_, Finished> {

@@ -16,7 +16,7 @@ use serde_json::Value;
 
 use crate::builtin::shape;
 use crate::web::foreign;
-use crate::{Assessment, Finished, Invocation, Pending, Place, Tool};
+use crate::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
 
 /// Bytes that are shown at once.
 const SHOWN: usize = RESULT_BYTES - 4_096;
@@ -173,7 +173,7 @@ impl Tool for Sessions {
         let target = session.map_or_else(|| agent.to_string(), |session| format!("{agent}/{session}"));
         let summary = format!("look at the sessions of {target}");
         let subject = Subject { tool: "session".to_owned(), target, reach };
-        Ok(Assessment { effect: Effect::Read, on_lost: OnLost::Report, subject, summary })
+        Ok(Assessment { effect: Effect::Read, on_lost: OnLost::Report, span: Span::Call, subject, summary })
     }
 
     fn run(&self, invocation: Invocation) -> Pending<'_, Finished> {

@@ -16,7 +16,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use crate::builtin::shape;
-use crate::{Assessment, Finished, Invocation, Pending, Place, Tool};
+use crate::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
 
 /// Bytes of a file that are shown.
 const SHOWN: usize = RESULT_BYTES - 8_192;
@@ -139,7 +139,7 @@ impl Tool for Skills {
         let file = file.map(|file| format!(" {file}")).unwrap_or_default();
         let summary = format!("skill {name}{file}");
         let subject = Subject { tool: "skill".to_owned(), target: name, reach: Reach::Within };
-        Ok(Assessment { effect: Effect::Read, on_lost: OnLost::Report, subject, summary })
+        Ok(Assessment { effect: Effect::Read, on_lost: OnLost::Report, span: Span::Call, subject, summary })
     }
 
     fn run(&self, invocation: Invocation) -> Pending<'_, Finished> {

@@ -15,7 +15,7 @@ use super::text::{is_text, text};
 use super::{address, foreign};
 use crate::builtin::shape;
 use crate::egress::Refused;
-use crate::{Assessment, Finished, Invocation, Pending, Place, Tool};
+use crate::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
 
 /// Bytes shown at once: a result with room for what is said about it.
 const SHOWN: usize = RESULT_BYTES - 4_096;
@@ -56,7 +56,13 @@ impl Tool for Fetch {
         let url = address(&url)?;
         self.refuse_closed(&url)?;
         let subject = Subject { tool: "web".to_owned(), target: target(&url), reach: Reach::Beyond };
-        Ok(Assessment { effect: Effect::Read, on_lost: OnLost::Report, subject, summary: format!("GET {url}") })
+        Ok(Assessment {
+            effect: Effect::Read,
+            on_lost: OnLost::Report,
+            span: Span::Call,
+            subject,
+            summary: format!("GET {url}"),
+        })
     }
 
     fn run(&self, invocation: Invocation) -> Pending<'_, Finished> {

@@ -26,7 +26,7 @@ use super::get::{Line, target};
 use super::html::decode;
 use crate::builtin::shape;
 use crate::egress::Egress;
-use crate::{Assessment, Finished, Invocation, Pending, Place, Tool};
+use crate::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
 
 /// Results where a call does not say how many.
 const USUAL: usize = 8;
@@ -164,7 +164,7 @@ impl Tool for Search {
         let target = target(self.engine.url());
         let summary = format!("search {target} for: {query}");
         let subject = Subject { tool: "web".to_owned(), target, reach: Reach::Within };
-        Ok(Assessment { effect: Effect::Read, on_lost: OnLost::Report, subject, summary })
+        Ok(Assessment { effect: Effect::Read, on_lost: OnLost::Report, span: Span::Call, subject, summary })
     }
 
     fn run(&self, invocation: Invocation) -> Pending<'_, Finished> {
