@@ -10,8 +10,10 @@ use crate::check;
 use crate::tree::{is_test, lines, product};
 
 /// Where processes are started: for agents, and the binary its own server and what it measures.
-const STARTING: [&str; 4] = [
+const STARTING: [&str; 5] = [
     "crates/tools/src/exec",
+    // Within the sandbox, it becomes the command that was ruled on.
+    "crates/tools/src/sandbox/confine.rs",
     "crates/outlive/src/client.rs",
     "crates/outlive/src/commands/bench/made.rs",
     "crates/tools/src/orphans.rs",
@@ -19,8 +21,21 @@ const STARTING: [&str; 4] = [
 
 /// What may be made where.
 const MADE: [(&str, &[&str]); 4] = [
-    ("Job", &["crates/tools/src/builtin/bash.rs"]),
-    ("Invocation", &["crates/runtime/src/hands/tool.rs"]),
+    (
+        "Job",
+        &[
+            "crates/tools/src/builtin/bash.rs",
+            // A call's own, in the background.
+            "crates/tools/src/tasks.rs",
+            // Words that were ruled on as `cli:…`.
+            "crates/tools/src/cli.rs",
+            "crates/tools/src/held.rs",
+            // Nobody's but ours: what breaks out of a sandbox is tried, and timed.
+            "crates/tools/src/sandbox/attempts.rs",
+            "crates/outlive/src/commands/bench/sandbox.rs",
+        ],
+    ),
+    ("Invocation", &["crates/runtime/src/hands/tool.rs", "crates/tools/src/tasks.rs", "crates/tools/src/held.rs"]),
     ("Ruling::Allowed", &["crates/runtime/src/kit.rs"]),
     (
         "CallAllowed",
