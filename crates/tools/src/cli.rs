@@ -10,7 +10,7 @@ use outlive_core::agent::CliTool;
 use outlive_core::content::ToolSpec;
 use outlive_core::event::{Effect, OnLost};
 use outlive_core::limits::RESULT_BYTES;
-use outlive_core::policy::{Reach, Subject};
+use outlive_core::policy::{Reach, Subject, argument_vector};
 use schemars::JsonSchema;
 use serde::Deserialize;
 use serde_json::Value;
@@ -18,7 +18,7 @@ use serde_json::Value;
 use crate::builtin::shape;
 use crate::builtin::{DEFAULT_MS, finished};
 use crate::exec::{Exec, Job};
-use crate::vector::{exec_line, words};
+use crate::vector::exec_line;
 use crate::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
 
 /// Bytes of a README that are shown.
@@ -97,7 +97,8 @@ impl Tool for Cli {
             return Err(format!("more than {ARGUMENTS} arguments: put them into a file"));
         }
         exec_line(&self.program, &args, None)?;
-        let line = words(std::iter::once(name).chain(args.iter().map(String::as_str)));
+        let all: Vec<&str> = std::iter::once(name).chain(args.iter().map(String::as_str)).collect();
+        let line = argument_vector(&all);
         let subject = subject(line.clone(), Reach::Beyond);
         Ok(Assessment { effect: Effect::Effectful, on_lost: OnLost::Report, span: Span::Call, subject, summary: line })
     }

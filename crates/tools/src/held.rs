@@ -10,14 +10,14 @@ use std::time::Duration;
 use outlive_core::agent::Skill;
 use outlive_core::event::Outcome;
 use outlive_core::hooks::{About, After, Hooks, Program, outside_skill};
-use outlive_core::policy::{Reach, Subject};
+use outlive_core::policy::{Reach, Subject, argument_vector};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use crate::cli::program;
 use crate::exec::{Ending, Exec, Job};
 use crate::registry::run_caught;
-use crate::vector::{exec_line, words};
+use crate::vector::exec_line;
 use crate::{Finished, Invocation, Tool};
 
 /// Characters that one program adds to a result.
@@ -137,7 +137,7 @@ impl Held {
         let (Some(exec), Some((first, rest))) = (&self.exec, asked.words.split_first()) else {
             return Err("nothing runs programs here".to_owned());
         };
-        let target = words(asked.words.iter().map(String::as_str));
+        let target = argument_vector(&asked.words.iter().map(String::as_str).collect::<Vec<_>>());
         may(&Subject { tool: "cli".to_owned(), target, reach: Reach::Within })?;
         call["session"] = json!(invocation.session.to_string());
         call["call"] = json!(invocation.call.to_string());

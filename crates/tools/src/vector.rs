@@ -30,16 +30,6 @@ pub fn exec_line(program: &str, arguments: &[String], input: Option<&str>) -> Re
     Ok(line)
 }
 
-/// Returns the words as a person would write them: what rules look at, and what is shown.
-#[must_use]
-pub fn words<'a>(words: impl IntoIterator<Item = &'a str>) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "_-+,./:@%".contains(c);
-    let word = |word: &str| {
-        if !word.is_empty() && word.chars().all(plain) { word.to_owned() } else { quoted(word) }
-    };
-    words.into_iter().map(word).collect::<Vec<_>>().join(" ")
-}
-
 fn quoted(word: &str) -> String {
     format!("'{}'", word.replace('\'', r"'\''"))
 }
@@ -47,14 +37,6 @@ fn quoted(word: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn words_are_quoted_where_a_shell_would_read_more_in_them() {
-        assert_eq!(
-            words(["gh", "pr", "--title", "it's $(x); y", "", "a=b", "~"]),
-            r"gh pr --title 'it'\''s $(x); y' '' 'a=b' '~'"
-        );
-    }
 
     #[test]
     fn what_no_line_can_hold_is_refused() {

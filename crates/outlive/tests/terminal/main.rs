@@ -37,6 +37,7 @@ fn a_conversation_outlives_its_server_and_its_terminal() {
     // The server dies in the middle of a long command.
     seat.enters("run echo begun; sleep 300");
     seat.sees("y yes, once");
+    seat.sees("tokens · asks");
     seat.press(&[Key::Char('y')]);
     seat.sees("  │ begun");
     seat.sees("tokens · working");
