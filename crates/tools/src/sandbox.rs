@@ -46,7 +46,7 @@ pub struct Sandbox {
     pub mode: SandboxMode,
     /// What they may reach; without it, nothing.
     pub network: Option<Egress>,
-    /// Of what a container is made; [`docker::IMAGE`] if nothing is named.
+    /// Of what a container is made; the usual one if nothing is named.
     pub image: Option<String>,
     /// What they may write: [`WORKSPACE`], or folders, absolute or from the working folder.
     pub write: Vec<String>,
