@@ -54,9 +54,6 @@ pub trait Trash: Send + Sync {
     /// was brought back meanwhile stays. Returns how many were erased.
     fn erase_discarded(&self, notes: Vec<Note>) -> Pending<'_, Result<usize, StoreError>>;
 
-    /// Returns what is being erased: one that stays here could not be finished, and is gone on with later.
-    fn unfinished(&self) -> Pending<'_, Result<Vec<SessionId>, StoreError>>;
-
     /// Removes artifacts that were stored before this moment and that no session refers to, though nobody erased their
     /// session: that of a call that was cut off, of a message that was refused. Returns how many. Reads journals, if there
     /// are such artifacts as were stored since the last time: not for a start.

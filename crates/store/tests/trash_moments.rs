@@ -173,8 +173,8 @@ async fn heads(store: &Store) -> [u64; 3] {
     heads
 }
 
-async fn unfinished(store: &Store) -> Vec<SessionId> {
-    store.trash.unfinished().await.unwrap()
+fn unfinished(place: &Place) -> Vec<SessionId> {
+    workspace::unfinished(place.home.path()).unwrap()
 }
 
 /// An erasure of session 2 that was marked and found no room.
@@ -189,7 +189,7 @@ async fn without_room() -> (Place, Store, Workspace) {
         if is_segment || is_folder { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
     });
     assert_eq!(store.trash.erase(vec![session(2)], None).await, Err(StoreError::NoSpace));
-    assert_eq!((unfinished(&store).await, place.holding(&secret(2)).is_empty()), (vec![session(2)], false));
+    assert_eq!((unfinished(&place), place.holding(&secret(2)).is_empty()), (vec![session(2)], false));
     drop((store, open));
     // Still no room: it opens all the same, and the session is there for nobody.
     let (store, open) = place.open();
@@ -200,7 +200,7 @@ async fn without_room() -> (Place, Store, Workspace) {
     assert!(append(&store, 2, 0, "anew").await.is_err() && append(&store, 2, 3, "on").await.is_err());
     assert_eq!(store.trash.erase(vec![], None).await, Err(StoreError::NoSpace));
     append(&store, 1, 3, &secret(1)).await.unwrap();
-    assert_eq!(unfinished(&store).await, [session(2)]);
+    assert_eq!(unfinished(&place), [session(2)]);
     (place, store, open)
 }
 
@@ -208,13 +208,22 @@ async fn without_room() -> (Place, Store, Workspace) {
 fn a_workspace_says_what_is_not_erased_yet_also_when_nobody_has_it_open() {
     let (place, store, open) = wait(without_room());
     drop((store, open));
-    assert_eq!(workspace::unfinished(place.home.path()).unwrap(), [session(2)]);
     assert_eq!(workspace::unfinished(&place.home.path().join("none")).unwrap(), []);
 }
 
 async fn check_finished(place: &Place, store: &Store) {
-    assert_eq!((unfinished(store).await, place.holding(&secret(2))), (vec![], vec![]));
+    assert_eq!((unfinished(place), place.holding(&secret(2))), (vec![], vec![]));
     assert!(heads(store).await[0] >= 4 && heads(store).await[1..] == [0, 3]);
+}
+
+/// Appends to another session, after this head, until the erasure has gone on by itself.
+async fn goes_on(place: &Place, store: &Store, mut head: u64) {
+    while !unfinished(place).is_empty() {
+        append(store, 1, head, "on and on").await.unwrap();
+        head += 1;
+        assert!(head < 5_000, "it never goes on");
+    }
+    check_finished(place, store).await;
 }
 
 #[tokio::test]
@@ -222,7 +231,7 @@ async fn an_erasure_without_room_keeps_nothing_from_opening_and_the_next_one_goe
     let (place, store, open) = without_room().await;
     place.disk.let_all();
     store.trash.erase(vec![session(3)], None).await.unwrap();
-    assert_eq!((unfinished(&store).await, place.holding(&secret(2))), (vec![], vec![]));
+    assert_eq!((unfinished(&place), place.holding(&secret(2))), (vec![], vec![]));
     assert_eq!(place.holding(&secret(3)), [] as [PathBuf; 0]);
     drop((store, open));
     let (store, _open) = place.open();
@@ -243,13 +252,7 @@ async fn an_erasure_without_room_goes_on_at_the_next_start() {
 async fn an_erasure_without_room_goes_on_by_itself_once_events_find_room() {
     let (place, store, _open) = without_room().await;
     place.disk.let_all();
-    let mut head = 4;
-    while !unfinished(&store).await.is_empty() {
-        append(&store, 1, head, "on and on").await.unwrap();
-        head += 1;
-        assert!(head < 5_000, "it never goes on");
-    }
-    check_finished(&place, &store).await;
+    goes_on(&place, &store, 4).await;
 }
 
 #[tokio::test]
@@ -269,7 +272,7 @@ async fn an_erasure_whose_client_hangs_up_comes_to_its_end_and_the_next_deed_wai
     is_marked.recv().unwrap();
     drop(erasing);
     store.trash.sweep(Timestamp::from_micros(0)).await.unwrap();
-    assert_eq!((unfinished(&store).await, place.holding(&secret(2))), (vec![], vec![]));
+    assert_eq!((unfinished(&place), place.holding(&secret(2))), (vec![], vec![]));
 }
 
 #[tokio::test]
@@ -280,13 +283,7 @@ async fn an_erasure_whose_marks_cannot_be_read_is_taken_up_again() {
         append(&store, 1, head, "on and on").await.unwrap();
     }
     place.disk.let_all();
-    let mut head = 400;
-    while !unfinished(&store).await.is_empty() {
-        append(&store, 1, head, "on and on").await.unwrap();
-        head += 1;
-        assert!(head < 5_000, "it never goes on");
-    }
-    check_finished(&place, &store).await;
+    goes_on(&place, &store, 400).await;
 }
 
 #[tokio::test]
@@ -509,7 +506,7 @@ async fn an_artifact_whose_folder_is_missing_keeps_no_erasure_from_its_end() {
         Ok(())
     });
     assert_eq!(store.trash.erase(vec![session(1)], None).await, Ok(()));
-    assert_eq!(unfinished(&store).await, []);
+    assert_eq!(unfinished(&place), []);
 }
 
 #[tokio::test]

@@ -19,10 +19,12 @@ mod text;
 
 use std::sync::Arc;
 
+use outlive_core::event::Outcome;
 use reqwest::Url;
+use tokio_util::sync::CancellationToken;
 
-use crate::Tool;
 use crate::egress::{Egress, Grant, Names, SystemNames};
+use crate::{Finished, Tool};
 pub use get::Limits;
 use get::Line;
 use search::Engine;
@@ -105,6 +107,15 @@ fn admissible(url: &Url) -> Result<(), String> {
         return Err("the address has no host".to_owned());
     }
     Ok(())
+}
+
+/// Looks, unless the call is stopped before.
+async fn unless_stopped(stop: &CancellationToken, look: impl Future<Output = Result<Finished, String>>) -> Finished {
+    tokio::select! {
+        biased;
+        () = stop.cancelled() => Finished { outcome: Outcome::Interrupted, ..Finished::error("it was stopped") },
+        finished = look => finished.unwrap_or_else(Finished::error),
+    }
 }
 
 /// Puts what a stranger says between two lines that say so.

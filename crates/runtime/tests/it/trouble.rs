@@ -74,10 +74,6 @@ impl Trash for Full {
         full()
     }
 
-    fn unfinished(&self) -> outlive_store::Pending<'_, Result<Vec<SessionId>, StoreError>> {
-        full()
-    }
-
     fn sweep(&self, _: Timestamp) -> outlive_store::Pending<'_, Result<usize, StoreError>> {
         full()
     }

@@ -110,10 +110,6 @@ impl Trash for Memory {
         })
     }
 
-    fn unfinished(&self) -> Pending<'_, Result<Vec<SessionId>, StoreError>> {
-        Box::pin(async { Ok(Vec::new()) })
-    }
-
     fn sweep(&self, _before: Timestamp) -> Pending<'_, Result<usize, StoreError>> {
         // It does not know when what was stored.
         Box::pin(async { Ok(0) })

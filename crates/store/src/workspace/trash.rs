@@ -266,10 +266,6 @@ impl Trash for Arc<Bin> {
         self.whole(async move |bin| bin.erase_listed(notes).await)
     }
 
-    fn unfinished(&self) -> Pending<'_, Result<Vec<SessionId>, StoreError>> {
-        Box::pin(async move { Ok(self.journals.marks()?.into_keys().collect()) })
-    }
-
     fn sweep(&self, before: Timestamp) -> Pending<'_, Result<usize, StoreError>> {
         self.whole(async move |bin| bin.sweep_unnamed(before).await)
     }

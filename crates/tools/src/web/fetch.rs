@@ -12,7 +12,7 @@ use serde_json::{Value, json};
 use super::get::{Got, Line, Page, target};
 use super::markdown::markdown;
 use super::text::{is_text, text};
-use super::{address, foreign};
+use super::{address, foreign, unless_stopped};
 use crate::builtin::shape;
 use crate::egress::Refused;
 use crate::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
@@ -66,15 +66,7 @@ impl Tool for Fetch {
     }
 
     fn run(&self, invocation: Invocation) -> Pending<'_, Finished> {
-        Box::pin(async move {
-            tokio::select! {
-                biased;
-                () = invocation.stop.cancelled() => {
-                    Finished { outcome: Outcome::Interrupted, ..Finished::error("it was stopped") }
-                }
-                finished = self.fetch(&invocation) => finished.unwrap_or_else(Finished::error),
-            }
-        })
+        Box::pin(async move { unless_stopped(&invocation.stop, self.fetch(&invocation)).await })
     }
 }
 

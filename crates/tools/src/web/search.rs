@@ -10,7 +10,7 @@ mod tavily;
 use std::sync::Arc;
 
 use outlive_core::content::ToolSpec;
-use outlive_core::event::{Effect, OnLost, Outcome};
+use outlive_core::event::{Effect, OnLost};
 use outlive_core::policy::{Reach, Subject};
 use reqwest::{Method, Request, Url};
 use schemars::JsonSchema;
@@ -21,9 +21,9 @@ pub use brave::Brave;
 pub use searxng::Searxng;
 pub use tavily::Tavily;
 
-use super::foreign;
 use super::get::{Line, target};
 use super::html::decode;
+use super::{foreign, unless_stopped};
 use crate::builtin::shape;
 use crate::egress::Egress;
 use crate::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
@@ -168,15 +168,7 @@ impl Tool for Search {
     }
 
     fn run(&self, invocation: Invocation) -> Pending<'_, Finished> {
-        Box::pin(async move {
-            tokio::select! {
-                biased;
-                () = invocation.stop.cancelled() => {
-                    Finished { outcome: Outcome::Interrupted, ..Finished::error("it was stopped") }
-                }
-                finished = self.search(&invocation) => finished.unwrap_or_else(Finished::error),
-            }
-        })
+        Box::pin(async move { unless_stopped(&invocation.stop, self.search(&invocation)).await })
     }
 }
 
