@@ -44,6 +44,7 @@ const HELP: &str = "I understand:\n\n\
 - `json TEXT`: answers exactly TEXT, for trying out a schema\n\
 - `think`: shows a thinking block\n\
 - `parallel read A, B`: two calls in one step\n\
+- `tools`: names what this agent can call; `call TOOL {\"KEY\": VALUE}` calls any of it\n\
 - several of these joined by ` then `\n";
 
 impl Model for Rehearsal {
@@ -265,6 +266,18 @@ fn act(step: &str, request: &Request, text: &mut String, blocks: &mut Vec<ReplyB
         }
         "ask" => vec![("ask_user", asked(rest))],
         "todo" => vec![("todo", listed(rest))],
+        "tools" => {
+            let names: Vec<String> = request.tools.iter().map(|tool| format!("`{}`", tool.name)).collect();
+            text.push_str(&format!("This agent can call {}.", names.join(", ")));
+            return;
+        }
+        "call" => match named(rest) {
+            Ok(call) => vec![call],
+            Err(why) => {
+                text.push_str(&why);
+                return;
+            }
+        },
         _other => {
             text.push_str(HELP);
             return;
@@ -279,6 +292,14 @@ fn act(step: &str, request: &Request, text: &mut String, blocks: &mut Vec<ReplyB
     let call =
         |(name, input): (&str, Value)| ReplyBlock::ToolUse { name: name.to_owned(), arguments: input.to_string() };
     blocks.extend(calls.into_iter().map(call));
+}
+
+/// `TOOL {JSON}`, or `TOOL` alone.
+fn named(rest: &str) -> Result<(&str, Value), String> {
+    let (tool, arguments) = rest.split_once(char::is_whitespace).unwrap_or((rest, "{}"));
+    let read = serde_json::from_str::<Value>(arguments).ok().filter(Value::is_object);
+    let read = read.ok_or_else(|| format!("After the tool's name I need a JSON object, and `{arguments}` is none."));
+    read.map(|arguments| (tool, arguments))
 }
 
 /// `FILE: TEXT`, or `TEXT to FILE`.
@@ -369,10 +390,24 @@ mod tests {
             ("write a.txt: hello: you", "write", json!({"path": "a.txt", "content": "hello: you\n"})),
             ("write hello to a.txt", "write", json!({"path": "a.txt", "content": "hello\n"})),
             ("list", "list", json!({})),
+            ("call list", "list", json!({})),
+            (r#"call write {"path": "a b", "content": ""}"#, "write", json!({"path": "a b", "content": ""})),
         ] {
             assert_eq!(calls(&answer(&request(vec![say(phrase)]))), vec![(tool.to_owned(), input)], "{phrase}");
         }
         assert_eq!(calls(&answer(&request(vec![say("parallel read a, b")]))).len(), 2);
+    }
+
+    #[test]
+    fn what_it_cannot_call_is_said() {
+        for (phrase, said) in [
+            ("tools", "This agent can call `bash`, `read`, `write`, `list`, `grep`."),
+            ("call read path", "After the tool's name I need a JSON object, and `path` is none."),
+            ("call fly {}", "This agent has no tool `fly`, so I cannot do that."),
+        ] {
+            let blocks = answer(&request(vec![say(phrase)]));
+            assert!(matches!(&blocks[..], [ReplyBlock::Text(text)] if text.ends_with(said)), "{blocks:?}");
+        }
     }
 
     #[test]

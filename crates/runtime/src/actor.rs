@@ -134,11 +134,11 @@ impl Actor {
         if matches!(command, Command::Report(_)) {
             self.hold_started(&mut batch);
         }
-        match self.settle(&mut batch).await {
-            Ok(()) => self.commit(batch).await?,
-            Err(error) => return Err(self.go_back(batch, error).await),
+        if let Err(error) = self.settle(&mut batch).await {
+            return Err(self.go_back(batch, error).await);
         }
         self.store_grant(granted);
+        self.commit(batch).await?;
         Ok(Accepted { seq: first, turn, duplicate: false, head: self.state.head })
     }
 

@@ -56,7 +56,12 @@ impl House {
     }
 
     pub fn effects(&self) -> String {
-        std::fs::read_to_string(self.home.path().join("effects")).unwrap_or_default()
+        self.read("effects")
+    }
+
+    /// What a file beside the workspace says; nothing where there is none.
+    pub fn read(&self, name: &str) -> String {
+        std::fs::read_to_string(self.home.path().join(name)).unwrap_or_default()
     }
 
     pub fn command(&self, arguments: &[&str]) -> tokio::process::Command {

@@ -2,6 +2,8 @@
 //! started again without anybody asking for anything, and has to come to the same end by itself.
 //! `OUTLIVE_KILL_POINT=synced:call` runs those that begin so.
 
+mod kinds;
+
 use std::collections::BTreeSet;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};

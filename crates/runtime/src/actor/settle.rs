@@ -144,7 +144,8 @@ impl Actor {
         rule.filter(|_| decision.verdict == Verdict::AllowAgent)
     }
 
-    /// Writes down what the journal has already: where that fails, it holds in this session alone.
+    /// Writes down what the journal is about to say: a death in between leaves a rule that its person asked for, and a call
+    /// that still waits. Where that fails, it holds in this session alone.
     pub(super) fn store_grant(&self, granted: Option<String>) {
         let (Some(rule), Some(profile)) = (granted, &self.state.profile) else { return };
         if let Err(error) = self.shell.store.agents.grant(&profile.agent, &rule) {

@@ -14,6 +14,7 @@ use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::kit::Kit;
 use outlive_runtime::subscribe::{Signal, Subscription};
 use outlive_runtime::{NewFork, Settings};
+use outlive_store::memory::Fault;
 use outlive_tools::Place;
 use outlive_tools::exec::{self, Exec};
 use outlive_tools::registry::{Builtin, Toolbox};
@@ -130,6 +131,21 @@ async fn what_a_person_allows_for_the_agent_is_written_down_exactly_as_it_was_sh
     let policy = Policy::parse(std::str::from_utf8(&files["policy.local.yaml"]).unwrap(), "policy.local.yaml").unwrap();
     assert_eq!(policy.grants.len(), 1);
     assert_eq!((policy.grants[0].rule.clone(), shown.rule), (format!("bash:{line}"), format!("bash:{line}")));
+}
+
+#[tokio::test]
+async fn what_is_allowed_for_the_agent_is_written_down_before_anybody_is_told_so() {
+    let mut desk = Desk::with("mode: ask", "bash", &json!({"command": "echo a"})).await;
+    desk.say().await;
+    let call = desk.asked().await;
+    let allow = Decision { call, asked: None, verdict: Verdict::AllowAgent, reason: None, by: by() };
+    desk.house.faults.next(Fault::Io);
+    desk.house.ask(1, Command::Decide(allow)).await.unwrap_err();
+    let files = desk.house.faults.store().agents.read("helper").unwrap().unwrap();
+    let policy = Policy::parse(std::str::from_utf8(&files["policy.local.yaml"]).unwrap(), "policy.local.yaml").unwrap();
+    assert_eq!(policy.grants.iter().map(|grant| grant.rule.as_str()).collect::<Vec<_>>(), ["bash:echo a"]);
+    let waiting = desk.house.runtime.approvals(id(1)).await.unwrap();
+    assert_eq!(waiting.iter().map(|asked| asked.call).collect::<Vec<_>>(), [call], "nothing was decided");
 }
 
 #[tokio::test]
