@@ -3,10 +3,12 @@
 use std::sync::Arc;
 
 use serde::Deserialize;
+use serde_json::Value;
 
 use super::{Asked, Entry, Event};
 use crate::id::{RequestId, Seq, TurnId};
 use crate::limits::LINE_BYTES;
+use crate::redact::Redactor;
 use crate::time::Timestamp;
 
 /// One journal line, without its newline, as it is on disk, in the commit log and in SSE. Cheap to clone.
@@ -54,6 +56,23 @@ struct Head<'a> {
     request_digest: Option<String>,
 }
 
+type Map = serde_json::Map<String, Value>;
+
+/// What says where a line belongs.
+const HEAD: [&str; 8] = ["seq", "at", "type", "v", "turn", "step", "request_id", "request_digest"];
+
+/// A provider takes reasoning back only as it was: what was changed goes without its seal.
+fn unseal_changed_thinking(before: &Value, after: &mut Value) {
+    let (Some(before), Some(after)) = (before.as_array(), after.as_array_mut()) else { return };
+    for (was, is) in before.iter().zip(after) {
+        if was.get("thinking") != is.get("thinking")
+            && let Some(block) = is.as_object_mut()
+        {
+            block.remove("signature");
+        }
+    }
+}
+
 fn one() -> u32 {
     1
 }
@@ -82,10 +101,7 @@ impl Line {
                 text.push_str(inner);
             }
         }
-        let crc = crc32c::crc32c(text.as_bytes());
-        text.push_str(SEAL_HEAD);
-        text.push_str(&format!("{crc:08x}\"}}"));
-        if text.len() > LINE_BYTES { Err(LineError::TooLong) } else { Ok(Self { seq: entry.seq, text: text.into() }) }
+        Self::sealed(entry.seq, text)
     }
 
     /// Takes the bytes of a line, without its newline, after checking its crc and reading its seq.
@@ -114,6 +130,61 @@ impl Line {
             .request_id
             .map(|request_id| Asked { request_id, request_digest: head.request_digest.unwrap_or_default() });
         Ok(Entry { seq: head.seq, at: head.at, turn: head.turn, step: head.step, asked, event })
+    }
+
+    /// Returns it without secrets, sealed anew; `None` where there are none in it, which costs one look at its bytes.
+    ///
+    /// What the line is made of stays: its place, its time, the request that asked for it, and every word without which it
+    /// would be no event.
+    ///
+    /// # Errors
+    ///
+    /// [`LineError::TooLong`] where the marks make it so.
+    pub fn redacted(&self, redactor: &Redactor) -> Result<Option<Self>, LineError> {
+        if !redactor.finds(self.text.as_bytes()) {
+            return Ok(None);
+        }
+        let refuse = |e: serde_json::Error| LineError::NotAnEvent(e.to_string());
+        let whole: Value = serde_json::from_str(&format!("{}}}", self.unsealed())).map_err(refuse)?;
+        let Value::Object(before) = whole else { return Ok(None) };
+        let mut after = before.clone();
+        let mut found = false;
+        for (_, value) in after.iter_mut().filter(|(key, _)| !HEAD.contains(&key.as_str())) {
+            let kept = value.clone();
+            found |= redactor.value(value);
+            unseal_changed_thinking(&kept, value);
+        }
+        if !found {
+            return Ok(None);
+        }
+        let line = Self::seal(self.seq, &after)?;
+        if line.read().is_ok() { Ok(Some(line)) } else { self.redacted_where_it_may_be(redactor, before) }
+    }
+
+    /// A word of ours is a secret of somebody's: it stays where the line would be none without it.
+    fn redacted_where_it_may_be(&self, redactor: &Redactor, mut line: Map) -> Result<Option<Self>, LineError> {
+        let keys: Vec<String> = line.keys().filter(|key| !HEAD.contains(&key.as_str())).cloned().collect();
+        for key in keys {
+            let Some(value) = line.get_mut(&key) else { continue };
+            let kept = value.clone();
+            redactor.value(value);
+            if Self::seal(self.seq, &line)?.read().is_err() {
+                line.insert(key, kept);
+            }
+        }
+        Self::seal(self.seq, &line).map(Some)
+    }
+
+    fn seal(seq: Seq, line: &Map) -> Result<Self, LineError> {
+        let text = serde_json::to_string(line).map_err(|e| LineError::NotAnEvent(e.to_string()))?;
+        Self::sealed(seq, text.strip_suffix('}').unwrap_or(&text).to_owned())
+    }
+
+    fn sealed(seq: Seq, mut text: String) -> Result<Self, LineError> {
+        let crc = crc32c::crc32c(text.as_bytes());
+        text.push_str(SEAL_HEAD);
+        text.push_str(&format!("{crc:08x}\"}}"));
+        if text.len() > LINE_BYTES { Err(LineError::TooLong) } else { Ok(Self { seq, text: text.into() }) }
     }
 
     /// Returns its position.

@@ -6,10 +6,11 @@ use outlive_core::agent::ModelSpec;
 use outlive_core::command::Command;
 use outlive_core::event::{CallFinished, Event};
 use outlive_core::id::AgentName;
+use outlive_core::secret::Secret;
 use outlive_core::time::Timestamp;
 use outlive_model::Model;
 use outlive_model::scripted::{Scripted, Step};
-use outlive_runtime::catalog::{Catalog, Models, Sources};
+use outlive_runtime::catalog::{Catalog, Credentials, Models, Sources};
 use outlive_runtime::clock::{Moments, TokioClock};
 use outlive_runtime::kit::Kits;
 use outlive_runtime::{Runtime, Settings};
@@ -19,6 +20,20 @@ use outlive_tools::exec::Exec;
 use serde_json::{Value, json};
 
 use super::house::{create, id, message};
+
+/// The values that there are.
+struct Given;
+
+impl Credentials for Given {
+    fn get(&self, variable: &str) -> Result<Option<Secret>, String> {
+        match variable {
+            "KEY" => Ok(Some(Secret::new("k"))),
+            "GH_TOKEN" => Ok(Some(Secret::new("gho_16C7e42F292c6912E7"))),
+            "TWICE" => Err("TWICE and TWICE_FILE are both set".to_owned()),
+            _ => Ok(None),
+        }
+    }
+}
 
 /// Connects every agent to one model.
 struct One(Scripted);
@@ -35,6 +50,7 @@ fn catalog(store: &Store, model: &Scripted) -> Catalog {
         models: Arc::new(One(model.clone())),
         exec: Arc::new(Exec::new([], "/nonexistent".as_ref(), "/nonexistent".as_ref())),
         variables: Box::new(|name| (name == "KEY").then(|| "k".to_owned())),
+        credentials: Arc::new(Given),
         workspace: "/w".into(),
         cwd: "/".into(),
     };
