@@ -167,13 +167,15 @@ impl Catalog {
 
     /// A model that cannot stand in is left out, with a word about it: the first still answers.
     fn voices(&self, agent: &Agent, tools: &[ToolSpec], known: &Known) -> Result<(Voices, Vec<String>), String> {
+        let redactor = self.secrets().now();
         let voice = |spec: Option<&ModelSpec>| {
             let model = self.sources.models.connect(spec)?;
             let described = model.describe();
             let shown = format!("{}/{}", described.provider, described.name);
             let usual = OUTPUT_TOKENS.min(known.catalogue.entry(&shown).max_output_tokens.unwrap_or(OUTPUT_TOKENS));
             let parts = FrameParts {
-                system: agent.system.clone(),
+                // A variable that is expanded in it may hold one.
+                system: agent.system.iter().map(|block| redactor.text(block).into_owned()).collect(),
                 tools: tools.to_vec(),
                 max_output_tokens: spec.and_then(|model| model.max_output_tokens).unwrap_or(usual),
                 temperature: spec.and_then(|model| model.temperature),

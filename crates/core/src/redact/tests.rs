@@ -216,3 +216,30 @@ fn how_fast_text_is_gone_through() {
     text.as_bytes().chunks(16 << 10).for_each(|piece| drop(stream.push(piece)));
     println!("{:.0} MB/s in pieces of 16 KiB", text.len() as f64 / began.elapsed().as_secs_f64() / 1e6);
 }
+
+#[test]
+fn a_line_is_sealed_anew_without_secrets_and_stays_the_event_that_it_was() {
+    use crate::event::Line;
+    let seal = |body: &str| {
+        let crc = crc32c::crc32c(body.as_bytes());
+        Line::check(format!("{body},\"crc\":\"{crc:08x}\"}}").as_bytes()).unwrap()
+    };
+    let head = r#"{"seq":3,"at":"2026-01-01T00:00:00.000000Z","type":"#;
+    let check = |redactor: &Redactor, before: &str, after: Option<&str>| {
+        let clean = seal(&format!("{head}{before}")).redacted(redactor).unwrap();
+        assert_eq!(clean.as_ref().map(Line::as_str), after.map(|after| seal(&format!("{head}{after}"))).as_ref().map(Line::as_str));
+        if let Some(clean) = clean {
+            assert!(Line::check(clean.as_str().as_bytes()).unwrap().read().is_ok());
+        }
+    };
+    let known = redactor(&[("K", "s3cret-key"), ("WORD", "max_tokens")]);
+    let step = |text: &str, seal: &str| {
+        format!(
+            r#""step.finished","v":1,"attempt":1,"content":[{{"type":"thinking","thinking":"{text}"{seal}}},{{"type":"thinking","thinking":"t","signature":"kept"}}],"stop_reason":"max_tokens","usage":{{"input_tokens":1,"output_tokens":1}},"latency_ms":1,"model":"m""#
+        )
+    };
+    check(&known, &step("of s3cret-key", r#","signature":"gone""#), Some(&step("of [redacted:K]", "")));
+    let unknown = r#""future.kind","v":7,"x":{"s3cret-key":["s3cret-key",1.50]}"#;
+    check(&known, unknown, Some(r#""future.kind","v":7,"x":{"[redacted:K]":["[redacted:K]",1.5]}"#));
+    check(&known, r#""future.kind","v":7,"x":"s3cret""#, None);
+}
