@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::{Asked, Entry, Event};
@@ -61,15 +61,36 @@ type Map = serde_json::Map<String, Value>;
 /// What says where a line belongs.
 const HEAD: [&str; 8] = ["seq", "at", "type", "v", "turn", "step", "request_id", "request_digest"];
 
-/// A provider takes reasoning back only as it was: what was changed goes without its seal.
-fn unseal_changed_thinking(before: &Value, after: &mut Value) {
-    let (Some(before), Some(after)) = (before.as_array(), after.as_array_mut()) else { return };
-    for (was, is) in before.iter().zip(after) {
-        if was.get("thinking") != is.get("thinking")
-            && let Some(block) = is.as_object_mut()
-        {
-            block.remove("signature");
+/// Takes secrets out of a value. A provider takes reasoning back only as it was: what was changed goes without its seal.
+fn clean(redactor: &Redactor, value: &mut Value) -> bool {
+    match value {
+        Value::Object(block) => {
+            let changed = block.get_mut("thinking").is_some_and(|thinking| redactor.value(thinking));
+            if changed {
+                block.remove("signature");
+            }
+            redactor.value(value) | changed
         }
+        Value::Array(blocks) => blocks.iter_mut().fold(false, |found, block| clean(redactor, block) | found),
+        Value::String(_) => redactor.value(value),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Returns where each text of a value is, as JSON pointers.
+fn find_texts(value: &Value, at: &mut String, found: &mut Vec<String>) {
+    let before = at.len();
+    let mut below = |key: &str, value: &Value| {
+        at.push('/');
+        at.push_str(&key.replace('~', "~0").replace('/', "~1"));
+        find_texts(value, at, found);
+        at.truncate(before);
+    };
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| below(key, value)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(key, value)| below(&key.to_string(), value)),
+        Value::String(_) => found.push(at.clone()),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
     }
 }
 
@@ -148,34 +169,34 @@ impl Line {
         let whole: Value = serde_json::from_str(&format!("{}}}", self.unsealed())).map_err(refuse)?;
         let Value::Object(before) = whole else { return Ok(None) };
         let mut after = before.clone();
-        let mut found = false;
-        for (_, value) in after.iter_mut().filter(|(key, _)| !HEAD.contains(&key.as_str())) {
-            let kept = value.clone();
-            found |= redactor.value(value);
-            unseal_changed_thinking(&kept, value);
-        }
-        if !found {
+        let cleaned = after.iter_mut().filter(|(key, _)| !HEAD.contains(&key.as_str()));
+        if !cleaned.fold(false, |found, (_, value)| clean(redactor, value) | found) {
             return Ok(None);
         }
         let line = Self::seal(self.seq, &after)?;
         if line.read().is_ok() { Ok(Some(line)) } else { self.redacted_where_it_may_be(redactor, before) }
     }
 
-    /// A word of ours is a secret of somebody's: it stays where the line would be none without it.
-    fn redacted_where_it_may_be(&self, redactor: &Redactor, mut line: Map) -> Result<Option<Self>, LineError> {
-        let keys: Vec<String> = line.keys().filter(|key| !HEAD.contains(&key.as_str())).cloned().collect();
-        for key in keys {
-            let Some(value) = line.get_mut(&key) else { continue };
-            let kept = value.clone();
-            redactor.value(value);
+    /// A word of ours is a secret of somebody's: it stays where the line would be no event without it.
+    fn redacted_where_it_may_be(&self, redactor: &Redactor, before: Map) -> Result<Option<Self>, LineError> {
+        let (mut line, mut texts) = (Value::Object(before), Vec::new());
+        find_texts(&line, &mut String::new(), &mut texts);
+        for place in texts.iter().filter(|place| !HEAD.iter().any(|key| place.strip_prefix('/') == Some(key))) {
+            let Some(Value::String(text)) = line.pointer_mut(place) else { continue };
+            let kept = text.clone();
+            if !redactor.clean(text) {
+                continue;
+            }
             if Self::seal(self.seq, &line)?.read().is_err() {
-                line.insert(key, kept);
+                line.pointer_mut(place).into_iter().for_each(|text| *text = kept.as_str().into());
+            } else if let Some(block) = place.strip_suffix("/thinking").and_then(|block| line.pointer_mut(block)) {
+                block.as_object_mut().and_then(|block| block.remove("signature"));
             }
         }
         Self::seal(self.seq, &line).map(Some)
     }
 
-    fn seal(seq: Seq, line: &Map) -> Result<Self, LineError> {
+    fn seal(seq: Seq, line: &impl Serialize) -> Result<Self, LineError> {
         let text = serde_json::to_string(line).map_err(|e| LineError::NotAnEvent(e.to_string()))?;
         Self::sealed(seq, text.strip_suffix('}').unwrap_or(&text).to_owned())
     }

@@ -227,7 +227,10 @@ fn a_line_is_sealed_anew_without_secrets_and_stays_the_event_that_it_was() {
     let head = r#"{"seq":3,"at":"2026-01-01T00:00:00.000000Z","type":"#;
     let check = |redactor: &Redactor, before: &str, after: Option<&str>| {
         let clean = seal(&format!("{head}{before}")).redacted(redactor).unwrap();
-        assert_eq!(clean.as_ref().map(Line::as_str), after.map(|after| seal(&format!("{head}{after}"))).as_ref().map(Line::as_str));
+        assert_eq!(
+            clean.as_ref().map(Line::as_str),
+            after.map(|after| seal(&format!("{head}{after}"))).as_ref().map(Line::as_str)
+        );
         if let Some(clean) = clean {
             assert!(Line::check(clean.as_str().as_bytes()).unwrap().read().is_ok());
         }
@@ -238,6 +241,8 @@ fn a_line_is_sealed_anew_without_secrets_and_stays_the_event_that_it_was() {
             r#""step.finished","v":1,"attempt":1,"content":[{{"type":"thinking","thinking":"{text}"{seal}}},{{"type":"thinking","thinking":"t","signature":"kept"}}],"stop_reason":"max_tokens","usage":{{"input_tokens":1,"output_tokens":1}},"latency_ms":1,"model":"m""#
         )
     };
+    check(&known, &step("of s3cret-key", r#","signature":"gone""#), Some(&step("of [redacted:K]", "")));
+    let known = redactor(&[("K", "s3cret-key")]);
     check(&known, &step("of s3cret-key", r#","signature":"gone""#), Some(&step("of [redacted:K]", "")));
     let unknown = r#""future.kind","v":7,"x":{"s3cret-key":["s3cret-key",1.50]}"#;
     check(&known, unknown, Some(r#""future.kind","v":7,"x":{"[redacted:K]":["[redacted:K]",1.5]}"#));

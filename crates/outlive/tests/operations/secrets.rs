@@ -89,7 +89,10 @@ fn furnish(house: &House) {
     };
     let model = "model: {provider: rehearsal, name: instant}";
     agent("keeper", &format!("{model}, tools: [{{builtin: bash, secrets: [GH_TOKEN]}}, {{builtin: files}}]"));
-    agent("plain", &format!("{model}, tools: [{{builtin: bash}}, {{cli: {{name: x, command: env, secrets: [OTHER]}}}}]"));
+    agent(
+        "plain",
+        &format!("{model}, tools: [{{builtin: bash}}, {{cli: {{name: x, command: env, secrets: [OTHER]}}}}]"),
+    );
 }
 
 fn granting(command: &mut Command, house: &House) {
@@ -138,8 +141,8 @@ fn what_a_tool_prints_of_its_secret_is_in_no_file_and_in_no_answer() {
     let mut server = house.serve(|command| granting(command, &house));
     let heard = listen(&server, &token(&house));
     let mut shown = house.check(&["run", "-a", "keeper", "run bash leak.sh"], 0, "control-7319");
-    let much = "run yes \"$GH_TOKEN $(printf %s $GH_TOKEN | base64 -w0)\" | head -c 10000000";
-    shown += &house.check(&["run", "-a", "keeper", much], 0, "is artifact");
+    let much = "run yes \"$GH_TOKEN $(printf %s \"$GH_TOKEN\" | base64 -w0)\" | head -c 10000000";
+    shown += &house.check(&["run", "-a", "keeper", much], 0, "[redacted:GH_TOKEN] [redacted:GH_TOKEN]");
     shown += &house.check(&["run", "-a", "echo", &format!("say {GRANTED} and {OTHER}")], 0, "[redacted:PUPPET_KEY]");
     shown += &house.check(&["run", "-a", "keeper", &format!("write made.txt: {KEY}")], 0, "");
     assert_eq!(shown.matches("[redacted:OTHER]").count(), 0, "nothing but its tool has it: {shown}");
@@ -166,7 +169,10 @@ fn what_a_tool_prints_of_its_secret_is_in_no_file_and_in_no_answer() {
     assert!(!shown.contains(&token), "the API's token is one, too");
     let marked = look(&house);
     for kind in ["events.jsonl", "artifacts/", "commit/", "search.db"] {
-        assert!(marked.iter().any(|(name, marks)| name.contains(kind) && *marks > 0), "{kind} is looked at: {marked:?}");
+        assert!(
+            marked.iter().any(|(name, marks)| name.contains(kind) && *marks > 0),
+            "{kind} is looked at: {marked:?}"
+        );
     }
     let made = std::fs::read_to_string(house.0.path().join("made.txt")).unwrap();
     assert_eq!(made, "[redacted:PUPPET_KEY]", "a mark is never turned back into what it stands for");
@@ -189,11 +195,12 @@ fn a_server_that_is_killed_while_a_tool_prints_its_secret_leaves_none_of_it() {
         let words = std::fs::read(process.unwrap().path().join("cmdline")).unwrap_or_default();
         clean("a command line", &words);
     }
+    // Who waits for the turn would start another server.
+    run.kill().unwrap();
+    run.wait().unwrap();
     server.signal(rustix::process::Signal::KILL);
     look(&house);
     drop(server);
-    run.kill().ok();
-    run.wait().unwrap();
     let again = house.serve(|command| granting(command, &house));
     house.check(&["run", "-a", "keeper", "run echo it is $((40 + 2))"], 0, "it is 42");
     drop(again);
@@ -211,7 +218,11 @@ fn a_tool_has_what_it_is_granted_and_no_other_has_it() {
     assert_eq!(shown.matches("is there").count(), 1, "{shown}");
     let shown = house.check(&["run", "-a", "plain", has], 0, "OTHER is");
     assert_eq!(shown.matches("is there").count(), 0, "{shown}");
-    let shown = house.check(&["run", "-a", "keeper", "run cat /proc/1/environ /proc/self/environ key"], 0, "[redacted:GH_TOKEN]");
+    let shown = house.check(
+        &["run", "-a", "keeper", "run cat /proc/1/environ /proc/self/environ key"],
+        0,
+        "[redacted:GH_TOKEN]",
+    );
     clean("what a command finds", shown.as_bytes());
 }
 
@@ -234,10 +245,16 @@ fn what_is_missing_or_there_twice_is_named() {
     let server = house.serve(|command| twice(command));
     let card = server.get("/api/v1/agents/keeper", &token(&house));
     assert!(card.contains("GH_TOKEN and GH_TOKEN_FILE are both set"), "{card}");
-    house.write("agents/keeper/agent.yaml", "apiVersion: outlive/v1\nkind: Agent\nmetadata: {name: keeper}\n\
-        spec: {tools: [{builtin: bash, secrets: [LD_PRELOAD]}]}\n");
+    house.write(
+        "agents/keeper/agent.yaml",
+        "apiVersion: outlive/v1\nkind: Agent\nmetadata: {name: keeper}\n\
+        spec: {tools: [{builtin: bash, secrets: [LD_PRELOAD]}]}\n",
+    );
     validate(&|_| {}, 1, "`LD_PRELOAD` cannot be granted");
-    house.write("agents/keeper/agent.yaml", "apiVersion: outlive/v1\nkind: Agent\nmetadata: {name: keeper}\n\
-        spec: {tools: [{builtin: files, secrets: [GH_TOKEN]}]}\n");
+    house.write(
+        "agents/keeper/agent.yaml",
+        "apiVersion: outlive/v1\nkind: Agent\nmetadata: {name: keeper}\n\
+        spec: {tools: [{builtin: files, secrets: [GH_TOKEN]}]}\n",
+    );
     validate(&|_| {}, 1, "stand beside `builtin: bash`");
 }
