@@ -150,9 +150,9 @@ fn what_a_tool_prints_of_its_secret_is_in_no_file_and_in_no_answer() {
         for path in ["events", "messages", "context", ""] {
             shown += &server.get(&format!("/api/v1/sessions/{session}/{path}"), &token(&house));
         }
-        let file = house.0.path().join(format!("{session}.tar.zst"));
+        let file = house.0.path().join(format!("{session}.tar"));
         house.check(&["session", "export", &session, "--output", &file.display().to_string()], 0, "");
-        shown += &String::from_utf8_lossy(&zstd::decode_all(std::fs::File::open(&file).unwrap()).unwrap());
+        shown += &String::from_utf8_lossy(&std::fs::read(&file).unwrap());
         house.check(&["session", "import", &file.display().to_string(), "--copy"], 0, "");
     }
     let token = token(&house);
