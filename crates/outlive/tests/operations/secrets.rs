@@ -107,11 +107,11 @@ fn token(house: &House) -> String {
     std::fs::read_to_string(house.root().join("token")).unwrap()
 }
 
-/// Hears all that is told of all sessions, until the server ends.
-fn listen(server: &Server, token: &str) -> std::thread::JoinHandle<String> {
+/// Hears all that is told there, until the server ends.
+fn listen(server: &Server, path: &str, token: &str) -> std::thread::JoinHandle<String> {
     let mut stream = TcpStream::connect(&server.address).unwrap();
     let head = format!(
-        "GET /api/v1/events HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\naccept: text/event-stream\r\n\r\n",
+        "GET /api/v1{path} HTTP/1.1\r\nhost: {}\r\nauthorization: Bearer {token}\r\naccept: text/event-stream\r\n\r\n",
         server.address
     );
     stream.write_all(head.as_bytes()).unwrap();
@@ -139,8 +139,10 @@ fn what_a_tool_prints_of_its_secret_is_in_no_file_and_in_no_answer() {
     let base = provider(Box::leak(format!("my key is {KEY}, is it not").into_boxed_str()));
     house.agent("echo", &format!("provider: openai, name: puppet, base_url: \"{base}\", api_key_env: PUPPET_KEY"));
     let mut server = house.serve(|command| granting(command, &house));
-    let heard = listen(&server, &token(&house));
-    let mut shown = house.check(&["run", "-a", "keeper", "run bash leak.sh"], 0, "control-7319");
+    house.check(&["run", "-a", "keeper", "list"], 0, "");
+    let session = sessions(&house).remove(0);
+    let heard = listen(&server, &format!("/sessions/{session}/events"), &token(&house));
+    let mut shown = house.check(&["run", "-s", &session, "run bash leak.sh"], 0, "control-7319");
     let much = "run yes \"$GH_TOKEN $(printf %s \"$GH_TOKEN\" | base64 -w0)\" | head -c 10000000";
     shown += &house.check(&["run", "-a", "keeper", much], 0, "[redacted:GH_TOKEN] [redacted:GH_TOKEN]");
     shown += &house.check(&["run", "-a", "echo", &format!("say {GRANTED} and {OTHER}")], 0, "[redacted:PUPPET_KEY]");
@@ -153,7 +155,7 @@ fn what_a_tool_prints_of_its_secret_is_in_no_file_and_in_no_answer() {
         let file = house.0.path().join(format!("{session}.tar"));
         house.check(&["session", "export", &session, "--output", &file.display().to_string()], 0, "");
         shown += &String::from_utf8_lossy(&std::fs::read(&file).unwrap());
-        house.check(&["session", "import", &file.display().to_string(), "--copy"], 0, "");
+        house.check(&["session", "import", &file.display().to_string()], 0, "");
     }
     let token = token(&house);
     shown += &server.get(&format!("/api/v1/agents/{OTHER}"), &token);
@@ -175,7 +177,7 @@ fn what_a_tool_prints_of_its_secret_is_in_no_file_and_in_no_answer() {
         );
     }
     let made = std::fs::read_to_string(house.0.path().join("made.txt")).unwrap();
-    assert_eq!(made, "[redacted:PUPPET_KEY]", "a mark is never turned back into what it stands for");
+    assert_eq!(made.trim(), "[redacted:PUPPET_KEY]", "a mark is never turned back into what it stands for");
 }
 
 #[test]
@@ -205,6 +207,28 @@ fn a_server_that_is_killed_while_a_tool_prints_its_secret_leaves_none_of_it() {
     house.check(&["run", "-a", "keeper", "run echo it is $((40 + 2))"], 0, "it is 42");
     drop(again);
     look(&house);
+}
+
+#[test]
+fn an_export_of_a_journal_that_is_older_than_what_is_known_is_clean_and_is_taken_in_elsewhere() {
+    let house = House::new();
+    let model = "provider: rehearsal, name: instant";
+    house.agent("keeper", model);
+    let mut before = house.serve(|_| {});
+    house.check(&["run", "-a", "keeper", &format!("run yes '{GRANTED}' | head -c 90000")], 0, GRANTED);
+    before.signal(rustix::process::Signal::TERM);
+    before.ended();
+    house.write("outlive.yaml", "secrets: [GH_TOKEN]\n");
+    let _after = house.serve(|command| granting(command, &house));
+    let (session, file) = (sessions(&house).remove(0), house.0.path().join("session.tar"));
+    house.check(&["session", "export", &session, "--output", &file.display().to_string()], 0, "");
+    let exported = std::fs::read(&file).unwrap();
+    clean("the export", &exported);
+    assert!(String::from_utf8_lossy(&exported).contains("[redacted:GH_TOKEN]"));
+    let elsewhere = House::new();
+    elsewhere.check(&["session", "import", &file.display().to_string()], 0, "");
+    elsewhere.check(&["session", "show", &session], 0, "");
+    elsewhere.check(&["verify"], 0, "");
 }
 
 #[test]
