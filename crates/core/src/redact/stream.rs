@@ -38,7 +38,7 @@ impl Stream {
     pub fn text(&mut self, piece: String) -> String {
         match self.push(piece.as_bytes()) {
             Cow::Borrowed(shown) if shown.len() == piece.len() => piece,
-            shown => into_text(shown.into_owned()),
+            shown @ (Cow::Borrowed(_) | Cow::Owned(_)) => into_text(shown.into_owned()),
         }
     }
 

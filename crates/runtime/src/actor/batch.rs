@@ -40,16 +40,12 @@ impl Batch {
         Self { before: state.head, held_before, began, events: Vec::new(), secrets, shared: 0, acts: Acts::default() }
     }
 
-    /// Returns the line of an event, and the event, as they may be known.
-    fn write(&self, entry: Entry) -> Result<(Line, Entry), (LineError, Entry)> {
-        let written = Line::write(&entry).and_then(|line| match line.redacted(&self.secrets.now())? {
+    /// Returns the line of an event, and where there was a secret in it, the event without.
+    fn write(&self, entry: &Entry) -> Result<(Line, Option<Entry>), LineError> {
+        let line = Line::write(entry)?;
+        match line.redacted(&self.secrets.now())? {
             None => Ok((line, None)),
             Some(clean) => clean.read().map(|read| (clean, Some(read))),
-        });
-        match written {
-            Ok((line, None)) => Ok((line, entry)),
-            Ok((line, Some(clean))) => Ok((line, clean)),
-            Err(error) => Err((error, entry)),
         }
     }
 
@@ -69,15 +65,16 @@ impl Batch {
         for fact in facts {
             let Fact { turn, step, event } = fact;
             let entry = Entry { seq: state.head + 1, at, turn, step, asked: asked.take(), event };
-            match self.write(entry) {
-                Ok((line, entry)) => {
+            match self.write(&entry) {
+                Ok((line, clean)) => {
+                    let entry = clean.unwrap_or(entry);
                     state.apply(&entry);
                     if let Some(transcript) = transcript.as_deref_mut() {
                         transcript.apply(&entry);
                     }
                     self.events.push((line, entry));
                 }
-                Err((error, entry)) => {
+                Err(error) => {
                     tracing::error!(%error, event = entry.event.name(), "event cannot be written");
                     all = false;
                 }
@@ -89,7 +86,8 @@ impl Batch {
     /// Folds events that have their places already. Says whether all can be written.
     pub(super) fn share(&mut self, state: &mut State, entries: Vec<Entry>) -> bool {
         for entry in entries {
-            let Ok((line, entry)) = self.write(entry) else { return false };
+            let Ok((line, clean)) = self.write(&entry) else { return false };
+            let entry = clean.unwrap_or(entry);
             state.apply(&entry);
             self.events.push((line, entry));
             self.shared += 1;
