@@ -149,6 +149,7 @@ impl Agent {
         let skills = skills::read(file.spec.tooling.skills_dir.as_deref(), files, &mut warnings);
         let tools = Tools {
             builtin,
+            secrets: file.secrets_of_bash().map_err(placed)?,
             web: file.spec.tooling.web.clone(),
             cli,
             skills: skills.into(),

@@ -12,6 +12,7 @@
 //! | [`hooks`] | what an agent's author puts before and behind its calls |
 //! | [`media`] | files that are attached to messages: types, bounds, names |
 //! | [`agent`] | an agent's definition, read from its files |
+//! | [`secret`], [`redact`] | keys that do not print; what is known of them, taken out of whatever is written or shown |
 //! | [`catalogue`], [`cost`] | what is known of models, and what their tokens cost |
 //! | [`budget`] | what may be used, and whether the next step fits |
 //! | [`archive`] | a session or an agent as one file, the same bytes for the same content |
@@ -33,6 +34,8 @@ pub mod import;
 pub mod limits;
 pub mod media;
 pub mod policy;
+pub mod redact;
+pub mod secret;
 pub mod session;
 pub mod time;
 pub mod turn;

@@ -11,28 +11,6 @@ use crate::rehearsal::Rehearsal;
 use crate::responses::Responses;
 use crate::{Description, Model};
 
-/// A provider's key. Does not print itself.
-#[derive(Clone)]
-pub struct Key(String);
-
-impl Key {
-    /// Takes a key.
-    #[must_use]
-    pub fn new(text: impl Into<String>) -> Self {
-        Self(text.into())
-    }
-
-    pub(crate) fn reveal(&self) -> &str {
-        &self.0
-    }
-}
-
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Key(…)")
-    }
-}
-
 /// Which model, where, with which key.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -55,6 +33,7 @@ pub struct Settings {
 }
 
 pub use outlive_core::agent::PROVIDERS;
+pub use outlive_core::secret::Secret as Key;
 
 /// Where OpenRouter listens.
 const OPENROUTER: &str = "https://openrouter.ai/api/v1";

@@ -1,10 +1,13 @@
 //! The environment and `outlive.yaml`: read here and nowhere else.
 #![expect(clippy::disallowed_methods, reason = "configuration has one door, and this is it")]
 
+mod clean;
 mod credentials;
 mod log;
 pub mod models;
 
+pub use clean::Clean;
+pub use credentials::{Environment, flaw, secret};
 pub use log::{LogFile, LogReader};
 
 use std::io::{Read as _, Write as _};
@@ -12,7 +15,9 @@ use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use outlive_core::budget::{Limits, LimitsSpec};
+use outlive_core::secret::Secret;
 use outlive_core::yaml::{self, YamlError};
+use outlive_runtime::catalog::Credentials;
 use serde::Deserialize;
 
 use crate::exit::Failure;
@@ -39,6 +44,8 @@ pub struct Config {
     pub budget: WorkspaceBudget,
     /// What becomes of deleted sessions.
     pub trash: Trash,
+    /// Variables whose values are secrets, beside those that are known to be.
+    pub secrets: Vec<String>,
 }
 
 /// What all agents together may use.
@@ -70,10 +77,50 @@ pub struct Server {
 }
 
 const FOLDER: &str = ".outlive";
+/// What is sent to a collector with each request, as `name=value,name=value`.
+const HEADERS: [&str; 3] =
+    ["OTEL_EXPORTER_OTLP_HEADERS", "OTEL_EXPORTER_OTLP_TRACES_HEADERS", "OTEL_EXPORTER_OTLP_METRICS_HEADERS"];
 
 /// Returns a variable of the environment, if it is set and not empty, else the credential of its name.
 pub fn variable(name: &str) -> Option<String> {
     std::env::var(name).ok().filter(|value| !value.is_empty()).or_else(|| credentials::credential(name))
+}
+
+/// Returns a variable, also from the file that its `_FILE` variant names. What is wrong with that is in the log.
+pub fn value(name: &str) -> Option<String> {
+    let found = secret(name).unwrap_or_else(|why| {
+        tracing::warn!(%why, "a variable has no value");
+        None
+    });
+    found.map(|secret| secret.reveal().to_owned())
+}
+
+/// Returns the secrets that the environment and the configuration name: providers' keys, what is sent to a collector with
+/// each request, and what `secrets` in `outlive.yaml` lists.
+///
+/// # Errors
+///
+/// What is wrong with one that `outlive.yaml` lists.
+pub fn known(config: &Config, credentials: &dyn Credentials) -> Result<Vec<(String, Secret)>, Failure> {
+    let mut known = Vec::new();
+    for name in outlive_model::PROVIDERS.into_iter().filter_map(outlive_model::key_variable) {
+        // What is wrong with one is told by whoever needs it.
+        known.extend(credentials.get(name).ok().flatten().map(|secret| (name.to_owned(), secret)));
+    }
+    for name in HEADERS {
+        let headers = variable(name).unwrap_or_default();
+        let values = headers.split(',').filter_map(|pair| Some(pair.split_once('=')?.1.trim().replace("%20", " ")));
+        // `Bearer KEY`: the key alone is one, too.
+        let words = values.flat_map(|value| [value.rsplit(' ').next().unwrap_or_default().to_owned(), value]);
+        known.extend(words.map(|value| (name.to_owned(), Secret::new(value))));
+    }
+    for name in &config.secrets {
+        match credentials.get(name).map_err(|why| Failure::Usage(format!("outlive.yaml: secrets: {why}")))? {
+            Some(secret) => known.push((name.clone(), secret)),
+            None => tracing::warn!(variable = name, "`secrets` in outlive.yaml names a variable that has no value"),
+        }
+    }
+    Ok(known)
 }
 
 /// Returns the whole environment, for tools: what they are given of it is theirs to choose.
@@ -146,7 +193,7 @@ impl Workspace {
     /// Returns the API token, if there is one.
     pub fn token(&self) -> Option<String> {
         let from_file = || std::fs::read_to_string(self.root.join("token")).ok().map(|text| text.trim().to_owned());
-        variable("OUTLIVE_TOKEN").or_else(from_file).filter(|token| !token.is_empty())
+        value("OUTLIVE_TOKEN").or_else(from_file).filter(|token| !token.is_empty())
     }
 
     /// Returns the API token, making one where there is none: 256 bits, readable by its owner alone.
@@ -155,6 +202,7 @@ impl Workspace {
     ///
     /// What the system says.
     pub fn make_token(&self) -> Result<String, Failure> {
+        secret("OUTLIVE_TOKEN").map_err(Failure::Usage)?;
         if let Some(token) = self.token() {
             return Ok(token);
         }

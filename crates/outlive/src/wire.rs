@@ -5,6 +5,8 @@ use std::sync::Arc;
 
 use outlive_core::agent::{ModelSpec, SandboxMode, SandboxSpec};
 use outlive_core::catalogue::{Capability, Catalogue};
+use outlive_core::redact::Secrets;
+use outlive_core::secret::Secret;
 use outlive_model::Model;
 use outlive_runtime::catalog::{Catalog, Known, Models, Sources};
 use outlive_runtime::clock::{Moments, SystemClock};
@@ -35,7 +37,7 @@ const CHOICES: [(&str, &str); 4] = [
 
 impl Models for Connector {
     fn connect(&self, wanted: Option<&ModelSpec>) -> Result<Arc<dyn Model>, String> {
-        let mut settings = wanted.map_or_else(best, |spec| settings(&spec.provider, &spec.name, Some(spec)));
+        let mut settings = wanted.map_or_else(best, |spec| settings(&spec.provider, &spec.name, Some(spec)))?;
         learn(&mut settings, &self.0.now().catalogue);
         outlive_model::connect(settings).map_err(|error| error.to_string())
     }
@@ -52,24 +54,24 @@ fn learn(settings: &mut outlive_model::Settings, catalogue: &Catalogue) {
     settings.structured = entry.capabilities.is_some_and(|known| known.contains(&Capability::Structured));
 }
 
-fn settings(provider: &str, name: &str, spec: Option<&ModelSpec>) -> outlive_model::Settings {
+fn settings(provider: &str, name: &str, spec: Option<&ModelSpec>) -> Result<outlive_model::Settings, String> {
     let base_url = spec.and_then(|spec| spec.base_url.clone());
-    outlive_model::Settings {
+    Ok(outlive_model::Settings {
         provider: provider.to_owned(),
         name: name.to_owned(),
-        key: key(provider, base_url.as_deref(), spec.and_then(|spec| spec.api_key_env.as_deref())),
+        key: key(provider, base_url.as_deref(), spec.and_then(|spec| spec.api_key_env.as_deref()))?,
         base_url,
         context_window: spec.and_then(|spec| spec.context_window),
         keep_alive: spec.and_then(|spec| spec.keep_alive.clone()),
         structured: false,
-    }
+    })
 }
 
 /// Returns the key in the variable that is named, else the provider's usual one: that goes only to an endpoint that is
 /// trusted with it.
-fn key(provider: &str, base_url: Option<&str>, named: Option<&str>) -> Option<outlive_model::Key> {
+fn key(provider: &str, base_url: Option<&str>, named: Option<&str>) -> Result<Option<outlive_model::Key>, String> {
     let usual = || outlive_model::key_variable(provider).filter(|_| outlive_model::is_trusted(provider, base_url));
-    named.or_else(usual).and_then(config::variable).map(outlive_model::Key::new)
+    named.or_else(usual).map_or(Ok(None), config::secret)
 }
 
 /// Connects to `PROVIDER/NAME`, as an agent would.
@@ -79,16 +81,17 @@ pub fn model(
     catalogue: &Catalogue,
 ) -> Result<Arc<dyn Model>, String> {
     let (provider, name) = name.split_once('/').unwrap_or((name, ""));
-    let key = key(provider, base_url.as_deref(), key_env);
-    let mut settings = outlive_model::Settings { key, base_url, ..settings(provider, name, None) };
+    let key = key(provider, base_url.as_deref(), key_env)?;
+    let mut settings = outlive_model::Settings { key, base_url, ..settings(provider, name, None)? };
     learn(&mut settings, catalogue);
     outlive_model::connect(settings).map_err(|error| error.to_string())
 }
 
 /// A key in the environment, else a local Ollama that answers, else the rehearsal.
-fn best() -> outlive_model::Settings {
-    let has_key =
-        |(provider, _): &&(&str, &str)| outlive_model::key_variable(provider).and_then(config::variable).is_some();
+fn best() -> Result<outlive_model::Settings, String> {
+    // One that is there twice, or in a file that cannot be taken, is an error and no reason to ask somebody else.
+    let is_there = |name: &str| !matches!(config::secret(name), Ok(None));
+    let has_key = |(provider, _): &&(&str, &str)| outlive_model::key_variable(provider).is_some_and(is_there);
     if let Some((provider, name)) = CHOICES.iter().find(has_key) {
         return settings(provider, name, None);
     }
@@ -126,7 +129,7 @@ pub struct Engine {
 /// # Errors
 ///
 /// Somebody else owns it, or the system says no.
-pub async fn start(place: &Workspace) -> Result<Engine, Failure> {
+pub async fn start(place: &Workspace, secrets: &Secrets) -> Result<Engine, Failure> {
     let opened = workspace::open_on(disk()?, &place.root, options());
     let (store, files) = opened.map_err(|error| match error {
         OpenError::Owned(_) => Failure::Busy(error.to_string()),
@@ -145,21 +148,32 @@ pub async fn start(place: &Workspace) -> Result<Engine, Failure> {
     }
     tasks::forget(&run.join("tasks"), TASKS_DAYS)?;
     make(&[&run.join("spill"), &children])?;
-    let exec = exec(&place.root)?;
+    let (config, credentials) = (place.config()?, config::Environment::default());
+    learn_known(secrets, config::known(&config, &credentials)?);
+    let exec = exec(&place.root)?.redacting(secrets.clone());
     ensure_agent(&*store.agents, &exec, place).await?;
     let sources = Sources {
         folders: Arc::clone(&store.agents),
         models: Arc::new(Connector(ModelList::of(&place.root))),
         exec: Arc::new(exec),
-        variables: Box::new(config::variable),
+        variables: Box::new(config::value),
+        credentials: Arc::new(credentials),
         workspace: place.root.clone(),
         cwd: place.cwd.clone(),
     };
     let seed = u64::from_le_bytes(config::random::<8>()?);
     let moments = Moments::new(Arc::new(SystemClock), seed);
     let catalog = Catalog::new(sources).sharing(&store);
-    let runtime = Runtime::start(store, Arc::new(catalog), moments, settled(&place.config()?)).await;
+    catalog.learn_all();
+    let runtime = Runtime::start(store, Arc::new(catalog), moments, settled(&config)).await;
     Ok(Engine { runtime: runtime.map_err(Failure::failed)?, files })
+}
+
+/// Knows these secrets, and says which of them cannot be looked for.
+pub fn learn_known(secrets: &Secrets, known: Vec<(String, Secret)>) {
+    for refused in secrets.learn(known) {
+        tracing::warn!(variable = refused.name, why = refused.why, "a secret is not redacted");
+    }
 }
 
 /// What `outlive.yaml` says of how sessions are run.

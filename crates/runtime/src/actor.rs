@@ -75,7 +75,8 @@ impl Drop for Running {
 
 impl Actor {
     pub(crate) fn new(shell: Shell, id: SessionId, epoch: Epoch, inbox: mpsc::Sender<Mail>) -> Self {
-        let errand = Errand { session: id, inbox, feeds: shell.feeds.clone(), turn: crate::log::Turn::default() };
+        let (feeds, secrets) = (shell.feeds.clone(), shell.kits.secrets());
+        let errand = Errand { session: id, inbox, feeds, turn: crate::log::Turn::default(), secrets };
         Self {
             id,
             shell,
@@ -104,7 +105,7 @@ impl Actor {
         let asked = request.map(|request_id| Asked { request_id, request_digest: command.digest() });
         let mut moment = self.shell.moments.moment();
         let decided = self.state.decide(self.id, command, asked.as_ref(), &mut moment).map_err(SubmitError::Refused)?;
-        let mut batch = Batch::new(&self.state, self.held.clone());
+        let mut batch = Batch::new(&self.state, self.held.clone(), self.errand.secrets.clone());
         let (facts, mut written) = match decided {
             Decided::Duplicate(before) => {
                 return Ok(Accepted { seq: before.seq, turn: before.turn, duplicate: true, head: self.state.head });

@@ -52,6 +52,7 @@ impl Runtime {
             return;
         }
         let at = self.shell.moments.now();
+        let said = self.secrets().now().text(&said).into_owned();
         let answer = Answer { name: asked.name(), asked: asked.what.clone(), at, said };
         if let Err(error) = self.shell.store.answers.keep(answer) {
             tracing::warn!(of = asked.of, %error, "an answer could not be kept: the same request is done again");

@@ -14,6 +14,7 @@ use outlive_core::digest::Digest;
 use outlive_core::event::{Entry, Event, Line, Origin, Parent};
 use outlive_core::id::{AgentName, RequestId, SessionId};
 use outlive_core::limits::{FORK_BYTES, IMPORT_BYTES};
+use outlive_core::redact::Redactor;
 use outlive_core::session::Refusal;
 use tokio::sync::oneshot;
 
@@ -68,7 +69,14 @@ impl Runtime {
     ///
     /// [`SubmitError`]
     pub async fn export(&self, session: SessionId) -> Result<Vec<u8>, SubmitError> {
-        let lines = self.journal(session, ARCHIVE_BYTES).await?;
+        let redactor = self.secrets().now();
+        let mut lines = self.journal(session, ARCHIVE_BYTES).await?;
+        // A journal may be older than what is known now.
+        for line in &mut lines {
+            if let Some(clean) = clean(&redactor, line)? {
+                *line = clean;
+            }
+        }
         let first = lines.first().ok_or(SubmitError::Refused(Refusal::NoSession))?;
         let Event::SessionCreated(created) = crate::load::read(session, first).map_err(SubmitError::Store)?.event
         else {
@@ -76,9 +84,15 @@ impl Runtime {
         };
         let agent = created.agent;
         let files = self.packable(&agent, &asked_last(session, &lines)?.unwrap_or(created.agent_digest))?;
+        let files = files.and_then(|files| match files.values().any(|content| redactor.finds(content)) {
+            true => Err("its files hold a secret that is known here".to_owned()),
+            false => Ok(files),
+        });
         let (mut packer, part) = SessionArchive::begin(agent, files.as_ref().map_err(Clone::clone));
         for hash in SessionArchive::hashes(&lines) {
-            if let Some(bytes) = self.shell.store.artifacts.get(hash.clone()).await.map_err(SubmitError::Store)? {
+            let kept = self.shell.store.artifacts.get(hash.clone()).await.map_err(SubmitError::Store)?;
+            // One that is older than what is known now stays here: without the secret it would be another one.
+            if let Some(bytes) = kept.filter(|bytes| !redactor.finds(bytes)) {
                 packer.add(&SessionArchive::artifact(&hash), &bytes).map_err(|error| too_large(&error))?;
             }
         }
@@ -93,7 +107,9 @@ impl Runtime {
     pub async fn import(&self, import: NewImport, request: Option<RequestId>) -> Result<Imported, SubmitError> {
         let NewImport { bytes, copy, by } = import;
         // On a thread of its own, so that a large one keeps nobody waiting.
-        let taken = crate::tasks::apart(async move { Taken::check(&bytes, copy.is_some()) }).await?;
+        let redactor = self.secrets().now();
+        let taken = async move { Taken::check(&bytes, copy.is_some())?.without(&redactor) };
+        let taken = crate::tasks::apart(taken).await?;
         let session = copy.unwrap_or(taken.session);
         if copy.is_none() && self.has(session, &taken.lines).await? {
             let agent = self.place_agent(&taken.agent)?;
@@ -234,6 +250,25 @@ impl Taken {
         let artifacts = artifacts.into_iter().map(|(_, content)| bytes.slice_ref(content)).collect();
         Ok(Self { session, lines, entries, artifacts, agent })
     }
+}
+
+impl Taken {
+    /// Leaves out what is a secret here, wherever it comes from.
+    fn without(mut self, redactor: &Redactor) -> Result<Self, SubmitError> {
+        for (line, entry) in self.lines.iter_mut().zip(&mut self.entries) {
+            if let Some(clean) = clean(redactor, line)? {
+                *entry = crate::load::read(self.session, &clean).map_err(SubmitError::Store)?;
+                *line = clean;
+            }
+        }
+        self.artifacts.retain(|bytes| !redactor.finds(bytes));
+        Ok(self)
+    }
+}
+
+/// Returns a line without secrets, sealed anew, if there are any in it.
+fn clean(redactor: &Redactor, line: &Line) -> Result<Option<Line>, SubmitError> {
+    line.redacted(redactor).map_err(|error| refused("archive_too_large", error.to_string()))
 }
 
 /// Returns the digest of the agent that took the last step.

@@ -21,13 +21,15 @@ pub enum AttachError {
 }
 
 impl Runtime {
-    /// Keeps the bytes of a file; durable when it returns.
+    /// Keeps the bytes of a file, without known secrets; durable when it returns. Returns its hash and its size as it is kept.
     ///
     /// # Errors
     ///
     /// What the store says.
-    pub async fn keep(&self, bytes: Vec<u8>) -> Result<Digest, StoreError> {
-        self.shell.store.artifacts.put(bytes).await
+    pub async fn keep(&self, bytes: Vec<u8>) -> Result<(Digest, u64), StoreError> {
+        let kept = self.secrets().now().bytes(&bytes).into_owned();
+        let size = kept.len() as u64;
+        Ok((self.shell.store.artifacts.put(kept).await?, size))
     }
 
     /// Finds a file that is kept, as a message has it.

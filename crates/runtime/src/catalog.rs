@@ -1,6 +1,9 @@
 //! Agents ready to run: read from their folders, and read again when a file of theirs has changed.
 
+mod keys;
 mod tooling;
+
+pub use keys::{Credentials, granted};
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -14,6 +17,7 @@ use outlive_core::context::{Frame, FrameParts};
 use outlive_core::cost::Prices;
 use outlive_core::id::{AgentName, SessionId};
 use outlive_core::limits::FALLBACK_AFTER;
+use outlive_core::redact::Secrets;
 use outlive_model::Model;
 use outlive_store::{AgentFolders, Store, StoreError};
 use outlive_tools::exec::Exec;
@@ -69,6 +73,8 @@ pub struct Sources {
     pub exec: Arc<Exec>,
     /// Gives `${VAR}` in agents' files its value.
     pub variables: Variables,
+    /// Gives keys and what tools are granted.
+    pub credentials: Arc<dyn Credentials>,
     /// The workspace's own folder: what its tools must never write.
     pub workspace: PathBuf,
     /// Where tools work.
@@ -123,13 +129,16 @@ impl Catalog {
 
     fn make(&self, agent: Agent, stamp: u64, known: &Known) -> Result<Ready, String> {
         let chosen: Vec<Builtin> = agent.tools.builtin.iter().filter_map(|name| Builtin::named(name)).collect();
+        let unknown = self.learn(&agent);
         let exec = Arc::new(self.sources.exec.within(self.sandbox(&agent)?));
-        let toolbox = tooling::equip(Toolbox::builtin(&exec, &chosen), &agent, (self, &exec))?;
+        let bash = Arc::new(exec.granting(granted(&*self.sources.credentials, "bash", &agent.tools.secrets)?));
+        let toolbox = tooling::equip(Toolbox::builtin(&bash, &chosen), &agent, (self, &exec))?;
         let open = if chosen.contains(&Builtin::Bash) { exec.warning() } else { None };
         let specs = toolbox.specs();
         let (voices, left_out) = self.voices(&agent, &specs, known)?;
         let mut lineup = voices.lineup().models.to_vec();
-        let warnings = warnings(&agent, &lineup, known).into_iter().chain(left_out).chain(open).collect();
+        let warnings =
+            warnings(&agent, &lineup, known).into_iter().chain(left_out).chain(open).chain(unknown).collect();
         let card = Card {
             name: agent.name.clone(),
             description: agent.description.clone(),
@@ -158,13 +167,15 @@ impl Catalog {
 
     /// A model that cannot stand in is left out, with a word about it: the first still answers.
     fn voices(&self, agent: &Agent, tools: &[ToolSpec], known: &Known) -> Result<(Voices, Vec<String>), String> {
+        let redactor = self.secrets().now();
         let voice = |spec: Option<&ModelSpec>| {
             let model = self.sources.models.connect(spec)?;
             let described = model.describe();
             let shown = format!("{}/{}", described.provider, described.name);
             let usual = OUTPUT_TOKENS.min(known.catalogue.entry(&shown).max_output_tokens.unwrap_or(OUTPUT_TOKENS));
             let parts = FrameParts {
-                system: agent.system.clone(),
+                // A variable that is expanded in it may hold one.
+                system: agent.system.iter().map(|block| redactor.text(block).into_owned()).collect(),
                 tools: tools.to_vec(),
                 max_output_tokens: spec.and_then(|model| model.max_output_tokens).unwrap_or(usual),
                 temperature: spec.and_then(|model| model.temperature),
@@ -189,8 +200,8 @@ impl Catalog {
     /// In what its commands run: the workspace's own folder is hidden from them, but for the agents' and skills' files.
     fn sandbox(&self, agent: &Agent) -> Result<Sandbox, String> {
         let workspace = &self.sources.workspace;
-        Ok(Sandbox::of(&agent.sandbox)?
-            .hiding(vec![workspace.clone()], vec![workspace.join("agents"), workspace.join("skills")]))
+        let hidden = std::iter::once(workspace.clone()).chain(self.sources.credentials.files()).collect();
+        Ok(Sandbox::of(&agent.sandbox)?.hiding(hidden, vec![workspace.join("agents"), workspace.join("skills")]))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AgentName, Ready>> {
@@ -241,6 +252,10 @@ impl Kits for Catalog {
 
     fn names(&self) -> Result<Vec<AgentName>, StoreError> {
         Ok(self.sources.folders.names()?.iter().filter_map(|name| name.parse().ok()).collect())
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.sources.exec.secrets().clone()
     }
 
     fn prices(&self, model: &str) -> Option<Prices> {

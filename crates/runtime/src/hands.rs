@@ -2,6 +2,7 @@
 
 mod files;
 mod model;
+mod speech;
 mod tool;
 
 pub(crate) use model::ask;
@@ -13,6 +14,7 @@ use std::time::Duration;
 use outlive_core::command::{Command, Report};
 use outlive_core::content::Delta;
 use outlive_core::id::{CallId, SessionId, TurnId};
+use outlive_core::redact::Secrets;
 use tokio::sync::mpsc;
 
 use crate::actor::Mail;
@@ -25,6 +27,8 @@ pub(crate) struct Errand {
     pub(crate) inbox: mpsc::Sender<Mail>,
     pub(crate) feeds: Feeds,
     pub(crate) turn: crate::log::Turn,
+    /// What must not be told.
+    pub(crate) secrets: Secrets,
 }
 
 /// A model request to make.

@@ -12,6 +12,7 @@ use outlive_core::event::{Decider, OnDisconnect};
 use outlive_core::id::{AgentName, SessionId};
 use outlive_core::policy::shell::Touch;
 use outlive_core::policy::{Judgement, Policy, Subject, Verdict};
+use outlive_core::redact::Secrets;
 use outlive_core::session::{ASK_USER, Allowance, LIST_TOOL, Ruling, State, read_questions, read_todos};
 use outlive_core::turn::{Call, Lineup};
 use outlive_model::Model;
@@ -182,6 +183,11 @@ pub trait Kits: Send + Sync {
     /// Returns what the tokens of `provider/name` cost now, where that is known.
     fn prices(&self, model: &str) -> Option<Prices> {
         Catalogue::built_in().prices(model)
+    }
+
+    /// Returns the secrets that are known: what is written and told is without them.
+    fn secrets(&self) -> Secrets {
+        Secrets::default()
     }
 
     /// Ends what calls of a session, or of all, left running in the background, and waits until it has ended.

@@ -294,6 +294,12 @@ impl Runtime {
         self.shell.kits.as_ref()
     }
 
+    /// Returns the secrets that are known.
+    #[must_use]
+    pub fn secrets(&self) -> outlive_core::redact::Secrets {
+        self.shell.kits.secrets()
+    }
+
     /// Returns a token that is cancelled when the runtime begins to shut down.
     #[must_use]
     pub fn closing(&self) -> CancellationToken {

@@ -1,8 +1,11 @@
 //! Reads a session back from its journal: the snapshot where it helps, then the events after it.
 
+use std::sync::Arc;
+
 use outlive_core::context::Transcript;
 use outlive_core::event::{Aside, Entry, Event, Line};
 use outlive_core::id::{Seq, SessionId};
+use outlive_core::redact::Redactor;
 use outlive_core::session::State;
 use outlive_store::{Store, StoreError};
 
@@ -75,7 +78,7 @@ pub async fn state_at(store: &Store, session: SessionId, to: Seq) -> Result<(Sta
     let store = store.clone();
     apart_if(to > LONG, async move {
         let (mut state, mut calm) = (State::default(), 0);
-        let folded = each(&store, session, to, |entry| {
+        let folded = each(&store, session, to, |_, entry| {
             state.apply(&entry);
             // What comes right before a turn's start belongs to it.
             let between = entry.turn.is_none() || matches!(entry.event, Event::TurnEnded(_));
@@ -96,11 +99,12 @@ pub async fn state_at(store: &Store, session: SessionId, to: Seq) -> Result<(Sta
 /// As for [`state`].
 pub async fn entries(store: &Store, session: SessionId, to: Seq) -> Result<Vec<Entry>, StoreError> {
     let mut entries = Vec::new();
-    each(store, session, to, |entry| entries.push(entry)).await?;
+    each(store, session, to, |_, entry| entries.push(entry)).await?;
     Ok(entries)
 }
 
-/// Reads the transcript up to and including `head`, without what is set aside.
+/// Reads the transcript up to and including `head`, without what is set aside and without secrets: it is what a model is
+/// told, and the journal may be older than what is known now.
 ///
 /// # Errors
 ///
@@ -109,14 +113,17 @@ pub async fn transcript(
     store: &Store,
     session: SessionId,
     (head, aside): (Seq, Vec<Aside>),
+    redactor: Arc<Redactor>,
 ) -> Result<Transcript, StoreError> {
     let store = store.clone();
     apart_if(head > LONG, async move {
         let mut transcript = Transcript::default();
-        let folded = each(&store, session, head, |entry| {
-            if !Aside::holds(&aside, entry.seq) {
-                transcript.apply(&entry);
+        let folded = each(&store, session, head, |line, entry| {
+            if Aside::holds(&aside, entry.seq) {
+                return;
             }
+            let clean = line.redacted(&redactor).ok().flatten().and_then(|clean| clean.read().ok());
+            transcript.apply(clean.as_ref().unwrap_or(&entry));
         });
         folded.await?;
         Ok(transcript)
@@ -125,14 +132,19 @@ pub async fn transcript(
 }
 
 /// Goes through the events up to and including `to`, page by page.
-async fn each(store: &Store, session: SessionId, to: Seq, mut with: impl FnMut(Entry)) -> Result<(), StoreError> {
+async fn each(
+    store: &Store,
+    session: SessionId,
+    to: Seq,
+    mut with: impl FnMut(&Line, Entry),
+) -> Result<(), StoreError> {
     let mut at = 0;
     while at < to {
         let lines = store.journals.read(session, at, PAGE).await?.lines;
         let Some(last) = lines.last() else { break };
         at = last.seq();
         for line in lines.iter().filter(|line| line.seq() <= to) {
-            with(read(session, line)?);
+            with(line, read(session, line)?);
         }
     }
     Ok(())

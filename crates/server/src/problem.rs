@@ -3,6 +3,7 @@
 use std::any::Any;
 
 use axum::body::Body;
+use axum::extract::State;
 use axum::http::{HeaderValue, Response, StatusCode, header};
 use axum::response::IntoResponse;
 use outlive_core::session::Refusal;
@@ -11,6 +12,8 @@ use outlive_protocol::problem::Problem;
 use outlive_runtime::StoreError;
 use outlive_runtime::SubmitError;
 use outlive_runtime::kit::KitError;
+
+use crate::App;
 
 /// An error on its way out.
 #[derive(Debug)]
@@ -138,6 +141,25 @@ impl From<KitError> for ApiError {
             KitError::Invalid { .. } | KitError::NoTurn => Self::new(&code::AGENT_INVALID, detail),
         }
     }
+}
+
+/// Takes known secrets out of a problem on its way out: an error may name what it was given.
+pub(crate) async fn redacted(State(app): State<App>, response: Response<Body>) -> Response<Body> {
+    let is_problem = |kind: &HeaderValue| kind.as_bytes() == Problem::MEDIA_TYPE.as_bytes();
+    if !response.headers().get(header::CONTENT_TYPE).is_some_and(is_problem) {
+        return response;
+    }
+    let (mut parts, body) = response.into_parts();
+    // It was made from one piece.
+    let body = axum::body::to_bytes(body, usize::MAX).await.unwrap_or_default();
+    let redactor = app.runtime.secrets().now();
+    if !redactor.finds(&body) {
+        return Response::from_parts(parts, body.into());
+    }
+    parts.headers.remove(header::CONTENT_LENGTH);
+    let mut problem: serde_json::Value = serde_json::from_slice(&body).unwrap_or_default();
+    redactor.value(&mut problem);
+    Response::from_parts(parts, problem.to_string().into())
 }
 
 /// Answers for a route that panicked.

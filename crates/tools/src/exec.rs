@@ -20,6 +20,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outlive_core::id::{CallId, SessionId};
+use outlive_core::redact::Secrets;
+use outlive_core::secret::Secret;
 use process_wrap::tokio::{ChildWrapper, CommandWrap, ProcessSession};
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::process::{ChildStderr, ChildStdout};
@@ -74,6 +76,10 @@ pub struct Exec {
     tasks: Arc<Tasks>,
     /// Where a Docker engine listens.
     engine: PathBuf,
+    /// What is taken out of all that is printed.
+    secrets: Secrets,
+    /// Variables that every command gets and nobody else, with their values.
+    granted: Vec<(String, Secret)>,
 }
 
 /// What to run.
@@ -135,7 +141,28 @@ impl Exec {
             found,
             tasks,
             engine: docker::SOCKET.into(),
+            secrets: Secrets::default(),
+            granted: Vec::new(),
         }
+    }
+
+    /// Takes these out of all that commands print, before anything of it is shown, kept or written.
+    #[must_use]
+    pub fn redacting(self, secrets: Secrets) -> Self {
+        Self { secrets, ..self }
+    }
+
+    /// Returns what is taken out of all that commands print.
+    #[must_use]
+    pub fn secrets(&self) -> &Secrets {
+        &self.secrets
+    }
+
+    /// Gives each command these variables, too: those of its tool's. They are known as secrets from now on.
+    #[must_use]
+    pub fn granting(&self, granted: Vec<(String, Secret)>) -> Self {
+        self.secrets.learn(granted.iter().cloned());
+        Self { granted, ..self.clone() }
     }
 
     /// Asks the Docker engine at this socket.
@@ -189,7 +216,8 @@ impl Exec {
 
     fn wrapping<'a>(&'a self, place: &'a Place) -> Option<Wrapping<'a>> {
         let (environment, found, confiner) = (&self.environment, &self.found, self.confiner.as_deref());
-        Some(Wrapping { sandbox: self.sandbox.as_ref()?, place, confiner, environment, found, engine: &self.engine })
+        let (engine, granted) = (self.engine.as_path(), self.granted.as_slice());
+        Some(Wrapping { sandbox: self.sandbox.as_ref()?, place, confiner, environment, found, engine, granted })
     }
 
     /// Returns how the command line is run, once it is known that it may be.
@@ -250,6 +278,7 @@ impl Exec {
         }
         let gone = end(|| child.tree.members()).await;
         pipes.drain().await;
+        pipes.close();
         let status = match &ended {
             Ok(Ok(status)) => Some(*status),
             Ok(Err(_)) | Err(_) => child.collect().await,
@@ -265,7 +294,7 @@ impl Exec {
     }
 
     fn capture(&self) -> Capture {
-        Capture::new(self.spill.clone(), self.kept)
+        Capture::new(self.spill.clone(), self.kept, &self.secrets.now())
     }
 
     fn record(&self, session: SessionId, call: CallId, pid: i32) -> Result<Record, String> {
@@ -280,9 +309,11 @@ impl Exec {
     }
 
     fn spawn(&self, call: CallId, launch: &Launch, cwd: &Path) -> Result<Child, String> {
+        // In its environment, and so in that of all that it becomes: an argument could be read by others.
+        let granted = self.granted.iter().map(|(name, secret)| (name, secret.reveal()));
         let mut wrapped = CommandWrap::with_new(bash(), |gate| {
             gate.args(["--noprofile", "--norc", "-c", GATE, "gate"]).args(&launch.argv).current_dir(cwd);
-            gate.env_clear().envs(&launch.environment).env(MARK, call.to_string());
+            gate.env_clear().envs(&launch.environment).envs(granted).env(MARK, call.to_string());
             gate.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         });
         wrapped.wrap(ProcessSession);
@@ -382,6 +413,14 @@ impl Pipes<'_> {
         };
         // Something else holds a pipe open: what came until now is what there is.
         let _held = tokio::time::timeout(LINGER, all).await;
+    }
+
+    /// Shows what was held back.
+    fn close(&mut self) {
+        let text = self.capture.close();
+        if !text.is_empty() {
+            (self.sink)(text);
+        }
     }
 
     fn open(&self) -> bool {

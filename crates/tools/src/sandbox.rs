@@ -30,6 +30,7 @@ use std::sync::Arc;
 
 use outlive_core::agent::{NetworkSpec, SandboxMode, SandboxSpec};
 use outlive_core::id::CallId;
+use outlive_core::secret::Secret;
 use tokio::sync::OnceCell;
 
 use crate::Place;
@@ -169,6 +170,8 @@ pub(crate) struct Wrapping<'a> {
     pub found: &'a Found,
     /// Where a Docker engine listens.
     pub engine: &'a Path,
+    /// Variables that the command is given beside, with their values: for a container; a process has them from its gate.
+    pub granted: &'a [(String, Secret)],
 }
 
 /// How a command runs.

@@ -34,6 +34,7 @@ fn stage(command: &str, readme: &str) -> Stage {
         description: "shows".to_owned(),
         command: command.to_owned(),
         readme: readme.to_owned(),
+        secrets: Vec::new(),
     };
     stage.tools = Toolbox::new(vec![Arc::new(Cli::new(exec, tool, &folder))]);
     stage

@@ -19,6 +19,8 @@ use std::sync::{Arc, Mutex};
 
 use outlive_core::agent::SandboxMode;
 use outlive_core::event::Outcome;
+use outlive_core::secret::Secret;
+use outlive_tools::exec::Exec;
 use outlive_tools::orphans::sweep_containers;
 use outlive_tools::sandbox::{Sandbox, WORKSPACE};
 use serde_json::{Value, json};
@@ -180,6 +182,8 @@ fn start(containers: &mut Containers, id: &str) {
     containers.running.insert(id.to_owned(), Arc::new(Mutex::new(child)));
 }
 
+const GRANTED: &str = "tok-7d6f5e4c";
+
 fn stage(socket: &Path, change: impl FnOnce(&mut Sandbox)) -> Stage {
     let folder = tempfile::tempdir().unwrap();
     let base = folder.path().canonicalize().unwrap();
@@ -187,7 +191,9 @@ fn stage(socket: &Path, change: impl FnOnce(&mut Sandbox)) -> Stage {
     let mut sandbox = Sandbox { mode: SandboxMode::Docker, write, ..Sandbox::default() };
     change(&mut sandbox);
     let sandbox = sandbox.hiding(vec![base.join("ws/token")], Vec::new());
-    let stage = Stage::with(folder, |exec| exec.with_engine(socket.to_owned()).within(sandbox));
+    let granted = vec![("API_TOKEN".to_owned(), Secret::new(GRANTED))];
+    let how = |exec: Exec| exec.with_engine(socket.to_owned()).within(sandbox).granting(granted);
+    let stage = Stage::with(folder, how);
     std::fs::write(stage.ws("token"), "the-token").unwrap();
     stage
 }
@@ -261,8 +267,8 @@ async fn a_container_has_nothing_but_what_was_granted() {
         assert_eq!(host[absent], Value::Null, "{absent}");
     }
     assert_eq!((&made["NetworkDisabled"], &made["Image"]), (&json!(true), &json!("debian:stable-slim")));
-    let environment = made["Env"].as_array().unwrap();
-    assert!(environment.iter().all(|one| one == "TERM=dumb"), "{environment:?}");
+    assert_eq!(made["Env"], json!(["TERM=dumb", format!("API_TOKEN={GRANTED}")]));
+    assert_eq!(made.to_string().matches(GRANTED).count(), 1, "its secret is in its environment and nowhere else");
     let user = format!("{}:{}", rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
     assert_eq!(made["User"], json!(user));
     assert_eq!(made["Labels"]["dev.outlive.call"], json!(stage.call.to_string()));

@@ -8,7 +8,10 @@ use std::sync::Arc;
 
 use outlive_core::event::Outcome;
 use outlive_core::id::{CallId, SessionId};
+use outlive_core::redact::Secrets;
+use outlive_core::secret::Secret;
 use outlive_tools::Invocation;
+use outlive_tools::exec::Exec;
 use outlive_tools::tasks::{Tasks, forget};
 use serde_json::json;
 use stage::Stage;
@@ -147,4 +150,30 @@ fn what_tasks_said_is_forgotten_after_some_days() {
     let left = |name: &str| folder.path().join(name).exists();
     assert_eq!(["s1/old", "s1/new", "s2"].map(left), [false, true, false]);
     forget(&folder.path().join("none"), 7).unwrap();
+}
+
+#[tokio::test]
+async fn what_a_task_prints_of_its_secret_is_never_in_its_file_and_no_other_tool_has_it() {
+    const SECRET: &str = "gho_16C7e42F292c6912E7";
+    let known = Secrets::default();
+    let granted = vec![("GH_TOKEN".to_owned(), Secret::new(SECRET))];
+    let how = |exec: Exec| exec.redacting(known.clone()).granting(granted.clone());
+    let stage = Stage::with(tempfile::tempdir().unwrap(), how);
+    let print = "echo it is $GH_TOKEN; printf %s ${GH_TOKEN:0:9}; touch half; until [ -e go ]; do sleep 0.02; done; \
+                 printf '%s\n' ${GH_TOKEN:9}; printf %s ${GH_TOKEN:0:5}";
+    let task = begin(&stage, print).await;
+    let file = stage.children().with_file_name("tasks").join(format!("{}/{task}/output", SessionId::from_bits(7)));
+    let first = "it is [redacted:GH_TOKEN]\n";
+    while !stage.ws("half").exists() || std::fs::read_to_string(&file).unwrap().len() < first.len() {
+        tokio::task::yield_now().await;
+    }
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), first, "what may be a secret waits");
+    std::fs::write(stage.ws("go"), "").unwrap();
+    let seen = stage.run("task_output", json!({"task": task, "wait_s": 60})).await;
+    let all = format!("{first}[redacted:GH_TOKEN]\ngho_1");
+    assert_eq!(seen.content, format!("{all}\n[exit code 0; the next byte of its output is {}]", all.len()));
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), all, "a beginning that is no secret is shown at the end");
+    let other = Stage::with(tempfile::tempdir().unwrap(), |exec| exec.redacting(known.clone()));
+    let ran = other.run("bash", json!({"command": "echo ${GH_TOKEN:-none}; env"})).await;
+    assert!(ran.content.starts_with("none\n") && !ran.content.contains("GH_TOKEN"), "{}", ran.content);
 }

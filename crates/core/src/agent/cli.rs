@@ -2,8 +2,8 @@
 
 use serde::Deserialize;
 
-use super::spec::CliEntry;
-use super::{Files, front, text};
+use super::spec::{CliEntry, check_secrets};
+use super::{Files, Misfit, front, text};
 
 /// A program that an agent has as a tool.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct CliTool {
     pub command: String,
     /// How it is used.
     pub readme: String,
+    /// Variables that it is given: secrets, by name.
+    pub secrets: Vec<String>,
 }
 
 /// Characters of a name.
@@ -28,6 +30,7 @@ const DESCRIPTION: usize = 1_000;
 struct Front {
     description: Option<String>,
     command: Option<String>,
+    secrets: Vec<String>,
 }
 
 /// Whether a tool may be called so.
@@ -54,6 +57,7 @@ pub(super) fn read(declared: &[CliEntry], files: &Files, warnings: &mut Vec<Stri
             description: short(&description),
             command: entry.command.clone(),
             readme: body.to_owned(),
+            secrets: entry.secrets.clone(),
         });
     }
     for path in files.keys() {
@@ -90,7 +94,9 @@ fn found(name: &str, path: &str, files: &Files) -> Result<CliTool, String> {
         }
     };
     let description = front.description.unwrap_or_else(|| first_paragraph(body));
-    Ok(CliTool { name: name.to_owned(), description: short(&description), command, readme: body.to_owned() })
+    check_secrets(&front.secrets).map_err(|Misfit(_, why)| format!("{path}: secrets: {why}"))?;
+    let (name, readme, secrets) = (name.to_owned(), body.to_owned(), front.secrets);
+    Ok(CliTool { name, description: short(&description), command, readme, secrets })
 }
 
 fn first_paragraph(text: &str) -> String {

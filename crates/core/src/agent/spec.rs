@@ -17,7 +17,7 @@ use crate::id::AgentName;
 use crate::limits::{FALLBACK_REST_MS, FALLBACKS};
 use crate::session::ASK_USER;
 pub use sandbox::{NetworkSpec, SandboxMode, SandboxSpec};
-pub(super) use tooling::{CliEntry, Tooling};
+pub(super) use tooling::{CliEntry, Tooling, check_secrets};
 pub use tooling::{SearchSpec, WebSpec};
 
 #[derive(Debug, Deserialize)]
@@ -141,6 +141,8 @@ pub(super) struct ToolEntry {
     command: Option<String>,
     description: Option<String>,
     readme: Option<String>,
+    /// Variables that it is given, beside `builtin: bash`.
+    secrets: Vec<String>,
 }
 
 /// A server of tools.
@@ -284,6 +286,21 @@ impl File {
         self.spec.tooling.hooks.hooks().map_err(|(path, why)| Misfit::new(path, why))
     }
 
+    /// Returns the variables that the commands of bash are given.
+    pub(super) fn secrets_of_bash(&self) -> Result<Vec<String>, Misfit> {
+        let mut granted: Vec<String> = Vec::new();
+        for tool in self.spec.tools.iter().filter(|tool| !tool.secrets.is_empty()) {
+            if tool.builtin.as_deref() != Some("bash") {
+                let why =
+                    "stand beside `builtin: bash`, or within `cli: {…}` and `mcp: {…}`: nothing else runs programs";
+                return Err(Misfit::new("spec.tools.secrets", why));
+            }
+            tooling::check_secrets(&tool.secrets)?;
+            granted.extend(tool.secrets.iter().cloned());
+        }
+        Ok(granted)
+    }
+
     /// Returns the settings of a section that has none yet.
     pub(super) fn unsettled(&self) -> impl Iterator<Item = [&str; 3]> {
         self.spec.context.keys().map(|key| ["spec", "context", key])
@@ -306,6 +323,7 @@ impl File {
                     return Err(Misfit::new("spec.tools.builtin", why));
                 }
                 Asked::Cli(entry) => {
+                    tooling::check_secrets(&entry.secrets)?;
                     if !super::cli::is_name(&entry.name) || programs.iter().any(|other| other.name == entry.name) {
                         let why =
                             format!("`{}` is there twice, or no name of letters, digits, `-` and `_`", entry.name);
@@ -337,8 +355,8 @@ impl ToolEntry {
             (None, None, None, Some("builtin"), Some(name)) => Ok(Asked::Builtin(name)),
             (None, None, None, Some("cli"), Some(name)) => match self.command.clone() {
                 Some(command) => {
-                    let (readme, description) = (self.readme.clone(), self.description.clone());
-                    Ok(Asked::Cli(CliEntry { name: name.to_owned(), command, readme, description }))
+                    let (readme, description, secrets) = (self.readme.clone(), self.description.clone(), Vec::new());
+                    Ok(Asked::Cli(CliEntry { name: name.to_owned(), command, readme, description, secrets }))
                 }
                 None => Err(Misfit::new("spec.tools", format!("cli tool `{name}` has no `command`"))),
             },

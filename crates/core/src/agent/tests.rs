@@ -307,6 +307,7 @@ fn programs_are_declared_or_lie_in_their_folders() {
         description: description.to_owned(),
         command: command.to_owned(),
         readme: readme.to_owned(),
+        secrets: Vec::new(),
     };
     let expected = [
         tool("gh", "Talks to the forge.", "gh", "# gh\n\nTalks to\nthe forge.\n\nMore."),

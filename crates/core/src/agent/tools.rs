@@ -11,6 +11,8 @@ use crate::hooks::Hooks;
 pub struct Tools {
     /// Names of the builtin ones: `bash`, `files`, `web`.
     pub builtin: Vec<String>,
+    /// Variables that the commands of bash are given: secrets, by name.
+    pub secrets: Vec<String>,
     /// What those of the web may reach.
     pub web: WebSpec,
     /// Programs.

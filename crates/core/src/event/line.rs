@@ -2,11 +2,13 @@
 
 use std::sync::Arc;
 
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::{Asked, Entry, Event};
 use crate::id::{RequestId, Seq, TurnId};
 use crate::limits::LINE_BYTES;
+use crate::redact::Redactor;
 use crate::time::Timestamp;
 
 /// One journal line, without its newline, as it is on disk, in the commit log and in SSE. Cheap to clone.
@@ -54,6 +56,44 @@ struct Head<'a> {
     request_digest: Option<String>,
 }
 
+type Map = serde_json::Map<String, Value>;
+
+/// What says where a line belongs.
+const HEAD: [&str; 8] = ["seq", "at", "type", "v", "turn", "step", "request_id", "request_digest"];
+
+/// Takes secrets out of a value. A provider takes reasoning back only as it was: what was changed goes without its seal.
+fn clean(redactor: &Redactor, value: &mut Value) -> bool {
+    match value {
+        Value::Object(block) => {
+            let changed = block.get_mut("thinking").is_some_and(|thinking| redactor.value(thinking));
+            if changed {
+                block.remove("signature");
+            }
+            redactor.value(value) | changed
+        }
+        Value::Array(blocks) => blocks.iter_mut().fold(false, |found, block| clean(redactor, block) | found),
+        Value::String(_) => redactor.value(value),
+        Value::Null | Value::Bool(_) | Value::Number(_) => false,
+    }
+}
+
+/// Returns where each text of a value is, as JSON pointers.
+fn find_texts(value: &Value, at: &mut String, found: &mut Vec<String>) {
+    let before = at.len();
+    let mut below = |key: &str, value: &Value| {
+        at.push('/');
+        at.push_str(&key.replace('~', "~0").replace('/', "~1"));
+        find_texts(value, at, found);
+        at.truncate(before);
+    };
+    match value {
+        Value::Object(map) => map.iter().for_each(|(key, value)| below(key, value)),
+        Value::Array(items) => items.iter().enumerate().for_each(|(key, value)| below(&key.to_string(), value)),
+        Value::String(_) => found.push(at.clone()),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}
+
 fn one() -> u32 {
     1
 }
@@ -82,10 +122,7 @@ impl Line {
                 text.push_str(inner);
             }
         }
-        let crc = crc32c::crc32c(text.as_bytes());
-        text.push_str(SEAL_HEAD);
-        text.push_str(&format!("{crc:08x}\"}}"));
-        if text.len() > LINE_BYTES { Err(LineError::TooLong) } else { Ok(Self { seq: entry.seq, text: text.into() }) }
+        Self::sealed(entry.seq, text)
     }
 
     /// Takes the bytes of a line, without its newline, after checking its crc and reading its seq.
@@ -114,6 +151,61 @@ impl Line {
             .request_id
             .map(|request_id| Asked { request_id, request_digest: head.request_digest.unwrap_or_default() });
         Ok(Entry { seq: head.seq, at: head.at, turn: head.turn, step: head.step, asked, event })
+    }
+
+    /// Returns it without secrets, sealed anew; `None` where there are none in it, which costs one look at its bytes.
+    ///
+    /// What the line is made of stays: its place, its time, the request that asked for it, and every word without which it
+    /// would be no event.
+    ///
+    /// # Errors
+    ///
+    /// [`LineError::TooLong`] where the marks make it so.
+    pub fn redacted(&self, redactor: &Redactor) -> Result<Option<Self>, LineError> {
+        if !redactor.finds(self.text.as_bytes()) {
+            return Ok(None);
+        }
+        let refuse = |e: serde_json::Error| LineError::NotAnEvent(e.to_string());
+        let whole: Value = serde_json::from_str(&format!("{}}}", self.unsealed())).map_err(refuse)?;
+        let Value::Object(before) = whole else { return Ok(None) };
+        let mut after = before.clone();
+        let cleaned = after.iter_mut().filter(|(key, _)| !HEAD.contains(&key.as_str()));
+        if !cleaned.fold(false, |found, (_, value)| clean(redactor, value) | found) {
+            return Ok(None);
+        }
+        let line = Self::seal(self.seq, &after)?;
+        if line.read().is_ok() { Ok(Some(line)) } else { self.redacted_where_it_may_be(redactor, before) }
+    }
+
+    /// A word of ours is a secret of somebody's: it stays where the line would be no event without it.
+    fn redacted_where_it_may_be(&self, redactor: &Redactor, before: Map) -> Result<Option<Self>, LineError> {
+        let (mut line, mut texts) = (Value::Object(before), Vec::new());
+        find_texts(&line, &mut String::new(), &mut texts);
+        for place in texts.iter().filter(|place| !HEAD.iter().any(|key| place.strip_prefix('/') == Some(key))) {
+            let Some(Value::String(text)) = line.pointer_mut(place) else { continue };
+            let kept = text.clone();
+            if !redactor.clean(text) {
+                continue;
+            }
+            if Self::seal(self.seq, &line)?.read().is_err() {
+                line.pointer_mut(place).into_iter().for_each(|text| *text = kept.as_str().into());
+            } else if let Some(block) = place.strip_suffix("/thinking").and_then(|block| line.pointer_mut(block)) {
+                block.as_object_mut().and_then(|block| block.remove("signature"));
+            }
+        }
+        Self::seal(self.seq, &line).map(Some)
+    }
+
+    fn seal(seq: Seq, line: &impl Serialize) -> Result<Self, LineError> {
+        let text = serde_json::to_string(line).map_err(|e| LineError::NotAnEvent(e.to_string()))?;
+        Self::sealed(seq, text.strip_suffix('}').unwrap_or(&text).to_owned())
+    }
+
+    fn sealed(seq: Seq, mut text: String) -> Result<Self, LineError> {
+        let crc = crc32c::crc32c(text.as_bytes());
+        text.push_str(SEAL_HEAD);
+        text.push_str(&format!("{crc:08x}\"}}"));
+        if text.len() > LINE_BYTES { Err(LineError::TooLong) } else { Ok(Self { seq, text: text.into() }) }
     }
 
     /// Returns its position.

@@ -6,6 +6,7 @@ use outlive_core::agent::Agent as Definition;
 use outlive_core::id::AgentName;
 use outlive_protocol::Page;
 use outlive_protocol::agent::AgentView;
+use outlive_runtime::catalog::granted;
 use outlive_store::AgentFolders as _;
 use outlive_store::files::beside::Beside;
 use outlive_store::files::fs::RealDisk;
@@ -16,7 +17,7 @@ use serde::Serialize;
 use super::agent_files;
 use crate::cli::Agent;
 use crate::client::connect;
-use crate::config::{self, Workspace};
+use crate::config::{self, Environment, Workspace};
 use crate::exit::{Failure, Outcome, ok};
 use crate::show;
 use crate::wire;
@@ -112,16 +113,26 @@ fn check(folders: &Beside, name: &str, exec: &Exec) -> Result<Checked, Failure> 
         name.parse().map_err(|error: outlive_core::id::AgentNameError| Failure::Usage(error.to_string()))?;
     let files = folders.read(name).map_err(Failure::failed)?;
     let files = files.ok_or_else(|| Failure::NotFound(format!("there is no agent `{name}`")))?;
-    let (error, warnings) = match Definition::read(&parsed, &files, &|variable| config::variable(variable)) {
+    let (error, warnings) = match Definition::read(&parsed, &files, &|variable| config::value(variable)) {
         Ok(agent) => {
+            let ungranted = ungranted(&agent);
             let (error, open) = match Sandbox::of(&agent.sandbox) {
                 Ok(sandbox) => (agent.policy.unreadable, exec.within(sandbox).warning()),
                 Err(why) => (Some(why), None),
             };
             let open = open.filter(|_| agent.tools.builtin.iter().any(|tool| tool == "bash"));
+            let error = error.or(ungranted);
             (error, agent.warnings.into_iter().chain(open).collect())
         }
         Err(error) => (Some(error.to_string()), Vec::new()),
     };
     Ok(Checked { name: name.to_owned(), good: error.is_none(), error, warnings })
+}
+
+/// Returns which secret of a tool is not to be had here, if one is not.
+fn ungranted(agent: &Definition) -> Option<String> {
+    let tools = agent.tools.cli.iter().map(|tool| (format!("cli_{}", tool.name), &tool.secrets));
+    let all = std::iter::once(("bash".to_owned(), &agent.tools.secrets)).chain(tools);
+    let flaw = |tool: &str, names: &[String]| granted(&Environment::default(), tool, names).err();
+    all.into_iter().find_map(|(tool, names)| flaw(&tool, names))
 }

@@ -4,6 +4,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
+use outlive_core::redact::Secrets;
+use outlive_core::secret::Secret;
 use outlive_runtime::Runtime;
 use outlive_server::{Settings, Token};
 use tokio::net::TcpListener;
@@ -12,7 +14,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::cli::Serve;
 use crate::client;
-use crate::config::Workspace;
+use crate::config::{Clean, Workspace};
 use crate::courier;
 use crate::exit::{Failure, Outcome, ok};
 use crate::notify::Supervisor;
@@ -37,7 +39,8 @@ pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     if serve.stop {
         return stop(place).await;
     }
-    logs(place, &serve.log)?;
+    let secrets = Secrets::default();
+    logs(place, &serve.log, &secrets)?;
     let config = place.config()?;
     let host = serve.host.clone().or(config.server.host).unwrap_or_else(|| HOST.to_owned());
     let port = serve.port.or(config.server.port).unwrap_or(PORT);
@@ -51,8 +54,10 @@ pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     let stopped = stopped()?;
     let listener = listen(&host, port).await?;
     let address = listener.local_addr()?;
-    let engine = wire::start(place).await?;
-    let mut settings = Settings::new(Token::new(&place.make_token()?));
+    let token = place.make_token()?;
+    wire::learn_known(&secrets, vec![("OUTLIVE_TOKEN".to_owned(), Secret::new(token.as_str()))]);
+    let engine = wire::start(place, &secrets).await?;
+    let mut settings = Settings::new(Token::new(&token));
     settings.hosts = config.server.hosts;
     engine.files.set_address(&address.to_string())?;
     say!("outlive listens on http://{address} for {}", place.root.display());
@@ -144,7 +149,7 @@ async fn stop(place: &Workspace) -> Outcome {
 
 /// JSON lines in the workspace's log, where `outlive logs` finds them, and on standard error unless that is the log: for
 /// whoever supervises this process, and for people where it is a terminal.
-fn logs(place: &Workspace, filter: &str) -> Result<(), Failure> {
+fn logs(place: &Workspace, filter: &str, secrets: &Secrets) -> Result<(), Failure> {
     use std::io::IsTerminal as _;
     use tracing_subscriber::Layer as _;
     use tracing_subscriber::fmt::layer;
@@ -159,9 +164,10 @@ fn logs(place: &Workspace, filter: &str) -> Result<(), Failure> {
     let (own, shown) = (rustix::fs::fstat(log.handle()?), rustix::fs::fstat(std::io::stderr()));
     let is_log = own.is_ok_and(|own| shown.is_ok_and(|shown| (own.st_dev, own.st_ino) == (shown.st_dev, shown.st_ino)));
     let terminal = std::io::stderr().is_terminal();
-    let people = terminal.then(|| layer().with_writer(std::io::stderr).with_filter(filter()));
-    let program = (!terminal && !is_log).then(|| layer().json().with_writer(std::io::stderr).with_filter(filter()));
-    let file = layer().json().with_writer(log).with_filter(filter());
+    let shown = || Clean::new(std::io::stderr, secrets);
+    let people = terminal.then(|| layer().with_writer(shown()).with_filter(filter()));
+    let program = (!terminal && !is_log).then(|| layer().json().with_writer(shown()).with_filter(filter()));
+    let file = layer().json().with_writer(Clean::new(log, secrets)).with_filter(filter());
     tracing_subscriber::registry().with(file).with(people).with(program).init();
     Ok(())
 }

@@ -1,8 +1,11 @@
 //! What follows from one command: the events of one append, and the effects that begin once it is durable.
+//!
+//! Invariant: known secrets are taken out of every event before it is folded: what is believed is what is written.
 
 use outlive_core::context::Transcript;
-use outlive_core::event::{Asked, Entry, Event, Line};
+use outlive_core::event::{Asked, Entry, Event, Line, LineError};
 use outlive_core::id::{CallId, Seq};
+use outlive_core::redact::Secrets;
 use outlive_core::session::{Fact, Held, State};
 use outlive_core::time::Timestamp;
 
@@ -15,6 +18,7 @@ pub(super) struct Batch {
     /// When the turn began that ran before.
     began: Option<Timestamp>,
     events: Vec<(Line, Entry)>,
+    secrets: Secrets,
     /// How many of them happened in another session.
     shared: usize,
     acts: Acts,
@@ -31,9 +35,18 @@ pub(super) struct Acts {
 }
 
 impl Batch {
-    pub(super) fn new(state: &State, held_before: Held) -> Self {
+    pub(super) fn new(state: &State, held_before: Held, secrets: Secrets) -> Self {
         let began = state.turn.as_ref().map(|turn| turn.started_at);
-        Self { before: state.head, held_before, began, events: Vec::new(), shared: 0, acts: Acts::default() }
+        Self { before: state.head, held_before, began, events: Vec::new(), secrets, shared: 0, acts: Acts::default() }
+    }
+
+    /// Returns the line of an event, and where there was a secret in it, the event without.
+    fn write(&self, entry: &Entry) -> Result<(Line, Option<Entry>), LineError> {
+        let line = Line::write(entry)?;
+        match line.redacted(&self.secrets.now())? {
+            None => Ok((line, None)),
+            Some(clean) => clean.read().map(|read| (clean, Some(read))),
+        }
     }
 
     /// Gives facts their place and time and folds them. The first one carries the request that asked for them.
@@ -52,8 +65,9 @@ impl Batch {
         for fact in facts {
             let Fact { turn, step, event } = fact;
             let entry = Entry { seq: state.head + 1, at, turn, step, asked: asked.take(), event };
-            match Line::write(&entry) {
-                Ok(line) => {
+            match self.write(&entry) {
+                Ok((line, clean)) => {
+                    let entry = clean.unwrap_or(entry);
                     state.apply(&entry);
                     if let Some(transcript) = transcript.as_deref_mut() {
                         transcript.apply(&entry);
@@ -72,7 +86,8 @@ impl Batch {
     /// Folds events that have their places already. Says whether all can be written.
     pub(super) fn share(&mut self, state: &mut State, entries: Vec<Entry>) -> bool {
         for entry in entries {
-            let Ok(line) = Line::write(&entry) else { return false };
+            let Ok((line, clean)) = self.write(&entry) else { return false };
+            let entry = clean.unwrap_or(entry);
             state.apply(&entry);
             self.events.push((line, entry));
             self.shared += 1;

@@ -190,7 +190,9 @@ impl Actor {
     async fn transcript(&mut self, batch: &Batch) -> Result<&Transcript, StoreError> {
         if self.transcript.is_none() {
             let aside = self.state.profile.as_ref().map(|profile| profile.aside.clone()).unwrap_or_default();
-            let mut read = crate::load::transcript(&self.shell.store, self.id, (batch.before(), aside)).await?;
+            let (store, before) = (&self.shell.store, batch.before());
+            let redactor = self.errand.secrets.now();
+            let mut read = crate::load::transcript(store, self.id, (before, aside), redactor).await?;
             batch.entries().for_each(|entry| read.apply(entry));
             self.transcript = Some(read);
         }

@@ -11,9 +11,9 @@ use outlive_tools::registry::{Builtin, Toolbox};
 use outlive_tools::session::Sessions;
 use outlive_tools::skill::Skills;
 use outlive_tools::web::Web;
-use outlive_tools::web::search::{Brave, Engine, Key, Searxng, Tavily};
+use outlive_tools::web::search::{Brave, Engine, Searxng, Tavily};
 
-use super::{Catalog, Sources};
+use super::{Catalog, Sources, granted};
 
 /// Adds them, and holds all to the agent's hooks and skills.
 pub(super) fn equip(
@@ -32,7 +32,8 @@ pub(super) fn equip(
     }
     let folder = sources.workspace.join("agents").join(agent.name.as_str());
     for tool in &agent.tools.cli {
-        tools.push(Arc::new(Cli::new(Arc::clone(exec), tool.clone(), &folder)));
+        let granted = granted(&*sources.credentials, &format!("cli_{}", tool.name), &tool.secrets)?;
+        tools.push(Arc::new(Cli::new(Arc::new(exec.granting(granted)), tool.clone(), &folder)));
     }
     if !agent.tools.skills.is_empty() {
         tools.push(Arc::new(Skills::new(Arc::clone(&agent.tools.skills), &folder)));
@@ -45,8 +46,11 @@ fn web(spec: &WebSpec, sources: &Sources) -> Result<Web, String> {
     let web = Web::reaching(&spec.allow).map_err(|why| format!("agent.yaml: spec.web.allow: {why}"))?;
     let wrong = |why: String| format!("agent.yaml: spec.web.search: {why}");
     let key = |variable: &String| {
-        let value = (sources.variables)(variable).filter(|value| !value.is_empty());
-        value.map(Key::new).ok_or_else(|| wrong(format!("variable `{variable}` has no value: put the key there")))
+        sources
+            .credentials
+            .get(variable)
+            .map_err(wrong)?
+            .ok_or_else(|| wrong(format!("variable `{variable}` has no value: put the key there")))
     };
     let engine: Arc<dyn Engine> = match &spec.search {
         None => return Ok(web),

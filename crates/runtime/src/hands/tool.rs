@@ -1,5 +1,6 @@
 //! Runs a call whose intent is durable, or looks for what a dead process's attempt did, and reports how it ended.
 
+use std::borrow::Cow;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
@@ -7,29 +8,33 @@ use outlive_core::command::{self, Report};
 use outlive_core::content::Delta;
 use outlive_core::event::{ArtifactRef, Outcome};
 use outlive_core::policy::{Subject, Verdict};
+use outlive_core::redact::Redactor;
 use outlive_tools::{Finished, Found, Invocation, Tool};
 
+use super::speech::Speech;
 use super::{Errand, Run};
 use crate::kit::Kit;
 
 /// Runs the call and reports.
 pub(crate) async fn run(errand: Errand, run: Run) {
     let began = tokio::time::Instant::now();
-    let finished = match invocation(&errand, &run) {
+    let speech = Arc::new(Speech::new(&errand));
+    let finished = match invocation(&errand, &run, &speech) {
         Ok((tool, invocation)) => {
             let may = |subject: &Subject| may(&run.kit, subject);
             run.kit.toolbox.held().run((&run.tool, &*tool), invocation, &may).await
         }
         Err(why) => error(why),
     };
-    let done = keep(&run, finished).await;
+    speech.end();
+    let done = keep(&run, finished, &errand.secrets.now()).await;
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     errand.report(Report::Call { call: run.call, attempt: run.attempt, done, duration_ms }).await;
 }
 
 /// Asks the tool what the attempt did and reports.
 pub(crate) async fn find(errand: Errand, run: Run) {
-    let found = match invocation(&errand, &run) {
+    let found = match invocation(&errand, &run, &Arc::new(Speech::new(&errand))) {
         Ok((tool, invocation)) => {
             let found = std::panic::AssertUnwindSafe(tool.find(invocation)).catch_unwind().await;
             found.unwrap_or(Found::Unknown)
@@ -37,17 +42,17 @@ pub(crate) async fn find(errand: Errand, run: Run) {
         Err(_gone) => Found::Unknown,
     };
     let found = match found {
-        Found::Done(finished) => command::Found::Done(keep(&run, finished).await),
+        Found::Done(finished) => command::Found::Done(keep(&run, finished, &errand.secrets.now()).await),
         Found::NotDone => command::Found::NotDone,
         Found::Unknown => command::Found::Unknown,
     };
     errand.report(Report::Found { call: run.call, attempt: run.attempt, found }).await;
 }
 
-fn invocation(errand: &Errand, run: &Run) -> Result<(Arc<dyn Tool>, Invocation), String> {
+fn invocation(errand: &Errand, run: &Run, speech: &Arc<Speech>) -> Result<(Arc<dyn Tool>, Invocation), String> {
     let tool = run.kit.toolbox.tool(&run.tool).map_err(|refusal| refusal.to_string())?;
     let target = run.ruled.as_ref().map_or("", |ruled| ruled.target.as_str());
-    let (listener, call) = (errand.clone(), run.call);
+    let (speech, call) = (Arc::clone(speech), run.call);
     let invocation = Invocation {
         session: errand.session,
         call,
@@ -57,7 +62,7 @@ fn invocation(errand: &Errand, run: &Run) -> Result<(Arc<dyn Tool>, Invocation),
         place: run.kit.place.clone(),
         ruled: run.ruled.clone(),
         closed: run.kit.policy.closed(&run.tool, target),
-        sink: Arc::new(move |text| listener.tell(Delta::ToolOutput { call, text })),
+        sink: Arc::new(move |text| speech.tell(Delta::ToolOutput { call, text })),
         stop: run.stop.clone(),
     };
     Ok((tool, invocation))
@@ -78,11 +83,15 @@ fn error(content: String) -> Finished {
     Finished { outcome: Outcome::Error, content, details: None, whole: None }
 }
 
-/// Keeps a large output as an artifact, before the outcome refers to it.
-async fn keep(run: &Run, finished: Finished) -> command::Done {
-    let Finished { outcome, mut content, details, whole } = finished;
+/// Keeps a large output as an artifact, before the outcome refers to it; known secrets are in neither.
+async fn keep(run: &Run, finished: Finished, redactor: &Redactor) -> command::Done {
+    let Finished { outcome, mut content, mut details, whole } = finished;
     let mut artifact = None;
-    if let Some(bytes) = whole {
+    redactor.clean(&mut content);
+    if let Some(details) = &mut details {
+        redactor.value(details);
+    }
+    if let Some(bytes) = whole.map(|bytes| clean(bytes, redactor)) {
         let size = bytes.len() as u64;
         // A tool whose whole output is a file says so in its details.
         let named = details.as_ref().and_then(|details| details.get("media_type")).and_then(serde_json::Value::as_str);
@@ -96,4 +105,11 @@ async fn keep(run: &Run, finished: Finished) -> command::Done {
         }
     }
     command::Done { outcome, content, details, artifact }
+}
+
+fn clean(bytes: Vec<u8>, redactor: &Redactor) -> Vec<u8> {
+    match redactor.bytes(&bytes) {
+        Cow::Borrowed(_) => bytes,
+        Cow::Owned(clean) => clean,
+    }
 }

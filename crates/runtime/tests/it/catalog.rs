@@ -6,10 +6,11 @@ use outlive_core::agent::ModelSpec;
 use outlive_core::command::Command;
 use outlive_core::event::{CallFinished, Event};
 use outlive_core::id::AgentName;
+use outlive_core::secret::Secret;
 use outlive_core::time::Timestamp;
 use outlive_model::Model;
 use outlive_model::scripted::{Scripted, Step};
-use outlive_runtime::catalog::{Catalog, Models, Sources};
+use outlive_runtime::catalog::{Catalog, Credentials, Models, Sources};
 use outlive_runtime::clock::{Moments, TokioClock};
 use outlive_runtime::kit::Kits;
 use outlive_runtime::{Runtime, Settings};
@@ -19,6 +20,20 @@ use outlive_tools::exec::Exec;
 use serde_json::{Value, json};
 
 use super::house::{create, id, message};
+
+/// The values that there are.
+struct Given;
+
+impl Credentials for Given {
+    fn get(&self, variable: &str) -> Result<Option<Secret>, String> {
+        match variable {
+            "KEY" => Ok(Some(Secret::new("k-0123456789"))),
+            "GH_TOKEN" => Ok(Some(Secret::new("gho_16C7e42F292c6912E7"))),
+            "TWICE" => Err("TWICE and TWICE_FILE are both set".to_owned()),
+            _ => Ok(None),
+        }
+    }
+}
 
 /// Connects every agent to one model.
 struct One(Scripted);
@@ -35,6 +50,7 @@ fn catalog(store: &Store, model: &Scripted) -> Catalog {
         models: Arc::new(One(model.clone())),
         exec: Arc::new(Exec::new([], "/nonexistent".as_ref(), "/nonexistent".as_ref())),
         variables: Box::new(|name| (name == "KEY").then(|| "k".to_owned())),
+        credentials: Arc::new(Given),
         workspace: "/w".into(),
         cwd: "/".into(),
     };
@@ -137,4 +153,53 @@ async fn an_agent_reads_what_was_said_in_its_other_sessions_and_in_no_other_agen
     assert!(read.contains("user\nwhat is it?") && read.contains("assistant\nthe answer is 42"), "{read}");
     let refused = look(json!({"id": id(3).to_string()})).await;
     assert_eq!(refused, format!("agent `helper` has no session {}", id(3)));
+}
+
+#[tokio::test]
+async fn a_tool_is_granted_what_has_a_value_and_its_agent_is_invalid_without() {
+    let (store, faults) = memory::store();
+    let catalog = catalog(&store, &Scripted::default());
+    let check = |spec: &str, why: Option<&str>| {
+        write(&faults, "helper", spec, &[]);
+        let said = catalog.card(&helper()).err().map(|error| error.to_string());
+        assert_eq!(said.as_deref().map(|said| said.contains(why.unwrap_or("?"))), why.map(|_| true), "{said:?}");
+    };
+    check("{tools: [{builtin: bash, secrets: [GH_TOKEN]}]}", None);
+    check("{tools: [{cli: {name: gh, command: gh, secrets: [GH_TOKEN]}}]}", None);
+    let missing = "secrets of `cli_gh`: variable `NONE` has no value";
+    check("{tools: [{cli: {name: gh, command: gh, secrets: [NONE]}}]}", Some(missing));
+    check("{tools: [{builtin: bash, secrets: [TWICE]}]}", Some("TWICE and TWICE_FILE are both set"));
+    assert_eq!(catalog.secrets().now().text("a gho_16C7e42F292c6912E7"), "a [redacted:GH_TOKEN]");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_a_model_or_a_person_says_of_a_secret_is_in_no_event_and_in_no_request() {
+    const SECRET: &str = "gho_16C7e42F292c6912E7";
+    let (store, faults) = memory::store();
+    let model = Scripted::default();
+    write(&faults, "helper", "{tools: [{builtin: bash, secrets: [GH_TOKEN]}]}", &[]);
+    let kits = Arc::new(catalog(&store, &model));
+    kits.learn_all();
+    let clock = Arc::new(TokioClock::from(Timestamp::from_micros(1_700_000_000_000_000)));
+    let runtime = Runtime::start(store.clone(), kits, Moments::new(clock, 1), Settings::default()).await.unwrap();
+    runtime.submit(id(1), Command::Create(create()), None).await.unwrap();
+    for (asked, answered) in [(format!("is it {SECRET}?"), format!("it is {SECRET}")), ("so?".into(), "so".into())] {
+        model.then(Step::text(&answered));
+        let said = runtime.submit(id(1), Command::Message(message(&asked)), None).await.unwrap();
+        runtime.outcome(id(1), said.turn.unwrap(), said.seq).await.unwrap();
+    }
+    let lines = store.journals.read(id(1), 0, 1_000).await.unwrap().lines;
+    let all: String = lines.iter().map(|line| line.as_str()).collect();
+    assert_eq!((all.contains(SECRET), all.matches("[redacted:GH_TOKEN]").count()), (false, 2), "{all}");
+    let asked = format!("{:?}", model.requests());
+    assert_eq!((asked.contains(SECRET), asked.contains("[redacted:GH_TOKEN]")), (false, true), "{asked}");
+    let view = runtime.view(id(1)).await.unwrap();
+    let again = folded(&lines);
+    assert_eq!(*view, again, "what is believed is what is written");
+}
+
+fn folded(lines: &[outlive_core::event::Line]) -> outlive_core::session::State {
+    let mut state = outlive_core::session::State::default();
+    lines.iter().for_each(|line| state.apply(&line.read().unwrap()));
+    state
 }

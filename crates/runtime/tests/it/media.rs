@@ -32,7 +32,7 @@ impl Desk {
     }
 
     async fn attached(&self, bytes: &[u8], media_type: &str) -> Result<Attachment, AttachError> {
-        let hash = self.house.runtime.keep(bytes.to_vec()).await.unwrap();
+        let hash = self.house.runtime.keep(bytes.to_vec()).await.unwrap().0;
         self.house.runtime.attachment(hash, media_type, Some("a".into())).await
     }
 

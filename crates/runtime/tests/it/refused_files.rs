@@ -34,7 +34,7 @@ async fn say(house: &House, attachments: Vec<Attachment>) -> Outcome {
 }
 
 async fn photo(house: &House) -> Attachment {
-    let hash = house.runtime.keep(PNG.to_vec()).await.unwrap();
+    let hash = house.runtime.keep(PNG.to_vec()).await.unwrap().0;
     house.runtime.attachment(hash, "image/png", Some("photo.png".into())).await.unwrap()
 }
 
@@ -89,7 +89,7 @@ async fn what_no_provider_takes_cannot_be_attached() {
     let house = house(&picky()).await;
     let locked = b"%PDF-1.4\ntrailer << /Encrypt 1 0 R >>\nstartxref\n9\n%%EOF".as_slice();
     for (bytes, media_type, why) in [(&PNG[..20], "image/png", "broken"), (locked, "application/pdf", "encrypted")] {
-        let hash = house.runtime.keep(bytes.to_vec()).await.unwrap();
+        let hash = house.runtime.keep(bytes.to_vec()).await.unwrap().0;
         let refused = house.runtime.attachment(hash, media_type, Some("a.file".into())).await;
         let Err(AttachError::Unfit(said)) = refused else { panic!("{refused:?}") };
         assert!(said.starts_with("a.file cannot be attached: ") && said.contains(why), "{said}");

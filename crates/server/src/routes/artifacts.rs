@@ -56,9 +56,9 @@ pub(super) async fn keep(State(app): State<App>, request: Request) -> ApiResult<
     if let Some(flaw) = kind.flaw(&bytes) {
         return Err(ApiError::new(&code::ATTACHMENT_INVALID, flaw));
     }
-    let (media_type, size) = (kind.as_str().to_owned(), bytes.len() as u64);
-    let hash = app.runtime.keep(bytes).await?.to_string();
-    Ok((StatusCode::CREATED, Json(ArtifactKept { hash, bytes: size, media_type })))
+    let media_type = kind.as_str().to_owned();
+    let (hash, size) = app.runtime.keep(bytes).await?;
+    Ok((StatusCode::CREATED, Json(ArtifactKept { hash: hash.to_string(), bytes: size, media_type })))
 }
 
 /// Reads a body up to what a file of its type may have.

@@ -59,6 +59,7 @@ pub(super) async fn run(
         told.end(engine, &container.id).await;
     }
     told.drain().await;
+    told.close();
     let removed = engine.remove(&container.id).await;
     container.is_there = removed.is_err();
     let ending = match ended {
@@ -113,6 +114,14 @@ impl Told<'_> {
             }
         };
         let _held = tokio::time::timeout(LINGER, all).await;
+    }
+
+    /// Shows what was held back.
+    fn close(&mut self) {
+        let text = self.capture.close();
+        if !text.is_empty() {
+            (self.sink)(text);
+        }
     }
 
     async fn piece(&mut self) {

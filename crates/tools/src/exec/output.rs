@@ -1,10 +1,15 @@
 //! What a command said: shown as it comes, kept head and tail in bounded memory, and whole in a file up to a limit.
 //!
 //! Characters that arrive in pieces are put together per pipe; what is no UTF-8 is shown as `U+FFFD` and kept as it was.
+//!
+//! Invariant: known secrets are taken out of each pipe before anything of it is shown, kept or written.
 
 use std::fs::File;
 use std::io::{Read as _, Seek as _, Write as _};
 use std::path::PathBuf;
+use std::sync::Arc;
+
+use outlive_core::redact::{Redactor, Stream};
 
 /// Bytes of the beginning that the model sees.
 const HEAD: usize = 12 << 10;
@@ -24,14 +29,41 @@ pub(super) enum Pipe {
 
 /// Gathers output.
 pub(super) struct Capture {
-    out: Vec<u8>,
-    err: Vec<u8>,
+    out: Incoming,
+    err: Incoming,
     head: String,
     tail: String,
     /// Bytes of text that came, shown or not.
     text_bytes: usize,
     lossy: bool,
     whole: Whole,
+}
+
+/// What comes from one pipe.
+struct Incoming {
+    secrets: Stream,
+    /// The beginning of a character whose rest is yet to come.
+    pending: Vec<u8>,
+}
+
+impl Incoming {
+    fn new(redactor: &Arc<Redactor>) -> Self {
+        Self { secrets: Stream::new(Arc::clone(redactor)), pending: Vec::new() }
+    }
+
+    /// Returns the whole characters that a piece completes.
+    fn take(&mut self, piece: &[u8]) -> Vec<u8> {
+        self.pending.extend_from_slice(&self.secrets.push(piece));
+        let rest = self.pending.split_off(self.pending.len() - incomplete(&self.pending));
+        std::mem::replace(&mut self.pending, rest)
+    }
+
+    /// Returns what is left.
+    fn close(&mut self) -> Vec<u8> {
+        let mut rest = std::mem::take(&mut self.pending);
+        rest.extend(self.secrets.finish());
+        rest
+    }
 }
 
 /// What was gathered.
@@ -51,11 +83,11 @@ pub struct Output {
 
 impl Capture {
     /// Starts empty; a file is made in `folder` when there is much, and holds at most `limit` bytes.
-    pub fn new(folder: PathBuf, limit: u64) -> Self {
+    pub fn new(folder: PathBuf, limit: u64, redactor: &Arc<Redactor>) -> Self {
         let whole = Whole { folder, limit, memory: Vec::new(), file: None, came: 0, kept: 0, lost: None };
         Self {
-            out: Vec::new(),
-            err: Vec::new(),
+            out: Incoming::new(redactor),
+            err: Incoming::new(redactor),
             head: String::new(),
             tail: String::new(),
             text_bytes: 0,
@@ -66,14 +98,17 @@ impl Capture {
 
     /// Takes a piece and returns the text that it completes.
     pub fn take(&mut self, pipe: Pipe, piece: &[u8]) -> String {
-        let pending = match pipe {
-            Pipe::Out => &mut self.out,
-            Pipe::Err => &mut self.err,
+        let complete = match pipe {
+            Pipe::Out => self.out.take(piece),
+            Pipe::Err => self.err.take(piece),
         };
-        pending.extend_from_slice(piece);
-        let rest = pending.split_off(pending.len() - incomplete(pending));
-        let complete = std::mem::replace(pending, rest);
         self.keep(&complete)
+    }
+
+    /// Nothing comes any more: returns the text that was held back.
+    pub fn close(&mut self) -> String {
+        let (out, err) = (self.out.close(), self.err.close());
+        self.keep(&out) + &self.keep(&err)
     }
 
     fn keep(&mut self, bytes: &[u8]) -> String {
@@ -93,9 +128,7 @@ impl Capture {
 
     /// Returns what was gathered.
     pub fn finish(mut self) -> Output {
-        for rest in [std::mem::take(&mut self.out), std::mem::take(&mut self.err)] {
-            self.keep(&rest);
-        }
+        self.close();
         let truncated = self.text_bytes > HEAD + TAIL;
         let text = if truncated {
             let tail = &self.tail[ceil(&self.tail, self.tail.len().saturating_sub(TAIL))..];
@@ -202,7 +235,7 @@ mod tests {
 
     fn gather(pieces: &[&[u8]], limit: u64) -> (Vec<String>, Output) {
         let folder = tempfile::tempdir().unwrap();
-        let mut capture = Capture::new(folder.path().to_owned(), limit);
+        let mut capture = Capture::new(folder.path().to_owned(), limit, &Arc::default());
         let shown = pieces.iter().map(|piece| capture.take(Pipe::Out, piece)).collect();
         (shown, capture.finish())
     }
@@ -218,10 +251,30 @@ mod tests {
 
     #[test]
     fn pieces_of_two_pipes_do_not_mix_inside_a_character() {
-        let mut capture = Capture::new(PathBuf::from("/nonexistent"), 100);
+        let mut capture = Capture::new(PathBuf::from("/nonexistent"), 100, &Arc::default());
         let shown = [(Pipe::Out, &b"\xe2\x82"[..]), (Pipe::Err, b"\xc3"), (Pipe::Out, b"\xac"), (Pipe::Err, b"\x9f")]
             .map(|(pipe, piece)| capture.take(pipe, piece));
         assert_eq!(shown, ["", "", "€", "ß"]);
+    }
+
+    #[test]
+    fn a_secret_is_neither_shown_nor_kept_whatever_pieces_and_pipes_it_comes_in() {
+        let secrets = outlive_core::redact::Secrets::default();
+        secrets.learn([("KEY".to_owned(), outlive_core::secret::Secret::new("s3cret-välue"))]);
+        let folder = tempfile::tempdir().unwrap();
+        let mut capture = Capture::new(folder.path().to_owned(), 1 << 20, &secrets.now());
+        let mut shown = String::new();
+        let line = "a s3cret-välue b\n".repeat(10_000);
+        for piece in line.as_bytes().chunks(7) {
+            shown += &capture.take(Pipe::Out, piece);
+            shown += &capture.take(Pipe::Err, b"s3");
+        }
+        shown += &capture.close();
+        let output = capture.finish();
+        let whole = String::from_utf8(output.whole.unwrap()).unwrap();
+        assert_eq!((shown.matches("s3cret").count(), output.text.matches("s3cret").count()), (0, 0));
+        assert_eq!((whole.matches("s3cret").count(), whole.matches("[redacted:KEY]").count()), (0, 10_000));
+        assert_eq!(shown, whole, "all that was kept was shown, at the end what was held back, too");
     }
 
     #[test]

@@ -18,6 +18,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 pub use brave::Brave;
+pub use outlive_core::secret::Secret as Key;
 pub use searxng::Searxng;
 pub use tavily::Tavily;
 
@@ -38,30 +39,12 @@ const QUERY: usize = 1_000;
 const TITLE: usize = 200;
 const EXCERPT: usize = 600;
 
-/// A key that is never printed.
-#[derive(Clone)]
-pub struct Key(String);
-
-impl Key {
-    /// Takes a key.
-    #[must_use]
-    pub fn new(key: impl Into<String>) -> Self {
-        Self(key.into())
-    }
-
-    /// Returns it as a header's value.
-    fn header(&self, before: &str) -> Result<reqwest::header::HeaderValue, String> {
-        let value = reqwest::header::HeaderValue::from_str(&format!("{before}{}", self.0));
-        let mut value = value.map_err(|_| "the key has characters that no key has".to_owned())?;
-        value.set_sensitive(true);
-        Ok(value)
-    }
-}
-
-impl std::fmt::Debug for Key {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Key(…)")
-    }
+/// Returns an engine's key as a header's value.
+fn header(key: &Key, before: &str) -> Result<reqwest::header::HeaderValue, String> {
+    let value = reqwest::header::HeaderValue::from_str(&format!("{before}{}", key.reveal()));
+    let mut value = value.map_err(|_| "the key has characters that no key has".to_owned())?;
+    value.set_sensitive(true);
+    Ok(value)
 }
 
 /// One page that an engine found.

@@ -2,6 +2,7 @@
 
 use serde::Deserialize;
 
+use super::Misfit;
 use super::hooks::HooksSpec;
 
 /// What `web_fetch` and `web_search` may reach, and whom they ask.
@@ -36,6 +37,22 @@ pub(in crate::agent) struct CliEntry {
     pub(in crate::agent) readme: Option<String>,
     #[serde(default)]
     pub(in crate::agent) description: Option<String>,
+    /// Variables of the server's environment that it is given.
+    #[serde(default)]
+    pub(in crate::agent) secrets: Vec<String>,
+}
+
+/// Checks the variables that a tool is to be given.
+pub(in crate::agent) fn check_secrets(names: &[String]) -> Result<(), Misfit> {
+    let unfit = |name: &&String| !crate::secret::may_be_granted(name);
+    match names.iter().find(unfit) {
+        None => Ok(()),
+        Some(name) => {
+            let why =
+                format!("`{name}` cannot be granted: it is no variable's name, or changes how programs are started");
+            Err(Misfit::new("spec.tools.secrets", why))
+        }
+    }
 }
 
 /// The keys of `spec` that speak of tools.

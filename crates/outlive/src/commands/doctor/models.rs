@@ -46,7 +46,13 @@ fn keys() -> Check {
     let mut known: Vec<&str> =
         outlive_model::PROVIDERS.into_iter().filter_map(|provider| outlive_model::key_variable(provider)).collect();
     known.dedup();
-    let there: Vec<&str> = known.iter().copied().filter(|name| config::variable(name).is_some()).collect();
+    let there: Vec<&str> = known.iter().copied().filter(|name| matches!(config::secret(name), Ok(Some(_)))).collect();
+    if let Some(why) = known.iter().find_map(|name| config::secret(name).err()) {
+        return Check::wrong("keys", why, "until then that provider cannot be asked");
+    }
+    if let Some(flaw) = known.iter().find_map(|name| config::flaw(name)) {
+        return Check::warning("keys", flaw, "chmod 600 it, where it is yours");
+    }
     if there.is_empty() {
         let fix = format!("set one of {} where the server starts", known.join(", "));
         return Check::warning("keys", "none: without a local Ollama the offline rehearsal answers", fix);
@@ -62,7 +68,7 @@ fn agent(folders: &Beside, name: &str, wanted: &mut Wanted) -> Vec<Check> {
         Ok(files) => files.unwrap_or_default(),
         Err(error) => return vec![Check::wrong(what, error.to_string(), fix)],
     };
-    let agent = match Agent::read(&parsed, &files, &|variable| config::variable(variable)) {
+    let agent = match Agent::read(&parsed, &files, &|variable| config::value(variable)) {
         Ok(agent) => agent,
         Err(error) => return vec![Check::wrong(what, error.to_string(), fix)],
     };

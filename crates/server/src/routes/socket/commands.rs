@@ -30,7 +30,7 @@ pub(super) enum Then {
 }
 
 /// A status and a body, or a problem.
-type Answer = ApiResult<(u16, Value)>;
+pub(super) type Answer = ApiResult<(u16, Value)>;
 
 /// Does what a frame asks.
 pub(super) async fn act(app: App, by: Origin, text: String) -> Done {

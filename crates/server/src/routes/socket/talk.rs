@@ -156,13 +156,20 @@ impl Talk {
                 Err(ApiError::new(&outlive_protocol::code::BUSY, what))
             }
             Some(then) => {
-                self.send(Message::Text(commands::reply(request_id, answer).into())).await?;
+                self.reply(request_id, answer).await?;
                 self.follow(then);
                 return Ok(());
             }
             None => answer,
         };
-        self.send(Message::Text(commands::reply(request_id, answer).into())).await
+        self.reply(request_id, answer).await
+    }
+
+    /// Answers a command. An error may name what it was given: known secrets are left out.
+    async fn reply(&mut self, request_id: Option<String>, answer: commands::Answer) -> Result<(), Ended> {
+        let frame = commands::reply(request_id, answer);
+        let clean = self.app.runtime.secrets().now().text(&frame).into_owned();
+        self.send(Message::Text(clean.into())).await
     }
 
     fn follow(&mut self, then: Then) {

@@ -28,6 +28,8 @@ pub(crate) fn container(
     let mounts = mounts(wrapping, &granted)?;
     let limits = wrapping.sandbox.limits;
     let given = ["LANG", "TZ", "TERM"].iter().filter_map(|name| wrapping.environment.get_key_value(*name));
+    let granted = wrapping.granted.iter().map(|(name, secret)| (name, secret.reveal()));
+    let given = given.map(|(name, value)| (name, value.as_str())).chain(granted);
     let environment: Vec<String> = given.map(|(name, value)| format!("{name}={value}")).collect();
     let program: Vec<&str> = program
         .iter()

@@ -3,7 +3,7 @@
 use reqwest::{Method, Request, Url};
 use serde_json::Value;
 
-use super::{Engine, Hit, Key, asking, hits};
+use super::{Engine, Hit, Key, asking, header, hits};
 
 /// Brave Search.
 #[derive(Debug)]
@@ -41,7 +41,7 @@ impl Engine for Brave {
         let mut url = self.url.clone();
         url.query_pairs_mut().append_pair("q", query).append_pair("count", &count.to_string());
         let mut request = asking(Method::GET, url);
-        request.headers_mut().insert("x-subscription-token", self.key.header("")?);
+        request.headers_mut().insert("x-subscription-token", header(&self.key, "")?);
         Ok(request)
     }
 

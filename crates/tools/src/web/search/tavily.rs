@@ -4,7 +4,7 @@ use reqwest::header::{AUTHORIZATION, CONTENT_TYPE, HeaderValue};
 use reqwest::{Method, Request, Url};
 use serde_json::{Value, json};
 
-use super::{Engine, Hit, Key, asking, hits};
+use super::{Engine, Hit, Key, asking, header, hits};
 
 /// Tavily.
 #[derive(Debug)]
@@ -40,7 +40,7 @@ impl Engine for Tavily {
 
     fn request(&self, query: &str, count: usize) -> Result<Request, String> {
         let mut request = asking(Method::POST, self.url.clone());
-        request.headers_mut().insert(AUTHORIZATION, self.key.header("Bearer ")?);
+        request.headers_mut().insert(AUTHORIZATION, header(&self.key, "Bearer ")?);
         request.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         *request.body_mut() = Some(json!({"query": query, "max_results": count}).to_string().into());
         Ok(request)

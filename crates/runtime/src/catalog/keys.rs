@@ -1,0 +1,75 @@
+//! The keys that agents name: given to whom they are granted, and known as secrets from then on.
+
+use std::path::PathBuf;
+
+use outlive_core::agent::{Agent, SearchSpec};
+use outlive_core::id::AgentName;
+use outlive_core::secret::Secret;
+
+use super::Catalog;
+
+/// Where keys are kept: by the names of variables.
+pub trait Credentials: Send + Sync {
+    /// Returns the value of a variable, from the environment or the file that stands for it.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with it, with its name and never with its value.
+    fn get(&self, variable: &str) -> Result<Option<Secret>, String>;
+
+    /// Returns the files in which values are kept: no command sees them.
+    fn files(&self) -> Vec<PathBuf> {
+        Vec::new()
+    }
+}
+
+/// Returns what a tool is granted, by name.
+///
+/// # Errors
+///
+/// What has no value, and how to give it one.
+pub fn granted(credentials: &dyn Credentials, tool: &str, names: &[String]) -> Result<Vec<(String, Secret)>, String> {
+    let value = |name: &String| {
+        let found = credentials.get(name).map_err(|why| format!("agent.yaml: secrets of `{tool}`: {why}"))?;
+        let missing = || {
+            format!(
+                "agent.yaml: secrets of `{tool}`: variable `{name}` has no value: set it, or {name}_FILE, for the server, \
+                 and start it again"
+            )
+        };
+        found.map(|secret| (name.clone(), secret)).ok_or_else(missing)
+    };
+    names.iter().map(value).collect()
+}
+
+impl Catalog {
+    /// Knows the secrets of all agents, from their definitions. What cannot be read is told when it is used.
+    pub fn learn_all(&self) {
+        let Ok(names) = self.sources.folders.names() else { return };
+        for name in names.iter().filter_map(|name| name.parse::<AgentName>().ok()) {
+            let Ok(Some(files)) = self.sources.folders.read(name.as_str()) else { continue };
+            if let Ok(agent) = Agent::read(&name, &files, &*self.sources.variables) {
+                self.learn(&agent);
+            }
+        }
+    }
+
+    /// Knows the secrets that an agent names. Returns a word about each that cannot be looked for.
+    pub(super) fn learn(&self, agent: &Agent) -> Vec<String> {
+        let models = agent.model.iter().flat_map(|first| std::iter::once(first).chain(&first.fallback));
+        let keys = models.filter_map(|model| model.api_key_env.as_ref());
+        let search = agent.tools.web.search.iter().filter_map(|search| match search {
+            SearchSpec::Searxng(_) => None,
+            SearchSpec::Brave(variable) | SearchSpec::Tavily(variable) => Some(variable),
+        });
+        let tools = agent.tools.cli.iter().flat_map(|tool| &tool.secrets).chain(&agent.tools.secrets);
+        // What is wrong with one of them is told by whoever needs it.
+        let value = |name: &String| Some((name.clone(), self.sources.credentials.get(name).ok()??));
+        let found: Vec<(String, Secret)> = keys.chain(search).chain(tools).filter_map(value).collect();
+        let refused = self.sources.exec.secrets().learn(found);
+        for refused in &refused {
+            tracing::warn!(agent = %agent.name, variable = refused.name, why = refused.why, "a secret is not redacted");
+        }
+        refused.iter().map(ToString::to_string).collect()
+    }
+}
