@@ -4,6 +4,7 @@
 mod credentials;
 mod log;
 pub mod models;
+pub mod server;
 
 pub use log::{LogFile, LogReader};
 
@@ -34,7 +35,7 @@ pub struct Workspace {
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// How the server listens.
-    pub server: Server,
+    pub server: server::Server,
     /// What may be used.
     pub budget: WorkspaceBudget,
     /// What becomes of deleted sessions.
@@ -55,18 +56,6 @@ pub struct WorkspaceBudget {
 pub struct Trash {
     /// Days that they lie in the trash; 30 by default, 0 until it is emptied.
     pub keep_days: Option<u32>,
-}
-
-/// How the server listens.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Server {
-    /// Address; 127.0.0.1 by default.
-    pub host: Option<String>,
-    /// Port; 7711 by default.
-    pub port: Option<u16>,
-    /// Names besides the loopback ones that the Host header may carry.
-    pub hosts: Vec<String>,
 }
 
 const FOLDER: &str = ".outlive";

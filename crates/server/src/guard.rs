@@ -7,7 +7,7 @@
 
 use axum::body::{Body, HttpBody as _};
 use axum::extract::{MatchedPath, Request, State};
-use axum::http::{HeaderMap, Method, Uri, header};
+use axum::http::{HeaderMap, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt as _;
@@ -45,7 +45,7 @@ fn admit(app: &App, request: &Request, from: Address) -> ApiResult<Option<Identi
     origin(app, headers)?;
     // Files come as what they are.
     if uri.path() != FILES {
-        content_type(method, uri, headers)?;
+        content_type(uri, headers)?;
     }
     app.rates.address(from.0)?;
     if OPEN.contains(&uri.path()) {
@@ -111,24 +111,24 @@ fn is_ours(app: &App, authority: &str) -> bool {
 }
 
 fn origin(app: &App, headers: &HeaderMap) -> ApiResult<()> {
-    let refuse = || Err(ApiError::new(&code::FOREIGN_ORIGIN, "requests of other web pages are not answered"));
+    let refuse = |what: &str| Err(ApiError::new(&code::FOREIGN_ORIGIN, what));
     if let Some(origin) = headers.get(header::ORIGIN) {
         let authority = origin.to_str().ok().and_then(|text| text.split_once("://")).map(|(_, authority)| authority);
         if !authority.is_some_and(|authority| is_ours(app, authority)) {
-            return refuse();
+            return refuse("requests of other web pages are not answered: `Origin` names one");
         }
     }
-    match headers.get("sec-fetch-site").map(|value| value.as_bytes()) {
-        None | Some(b"same-origin" | b"none") => Ok(()),
-        Some(_) => refuse(),
+    let mut sites = headers.get_all("sec-fetch-site").iter().map(|value| value.as_bytes());
+    if sites.all(|site| [b"same-origin".as_slice(), b"none"].contains(&site)) {
+        return Ok(());
     }
+    refuse("requests of other web pages are not answered: `Sec-Fetch-Site` says that one asks")
 }
 
-fn content_type(method: &Method, uri: &Uri, headers: &HeaderMap) -> ApiResult<()> {
-    let writes = [Method::POST, Method::PUT, Method::PATCH].contains(method);
+fn content_type(uri: &Uri, headers: &HeaderMap) -> ApiResult<()> {
     let has_body = headers.get(header::CONTENT_LENGTH).is_some_and(|length| length != "0")
         || headers.contains_key(header::TRANSFER_ENCODING);
-    if !writes || !has_body {
+    if !has_body {
         return Ok(());
     }
     let kind = headers.get(header::CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();

@@ -9,6 +9,7 @@
 //! | `scopes` | what each route needs of a token |
 //! | `rate` | how much one caller may ask |
 //! | `peer` | from where a request comes |
+//! | `seats`, `patient`, `tls` | how many connections, how slow ones, how encrypted ones |
 //! | `routes` | a file per resource: translate, submit, answer |
 //! | `body` | reads bodies and ids, strictly |
 //! | `large` | archives as bodies, one large one at a time |
@@ -22,16 +23,21 @@ mod door;
 mod guard;
 mod keyed;
 mod large;
+mod patient;
 mod peer;
 mod problem;
 mod rate;
 mod routes;
 mod scopes;
+mod seats;
+mod tls;
 mod tokens;
 
+pub use door::Entrance;
 pub use peer::Address;
 pub use rate::Rate;
 pub use routes::openapi;
+pub use tls::Tls;
 pub use tokens::{Identity, Keep, OWNER, Token, Tokens};
 
 use std::net::IpAddr;
@@ -41,7 +47,6 @@ use std::time::Duration;
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
 use outlive_runtime::Runtime;
-use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -106,9 +111,9 @@ impl Default for Limits {
 impl Settings {
     /// What suits a server on loopback.
     #[must_use]
-    pub fn new(token: Token) -> Self {
+    pub fn new(tokens: impl Into<Tokens>) -> Self {
         Self {
-            tokens: Tokens::only(token),
+            tokens: tokens.into(),
             hosts: Vec::new(),
             proxies: Vec::new(),
             body_bytes: 2 << 20,
@@ -156,19 +161,9 @@ fn over(app: App) -> Router {
 }
 
 /// Serves until `stop` is cancelled; requests under way then have a moment to end.
-///
-/// # Errors
-///
-/// What the listener says.
-pub async fn serve(
-    listener: TcpListener,
-    runtime: Arc<Runtime>,
-    settings: Settings,
-    stop: CancellationToken,
-) -> std::io::Result<()> {
+pub async fn serve(entrances: Vec<Entrance>, runtime: Arc<Runtime>, settings: Settings, stop: CancellationToken) {
     let app = App::new(runtime, settings);
-    door::serve(listener, over(app.clone()), stop).await?;
+    door::serve(entrances, over(app.clone()), &app.settings, stop).await;
     app.sockets.close();
     app.sockets.wait().await;
-    Ok(())
 }

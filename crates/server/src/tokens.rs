@@ -157,6 +157,12 @@ pub struct Tokens {
     busy: Arc<Mutex<()>>,
 }
 
+impl From<Token> for Tokens {
+    fn from(own: Token) -> Self {
+        Self::only(own)
+    }
+}
+
 impl std::fmt::Debug for Tokens {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Tokens(…)")
@@ -304,4 +310,50 @@ fn secret() -> ApiResult<String> {
     })?;
     let hex: String = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
     Ok(format!("{PREFIX}{hex}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wanted(name: &str, expires_in_s: Option<u64>) -> PostToken {
+        PostToken { name: name.to_owned(), scopes: Scope::Talk.into(), expires_in_s }
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_token_holds_until_it_expires_and_then_lets_go() {
+        let tokens = Tokens::only(Token::new("own"));
+        let noon = Timestamp::from_micros(1_800_000_000_000_000);
+        let made = tokens.create(wanted("ci", Some(60)), noon).expect("it is made");
+        let who = |at| tokens.who(made.token.as_bytes(), at);
+        let name = |who: Option<Identity>| who.map(|who| who.name.to_string());
+        assert_eq!(name(who(noon.plus_ms(59_999))), Some("ci".to_owned()));
+        assert_eq!(name(who(noon.plus_ms(60_000))), None);
+        // Time goes by itself while nothing else happens.
+        let before = tokio::time::Instant::now();
+        who(noon.plus_ms(50_000)).expect("it holds").over(noon.plus_ms(50_000)).await;
+        assert_eq!(before.elapsed().as_secs(), 10);
+        let again = tokens.create(wanted("ci", None), noon.plus_ms(60_000)).expect("its name is free");
+        assert_eq!((again.view.expired, tokens.list(noon).len()), (false, 1));
+    }
+
+    #[test]
+    fn nothing_but_the_very_text_is_a_token() {
+        let tokens = Tokens::only(Token::new("own"));
+        let noon = Timestamp::from_micros(0);
+        let made = tokens.create(wanted("ci", None), noon).expect("it is made");
+        for near in [
+            made.token.to_uppercase(),
+            made.token.get(1..).unwrap_or_default().to_owned(),
+            format!("{}0", made.token),
+            format!("{} ", made.token),
+            format!("{}\0", made.token),
+            Digest::of(made.token.as_bytes()).to_string(),
+            String::new(),
+            "own2".to_owned(),
+        ] {
+            assert!(tokens.who(near.as_bytes(), noon).is_none(), "{near}");
+        }
+        assert!(tokens.who(b"own", noon).is_some_and(|who| who.is_owner() && who.scopes.reach(Scope::Admin)));
+    }
 }

@@ -21,6 +21,7 @@ use crate::body::Caller;
 use crate::guard::offered;
 use crate::peer::Address;
 use crate::problem::{ApiError, ApiResult};
+use crate::seats::Place;
 
 /// A WebSocket: the client sends `ClientFrame`s, the server `ServerFrame`s, each a JSON object in a text frame. A page,
 /// which cannot set `Authorization`, offers the subprotocols `bearer` and its token, in this order.
@@ -30,7 +31,7 @@ use crate::problem::{ApiError, ApiResult};
 pub(super) async fn open(
     State(app): State<App>,
     caller: Caller,
-    Extension(from): Extension<Address>,
+    (Extension(from), place): (Extension<Address>, Option<Extension<Place>>),
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> ApiResult<Response> {
@@ -48,6 +49,6 @@ pub(super) async fn open(
     let open = app.sockets.token();
     Ok(upgrade.on_upgrade(move |socket| async move {
         talk::Talk::new(app, talk::Client { by, who, from: from.0 }, socket).run().await;
-        drop(open);
+        drop((open, place));
     }))
 }

@@ -166,7 +166,7 @@ async fn server(place: &Workspace) -> Vec<Check> {
 
 fn port(place: &Workspace) -> Check {
     let Ok(config) = place.config() else { return Check::ok("port", "not tried: outlive.yaml is wrong") };
-    let port = config.server.port.unwrap_or(super::super::serve::PORT);
+    let port = config.server.port.unwrap_or(super::super::listening::PORT);
     match TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) {
         Ok(_) => Check::ok("port", format!("{port} is free for `outlive serve`")),
         Err(error) => {

@@ -1,0 +1,125 @@
+//! `server:` of `outlive.yaml`: where it listens, for whom, and how much of each is taken.
+
+use std::net::IpAddr;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use outlive_server::{Limits, Rate, Settings, Tls};
+use serde::Deserialize;
+
+use crate::exit::Failure;
+
+/// How the server listens.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct Server {
+    /// Address; 127.0.0.1 by default.
+    pub host: Option<String>,
+    /// Port; 7711 by default.
+    pub port: Option<u16>,
+    /// Names besides the loopback ones that the Host header may carry.
+    pub hosts: Vec<String>,
+    /// Certificate and key; without them it is plain HTTP.
+    pub tls: Option<TlsFiles>,
+    /// Addresses of the proxies that stand before it.
+    pub behind_proxy: Vec<IpAddr>,
+    /// How much is taken.
+    pub limits: ServerLimits,
+}
+
+/// Where certificate and key lie.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct TlsFiles {
+    /// The chain of certificates as PEM, the server's own first.
+    pub cert: PathBuf,
+    /// The key as PEM; nobody but its owner and group may reach it.
+    pub key: PathBuf,
+}
+
+/// How much is taken; what is left out is as the guide says.
+#[derive(Debug, Default, Clone, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct ServerLimits {
+    /// Connections at the same time.
+    pub connections: Option<usize>,
+    /// Of these, from one address beyond this machine.
+    pub connections_per_address: Option<usize>,
+    /// Headers of a request.
+    pub headers: Option<usize>,
+    /// Bytes of a request's address and headers.
+    pub head_bytes: Option<usize>,
+    /// Bytes of a request's body, where its route has no limit of its own.
+    pub body_bytes: Option<usize>,
+    /// Seconds for a body to arrive.
+    pub body_s: Option<u64>,
+    /// Requests a second with one token; 0 is without a limit.
+    pub token_requests_per_s: Option<u32>,
+    /// Requests a second from one address beyond this machine; 0 is without a limit.
+    pub address_requests_per_s: Option<u32>,
+    /// Wrong tokens a minute from one address; 0 is without a limit.
+    pub wrong_tokens_per_minute: Option<u32>,
+    /// Seconds that an event stream or a WebSocket lasts.
+    pub stream_s: Option<u64>,
+    /// Seconds that a client may take nothing of what it is sent.
+    pub take_s: Option<u64>,
+}
+
+impl ServerLimits {
+    /// Changes what is said here.
+    pub fn set(&self, settings: &mut Settings) {
+        let bodies = (self.body_bytes.unwrap_or(settings.body_bytes), seconds(self.body_s, settings.body_time));
+        (settings.body_bytes, settings.body_time) = bodies;
+        let usual = settings.limits.clone();
+        settings.limits = Limits {
+            connections: self.connections.unwrap_or(usual.connections),
+            connections_per_address: self.connections_per_address.unwrap_or(usual.connections_per_address),
+            headers: self.headers.unwrap_or(usual.headers),
+            head_bytes: self.head_bytes.unwrap_or(usual.head_bytes),
+            of_token: rate(self.token_requests_per_s, usual.of_token),
+            of_address: rate(self.address_requests_per_s, usual.of_address),
+            failures: self.wrong_tokens_per_minute.map_or(usual.failures, |most| {
+                let most = f64::from(most);
+                Rate { per_s: most / 60.0, burst: most }
+            }),
+            stream: seconds(self.stream_s, usual.stream),
+            take: seconds(self.take_s, usual.take),
+        };
+    }
+}
+
+fn seconds(said: Option<u64>, usual: Duration) -> Duration {
+    said.map_or(usual, Duration::from_secs)
+}
+
+/// Five seconds' worth may come at once.
+fn rate(said: Option<u32>, usual: Rate) -> Rate {
+    said.map_or(usual, |per_s| Rate { per_s: f64::from(per_s), burst: f64::from(per_s) * 5.0 })
+}
+
+impl TlsFiles {
+    /// Reads both.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with which.
+    pub fn read(&self) -> Result<Tls, Failure> {
+        let chain = file(&self.cert)?;
+        let mode = std::fs::metadata(&self.key).map_err(|error| named(&self.key, &error))?.permissions().mode();
+        if mode & 0o007 != 0 {
+            let key = self.key.display();
+            return Err(Failure::Usage(format!("{key} can be reached by everybody here: chmod o= {key}")));
+        }
+        let tls = Tls::from_pem(&chain, &file(&self.key)?);
+        tls.map_err(|why| Failure::Usage(format!("{}, {}: {why}", self.cert.display(), self.key.display())))
+    }
+}
+
+fn file(path: &Path) -> Result<Vec<u8>, Failure> {
+    std::fs::read(path).map_err(|error| named(path, &error))
+}
+
+fn named(path: &Path, error: &std::io::Error) -> Failure {
+    Failure::Usage(format!("{}: {error}", path.display()))
+}
