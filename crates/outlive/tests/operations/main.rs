@@ -3,9 +3,12 @@
 #![expect(clippy::disallowed_methods, reason = "a test of real processes and files")]
 
 mod backup;
+mod browser;
 mod doctor;
 mod house;
 mod logs;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod supervision;
+mod tap;
+mod trust;

@@ -18,7 +18,7 @@ const ORDER: [Wrong; 5] = [
 ];
 
 const SOCKET: &[(&str, &str)] = &[
-    ("connection", "upgrade"),
+    ("connection", "close, upgrade"),
     ("upgrade", "websocket"),
     ("sec-websocket-version", "13"),
     ("sec-websocket-key", "dGhlIHNhbXBsZSBub25jZQ=="),
