@@ -132,19 +132,25 @@ impl Workspace {
         }
     }
 
-    /// Returns the API token, if there is one.
+    /// Returns the token to show, if there is one.
     pub fn token(&self) -> Option<String> {
-        let from_file = || std::fs::read_to_string(self.root.join("token")).ok().map(|text| text.trim().to_owned());
-        variable("OUTLIVE_TOKEN").or_else(from_file).filter(|token| !token.is_empty())
+        variable("OUTLIVE_TOKEN").or_else(|| self.token_of_file())
     }
 
-    /// Returns the API token, making one where there is none: 256 bits, readable by its owner alone.
+    fn token_of_file(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.root.join("token")).ok()?;
+        Some(text.trim().to_owned()).filter(|token| !token.is_empty())
+    }
+
+    /// Returns the workspace's own token, making one where there is none: 256 bits, readable by its owner alone.
     ///
     /// # Errors
     ///
     /// What the system says.
     pub fn make_token(&self) -> Result<String, Failure> {
-        if let Some(token) = self.token() {
+        // One that was made for somebody else is for less: a server that a command starts by it must not take it for its own.
+        let named = variable("OUTLIVE_TOKEN").filter(|token| !token.starts_with(outlive_server::PREFIX));
+        if let Some(token) = named.or_else(|| self.token_of_file()) {
             return Ok(token);
         }
         let token: String = random::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect();

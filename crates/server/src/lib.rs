@@ -38,7 +38,7 @@ pub use peer::Address;
 pub use rate::Rate;
 pub use routes::openapi;
 pub use tls::Tls;
-pub use tokens::{Identity, Keep, OWNER, Token, Tokens};
+pub use tokens::{Identity, Keep, OWNER, PREFIX, Token, Tokens};
 
 use std::net::IpAddr;
 use std::sync::Arc;

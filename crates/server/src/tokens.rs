@@ -26,7 +26,7 @@ const MOST: usize = 1_000;
 /// Ten years.
 const MOST_SECONDS: u64 = 315_360_000;
 /// What the text of a further token begins with: who finds one lying around sees what it is.
-const PREFIX: &str = "olt_";
+pub const PREFIX: &str = "olt_";
 
 /// Where the list of further tokens is kept: read once, replaced whole, durable when `save` returns. For its owner alone.
 pub trait Keep: Send + Sync {
@@ -117,6 +117,18 @@ impl Identity {
             }
         }
     }
+
+    /// Waits for something as long as the token holds.
+    ///
+    /// # Errors
+    ///
+    /// It does not hold any more.
+    pub(crate) async fn while_it_holds<T>(&self, now: Timestamp, awaited: impl Future<Output = T>) -> ApiResult<T> {
+        tokio::select! {
+            done = awaited => Ok(done),
+            () = self.over(now) => Err(ApiError::new(&code::UNAUTHORIZED, "the token does not hold any more")),
+        }
+    }
 }
 
 /// A further token, as it is kept.
@@ -151,6 +163,7 @@ impl Held {
 #[derive(Clone)]
 pub struct Tokens {
     own: Token,
+    owner: Identity,
     keep: Option<Arc<dyn Keep>>,
     held: Arc<Mutex<Vec<Held>>>,
     /// Held by whoever changes the list.
@@ -173,7 +186,13 @@ impl Tokens {
     /// The workspace's own token and no place for others: those that are made last as long as this value.
     #[must_use]
     pub fn only(own: Token) -> Self {
-        Self { own, keep: None, held: Arc::default(), busy: Arc::default() }
+        let owner = Identity {
+            name: OWNER.into(),
+            scopes: Scope::Admin.into(),
+            expires_at: None,
+            revoked: CancellationToken::new(),
+        };
+        Self { own, owner, keep: None, held: Arc::default(), busy: Arc::default() }
     }
 
     /// The workspace's own token, and those that were kept.
@@ -193,12 +212,7 @@ impl Tokens {
     /// Says who shows this. Every token is compared, found or not.
     pub(crate) fn who(&self, shown: &[u8], now: Timestamp) -> Option<Identity> {
         let shown = Digest::of(shown);
-        let own = self.own.is(&shown).then(|| Identity {
-            name: OWNER.into(),
-            scopes: Scope::Admin.into(),
-            expires_at: None,
-            revoked: CancellationToken::new(),
-        });
+        let own = self.own.is(&shown).then(|| self.owner.clone());
         let held = self.lock();
         let found = held.iter().filter(|held| same(&held.kept.sha256, &shown)).fold(None, |_, held| Some(held));
         let found = found.filter(|held| held.kept.expires_at.is_none_or(|at| now < at));

@@ -6,6 +6,7 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use outlive_server::{Entrance, Settings, Tokens};
+use rustix::process::{Resource, getrlimit};
 use tokio::net::TcpListener;
 
 use crate::cli::Serve;
@@ -48,6 +49,9 @@ pub fn settings(config: &Server, tokens: Tokens) -> Settings {
     settings.hosts.extend(own.map(|ip| if ip.is_ipv6() { format!("[{ip}]") } else { ip.to_string() }));
     settings.proxies = config.behind_proxy.iter().map(IpAddr::to_canonical).collect();
     config.limits.set(&mut settings);
+    // A third of the descriptors for other machines, one for this one, one for what the server itself opens.
+    let descriptors = getrlimit(Resource::Nofile).current.and_then(|most| usize::try_from(most / 3).ok());
+    settings.limits.connections = settings.limits.connections.min(descriptors.unwrap_or(usize::MAX));
     settings
 }
 

@@ -1,6 +1,7 @@
 //! `server:` of `outlive.yaml`: where it listens, for whom, and how much of each is taken.
 
 use std::net::IpAddr;
+use std::num::{NonZeroU64, NonZeroUsize};
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -43,17 +44,17 @@ pub struct TlsFiles {
 #[serde(default, deny_unknown_fields)]
 pub struct ServerLimits {
     /// Connections at the same time.
-    pub connections: Option<usize>,
+    pub connections: Option<NonZeroUsize>,
     /// Of these, from one address beyond this machine.
-    pub connections_per_address: Option<usize>,
+    pub connections_per_address: Option<NonZeroUsize>,
     /// Headers of a request.
-    pub headers: Option<usize>,
+    pub headers: Option<NonZeroUsize>,
     /// Bytes of a request's address and headers.
-    pub head_bytes: Option<usize>,
+    pub head_bytes: Option<NonZeroUsize>,
     /// Bytes of a request's body, where its route has no limit of its own.
-    pub body_bytes: Option<usize>,
+    pub body_bytes: Option<NonZeroUsize>,
     /// Seconds for a body to arrive.
-    pub body_s: Option<u64>,
+    pub body_s: Option<NonZeroU64>,
     /// Requests a second with one token; 0 is without a limit.
     pub token_requests_per_s: Option<u32>,
     /// Requests a second from one address beyond this machine; 0 is without a limit.
@@ -61,22 +62,22 @@ pub struct ServerLimits {
     /// Wrong tokens a minute from one address; 0 is without a limit.
     pub wrong_tokens_per_minute: Option<u32>,
     /// Seconds that an event stream or a WebSocket lasts.
-    pub stream_s: Option<u64>,
+    pub stream_s: Option<NonZeroU64>,
     /// Seconds that a client may take nothing of what it is sent.
-    pub take_s: Option<u64>,
+    pub take_s: Option<NonZeroU64>,
 }
 
 impl ServerLimits {
     /// Changes what is said here.
     pub fn set(&self, settings: &mut Settings) {
-        let bodies = (self.body_bytes.unwrap_or(settings.body_bytes), seconds(self.body_s, settings.body_time));
+        let bodies = (count(self.body_bytes, settings.body_bytes), seconds(self.body_s, settings.body_time));
         (settings.body_bytes, settings.body_time) = bodies;
         let usual = settings.limits.clone();
         settings.limits = Limits {
-            connections: self.connections.unwrap_or(usual.connections),
-            connections_per_address: self.connections_per_address.unwrap_or(usual.connections_per_address),
-            headers: self.headers.unwrap_or(usual.headers),
-            head_bytes: self.head_bytes.unwrap_or(usual.head_bytes),
+            connections: count(self.connections, usual.connections),
+            connections_per_address: count(self.connections_per_address, usual.connections_per_address),
+            headers: count(self.headers, usual.headers),
+            head_bytes: count(self.head_bytes, usual.head_bytes),
             of_token: rate(self.token_requests_per_s, usual.of_token),
             of_address: rate(self.address_requests_per_s, usual.of_address),
             failures: self.wrong_tokens_per_minute.map_or(usual.failures, |most| {
@@ -89,8 +90,12 @@ impl ServerLimits {
     }
 }
 
-fn seconds(said: Option<u64>, usual: Duration) -> Duration {
-    said.map_or(usual, Duration::from_secs)
+fn count(said: Option<NonZeroUsize>, usual: usize) -> usize {
+    said.map_or(usual, NonZeroUsize::get)
+}
+
+fn seconds(said: Option<NonZeroU64>, usual: Duration) -> Duration {
+    said.map_or(usual, |said| Duration::from_secs(said.get()))
 }
 
 /// Five seconds' worth may come at once.

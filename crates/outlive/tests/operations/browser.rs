@@ -68,7 +68,7 @@ const element = (name, tag, attributes) => attempt(name, () => new Promise((done
   await form("form-text", "text/plain", sessions, {'{"agent":"default","title":"': '"}'});
   await form("form-urlencoded", "application/x-www-form-urlencoded", messages, {content: "forged"});
   await form("form-multipart", "multipart/form-data", api + "/artifacts", {file: "forged"});
-  await form("form-get", "", sessions + "/" + session + "/events", {});
+  await form("form-get", "", sessions + "/" + session + "/events", {as: "form-get"});
   await attempt("no-cors", () => fetch(messages + "?as=no-cors", {method: "POST", mode: "no-cors", body: say})
     .then((answer) => answer.type + answer.status));
   await attempt("no-cors-credentials", () => fetch(sessions + "?as=no-cors-credentials",

@@ -29,7 +29,7 @@ impl House {
         let made = Command::new("openssl")
             .args(["req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2"])
             .args(["-subj", "/CN=outlive.test", "-addext", "subjectAltName=DNS:outlive.test,IP:127.0.0.1"])
-            .args(["-out", &cert, "-keyout", &key])
+            .args(["-addext", "basicConstraints=critical,CA:FALSE", "-out", &cert, "-keyout", &key])
             .stderr(Stdio::null())
             .status();
         let made = made.unwrap_or_else(|error| panic!("openssl: {error}; `apt-get install openssl` brings it"));
@@ -91,6 +91,10 @@ fn a_token_made_by_command_lets_do_what_it_is_for_until_it_is_revoked() {
     house.by(&reads, &["status"], 5, "no server runs");
     house.check(&["session", "list"], 0, "default");
     house.by(&reads, &["session", "list"], 0, "default");
+    // A server that is started by a command that has it does not take it for the workspace's own.
+    house.check(&["serve", "--stop"], 0, "stopped");
+    house.by(&reads, &["session", "list"], 0, "default");
+    house.by(&reads, &["run", "hello"], 4, "forbidden_scope");
     house.check(&["token", "revoke", "reads"], 0, "lets nobody in any more");
     house.by(&reads, &["session", "list"], 4, "unauthorized");
     house.check(&["token", "revoke", "reads"], 3, "token_not_found");
@@ -122,6 +126,8 @@ fn beyond_loopback_it_listens_in_tls_or_behind_a_declared_proxy_or_not_at_all() 
         house.check(&arguments.iter().map(String::as_str).collect::<Vec<_>>(), 2, says);
     };
     refused("/nowhere/key.pem", "/nowhere/key.pem");
+    refused(&cert, "can be reached by everybody here: chmod o=");
+    std::fs::set_permissions(&cert, std::fs::Permissions::from_mode(0o600)).unwrap();
     refused(&cert, "the key is not PEM, or none");
     std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
     refused(&key, "can be reached by everybody here: chmod o=");
@@ -181,4 +187,41 @@ fn in_plain_beyond_loopback_only_declared_proxies_are_heard() {
     house.write("outlive.yaml", "server: {host: 0.0.0.0, behind_proxy: [127.0.0.1]}\n");
     let (_server, there) = beyond(&house, &[]);
     assert_eq!(asked(there).as_deref(), Some("200"));
+}
+
+#[test]
+fn no_error_tells_where_the_workspace_lies() {
+    let house = House::new();
+    house.write(
+        "agents/torn/agent.yaml",
+        "apiVersion: outlive/v1\nkind: Agent\nmetadata: {name: torn}\nspec: {modle: {}}\n",
+    );
+    house.write(
+        "agents/bare/agent.yaml",
+        "apiVersion: outlive/v1\nkind: Agent\nmetadata: {name: bare}\nspec: {soul: ./NONE.md}\n",
+    );
+    house.agent("ruled", "provider: rehearsal, name: script");
+    house.write("agents/ruled/policy.yaml", "mode: anything\n");
+    let server = house.serve(|_| ());
+    let token = std::fs::read_to_string(house.root().join("token")).unwrap();
+    let path = house.0.path().display().to_string();
+    for route in [
+        "/api/v1/agents/torn",
+        "/api/v1/agents/bare",
+        "/api/v1/agents/none",
+        "/api/v1/agents/torn/export",
+        "/api/v1/agents/none/files",
+        "/api/v1/sessions/ses_00000000000000000000000009",
+        "/api/v1/sessions/ses_00000000000000000000000009/export",
+        "/api/v1/artifacts/0000000000000000000000000000000000000000000000000000000000000000",
+        "/api/v1/nothing",
+    ] {
+        let answer = server.get(route, &token);
+        assert!(!answer.contains(&path) && !answer.contains("outlive/0."), "{route}: {answer}");
+    }
+    for agent in ["torn", "bare", "ruled", "none"] {
+        let output = house.command(&["run", "-a", agent, "hello"]).output().unwrap();
+        let said = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(!said.contains(&path), "{agent}: {said}");
+    }
 }

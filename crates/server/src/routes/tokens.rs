@@ -35,7 +35,8 @@ pub(super) async fn create(State(app): State<App>, Body(wanted): Body<PostToken>
     responses((status = 204, description = "It lets nobody in any more"), (status = 404, body = Problem)))]
 pub(super) async fn revoke(State(app): State<App>, Path(name): Path<String>) -> ApiResult<StatusCode> {
     let tokens = app.settings.tokens.clone();
-    app.runtime.see_through(async move { tokens.revoke(&name) }).await??;
-    tracing::info!("token revoked");
+    let named = name.clone();
+    app.runtime.see_through(async move { tokens.revoke(&named) }).await??;
+    tracing::info!(token = name, "token revoked");
     Ok(StatusCode::NO_CONTENT)
 }

@@ -189,6 +189,10 @@ impl Server {
         self.faults.every(1, Fault::NoSpace);
     }
 
+    pub fn disk_says_no(&self) {
+        self.faults.every(1, Fault::Io);
+    }
+
     pub fn disk_has_room(&self) {
         self.faults.clear();
     }

@@ -291,6 +291,18 @@ async fn bodies_that_are_none() {
 }
 
 #[tokio::test]
+async fn a_disk_that_says_no_is_told_without_its_words() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let ask = Ask::of(&format!("POST /api/v1/sessions/{session}/messages")).body(r#"{"content":"hi"}"#);
+    server.disk_says_no();
+    refused("io", &server.raw(&ask.bytes()).await, &[500, 503]);
+    server.disk_has_room();
+    server.disk_is_full();
+    refused("full", &server.raw(&ask.bytes()).await, &[503, 507]);
+}
+
+#[tokio::test]
 async fn header_floods() {
     let server = Server::start().await;
     let ask = || Ask::of("GET /api/v1/sessions");

@@ -177,15 +177,25 @@ async fn a_token_that_is_revoked_lets_go_of_open_streams_at_once() {
     let mut all = server.open("GET", "/api/v1/events", &[("authorization", &bearer)], 0).await;
     let mut talks = socket(&server, &gone).await;
     talks.ask(json!({"type": "subscribe", "session": session})).await;
-    assert_eq!(server.send("DELETE", "/tokens/gone", &[], "").await.0, 204);
+    let busy = server.session().await;
+    server.model_hangs();
+    let messages = format!("/sessions/{busy}/messages?wait=3600");
+    let waits = server.by(&gone, ("POST", &messages), r#"{"content":"hi"}"#);
+    let revoke = async {
+        server.until(&busy, "running").await;
+        server.send("DELETE", "/tokens/gone", &[], "").await
+    };
+    let (held, revoked) = futures_util::join!(waits, revoke);
+    assert_eq!((held.0, revoked.0), (401, 204), "who waits for an ending waits no more");
+    server.model_goes_on();
     let mut rest = String::new();
     stream.read_to_string(&mut rest).await.unwrap();
     all.read_to_string(&mut rest).await.unwrap();
     assert_eq!(talks.closed().await, (4401, "the token does not hold any more".to_owned()));
     assert_eq!(server.by(&gone, ("GET", "/sessions"), "").await.0, 401);
-    let say = json!({"content": "hi"});
+    let say = json!({"content": "later"});
     assert_eq!(server.post(&format!("/sessions/{session}/messages?wait=30"), say).await.0, 200);
-    assert!(!rest.contains("message.received"), "{rest}");
+    assert!(!rest.contains("later"), "{rest}");
     let mut heard = Vec::new();
     while !String::from_utf8_lossy(&heard).contains("turn.ended") {
         assert!(stays.read_buf(&mut heard).await.unwrap() > 0, "another token's stream goes on");

@@ -115,6 +115,11 @@ fn configuration(place: &Workspace) -> Check {
 }
 
 fn token(place: &Workspace) -> Check {
+    let others = place.root.join("tokens.json");
+    if std::fs::metadata(&others).is_ok_and(|found| found.mode() & 0o022 != 0) {
+        let said = format!("{} can be written by other users: they could let themselves in", others.display());
+        return Check::wrong("token", said, format!("look at it, then chmod 600 {}", others.display()));
+    }
     if config::variable("OUTLIVE_TOKEN").is_some() {
         return Check::ok("token", "from OUTLIVE_TOKEN");
     }
