@@ -128,7 +128,7 @@ pub(crate) fn whole(address: IpAddr) -> IpAddr {
             let bits = address.to_bits() & !(u128::MAX >> 64);
             IpAddr::V6(Ipv6Addr::from_bits(bits))
         }
-        other => other,
+        other @ (IpAddr::V4(_) | IpAddr::V6(_)) => other,
     }
 }
 

@@ -286,10 +286,10 @@ impl Tokens {
         keep.save(&text).map_err(|error| {
             // The system's words may hold a path: they go to the log.
             tracing::error!(%error, "tokens could not be written");
-            match error.kind() {
-                io::ErrorKind::StorageFull => ApiError::new(&code::NO_SPACE, "no space is left for the list of tokens"),
-                _ => ApiError::new(&code::IO, "the list of tokens could not be written; the server's log says why"),
+            if error.kind() == io::ErrorKind::StorageFull {
+                return ApiError::new(&code::NO_SPACE, "no space is left for the list of tokens");
             }
+            ApiError::new(&code::IO, "the list of tokens could not be written; the server's log says why")
         })
     }
 

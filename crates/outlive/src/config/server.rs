@@ -128,3 +128,49 @@ fn file(path: &Path) -> Result<Vec<u8>, Failure> {
 fn named(path: &Path, error: &std::io::Error) -> Failure {
     Failure::Usage(format!("{}: {error}", path.display()))
 }
+
+#[cfg(test)]
+mod tests {
+    use outlive_server::{Settings, Token};
+
+    use super::super::read_config;
+    use super::*;
+
+    fn settings(limits: &str) -> Settings {
+        let config = read_config(&format!("server: {{limits: {{{limits}}}}}\n")).expect("it is one");
+        let mut settings = Settings::new(Token::new("x"));
+        config.server.limits.set(&mut settings);
+        settings
+    }
+
+    #[test]
+    fn what_is_left_out_stays_as_it_is() {
+        assert_eq!(settings("").limits, Limits::default());
+        let said =
+            settings("token_requests_per_s: 7, wrong_tokens_per_minute: 30, stream_s: 5, body_bytes: 10, headers: 9");
+        let expected = Limits {
+            of_token: Rate { per_s: 7.0, burst: 35.0 },
+            failures: Rate { per_s: 0.5, burst: 30.0 },
+            stream: Duration::from_secs(5),
+            headers: 9,
+            ..Limits::default()
+        };
+        assert_eq!((said.limits, said.body_bytes), (expected, 10));
+    }
+
+    #[test]
+    fn what_would_let_nobody_in_or_means_nothing_is_refused() {
+        for (text, says) in [
+            ("limits: {connections: 0}", "zero"),
+            ("limits: {stream_s: 0}", "zero"),
+            ("limits: {headers: -1}", "headers"),
+            ("limits: {conections: 9}", "connections"),
+            ("tls: {cert: a.pem}", "key"),
+            ("behind_proxy: [proxy.example]", "IP"),
+            ("behind_proxy: 10.0.0.1", "sequence"),
+        ] {
+            let error = read_config(&format!("server:\n  {text}\n")).expect_err(text).to_string();
+            assert!(error.contains("outlive.yaml:2") && error.contains(says), "{text}: {error}");
+        }
+    }
+}

@@ -10,6 +10,9 @@ use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use crate::fixture::{Server, TOKEN, decoded};
 use crate::sockets::{client, connect};
 
+/// Longer than anything here takes, shorter than a person waits: what hangs fails its test.
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// So many at once, and the next one in an hour.
 fn only(burst: f64) -> Rate {
     Rate { per_s: 1.0 / 3_600.0, burst }
@@ -22,6 +25,16 @@ async fn behind_proxy(set: impl FnOnce(&mut outlive_server::Limits)) -> Server {
         set(&mut settings.limits);
     })
     .await
+}
+
+/// Asks until there is a seat.
+async fn let_in(server: &Server) {
+    let asks = async {
+        while server.bare("GET", "/livez", &[], "").await.0 != 200 {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, asks).await.unwrap();
 }
 
 async fn asked(server: &Server, token: &str, from: &str) -> (u16, serde_json::Value) {
@@ -115,9 +128,7 @@ async fn there_are_so_many_connections_and_a_socket_is_one() {
     assert_eq!(serde_json::from_str::<serde_json::Value>(body).unwrap()["code"], "busy");
     drop(idle);
     // The seat is free when the server has seen it.
-    while server.bare("GET", "/livez", &[], "").await.0 != 200 {
-        tokio::task::yield_now().await;
-    }
+    let_in(&server).await;
     let reply = socket.ask(json!({"type": "unsubscribe", "session": "ses_00000000000000000000000009"})).await;
     assert_eq!(reply["status"], 200, "who is in stays in");
 }
@@ -127,7 +138,7 @@ async fn a_stream_has_its_time_and_its_client_goes_on_where_it_was() {
     let server = Server::start_with(|settings| settings.limits.stream = Duration::from_millis(300)).await;
     let session = server.session().await;
     let (mut stream, mut first) = server.listening(TOKEN, &session, 0).await;
-    stream.read_to_string(&mut first).await.unwrap();
+    tokio::time::timeout(PATIENCE, stream.read_to_string(&mut first)).await.unwrap().unwrap();
     assert_eq!(decoded(&first).len(), 1, "{first}");
     assert!(first.trim_end().ends_with("\r\n0"), "it ends as a whole answer does: {first}");
     assert_eq!(server.post(&format!("/sessions/{session}/messages?wait=30"), json!({"content": "hi"})).await.0, 200);
@@ -158,9 +169,7 @@ async fn who_takes_nothing_is_let_go() {
     stalled.write_all(ask.as_bytes()).await.unwrap();
     // It has begun to answer, and holds the only seat.
     stalled.read_u8().await.unwrap();
-    while server.bare("GET", "/livez", &[], "").await.0 != 200 {
-        tokio::task::yield_now().await;
-    }
+    let_in(&server).await;
     let mut rest = Vec::new();
     stalled.read_to_end(&mut rest).await.ok();
     assert!(rest.len() < 12 * 900_000, "{}", rest.len());

@@ -5,8 +5,10 @@ use serde_json::json;
 
 use crate::fixture::Server;
 
+type Headers = &'static [(&'static str, &'static str)];
+
 /// A thing that can be wrong: the headers that make it so, what is said then, and a word of it.
-type Wrong = (&'static [(&'static str, &'static str)], u16, &'static str, &'static str);
+type Wrong = (Headers, u16, &'static str, &'static str);
 
 /// In the order in which they are looked at.
 const ORDER: [Wrong; 5] = [
@@ -17,7 +19,7 @@ const ORDER: [Wrong; 5] = [
     (&[("authorization", "Bearer wrong")], 401, "unauthorized", "Bearer"),
 ];
 
-const SOCKET: &[(&str, &str)] = &[
+const SOCKET: Headers = &[
     ("connection", "close, upgrade"),
     ("upgrade", "websocket"),
     ("sec-websocket-version", "13"),
@@ -31,21 +33,19 @@ async fn of_two_things_that_are_wrong_the_earlier_one_is_said() {
     let (messages, events) =
         (format!("/api/v1/sessions/{session}/messages"), format!("/api/v1/sessions/{session}/events"));
     let bearer = server.bearer();
-    let ways: [(&str, &str, &[(&str, &str)]); 4] = [
+    let ways: [(&str, &str, Headers); 4] = [
         ("POST", &messages, &[]),
         ("GET", &events, &[("accept", "text/event-stream")]),
         ("GET", "/api/v1/events", &[]),
         ("GET", "/api/v1/ws", SOCKET),
     ];
     for (method, path, usual) in ways {
-        for first in 0..ORDER.len() {
-            for second in first..ORDER.len() {
+        for (place, (first, status, code, word)) in ORDER.iter().enumerate() {
+            for (second, ..) in &ORDER[place..] {
                 let mut headers = vec![("authorization", bearer.as_str()), ("content-type", "application/json")];
-                headers.extend(usual);
-                headers.extend(ORDER[first].0.iter().chain(ORDER[second].0));
+                headers.extend(usual.iter().chain(*first).chain(*second));
                 let answer = server.bare(method, path, &headers, r#"{"content":"hi"}"#).await;
-                let (_, status, code, word) = ORDER[first];
-                assert_eq!((answer.0, &answer.1["code"]), (status, &json!(code)), "{method} {path} {headers:?}");
+                assert_eq!((answer.0, &answer.1["code"]), (*status, &json!(code)), "{method} {path} {headers:?}");
                 assert!(answer.1["detail"].as_str().unwrap().contains(word), "{method} {path}: {}", answer.1);
             }
         }

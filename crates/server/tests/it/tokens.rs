@@ -2,6 +2,7 @@
 
 use std::io;
 use std::sync::{Arc, Mutex};
+use std::time::Duration;
 
 use outlive_core::content::{Reply, ReplyBlock, StopReason, Usage};
 use outlive_server::{Keep, Token, Tokens};
@@ -189,8 +190,10 @@ async fn a_token_that_is_revoked_lets_go_of_open_streams_at_once() {
     assert_eq!((held.0, revoked.0), (401, 204), "who waits for an ending waits no more");
     server.model_goes_on();
     let mut rest = String::new();
-    stream.read_to_string(&mut rest).await.unwrap();
-    all.read_to_string(&mut rest).await.unwrap();
+    for stream in [&mut stream, &mut all] {
+        let end = tokio::time::timeout(Duration::from_secs(60), stream.read_to_string(&mut rest));
+        end.await.unwrap().unwrap();
+    }
     assert_eq!(talks.closed().await, (4401, "the token does not hold any more".to_owned()));
     assert_eq!(server.by(&gone, ("GET", "/sessions"), "").await.0, 401);
     let say = json!({"content": "later"});
