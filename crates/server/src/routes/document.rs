@@ -49,7 +49,9 @@ fn guarded(method: &str, operation: &mut Value) {
         let responses = operation["responses"].as_object_mut();
         responses.map(|responses| responses.entry(status).or_insert(response));
     }
-    if method != "get" {
+    // A token is made once under its name: its text, which is the answer, is not kept.
+    let makes_token = method == "post" && operation["tags"][0] == "tokens";
+    if method != "get" && !makes_token {
         parameter(operation, "Idempotency-Key", "The same key with the same body is done once and answered the same");
     }
     let streams = operation.pointer("/responses/200/content").and_then(|content| content.get("text/event-stream"));

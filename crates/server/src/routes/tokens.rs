@@ -3,12 +3,13 @@
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
-use axum::response::IntoResponse;
+use axum::response::{IntoResponse, Response};
 use outlive_protocol::token::{PostToken, TokenMade, TokenView};
 use outlive_protocol::{Page, Problem};
 
 use crate::App;
-use crate::body::{Body, Path};
+use crate::body::{Body, Caller, Path};
+use crate::keyed::{asked, once};
 use crate::problem::ApiResult;
 
 /// Lists the further tokens by name, and what each is for. Never their texts: nobody keeps them.
@@ -33,10 +34,12 @@ pub(super) async fn create(State(app): State<App>, Body(wanted): Body<PostToken>
 /// Revokes a token: at once, open streams end, too.
 #[utoipa::path(delete, path = "/tokens/{name}", tag = "tokens", params(("name" = String, Path)),
     responses((status = 204, description = "It lets nobody in any more"), (status = 404, body = Problem)))]
-pub(super) async fn revoke(State(app): State<App>, Path(name): Path<String>) -> ApiResult<StatusCode> {
-    let tokens = app.settings.tokens.clone();
-    let named = name.clone();
-    app.runtime.see_through(async move { tokens.revoke(&named) }).await??;
-    tracing::info!(token = name, "token revoked");
-    Ok(StatusCode::NO_CONTENT)
+pub(super) async fn revoke(State(app): State<App>, Path(name): Path<String>, caller: Caller) -> ApiResult<Response> {
+    let asked = asked(caller.request(None)?, format!("DELETE /tokens/{name}"), "", b"");
+    let revoke = |app: App| async move {
+        app.settings.tokens.revoke(&name)?;
+        tracing::info!(token = name, "token revoked");
+        Ok(StatusCode::NO_CONTENT.into_response())
+    };
+    once(app, asked, revoke).await
 }

@@ -145,6 +145,13 @@ async fn what_is_no_token_to_make_is_refused() {
         let answer = server.post("/tokens", body.clone()).await;
         assert_eq!((answer.0, &answer.1["code"]), (status, &json!(code)), "{body}");
     }
+    server.token("once", &["read"]).await;
+    let key = [("idempotency-key", "r1")];
+    let twice = [
+        server.send("DELETE", "/tokens/once", &key, "").await.0,
+        server.send("DELETE", "/tokens/once", &key, "").await.0,
+    ];
+    assert_eq!(twice, [204, 204], "the same request is answered the same");
     let gone = server.send("DELETE", "/tokens/none", &[], "").await;
     assert_eq!((gone.0, &gone.1["code"]), (404, &json!("token_not_found")));
     assert_eq!(server.get("/tokens").await.1["items"].as_array().unwrap().len(), 1);
