@@ -4,6 +4,7 @@ pub mod moving;
 mod operations;
 pub mod policy;
 mod queue;
+pub mod token;
 
 pub use operations::{Backup, Logs, Serve};
 pub use queue::{Behavior, Queue};
@@ -87,6 +88,9 @@ pub enum Command {
     Queue(Queue),
     /// Everything that waits for a person
     Inbox(Json),
+    /// Say who else may come in, and for what
+    #[command(subcommand)]
+    Token(token::Token),
     /// Look for damage in the workspace's files
     Verify {
         /// Mend what can be mended; what is taken out is kept beside. No server may run

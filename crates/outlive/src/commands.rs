@@ -14,6 +14,7 @@ mod history;
 pub mod import;
 mod init;
 mod list;
+mod listening;
 mod logs;
 mod model;
 mod moving;
@@ -24,6 +25,7 @@ mod run;
 mod search;
 mod serve;
 mod session;
+mod token;
 mod trash;
 mod verify;
 
@@ -72,6 +74,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Interrupt { session } => interrupt(&place()?, &session).await,
         Command::Queue(command) => queue::run(&place()?, command).await,
         Command::Inbox(json) => inbox(&place()?, &json).await,
+        Command::Token(command) => token::run(&place()?, command).await,
         Command::Verify { repair, json } => verify::run(&place()?, repair, json),
         Command::Backup(wanted) if wanted.check.is_some() => backup::run(&config::workspace(named)?, &wanted).await,
         Command::Backup(wanted) => backup::run(&place()?, &wanted).await,

@@ -5,6 +5,7 @@ mod clean;
 mod credentials;
 mod log;
 pub mod models;
+pub mod server;
 
 pub use clean::Clean;
 pub use credentials::{Environment, flaw, secret};
@@ -39,7 +40,7 @@ pub struct Workspace {
 #[serde(default, deny_unknown_fields)]
 pub struct Config {
     /// How the server listens.
-    pub server: Server,
+    pub server: server::Server,
     /// What may be used.
     pub budget: WorkspaceBudget,
     /// What becomes of deleted sessions.
@@ -62,18 +63,6 @@ pub struct WorkspaceBudget {
 pub struct Trash {
     /// Days that they lie in the trash; 30 by default, 0 until it is emptied.
     pub keep_days: Option<u32>,
-}
-
-/// How the server listens.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, deny_unknown_fields)]
-pub struct Server {
-    /// Address; 127.0.0.1 by default.
-    pub host: Option<String>,
-    /// Port; 7711 by default.
-    pub port: Option<u16>,
-    /// Names besides the loopback ones that the Host header may carry.
-    pub hosts: Vec<String>,
 }
 
 const FOLDER: &str = ".outlive";
@@ -190,20 +179,26 @@ impl Workspace {
         }
     }
 
-    /// Returns the API token, if there is one.
+    /// Returns the token to show, if there is one.
     pub fn token(&self) -> Option<String> {
-        let from_file = || std::fs::read_to_string(self.root.join("token")).ok().map(|text| text.trim().to_owned());
-        value("OUTLIVE_TOKEN").or_else(from_file).filter(|token| !token.is_empty())
+        value("OUTLIVE_TOKEN").or_else(|| self.token_of_file())
     }
 
-    /// Returns the API token, making one where there is none: 256 bits, readable by its owner alone.
+    fn token_of_file(&self) -> Option<String> {
+        let text = std::fs::read_to_string(self.root.join("token")).ok()?;
+        Some(text.trim().to_owned()).filter(|token| !token.is_empty())
+    }
+
+    /// Returns the workspace's own token, making one where there is none: 256 bits, readable by its owner alone.
     ///
     /// # Errors
     ///
     /// What the system says.
     pub fn make_token(&self) -> Result<String, Failure> {
-        secret("OUTLIVE_TOKEN").map_err(Failure::Usage)?;
-        if let Some(token) = self.token() {
+        let named = secret("OUTLIVE_TOKEN").map_err(Failure::Usage)?.map(|token| token.reveal().to_owned());
+        // One that was made for somebody else is for less: a server that a command starts by it must not take it for its own.
+        let named = named.filter(|token| !token.starts_with(outlive_server::PREFIX));
+        if let Some(token) = named.or_else(|| self.token_of_file()) {
             return Ok(token);
         }
         let token: String = random::<32>()?.iter().map(|byte| format!("{byte:02x}")).collect();

@@ -11,7 +11,9 @@ use outlive_model::Model;
 use outlive_runtime::catalog::{Catalog, Known, Models, Sources};
 use outlive_runtime::clock::{Moments, SystemClock};
 use outlive_runtime::{Runtime, Settings};
+use outlive_server::{Token, Tokens};
 use outlive_store::files::fs::{Disk, RealDisk};
+use outlive_store::files::kept::Kept;
 use outlive_store::workspace::{self, OpenError};
 use outlive_tools::exec::Exec;
 use outlive_tools::sandbox::Sandbox;
@@ -173,6 +175,32 @@ pub async fn start(place: &Workspace, secrets: &Secrets) -> Result<Engine, Failu
 pub fn learn_known(secrets: &Secrets, known: Vec<(String, Secret)>) {
     for refused in secrets.learn(known) {
         tracing::warn!(variable = refused.name, why = refused.why, "a secret is not redacted");
+    }
+}
+
+/// The tokens of a workspace: its own, and the list of the others beside it. Only whoever owns the workspace writes that.
+///
+/// # Errors
+///
+/// The list cannot be read: then nobody is let in.
+pub fn tokens(place: &Workspace) -> Result<Tokens, Failure> {
+    let path = place.root.join("tokens.json");
+    let list = TokenList(Kept::at(disk()?, path.clone()));
+    let why = |error| {
+        Failure::Failed(format!("{}: {error}; it holds who may come in: mend it, or move it away", path.display()))
+    };
+    Tokens::kept(Token::new(&place.make_token()?), Arc::new(list)).map_err(why)
+}
+
+struct TokenList(Kept);
+
+impl outlive_server::Keep for TokenList {
+    fn load(&self) -> std::io::Result<Option<Vec<u8>>> {
+        self.0.read()
+    }
+
+    fn save(&self, text: &[u8]) -> std::io::Result<()> {
+        self.0.replace(text)
     }
 }
 

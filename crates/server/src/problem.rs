@@ -34,12 +34,12 @@ impl ApiError {
         *self.problem
     }
 
-    fn retry_after(mut self, seconds: u64) -> Self {
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after_s = Some(seconds);
         self
     }
 
-    fn with(mut self, key: &str, value: serde_json::Value) -> Self {
+    pub(crate) fn with(mut self, key: &str, value: serde_json::Value) -> Self {
         self.problem.more.insert(key.to_owned(), value);
         self
     }
@@ -122,7 +122,12 @@ impl From<StoreError> for ApiError {
             StoreError::Fenced(_) => Self::new(&code::FENCED, detail).retry_after(5),
             StoreError::Refused { .. } => Self::new(&code::INVALID, detail),
             StoreError::NoSpace => Self::new(&code::NO_SPACE, detail).retry_after(30),
-            StoreError::Poisoned(_) => Self::new(&code::STORE_POISONED, detail),
+            // Why may hold a path: the log has it.
+            StoreError::Poisoned(_) => {
+                let what =
+                    "storage is closed after a failed write; restart the server to read back what is on the disk";
+                Self::new(&code::STORE_POISONED, what)
+            }
             StoreError::Corrupt { .. } => Self::new(&code::JOURNAL_CORRUPT, detail),
             // The system's words may hold a path: they go to the log.
             StoreError::Io { .. } => {

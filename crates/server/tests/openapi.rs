@@ -44,10 +44,10 @@ fn the_document_says_what_the_door_and_the_headers_do() {
     assert!(names(events).contains(&"Last-Event-ID"));
     let post = "/paths/~1api~1v1~1sessions~1{id}~1messages/post";
     assert!(names(post).contains(&"Idempotency-Key"));
-    for status in ["401", "403", "404", "408", "413", "415", "422", "429"] {
+    for status in ["401", "403", "404", "408", "413", "415", "422", "429", "431"] {
         at(&format!("{post}/responses/{status}/content/application~1problem+json"));
     }
-    assert_eq!(at(&format!("{post}/security/0")), &serde_json::json!({"token": []}));
+    assert_eq!(at(&format!("{post}/security/0")), &serde_json::json!({"token": ["talk"]}));
     assert_eq!(at("/components/securitySchemes/token/scheme"), "bearer");
     assert!(document.pointer("/paths/~1livez/get/security").is_none());
 }

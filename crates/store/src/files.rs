@@ -25,6 +25,7 @@ mod flusher;
 mod folders;
 pub mod frame;
 pub mod fs;
+pub mod kept;
 mod lines;
 pub mod lock;
 mod mend;

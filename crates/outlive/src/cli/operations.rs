@@ -7,12 +7,21 @@ use clap::Args;
 /// How to serve.
 #[derive(Debug, Args)]
 pub struct Serve {
-    /// Address to listen on: only loopback in this version
+    /// Address to listen on; beyond loopback it needs TLS or a declared proxy
     #[arg(long)]
     pub host: Option<String>,
     /// Port to listen on; 0 picks a free one
     #[arg(long)]
     pub port: Option<u16>,
+    /// Speak TLS with this chain of certificates (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    pub tls_cert: Option<PathBuf>,
+    /// The key of the certificate (PEM); nobody but its owner and group may reach it
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    pub tls_key: Option<PathBuf>,
+    /// The address of a proxy that speaks TLS to everybody else; may be repeated
+    #[arg(long, value_name = "ADDRESS")]
+    pub behind_proxy: Vec<std::net::IpAddr>,
     /// Stop the workspace's server
     #[arg(long, conflicts_with_all = ["status", "host", "port"])]
     pub stop: bool,

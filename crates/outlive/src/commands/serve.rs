@@ -1,17 +1,15 @@
 //! Runs the server until it is told to stop.
 
-use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 use std::time::Duration;
 
 use outlive_core::redact::Secrets;
 use outlive_core::secret::Secret;
 use outlive_runtime::Runtime;
-use outlive_server::{Settings, Token};
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
+use super::listening::{self, Places};
 use crate::cli::Serve;
 use crate::client;
 use crate::config::{Clean, Workspace};
@@ -20,10 +18,6 @@ use crate::exit::{Failure, Outcome, ok};
 use crate::notify::Supervisor;
 use crate::telemetry::Telemetry;
 use crate::wire;
-
-const HOST: &str = "127.0.0.1";
-/// Where it listens when nobody says where.
-pub(super) const PORT: u16 = 7711;
 
 pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     if let Some(folder) = &serve.works_in {
@@ -42,8 +36,6 @@ pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     let secrets = Secrets::default();
     logs(place, &serve.log, &secrets)?;
     let config = place.config()?;
-    let host = serve.host.clone().or(config.server.host).unwrap_or_else(|| HOST.to_owned());
-    let port = serve.port.or(config.server.port).unwrap_or(PORT);
     // Said first: who starts a second one mostly asks for the same port.
     if let Some(first) = client::running(place) {
         return Err(Failure::Busy(format!(
@@ -52,15 +44,14 @@ pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     }
     // From here on a signal ends it cleanly: also one that comes while it starts.
     let stopped = stopped()?;
-    let listener = listen(&host, port).await?;
-    let address = listener.local_addr()?;
+    let config = listening::meant(serve, config.server);
+    let Places { entrances, local: address, shown } = listening::open(&config).await?;
     let token = place.make_token()?;
     wire::learn_known(&secrets, vec![("OUTLIVE_TOKEN".to_owned(), Secret::new(token.as_str()))]);
     let engine = wire::start(place, &secrets).await?;
-    let mut settings = Settings::new(Token::new(&token));
-    settings.hosts = config.server.hosts;
+    let settings = listening::settings(&config, wire::tokens(place)?);
     engine.files.set_address(&address.to_string())?;
-    say!("outlive listens on http://{address} for {}", place.root.display());
+    say!("outlive listens on {shown} for {}", place.root.display());
     let telemetry = Telemetry::begin(&engine.runtime);
     courier::begin(&engine.runtime);
     let supervisor = Supervisor::of_this_process();
@@ -68,11 +59,11 @@ pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     tracing::info!(%address, workspace = %place.root.display(), version = env!("CARGO_PKG_VERSION"), "server started");
     let stop = CancellationToken::new();
     let idle = idle(Arc::clone(&engine.runtime), serve.idle_exit.map(Duration::from_secs));
-    let api = outlive_server::serve(listener, Arc::clone(&engine.runtime), settings, stop.clone());
+    let api = outlive_server::serve(entrances, Arc::clone(&engine.runtime), settings, stop.clone());
     tokio::pin!(api);
     let address = address.to_string();
     tokio::select! {
-        served = &mut api => served?,
+        () = &mut api => {}
         () = stopped => {}
         () = idle => tracing::info!("nothing to do: stopping"),
         () = feed(&supervisor, &address) => {}
@@ -86,21 +77,6 @@ pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     engine.files.close();
     telemetry.end(&engine.runtime);
     ok()
-}
-
-async fn listen(host: &str, port: u16) -> Result<TcpListener, Failure> {
-    let ip: IpAddr = match host {
-        "localhost" => IpAddr::from([127, 0, 0, 1]),
-        other => other.parse().map_err(|_| Failure::Usage(format!("`{other}` is not an IP address")))?,
-    };
-    if !ip.is_loopback() {
-        let why = "listening beyond loopback needs TLS, which is not in this version: use 127.0.0.1 behind a proxy";
-        return Err(Failure::Usage(why.to_owned()));
-    }
-    let bound = TcpListener::bind(SocketAddr::new(ip, port)).await;
-    bound.map_err(|error| {
-        Failure::Failed(format!("cannot listen on {host}:{port}: {error}; --port 0 picks a free port"))
-    })
 }
 
 /// Ends at the first signal to stop. The signals are caught at once, not when it is first waited for.

@@ -52,6 +52,16 @@ fn what_is_wrong_is_named_with_its_place_and_the_way_out() {
 }
 
 #[test]
+fn a_list_of_tokens_that_others_can_write_is_wrong() {
+    let house = House::new();
+    house.check(&["token", "create", "ci", "--scope", "read"], 0, "olt_");
+    house.check(&["doctor"], 0, "there, for its owner alone");
+    let list = house.root().join("tokens.json");
+    std::fs::set_permissions(&list, std::fs::Permissions::from_mode(0o622)).unwrap();
+    house.check(&["doctor"], 1, "they could let themselves in");
+}
+
+#[test]
 fn a_taken_port_and_a_model_that_is_not_offered_are_warnings() {
     let house = House::new();
     let taken = TcpListener::bind("127.0.0.1:0").unwrap();

@@ -3,6 +3,7 @@
 #![expect(clippy::disallowed_methods, reason = "a test of real processes and files")]
 
 mod backup;
+mod browser;
 mod doctor;
 mod house;
 mod logs;
@@ -10,3 +11,5 @@ mod logs;
 mod otlp;
 mod secrets;
 mod supervision;
+mod tap;
+mod trust;

@@ -51,10 +51,15 @@ pub(super) async fn post(
         origin: caller.by,
     };
     let accepted = app.runtime.submit(session, Command::Message(message), request).await?;
-    if let Some(held) = held
-        && let Ok(result) = tokio::time::timeout(held, ending(&app, session, &accepted, request_id.clone())).await
-    {
-        return Ok((StatusCode::OK, Json(result?)).into_response());
+    if let Some(held) = held {
+        let ended = tokio::time::timeout(held, ending(&app, session, &accepted, request_id.clone()));
+        let result = match &caller.who {
+            Some(who) => who.while_it_holds(app.runtime.moments().now(), ended).await?,
+            None => ended.await,
+        };
+        if let Ok(result) = result {
+            return Ok((StatusCode::OK, Json(result?)).into_response());
+        }
     }
     let Accepted { seq, turn, duplicate, .. } = accepted;
     Ok((StatusCode::ACCEPTED, Json(MessageAccepted { seq, turn_id: turn, request_id, duplicate })).into_response())

@@ -143,7 +143,8 @@ impl Server {
         let mut settings = outlive_server::Settings::new(Token::new(TOKEN));
         settings.body_time = std::time::Duration::from_millis(300);
         set(&mut settings);
-        tokio::spawn(outlive_server::serve(listener, Arc::clone(&runtime), settings, stop.clone()));
+        let entrances = vec![outlive_server::Entrance::plain(listener)];
+        tokio::spawn(outlive_server::serve(entrances, Arc::clone(&runtime), settings, stop.clone()));
         Self { address, runtime, puppet, faults, stop }
     }
 
@@ -186,6 +187,10 @@ impl Server {
 
     pub fn disk_is_full(&self) {
         self.faults.every(1, Fault::NoSpace);
+    }
+
+    pub fn disk_says_no(&self) {
+        self.faults.every(1, Fault::Io);
     }
 
     pub fn disk_has_room(&self) {
@@ -253,7 +258,7 @@ impl Server {
         String::from_utf8(answer).unwrap()
     }
 
-    async fn open(&self, method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> TcpStream {
+    pub async fn open(&self, method: &str, path: &str, headers: &[(&str, &str)], length: usize) -> TcpStream {
         let mut all: BTreeMap<&str, &str> = BTreeMap::from([("host", self.address.as_str()), ("connection", "close")]);
         all.extend(headers.iter().copied());
         let lines: String = all.iter().map(|(name, value)| format!("{name}: {value}\r\n")).collect();
@@ -261,6 +266,46 @@ impl Server {
         let mut stream = TcpStream::connect(&self.address).await.unwrap();
         stream.write_all(format!("{method} {path} HTTP/1.1\r\n{lines}{length}\r\n").as_bytes()).await.unwrap();
         stream
+    }
+
+    /// Has a token made.
+    pub async fn token(&self, name: &str, scopes: &[&str]) -> String {
+        let (status, made) = self.post("/tokens", serde_json::json!({"name": name, "scopes": scopes})).await;
+        assert_eq!(status, 201, "{made}");
+        made["token"].as_str().unwrap().to_owned()
+    }
+
+    /// As `send`, by another token.
+    pub async fn by(&self, token: &str, (method, route): (&str, &str), body: &str) -> (u16, Value) {
+        self.send(method, route, &[("authorization", &format!("Bearer {token}"))], body).await
+    }
+
+    /// Sends these very bytes, as far as they are taken, and reads whatever comes.
+    pub async fn raw(&self, bytes: &[u8]) -> String {
+        let (mut from, mut to) = self.connection().await.into_split();
+        let send = async {
+            // A server that refuses early may close before all is sent.
+            to.write_all(bytes).await.ok();
+        };
+        let mut answer = Vec::new();
+        let read = async {
+            from.read_to_end(&mut answer).await.ok();
+        };
+        futures_util::join!(send, read);
+        String::from_utf8_lossy(&answer).into_owned()
+    }
+
+    /// Listens to a session by a token, until the replay is over. The connection, and what has come.
+    pub async fn listening(&self, token: &str, session: &str, last: u64) -> (TcpStream, String) {
+        let (bearer, last) = (format!("Bearer {token}"), last.to_string());
+        let mut headers = vec![("authorization", bearer.as_str()), ("accept", "text/event-stream")];
+        headers.push(("last-event-id", &last));
+        let mut stream = self.open("GET", &format!("/api/v1/sessions/{session}/events"), &headers, 0).await;
+        let mut text = Vec::new();
+        while !String::from_utf8_lossy(&text).contains("event: live") {
+            assert!(stream.read_buf(&mut text).await.unwrap() > 0, "{}", String::from_utf8_lossy(&text));
+        }
+        (stream, String::from_utf8(text).unwrap())
     }
 
     /// Announces a body and never sends it.

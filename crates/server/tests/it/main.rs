@@ -8,13 +8,17 @@
 
 mod files;
 mod fixture;
+mod hostile;
 mod imports;
 mod keyed;
+mod limits;
 mod lists;
 mod metrics;
 mod moving;
+mod order;
 mod pages;
 mod sockets;
+mod tokens;
 mod trash;
 
 use fixture::{Server, decoded};

@@ -18,10 +18,10 @@ use crate::fixture::{Server, TOKEN};
 /// Longer than anything here takes, shorter than a person waits: what hangs fails its test.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-struct Client(WebSocketStream<TcpStream>, VecDeque<Value>);
+pub struct Client(pub WebSocketStream<TcpStream>, VecDeque<Value>);
 
 /// Connects with exactly these headers; the status where the handshake is refused.
-async fn connect(server: &Server, headers: &[(&str, &str)]) -> Result<(Client, Option<String>), (u16, String)> {
+pub async fn connect(server: &Server, headers: &[(&str, &str)]) -> Result<(Client, Option<String>), (u16, String)> {
     let mut request = format!("ws://{}/api/v1/ws", server.address()).into_client_request().unwrap();
     for (name, value) in headers {
         let name: HeaderName = name.parse().unwrap();
@@ -40,16 +40,16 @@ async fn connect(server: &Server, headers: &[(&str, &str)]) -> Result<(Client, O
     }
 }
 
-async fn client(server: &Server) -> Client {
+pub async fn client(server: &Server) -> Client {
     connect(server, &[("authorization", &server.bearer())]).await.ok().unwrap().0
 }
 
 impl Client {
-    async fn send(&mut self, frame: Value) {
+    pub async fn send(&mut self, frame: Value) {
         self.0.send(Message::text(frame.to_string())).await.unwrap();
     }
 
-    async fn next(&mut self) -> Value {
+    pub async fn next(&mut self) -> Value {
         match self.1.pop_front() {
             Some(kept) => kept,
             None => self.fresh().await,
@@ -67,7 +67,7 @@ impl Client {
     }
 
     /// Sends a frame and waits for its reply; what else comes meanwhile is kept.
-    async fn ask(&mut self, frame: Value) -> Value {
+    pub async fn ask(&mut self, frame: Value) -> Value {
         self.send(frame).await;
         loop {
             let next = self.fresh().await;
@@ -78,7 +78,7 @@ impl Client {
         }
     }
 
-    async fn until(&mut self, is_so: impl Fn(&Value) -> bool) -> Value {
+    pub async fn until(&mut self, is_so: impl Fn(&Value) -> bool) -> Value {
         loop {
             let next = self.next().await;
             if is_so(&next) {
@@ -88,7 +88,7 @@ impl Client {
     }
 
     /// Waits for the end of the connection; returns its code and reason.
-    async fn closed(&mut self) -> (u16, String) {
+    pub async fn closed(&mut self) -> (u16, String) {
         loop {
             match tokio::time::timeout(PATIENCE, self.0.next()).await.unwrap() {
                 Some(Ok(Message::Close(Some(frame)))) => return (frame.code.into(), frame.reason.to_string()),

@@ -115,6 +115,11 @@ fn configuration(place: &Workspace) -> Check {
 }
 
 fn token(place: &Workspace) -> Check {
+    let others = place.root.join("tokens.json");
+    if std::fs::metadata(&others).is_ok_and(|found| found.mode() & 0o022 != 0) {
+        let said = format!("{} can be written by other users: they could let themselves in", others.display());
+        return Check::wrong("token", said, format!("look at it, then chmod 600 {}", others.display()));
+    }
     if config::variable("OUTLIVE_TOKEN").is_some() {
         return Check::ok("token", "from OUTLIVE_TOKEN");
     }
@@ -166,7 +171,7 @@ async fn server(place: &Workspace) -> Vec<Check> {
 
 fn port(place: &Workspace) -> Check {
     let Ok(config) = place.config() else { return Check::ok("port", "not tried: outlive.yaml is wrong") };
-    let port = config.server.port.unwrap_or(super::super::serve::PORT);
+    let port = config.server.port.unwrap_or(super::super::listening::PORT);
     match TcpListener::bind(SocketAddr::from((Ipv4Addr::LOCALHOST, port))) {
         Ok(_) => Check::ok("port", format!("{port} is free for `outlive serve`")),
         Err(error) => {
