@@ -18,6 +18,7 @@ mod requests;
 mod said;
 mod settle;
 mod spending;
+mod stop;
 mod todo;
 
 pub use decide::{Decided, Moment, Refusal};
@@ -291,7 +292,7 @@ impl State {
 }
 
 /// First line of a snapshot: which fold made it. Raised when events fold to another state than before.
-const FOLD: &str = "fold: 3\n";
+const FOLD: &str = "fold: 4\n";
 
 /// Writes a snapshot: YAML, for people to read. Its head says which events it covers.
 #[must_use]

@@ -70,6 +70,7 @@ impl From<SubmitError> for ApiError {
             }
             SubmitError::Agent(error) => error.into(),
             SubmitError::Store(error) => error.into(),
+            SubmitError::Stopped(_) => Self::new(&code::STOPPED, detail),
             SubmitError::Closing => Self::new(&code::CLOSING, detail).retry_after(2),
         }
     }

@@ -15,6 +15,7 @@ pub mod memory;
 mod search;
 mod snapshots;
 mod sqlite;
+mod stops;
 mod trash;
 pub mod workspace;
 
@@ -32,6 +33,7 @@ pub use index::{Index, Key, Label, ListQuery, Row, Sort};
 pub use journals::{Append, Directory, Epoch, Journals, Leases, Opened};
 pub use search::{Catching, Found, Hit, Search, SearchQuery};
 pub use snapshots::Snapshots;
+pub use stops::{Stop, StopFile, Stops};
 pub use trash::{Deed, Note, Trash};
 
 /// A future that a store returns.
@@ -58,6 +60,8 @@ pub struct Store {
     pub trash: Arc<dyn Trash>,
     /// What was answered to requests that belong to no one session.
     pub answers: Arc<dyn Answers>,
+    /// Whether all is stopped.
+    pub stops: Arc<dyn Stops>,
     /// Agents' files.
     pub agents: Arc<dyn AgentFolders>,
 }

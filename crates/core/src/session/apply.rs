@@ -106,7 +106,7 @@ impl State {
         let is_own = self.is_own(entry.seq);
         let Some(turn) = self.turn.as_mut().filter(|turn| entry.turn == Some(turn.id)) else { return };
         match &entry.event {
-            Event::InterruptRequested(requested) => turn.interrupt = Some(requested.by.clone()),
+            Event::InterruptRequested(requested) => turn.interrupt = Some(requested.clone()),
             Event::StepStarted(started) => turn.start_step(entry.step, started),
             Event::StepFinished(finished) => {
                 turn.finish_step(finished);
@@ -245,7 +245,7 @@ impl State {
     }
 
     fn interrupter(&self) -> Origin {
-        let by = self.turn.as_ref().and_then(|turn| turn.interrupt.clone());
+        let by = self.turn.as_ref().and_then(|turn| Some(turn.interrupt.as_ref()?.by.clone()));
         by.unwrap_or_else(|| Origin::of(crate::event::OriginKind::Runtime))
     }
 

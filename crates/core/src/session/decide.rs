@@ -194,7 +194,7 @@ impl State {
     fn interrupt(&self, by: &Origin) -> Vec<Fact> {
         match &self.turn {
             Some(turn) if turn.interrupt.is_none() => {
-                vec![Fact::of_turn(turn.id, Event::InterruptRequested(InterruptRequested { by: by.clone() }))]
+                vec![Fact::of_turn(turn.id, Event::InterruptRequested(InterruptRequested { by: by.clone(), stopped: false }))]
             }
             Some(_) | None => Vec::new(),
         }
@@ -306,7 +306,7 @@ impl State {
 /// pause, resume or replace what comes later.
 fn nothing_done(command: &Command) -> Option<Fact> {
     let event = match command {
-        Command::Interrupt { by } => Event::InterruptRequested(InterruptRequested { by: by.clone() }),
+        Command::Interrupt { by } => Event::InterruptRequested(InterruptRequested { by: by.clone(), stopped: false }),
         Command::Pause { by, reason } => Event::SessionPaused(SessionPaused { by: by.clone(), reason: reason.clone() }),
         Command::Resume { by } => Event::SessionResumed(SessionResumed { by: by.clone() }),
         Command::Archive { archived, by } => {

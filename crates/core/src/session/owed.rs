@@ -8,7 +8,7 @@ use crate::content::FailureKind;
 use crate::event::{Effect, Ending, OnLost, TurnError};
 use crate::id::{CallId, TurnId};
 use crate::time::Timestamp;
-use crate::turn::{Asking, Call, Fate, Lineup, Phase, Turn, failure_ending};
+use crate::turn::{Asking, Call, Fate, Lineup, Phase, Turn, failure_ending, stopped_ending};
 
 /// One thing owed.
 #[derive(Debug, Clone, PartialEq)]
@@ -199,7 +199,8 @@ impl Turn {
     fn owed_interrupting(&self, held: &Held) -> Vec<Debt> {
         let debts: Vec<Debt> = self.calls.iter().filter_map(|call| call.owed_interrupting(held)).collect();
         if debts.is_empty() && self.calls_settled() {
-            return vec![Debt::End { ending: Ending::Interrupted, error: None }];
+            let stopped = self.interrupt.as_ref().is_some_and(|interrupt| interrupt.stopped);
+            return vec![Debt::End { ending: Ending::Interrupted, error: stopped.then(stopped_ending) }];
         }
         debts
     }
