@@ -5,7 +5,7 @@ mod operations;
 pub mod policy;
 mod queue;
 
-pub use operations::{Backup, Logs, Serve};
+pub use operations::{Backup, Logs, Serve, Stop};
 pub use queue::{Behavior, Queue};
 
 use std::path::PathBuf;
@@ -87,6 +87,8 @@ pub enum Command {
     Queue(Queue),
     /// Everything that waits for a person
     Inbox(Json),
+    /// Stop everything at once, in all sessions, until it is lifted
+    Stop(Stop),
     /// Look for damage in the workspace's files
     Verify {
         /// Mend what can be mended; what is taken out is kept beside. No server may run

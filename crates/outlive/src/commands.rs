@@ -24,6 +24,7 @@ mod run;
 mod search;
 mod serve;
 mod session;
+mod stop;
 mod trash;
 mod verify;
 
@@ -72,6 +73,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Interrupt { session } => interrupt(&place()?, &session).await,
         Command::Queue(command) => queue::run(&place()?, command).await,
         Command::Inbox(json) => inbox(&place()?, &json).await,
+        Command::Stop(wanted) => stop::run(&place()?, &wanted).await,
         Command::Verify { repair, json } => verify::run(&place()?, repair, json),
         Command::Backup(wanted) if wanted.check.is_some() => backup::run(&config::workspace(named)?, &wanted).await,
         Command::Backup(wanted) => backup::run(&place()?, &wanted).await,
@@ -134,6 +136,7 @@ async fn inbox(place: &Workspace, json: &Json) -> Outcome {
         show::json(&page)?;
         return ok();
     }
+    stop::tell(place);
     if page.items.is_empty() {
         say!("nothing waits for you");
     }
@@ -168,8 +171,10 @@ fn status(place: &Workspace, json: bool) -> Outcome {
     if json {
         show::json(&serde_json::json!({
             "running": address.is_some(), "address": address, "workspace": place.root, "log": place.log(),
+            "stopped": stop::line(place),
         }))?;
     } else {
+        stop::tell(place);
         match &address {
             Some(address) => say!("a server runs for {} at http://{address}", place.root.display()),
             None => say!("no server runs for {}; commands start one", place.root.display()),

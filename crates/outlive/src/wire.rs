@@ -215,7 +215,7 @@ pub fn exec(root: &Path) -> Result<Exec, Failure> {
 }
 
 /// Where a Docker engine listens: on this machine, since folders are granted to it.
-fn engine() -> PathBuf {
+pub fn engine() -> PathBuf {
     let named = config::variable("DOCKER_HOST").and_then(|host| host.strip_prefix("unix://").map(PathBuf::from));
     named.unwrap_or_else(|| "/var/run/docker.sock".into())
 }

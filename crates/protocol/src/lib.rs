@@ -18,6 +18,7 @@ pub mod queue;
 pub mod search;
 pub mod session;
 pub mod socket;
+pub mod stop;
 pub mod trash;
 
 pub use problem::Problem;

@@ -245,19 +245,33 @@ impl Actor {
     fn begin(&mut self, acts: Acts) {
         if let Some(ask) = acts.ask {
             let span = self.errand.turn.step(ask.step, ask.attempt);
-            let task = hands::ask(self.errand.clone(), ask).instrument(span);
-            self.running.model = Some(self.shell.tasks.spawn("model", task));
+            let (errand, at_work) = (self.errand.clone(), self.shell.brake.work(self.id));
+            let task = async move {
+                hands::ask(errand, ask).await;
+                drop(at_work);
+            };
+            self.running.model = Some(self.shell.tasks.spawn("model", task.instrument(span)));
         }
         for run in acts.runs {
             self.shell.notices.tell(&run.kit, (self.id, run.call), (&run.tool, &run.arguments));
             self.running.calls.insert(run.call, run.stop.clone());
             let span = self.errand.turn.call(run.call, run.attempt, &run.tool);
-            self.shell.tasks.spawn("tool", hands::run(self.errand.clone(), run).instrument(span));
+            let (errand, at_work) = (self.errand.clone(), self.shell.brake.work(self.id));
+            let task = async move {
+                hands::run(errand, run).await;
+                drop(at_work);
+            };
+            self.shell.tasks.spawn("tool", task.instrument(span));
         }
         for run in acts.finds {
             self.running.calls.insert(run.call, run.stop.clone());
             let span = self.errand.turn.call(run.call, run.attempt, &run.tool);
-            self.shell.tasks.spawn("find", hands::find(self.errand.clone(), run).instrument(span));
+            let (errand, at_work) = (self.errand.clone(), self.shell.brake.work(self.id));
+            let task = async move {
+                hands::find(errand, run).await;
+                drop(at_work);
+            };
+            self.shell.tasks.spawn("find", task.instrument(span));
         }
     }
 

@@ -3,7 +3,7 @@
 //! Invariants: the stop is durable before anything is ended, and holds in this process even where it cannot be made durable;
 //! nothing starts once it is answered; a turn that it found under way is interrupted in its journal before the stop is lifted.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -20,13 +20,42 @@ use crate::{BUSY_MS, Runtime, SubmitError};
 #[derive(Clone)]
 pub(crate) struct Brake {
     pulled: Arc<watch::Sender<Option<Arc<Stop>>>>,
+    /// How many hands are at work for each session.
+    hands: Arc<watch::Sender<BTreeMap<SessionId, usize>>>,
     /// Held by whoever stops or lifts.
     busy: Arc<Mutex<()>>,
 }
 
+/// A hand at work, until it is dropped.
+pub(crate) struct AtWork(Brake, SessionId);
+
+impl Drop for AtWork {
+    fn drop(&mut self) {
+        self.0.hands.send_modify(|hands| {
+            let left = hands.get(&self.1).map_or(0, |count| count.saturating_sub(1));
+            hands.insert(self.1, left);
+            hands.retain(|_session, count| *count > 0);
+        });
+    }
+}
+
 impl Brake {
     pub(crate) fn new(stop: Option<Stop>) -> Self {
-        Self { pulled: Arc::new(watch::Sender::new(stop.map(Arc::new))), busy: Arc::default() }
+        let pulled = Arc::new(watch::Sender::new(stop.map(Arc::new)));
+        Self { pulled, hands: Arc::new(watch::Sender::default()), busy: Arc::default() }
+    }
+
+    /// A hand begins to work for a session.
+    pub(crate) fn work(&self, session: SessionId) -> AtWork {
+        self.hands.send_modify(|hands| *hands.entry(session).or_default() += 1);
+        AtWork(self.clone(), session)
+    }
+
+    /// Waits until no hand is at work, at most until then, and returns for which sessions some still are.
+    async fn idle(&self, deadline: tokio::time::Instant) -> Vec<SessionId> {
+        let mut hands = self.hands.subscribe();
+        drop(tokio::time::timeout_at(deadline, hands.wait_for(BTreeMap::is_empty)).await);
+        hands.borrow().keys().copied().collect()
     }
 
     /// Returns the stop that holds now.
@@ -64,7 +93,14 @@ impl Runtime {
     /// # Errors
     ///
     /// The stop could not be written down. In this process it holds all the same, and everything was ended.
-    pub async fn stop_all(&self, by: Origin, reason: Option<String>) -> Result<Stopped, SubmitError> {
+    pub async fn stop_all(self: &Arc<Self>, by: Origin, reason: Option<String>) -> Result<Stopped, SubmitError> {
+        let (runtime, (reply, answer)) = (Arc::clone(self), oneshot::channel());
+        // A task of its own: it goes on when whoever asked is gone.
+        self.shell.tasks.spawn("stop", async move { drop(reply.send(runtime.stop(by, reason).await)) });
+        answer.await.map_err(|_gone| SubmitError::Closing)?
+    }
+
+    async fn stop(&self, by: Origin, reason: Option<String>) -> Result<Stopped, SubmitError> {
         let _one = self.shell.brake.busy.lock().await;
         let stop = self.stopped().unwrap_or_else(|| Stop { at: self.shell.moments.now(), by, reason });
         let kept = self.shell.store.stops.stop(&stop);
@@ -75,10 +111,12 @@ impl Runtime {
         tracing::warn!(reason = stop.reason.as_deref().unwrap_or_default(), "everything is stopped");
         let deadline = tokio::time::Instant::now() + PATIENCE;
         let ((), halted) = tokio::join!(self.shell.kits.end(None), self.halt(deadline));
+        let mut ending: BTreeSet<SessionId> = self.shell.brake.idle(deadline).await.into_iter().collect();
         // A call that was still running then may have left something behind.
         self.shell.kits.end(None).await;
         kept.map_err(SubmitError::Store)?;
-        Ok(Stopped { stop, ending: halted.err().map(|unsettled| unsettled.sessions).unwrap_or_default() })
+        ending.extend(halted.err().into_iter().flat_map(|unsettled| unsettled.sessions));
+        Ok(Stopped { stop, ending: ending.into_iter().collect() })
     }
 
     /// Lets sessions go on when people say so; what was interrupted stays so. Returns the stop that held, if one did.
@@ -101,10 +139,12 @@ impl Runtime {
 
     /// Waits until nothing is under way in any session, and every journal says so.
     async fn halt(&self, deadline: tokio::time::Instant) -> Result<(), Unsettled> {
-        let owed = match self.shell.store.index.unsettled().await {
-            Ok(owed) => owed,
-            Err(error) => return Err(Unsettled { sessions: Vec::new(), why: Some(SubmitError::Store(error)) }),
-        };
+        let mut unsettled = Unsettled::default();
+        let owed = self.shell.store.index.unsettled().await;
+        let owed = owed.unwrap_or_else(|error| {
+            unsettled.why = Some(SubmitError::Store(error));
+            Vec::new()
+        });
         let all: BTreeSet<SessionId> = owed.into_iter().chain(self.sessions.all()).collect();
         let mut asked = Vec::new();
         for session in all {
@@ -114,7 +154,6 @@ impl Runtime {
             let sent = tokio::time::timeout_at(deadline, inbox.send(Mail::Halt(reply))).await;
             asked.push((session, sent.is_ok().then_some(answer)));
         }
-        let mut unsettled = Unsettled::default();
         for (session, answer) in asked {
             let answered = match answer {
                 Some(answer) => tokio::time::timeout_at(deadline, answer).await.ok(),
@@ -127,7 +166,7 @@ impl Runtime {
                 None => unsettled.add(session, None),
             }
         }
-        if unsettled.sessions.is_empty() { Ok(()) } else { Err(unsettled) }
+        if unsettled.sessions.is_empty() && unsettled.why.is_none() { Ok(()) } else { Err(unsettled) }
     }
 }
 

@@ -18,6 +18,7 @@ mod queue;
 mod search;
 mod sessions;
 mod socket;
+mod stop;
 mod trash;
 
 use axum::Router;
@@ -74,6 +75,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(questions::list))
         .routes(routes!(questions::answer))
         .routes(routes!(queue::show, queue::replace))
+        .routes(routes!(stop::show, stop::stop, stop::lift))
         .routes(routes!(search::find))
         .routes(routes!(search::progress, search::reindex))
         .routes(routes!(artifacts::keep))

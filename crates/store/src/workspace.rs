@@ -57,15 +57,17 @@ pub fn unfinished(root: &Path) -> io::Result<Vec<SessionId>> {
     Ok(names.iter().filter_map(|name| name.strip_suffix(".gone")?.parse().ok()).collect())
 }
 
-/// Stops a workspace that no process has open: it is stopped from its next start on.
+/// Stops a workspace that no process has open: it is stopped from its next start on. Returns its lock: while that is held,
+/// nobody opens it.
 ///
 /// # Errors
 ///
 /// [`OpenError`]: a process has it open, or what the system says.
-pub fn stop(root: &Path, stop: &Stop) -> Result<(), OpenError> {
+pub fn stop(root: &Path, stop: &Stop) -> Result<Lock, OpenError> {
     make(root)?;
-    let _lock = Lock::take(&root.join("run"))?;
-    StopFile::of(root).stop(stop).map_err(|error| io::Error::other(error.to_string()).into())
+    let lock = Lock::take(&root.join("run"))?;
+    StopFile::of(root).stop(stop).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(lock)
 }
 
 /// An open workspace. Dropped, it closes.

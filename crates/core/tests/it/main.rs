@@ -11,3 +11,4 @@ mod journal;
 mod properties;
 mod said;
 mod session;
+mod stopping;

@@ -8,4 +8,5 @@ mod house;
 mod logs;
 #[cfg(feature = "otlp")]
 mod otlp;
+mod stopping;
 mod supervision;
