@@ -26,6 +26,7 @@ codes! {
     UNAUTHORIZED = "unauthorized", 401, "A valid token is required";
     FOREIGN_HOST = "foreign_host", 403, "The Host header does not name this server";
     FOREIGN_ORIGIN = "foreign_origin", 403, "The request comes from a foreign web page";
+    FORBIDDEN_SCOPE = "forbidden_scope", 403, "The token may not do this";
     NOT_FOUND = "not_found", 404, "There is no such thing";
     SESSION_NOT_FOUND = "session_not_found", 404, "There is no such session";
     AGENT_NOT_FOUND = "agent_not_found", 404, "There is no such agent";
@@ -33,6 +34,7 @@ codes! {
     QUESTION_NOT_FOUND = "question_not_found", 404, "No such question waits for an answer";
     INPUT_NOT_FOUND = "input_not_found", 404, "No such follow-up waits";
     ARTIFACT_NOT_FOUND = "artifact_not_found", 404, "There is no such artifact";
+    TOKEN_NOT_FOUND = "token_not_found", 404, "There is no such token";
     METHOD_NOT_ALLOWED = "method_not_allowed", 405, "The route does not take this method";
     TIMEOUT = "timeout", 408, "The request took too long to arrive";
     REQUEST_REUSED = "request_reused", 409, "The request id was used before with another body";
@@ -61,10 +63,13 @@ codes! {
     TITLE_TOO_LONG = "title_too_long", 422, "The title is too long";
     LABELS_TOO_LARGE = "labels_too_large", 422, "The labels are too large";
     AGENT_EXISTS = "agent_exists", 409, "There is another agent of this name";
+    TOKEN_EXISTS = "token_exists", 409, "There is a token of this name";
     ARCHIVE_INVALID = "archive_invalid", 422, "The file is not an archive that can be read";
     ARCHIVE_TOO_LARGE = "archive_too_large", 422, "The session is too large for an archive";
     AGENT_INVALID = "agent_invalid", 422, "The agent's files are not right";
     BUSY = "busy", 429, "Too much at once";
+    RATE_LIMITED = "rate_limited", 429, "Too many requests in too short a time";
+    HEAD_TOO_LARGE = "head_too_large", 431, "The request's address or headers are too large";
     QUEUE_FULL = "queue_full", 429, "Too many follow-ups wait";
     INTERNAL = "internal", 500, "Something broke inside Outlive";
     JOURNAL_CORRUPT = "journal_corrupt", 500, "The session's journal is damaged";

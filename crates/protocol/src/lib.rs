@@ -19,6 +19,7 @@ pub mod search;
 pub mod session;
 pub mod socket;
 pub mod stop;
+pub mod token;
 pub mod trash;
 
 pub use problem::Problem;

@@ -7,11 +7,12 @@ use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
 use outlive_core::event::{Origin, OriginKind};
 use outlive_core::id::{RequestId, Seq};
-use outlive_protocol::code;
+use outlive_protocol::{code, token};
 use serde::de::DeserializeOwned;
 
 use crate::App;
 use crate::problem::{ApiError, ApiResult};
+use crate::tokens::Identity;
 
 /// A JSON body. An empty one stands for `{}`.
 pub(crate) struct Body<T>(pub(crate) T);
@@ -120,10 +121,17 @@ impl<T: DeserializeOwned> FromRequestParts<App> for Query<T> {
 pub(crate) struct Caller {
     /// Through which door.
     pub(crate) by: Origin,
+    /// By which token.
+    pub(crate) who: Option<Identity>,
     key: Option<RequestId>,
 }
 
 impl Caller {
+    /// Lets do what needs more than the route does.
+    pub(crate) fn needs(&self, scope: token::Scope) -> ApiResult<()> {
+        self.who.as_ref().map_or(Ok(()), |who| who.needs(scope))
+    }
+
     /// Returns the request's name: header `Idempotency-Key` and body `request_id` are the same thing.
     pub(crate) fn request(&self, in_body: Option<&str>) -> ApiResult<Option<RequestId>> {
         let in_body = in_body.map(RequestId::from_str).transpose();
@@ -154,8 +162,11 @@ impl FromRequestParts<App> for Caller {
             Some(_) | None => OriginKind::Api,
         };
         let sender = parts.headers.get("outlive-sender").and_then(|value| std::str::from_utf8(value.as_bytes()).ok());
-        let sender = sender.and_then(named);
-        Ok(Self { by: Origin { kind, sender }, key })
+        let who = parts.extensions.get::<Identity>().cloned();
+        // Who does not say so is called as the token is.
+        let of_token = || who.as_ref().filter(|who| !who.is_owner()).map(|who| who.name.to_string());
+        let sender = sender.and_then(named).or_else(of_token);
+        Ok(Self { by: Origin { kind, sender }, who, key })
     }
 }
 

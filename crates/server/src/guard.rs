@@ -1,45 +1,86 @@
 //! Who may come in, before any route sees the request: Host (a rebound page sends neither Origin nor Sec-Fetch-Site, so
-//! Host decides), Origin, Sec-Fetch-Site, Content-Type, then the token. Health checks need no token.
+//! Host decides), Origin, Sec-Fetch-Site, Content-Type, then the token, and whether it is for this. Health checks need no
+//! token.
+//!
+//! Invariant: behind it each request carries the [`Identity`] of whoever asks and its [`Address`], and an event
+//! stream ends when its token does.
 
-use axum::extract::{Request, State};
+use axum::body::{Body, HttpBody as _};
+use axum::extract::{MatchedPath, Request, State};
 use axum::http::{HeaderMap, Method, Uri, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use futures_util::StreamExt as _;
 use outlive_protocol::archive::ARCHIVE_TYPE;
 use outlive_protocol::socket::{BEARER, ROUTE};
 use outlive_protocol::{BASE, code};
 
 use crate::App;
+use crate::peer::{self, Address};
 use crate::problem::{ApiError, ApiResult};
-
-/// Routes outside the base that anybody on a good Host may ask.
-const OPEN: [&str; 3] = ["/livez", "/readyz", "/version"];
+use crate::scopes::{self, OPEN};
+use crate::tokens::Identity;
 
 /// Where files are sent, whose route knows their types.
 const FILES: &str = "/api/v1/artifacts";
 
-pub(crate) async fn check(State(app): State<App>, request: Request, next: Next) -> Response {
-    match admit(&app, request.method(), request.uri(), request.headers()) {
-        Ok(()) => next.run(request).await,
+pub(crate) async fn check(State(app): State<App>, mut request: Request, next: Next) -> Response {
+    let from = peer::of(request.extensions(), request.headers(), &app.settings.proxies);
+    request.extensions_mut().insert(from);
+    match admit(&app, &request, from) {
+        Ok(None) => next.run(request).await,
+        Ok(Some(who)) => {
+            request.extensions_mut().insert(who.clone());
+            held(&app, who, next.run(request).await)
+        }
         Err(error) => error.into_response(),
     }
 }
 
-fn admit(app: &App, method: &Method, uri: &Uri, headers: &HeaderMap) -> ApiResult<()> {
+/// Says who asks; nobody where anybody may.
+fn admit(app: &App, request: &Request, from: Address) -> ApiResult<Option<Identity>> {
+    let (method, uri, headers) = (request.method(), request.uri(), request.headers());
+    head(app, uri, headers)?;
     host(app, uri, headers)?;
     origin(app, headers)?;
     // Files come as what they are.
     if uri.path() != FILES {
         content_type(method, uri, headers)?;
     }
+    app.rates.address(from.0)?;
     if OPEN.contains(&uri.path()) {
+        return Ok(None);
+    }
+    let who = identity(app, (uri, headers), from)?;
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
+    who.needs(scopes::needed(method, route))?;
+    app.rates.token(&who, from.0)?;
+    Ok(Some(who))
+}
+
+/// Ends an event stream when its token does not hold any more, and after a day: its client comes back.
+fn held(app: &App, who: Identity, response: Response) -> Response {
+    let kind = response.headers().get(header::CONTENT_TYPE).map(|value| value.as_bytes());
+    if !kind.is_some_and(|kind| kind.starts_with(b"text/event-stream")) || response.body().is_end_stream() {
+        return response;
+    }
+    let over = tokio::time::timeout(app.settings.limits.stream, who.over(app.runtime.moments().now()));
+    response.map(|body| Body::from_stream(body.into_data_stream().take_until(Box::pin(over))))
+}
+
+/// How much stands before the body.
+fn head(app: &App, uri: &Uri, headers: &HeaderMap) -> ApiResult<()> {
+    let limits = &app.settings.limits;
+    let bytes: usize = headers.iter().map(|(name, value)| name.as_str().len() + value.len()).sum();
+    let address = uri.path().len() + uri.query().map_or(0, str::len);
+    if headers.len() <= limits.headers && bytes + address <= limits.head_bytes {
         return Ok(());
     }
-    let is_socket = uri.path().strip_prefix(BASE) == Some(ROUTE);
-    if is_socket && offered(headers).is_some_and(|shown| app.settings.token.is(&shown)) {
-        return Ok(());
-    }
-    token(app, headers)
+    let what = format!(
+        "a request has at most {} headers, which have with its address at most {} bytes",
+        limits.headers, limits.head_bytes
+    );
+    Err(ApiError::new(&code::HEAD_TOO_LARGE, what))
 }
 
 fn host(app: &App, uri: &Uri, headers: &HeaderMap) -> ApiResult<()> {
@@ -117,15 +158,28 @@ pub(crate) fn offered(headers: &HeaderMap) -> Option<Vec<u8>> {
     second.filter(|_| first == Some(BEARER.as_bytes()) && third.is_none()).map(<[u8]>::to_vec)
 }
 
-fn token(app: &App, headers: &HeaderMap) -> ApiResult<()> {
+/// Says whose token was sent. An address that has sent many that are none is not listened to for a while; on this machine,
+/// whose users share one address, only its wrong ones are not.
+fn identity(app: &App, (uri, headers): (&Uri, &HeaderMap), from: Address) -> ApiResult<Identity> {
+    if !from.0.is_loopback() {
+        app.rates.may_try(from.0)?;
+    }
+    let now = app.runtime.moments().now();
+    let is_socket = uri.path().strip_prefix(BASE) == Some(ROUTE);
+    let of_page = offered(headers).filter(|_| is_socket).and_then(|shown| app.settings.tokens.who(&shown, now));
     let shown = headers.get(header::AUTHORIZATION).map(|value| value.as_bytes());
-    let shown = shown.and_then(|value| value.split_at_checked(7));
-    let shown = shown.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer ")).map(|(_, token)| token);
-    if shown.is_some_and(|shown| app.settings.token.is(shown)) {
-        return Ok(());
+    let bearer = shown.and_then(|value| value.split_at_checked(7));
+    let bearer = bearer.filter(|(scheme, _)| scheme.eq_ignore_ascii_case(b"bearer ")).map(|(_, token)| token);
+    if let Some(who) = of_page.or_else(|| app.settings.tokens.who(bearer?, now)) {
+        return Ok(who);
+    }
+    // Who shows nothing has not guessed.
+    if shown.is_some() || offered(headers).is_some() {
+        app.rates.failed(from.0)?;
     }
     Err(ApiError::new(
         &code::UNAUTHORIZED,
-        "send `Authorization: Bearer TOKEN`; the token is in the workspace's file `token`",
+        "send `Authorization: Bearer TOKEN`; the token is in the workspace's file `token`, or one that was made with \
+         `outlive token create` and neither expired nor was revoked",
     ))
 }

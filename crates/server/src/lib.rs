@@ -3,7 +3,12 @@
 //! | Where | What |
 //! |---|---|
 //! | [`serve`] | listens until told to stop |
-//! | `guard` | who may come in: Host, Origin, Sec-Fetch-Site, Content-Type, token, in this order |
+//! | `door` | connections: how many, in TLS or not, and how slow they may be |
+//! | `guard` | who may come in: Host, Origin, Sec-Fetch-Site, Content-Type, token, scope, in this order |
+//! | `tokens` | whose token is whose, and what each is for |
+//! | `scopes` | what each route needs of a token |
+//! | `rate` | how much one caller may ask |
+//! | `peer` | from where a request comes |
 //! | `routes` | a file per resource: translate, submit, answer |
 //! | `body` | reads bodies and ids, strictly |
 //! | `large` | archives as bodies, one large one at a time |
@@ -17,11 +22,19 @@ mod door;
 mod guard;
 mod keyed;
 mod large;
+mod peer;
 mod problem;
+mod rate;
 mod routes;
+mod scopes;
+mod tokens;
 
+pub use peer::Address;
+pub use rate::Rate;
 pub use routes::openapi;
+pub use tokens::{Identity, Keep, OWNER, Token, Tokens};
 
+use std::net::IpAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -35,53 +48,74 @@ use tokio_util::task::TaskTracker;
 /// How a server behaves.
 #[derive(Debug, Clone)]
 pub struct Settings {
-    /// What clients must show. Never printed.
-    pub token: Token,
+    /// What clients must show, one of them. Never printed.
+    pub tokens: Tokens,
     /// Names besides the loopback ones that the Host header may carry.
     pub hosts: Vec<String>,
+    /// Addresses of proxies whose word on where a request comes from is taken.
+    pub proxies: Vec<IpAddr>,
     /// Bytes of a request's body.
     pub body_bytes: usize,
     /// Time for a request's body to arrive.
     pub body_time: Duration,
     /// Pause between two signs of life that a WebSocket's client is asked for; without one it is taken for dead.
     pub ping: Duration,
+    /// How much of everything else.
+    pub limits: Limits,
 }
 
-impl Settings {
-    /// Limits for a server on loopback.
-    #[must_use]
-    pub fn new(token: Token) -> Self {
+/// How much one caller, and all together, may take.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Limits {
+    /// Connections at the same time.
+    pub connections: usize,
+    /// Of these, from one address. This machine is not held to it.
+    pub connections_per_address: usize,
+    /// Headers of a request.
+    pub headers: usize,
+    /// Bytes of a request's address and headers.
+    pub head_bytes: usize,
+    /// Requests with one token. The workspace's own on this machine is not held to it.
+    pub of_token: Rate,
+    /// Requests from one address. This machine is not held to it.
+    pub of_address: Rate,
+    /// Wrong tokens from one address.
+    pub failures: Rate,
+    /// How long an event stream or a WebSocket lasts; its client comes back and goes on where it was.
+    pub stream: Duration,
+    /// How long a client may take nothing of what it is sent.
+    pub take: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
         Self {
-            token,
-            hosts: Vec::new(),
-            body_bytes: 2 << 20,
-            body_time: Duration::from_secs(30),
-            ping: Duration::from_secs(20),
+            connections: 4_096,
+            connections_per_address: 256,
+            headers: 64,
+            head_bytes: 32 << 10,
+            of_token: Rate { per_s: 100.0, burst: 500.0 },
+            of_address: Rate { per_s: 200.0, burst: 1_000.0 },
+            failures: Rate { per_s: 1.0, burst: 60.0 },
+            stream: Duration::from_secs(24 * 3_600),
+            take: Duration::from_secs(60),
         }
     }
 }
 
-/// The API token. Does not print itself.
-#[derive(Clone)]
-pub struct Token(Arc<str>);
-
-impl Token {
-    /// Takes a token.
+impl Settings {
+    /// What suits a server on loopback.
     #[must_use]
-    pub fn new(text: &str) -> Self {
-        Self(text.into())
-    }
-
-    /// Compares without telling by its time where the first difference is.
-    fn is(&self, shown: &[u8]) -> bool {
-        use subtle::ConstantTimeEq as _;
-        self.0.as_bytes().ct_eq(shown).into()
-    }
-}
-
-impl std::fmt::Debug for Token {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Token(…)")
+    pub fn new(token: Token) -> Self {
+        Self {
+            tokens: Tokens::only(token),
+            hosts: Vec::new(),
+            proxies: Vec::new(),
+            body_bytes: 2 << 20,
+            body_time: Duration::from_secs(30),
+            ping: Duration::from_secs(20),
+            limits: Limits::default(),
+        }
     }
 }
 
@@ -94,12 +128,14 @@ pub(crate) struct App {
     sockets: TaskTracker,
     names: keyed::Names,
     room: large::Room,
+    rates: rate::Rates,
 }
 
 impl App {
     fn new(runtime: Arc<Runtime>, settings: Settings) -> Self {
         let (settings, sockets) = (Arc::new(settings), TaskTracker::new());
-        Self { runtime, settings, sockets, names: keyed::Names::default(), room: large::Room::default() }
+        let rates = rate::Rates::new(&settings.limits);
+        Self { runtime, settings, sockets, names: keyed::Names::default(), room: large::Room::default(), rates }
     }
 }
 

@@ -31,12 +31,12 @@ impl ApiError {
         *self.problem
     }
 
-    fn retry_after(mut self, seconds: u64) -> Self {
+    pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after_s = Some(seconds);
         self
     }
 
-    fn with(mut self, key: &str, value: serde_json::Value) -> Self {
+    pub(crate) fn with(mut self, key: &str, value: serde_json::Value) -> Self {
         self.problem.more.insert(key.to_owned(), value);
         self
     }

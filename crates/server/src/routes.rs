@@ -19,6 +19,7 @@ mod search;
 mod sessions;
 mod socket;
 mod stop;
+mod tokens;
 mod trash;
 
 use axum::Router;
@@ -37,8 +38,8 @@ use crate::problem::ApiError;
 #[openapi(
     info(
         title = "Outlive",
-        description = "Agents that outlive their processes. Every route under `/api/v1` takes `Authorization: Bearer TOKEN`; \
-                   errors are RFC 9457 problem details with a stable `code`; writes take `Idempotency-Key`.",
+        description = "Agents that outlive their processes. Every route under `/api/v1` takes `Authorization: Bearer TOKEN`, \
+                   each says in `security` which scope of a token it needs; errors are RFC 9457 problem details with a stable `code`; writes take `Idempotency-Key`.",
         license(name = "MIT OR Apache-2.0")
     ),
     components(schemas(outlive_protocol::socket::ClientFrame, outlive_protocol::socket::ServerFrame))
@@ -58,6 +59,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(sessions::show, sessions::update, sessions::remove))
         .routes(routes!(trash::list, trash::empty))
         .routes(routes!(trash::restore))
+        .routes(routes!(tokens::list, tokens::create))
+        .routes(routes!(tokens::revoke))
         .routes(routes!(messages::post, messages::list))
         .routes(routes!(events::of_session))
         .routes(routes!(events::of_all))

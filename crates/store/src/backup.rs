@@ -34,7 +34,7 @@ const ROOT: &str = ".outlive";
 const MANIFEST: &str = "backup.json";
 const FORMAT: u32 = 1;
 /// What is derived, secret, of one process, or put in by itself.
-const LEFT_OUT: [&str; 5] = ["commit", "run", "token", "sessions", MANIFEST];
+const LEFT_OUT: [&str; 6] = ["commit", "run", "token", "tokens.json", "sessions", MANIFEST];
 /// Bytes of a journal that are gathered in memory.
 const SPOOL: usize = 8 << 20;
 

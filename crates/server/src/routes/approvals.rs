@@ -2,10 +2,11 @@
 
 use axum::Json;
 use axum::extract::State;
-use outlive_core::command::{Command, Decision};
+use outlive_core::command::{Command, Decision, Verdict};
 use outlive_core::session::Status;
 use outlive_protocol::approval::{ApprovalView, Decide, InboxItem};
 use outlive_protocol::session::Done;
+use outlive_protocol::token::Scope;
 use outlive_protocol::{Page, Problem};
 use outlive_runtime::{Approval, ListQuery};
 use serde::Deserialize;
@@ -59,6 +60,9 @@ pub(super) async fn decide(
     Body(body): Body<Decide>,
 ) -> ApiResult<Json<Done>> {
     let request = caller.request(body.request_id.as_deref())?;
+    if body.decision == Verdict::AllowAgent {
+        caller.needs(Scope::Admin)?;
+    }
     let (call, asked) = (id(&call)?, body.seq);
     let decision = Decision { call, asked, verdict: body.decision, reason: body.reason, by: caller.by };
     let accepted = app.runtime.submit(id(&session)?, Command::Decide(decision), request).await?;

@@ -1,19 +1,25 @@
 //! The API's document: what the routes say of themselves, and what the door says of all of them.
 
+use axum::http::Method;
+use outlive_protocol::Problem;
 use serde_json::{Value, json};
 
-use outlive_protocol::{BASE, Problem};
+use crate::scopes;
 
 /// Completes the document that the routes made: who may come in, which headers are read, and that errors are problems.
 pub(super) fn complete(made: &utoipa::openapi::OpenApi) -> String {
     // A document of strings and maps always serializes.
     let mut document = serde_json::to_value(made).unwrap_or_default();
     document["components"]["securitySchemes"] = json!({"token": {
-        "type": "http", "scheme": "bearer", "description": "The workspace's token, in its file `token`",
+        "type": "http", "scheme": "bearer",
+        "description": "The workspace's own token, in its file `token`, which may do everything, or one of `POST /tokens`: \
+            the scope in `security` is what it needs at least. `talk` and `approve` let read, too; `admin` lets do everything",
     }});
     for (path, operations) in document["paths"].as_object_mut().into_iter().flatten() {
         for (method, operation) in operations.as_object_mut().into_iter().flatten() {
-            if path.starts_with(BASE) {
+            let verb = Method::from_bytes(method.to_uppercase().as_bytes()).unwrap_or_default();
+            if let Some(scope) = scopes::named(&verb, path) {
+                operation["security"] = json!([{"token": [scope]}]);
                 guarded(method, operation);
             }
             let responses = operation["responses"].as_object_mut().into_iter().flatten();
@@ -25,8 +31,10 @@ pub(super) fn complete(made: &utoipa::openapi::OpenApi) -> String {
 
 /// What holds for every route behind the token.
 fn guarded(method: &str, operation: &mut Value) {
-    operation["security"] = json!([{"token": []}]);
-    let mut refusals = vec![("401", "No token, or a wrong one"), ("403", "A foreign Host or Origin")];
+    let mut refusals =
+        vec![("401", "No token, or a wrong one"), ("403", "A foreign Host or Origin, or a token that is not for this")];
+    refusals.push(("429", "Too many requests, or too much at once: `Retry-After` says when to come back"));
+    refusals.push(("431", "The address or the headers are too large"));
     refusals.push(("503", "Busy or shutting down: `Retry-After` says when to come back"));
     if operation.get("requestBody").is_some() {
         refusals.push(("400", "The body is not JSON, or an id is none"));

@@ -6,6 +6,7 @@
 mod commands;
 mod talk;
 
+use axum::Extension;
 use axum::extract::State;
 use axum::extract::ws::WebSocketUpgrade;
 use axum::extract::ws::rejection::WebSocketUpgradeRejection;
@@ -18,6 +19,7 @@ use outlive_protocol::{Problem, code};
 use crate::App;
 use crate::body::Caller;
 use crate::guard::offered;
+use crate::peer::Address;
 use crate::problem::{ApiError, ApiResult};
 
 /// A WebSocket: the client sends `ClientFrame`s, the server `ServerFrame`s, each a JSON object in a text frame. A page,
@@ -28,6 +30,7 @@ use crate::problem::{ApiError, ApiResult};
 pub(super) async fn open(
     State(app): State<App>,
     caller: Caller,
+    Extension(from): Extension<Address>,
     headers: HeaderMap,
     upgrade: Result<WebSocketUpgrade, WebSocketUpgradeRejection>,
 ) -> ApiResult<Response> {
@@ -40,9 +43,11 @@ pub(super) async fn open(
     }
     let most = app.settings.body_bytes;
     let upgrade = upgrade.protocols([BEARER]).max_message_size(most).max_frame_size(most);
+    // The guard lets nobody in without one.
+    let who = caller.who.ok_or_else(|| ApiError::new(&code::UNAUTHORIZED, "send a token"))?;
     let open = app.sockets.token();
     Ok(upgrade.on_upgrade(move |socket| async move {
-        talk::Talk::new(app, by, socket).run().await;
+        talk::Talk::new(app, talk::Client { by, who, from: from.0 }, socket).run().await;
         drop(open);
     }))
 }

@@ -4,13 +4,14 @@ use outlive_core::command::{Command, Decision, Message, Verdict};
 use outlive_core::event::{Behavior, Origin, Scope};
 use outlive_core::id::{Seq, SessionId};
 use outlive_core::media::Attachment;
-use outlive_protocol::code;
 use outlive_protocol::message::MessageAccepted;
 use outlive_protocol::socket::{ClientFrame, OnCall, REPLY, Say, ServerFrame};
+use outlive_protocol::{code, token};
 use outlive_runtime::Accepted;
 use outlive_runtime::subscribe::Subscription;
 use serde_json::{Value, json};
 
+use super::talk::Client;
 use crate::App;
 use crate::body::{id, named};
 use crate::problem::{ApiError, ApiResult};
@@ -33,8 +34,14 @@ pub(super) enum Then {
 type Answer = ApiResult<(u16, Value)>;
 
 /// Does what a frame asks.
-pub(super) async fn act(app: App, by: Origin, text: String) -> Done {
+pub(super) async fn act(app: App, client: Client, text: String) -> Done {
     let (request_id, frame) = read(&text);
+    let frame = frame.and_then(|frame| {
+        client.who.needs(needed(&frame))?;
+        app.rates.token(&client.who, client.from)?;
+        Ok(frame)
+    });
+    let by = client.by;
     let frame = match frame {
         Ok(frame) => frame,
         Err(error) => return Done { request_id, answer: Err(error), then: None },
@@ -56,6 +63,19 @@ pub(super) async fn act(app: App, by: Origin, text: String) -> Done {
         | ClientFrame::Approve(_)
         | ClientFrame::Deny(_)
         | ClientFrame::Answer { .. }) => Done { request_id, answer: submit(&app, by, frame).await, then: None },
+    }
+}
+
+/// What a frame needs of a token, as the routes that do the same.
+fn needed(frame: &ClientFrame) -> token::Scope {
+    match frame {
+        ClientFrame::Subscribe { .. } | ClientFrame::Unsubscribe { .. } => token::Scope::Read,
+        ClientFrame::Message(_)
+        | ClientFrame::Steer(_)
+        | ClientFrame::Interrupt { .. }
+        | ClientFrame::Answer { .. } => token::Scope::Talk,
+        ClientFrame::Approve(on) if on.scope == Some(Scope::Agent) => token::Scope::Admin,
+        ClientFrame::Approve(_) | ClientFrame::Deny(_) => token::Scope::Approve,
     }
 }
 

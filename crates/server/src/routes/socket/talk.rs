@@ -5,6 +5,7 @@
 //! client that gives no sign of life, or takes nothing for too long, is let go.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::pin::Pin;
 use std::time::Duration;
 
@@ -25,6 +26,7 @@ use tokio_util::sync::CancellationToken;
 use super::commands::{self, Done, Then};
 use crate::App;
 use crate::problem::ApiError;
+use crate::tokens::Identity;
 
 /// Time for a client to take one frame.
 const TAKE: Duration = Duration::from_secs(60);
@@ -33,18 +35,30 @@ const FAREWELL: Duration = Duration::from_secs(1);
 /// Sessions that one connection listens to.
 pub(super) const SESSIONS: usize = 64;
 
-/// Why a connection ends: the codes of RFC 6455, and one of ours.
+/// Why a connection ends: the codes of RFC 6455, and two of ours.
 mod close {
     pub(super) const AWAY: u16 = 1001;
     pub(super) const PROTOCOL: u16 = 1002;
     pub(super) const UNSUPPORTED: u16 = 1003;
     pub(super) const TOO_LARGE: u16 = 1009;
+    pub(super) const NO_TOKEN: u16 = 4401;
     pub(super) const NO_SIGN_OF_LIFE: u16 = 4408;
+}
+
+/// Who is at the other end.
+#[derive(Clone)]
+pub(super) struct Client {
+    /// Through which door.
+    pub(super) by: Origin,
+    /// By which token.
+    pub(super) who: Identity,
+    /// From where.
+    pub(super) from: IpAddr,
 }
 
 pub(super) struct Talk {
     app: App,
-    by: Origin,
+    client: Client,
     socket: WebSocket,
     heard: SelectAll<Heard>,
     stops: BTreeMap<SessionId, CancellationToken>,
@@ -69,6 +83,10 @@ enum Next {
     Told(SessionId, Told),
     Ping,
     Closing,
+    /// The token does not hold any more.
+    Revoked,
+    /// It has lasted long enough.
+    Lasted,
 }
 
 /// How a connection ends.
@@ -80,9 +98,9 @@ enum Ended {
 }
 
 impl Talk {
-    pub(super) fn new(app: App, by: Origin, socket: WebSocket) -> Self {
+    pub(super) fn new(app: App, client: Client, socket: WebSocket) -> Self {
         let (heard, stops) = (SelectAll::new(), BTreeMap::new());
-        Self { app, by, socket, heard, stops, pending: None, lives: true }
+        Self { app, client, socket, heard, stops, pending: None, lives: true }
     }
 
     /// Talks until one of both goes.
@@ -91,15 +109,20 @@ impl Talk {
         let mut pings = interval_at(Instant::now() + period, period);
         pings.set_missed_tick_behavior(MissedTickBehavior::Delay);
         let closing = self.app.runtime.closing();
+        let over = self.client.who.over(self.app.runtime.moments().now());
+        let lasted = tokio::time::sleep(self.app.settings.limits.stream);
+        let (mut over, mut lasted) = (Box::pin(over), Box::pin(lasted));
         let ended = loop {
             let next = tokio::select! {
                 // A sign of life counts before the time for it is over.
                 biased;
+                () = &mut over => Next::Revoked,
                 came = self.socket.recv(), if self.pending.is_none() => Next::Came(came),
                 Some(done) = OptionFuture::from(self.pending.as_mut()), if self.pending.is_some() => Next::Done(done),
                 Some((session, told)) = self.heard.next(), if !self.heard.is_empty() => Next::Told(session, told),
                 _ = pings.tick() => Next::Ping,
                 () = closing.cancelled() => Next::Closing,
+                () = &mut lasted => Next::Lasted,
             };
             if let Err(ended) = self.take(next).await {
                 break ended;
@@ -128,6 +151,8 @@ impl Talk {
             }
             Next::Ping => self.send(Message::Ping(bytes::Bytes::new())).await,
             Next::Closing => Err(Ended::Because(close::AWAY, "the server is shutting down".to_owned())),
+            Next::Revoked => Err(Ended::Because(close::NO_TOKEN, "the token does not hold any more".to_owned())),
+            Next::Lasted => Err(Ended::Because(close::AWAY, "come back and go on where you were".to_owned())),
         }
     }
 
@@ -135,7 +160,7 @@ impl Talk {
         self.lives = true;
         match came {
             Some(Ok(Message::Text(text))) => {
-                self.pending = Some(Box::pin(commands::act(self.app.clone(), self.by.clone(), text.to_string())));
+                self.pending = Some(Box::pin(commands::act(self.app.clone(), self.client.clone(), text.to_string())));
                 Ok(())
             }
             Some(Ok(Message::Ping(_) | Message::Pong(_))) => Ok(()),
