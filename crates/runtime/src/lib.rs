@@ -47,6 +47,7 @@ pub mod notices;
 mod pages;
 mod presence;
 mod query;
+mod refusals;
 pub mod scheduler;
 mod schema;
 mod search;
@@ -64,10 +65,12 @@ pub use answers::Asked;
 pub use archive::{AgentFate, Imported, NewImport};
 pub use attach::{AttachError, taken};
 pub use history::NewFork;
+pub use outlive_store::audit;
 pub use outlive_store::{
     Catching, Expected, Found, Hit, Key, Label, ListQuery, Note, Row, SearchQuery, Sort, Stop, StoreError, Version,
 };
 pub use query::{Approval, Outcome};
+pub use refusals::{Ear, Refused};
 pub use shell::Settings;
 pub use stop::Stopped;
 
@@ -274,6 +277,11 @@ impl Runtime {
     #[must_use]
     pub fn notices(&self, behind: usize) -> tokio::sync::mpsc::Receiver<notices::Notice> {
         self.shell.notices.carry(behind)
+    }
+
+    /// Lets somebody hear, from now on, of every call that is denied or asked about, once that is durable.
+    pub fn hear_of_refusals(&self, ear: Ear) {
+        self.shell.notices.refusals.hear(ear);
     }
 
     /// Returns what counts what happens.

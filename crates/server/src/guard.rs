@@ -16,6 +16,7 @@ use outlive_protocol::socket::{BEARER, ROUTE};
 use outlive_protocol::{BASE, code};
 
 use crate::App;
+use crate::audit::Deed;
 use crate::peer::{self, Address};
 use crate::problem::{ApiError, ApiResult};
 use crate::scopes::{self, OPEN};
@@ -33,7 +34,12 @@ pub(crate) async fn check(State(app): State<App>, mut request: Request, next: Ne
             request.extensions_mut().insert(who.clone());
             held(&app, who, next.run(request).await)
         }
-        Err(error) => error.into_response(),
+        Err(error) => {
+            if let Some(deed) = Deed::of(&request) {
+                app.settings.audit.turned_away(deed, &error, app.runtime.moments().now());
+            }
+            error.into_response()
+        }
     }
 }
 

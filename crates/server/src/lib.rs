@@ -9,6 +9,7 @@
 //! | `scopes` | what each route needs of a token |
 //! | `rate` | how much one caller may ask |
 //! | `peer` | from where a request comes |
+//! | `audit` | who did what, entered into the audit log |
 //! | `routes` | a file per resource: translate, submit, answer |
 //! | `body` | reads bodies and ids, strictly |
 //! | `large` | archives as bodies, one large one at a time |
@@ -17,6 +18,7 @@
 //!
 //! Absent on purpose: no route decides anything about a session, none writes but through `Runtime::submit`.
 
+mod audit;
 mod body;
 mod door;
 mod guard;
@@ -29,6 +31,7 @@ mod routes;
 mod scopes;
 mod tokens;
 
+pub use audit::Trail;
 pub use peer::Address;
 pub use rate::Rate;
 pub use routes::openapi;
@@ -50,6 +53,8 @@ use tokio_util::task::TaskTracker;
 pub struct Settings {
     /// What clients must show, one of them. Never printed.
     pub tokens: Tokens,
+    /// Where it is entered what is asked.
+    pub audit: Trail,
     /// Names besides the loopback ones that the Host header may carry.
     pub hosts: Vec<String>,
     /// Addresses of proxies whose word on where a request comes from is taken.
@@ -109,6 +114,7 @@ impl Settings {
     pub fn new(token: Token) -> Self {
         Self {
             tokens: Tokens::only(token),
+            audit: Trail::default(),
             hosts: Vec::new(),
             proxies: Vec::new(),
             body_bytes: 2 << 20,
@@ -149,6 +155,7 @@ fn over(app: App) -> Router {
     routes::all()
         .fallback(routes::not_found)
         .method_not_allowed_fallback(routes::method_not_allowed)
+        .layer(axum::middleware::from_fn_with_state(app.clone(), audit::follow))
         .layer(axum::middleware::from_fn_with_state(app.clone(), guard::check))
         .layer(DefaultBodyLimit::max(limit))
         .layer(tower_http::catch_panic::CatchPanicLayer::custom(problem::panicked))

@@ -5,6 +5,7 @@ mod agents;
 mod approvals;
 mod archives;
 mod artifacts;
+mod audit;
 mod control;
 mod document;
 mod events;
@@ -78,6 +79,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(questions::list))
         .routes(routes!(questions::answer))
         .routes(routes!(queue::show, queue::replace))
+        .routes(routes!(audit::list))
         .routes(routes!(stop::show, stop::stop, stop::lift))
         .routes(routes!(search::find))
         .routes(routes!(search::progress, search::reindex))

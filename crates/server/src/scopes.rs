@@ -49,6 +49,7 @@ const TABLE: &[(&str, &str, Scope)] = &[
     ("GET", "/ws", Read),
     ("GET", "/inbox", Read),
     ("GET", "/search", Read),
+    ("GET", "/audit", Admin),
     ("GET", "/stop", Read),
     // Whoever decides what may run may stop it all; to let it go on again takes more.
     ("POST", "/stop", Approve),

@@ -3,6 +3,7 @@
 mod agents;
 mod answers;
 mod artifacts;
+pub mod audit;
 pub mod backup;
 mod clerk;
 pub mod conformance;

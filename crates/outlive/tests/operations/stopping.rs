@@ -111,7 +111,9 @@ fn kill(server: &mut Server) {
 fn a_stop_ends_everything_and_holds_over_a_restart_until_it_is_lifted() {
     let house = house();
     house.agent("delegate", &format!("provider: openai, name: m, base_url: \"{}\"", delegating()));
-    let mut server = house.serve(|command| drop(command.env("OPENAI_API_KEY", "k")));
+    let mut server = house.serve(|command| {
+        command.env("OPENAI_API_KEY", "k");
+    });
     house.check(&["run", "-a", "delegate", "begin"], 0, "it runs");
     house.until_it_runs("background");
     let talk = house.busy();
