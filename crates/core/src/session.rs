@@ -12,6 +12,7 @@ mod apply;
 mod decide;
 mod history;
 mod owed;
+mod parked;
 mod question;
 mod report;
 mod requests;
@@ -42,7 +43,7 @@ use crate::id::{CallId, InputId, Seq, SessionId, TurnId};
 use crate::limits::GRANTS_REMEMBERED;
 use crate::media::Attachment;
 use crate::time::Timestamp;
-use crate::turn::{Outages, Turn};
+use crate::turn::{Outages, Phase, Turn};
 
 /// All that decides what happens next in a session.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -276,6 +277,9 @@ impl State {
         match (&self.hold, &self.turn) {
             (Hold::Archived { .. }, _) => Status::Archived,
             (Hold::Paused { .. }, _) => Status::Paused,
+            (Hold::Open, None) if self.calls().iter().any(|call| matches!(call.phase, Phase::Awaiting { .. })) => {
+                Status::Approving
+            }
             (Hold::Open, None) if self.questions.open.is_empty() => Status::Idle,
             (Hold::Open, None) => Status::Asking,
             (Hold::Open, Some(turn)) => turn.status(),

@@ -1,10 +1,12 @@
 //! What can be typed. The comments are the help.
 
+mod audit;
 pub mod moving;
 mod operations;
 pub mod policy;
 mod queue;
 
+pub use audit::{Audit, AuditList, AuditVerify};
 pub use operations::{Backup, Logs, Serve, Stop};
 pub use queue::{Behavior, Queue};
 
@@ -89,6 +91,9 @@ pub enum Command {
     Inbox(Json),
     /// Stop everything at once, in all sessions, until it is lifted
     Stop(Stop),
+    /// Look at the audit log: who approved, denied, changed and read what
+    #[command(subcommand)]
+    Audit(Audit),
     /// Look for damage in the workspace's files
     Verify {
         /// Mend what can be mended; what is taken out is kept beside. No server may run

@@ -4,6 +4,7 @@ mod agent;
 mod agent_files;
 mod answer;
 mod attach;
+mod audit;
 mod backup;
 pub mod bench;
 mod chat;
@@ -74,6 +75,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Queue(command) => queue::run(&place()?, command).await,
         Command::Inbox(json) => inbox(&place()?, &json).await,
         Command::Stop(wanted) => stop::run(&place()?, &wanted).await,
+        Command::Audit(command) => audit::run(&place()?, &command),
         Command::Verify { repair, json } => verify::run(&place()?, repair, json),
         Command::Backup(wanted) if wanted.check.is_some() => backup::run(&config::workspace(named)?, &wanted).await,
         Command::Backup(wanted) => backup::run(&place()?, &wanted).await,

@@ -7,8 +7,9 @@ use outlive_core::agent::{ModelSpec, SandboxMode, SandboxSpec};
 use outlive_core::catalogue::{Capability, Catalogue};
 use outlive_model::Model;
 use outlive_runtime::catalog::{Catalog, Known, Models, Sources};
-use outlive_runtime::clock::{Moments, SystemClock};
+use outlive_runtime::clock::{Clock as _, Moments, SystemClock};
 use outlive_runtime::{Runtime, Settings};
+use outlive_store::audit::AuditLog;
 use outlive_store::files::fs::{Disk, RealDisk};
 use outlive_store::workspace::{self, OpenError};
 use outlive_tools::exec::Exec;
@@ -117,6 +118,8 @@ fn ollama() -> Option<String> {
 pub struct Engine {
     /// Runs its sessions.
     pub runtime: Arc<Runtime>,
+    /// Its audit log.
+    pub audit: Arc<AuditLog>,
     /// Its files; closed last.
     pub files: workspace::Workspace,
 }
@@ -132,6 +135,7 @@ pub async fn start(place: &Workspace) -> Result<Engine, Failure> {
         OpenError::Owned(_) => Failure::Busy(error.to_string()),
         OpenError::Io(_) => Failure::Failed(format!("{}: {error}", place.root.display())),
     })?;
+    let audit = Arc::new(AuditLog::open(Arc::new(RealDisk), &place.root, SystemClock.now())?);
     for damage in &files.recovery().damage {
         tracing::error!(damage, "damage found; run `outlive verify`");
     }
@@ -159,7 +163,7 @@ pub async fn start(place: &Workspace) -> Result<Engine, Failure> {
     let moments = Moments::new(Arc::new(SystemClock), seed);
     let catalog = Catalog::new(sources).sharing(&store);
     let runtime = Runtime::start(store, Arc::new(catalog), moments, settled(&place.config()?)).await;
-    Ok(Engine { runtime: runtime.map_err(Failure::failed)?, files })
+    Ok(Engine { runtime: runtime.map_err(Failure::failed)?, audit, files })
 }
 
 /// What `outlive.yaml` says of how sessions are run.

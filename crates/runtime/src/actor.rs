@@ -237,7 +237,11 @@ impl Actor {
             }
         }
         let wake_at = acts.wake_at;
-        if self.shell.brake.stop().is_some() { self.hold_back(acts) } else { self.begin(acts) }
+        if self.shell.brake.stop().is_some() {
+            self.hold_back(acts)
+        } else {
+            self.begin(acts)
+        }
         if let Some(due) = wake_at {
             self.shell.scheduler.at(due, self.id);
         }

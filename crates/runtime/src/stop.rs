@@ -207,7 +207,10 @@ pub(crate) fn begins(command: &Command) -> bool {
 pub(crate) fn at_start(stops: &dyn outlive_store::Stops) -> Result<Brake, StoreError> {
     let stop = stops.stopped()?;
     if let Some(stop) = &stop {
-        tracing::warn!(reason = stop.reason.as_deref().unwrap_or_default(), "everything is stopped since an earlier start");
+        tracing::warn!(
+            reason = stop.reason.as_deref().unwrap_or_default(),
+            "everything is stopped since an earlier start"
+        );
     }
     Ok(Brake::new(stop))
 }

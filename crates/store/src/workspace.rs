@@ -23,14 +23,17 @@ use crate::files::lock::Lock;
 use crate::files::{FileJournals, Recovery};
 use crate::index::{Log, SqliteIndex};
 use crate::search::{Truth, Words};
-use crate::{Append, Epoch, Index, Journals, ListQuery, Opened, Pending, Row, Snapshots, Stop, StopFile, Stops as _, Store, StoreError};
+use crate::{
+    Append, Epoch, Index, Journals, ListQuery, Opened, Pending, Row, Snapshots, Stop, StopFile, Stops as _, Store,
+    StoreError,
+};
 use answers::Answered;
 use fresh::{Fresh, Noted};
 use trash::Bin;
 
 pub use crate::files::{OpenError, Options};
 
-const FOLDERS: [&str; 6] = ["agents", "artifacts", "commit", "run", "sessions", "trash"];
+const FOLDERS: [&str; 7] = ["agents", "artifacts", "audit", "commit", "run", "sessions", "trash"];
 
 /// Makes a workspace's folders where they are missing, for their owner alone.
 ///

@@ -105,7 +105,7 @@ impl State {
     }
 
     fn owed_between_turns(&self) -> Vec<Debt> {
-        let waits = !self.queue.items.is_empty() && self.questions.open.is_empty();
+        let waits = !self.queue.items.is_empty() && !self.is_asking_after();
         let ready = self.hold == Hold::Open && !self.queue.held && waits;
         if ready { vec![Debt::StartQueued] } else { Vec::new() }
     }
@@ -147,7 +147,12 @@ impl Turn {
             return vec![Debt::End { ending: Ending::Ask, error: None }];
         }
         if !self.calls_settled() {
-            return self.calls.iter().enumerate().filter_map(|(at, call)| self.owed_call(at, call, held)).collect();
+            let calls = self.calls.iter().enumerate();
+            let debts: Vec<Debt> = calls.filter_map(|(at, call)| self.owed_call(at, call, held)).collect();
+            if debts.is_empty() && self.is_to_park(held) {
+                return vec![Debt::End { ending: Ending::Ask, error: None }];
+            }
+            return debts;
         }
         if !self.calls.is_empty() || self.steered {
             return vec![self.next_step(allowed)];

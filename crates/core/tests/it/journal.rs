@@ -118,7 +118,8 @@ fn stopped_story() -> Desk {
     desk
 }
 
-const GOLDEN: [(&str, Story); 6] = [
+const GOLDEN: [(&str, Story); 7] = [
+    ("v1-unattended", super::unattended::parked),
     ("v1-stopped", stopped_story),
     ("v1-lost-call", story),
     ("v1-ruled-path", ruled_story),

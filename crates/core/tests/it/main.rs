@@ -12,3 +12,4 @@ mod properties;
 mod said;
 mod session;
 mod stopping;
+mod unattended;

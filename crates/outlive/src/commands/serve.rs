@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outlive_runtime::Runtime;
-use outlive_server::{Settings, Token};
+use outlive_server::{Settings, Token, Trail};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
@@ -54,6 +54,7 @@ pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     let engine = wire::start(place).await?;
     let mut settings = Settings::new(Token::new(&place.make_token()?));
     settings.hosts = config.server.hosts;
+    settings.audit = audited(&engine);
     engine.files.set_address(&address.to_string())?;
     say!("outlive listens on http://{address} for {}", place.root.display());
     let telemetry = Telemetry::begin(&engine.runtime);
@@ -78,9 +79,18 @@ pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     stop.cancel();
     // Requests under way have had their answers or their streams' ends by now.
     tokio::time::timeout(Duration::from_secs(2), api).await.ok();
+    engine.audit.close();
     engine.files.close();
     telemetry.end(&engine.runtime);
     ok()
+}
+
+/// Enters into the audit log what is asked of the server, and what is refused to agents.
+fn audited(engine: &wire::Engine) -> Trail {
+    let trail = Trail::new(engine.audit.clone());
+    let ear = trail.clone();
+    engine.runtime.hear_of_refusals(Arc::new(move |refused| ear.refused(refused)));
+    trail
 }
 
 async fn listen(host: &str, port: u16) -> Result<TcpListener, Failure> {

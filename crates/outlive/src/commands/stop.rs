@@ -1,10 +1,14 @@
 //! The emergency stop: through the server where it answers, else past it.
 
+use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::Duration;
 
 use outlive_core::event::{Origin, OriginKind};
 use outlive_protocol::stop::{StopAll, StopView};
 use outlive_runtime::clock::{Clock as _, SystemClock};
+use outlive_store::audit::{Act, Audit as _, AuditLog};
+use outlive_store::files::fs::RealDisk;
 use outlive_store::files::lock;
 use outlive_store::{StopFile, Stops as _, workspace};
 use outlive_tools::orphans;
@@ -63,9 +67,7 @@ pub fn tell(place: &Workspace) {
 
 fn view(place: &Workspace, ending: Vec<outlive_core::id::SessionId>) -> StopView {
     match StopFile::of(&place.root).stopped() {
-        Ok(Some(stop)) => {
-            StopView { stopped: true, at: Some(stop.at), by: Some(stop.by), reason: stop.reason, ending }
-        }
+        Ok(Some(stop)) => StopView { stopped: true, at: Some(stop.at), by: Some(stop.by), reason: stop.reason, ending },
         Ok(None) | Err(_) => StopView { ending, ..StopView::default() },
     }
 }
@@ -109,6 +111,7 @@ async fn by_hand(place: &Workspace, reason: Option<&String>) -> Result<StopView,
     let children = run.join("children");
     match workspace::stop(root, &stop) {
         Ok(_held) => {
+            entered(place).await?;
             orphans::sweep(&children).await?;
             if let Err(why) = orphans::sweep_containers(&wire::engine(), &children).await {
                 eprintln!("outlive: containers of the server, if there are any, were not looked for: {why}");
@@ -119,6 +122,16 @@ async fn by_hand(place: &Workspace, reason: Option<&String>) -> Result<StopView,
         Err(error) => return Err(Failure::failed(error)),
     }
     Ok(view(place, Vec::new()))
+}
+
+/// Enters the stop into the audit log of a workspace whose lock is held here.
+async fn entered(place: &Workspace) -> Result<(), Failure> {
+    let now = SystemClock.now();
+    let log = AuditLog::open(Arc::new(RealDisk), &place.root, now)?;
+    let (who, sender) = ("local".to_owned(), place.sender.clone());
+    let (what, outcome) = ("stop".to_owned(), "ok".to_owned());
+    let act = Act { at: now, who, sender, from: None, what, on: BTreeMap::new(), outcome };
+    log.enter(act).await.map_err(Failure::failed)
 }
 
 /// Kills the process that holds the workspace, and its group where it leads one.

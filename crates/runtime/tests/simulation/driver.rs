@@ -157,6 +157,7 @@ impl Simulation {
         let id = again.as_ref().map_or(fresh, |(id, _)| id.clone());
         let behavior = if id.as_str().len() % 2 == 0 { Behavior::Steer } else { Behavior::FollowUp };
         let attachments = if id.as_str().ends_with(['3', '7']) { vec![vanished()] } else { Vec::new() };
+        let by = if id.as_str().ends_with(['1', '4']) { Origin::of(OriginKind::Schedule) } else { by };
         let message = Message { attachments, ..Message::text(format!("say {id}"), behavior, by) };
         match (self.ask(life, session, Command::Message(message), Some(id.clone())).await, again) {
             (Some(Ok(accepted)), Some((_, before))) => {

@@ -1,8 +1,8 @@
 //! What waits for a person, and the person's decision.
 
-use axum::{Extension, Json};
 use axum::extract::State;
 use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use outlive_core::command::{Command, Decision, Verdict};
 use outlive_core::session::Status;
 use outlive_protocol::approval::{ApprovalView, Decide, InboxItem};

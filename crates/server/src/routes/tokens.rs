@@ -1,9 +1,9 @@
 //! Tokens: made, listed, revoked. The text of one is shown once, to whoever has it made.
 
-use axum::{Extension, Json};
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use axum::{Extension, Json};
 use outlive_protocol::token::{PostToken, TokenMade, TokenView};
 use outlive_protocol::{Page, Problem};
 

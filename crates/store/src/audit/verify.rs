@@ -125,7 +125,11 @@ impl Walk<'_> {
             Ok(_) | Err(_) => {}
         }
         if let Some(noted) = self.noted.filter(|noted| **noted != root()) {
-            self.breaks("head", 0, format!("no entry has the hash {noted}: it was changed or cut off since that was noted"));
+            self.breaks(
+                "head",
+                0,
+                format!("no entry has the hash {noted}: it was changed or cut off since that was noted"),
+            );
         }
     }
 }
