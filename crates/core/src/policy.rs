@@ -94,6 +94,17 @@ pub enum Mode {
     Dangerous,
 }
 
+/// What becomes of what people are asked in a turn that nobody sits at: one of a schedule or a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Unattended {
+    /// The turn ends as `ask`, and goes on once a person has decided.
+    #[default]
+    Ask,
+    /// It is denied, so that nothing waits.
+    Deny,
+}
+
 /// The rules of one level, or of several combined.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Policy {
@@ -109,6 +120,8 @@ pub struct Policy {
     pub grants: Vec<Grant>,
     /// Those of which is told when they ran.
     pub notify: Vec<Notify>,
+    /// What becomes of a call that is asked about in a turn that nobody sits at, where this level says so.
+    pub unattended: Option<Unattended>,
     /// Why the policy could not be read: then all is refused.
     pub unreadable: Option<String>,
 }
@@ -191,6 +204,7 @@ impl Policy {
             allow: join(workspace.allow, agent.allow),
             grants: join(workspace.grants, agent.grants),
             notify: join(workspace.notify, agent.notify),
+            unattended: agent.unattended.or(workspace.unattended),
             unreadable: workspace.unreadable.or(agent.unreadable),
         }
     }

@@ -12,12 +12,14 @@ mod apply;
 mod decide;
 mod history;
 mod owed;
+mod parked;
 mod question;
 mod report;
 mod requests;
 mod said;
 mod settle;
 mod spending;
+mod stop;
 mod todo;
 
 pub use decide::{Decided, Moment, Refusal};
@@ -41,7 +43,7 @@ use crate::id::{CallId, InputId, Seq, SessionId, TurnId};
 use crate::limits::GRANTS_REMEMBERED;
 use crate::media::Attachment;
 use crate::time::Timestamp;
-use crate::turn::{Outages, Turn};
+use crate::turn::{Outages, Phase, Turn};
 
 /// All that decides what happens next in a session.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
@@ -275,6 +277,9 @@ impl State {
         match (&self.hold, &self.turn) {
             (Hold::Archived { .. }, _) => Status::Archived,
             (Hold::Paused { .. }, _) => Status::Paused,
+            (Hold::Open, None) if self.calls().iter().any(|call| matches!(call.phase, Phase::Awaiting { .. })) => {
+                Status::Approving
+            }
             (Hold::Open, None) if self.questions.open.is_empty() => Status::Idle,
             (Hold::Open, None) => Status::Asking,
             (Hold::Open, Some(turn)) => turn.status(),
@@ -291,7 +296,7 @@ impl State {
 }
 
 /// First line of a snapshot: which fold made it. Raised when events fold to another state than before.
-const FOLD: &str = "fold: 3\n";
+const FOLD: &str = "fold: 4\n";
 
 /// Writes a snapshot: YAML, for people to read. Its head says which events it covers.
 #[must_use]

@@ -7,7 +7,7 @@ mod running;
 mod step;
 
 pub use call::{Call, Fate, Phase};
-pub use ending::failure_ending;
+pub use ending::{failure_ending, stopped_ending};
 pub use fallback::{Lineup, Outages};
 pub use running::Running;
 pub use step::{Asking, retry_pause_ms, retryable};
@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::budget::Capped;
 use crate::content::Usage;
-use crate::event::{Origin, Trigger};
+use crate::event::{InterruptRequested, Trigger};
 use crate::id::{CallId, TurnId};
 use crate::session::Status;
 use crate::time::Timestamp;
@@ -37,7 +37,7 @@ pub struct Turn {
     /// That step's calls, in the model's order.
     pub calls: Vec<Call>,
     /// Who asked it to stop.
-    pub interrupt: Option<Origin>,
+    pub interrupt: Option<InterruptRequested>,
     /// Whether something was said that no step has seen yet.
     pub steered: bool,
     /// Failures in a row of the current step.

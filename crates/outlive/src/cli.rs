@@ -1,12 +1,14 @@
 //! What can be typed. The comments are the help.
 
+mod audit;
 pub mod moving;
 mod operations;
 pub mod policy;
 mod queue;
 pub mod token;
 
-pub use operations::{Backup, Logs, Serve};
+pub use audit::{Audit, AuditList, AuditVerify};
+pub use operations::{Backup, Logs, Serve, Stop};
 pub use queue::{Behavior, Queue};
 
 use std::path::PathBuf;
@@ -91,6 +93,11 @@ pub enum Command {
     /// Say who else may come in, and for what
     #[command(subcommand)]
     Token(token::Token),
+    /// Stop everything at once, in all sessions, until it is lifted
+    Stop(Stop),
+    /// Look at the audit log: who approved, denied, changed and read what
+    #[command(subcommand)]
+    Audit(Audit),
     /// Look for damage in the workspace's files
     Verify {
         /// Mend what can be mended; what is taken out is kept beside. No server may run

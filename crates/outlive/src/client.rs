@@ -77,6 +77,11 @@ fn refusal(place: &Workspace, code: Option<i32>) -> Failure {
     }
 }
 
+/// Returns a connection to the server that holds the workspace, whether it answers or not, and starts none.
+pub fn holder(place: &Workspace) -> Option<Client> {
+    Some(Client::to(&running(place)?, &place.token()?, place.sender.clone()))
+}
+
 async fn attempt(place: &Workspace) -> Option<Client> {
     let client = Client::to(&running(place)?, &place.token()?, place.sender.clone());
     let ready = client.http.get(format!("{}/readyz", client.base)).send().await.ok()?;

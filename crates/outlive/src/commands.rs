@@ -4,6 +4,7 @@ mod agent;
 mod agent_files;
 mod answer;
 mod attach;
+mod audit;
 mod backup;
 pub mod bench;
 mod chat;
@@ -25,6 +26,7 @@ mod run;
 mod search;
 mod serve;
 mod session;
+mod stop;
 mod token;
 mod trash;
 mod verify;
@@ -75,6 +77,8 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Queue(command) => queue::run(&place()?, command).await,
         Command::Inbox(json) => inbox(&place()?, &json).await,
         Command::Token(command) => token::run(&place()?, command).await,
+        Command::Stop(wanted) => stop::run(&place()?, &wanted).await,
+        Command::Audit(command) => audit::run(&place()?, &command),
         Command::Verify { repair, json } => verify::run(&place()?, repair, json),
         Command::Backup(wanted) if wanted.check.is_some() => backup::run(&config::workspace(named)?, &wanted).await,
         Command::Backup(wanted) => backup::run(&place()?, &wanted).await,
@@ -137,6 +141,7 @@ async fn inbox(place: &Workspace, json: &Json) -> Outcome {
         show::json(&page)?;
         return ok();
     }
+    stop::tell(place);
     if page.items.is_empty() {
         say!("nothing waits for you");
     }
@@ -171,8 +176,10 @@ fn status(place: &Workspace, json: bool) -> Outcome {
     if json {
         show::json(&serde_json::json!({
             "running": address.is_some(), "address": address, "workspace": place.root, "log": place.log(),
+            "stopped": stop::line(place),
         }))?;
     } else {
+        stop::tell(place);
         match &address {
             Some(address) => say!("a server runs for {} at http://{address}", place.root.display()),
             None => say!("no server runs for {}; commands start one", place.root.display()),

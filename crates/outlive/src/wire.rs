@@ -9,9 +9,10 @@ use outlive_core::redact::Secrets;
 use outlive_core::secret::Secret;
 use outlive_model::Model;
 use outlive_runtime::catalog::{Catalog, Known, Models, Sources};
-use outlive_runtime::clock::{Moments, SystemClock};
+use outlive_runtime::clock::{Clock as _, Moments, SystemClock};
 use outlive_runtime::{Runtime, Settings};
 use outlive_server::{Token, Tokens};
+use outlive_store::audit::AuditLog;
 use outlive_store::files::fs::{Disk, RealDisk};
 use outlive_store::files::kept::Kept;
 use outlive_store::workspace::{self, OpenError};
@@ -122,6 +123,8 @@ fn ollama() -> Option<String> {
 pub struct Engine {
     /// Runs its sessions.
     pub runtime: Arc<Runtime>,
+    /// Its audit log.
+    pub audit: Arc<AuditLog>,
     /// Its files; closed last.
     pub files: workspace::Workspace,
 }
@@ -137,6 +140,7 @@ pub async fn start(place: &Workspace, secrets: &Secrets) -> Result<Engine, Failu
         OpenError::Owned(_) => Failure::Busy(error.to_string()),
         OpenError::Io(_) => Failure::Failed(format!("{}: {error}", place.root.display())),
     })?;
+    let audit = Arc::new(AuditLog::open(Arc::new(RealDisk), &place.root, SystemClock.now())?);
     for damage in &files.recovery().damage {
         tracing::error!(damage, "damage found; run `outlive verify`");
     }
@@ -168,7 +172,7 @@ pub async fn start(place: &Workspace, secrets: &Secrets) -> Result<Engine, Failu
     let catalog = Catalog::new(sources).sharing(&store);
     catalog.learn_all();
     let runtime = Runtime::start(store, Arc::new(catalog), moments, settled(&config)).await;
-    Ok(Engine { runtime: runtime.map_err(Failure::failed)?, files })
+    Ok(Engine { runtime: runtime.map_err(Failure::failed)?, audit, files })
 }
 
 /// Knows these secrets, and says which of them cannot be looked for.
@@ -257,7 +261,7 @@ pub fn exec(root: &Path) -> Result<Exec, Failure> {
 }
 
 /// Where a Docker engine listens: on this machine, since folders are granted to it.
-fn engine() -> PathBuf {
+pub fn engine() -> PathBuf {
     let named = config::variable("DOCKER_HOST").and_then(|host| host.strip_prefix("unix://").map(PathBuf::from));
     named.unwrap_or_else(|| "/var/run/docker.sock".into())
 }

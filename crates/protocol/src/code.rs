@@ -44,6 +44,7 @@ codes! {
     ALREADY_DECIDED = "already_decided", 409, "The call was decided already";
     ALREADY_ANSWERED = "already_answered", 409, "The question was answered already";
     CONFLICT = "conflict", 409, "Somebody else was faster";
+    STOPPED = "stopped", 409, "Everything is stopped";
     AGENT_CHANGED = "agent_changed", 412, "The agent was changed meanwhile";
     TOO_LARGE = "too_large", 413, "The body is too large";
     UNSUPPORTED_MEDIA_TYPE = "unsupported_media_type", 415, "The body's type is not taken here";

@@ -7,6 +7,7 @@ pub mod agent;
 pub mod agent_files;
 pub mod approval;
 pub mod archive;
+pub mod audit;
 pub mod code;
 pub mod event;
 pub mod health;
@@ -18,6 +19,7 @@ pub mod queue;
 pub mod search;
 pub mod session;
 pub mod socket;
+pub mod stop;
 pub mod token;
 pub mod trash;
 

@@ -19,9 +19,9 @@ pub(crate) use life::{Life, spawn};
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use outlive_core::command::Command;
+use outlive_core::command::{Command, Done, Found, Report};
 use outlive_core::context::Transcript;
-use outlive_core::event::Asked;
+use outlive_core::event::{Asked, Outcome};
 use outlive_core::id::{CallId, RequestId, Seq, SessionId, TurnId};
 use outlive_core::session::{Decided, Fact, Held, Refusal, State};
 use outlive_store::{Append, Epoch, StoreError};
@@ -33,8 +33,8 @@ use crate::hands::{self, Errand};
 use crate::kit::Kit;
 use crate::meter::Seen;
 use crate::shell::Shell;
-use crate::{Accepted, SubmitError};
-use batch::Batch;
+use crate::{Accepted, SubmitError, stop};
+use batch::{Acts, Batch};
 
 pub(crate) struct Actor {
     id: SessionId,
@@ -110,7 +110,10 @@ impl Actor {
             Decided::Duplicate(before) => {
                 return Ok(Accepted { seq: before.seq, turn: before.turn, duplicate: true, head: self.state.head });
             }
-            Decided::Facts(facts) => (facts, true),
+            Decided::Facts(facts) => match self.shell.brake.stop().filter(|_| stop::begins(command)) {
+                Some(stop) => return Err(SubmitError::Stopped(stop)),
+                None => (facts, true),
+            },
             Decided::Shared(entries) => {
                 let written = batch.share(&mut self.state, entries);
                 (self.parted(command), written)
@@ -150,7 +153,6 @@ impl Actor {
 
     /// Forgets what a report says has ended.
     fn release(&mut self, command: &Command) {
-        use outlive_core::command::Report;
         let Command::Report(report) = command else { return };
         match report {
             Report::Step { .. } => {
@@ -214,6 +216,7 @@ impl Actor {
         let agent = || self.state.profile.as_ref().map(|profile| profile.agent.clone());
         let seen = || Seen { session: self.id, agent: agent(), began, events: happened.into() };
         self.shell.meter.note(seen, (began, happened));
+        self.shell.notices.refusals.tell(self.id, &self.state, happened.iter().map(|(_, entry)| entry));
         crate::log::note(happened);
         self.shell.feeds.tell(self.id, batch.events());
     }
@@ -229,30 +232,82 @@ impl Actor {
             self.held.step = None;
         }
         self.give_back();
-        for call in acts.stops {
-            if let Some(token) = self.running.calls.get(&call) {
+        for call in &acts.stops {
+            if let Some(token) = self.running.calls.get(call) {
                 token.cancel();
             }
         }
+        let wake_at = acts.wake_at;
+        if self.shell.brake.stop().is_some() {
+            self.hold_back(acts)
+        } else {
+            self.begin(acts)
+        }
+        if let Some(due) = wake_at {
+            self.shell.scheduler.at(due, self.id);
+        }
+    }
+
+    fn begin(&mut self, acts: Acts) {
         if let Some(ask) = acts.ask {
             let span = self.errand.turn.step(ask.step, ask.attempt);
-            let task = hands::ask(self.errand.clone(), ask).instrument(span);
-            self.running.model = Some(self.shell.tasks.spawn("model", task));
+            let (errand, at_work) = (self.errand.clone(), self.shell.brake.work(self.id));
+            let task = async move {
+                hands::ask(errand, ask).await;
+                drop(at_work);
+            };
+            self.running.model = Some(self.shell.tasks.spawn("model", task.instrument(span)));
         }
         for run in acts.runs {
             self.shell.notices.tell(&run.kit, (self.id, run.call), (&run.tool, &run.arguments));
             self.running.calls.insert(run.call, run.stop.clone());
             let span = self.errand.turn.call(run.call, run.attempt, &run.tool);
-            self.shell.tasks.spawn("tool", hands::run(self.errand.clone(), run).instrument(span));
+            let (errand, at_work) = (self.errand.clone(), self.shell.brake.work(self.id));
+            let task = async move {
+                hands::run(errand, run).await;
+                drop(at_work);
+            };
+            self.shell.tasks.spawn("tool", task.instrument(span));
         }
         for run in acts.finds {
             self.running.calls.insert(run.call, run.stop.clone());
             let span = self.errand.turn.call(run.call, run.attempt, &run.tool);
-            self.shell.tasks.spawn("find", hands::find(self.errand.clone(), run).instrument(span));
+            let (errand, at_work) = (self.errand.clone(), self.shell.brake.work(self.id));
+            let task = async move {
+                hands::find(errand, run).await;
+                drop(at_work);
+            };
+            self.shell.tasks.spawn("find", task.instrument(span));
         }
-        if let Some(due) = acts.wake_at {
-            self.shell.scheduler.at(due, self.id);
+    }
+
+    /// Everything was stopped between the intent and its effect: none of it has happened, and none of it does.
+    fn hold_back(&mut self, acts: Acts) {
+        if acts.ask.is_some() {
+            self.held.step = None;
         }
+        for run in acts.runs {
+            let content = "Not started: everything was stopped.".to_owned();
+            let done = Done { outcome: Outcome::Interrupted, content, details: None, artifact: None };
+            self.report(Report::Call { call: run.call, attempt: run.attempt, done, duration_ms: 0 });
+        }
+        for run in acts.finds {
+            self.report(Report::Found { call: run.call, attempt: run.attempt, found: Found::Unknown });
+        }
+    }
+
+    fn report(&self, report: Report) {
+        let errand = self.errand.clone();
+        self.shell.tasks.spawn("report", async move { errand.report(report).await });
+    }
+
+    /// Ends what runs. What calls said is still reported; a model's answer is not waited for.
+    pub(crate) fn end_all(&mut self) {
+        if let Some(model) = self.running.model.take() {
+            model.abort();
+            self.held.step = None;
+        }
+        self.running.calls.values().for_each(CancellationToken::cancel);
     }
 
     /// Says whether nothing is under way here: the session may leave memory.
@@ -304,6 +359,7 @@ impl From<&SubmitError> for Trouble {
             | SubmitError::Refused(_)
             | SubmitError::Busy { .. }
             | SubmitError::Agent(_)
+            | SubmitError::Stopped(_)
             | SubmitError::Closing => Self::Refused,
         }
     }

@@ -60,7 +60,7 @@ pub(crate) struct Run {
 
 impl Errand {
     /// Reports to the actor. If it is gone, so is whoever wanted to know.
-    async fn report(&self, report: Report) {
+    pub(crate) async fn report(&self, report: Report) {
         self.inbox.send(Mail::Told(Command::Report(report))).await.ok();
     }
 

@@ -11,10 +11,10 @@ use outlive_core::cost::Prices;
 use outlive_core::event::{Decider, OnDisconnect};
 use outlive_core::id::{AgentName, SessionId};
 use outlive_core::policy::shell::Touch;
-use outlive_core::policy::{Judgement, Policy, Subject, Verdict};
+use outlive_core::policy::{Judgement, Policy, Subject, Unattended, Verdict};
 use outlive_core::redact::Secrets;
 use outlive_core::session::{ASK_USER, Allowance, LIST_TOOL, Ruling, State, read_questions, read_todos};
-use outlive_core::turn::{Call, Lineup};
+use outlive_core::turn::{Call, Lineup, Turn};
 use outlive_model::Model;
 use outlive_tools::path::{Want, resolve};
 use outlive_tools::registry::Toolbox;
@@ -228,6 +228,11 @@ impl Kit {
             Ok(prepared) => prepared,
             Err(refusal) => return refuse(refusal.to_string()),
         };
+        let alone = state.turn.as_ref().is_some_and(Turn::is_unattended);
+        let denies = alone && self.policy.unattended == Some(Unattended::Deny);
+        if call.tool == ASK_USER && denies {
+            return refuse(NOBODY.to_owned());
+        }
         if call.tool == ASK_USER {
             // It does nothing but ask a person: no policy asks a person about that.
             return read_questions(&call.input).map_or_else(refuse, Ruling::Question);
@@ -246,12 +251,19 @@ impl Kit {
             Verdict::Ask { .. } if state.decisions.grants.contains(&grant) || self.policy.grants(&grant) => {
                 Ruling::Allowed { by: Decider::Grant(grant), effect, on_lost, ruled }
             }
+            Verdict::Ask { .. } if denies => {
+                Ruling::Denied { by: Decider::Policy("unattended: deny".to_owned()), content: NOBODY.to_owned() }
+            }
             Verdict::Ask { .. } => {
                 Ruling::Ask { summary: assessment.summary, rule: grant, because, effect, on_lost, ruled }
             }
         }
     }
 }
+
+/// What the model is told where a person would be asked, and the policy says that nobody is.
+const NOBODY: &str = "Not asked, so it did not run: nobody sits at this turn, and the policy says `unattended: deny`. Do what needs \
+                      no approval, and say what is left.";
 
 /// Judges what a call would do there, part by part, by the policy alone.
 #[must_use]

@@ -20,6 +20,7 @@
 //! | `presence` | what becomes of a turn when its last client goes |
 //! | [`meter`], `log` | what is counted of all that happens, and what is told of it |
 //! | `siblings` | what an agent sees of other sessions |
+//! | `stop` | the emergency stop |
 //! | [`kit`], [`catalog`] | an agent ready to run; read afresh when its files change |
 //!
 //! Absent on purpose: nothing but [`Runtime::submit`] starts or continues a turn; no task and no timer belongs to a
@@ -46,12 +47,14 @@ pub mod notices;
 mod pages;
 mod presence;
 mod query;
+mod refusals;
 pub mod scheduler;
 mod schema;
 mod search;
 mod sessions;
 mod shell;
 mod siblings;
+mod stop;
 pub mod subscribe;
 pub mod tasks;
 mod trash;
@@ -62,11 +65,14 @@ pub use answers::Asked;
 pub use archive::{AgentFate, Imported, NewImport};
 pub use attach::{AttachError, taken};
 pub use history::NewFork;
+pub use outlive_store::audit;
 pub use outlive_store::{
-    Catching, Expected, Found, Hit, Key, Label, ListQuery, Note, Row, SearchQuery, Sort, StoreError, Version,
+    Catching, Expected, Found, Hit, Key, Label, ListQuery, Note, Row, SearchQuery, Sort, Stop, StoreError, Version,
 };
 pub use query::{Approval, Outcome};
+pub use refusals::{Ear, Refused};
 pub use shell::Settings;
+pub use stop::Stopped;
 
 use std::sync::Arc;
 
@@ -118,6 +124,9 @@ pub enum SubmitError {
     /// The server is shutting down.
     #[error("the server is shutting down; try again when it is back")]
     Closing,
+    /// An emergency stop holds.
+    #[error("everything is stopped since {}: `outlive stop --lift` lifts it", .0.at)]
+    Stopped(Arc<Stop>),
 }
 
 /// Runs sessions.
@@ -153,6 +162,7 @@ impl Runtime {
         moments: Moments,
         (settings, tasks): (Settings, Tasks),
     ) -> Result<Arc<Self>, StoreError> {
+        let brake = stop::at_start(&*store.stops)?;
         let (left, silent) = mpsc::channel(1_024);
         let owed = store.index.unsettled().await?;
         let shell = Shell {
@@ -166,6 +176,7 @@ impl Runtime {
             meter: meter::Meter::default(),
             notices: notices::Notices::default(),
             settings,
+            brake,
             closing: CancellationToken::new(),
         };
         let runtime =
@@ -266,6 +277,11 @@ impl Runtime {
     #[must_use]
     pub fn notices(&self, behind: usize) -> tokio::sync::mpsc::Receiver<notices::Notice> {
         self.shell.notices.carry(behind)
+    }
+
+    /// Lets somebody hear, from now on, of every call that is denied or asked about, once that is durable.
+    pub fn hear_of_refusals(&self, ear: Ear) {
+        self.shell.notices.refusals.hear(ear);
     }
 
     /// Returns what counts what happens.

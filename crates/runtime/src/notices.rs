@@ -8,6 +8,7 @@ use outlive_core::id::{CallId, SessionId};
 use tokio::sync::mpsc;
 
 use crate::kit::Kit;
+use crate::refusals::Refusals;
 
 /// A call that starts, and that a rule says to tell of.
 #[derive(Debug, Clone, PartialEq)]
@@ -28,13 +29,17 @@ pub struct Notice {
 
 /// Who carries notices further, if anybody. Cheap to clone.
 #[derive(Clone, Default)]
-pub(crate) struct Notices(Arc<Mutex<Option<mpsc::Sender<Notice>>>>);
+pub(crate) struct Notices {
+    carrier: Arc<Mutex<Option<mpsc::Sender<Notice>>>>,
+    /// Who hears of calls that did not simply run.
+    pub(crate) refusals: Refusals,
+}
 
 impl Notices {
     /// Lets somebody carry notices from now on, in place of whoever did before.
     pub(crate) fn carry(&self, behind: usize) -> mpsc::Receiver<Notice> {
         let (sender, receiver) = mpsc::channel(behind);
-        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
+        *self.carrier.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
         receiver
     }
 
@@ -56,7 +61,7 @@ impl Notices {
     }
 
     fn pass_on(&self, notice: Notice) {
-        let carrier = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let carrier = self.carrier.lock().unwrap_or_else(PoisonError::into_inner);
         let call = notice.call;
         if carrier.as_ref().is_none_or(|carrier| carrier.try_send(notice).is_err()) {
             tracing::warn!(%call, "a webhook is not told of a call: too many wait already");

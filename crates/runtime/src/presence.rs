@@ -94,7 +94,11 @@ impl Runtime {
     async fn welcome(&self, session: SessionId) -> Result<(), SubmitError> {
         let state = self.view(session).await?;
         if matches!(&state.hold, Hold::Paused { reason: Some(reason), .. } if reason == LAST_CLIENT_LEFT) {
-            self.submit(session, Command::Resume { by: Origin::of(OriginKind::Runtime) }, None).await?;
+            match self.submit(session, Command::Resume { by: Origin::of(OriginKind::Runtime) }, None).await {
+                // It stays paused; whoever comes once the stop is lifted resumes it.
+                Err(SubmitError::Stopped(_)) => {}
+                resumed => drop(resumed?),
+            }
         }
         Ok(())
     }

@@ -174,7 +174,7 @@ impl Runtime {
     /// As for [`Runtime::view`].
     pub async fn approvals(&self, session: SessionId) -> Result<Vec<Approval>, SubmitError> {
         let state = self.view(session).await?;
-        let calls = state.turn.iter().flat_map(|turn| &turn.calls);
+        let calls = state.calls().iter();
         Ok(calls
             .filter_map(|call| match &call.phase {
                 Phase::Awaiting { summary, rule, because, seq } => Some(Approval {

@@ -50,6 +50,11 @@ impl Sessions {
         self.lock().remove(&id);
     }
 
+    /// Returns all that are live.
+    pub(crate) fn all(&self) -> Vec<SessionId> {
+        self.lock().keys().copied().collect()
+    }
+
     /// Returns how many are live.
     pub(crate) fn count(&self) -> usize {
         self.lock().len()

@@ -14,6 +14,7 @@ use crate::ledger::Ledger;
 use crate::meter::Meter;
 use crate::notices::Notices;
 use crate::scheduler::Scheduler;
+use crate::stop::Brake;
 use crate::tasks::Tasks;
 
 /// What every part of a runtime shares. Cheap to clone.
@@ -29,6 +30,7 @@ pub(crate) struct Shell {
     pub(crate) meter: Meter,
     pub(crate) notices: Notices,
     pub(crate) settings: Settings,
+    pub(crate) brake: Brake,
     pub(crate) closing: CancellationToken,
 }
 

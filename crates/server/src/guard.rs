@@ -16,6 +16,7 @@ use outlive_protocol::socket::{BEARER, ROUTE};
 use outlive_protocol::{BASE, code};
 
 use crate::App;
+use crate::audit::Deed;
 use crate::peer::{self, Address};
 use crate::problem::{ApiError, ApiResult};
 use crate::scopes::{self, OPEN};
@@ -27,18 +28,25 @@ const FILES: &str = "/api/v1/artifacts";
 pub(crate) async fn check(State(app): State<App>, mut request: Request, next: Next) -> Response {
     let from = peer::of(request.extensions(), request.headers(), &app.settings.proxies);
     request.extensions_mut().insert(from);
-    match admit(&app, &request, from) {
+    let mut seen = None;
+    match admit(&app, &request, from, &mut seen) {
         Ok(None) => next.run(request).await,
         Ok(Some(who)) => {
             request.extensions_mut().insert(who.clone());
             held(&app, who, next.run(request).await)
         }
-        Err(error) => error.into_response(),
+        Err(error) => {
+            if let Some(mut deed) = Deed::of(&request) {
+                deed.who = seen.map_or(deed.who, |who| who.name.to_string());
+                app.settings.audit.turned_away(deed, &error, app.runtime.moments().now());
+            }
+            error.into_response()
+        }
     }
 }
 
-/// Says who asks; nobody where anybody may.
-fn admit(app: &App, request: &Request, from: Address) -> ApiResult<Option<Identity>> {
+/// Says who asks; nobody where anybody may. `seen` is whoever asks, let in or not.
+fn admit(app: &App, request: &Request, from: Address, seen: &mut Option<Identity>) -> ApiResult<Option<Identity>> {
     let (method, uri, headers) = (request.method(), request.uri(), request.headers());
     head(app, uri, headers)?;
     host(app, uri, headers)?;
@@ -52,6 +60,7 @@ fn admit(app: &App, request: &Request, from: Address) -> ApiResult<Option<Identi
         return Ok(None);
     }
     let who = identity(app, (uri, headers), from)?;
+    *seen = Some(who.clone());
     let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     who.needs(scopes::needed(method, route))?;
     app.rates.token(&who, from.0)?;

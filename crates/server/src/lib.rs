@@ -10,6 +10,7 @@
 //! | `rate` | how much one caller may ask |
 //! | `peer` | from where a request comes |
 //! | `seats`, `patient`, `tls` | how many connections, how slow ones, how encrypted ones |
+//! | `audit` | who did what, entered into the audit log |
 //! | `routes` | a file per resource: translate, submit, answer |
 //! | `body` | reads bodies and ids, strictly |
 //! | `large` | archives as bodies, one large one at a time |
@@ -18,6 +19,7 @@
 //!
 //! Absent on purpose: no route decides anything about a session, none writes but through `Runtime::submit`.
 
+mod audit;
 mod body;
 mod door;
 mod guard;
@@ -33,6 +35,7 @@ mod seats;
 mod tls;
 mod tokens;
 
+pub use audit::Trail;
 pub use door::Entrance;
 pub use peer::Address;
 pub use rate::Rate;
@@ -55,6 +58,8 @@ use tokio_util::task::TaskTracker;
 pub struct Settings {
     /// What clients must show, one of them. Never printed.
     pub tokens: Tokens,
+    /// Where it is entered what is asked.
+    pub audit: Trail,
     /// Names besides the loopback ones that the Host header may carry.
     pub hosts: Vec<String>,
     /// Addresses of proxies whose word on where a request comes from is taken.
@@ -114,6 +119,7 @@ impl Settings {
     pub fn new(tokens: impl Into<Tokens>) -> Self {
         Self {
             tokens: tokens.into(),
+            audit: Trail::default(),
             hosts: Vec::new(),
             proxies: Vec::new(),
             body_bytes: 2 << 20,
@@ -154,6 +160,7 @@ fn over(app: App) -> Router {
     routes::all()
         .fallback(routes::not_found)
         .method_not_allowed_fallback(routes::method_not_allowed)
+        .layer(axum::middleware::from_fn_with_state(app.clone(), audit::follow))
         .layer(axum::middleware::from_fn_with_state(app.clone(), guard::check))
         .layer(axum::middleware::map_response_with_state(app.clone(), problem::redacted))
         .layer(DefaultBodyLimit::max(limit))

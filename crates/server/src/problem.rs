@@ -29,6 +29,11 @@ impl ApiError {
         Self { problem: Box::new(Problem::new(code, detail.into())), retry_after_s: None }
     }
 
+    /// Returns its stable code.
+    pub(crate) fn code(&self) -> String {
+        self.problem.code.to_string()
+    }
+
     /// Returns what is told of it.
     pub(crate) fn into_problem(self) -> Problem {
         *self.problem
@@ -51,6 +56,7 @@ impl IntoResponse for ApiError {
         // A problem of strings always serializes.
         let body = serde_json::to_vec(&self.problem).unwrap_or_default();
         let mut response = (status, body).into_response();
+        response.extensions_mut().insert(crate::audit::Problem(self.problem.code.to_string()));
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(Problem::MEDIA_TYPE));
         if status == StatusCode::UNAUTHORIZED {
@@ -73,6 +79,7 @@ impl From<SubmitError> for ApiError {
             }
             SubmitError::Agent(error) => error.into(),
             SubmitError::Store(error) => error.into(),
+            SubmitError::Stopped(_) => Self::new(&code::STOPPED, detail),
             SubmitError::Closing => Self::new(&code::CLOSING, detail).retry_after(2),
         }
     }

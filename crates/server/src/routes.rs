@@ -5,6 +5,7 @@ mod agents;
 mod approvals;
 mod archives;
 mod artifacts;
+mod audit;
 mod control;
 mod document;
 mod events;
@@ -18,6 +19,7 @@ mod queue;
 mod search;
 mod sessions;
 mod socket;
+mod stop;
 mod tokens;
 mod trash;
 
@@ -77,6 +79,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(questions::list))
         .routes(routes!(questions::answer))
         .routes(routes!(queue::show, queue::replace))
+        .routes(routes!(audit::list))
+        .routes(routes!(stop::show, stop::stop, stop::lift))
         .routes(routes!(search::find))
         .routes(routes!(search::progress, search::reindex))
         .routes(routes!(artifacts::keep))

@@ -49,6 +49,11 @@ const TABLE: &[(&str, &str, Scope)] = &[
     ("GET", "/ws", Read),
     ("GET", "/inbox", Read),
     ("GET", "/search", Read),
+    ("GET", "/audit", Admin),
+    ("GET", "/stop", Read),
+    // Whoever decides what may run may stop it all; to let it go on again takes more.
+    ("POST", "/stop", Approve),
+    ("DELETE", "/stop", Admin),
     ("GET", "/trash", Read),
     ("DELETE", "/trash", Admin),
     ("POST", "/imports", Admin),

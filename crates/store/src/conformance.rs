@@ -11,6 +11,7 @@ pub mod beside;
 pub mod journals;
 pub mod listing;
 pub mod searching;
+pub mod stops;
 pub mod trash;
 
 use outlive_core::event::Line;
@@ -45,6 +46,7 @@ macro_rules! conformance {
             journals::a_journal_goes_on_after_opening_again
             answers::an_answer_is_found_by_its_name
             answers::an_answer_is_bounded
+            stops::a_stop_holds_until_it_is_lifted
             beside::artifacts_come_back_by_their_hash
             beside::a_snapshot_is_replaced_whole
             beside::an_agent_is_made_once

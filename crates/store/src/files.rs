@@ -106,6 +106,15 @@ pub enum OpenError {
     Io(#[from] io::Error),
 }
 
+impl From<LockError> for OpenError {
+    fn from(error: LockError) -> Self {
+        match error {
+            LockError::Owned(owner) => Self::Owned(owner),
+            LockError::Io(error) => Self::Io(error),
+        }
+    }
+}
+
 fn at(owner: &Owner) -> String {
     owner.address.as_ref().map(|address| format!(", which listens on {address}")).unwrap_or_default()
 }
@@ -137,10 +146,7 @@ impl FileJournals {
         }
         // The lock is a real file whatever the disk is: it keeps real processes apart.
         fs::Disk::make_dir(&fs::RealDisk, &root.join("run"))?;
-        let lock = Arc::new(Lock::take(&root.join("run")).map_err(|error| match error {
-            LockError::Owned(owner) => OpenError::Owned(owner),
-            LockError::Io(error) => OpenError::Io(error),
-        })?);
+        let lock = Arc::new(Lock::take(&root.join("run"))?);
         let shared = Arc::new(Shared::new(root.to_owned(), disk));
         let left = recover::recover(&shared)?;
         let mut free = left.free;

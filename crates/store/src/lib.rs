@@ -3,6 +3,7 @@
 mod agents;
 mod answers;
 mod artifacts;
+pub mod audit;
 pub mod backup;
 mod clerk;
 pub mod conformance;
@@ -15,6 +16,7 @@ pub mod memory;
 mod search;
 mod snapshots;
 mod sqlite;
+mod stops;
 mod trash;
 pub mod workspace;
 
@@ -32,6 +34,7 @@ pub use index::{Index, Key, Label, ListQuery, Row, Sort};
 pub use journals::{Append, Directory, Epoch, Journals, Leases, Opened};
 pub use search::{Catching, Found, Hit, Search, SearchQuery};
 pub use snapshots::Snapshots;
+pub use stops::{Stop, StopFile, Stops};
 pub use trash::{Deed, Note, Trash};
 
 /// A future that a store returns.
@@ -58,6 +61,8 @@ pub struct Store {
     pub trash: Arc<dyn Trash>,
     /// What was answered to requests that belong to no one session.
     pub answers: Arc<dyn Answers>,
+    /// Whether all is stopped.
+    pub stops: Arc<dyn Stops>,
     /// Agents' files.
     pub agents: Arc<dyn AgentFolders>,
 }

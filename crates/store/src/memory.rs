@@ -10,6 +10,7 @@ mod faults;
 mod folders;
 mod journals;
 mod search;
+mod stops;
 mod trash;
 
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use tokio::sync::Notify;
 
 pub use faults::{Fault, Faults};
 
-use crate::{Answer, Epoch, Row, Store};
+use crate::{Answer, Epoch, Row, Stop, Store};
 
 /// Makes an empty store, and the handle that breaks it.
 #[must_use]
@@ -51,6 +52,7 @@ struct World {
     rows: BTreeMap<SessionId, Row>,
     trash: trash::Trashed,
     answers: Vec<Answer>,
+    stop: Option<Stop>,
     index_lost: bool,
     folders: folders::Folders,
     plan: faults::Plan,
@@ -104,6 +106,7 @@ impl Memory {
             search: memory.clone(),
             trash: memory.clone(),
             answers: memory.clone(),
+            stops: memory.clone(),
             agents: memory,
         }
     }

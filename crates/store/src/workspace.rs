@@ -19,17 +19,21 @@ use outlive_core::id::{Seq, SessionId};
 
 use crate::files::beside::Beside;
 use crate::files::fs::{Disk, RealDisk};
+use crate::files::lock::Lock;
 use crate::files::{FileJournals, Recovery};
 use crate::index::{Log, SqliteIndex};
 use crate::search::{Truth, Words};
-use crate::{Append, Epoch, Index, Journals, ListQuery, Opened, Pending, Row, Snapshots, Store, StoreError};
+use crate::{
+    Append, Epoch, Index, Journals, ListQuery, Opened, Pending, Row, Snapshots, Stop, StopFile, Stops as _, Store,
+    StoreError,
+};
 use answers::Answered;
 use fresh::{Fresh, Noted};
 use trash::Bin;
 
 pub use crate::files::{OpenError, Options};
 
-const FOLDERS: [&str; 6] = ["agents", "artifacts", "commit", "run", "sessions", "trash"];
+const FOLDERS: [&str; 7] = ["agents", "artifacts", "audit", "commit", "run", "sessions", "trash"];
 
 /// Makes a workspace's folders where they are missing, for their owner alone.
 ///
@@ -54,6 +58,19 @@ pub fn unfinished(root: &Path) -> io::Result<Vec<SessionId>> {
         other => other?,
     };
     Ok(names.iter().filter_map(|name| name.strip_suffix(".gone")?.parse().ok()).collect())
+}
+
+/// Stops a workspace that no process has open: it is stopped from its next start on. Returns its lock: while that is held,
+/// nobody opens it.
+///
+/// # Errors
+///
+/// [`OpenError`]: a process has it open, or what the system says.
+pub fn stop(root: &Path, stop: &Stop) -> Result<Lock, OpenError> {
+    make(root)?;
+    let lock = Lock::take(&root.join("run"))?;
+    StopFile::of(root).stop(stop).map_err(|error| io::Error::other(error.to_string()))?;
+    Ok(lock)
 }
 
 /// An open workspace. Dropped, it closes.
@@ -106,6 +123,7 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
     let beside = Arc::new(Beside { root: root.to_owned(), disk: Arc::clone(&disk) });
     beside.go_on_with_all().map_err(|error| io::Error::other(error.to_string()))?;
     let fresh = Arc::<Fresh>::default();
+    let stops = StopFile::on(Arc::clone(&disk), root);
     let answered = Answered { root: root.to_owned(), disk: Arc::clone(&disk), busy: Mutex::default() };
     let bin = Arc::new(Bin {
         root: root.to_owned(),
@@ -134,6 +152,7 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
         search: words.clone(),
         trash: Arc::new(bin),
         answers: Arc::new(answered),
+        stops: Arc::new(stops),
         agents: beside,
     };
     Ok((store, Workspace { root: root.to_owned(), journals, index, words }))

@@ -263,7 +263,10 @@ impl Screen {
     fn end(&mut self, turn: Option<TurnId>, ended: &TurnEnded, pieces: &mut Vec<Piece>) {
         self.fresh_line(pieces);
         self.activity = Activity::Idle;
-        self.waiting.clear();
+        // What a turn that nobody sits at leaves waiting can still be decided on.
+        if ended.ending != Ending::Ask {
+            self.waiting.clear();
+        }
         self.calls.clear();
         self.stream = Stream::default();
         let error = ended.error.as_ref().map(|error| error.message.clone());

@@ -33,6 +33,14 @@ pub struct TurnStarted {
 pub struct InterruptRequested {
     /// By whom.
     pub by: Origin,
+    /// Whether it was one of all that an emergency stop ended: follow-ups then wait until a person speaks or resumes.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub stopped: bool,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn is_false(flag: &bool) -> bool {
+    !flag
 }
 
 /// How a turn ended.

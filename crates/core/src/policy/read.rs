@@ -4,7 +4,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_saphyr::Spanned;
 
-use super::{Grant, Mode, Notify, Place, Policy, Rule};
+use super::{Grant, Mode, Notify, Place, Policy, Rule, Unattended};
 use crate::yaml::{self, YamlError};
 
 #[derive(Default, Deserialize)]
@@ -16,6 +16,7 @@ struct Rules {
     allow: Vec<Spanned<String>>,
     grants: Vec<Spanned<String>>,
     notify: Vec<Told>,
+    unattended: Option<Unattended>,
 }
 
 /// An entry of `notify`: a rule, or a rule with where to tell it.
@@ -88,6 +89,7 @@ pub(super) fn parse(text: &str, file: &str) -> Result<Policy, YamlError> {
         allow: read(rules.allow)?,
         grants: rules.grants.iter().map(|said| Grant { rule: said.value.clone(), place: place(said) }).collect(),
         notify: rules.notify.iter().map(told).collect::<Result<_, _>>()?,
+        unattended: rules.unattended,
         unreadable: None,
     })
 }

@@ -5,7 +5,7 @@ use super::{Hold, LastTurn, PastAnswer, PastDecision, Profile, Queued, State, qu
 use crate::command::Verdict;
 use crate::content::Block;
 use crate::event::{
-    CallAllowed, CallDenied, Decider, Entry, Event, InputQueued, MessageReceived, Origin, RecoveryNoted, Scope,
+    CallAllowed, CallDenied, Decider, Ending, Entry, Event, InputQueued, MessageReceived, Origin, RecoveryNoted, Scope,
     SessionArchived, SessionCreated, SessionPaused, StepFailed, StepFinished, StepStarted, TurnEnded,
 };
 use crate::id::{CallId, TurnId};
@@ -23,6 +23,7 @@ impl State {
             self.requests.remember(asked, entry.seq, entry.turn);
         }
         self.apply_session(entry);
+        self.questions.parked.take_if(|parked| parked.calls_settled());
     }
 
     fn apply_session(&mut self, entry: &Entry) {
@@ -66,8 +67,7 @@ impl State {
             Event::InputRemoved(removed) => self.queue.items.retain(|queued| queued.input != removed.input),
             Event::TurnStarted(started) => {
                 if let Some(id) = entry.turn {
-                    let outages = self.last.as_ref().map(|last| last.outages.clone()).unwrap_or_default();
-                    self.turn = Some(Turn { outages, ..Turn::begin(id, started.trigger, entry.at) });
+                    self.begin(id, started.trigger, entry.at);
                 }
             }
             Event::TurnEnded(ended) => self.end_turn(ended, entry.turn, entry.at),
@@ -104,9 +104,13 @@ impl State {
     fn apply_turn(&mut self, entry: &Entry) {
         self.remember_decision(entry);
         let is_own = self.is_own(entry.seq);
-        let Some(turn) = self.turn.as_mut().filter(|turn| entry.turn == Some(turn.id)) else { return };
+        let turn = match &mut self.turn {
+            Some(turn) => Some(turn).filter(|turn| entry.turn == Some(turn.id)),
+            None => self.questions.parked.as_deref_mut(),
+        };
+        let Some(turn) = turn else { return };
         match &entry.event {
-            Event::InterruptRequested(requested) => turn.interrupt = Some(requested.by.clone()),
+            Event::InterruptRequested(requested) => turn.interrupt = Some(requested.clone()),
             Event::StepStarted(started) => turn.start_step(entry.step, started),
             Event::StepFinished(finished) => {
                 turn.finish_step(finished);
@@ -193,6 +197,8 @@ impl State {
     fn end_turn(&mut self, ended: &TurnEnded, turn: Option<TurnId>, at: Timestamp) {
         if let Some(running) = self.turn.take_if(|running| turn == Some(running.id)) {
             self.questions.open = running.open_questions();
+            let waits = running.calls.iter().any(|call| matches!(call.phase, Phase::Awaiting { .. }));
+            self.questions.parked = (ended.ending == Ending::Ask && waits).then(|| Box::new(running.clone()));
             self.queue.held = ended.error.is_some();
             self.totals.turns += 1;
             self.totals.usage.add(ended.usage);
@@ -245,7 +251,7 @@ impl State {
     }
 
     fn interrupter(&self) -> Origin {
-        let by = self.turn.as_ref().and_then(|turn| turn.interrupt.clone());
+        let by = self.turn.as_ref().and_then(|turn| Some(turn.interrupt.as_ref()?.by.clone()));
         by.unwrap_or_else(|| Origin::of(crate::event::OriginKind::Runtime))
     }
 
@@ -257,7 +263,7 @@ impl State {
     /// Returns the rule that an `always` on this call would store, if it waits for a person.
     #[must_use]
     pub fn awaited_rule(&self, call: CallId) -> Option<String> {
-        match &self.turn.as_ref()?.call(call)?.phase {
+        match &self.call(call)?.phase {
             Phase::Awaiting { rule, .. } => Some(rule.clone()),
             Phase::Asked | Phase::Asking(_) | Phase::Cleared | Phase::Running | Phase::Settled => None,
         }

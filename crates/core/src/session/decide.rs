@@ -11,7 +11,7 @@ use crate::command::{Command, Create, Decision, Message, QueueItem, Verdict};
 use crate::event::{
     Asked, Behavior, CallAllowed, CallDenied, Decider, Entry, Event, InputEdited, InputQueued, InputRemoved,
     InterruptRequested, MessageReceived, Origin, SessionArchived, SessionCreated, SessionPaused, SessionResumed,
-    SessionUpdated, Trigger, TurnStarted,
+    SessionUpdated, TurnStarted,
 };
 use crate::id::{CallId, Ids, InputId, QuestionId, RequestId, SessionId, TurnId};
 use crate::limits::{LABEL_BYTES, LABELS, QUEUE_LENGTH, REASON_BYTES, TITLE_CHARS};
@@ -146,7 +146,7 @@ impl State {
                 Ok(vec![Fact::of_session(Event::SessionUpdated(updated))])
             }
             Command::Archive { archived, by } => self.archive(*archived, by),
-            Command::Decide(decision) => self.decide_call(decision),
+            Command::Decide(decision) => self.decide_call(decision, moment),
             Command::Answer { question, answers, by } => self.answer(*question, answers, by, moment),
             Command::SetQueue { items, by } => self.set_queue(items, by, moment),
             Command::Wake => Ok(Vec::new()),
@@ -175,11 +175,15 @@ impl State {
                 facts.extend(self.answered_in_words(&message.origin, turn.id));
                 Ok(facts)
             }
-            None if self.queue.items.is_empty() || !self.questions.open.is_empty() => {
+            // What comes by itself waits behind what people are asked.
+            None if self.queue.items.is_empty() && !self.is_asking_after()
+                || self.is_asking_after() && !message.origin.is_unattended() =>
+            {
                 let turn = TurnId::from_bits(moment.ids.fresh());
-                let started = Event::TurnStarted(TurnStarted { trigger: Trigger::Message });
+                let started = Event::TurnStarted(TurnStarted { trigger: message.origin.trigger() });
                 let mut facts = vec![Fact::of_turn(turn, received(None))];
                 facts.extend(self.answered_in_words(&message.origin, turn));
+                facts.extend(self.undecided(turn));
                 facts.push(Fact::of_turn(turn, started));
                 Ok(facts)
             }
@@ -194,7 +198,10 @@ impl State {
     fn interrupt(&self, by: &Origin) -> Vec<Fact> {
         match &self.turn {
             Some(turn) if turn.interrupt.is_none() => {
-                vec![Fact::of_turn(turn.id, Event::InterruptRequested(InterruptRequested { by: by.clone() }))]
+                vec![Fact::of_turn(
+                    turn.id,
+                    Event::InterruptRequested(InterruptRequested { by: by.clone(), stopped: false }),
+                )]
             }
             Some(_) | None => Vec::new(),
         }
@@ -236,9 +243,9 @@ impl State {
         }
     }
 
-    fn decide_call(&self, decision: &Decision) -> Facts {
+    fn decide_call(&self, decision: &Decision, moment: &mut Moment) -> Facts {
         let id = decision.call;
-        let call = self.turn.as_ref().and_then(|turn| turn.call(id).map(|call| (turn, call)));
+        let call = self.at_hand().and_then(|turn| turn.call(id).map(|call| (turn, call)));
         let is_asked = |call: &Call| match call.phase {
             Phase::Awaiting { seq, .. } => decision.asked.is_none_or(|asked| asked == seq),
             Phase::Asked | Phase::Asking(_) | Phase::Cleared | Phase::Running | Phase::Settled => false,
@@ -247,6 +254,9 @@ impl State {
             let past = self.decisions.made.iter().rev().find(|past| past.call == id);
             return Err(past.map_or(Refusal::NoApproval(id), |past| Refusal::AlreadyDecided(Box::new(past.clone()))));
         };
+        if self.is_archived() {
+            return Err(Refusal::Archived);
+        }
         check_reason(decision.reason.as_ref())?;
         let (by, reason) = (Decider::Person(decision.by.clone()), decision.reason.clone());
         let event = match decision.verdict {
@@ -263,7 +273,7 @@ impl State {
                 Event::CallDenied(CallDenied { call: id, by, content: denied(call, reason.as_deref()), reason })
             }
         };
-        Ok(vec![Fact::of_step(turn, event)])
+        Ok(self.decided_later(Fact::of_step(turn, event), id, moment))
     }
 
     fn set_queue(&self, items: &[QueueItem], by: &Origin, moment: &mut Moment) -> Facts {
@@ -306,7 +316,7 @@ impl State {
 /// pause, resume or replace what comes later.
 fn nothing_done(command: &Command) -> Option<Fact> {
     let event = match command {
-        Command::Interrupt { by } => Event::InterruptRequested(InterruptRequested { by: by.clone() }),
+        Command::Interrupt { by } => Event::InterruptRequested(InterruptRequested { by: by.clone(), stopped: false }),
         Command::Pause { by, reason } => Event::SessionPaused(SessionPaused { by: by.clone(), reason: reason.clone() }),
         Command::Resume { by } => Event::SessionResumed(SessionResumed { by: by.clone() }),
         Command::Archive { archived, by } => {

@@ -34,6 +34,9 @@ impl State {
     #[must_use]
     pub fn parted(&self, title: Option<&String>, by: &Origin) -> Vec<Fact> {
         let mut facts: Vec<Fact> = self.turn.iter().flat_map(|turn| turn.parted()).collect();
+        if let (None, Some(parked)) = (&self.turn, &self.questions.parked) {
+            facts.extend(parked.left());
+        }
         let mut of_session = |event| facts.push(Fact::of_session(event));
         for queued in &self.queue.items {
             of_session(Event::InputRemoved(InputRemoved { input: queued.input, by: by.clone() }));
@@ -65,6 +68,10 @@ impl State {
             let last = self.head.saturating_sub(1);
             return refuse("seq_out_of_range", format!("to_seq is 1 to {last}, not {to_seq}"));
         }
+        if then.questions.parked.is_some() {
+            let what = format!("calls waited for a decision at event {to_seq}: rewind to before their turn");
+            return refuse("seq_in_turn", what);
+        }
         if rewind.calm != to_seq {
             let what = format!("event {to_seq} is in the middle of a turn: rewind to {}, before it", rewind.calm);
             return refuse("seq_in_turn", what);
@@ -83,6 +90,7 @@ impl State {
 
     pub(super) fn apply_rewound(&mut self, entry: &Entry, rewound: &SessionRewound) {
         self.questions.open.clone_from(&rewound.questions);
+        self.questions.parked = None;
         self.todos.clone_from(&rewound.todos);
         // They were said after other words: nobody but a person knows whether they still fit.
         self.queue.held = !self.queue.items.is_empty();
@@ -94,9 +102,13 @@ impl State {
 }
 
 impl Turn {
-    fn parted(&self) -> Vec<Fact> {
+    fn left(&self) -> Vec<Fact> {
         let unsettled = self.calls.iter().filter(|call| call.phase != Phase::Settled);
-        let mut facts: Vec<Fact> = unsettled.map(|call| Fact::of_step(self, left(call))).collect();
+        unsettled.map(|call| Fact::of_step(self, left(call))).collect()
+    }
+
+    fn parted(&self) -> Vec<Fact> {
+        let mut facts = self.left();
         let ending = Ending::Interrupted;
         let ended = TurnEnded { ending, wake_at: None, error: None, usage: self.usage, cost: self.usage.charged() };
         facts.push(Fact::of_turn(self.id, Event::TurnEnded(ended)));

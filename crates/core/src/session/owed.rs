@@ -8,7 +8,7 @@ use crate::content::FailureKind;
 use crate::event::{Effect, Ending, OnLost, TurnError};
 use crate::id::{CallId, TurnId};
 use crate::time::Timestamp;
-use crate::turn::{Asking, Call, Fate, Lineup, Phase, Turn, failure_ending};
+use crate::turn::{Asking, Call, Fate, Lineup, Phase, Turn, failure_ending, stopped_ending};
 
 /// One thing owed.
 #[derive(Debug, Clone, PartialEq)]
@@ -105,7 +105,7 @@ impl State {
     }
 
     fn owed_between_turns(&self) -> Vec<Debt> {
-        let waits = !self.queue.items.is_empty() && self.questions.open.is_empty();
+        let waits = !self.queue.items.is_empty() && !self.is_asking_after();
         let ready = self.hold == Hold::Open && !self.queue.held && waits;
         if ready { vec![Debt::StartQueued] } else { Vec::new() }
     }
@@ -147,7 +147,12 @@ impl Turn {
             return vec![Debt::End { ending: Ending::Ask, error: None }];
         }
         if !self.calls_settled() {
-            return self.calls.iter().enumerate().filter_map(|(at, call)| self.owed_call(at, call, held)).collect();
+            let calls = self.calls.iter().enumerate();
+            let debts: Vec<Debt> = calls.filter_map(|(at, call)| self.owed_call(at, call, held)).collect();
+            if debts.is_empty() && self.is_to_park(held) {
+                return vec![Debt::End { ending: Ending::Ask, error: None }];
+            }
+            return debts;
         }
         if !self.calls.is_empty() || self.steered {
             return vec![self.next_step(allowed)];
@@ -199,7 +204,8 @@ impl Turn {
     fn owed_interrupting(&self, held: &Held) -> Vec<Debt> {
         let debts: Vec<Debt> = self.calls.iter().filter_map(|call| call.owed_interrupting(held)).collect();
         if debts.is_empty() && self.calls_settled() {
-            return vec![Debt::End { ending: Ending::Interrupted, error: None }];
+            let stopped = self.interrupt.as_ref().is_some_and(|interrupt| interrupt.stopped);
+            return vec![Debt::End { ending: Ending::Interrupted, error: stopped.then(stopped_ending) }];
         }
         debts
     }

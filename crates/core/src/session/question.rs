@@ -28,13 +28,16 @@ pub struct Questions {
     pub open: Vec<OpenQuestion>,
     /// Newest last; the oldest are forgotten beyond `limits::ANSWERS_REMEMBERED`.
     pub answered: Vec<PastAnswer>,
+    /// The turn that ended with calls that wait for a person's decision, if one did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parked: Option<Box<Turn>>,
 }
 
 impl Questions {
     /// Says whether nothing was ever asked.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.open.is_empty() && self.answered.is_empty()
+        self.open.is_empty() && self.answered.is_empty() && self.parked.is_none()
     }
 }
 
@@ -136,7 +139,7 @@ impl State {
             return Err(Refusal::Archived);
         }
         check_answers(&open.questions, answers)?;
-        let starts = self.turn.is_none() && self.questions.open.len() == 1;
+        let starts = self.is_last_word(open.call);
         let turn = self.turn.as_ref().map(|turn| turn.id);
         let turn = turn.or_else(|| starts.then(|| TurnId::from_bits(moment.ids.fresh())));
         let started = Event::TurnStarted(TurnStarted { trigger: Trigger::Answer });
@@ -153,7 +156,7 @@ impl State {
 
     pub(super) fn apply_answer(&mut self, answered: &QuestionAnswered, at: Timestamp) {
         self.questions.open.retain(|open| open.question != answered.question);
-        if let Some(turn) = &mut self.turn {
+        if let Some(turn) = self.turn.as_mut().or(self.questions.parked.as_deref_mut()) {
             turn.settle(answered.call);
         }
         let (answers, by) = (answered.answers.iter().map(|said| shortened(said)).collect(), answered.by.clone());

@@ -5,7 +5,7 @@ use crate::budget::Capped;
 use crate::event::{
     ApprovalRequested, Behavior, BlockHash, CallAllowed, CallDenied, CallFinished, CallLost, CallStarted, Decider,
     Effect, Ending, Event, MessageReceived, OnLost, Origin, OriginKind, Outcome, Question, QuestionAsked,
-    RecoveryNoted, Scope, SessionPaused, StepStarted, Todo, TodoChanged, Trigger, TurnEnded, TurnError, TurnStarted,
+    RecoveryNoted, Scope, SessionPaused, StepStarted, Todo, TodoChanged, TurnEnded, TurnError, TurnStarted,
 };
 use crate::id::{CallId, TurnId};
 use crate::limits::DEATHS_BEFORE_PARKING;
@@ -211,7 +211,7 @@ fn start_queued(queued: &Queued) -> Vec<Fact> {
     };
     vec![
         Fact::of_turn(queued.starts, Event::MessageReceived(message)),
-        Fact::of_turn(queued.starts, Event::TurnStarted(TurnStarted { trigger: Trigger::Message })),
+        Fact::of_turn(queued.starts, Event::TurnStarted(TurnStarted { trigger: queued.origin.trigger() })),
     ]
 }
 

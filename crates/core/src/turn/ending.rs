@@ -20,3 +20,10 @@ pub fn failure_ending(kind: FailureKind, message: &str) -> TurnError {
     };
     TurnError { code: code.to_owned(), message: format!("{message}: {way_on}") }
 }
+
+/// Returns why a turn ended that an emergency stop interrupted.
+#[must_use]
+pub fn stopped_ending() -> TurnError {
+    let message = "an emergency stop ended it; once it is lifted, send a message or resume to go on";
+    TurnError { code: "stopped".to_owned(), message: message.to_owned() }
+}

@@ -190,6 +190,14 @@ impl Desk {
         }
     }
 
+    /// Everything is stopped; says whether that interrupts the turn.
+    pub fn stop(&mut self) -> bool {
+        let stopped = self.state.stopped(&by(), self.moment.at, &self.held);
+        let has_stopped = stopped.is_some();
+        self.record(stopped.into_iter().collect(), None);
+        has_stopped
+    }
+
     /// Forgets what runs, as a process that died.
     pub fn die(&mut self) {
         self.held = Held::default();

@@ -108,7 +108,19 @@ fn budget_story() -> Desk {
     desk
 }
 
-const GOLDEN: [(&str, Story); 5] = [
+/// A turn that an emergency stop ended, with a follow-up that waits until somebody speaks.
+fn stopped_story() -> Desk {
+    let mut desk = Desk::with_running_call(Effect::Effectful, OnLost::Report);
+    desk.say("and then deploy it").unwrap();
+    desk.stop();
+    desk.finish_call(0);
+    desk.settle();
+    desk
+}
+
+const GOLDEN: [(&str, Story); 7] = [
+    ("v1-unattended", super::unattended::parked),
+    ("v1-stopped", stopped_story),
     ("v1-lost-call", story),
     ("v1-ruled-path", ruled_story),
     ("v1-question", asked_story),

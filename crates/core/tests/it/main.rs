@@ -11,3 +11,5 @@ mod journal;
 mod properties;
 mod said;
 mod session;
+mod stopping;
+mod unattended;

@@ -45,6 +45,28 @@ pub struct Serve {
     pub works_in: Option<PathBuf>,
 }
 
+/// The emergency stop.
+#[derive(Debug, Args)]
+#[group(skip)]
+#[command(group = clap::ArgGroup::new("what").required(true))]
+pub struct Stop {
+    /// End every step, call and background task at once; nothing starts until it is lifted, also not after a restart
+    #[arg(long, group = "what")]
+    pub all: bool,
+    /// Let people start things again; what was interrupted stays so
+    #[arg(long, group = "what")]
+    pub lift: bool,
+    /// Say whether everything is stopped
+    #[arg(long = "status", group = "what")]
+    pub state: bool,
+    /// Why, for whoever finds everything stopped
+    #[arg(short, long, conflicts_with_all = ["lift", "state"])]
+    pub reason: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    pub json: bool,
+}
+
 /// What to back up to, or to try out.
 #[derive(Debug, Args)]
 pub struct Backup {

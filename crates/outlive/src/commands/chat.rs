@@ -48,6 +48,7 @@ pub async fn run(place: &Workspace, talk_to: &Talk) -> Outcome {
     for warning in &agent.warnings {
         show::line(Style::Notice, &format!("! {warning}"));
     }
+    super::stop::tell(place);
     let me = place.sender.clone();
     let opening = match (&talk_to.session, std::io::stdout().is_terminal()) {
         (None, _) => Opening::after(head, me),

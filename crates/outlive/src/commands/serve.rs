@@ -6,6 +6,7 @@ use std::time::Duration;
 use outlive_core::redact::Secrets;
 use outlive_core::secret::Secret;
 use outlive_runtime::Runtime;
+use outlive_server::Trail;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -49,7 +50,8 @@ pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     let token = place.make_token()?;
     wire::learn_known(&secrets, vec![("OUTLIVE_TOKEN".to_owned(), Secret::new(token.as_str()))]);
     let engine = wire::start(place, &secrets).await?;
-    let settings = listening::settings(&config, wire::tokens(place)?);
+    let mut settings = listening::settings(&config, wire::tokens(place)?);
+    settings.audit = audited(&engine);
     engine.files.set_address(&address.to_string())?;
     say!("outlive listens on {shown} for {}", place.root.display());
     let telemetry = Telemetry::begin(&engine.runtime);
@@ -74,9 +76,18 @@ pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     stop.cancel();
     // Requests under way have had their answers or their streams' ends by now.
     tokio::time::timeout(Duration::from_secs(2), api).await.ok();
+    engine.audit.close();
     engine.files.close();
     telemetry.end(&engine.runtime);
     ok()
+}
+
+/// Enters into the audit log what is asked of the server, and what is refused to agents.
+fn audited(engine: &wire::Engine) -> Trail {
+    let trail = Trail::new(engine.audit.clone());
+    let ear = trail.clone();
+    engine.runtime.hear_of_refusals(Arc::new(move |refused| ear.refused(refused)));
+    trail
 }
 
 /// Ends at the first signal to stop. The signals are caught at once, not when it is first waited for.

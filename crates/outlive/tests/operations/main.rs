@@ -2,6 +2,7 @@
 #![expect(clippy::unwrap_used, clippy::panic, reason = "a test that cannot go on has failed")]
 #![expect(clippy::disallowed_methods, reason = "a test of real processes and files")]
 
+mod auditing;
 mod backup;
 mod browser;
 mod doctor;
@@ -10,6 +11,7 @@ mod logs;
 #[cfg(feature = "otlp")]
 mod otlp;
 mod secrets;
+mod stopping;
 mod supervision;
 mod tap;
 mod trust;

@@ -9,7 +9,8 @@ use outlive_core::command::Command;
 use outlive_core::event::Line;
 use outlive_core::id::{RequestId, SessionId};
 use outlive_core::session::{Held, Refusal, State};
-use tokio::sync::{mpsc, oneshot};
+use outlive_store::Stop;
+use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument as _;
 
 use super::{Actor, Trouble};
@@ -40,6 +41,8 @@ pub enum Mail {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<(), SubmitError>>,
     },
+    /// Everything is stopped: answer once nothing is under way and the journal says so.
+    Halt(oneshot::Sender<Result<(), SubmitError>>),
     /// Stop what runs and remove the session.
     Remove(Removal, oneshot::Sender<Result<(), SubmitError>>),
 }
@@ -65,7 +68,7 @@ pub(crate) fn spawn(life: Life, inbox: mpsc::Receiver<Mail>, sender: mpsc::Sende
         let (id, sessions) = (life.id, life.sessions.clone());
         let started = start(&life, sender).await;
         match started {
-            Ok(actor) => Loop { life, actor, inbox, untold: VecDeque::new(), retry: None, is_done: false }.run().await,
+            Ok(actor) => Loop::new(life, actor, inbox).run().await,
             Err(error) => refuse(inbox, &sessions, id, &error).await,
         }
     };
@@ -88,6 +91,7 @@ async fn refuse(mut inbox: mpsc::Receiver<Mail>, sessions: &Sessions, id: Sessio
         match mail {
             Mail::Submit { reply, .. } => drop(reply.send(Err(error.clone()))),
             Mail::Adopt { reply, .. } | Mail::Remove(_, reply) => drop(reply.send(Err(error.clone()))),
+            Mail::Halt(reply) => drop(reply.send(Err(error.clone()))),
             Mail::View(_) | Mail::Told(_) => {}
         }
     }
@@ -103,20 +107,34 @@ struct Loop {
     retry: Option<Duration>,
     /// The actor cannot go on. The next one starts from the journal, as after a crash.
     is_done: bool,
+    /// Tells when everything is stopped, and when that is lifted.
+    brake: watch::Receiver<Option<Arc<Stop>>>,
+    /// Who waits until nothing is under way.
+    halting: Vec<oneshot::Sender<Result<(), SubmitError>>>,
 }
 
 enum Next {
     Mail(Box<Mail>),
     Again,
+    Brake,
     Leave,
     Close,
     Die,
 }
 
 impl Loop {
+    fn new(life: Life, actor: Actor, inbox: mpsc::Receiver<Mail>) -> Self {
+        let mut brake = life.shell.brake.changes();
+        // One that was pulled before is found when there is something to do.
+        brake.mark_unchanged();
+        let (untold, halting) = (VecDeque::new(), Vec::new());
+        Self { life, actor, inbox, untold, retry: None, is_done: false, brake, halting }
+    }
+
     async fn run(mut self) {
         loop {
             match self.next().await {
+                Next::Brake => self.brake().await,
                 Next::Mail(mail) => self.handle(*mail).await,
                 Next::Again => self.try_again().await,
                 Next::Leave => {
@@ -153,6 +171,9 @@ impl Loop {
             return Next::Die;
         }
         let resting = self.actor.rests();
+        if resting {
+            self.halting.drain(..).for_each(|reply| drop(reply.send(Ok(()))));
+        }
         let (pause, then) = match self.retry {
             Some(pause) => (pause, Next::Again),
             None if self.actor.head() == 0 && self.inbox.is_empty() => return Next::Leave,
@@ -161,6 +182,7 @@ impl Loop {
         let waits = resting || self.retry.is_some();
         tokio::select! {
             biased;
+            Ok(()) = self.brake.changed() => Next::Brake,
             mail = self.inbox.recv() => mail.map_or(Next::Close, |mail| Next::Mail(Box::new(mail))),
             () = self.life.shell.closing.cancelled() => Next::Close,
             () = tokio::time::sleep(pause), if waits => then,
@@ -180,11 +202,32 @@ impl Loop {
                 reply.send(answer).ok();
             }
             Mail::Told(command) => self.told(command).await,
+            Mail::Halt(reply) => self.halt(reply).await,
             Mail::View(reply) => self.show(reply),
             Mail::Adopt { lines, reply } => drop(reply.send(self.actor.adopt(lines).await)),
             Mail::Remove(removal, reply) => {
                 let removed = self.remove(removal).await;
                 reply.send(removed).ok();
+            }
+        }
+    }
+
+    /// Everything is stopped, or no longer: what runs ends at once, whatever its journal can say of it.
+    async fn brake(&mut self) {
+        if self.life.shell.brake.stop().is_some() {
+            self.actor.end_all();
+        }
+        self.told(Command::Wake).await;
+    }
+
+    async fn halt(&mut self, reply: oneshot::Sender<Result<(), SubmitError>>) {
+        match self.actor.submit(&Command::Wake, None).await {
+            Ok(_) | Err(SubmitError::Refused(_)) => self.halting.push(reply),
+            Err(error) => {
+                if Trouble::from(&error) == Trouble::Passing {
+                    self.schedule_retry();
+                }
+                drop(reply.send(Err(error)));
             }
         }
     }
@@ -253,7 +296,7 @@ impl Loop {
     /// Ends what runs, records how it ended, and leaves the rest to the next start.
     async fn close(&mut self) {
         self.actor.closing = true;
-        self.stop_all();
+        self.actor.end_all();
         let deadline = tokio::time::Instant::now() + self.life.shell.settings.closing;
         while !self.actor.held.calls.is_empty() {
             match tokio::time::timeout_at(deadline, self.inbox.recv()).await {
@@ -261,19 +304,13 @@ impl Loop {
                 Ok(Some(Mail::Adopt { reply, .. } | Mail::Remove(_, reply))) => {
                     drop(reply.send(Err(SubmitError::Closing)));
                 }
+                Ok(Some(Mail::Halt(reply))) => drop(reply.send(Err(SubmitError::Closing))),
                 Ok(Some(Mail::View(reply))) => self.show(reply),
                 Ok(Some(Mail::Told(command))) => self.told(command).await,
                 Ok(None) | Err(_) => break,
             }
         }
         self.snapshot().await;
-    }
-
-    fn stop_all(&mut self) {
-        if let Some(model) = self.actor.running.model.take() {
-            model.abort();
-        }
-        self.actor.running.calls.values().for_each(tokio_util::sync::CancellationToken::cancel);
     }
 
     async fn remove(&mut self, removal: Removal) -> Result<(), SubmitError> {

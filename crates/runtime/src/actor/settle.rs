@@ -27,9 +27,13 @@ impl Actor {
         if self.closing || self.state.profile.is_none() {
             return Ok(());
         }
+        let is_stopped = self.stop(batch);
         self.note_recovery(batch);
         loop {
             let Some(debt) = self.owed().into_iter().next() else { return Ok(()) };
+            if is_stopped && debt == Debt::StartQueued {
+                return Ok(());
+            }
             match debt {
                 Debt::WaitUntil(due) => {
                     batch.acts().wake_at = Some(due);
@@ -65,8 +69,18 @@ impl Actor {
         }
     }
 
+    /// Says whether everything is stopped. The first thing then is to interrupt the turn: what is owed after that only ends.
+    fn stop(&mut self, batch: &mut Batch) -> bool {
+        let Some(stop) = self.shell.brake.stop() else { return false };
+        let interrupted = self.state.stopped(&stop.by, self.shell.moments.now(), &self.held);
+        self.record(batch, interrupted.into_iter().collect());
+        true
+    }
+
     fn owed(&mut self) -> Vec<Debt> {
-        let allowed = match self.state.turn {
+        let allowed = match &self.state.turn {
+            // No agent is made ready for what only ends.
+            Some(turn) if turn.interrupt.is_some() => Allowance::default(),
             Some(_) => self.kit().map(|kit| kit.allowance()).unwrap_or_default(),
             None => Allowance::default(),
         };

@@ -4,9 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outlive_core::command::{Command, Decision, Verdict};
+use outlive_core::command::{Command, Decision, Message, Verdict};
 use outlive_core::content::Delta;
-use outlive_core::event::{CallFinished, Ending, Event, Outcome};
+use outlive_core::event::{Behavior, CallFinished, Decider, Ending, Event, Origin, OriginKind, Outcome};
 use outlive_core::id::CallId;
 use outlive_core::limits::INTERRUPT_MS;
 use outlive_core::policy::Policy;
@@ -21,7 +21,7 @@ use outlive_tools::registry::{Builtin, Toolbox};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::house::{Agents, House, by, heard, id, kit};
+use super::house::{Agents, House, by, create, heard, id, kit};
 
 /// A session whose agent makes one call.
 struct Desk {
@@ -279,4 +279,39 @@ async fn a_fork_holds_nothing_of_its_original_and_its_request_is_answered_whatev
     tokio::time::pause();
     desk.house.runtime.erase(id(2), None).await.unwrap();
     assert!(began.elapsed() < Settings::default().closing);
+}
+
+fn scheduled() -> Command {
+    let by = Origin::of(OriginKind::Schedule);
+    Command::Message(Message::text("go", Behavior::FollowUp, by))
+}
+
+#[tokio::test]
+async fn a_turn_of_a_schedule_ends_as_ask_and_what_is_approved_after_a_restart_runs() {
+    let mut desk = Desk::with("", "bash", &json!({"command": "echo yes > answer"})).await;
+    desk.ask(Command::Create(create())).await;
+    desk.ask(scheduled()).await;
+    let call = desk.asked().await;
+    assert_eq!(desk.ended().await, Ending::Ask);
+    desk.house.restart().await;
+    desk.heard = desk.house.runtime.subscribe(id(1), 0);
+    let waiting = desk.house.runtime.approvals(id(1)).await.unwrap();
+    assert_eq!(waiting.iter().map(|approval| approval.call).collect::<Vec<_>>(), [call]);
+    desk.ask(Command::Decide(Decision { call, asked: None, verdict: Verdict::Allow, reason: None, by: by() })).await;
+    assert_eq!(desk.ended().await, Ending::Ask, "the one before");
+    assert_eq!(desk.finished().await.outcome, Outcome::Ok);
+    assert_eq!(std::fs::read_to_string(desk.ws("answer")).unwrap(), "yes\n");
+    assert_eq!(desk.ended().await, Ending::Complete);
+}
+
+#[tokio::test]
+async fn where_nobody_is_to_be_asked_a_call_of_a_schedule_is_denied() {
+    let mut desk = Desk::with("unattended: deny", "bash", &json!({"command": "echo yes > answer"})).await;
+    desk.ask(Command::Create(create())).await;
+    desk.ask(scheduled()).await;
+    let by =
+        desk.event(|event| if let Event::CallDenied(denied) = event { Some(denied.by.clone()) } else { None }).await;
+    assert_eq!(by, Decider::Policy("unattended: deny".to_owned()));
+    assert_eq!(desk.ended().await, Ending::Complete);
+    assert!(!desk.ws("answer").exists());
 }

@@ -76,6 +76,7 @@ impl Simulation {
             self.faults.clear();
             self.faults.crash();
             self.store = self.faults.reopen();
+            self.world.die(self.store.stops.stopped().unwrap().is_some());
             check::everything(&self.store, &self.sessions, &self.acknowledged, &self.world).await;
         }
         self.come_to_rest().await;
@@ -114,6 +115,8 @@ impl Simulation {
             70..74 => self.edit_queue(life, session).await,
             74..77 => self.rewind(life, session).await,
             77..78 => self.fork(life, session).await,
+            78..80 => self.stop(life).await,
+            80..84 => self.lift(life).await,
             _ => tokio::time::sleep(Duration::from_millis(self.rng.below(20_000))).await,
         }
         self.hear(life).await;
@@ -154,6 +157,7 @@ impl Simulation {
         let id = again.as_ref().map_or(fresh, |(id, _)| id.clone());
         let behavior = if id.as_str().len() % 2 == 0 { Behavior::Steer } else { Behavior::FollowUp };
         let attachments = if id.as_str().ends_with(['3', '7']) { vec![vanished()] } else { Vec::new() };
+        let by = if id.as_str().ends_with(['1', '4']) { Origin::of(OriginKind::Schedule) } else { by };
         let message = Message { attachments, ..Message::text(format!("say {id}"), behavior, by) };
         match (self.ask(life, session, Command::Message(message), Some(id.clone())).await, again) {
             (Some(Ok(accepted)), Some((_, before))) => {
@@ -226,6 +230,29 @@ impl Simulation {
         }
     }
 
+    /// From the answer on nothing runs and nothing begins, whether the stop could be written down or not.
+    async fn stop(&mut self, life: &Life) {
+        self.faults.release();
+        let by = Origin::of(OriginKind::Cli);
+        let stopped = tokio::time::timeout(Duration::from_secs(600), life.runtime.stop_all(by, None)).await;
+        match stopped {
+            Ok(Ok(stopped)) => {
+                self.world.set_stopped(true);
+                let rests = stopped.ending.is_empty() && !life.fuse.burnt();
+                assert!(!rests || self.world.running() == 0, "something runs though everything was stopped");
+            }
+            Ok(Err(SubmitError::Store(_))) => self.world.set_stopped(true),
+            Ok(Err(_)) | Err(_) => {}
+        }
+    }
+
+    async fn lift(&mut self, life: &Life) {
+        self.faults.release();
+        self.world.set_stopped(false);
+        drop(tokio::time::timeout(Duration::from_secs(600), life.runtime.lift()).await);
+        self.world.set_stopped(life.runtime.stopped().is_some());
+    }
+
     fn break_storage(&self) {
         let fault =
             [Fault::NoSpace, Fault::Io, Fault::PoisonedKept, Fault::PoisonedLost, Fault::HangBefore, Fault::HangAfter]
@@ -257,6 +284,8 @@ impl Simulation {
     async fn come_to_rest(mut self) {
         *self.calm.lock().unwrap() = true;
         let life = self.start(99, i64::MAX).await;
+        self.lift(&life).await;
+        assert_eq!(life.runtime.stopped(), None, "a stop cannot be lifted");
         let by = Origin::of(OriginKind::Api);
         for session in self.acknowledged.keys().copied().collect::<Vec<_>>() {
             for round in 0.. {

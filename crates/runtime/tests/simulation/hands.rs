@@ -25,7 +25,27 @@ use crate::rng::Rng;
 
 /// What really happened, however many processes died.
 #[derive(Clone, Default)]
-pub struct World(Arc<Mutex<Vec<Deed>>>, Arc<Mutex<Vec<String>>>);
+pub struct World(Arc<Mutex<Vec<Deed>>>, Arc<Mutex<Vec<String>>>, Arc<Mutex<Busy>>);
+
+/// What is going on there.
+#[derive(Default)]
+struct Busy {
+    /// Everything was stopped, and whoever asked was told so.
+    stopped: bool,
+    /// How many processes died: what went on in them never ends, and does nothing any more.
+    deaths: u32,
+    running: usize,
+}
+
+/// Something that goes on until it is dropped, or its process dies.
+pub struct Going(World, u32);
+
+impl Drop for Going {
+    fn drop(&mut self) {
+        let mut busy = self.0.2.lock().unwrap();
+        busy.running -= usize::from(busy.deaths == self.1);
+    }
+}
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct Deed {
@@ -41,6 +61,29 @@ impl World {
     /// Notes what must never happen. A panic here would be caught, as a tool's own.
     fn never(&self, what: String) {
         self.1.lock().unwrap().push(what);
+    }
+
+    fn goes(&self, what: &str) -> Going {
+        let mut busy = self.2.lock().unwrap();
+        busy.running += 1;
+        if busy.stopped {
+            self.never(format!("{what} begins while everything is stopped"));
+        }
+        Going(self.clone(), busy.deaths)
+    }
+
+    /// The process died, and left this behind.
+    pub fn die(&self, stopped: bool) {
+        let mut busy = self.2.lock().unwrap();
+        *busy = Busy { stopped, deaths: busy.deaths + 1, running: 0 };
+    }
+
+    pub fn set_stopped(&self, stopped: bool) {
+        self.2.lock().unwrap().stopped = stopped;
+    }
+
+    pub fn running(&self) -> usize {
+        self.2.lock().unwrap().running
     }
 
     pub fn violations(&self) -> Vec<String> {
@@ -81,6 +124,7 @@ impl Model for SimModel {
             self.world.never(format!("request is not well-formed: {wrong}\n{:#?}", request.messages));
         }
         Box::pin(async move {
+            let _going = self.world.goes("a model request");
             let calm = *self.calm.lock().unwrap();
             tokio::time::sleep(Duration::from_millis(self.rng.below(2_000))).await;
             sink(Delta::Text { text: "…".into() });
@@ -198,6 +242,7 @@ impl Tool for SimTool {
 
     fn run(&self, invocation: Invocation) -> outlive_tools::Pending<'_, Finished> {
         Box::pin(async move {
+            let _going = self.world.goes("a call");
             if let Some(wrong) = unfounded(&self.store, &invocation).await {
                 self.world.never(wrong);
             }

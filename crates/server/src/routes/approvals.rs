@@ -1,7 +1,8 @@
 //! What waits for a person, and the person's decision.
 
-use axum::Json;
 use axum::extract::State;
+use axum::response::{IntoResponse as _, Response};
+use axum::{Extension, Json};
 use outlive_core::command::{Command, Decision, Verdict};
 use outlive_core::session::Status;
 use outlive_protocol::approval::{ApprovalView, Decide, InboxItem};
@@ -14,8 +15,9 @@ use serde::Deserialize;
 use super::control::done;
 use super::list::{newest_cursor, read_newest};
 use crate::App;
+use crate::audit::Told;
 use crate::body::{Body, Caller, Path, Query, id, limit};
-use crate::problem::ApiResult;
+use crate::problem::{ApiError, ApiResult};
 
 /// Which part of the inbox.
 #[derive(Debug, Default, Deserialize, utoipa::IntoParams)]
@@ -58,15 +60,27 @@ pub(super) async fn decide(
     Path((session, call)): Path<(String, String)>,
     caller: Caller,
     Body(body): Body<Decide>,
-) -> ApiResult<Json<Done>> {
+) -> ApiResult<Response> {
     let request = caller.request(body.request_id.as_deref())?;
+    let told = Told { what: verb(body.decision), on: None };
     if body.decision == Verdict::AllowAgent {
         caller.needs(Scope::Admin)?;
     }
     let (call, asked) = (id(&call)?, body.seq);
     let decision = Decision { call, asked, verdict: body.decision, reason: body.reason, by: caller.by };
-    let accepted = app.runtime.submit(id(&session)?, Command::Decide(decision), request).await?;
-    Ok(Json(done(accepted)))
+    let decided = app.runtime.submit(id(&session)?, Command::Decide(decision), request).await;
+    let answer = decided.map(|accepted| Json(done(accepted))).map_err(ApiError::from);
+    Ok((Extension(told), answer).into_response())
+}
+
+/// The decision's name in the audit log.
+pub(super) fn verb(verdict: Verdict) -> &'static str {
+    match verdict {
+        Verdict::Allow => "approve",
+        Verdict::AllowAlways => "approve.always",
+        Verdict::AllowAgent => "approve.agent",
+        Verdict::Deny => "deny",
+    }
 }
 
 /// Everything that waits for a person, in all sessions, newest first.

@@ -1,13 +1,14 @@
 //! Tokens: made, listed, revoked. The text of one is shown once, to whoever has it made.
 
-use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use outlive_protocol::token::{PostToken, TokenMade, TokenView};
 use outlive_protocol::{Page, Problem};
 
 use crate::App;
+use crate::audit::Told;
 use crate::body::{Body, Caller, Path};
 use crate::keyed::{asked, once};
 use crate::problem::ApiResult;
@@ -28,7 +29,9 @@ pub(super) async fn create(State(app): State<App>, Body(wanted): Body<PostToken>
     let tokens = app.settings.tokens.clone();
     let made = app.runtime.see_through(async move { tokens.create(wanted, now) }).await??;
     tracing::info!(token = made.view.name, scopes = %made.view.scopes, "token made");
-    Ok((StatusCode::CREATED, [(axum::http::header::CACHE_CONTROL, "no-store")], Json(made)))
+    let told = Told { what: "token.create", on: Some(("token", made.view.name.clone())) };
+    let headers = [(axum::http::header::CACHE_CONTROL, "no-store")];
+    Ok((StatusCode::CREATED, headers, Extension(told), Json(made)))
 }
 
 /// Revokes a token: at once, open streams end, too.

@@ -33,7 +33,7 @@ pub struct Owner {
 
 /// Why the lock was not taken.
 #[derive(Debug, thiserror::Error)]
-pub(super) enum LockError {
+pub(crate) enum LockError {
     #[error("owned")]
     Owned(Owner),
     #[error(transparent)]
@@ -50,7 +50,7 @@ pub struct Lock {
 }
 
 impl Lock {
-    pub(super) fn take(run: &Path) -> Result<Self, LockError> {
+    pub(crate) fn take(run: &Path) -> Result<Self, LockError> {
         let path = run.join("lock");
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).mode(0o600).open(&path)?;
         let mut waited = Duration::ZERO;

@@ -13,9 +13,12 @@ use serde_json::{Value, json};
 
 use super::talk::Client;
 use crate::App;
+use crate::audit::{self, Deed};
 use crate::body::{id, named};
 use crate::problem::{ApiError, ApiResult};
+use crate::routes::approvals::verb;
 use crate::routes::{artifacts, control};
+use crate::tokens::Identity;
 
 /// What became of a frame.
 pub(super) struct Done {
@@ -48,7 +51,12 @@ pub(super) async fn act(app: App, client: Client, text: String) -> Done {
     };
     match frame {
         ClientFrame::Subscribe { session, after, .. } => match listen(&app, &session, after).await {
-            Ok((answer, then)) => Done { request_id, answer: Ok((200, answer)), then: Some(then) },
+            Ok((answer, then)) => {
+                let on = [("session", session.as_str())];
+                let deed = Deed::of_frame("session.read", &on, (&client.who, client.from.to_string()));
+                let answer = audit::record(&app, deed, "ok".to_owned()).await.map(|()| (200, answer));
+                Done { request_id, answer, then: Some(then) }
+            }
             Err(error) => Done { request_id, answer: Err(error), then: None },
         },
         ClientFrame::Unsubscribe { session, .. } => match id(&session) {
@@ -62,7 +70,38 @@ pub(super) async fn act(app: App, client: Client, text: String) -> Done {
         | ClientFrame::Interrupt { .. }
         | ClientFrame::Approve(_)
         | ClientFrame::Deny(_)
-        | ClientFrame::Answer { .. }) => Done { request_id, answer: submit(&app, by, frame).await, then: None },
+        | ClientFrame::Answer { .. }) => {
+            let deed = deed(&frame, (&client.who, client.from.to_string()));
+            let answer = submit(&app, by, frame).await;
+            let outcome = answer.as_ref().map_or_else(ApiError::code, |_| "ok".to_owned());
+            let answer = audit::record(&app, deed, outcome).await.and(answer);
+            Done { request_id, answer, then: None }
+        }
+    }
+}
+
+/// What a frame is in the audit log.
+fn deed(frame: &ClientFrame, who: (&Identity, String)) -> Deed {
+    let (what, session, thing) = match frame {
+        ClientFrame::Message(said) => ("message", &said.session, None),
+        ClientFrame::Steer(said) => ("message", &said.session, None),
+        ClientFrame::Interrupt { session, .. } => ("interrupt", session, None),
+        ClientFrame::Approve(on) => (verb(verdict(on.scope)), &on.session, Some(("call", on.call.as_str()))),
+        ClientFrame::Deny(on) => ("deny", &on.session, Some(("call", on.call.as_str()))),
+        ClientFrame::Answer { session, question, .. } => ("answer", session, Some(("question", question.as_str()))),
+        ClientFrame::Subscribe { session, .. } | ClientFrame::Unsubscribe { session, .. } => {
+            ("session.read", session, None)
+        }
+    };
+    let on: Vec<(&str, &str)> = [("session", session.as_str())].into_iter().chain(thing).collect();
+    Deed::of_frame(what, &on, who)
+}
+
+fn verdict(scope: Option<Scope>) -> Verdict {
+    match scope {
+        None | Some(Scope::Once) => Verdict::Allow,
+        Some(Scope::Always) => Verdict::AllowAlways,
+        Some(Scope::Agent) => Verdict::AllowAgent,
     }
 }
 
@@ -128,11 +167,7 @@ fn command(by: Origin, attachments: Vec<Attachment>, frame: ClientFrame) -> ApiR
             (session, request_id, Command::Interrupt { by: by(sender) })
         }
         ClientFrame::Approve(on) => {
-            let verdict = match on.scope {
-                None | Some(Scope::Once) => Verdict::Allow,
-                Some(Scope::Always) => Verdict::AllowAlways,
-                Some(Scope::Agent) => Verdict::AllowAgent,
-            };
+            let verdict = verdict(on.scope);
             decide(on, verdict, by)?
         }
         ClientFrame::Deny(on) if on.scope.is_some() => {
