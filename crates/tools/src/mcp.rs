@@ -5,7 +5,7 @@
 //! | `pool` | the servers of all agents: shared by their sessions, ended together |
 //! | `server` | one server's life: at rest, starting, up, down and started again |
 //! | `connect` | how a connection is made, and in which version of the protocol |
-//! | `http` | what requests over HTTP carry, and who lets them in |
+//! | `http`, `login` | what requests over HTTP carry, and who lets them in |
 //! | `client` | what a server may ask of us, and tell us |
 //! | `listing` | what it offers, held to bounds; `names`: what the model calls it |
 //! | `call` | one request: heard, stopped, timed out, lost |
@@ -17,13 +17,13 @@
 //! Invariants: a server's word on what a tool does is a claim: it decides what runs side by side and what a crash means, never
 //! whether a person is asked. What was allowed for good is bound to the description and schema that were there.
 
-mod bearer;
 mod call;
 mod client;
 mod connect;
 mod http;
 mod library;
 mod listing;
+mod login;
 mod names;
 mod pool;
 mod result;
@@ -32,8 +32,8 @@ mod tool;
 
 use std::time::Duration;
 
-pub use bearer::Bearer;
 pub use connect::Setup;
+pub use login::Login;
 pub use pool::{Pool, Wanted};
 
 /// Bytes of one message of a server: a line, or an event of a stream. A body over HTTP has the same bound.

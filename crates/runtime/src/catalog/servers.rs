@@ -23,7 +23,7 @@ pub(super) fn want(catalog: &Catalog, agent: &Agent, (exec, place): (&Arc<Exec>,
                 place: place.clone(),
                 folder: catalog.sources.workspace.join("agents").join(agent.name.as_str()),
                 environment,
-                bearer: None,
+                login: None,
             }),
             Err(why) => unable.push(format!("mcp server `{}` is not started: {why}", server.name)),
         }

@@ -220,6 +220,7 @@ fn over_http(error: &StreamableHttpError<reqwest::Error>) -> (String, Sent) {
             (words(&told), sent)
         }
         StreamableHttpError::Io(why) => (words(&why.to_string()), Sent::Never),
+        StreamableHttpError::Auth(why) => (words(&format!("no authorization: {why}")), Sent::Never),
         StreamableHttpError::AuthRequired(_) => ("it asks for an authorization that is missing".to_owned(), Sent::Never),
         StreamableHttpError::InsufficientScope(_) => {
             ("it asks for an authorization that reaches further".to_owned(), Sent::Never)

@@ -18,9 +18,9 @@ use tokio_util::sync::CancellationToken;
 
 use super::call::words;
 use super::client::Client;
-use super::http::Web;
+use super::http::Carried;
 use super::listing::{Choice, Listing, tools};
-use super::{Bearer, FRAME_BYTES};
+use super::{FRAME_BYTES, Login};
 use crate::Place;
 use crate::cli;
 use crate::exec::Exec;
@@ -40,7 +40,7 @@ pub struct Setup {
     /// Variables that its program sees beside the usual ones: its own, and the secrets that were granted.
     pub environment: BTreeMap<String, String>,
     /// Who lets requests in.
-    pub bearer: Option<Arc<dyn Bearer>>,
+    pub login: Option<Arc<dyn Login>>,
 }
 
 impl Setup {
@@ -111,7 +111,10 @@ pub(super) async fn connect(setup: &Setup, client: &Client) -> Result<Up, String
     for mode in modes {
         match begin(setup, client.clone(), mode).await {
             Ok((service, end)) => return listed(setup, service, end).await,
-            Err(Trouble::Final(why)) => return Err(why),
+            Err(Trouble::Final(why)) => {
+                let way_in = setup.login.as_ref().map(|login| format!(": {}", login.way_in())).unwrap_or_default();
+                return Err(format!("{why}{way_in}"));
+            }
             Err(Trouble::Beginning(again)) => why = again,
         }
     }
@@ -155,8 +158,13 @@ async fn begin(setup: &Setup, client: Client, mode: ClientLifecycleMode) -> Resu
             serve(client, transport, (mode, end)).await
         }
         McpWay::Http { url, headers, .. } => {
-            let transport = Web::transport(url, headers, setup.bearer.clone()).map_err(Trouble::Final)?;
-            serve(client, transport, (mode, End::never())).await
+            let carried = Carried::of(headers).map_err(Trouble::Final)?;
+            let http = carried.client().map_err(Trouble::Final)?;
+            let Some(login) = &setup.login else {
+                return serve(client, carried.transport(url, http), (mode, End::never())).await;
+            };
+            let http = login.client(http).await.map_err(Trouble::Final)?;
+            serve(client, carried.transport(url, http), (mode, End::never())).await
         }
     }
 }
@@ -169,13 +177,14 @@ where
     let begun = {
         let served = serve_client_with_lifecycle_and_ct(client, transport, mode, CancellationToken::new());
         tokio::select! {
-            served = served => served.map_err(|error| told(&error)),
+            served = served => served.map_err(|error| (told(&error), error.is_authorization_required())),
             how = end.come() => return Err(Trouble::Beginning(end.told(how))),
         }
     };
     match begun {
         Ok(service) => Ok((service, end)),
-        Err(why) => {
+        Err((why, true)) => Err(Trouble::Final(why)),
+        Err((why, false)) => {
             end.stop.cancel();
             let how = if end.said.is_some() { Some(end.come().await) } else { None };
             let why = match how {
