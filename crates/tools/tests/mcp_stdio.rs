@@ -156,7 +156,7 @@ async fn a_server_that_dies_under_a_call_leaves_it_unknown_and_is_started_again(
     assert!(meanwhile.content.contains("exit code 3; it said: it was asked to"), "{}", meanwhile.content);
     let warnings = house.pool.warnings(&house.agent);
     assert!(warnings.iter().any(|warning| warning.contains("is started again in")), "{warnings:?}");
-    assert_eq!(house.names().len(), TOOLS.len() + 1, "what it offered stays on offer");
+    assert_eq!(house.names().len(), TOOLS.len() + 2, "what it offered stays on offer");
     while house.stage.run("mcp_s_echo", json!({"text": "x"})).await.outcome != Outcome::Ok {
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
@@ -253,8 +253,31 @@ async fn only_chosen_tools_are_on_offer_and_a_definition_that_changed_ends_the_s
     let names: Vec<String> = house.names().into_iter().filter(|name| name.starts_with("mcp_s_")).collect();
     assert_eq!(names, ["mcp_s_echo"]);
     house.want(chosen);
-    assert_eq!(house.names().len(), 2, "the same server stays");
+    assert_eq!(house.names().len(), 3, "the same server stays");
     house.want(server("new"));
     assert_eq!(house.names(), Vec::<String>::new(), "another one is not known yet");
+    house.pool.end().await;
+}
+
+#[tokio::test]
+async fn resources_and_prompts_are_listed_without_asking_and_read_as_calls() {
+    let house = House::of("old").await;
+    let one = json!({"server": "s", "uri": "note:1"});
+    let assessed = |tool: &str, arguments| {
+        let (_, assessment) = house.stage.tools.prepare(tool, &arguments, &house.stage.place).unwrap();
+        (assessment.subject.target, assessment.subject.reach, assessment.effect)
+    };
+    let all = json!({"server": "s"});
+    assert_eq!(assessed("mcp_resources", all.clone()), ("s/resources".to_owned(), Reach::Within, Effect::Read));
+    assert_eq!(assessed("mcp_resources", one.clone()), ("s/resource:note:1".to_owned(), Reach::Beyond, Effect::Read));
+    let listed = house.stage.run("mcp_resources", all.clone()).await.content;
+    assert_eq!(listed, "note:1 one: the first\nnote:{n} (an address to fill in) notes");
+    assert_eq!(house.stage.run("mcp_resources", one).await.content, "[resource <note:1>]\nwhat is in note:1");
+    assert_eq!(house.stage.run("mcp_prompts", all).await.content, "greet: greets (takes who, required)");
+    let greet = json!({"server": "s", "name": "greet", "arguments": {"who": "Ada"}});
+    assert_eq!(assessed("mcp_prompts", greet.clone()).0, "s/prompt:greet");
+    assert_eq!(house.stage.run("mcp_prompts", greet).await.content, "[user]\nGreet Ada");
+    let unknown = house.stage.run("mcp_prompts", json!({"server": "t"})).await.content;
+    assert_eq!(unknown, "`mcp_prompts`: no mcp server `t` has any: those that have are s");
     house.pool.end().await;
 }

@@ -115,7 +115,7 @@ impl Calls {
         asking: &Asking<'_>,
     ) -> Result<ServerResult, Failure> {
         let sent = peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
-        let handle = sent.map_err(|error| failure(&error))?;
+        let handle = sent.map_err(|error| Failure::NotSent(trouble(&error).0))?;
         let (alive, mut heard) = watch::channel(Instant::now());
         let key = (handle.progress_token.clone(), handle.id.clone());
         let Asking { session, call, sink, stop, limit } = asking;

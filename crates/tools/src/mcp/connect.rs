@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use outlive_core::agent::{McpProtocol, McpServer, McpWay};
 use rmcp::model::ProtocolVersion;
@@ -25,6 +26,9 @@ use crate::Place;
 use crate::cli;
 use crate::exec::Exec;
 use crate::exec::lasting::{Program, Said};
+
+/// Time for a program to end whose connection was lost.
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// All that a server is started with.
 #[derive(Clone)]
@@ -62,6 +66,8 @@ pub(super) struct Up {
 /// The end of what is behind a connection: it comes by itself, or is asked for.
 pub(super) struct End {
     ended: Pin<Box<dyn Future<Output = String> + Send>>,
+    /// How it was, once it has come.
+    how: Option<String>,
     stop: CancellationToken,
     said: Option<Said>,
     /// Why its messages are not read any more.
@@ -72,19 +78,28 @@ impl End {
     /// A server at an address, which is not ours to end.
     fn never() -> Self {
         let ended = Box::pin(std::future::pending());
-        Self { ended, stop: CancellationToken::new(), said: None, fault: Fault::default() }
+        Self { ended, how: None, stop: CancellationToken::new(), said: None, fault: Fault::default() }
     }
 
     /// Waits until it is there, and says how it was.
     pub async fn come(&mut self) -> String {
-        (&mut self.ended).await
+        if let Some(how) = &self.how {
+            return how.clone();
+        }
+        let how = (&mut self.ended).await;
+        self.how.insert(how).clone()
+    }
+
+    /// Says how it was, if it comes at once: a connection is lost because of it. Otherwise this.
+    pub async fn or(&mut self, why: String) -> String {
+        tokio::time::timeout(AT_ONCE, self.come()).await.unwrap_or(why)
     }
 
     /// Asks for it, and waits.
     pub async fn make(mut self) {
         self.stop.cancel();
         if self.said.is_some() {
-            (&mut self.ended).await;
+            self.come().await;
         }
     }
 
@@ -152,7 +167,7 @@ async fn begin(setup: &Setup, client: Client, mode: ClientLifecycleMode) -> Resu
             let (stop, fault, life) = (CancellationToken::new(), Fault::default(), lasting.life);
             let until = stop.clone();
             let ended = Box::pin(async move { how(life.live(&until).await) });
-            let end = End { ended, stop, said: Some(lasting.said), fault: fault.clone() };
+            let end = End { ended, how: None, stop, said: Some(lasting.said), fault: fault.clone() };
             let bounded = Bounded { inner: lasting.output, line: 0, fault };
             let transport = AsyncRwTransport::new(bounded, lasting.input).with_max_line_length(FRAME_BYTES);
             serve(client, transport, (mode, end)).await
@@ -185,13 +200,10 @@ where
         Ok(service) => Ok((service, end)),
         Err((why, true)) => Err(Trouble::Final(why)),
         Err((why, false)) => {
-            end.stop.cancel();
-            let how = if end.said.is_some() { Some(end.come().await) } else { None };
-            let why = match how {
-                Some(how) if why.starts_with("connection closed") => how,
-                Some(_) | None => why,
-            };
-            Err(Trouble::Beginning(end.told(why)))
+            let why = end.or(why).await;
+            let why = end.told(why);
+            end.make().await;
+            Err(Trouble::Beginning(why))
         }
     }
 }
