@@ -8,7 +8,8 @@
 //! | `http`, `login` | what requests over HTTP carry, and who lets them in |
 //! | `client` | what a server may ask of us, and tell us |
 //! | `listing` | what it offers, held to bounds; `names`: what the model calls it |
-//! | `call` | one request: heard, stopped, timed out, lost |
+//! | `elicit` | what it asks a person |
+//! | `call`, `rounds` | one request: heard, stopped, timed out, lost; and asked again with what the server still needs |
 //! | `tool`, `library` | its tools, and its resources and prompts, as tools of an agent |
 //! | `result` | what it answered, as text, details and an artifact |
 //!
@@ -20,6 +21,7 @@
 mod call;
 mod client;
 mod connect;
+mod elicit;
 mod http;
 mod library;
 mod listing;
@@ -27,6 +29,7 @@ mod login;
 mod names;
 mod pool;
 mod result;
+mod rounds;
 mod server;
 mod tool;
 

@@ -281,3 +281,40 @@ async fn resources_and_prompts_are_listed_without_asking_and_read_as_calls() {
     assert_eq!(unknown, "`mcp_prompts`: no mcp server `t` has any: those that have are s");
     house.pool.end().await;
 }
+
+/// Answers every question with this.
+fn answering(words: &'static str) -> outlive_tools::Asker {
+    Arc::new(move |questions: Vec<outlive_core::event::Question>| {
+        assert!(questions[0].text.starts_with("The mcp server `s` asks: Who?"), "{}", questions[0].text);
+        Box::pin(std::future::ready(Some(vec![vec![words.to_owned()]; questions.len()])))
+    })
+}
+
+#[tokio::test]
+async fn what_a_server_asks_becomes_a_question_and_the_answer_goes_back_in_either_version() {
+    for (mode, said) in [
+        ("old", r#"{"action": "accept", "content": {"name": "Ada"}}"#),
+        ("new", r#"[{"who": {"action": "accept", "content": {"name": "Ada"}}}, "state"]"#),
+    ] {
+        let mut house = House::of(mode).await;
+        house.stage.asker = answering("Ada");
+        assert_eq!(house.stage.run("mcp_s_ask", json!({})).await.content, said);
+        house.stage.asker = answering("(decline)");
+        assert!(house.stage.run("mcp_s_ask", json!({})).await.content.contains(r#""action": "decline""#));
+        house.pool.end().await;
+    }
+}
+
+#[tokio::test]
+async fn the_time_of_a_call_does_not_run_while_a_person_thinks() {
+    let mut house = House::with(McpServer { timeout_ms: 150, ..server("old") }).await;
+    house.stage.asker = Arc::new(|questions| {
+        Box::pin(async move {
+            // Longer than the call may take.
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            Some(vec![vec!["Ada".to_owned()]; questions.len()])
+        })
+    });
+    assert_eq!(house.stage.run("mcp_s_ask", json!({})).await.outcome, Outcome::Ok);
+    house.pool.end().await;
+}

@@ -85,6 +85,12 @@ def call(identity, params):
         return text(json.dumps(dict(os.environ)))
     if name == "fail":
         return text("no", isError=True)
+    if name == "ask" and MODE == "new" and "inputResponses" not in params:
+        schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+        wanted = {"method": "elicitation/create", "params": {"mode": "form", "message": "Who?", "requestedSchema": schema}}
+        return {"resultType": "input_required", "inputRequests": {"who": wanted}, "requestState": "state"}
+    if name == "ask" and MODE == "new":
+        return text(json.dumps([params["inputResponses"], params["requestState"]]))
     if name == "ask":
         schema = {"type": "object", "properties": {"name": {"type": "string", "title": "Name"}}, "required": ["name"]}
         return text(json.dumps(ask("elicitation/create", {"message": "Who?", "requestedSchema": schema})))
