@@ -41,6 +41,7 @@ def tools():
         tool("die", "Ends the server."),
         tool("change", "Changes the list."),
         tool("environment", "Shows variables."),
+        tool("peek", "Reads a file.", {"path": {"type": "string"}}),
         tool("fail", "Says no."),
         tool("refuse", "Answers with an error."),
         tool("ask", "Asks for a name."),
@@ -81,6 +82,12 @@ def call(identity, params):
         STATE["changed"] = True
         send({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
         return text("changed")
+    if name == "peek":
+        try:
+            with open(given["path"]) as file:
+                return text(file.read())
+        except OSError as error:
+            return text(str(error), isError=True)
     if name == "environment":
         return text(json.dumps(dict(os.environ)))
     if name == "fail":
@@ -177,6 +184,8 @@ def main():
         if MODE == "strict" and message.get("method") == "server/discover":
             sys.exit(9)
         threading.Thread(target=answer, args=(message,), daemon=True).start()
+    if MODE == "stubborn":
+        time.sleep(3600)
 
 
 main()
