@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `pool` | the servers of all agents: shared by their sessions, ended together |
 //! | `server` | one server's life: at rest, starting, up, down and started again |
-//! | `connect` | how a connection is made, and in which version of the protocol |
+//! | `connect`, `bounded` | how a connection is made, in which version of the protocol, and read |
 //! | `http`, `login` | what requests over HTTP carry, and who lets them in |
 //! | `client` | what a server may ask of us, and tell us |
 //! | `listing` | what it offers, held to bounds; `names`: what the model calls it |
@@ -18,6 +18,7 @@
 //! Invariants: a server's word on what a tool does is a claim: it decides what runs side by side and what a crash means, never
 //! whether a person is asked. What was allowed for good is bound to the description and schema that were there.
 
+mod bounded;
 mod call;
 mod client;
 mod connect;

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
 use outlive_core::agent::{McpProtocol, McpServer, McpWay};
@@ -14,9 +13,9 @@ use rmcp::service::{ClientInitializeError, ClientLifecycleMode, RunningService, 
 use rmcp::transport::IntoTransport;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::{Peer, RoleClient};
-use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::bounded::{Bounded, Fault};
 use super::call::words;
 use super::client::Client;
 use super::http::Carried;
@@ -109,7 +108,7 @@ impl End {
 
     /// Adds what is known beside it.
     pub fn told(&self, why: String) -> String {
-        let fault = self.fault.0.get().map(|fault| format!("{why}: {fault}")).unwrap_or(why);
+        let fault = self.fault.told().map(|fault| format!("{why}: {fault}")).unwrap_or(why);
         let said = self.said.as_ref().map(Said::text).filter(|said| !said.is_empty());
         said.map_or(fault.clone(), |said| {
             let last: Vec<&str> = said.lines().rev().take(5).collect();
@@ -185,7 +184,7 @@ async fn begin(setup: &Setup, client: Client, mode: ClientLifecycleMode) -> Resu
                 said: Some(lasting.said),
                 fault: fault.clone(),
             };
-            let bounded = Bounded { inner: lasting.output, line: 0, fault };
+            let bounded = Bounded::new(lasting.output, fault);
             let transport = AsyncRwTransport::new(bounded, lasting.input).with_max_line_length(FRAME_BYTES);
             serve(client, transport, (mode, end)).await
         }
@@ -278,38 +277,5 @@ fn told(error: &ClientInitializeError) -> String {
         }
         ClientInitializeError::TransportError { error, .. } => super::call::in_transport(error).0,
         other => words(&other.to_string()),
-    }
-}
-
-/// Why a server's messages are not read any more.
-#[derive(Clone, Default)]
-pub(super) struct Fault(Arc<OnceLock<String>>);
-
-/// Reads lines up to a length; at a longer one nothing more is read.
-struct Bounded<R> {
-    inner: R,
-    line: usize,
-    fault: Fault,
-}
-
-impl<R: AsyncRead + Unpin> AsyncRead for Bounded<R> {
-    fn poll_read(
-        mut self: Pin<&mut Self>,
-        context: &mut Context<'_>,
-        buffer: &mut ReadBuf<'_>,
-    ) -> Poll<std::io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
-        let new = buffer.filled().get(before..).unwrap_or_default();
-        self.line = match new.iter().rposition(|byte| *byte == b'\n') {
-            Some(at) => new.len() - at - 1,
-            None => self.line + new.len(),
-        };
-        if self.line > FRAME_BYTES {
-            let why = format!("it sent a message of more than {FRAME_BYTES} bytes");
-            self.fault.0.get_or_init(|| why.clone());
-            return Poll::Ready(Err(std::io::Error::other(why)));
-        }
-        polled
     }
 }
