@@ -6,7 +6,7 @@ mod fallback;
 mod running;
 mod step;
 
-pub use call::{Call, Fate, Phase};
+pub use call::{Call, Fate, Inquiry, Phase};
 pub use ending::{failure_ending, stopped_ending};
 pub use fallback::{Lineup, Outages};
 pub use running::Running;
@@ -94,7 +94,12 @@ impl Turn {
     #[must_use]
     pub fn status(&self) -> Status {
         let awaits = self.calls.iter().any(|call| matches!(call.phase, Phase::Awaiting { .. }));
-        let runs = self.calls.iter().any(|call| matches!(call.phase, Phase::Running));
+        let running = |call: &&Call| matches!(call.phase, Phase::Running);
+        let asks = self.calls.iter().filter(running).any(|call| call.inquiry.is_some());
+        let runs = self.calls.iter().filter(running).any(|call| call.inquiry.is_none());
+        if asks && !runs && !awaits {
+            return Status::Asking;
+        }
         match (&self.asking, awaits && !runs) {
             (Asking::Backoff { .. }, _) => Status::Waiting,
             (Asking::Answered { .. }, true) => Status::Approving,

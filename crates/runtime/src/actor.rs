@@ -12,25 +12,24 @@ mod batch;
 mod budget;
 mod life;
 mod settle;
+mod tools;
 
 pub use life::Mail;
 pub(crate) use life::{Life, spawn};
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use outlive_core::command::{Command, Done, Found, Report};
 use outlive_core::context::Transcript;
 use outlive_core::event::{Asked, Outcome};
-use outlive_core::id::{CallId, RequestId, Seq, SessionId, TurnId};
+use outlive_core::id::{CallId, RequestId, Seq, SessionId};
 use outlive_core::session::{Decided, Fact, Held, Refusal, State};
 use outlive_store::{Append, Epoch, StoreError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use crate::hands::{self, Errand};
-use crate::kit::Kit;
+use crate::hands::{self, Errand, Inquiries};
 use crate::meter::Seen;
 use crate::shell::Shell;
 use crate::{Accepted, SubmitError, stop};
@@ -43,7 +42,7 @@ pub(crate) struct Actor {
     state: State,
     /// Read when the first request is assembled, then kept up.
     transcript: Option<Transcript>,
-    kit: Option<(TurnId, Arc<Kit>)>,
+    equipment: tools::Equipment,
     held: Held,
     running: Running,
     errand: Errand,
@@ -75,15 +74,15 @@ impl Drop for Running {
 
 impl Actor {
     pub(crate) fn new(shell: Shell, id: SessionId, epoch: Epoch, inbox: mpsc::Sender<Mail>) -> Self {
-        let (feeds, secrets) = (shell.feeds.clone(), shell.kits.secrets());
-        let errand = Errand { session: id, inbox, feeds, turn: crate::log::Turn::default(), secrets };
+        let (feeds, turn, inquiries) = (shell.feeds.clone(), crate::log::Turn::default(), Inquiries::default());
+        let errand = Errand { session: id, inbox, feeds, turn, secrets: shell.kits.secrets(), inquiries };
         Self {
             id,
             shell,
             epoch,
             state: State::default(),
             transcript: None,
-            kit: None,
+            equipment: tools::Equipment::default(),
             held: Held::default(),
             running: Running::default(),
             errand,
@@ -155,6 +154,7 @@ impl Actor {
     fn release(&mut self, command: &Command) {
         let Command::Report(report) = command else { return };
         match report {
+            Report::Asks { .. } => {}
             Report::Step { .. } => {
                 self.held.step = None;
                 self.running.model = None;
@@ -179,6 +179,9 @@ impl Actor {
             }
         }
         self.tell(&batch);
+        for (call, answers) in batch.answered() {
+            self.errand.inquiries.answer(call, answers);
+        }
         self.act(batch);
         Ok(())
     }

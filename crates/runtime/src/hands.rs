@@ -1,10 +1,12 @@
 //! The hands: they do what is owed, outside the actor, and report back through its inbox. They decide nothing.
 
 mod files;
+mod inquiries;
 mod model;
 mod speech;
 mod tool;
 
+pub(crate) use inquiries::Inquiries;
 pub(crate) use model::ask;
 pub(crate) use tool::{find, run};
 
@@ -29,6 +31,8 @@ pub(crate) struct Errand {
     pub(crate) turn: crate::log::Turn,
     /// What must not be told.
     pub(crate) secrets: Secrets,
+    /// Running calls that ask a person.
+    pub(crate) inquiries: Inquiries,
 }
 
 /// A model request to make.
@@ -62,6 +66,11 @@ impl Errand {
     /// Reports to the actor. If it is gone, so is whoever wanted to know.
     pub(crate) async fn report(&self, report: Report) {
         self.inbox.send(Mail::Told(Command::Report(report))).await.ok();
+    }
+
+    /// Wakes the actor: what it is owed may have changed.
+    pub(crate) async fn wake(&self) {
+        self.inbox.send(Mail::Told(Command::Wake)).await.ok();
     }
 
     fn tell(&self, delta: Delta) {

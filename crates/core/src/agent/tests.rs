@@ -57,12 +57,10 @@ fn variables_expand_after_parsing_and_never_change_the_structure() {
 
 #[test]
 fn what_this_version_does_not_have_is_a_warning_never_silence() {
-    let yaml =
-        format!("{HEAD}spec:\n  tools: [{{builtin: bash}}, {{builtin: memory}}, {{mcp: {{name: fs, command: x}}}}]\n");
+    let yaml = format!("{HEAD}spec:\n  tools: [{{builtin: bash}}, {{builtin: memory}}]\n");
     let agent = read(&yaml).unwrap();
     assert_eq!(agent.tools.builtin, ["bash"]);
-    let told = ["builtin tool `memory` is not in this version", "mcp server `fs`: mcp tools are not in this version"];
-    assert_eq!(agent.warnings, told);
+    assert_eq!(agent.warnings, ["builtin tool `memory` is not in this version"]);
 }
 
 #[test]
@@ -427,4 +425,37 @@ fn hooks_are_read_in_both_ways_of_writing_them() {
         let error = hooks(wrong).unwrap_err().to_string();
         assert!(error.starts_with("agent.yaml:5:"), "{wrong}: {error}");
     }
+}
+
+#[test]
+fn a_server_of_tools_is_read_with_all_that_it_is_started_with() {
+    let agent = read(&format!(
+        "{HEAD}spec:\n  tools:\n    - mcp: {{name: fs, command: \"${{P:-serve}}\", args: [a, \"${{MODEL}}\"], secrets: [KEY]}}\n    \
+         - mcp: {{name: far, url: \"https://example.org/mcp\", timeout: 90s, deny: [\"rm*\"], protocol: 2026-07-28}}\n"
+    ));
+    let servers = agent.unwrap().tools.mcp;
+    let args = vec!["a".to_owned(), "m-1".to_owned()];
+    let (env, secrets) = (std::collections::BTreeMap::new(), vec!["KEY".to_owned()]);
+    assert_eq!(servers[0].way, McpWay::Stdio { command: "serve".to_owned(), args, env, secrets });
+    assert_eq!((servers[0].timeout_ms, servers[0].protocol), (60_000, McpProtocol::Auto));
+    assert_eq!((servers[1].timeout_ms, servers[1].protocol), (90_000, McpProtocol::V2026));
+    assert_eq!(servers[1].deny, ["rm*"]);
+}
+
+#[test]
+fn a_server_of_tools_that_cannot_be_is_refused_with_its_place() {
+    let check = |entry: &str, why: &str| {
+        let error = read(&format!("{HEAD}spec:\n  tools: [{{mcp: {entry}}}]\n")).unwrap_err().to_string();
+        assert!(error.contains(why), "{entry}: {error}");
+    };
+    check("{name: fs}", "spec.tools.mcp: server `fs` has neither a `command` nor a `url`");
+    check("{name: fs, command: x, url: \"https://a\"}", "server `fs` has a `command` and a `url`");
+    check("{name: a b, command: x}", "`a b` is no name of a server");
+    check("{name: fs, url: \"ftp://a\"}", "`ftp://a` is no address");
+    check("{name: fs, command: x, headers: {A: b}}", "belong to a server with a `url`");
+    check("{name: fs, url: \"https://a\", secrets: [K]}", "belong to a server with a `command`");
+    check("{name: fs, command: x, timeout: soon}", "`soon` is not a time");
+    check("{name: fs, command: x, protocol: 2024-11-05}", "protocol `2024-11-05` is not spoken");
+    check("{name: fs, comand: x}", "command");
+    check("{name: fs, command: x}}, {mcp: {name: fs, command: y}", "server `fs` is there twice");
 }

@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use outlive_core::agent::{Agent, SearchSpec};
+use outlive_core::agent::{Agent, McpServer, McpWay, SearchSpec};
 use outlive_core::id::AgentName;
 use outlive_core::secret::Secret;
 
@@ -42,6 +42,27 @@ pub fn granted(credentials: &dyn Credentials, tool: &str, names: &[String]) -> R
     names.iter().map(value).collect()
 }
 
+/// The variables that a server of tools is given, or that let the agent in there.
+fn named_by(server: &McpServer) -> &[String] {
+    match &server.way {
+        McpWay::Stdio { secrets, .. } => secrets,
+        McpWay::Http { auth, .. } => auth.as_ref().map_or(&[], |auth| auth.client_secret_env.as_slice()),
+    }
+}
+
+/// What stands in headers that let the agent in: a variable was expanded there.
+fn sent_by(server: &McpServer) -> Vec<(String, Secret)> {
+    let McpWay::Http { headers, .. } = &server.way else { return Vec::new() };
+    let lets_in = |name: &str| {
+        let name = name.to_ascii_lowercase();
+        ["authorization", "cookie", "key", "secret", "token"].iter().any(|word| name.contains(word))
+    };
+    // `Bearer KEY`: the key alone.
+    let key = |value: &String| Secret::new(value.rsplit(' ').next().unwrap_or_default());
+    let headers = headers.iter().filter(|(name, _)| lets_in(name));
+    headers.map(|(name, value)| (format!("{}-{name}", server.name), key(value))).collect()
+}
+
 impl Catalog {
     /// Knows the secrets of all agents, from their definitions. What cannot be read is told when it is used.
     pub fn learn_all(&self) {
@@ -63,9 +84,11 @@ impl Catalog {
             SearchSpec::Brave(variable) | SearchSpec::Tavily(variable) => Some(variable),
         });
         let tools = agent.tools.cli.iter().flat_map(|tool| &tool.secrets).chain(&agent.tools.secrets);
+        let servers = agent.tools.mcp.iter().flat_map(named_by);
         // What is wrong with one of them is told by whoever needs it.
         let value = |name: &String| Some((name.clone(), self.sources.credentials.get(name).ok()??));
-        let found: Vec<(String, Secret)> = keys.chain(search).chain(tools).filter_map(value).collect();
+        let found: Vec<(String, Secret)> = keys.chain(search).chain(tools).chain(servers).filter_map(value).collect();
+        let found = found.into_iter().chain(agent.tools.mcp.iter().flat_map(sent_by));
         let refused = self.sources.exec.secrets().learn(found);
         for refused in &refused {
             tracing::warn!(agent = %agent.name, variable = refused.name, why = refused.why, "a secret is not redacted");

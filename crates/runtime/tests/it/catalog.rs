@@ -22,7 +22,7 @@ use serde_json::{Value, json};
 use super::house::{create, id, message};
 
 /// The values that there are.
-struct Given;
+pub(super) struct Given;
 
 impl Credentials for Given {
     fn get(&self, variable: &str) -> Result<Option<Secret>, String> {
