@@ -57,6 +57,8 @@ pub(crate) struct Run {
     pub(crate) idempotency_key: String,
     /// Where it led when it was ruled on, as the journal has it.
     pub(crate) ruled: Option<outlive_core::policy::Ruled>,
+    /// Whether somebody sits at its turn who can be asked.
+    pub(crate) attended: bool,
     pub(crate) kit: Arc<crate::kit::Kit>,
     pub(crate) artifacts: Arc<dyn outlive_store::Artifacts>,
     pub(crate) stop: tokio_util::sync::CancellationToken,

@@ -237,7 +237,8 @@ impl Actor {
 
     fn errand_for(&mut self, id: CallId, attempt: u32) -> Option<Run> {
         let kit = self.kit().ok()?;
-        let call = self.state.turn.as_ref()?.call(id)?;
+        let turn = self.state.turn.as_ref()?;
+        let call = turn.call(id)?;
         Some(Run {
             call: id,
             attempt,
@@ -245,6 +246,7 @@ impl Actor {
             arguments: call.input.clone(),
             idempotency_key: call.key(),
             ruled: call.ruled.clone(),
+            attended: !turn.is_unattended(),
             kit,
             artifacts: Arc::clone(&self.shell.store.artifacts),
             stop: tokio_util::sync::CancellationToken::new(),

@@ -63,7 +63,7 @@ fn invocation(errand: &Errand, run: &Run, speech: &Arc<Speech>) -> Result<(Arc<d
         ruled: run.ruled.clone(),
         closed: run.kit.policy.closed(&run.tool, target),
         sink: Arc::new(move |text| speech.tell(Delta::ToolOutput { call, text })),
-        asker: asker(errand, run),
+        asker: if run.attended { asker(errand, run) } else { outlive_tools::unheard() },
         stop: run.stop.clone(),
     };
     Ok((tool, invocation))

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use outlive_core::agent::ModelSpec;
 use outlive_core::command::{Command, Decision, Verdict};
-use outlive_core::event::{CallFinished, Event, Outcome};
+use outlive_core::event::{CallFinished, Event, OriginKind, Outcome};
 use outlive_core::id::{CallId, QuestionId};
 use outlive_core::time::Timestamp;
 use outlive_model::Model;
@@ -148,6 +148,20 @@ async fn a_question_of_a_running_call_is_in_the_journal_and_its_answer_lets_it_g
     desk.runtime.submit(id(1), Command::Answer { question, answers, by: by() }, None).await.unwrap();
     let finished = desk.finished().await;
     assert_eq!(finished.content, r#"{"action": "accept", "content": {"name": "Ada"}}"#);
+    desk.ended().await;
+    desk.runtime.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_running_call_asks_nobody_where_nobody_sits() {
+    let mut desk = Desk::of("old", "allow: ['mcp:s/*']").await;
+    desk.model.then(Step::call("mcp_s_ask", &json!({})));
+    desk.model.then(Step::text("done"));
+    let mut alone = message("go");
+    alone.origin.kind = OriginKind::Schedule;
+    desk.runtime.submit(id(1), Command::Message(alone), None).await.unwrap();
+    let finished = desk.finished().await;
+    assert_eq!(finished.content, r#"{"action": "cancel"}"#);
     desk.ended().await;
     desk.runtime.shutdown().await;
 }
