@@ -6,6 +6,7 @@ pub mod cli;
 pub mod egress;
 pub mod exec;
 pub mod held;
+pub mod mcp;
 pub mod orphans;
 pub mod path;
 mod proc;

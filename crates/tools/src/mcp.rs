@@ -1,0 +1,3 @@
+//! Speaks to servers of tools.
+
+pub mod oauth;
