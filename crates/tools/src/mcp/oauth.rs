@@ -9,6 +9,7 @@
 
 pub mod file;
 mod http;
+mod lent;
 pub mod redirect;
 
 use std::fmt;
@@ -17,14 +18,14 @@ use std::time::Duration;
 
 use reqwest::Url;
 use rmcp::transport::auth::{
-    AuthError, AuthorizationMetadata, AuthorizationMetadataSource, ClientCredentialsConfig, CredentialStore as _,
+    AuthError, AuthorizationManager, AuthorizationMetadata, AuthorizationMetadataSource, CredentialStore as _,
     InMemoryCredentialStore, OAuthClientConfig,
 };
-use rmcp::transport::{AuthClient, AuthorizationManager};
 
 use crate::egress::Grant;
 use file::{Kept, Registered, TokenFile};
 use http::Wire;
+pub use lent::Lent;
 
 /// Time for all questions of one discovery, registration or exchange.
 const PATIENCE: Duration = Duration::from_secs(60);
@@ -238,44 +239,9 @@ impl Login {
         })
     }
 
-    /// Returns the client that sends this login's token, and renews it. Where there is no login yet, it sends none, and what
-    /// the server demands comes back to the caller.
-    ///
-    /// # Errors
-    ///
-    /// [`Refused`]
-    pub async fn client<C>(&self, http: C) -> Result<AuthClient<C>, Refused> {
-        let mut manager = self.manager().await?;
-        manager.set_credential_store(self.file.clone());
-        let kept = self.file.read()?;
-        match self.settings.flow {
-            Flow::Program => within(self.by_program(&mut manager)).await?,
-            Flow::Person if kept.credentials.is_some() => within(resume(&mut manager, kept)).await?,
-            Flow::Person => {}
-        }
-        Ok(AuthClient::new(http, manager))
-    }
-
     async fn manager(&self) -> Result<AuthorizationManager, Refused> {
         let wire = Wire::to(&self.server, &self.settings.network);
         Ok(AuthorizationManager::new_with_oauth_http_client(self.server.clone(), Arc::new(wire)).await?)
-    }
-
-    async fn by_program(&self, manager: &mut AuthorizationManager) -> Result<(), Refused> {
-        let (Some(client_id), Some(client_secret)) = (&self.settings.client_id, &self.settings.client_secret) else {
-            return Err(Refused::NoSecret);
-        };
-        manager.set_metadata(discovered(manager, None).await?);
-        let credentials = ClientCredentialsConfig::ClientSecret {
-            client_id: client_id.clone(),
-            client_secret: client_secret.clone(),
-            scopes: self.settings.scopes.clone(),
-            resource: Some(self.server.to_string()),
-        };
-        manager.validate_client_credentials_metadata(&credentials)?;
-        manager.configure_client_credentials(&credentials)?;
-        manager.exchange_client_credentials(&credentials).await?;
-        Ok(())
     }
 
     /// Begins a login: finds the authorization server, makes this program known to it, and returns where the person goes.
@@ -430,24 +396,6 @@ async fn discovered(
         AuthorizationMetadataSource::LegacyEndpointFallback => Err(Refused::NoMetadata),
         _published => Ok(found.metadata),
     }
-}
-
-/// Goes on with a login that was kept. Tokens of an authorization server that is no longer the server's own are given up.
-async fn resume(manager: &mut AuthorizationManager, kept: Kept) -> Result<(), Refused> {
-    let metadata = match (discovered(manager, None).await, kept.metadata) {
-        (Ok(found), _) => found,
-        // It may be away while its token still holds.
-        (Err(Refused::Failed(_)), Some(known)) => known,
-        (Err(refused), _) => return Err(refused),
-    };
-    manager.set_metadata(metadata);
-    let id = kept.credentials.map(|credentials| credentials.client_id);
-    if manager.initialize_from_store().await?
-        && let Some(client) = kept.client.filter(|client| Some(&client.id) == id.as_ref())
-    {
-        manager.configure_client(client.config())?;
-    }
-    Ok(())
 }
 
 impl Registered {
