@@ -7,6 +7,7 @@ mod cli;
 mod expand;
 mod files;
 mod front;
+pub mod mcp;
 mod skills;
 mod spec;
 mod starter;
@@ -17,6 +18,7 @@ pub use expand::Lookup;
 pub use files::{
     AGENT_BYTES, AGENT_FILE_BYTES, AGENT_FILES, check_files, files_digest, folder_digest, is_known, own_files,
 };
+pub use mcp::{McpAuth, McpProtocol, McpServer, McpWay};
 pub use skills::Skill;
 pub use spec::{ModelSpec, NetworkSpec, SandboxMode, SandboxSpec, SearchSpec, WebSpec};
 pub use starter::{starter, starter_in};
@@ -151,6 +153,7 @@ impl Agent {
             builtin,
             web: file.spec.tooling.web.clone(),
             cli,
+            mcp: file.servers().map_err(placed)?,
             skills: skills.into(),
             hooks: file.hooks().map_err(placed)?,
         };

@@ -19,7 +19,7 @@ mod words;
 pub use closed::Closed;
 pub use judge::{Judged, Judgement, Look, Outcome};
 pub use local::with_grant;
-pub use rule::{Place, Rule, RuleError, argument_vector};
+pub use rule::{Place, Rule, RuleError, argument_vector, is_like};
 
 use serde::{Deserialize, Serialize};
 

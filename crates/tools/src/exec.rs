@@ -8,6 +8,7 @@
 //! lives; if it is dropped, they are killed.
 
 mod container;
+pub mod lasting;
 pub mod output;
 mod probe;
 mod tree;
@@ -162,6 +163,12 @@ impl Exec {
         Self { sandbox: Some(Arc::new(sandbox)), ..self.clone() }
     }
 
+    /// Says whether commands run in the same sandbox there.
+    #[must_use]
+    pub fn confines_as(&self, other: &Self) -> bool {
+        format!("{:?}", self.sandbox) == format!("{:?}", other.sandbox)
+    }
+
     /// Returns what a command would run in here.
     ///
     /// # Errors
@@ -230,7 +237,7 @@ impl Exec {
         let began = Instant::now();
         let Invocation { session, call, ref place, ref stop, ref sink, .. } = *job.invocation;
         let door = launch.door.take();
-        let mut child = self.spawn(call, &launch, &place.cwd)?;
+        let mut child = self.spawn_behind(GATE, (call, &launch), &place.cwd)?;
         let record = self.record(session, call, child.tree.first)?;
         // Before it begins, so that nothing of it escapes them.
         let cage = self.sandbox.as_ref().map(|sandbox| Cage::around(child.tree.first, call, sandbox.limits));
@@ -279,11 +286,11 @@ impl Exec {
         })
     }
 
-    fn spawn(&self, call: CallId, launch: &Launch, cwd: &Path) -> Result<Child, String> {
-        let mut wrapped = CommandWrap::with_new(bash(), |gate| {
-            gate.args(["--noprofile", "--norc", "-c", GATE, "gate"]).args(&launch.argv).current_dir(cwd);
-            gate.env_clear().envs(&launch.environment).env(MARK, call.to_string());
-            gate.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
+    fn spawn_behind(&self, gate: &str, (call, launch): (CallId, &Launch), cwd: &Path) -> Result<Child, String> {
+        let mut wrapped = CommandWrap::with_new(bash(), |bash| {
+            bash.args(["--noprofile", "--norc", "-c", gate, "gate"]).args(&launch.argv).current_dir(cwd);
+            bash.env_clear().envs(&launch.environment).env(MARK, call.to_string());
+            bash.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped()).kill_on_drop(true);
         });
         wrapped.wrap(ProcessSession);
         // Held while it starts, so that nobody takes the new child for a stray.
@@ -349,6 +356,7 @@ impl Drop for Child {
             tree::kill(&self.tree.members());
         }
         tree::running().remove(&self.tree.first);
+        tree::no_longer_lasting(self.tree.first);
     }
 }
 

@@ -146,6 +146,11 @@ pub trait Tool: Send + Sync {
     /// Does it.
     fn run(&self, invocation: Invocation) -> Pending<'_, Finished>;
 
+    /// Tells this description of the tool from others, where it comes from elsewhere: what is allowed for good is bound to it.
+    fn pin(&self) -> Option<&str> {
+        None
+    }
+
     /// For `verifiable` and `resumable` calls: looks for what an attempt of a dead process did.
     fn find(&self, _invocation: Invocation) -> Pending<'_, Found> {
         Box::pin(std::future::ready(Found::Unknown))

@@ -2,20 +2,24 @@
 
 mod hooks;
 mod keys;
+mod mcp;
 mod sandbox;
 mod tooling;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
+use super::mcp::McpServer;
 use super::{Misfit, PROVIDERS, SessionSpec};
 use crate::budget::{Budget, BudgetSpec};
 use crate::event::OnDisconnect;
 use crate::id::AgentName;
 use crate::limits::{FALLBACK_REST_MS, FALLBACKS};
 use crate::session::ASK_USER;
+use mcp::McpEntry;
 pub use sandbox::{NetworkSpec, SandboxMode, SandboxSpec};
 pub(super) use tooling::{CliEntry, Tooling};
 pub use tooling::{SearchSpec, WebSpec};
@@ -134,30 +138,13 @@ pub(super) struct Session {
 pub(super) struct ToolEntry {
     builtin: Option<String>,
     cli: Option<CliEntry>,
-    mcp: Option<Mcp>,
+    mcp: Option<McpEntry>,
     #[serde(rename = "type")]
     kind: Option<String>,
     name: Option<String>,
     command: Option<String>,
     description: Option<String>,
     readme: Option<String>,
-}
-
-/// A server of tools.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Mcp {
-    name: String,
-    #[serde(default, rename = "command")]
-    _command: Option<String>,
-    #[serde(default, rename = "args")]
-    _args: Vec<String>,
-    #[serde(default, rename = "env")]
-    _env: BTreeMap<String, String>,
-    #[serde(default, rename = "url")]
-    _url: Option<String>,
-    #[serde(default, rename = "headers")]
-    _headers: BTreeMap<String, String>,
 }
 
 /// What is to outlast a session.
@@ -235,7 +222,8 @@ impl File {
                 texts.push(("spec.model.fallback.api_key_env", other.api_key_env.as_mut()));
             }
         }
-        let tooling = spec.tooling.texts().map(|(path, text)| (path, Some(text)));
+        let servers = spec.tools.iter_mut().filter_map(|tool| tool.mcp.as_mut()).flat_map(McpEntry::texts);
+        let tooling = spec.tooling.texts().chain(servers).map(|(path, text)| (path, Some(text)));
         for (path, text) in texts.into_iter().chain(tooling) {
             if let Some(text) = text {
                 *text = super::expand::expand(text, lookup).map_err(|why| Misfit::new(path, why))?;
@@ -289,6 +277,17 @@ impl File {
         self.spec.context.keys().map(|key| ["spec", "context", key])
     }
 
+    /// Returns its servers of tools.
+    pub(super) fn servers(&self) -> Result<Vec<McpServer>, Misfit> {
+        let mut asked = Vec::new();
+        for tool in &self.spec.tools {
+            if let Asked::Mcp(entry) = tool.asked()? {
+                asked.push(entry);
+            }
+        }
+        mcp::servers(asked.iter().map(Cow::as_ref))
+    }
+
     /// Returns the tools that are here; the others are warned of, or refused where nothing has such a name.
     pub(super) fn tools(&self, warnings: &mut Vec<String>) -> Result<(Vec<String>, Vec<CliEntry>), Misfit> {
         let (mut names, mut programs): (Vec<String>, Vec<CliEntry>) = Default::default();
@@ -313,7 +312,7 @@ impl File {
                     }
                     programs.push(entry);
                 }
-                Asked::Mcp(name) => warnings.push(format!("mcp server `{name}`: mcp tools are not in this version")),
+                Asked::Mcp(_) => {}
             }
         }
         Ok((names, programs))
@@ -324,7 +323,7 @@ impl File {
 enum Asked<'a> {
     Builtin(&'a str),
     Cli(CliEntry),
-    Mcp(&'a str),
+    Mcp(Cow<'a, McpEntry>),
 }
 
 impl ToolEntry {
@@ -333,7 +332,7 @@ impl ToolEntry {
         match (&self.builtin, &self.cli, &self.mcp, self.kind.as_deref(), name) {
             (Some(name), None, None, None, None) => Ok(Asked::Builtin(name)),
             (None, Some(cli), None, None, None) => Ok(Asked::Cli(cli.clone())),
-            (None, None, Some(mcp), None, None) => Ok(Asked::Mcp(&mcp.name)),
+            (None, None, Some(mcp), None, None) => Ok(Asked::Mcp(Cow::Borrowed(mcp))),
             (None, None, None, Some("builtin"), Some(name)) => Ok(Asked::Builtin(name)),
             (None, None, None, Some("cli"), Some(name)) => match self.command.clone() {
                 Some(command) => {
@@ -342,7 +341,9 @@ impl ToolEntry {
                 }
                 None => Err(Misfit::new("spec.tools", format!("cli tool `{name}` has no `command`"))),
             },
-            (None, None, None, Some("mcp"), Some(name)) => Ok(Asked::Mcp(name)),
+            (None, None, None, Some("mcp"), Some(name)) => {
+                Ok(Asked::Mcp(Cow::Owned(McpEntry::of_program(name.to_owned(), self.command.clone()))))
+            }
             _ => Err(Misfit::new("spec.tools", "a tool is one of `builtin: NAME`, `cli: {…}`, `mcp: {…}`")),
         }
     }

@@ -57,12 +57,10 @@ fn variables_expand_after_parsing_and_never_change_the_structure() {
 
 #[test]
 fn what_this_version_does_not_have_is_a_warning_never_silence() {
-    let yaml =
-        format!("{HEAD}spec:\n  tools: [{{builtin: bash}}, {{builtin: memory}}, {{mcp: {{name: fs, command: x}}}}]\n");
+    let yaml = format!("{HEAD}spec:\n  tools: [{{builtin: bash}}, {{builtin: memory}}]\n");
     let agent = read(&yaml).unwrap();
     assert_eq!(agent.tools.builtin, ["bash"]);
-    let told = ["builtin tool `memory` is not in this version", "mcp server `fs`: mcp tools are not in this version"];
-    assert_eq!(agent.warnings, told);
+    assert_eq!(agent.warnings, ["builtin tool `memory` is not in this version"]);
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::spec::WebSpec;
-use super::{CliTool, Skill};
+use super::{CliTool, McpServer, Skill};
 use crate::hooks::Hooks;
 
 /// The tools that an agent is made with.
@@ -15,6 +15,8 @@ pub struct Tools {
     pub web: WebSpec,
     /// Programs.
     pub cli: Vec<CliTool>,
+    /// Servers of tools.
+    pub mcp: Vec<McpServer>,
     /// Skills.
     pub skills: Arc<[Skill]>,
     /// What is put before and behind its calls.

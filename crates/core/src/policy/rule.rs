@@ -198,7 +198,9 @@ fn vector(target: &str) -> Option<Vec<Word>> {
     }
 }
 
-fn is_like(pattern: &str, given: &str) -> bool {
+/// Says whether a pattern, with `*` for any letters, names the whole of this.
+#[must_use]
+pub fn is_like(pattern: &str, given: &str) -> bool {
     let mut pieces = pattern.split('*');
     let Some(mut rest) = pieces.next().and_then(|first| given.strip_prefix(first)) else { return false };
     let mut pieces: Vec<&str> = pieces.collect();

@@ -4,7 +4,7 @@
 //! are the subreaper). So what hid in another session is found by its ancestry, and what shed the mark too by its being our
 //! child that nobody registered: that is ended once no other call runs that it may belong to.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -37,6 +37,23 @@ pub(super) fn running() -> MutexGuard<'static, BTreeSet<i32>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// First processes of what lasts longer than a call, each with its mark.
+static LASTING: Mutex<BTreeMap<i32, String>> = Mutex::new(BTreeMap::new());
+
+fn all_lasting() -> MutexGuard<'static, BTreeMap<i32, String>> {
+    LASTING.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Notes that a first process lasts longer than a call: strays do not wait for its end.
+pub(super) fn lasting(first: i32, mark: &str) {
+    all_lasting().insert(first, mark.to_owned());
+}
+
+/// It has ended.
+pub(super) fn no_longer_lasting(first: i32) {
+    all_lasting().remove(&first);
+}
+
 /// The processes of one call.
 pub(super) struct Tree {
     pub first: i32,
@@ -50,7 +67,13 @@ impl Tree {
         let own = proc::own();
         let running = running();
         let Some(us) = all.iter().find(|process| process.pid == own).copied() else { return Vec::new() };
-        let others = || running.iter().any(|pid| *pid != self.first);
+        let lasting = all_lasting().clone();
+        let others = || running.iter().any(|pid| *pid != self.first && !lasting.contains_key(pid));
+        let of_lasting = |process: &Process| {
+            lasting.iter().any(|(first, mark)| {
+                *first != self.first && (process.session == *first || process.is_marked(mark))
+            })
+        };
         let mut ours = vec![us];
         proc::add_descendants(&mut ours, &all);
         let is_member = |process: &&Process| {
@@ -58,7 +81,8 @@ impl Tree {
             if process.session == us.session || foreign_first {
                 return false;
             }
-            let is_stray = process.parent == own && process.pid != self.first && !others();
+            let is_stray =
+                process.parent == own && process.pid != self.first && !others() && !of_lasting(process);
             process.session == self.first || is_stray || process.is_marked(&self.mark)
         };
         let mut members: Vec<Process> = ours.iter().filter(is_member).copied().collect();

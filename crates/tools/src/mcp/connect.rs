@@ -1,0 +1,267 @@
+//! How a connection to a server is made: its program is started, or its address called, and a version of the protocol found.
+
+use std::collections::BTreeMap;
+use std::ffi::OsString;
+use std::path::PathBuf;
+use std::pin::Pin;
+use std::sync::{Arc, OnceLock};
+use std::task::{Context, Poll};
+
+use outlive_core::agent::{McpProtocol, McpServer, McpWay};
+use rmcp::model::ProtocolVersion;
+use rmcp::service::{ClientInitializeError, ClientLifecycleMode, RunningService, serve_client_with_lifecycle_and_ct};
+use rmcp::transport::IntoTransport;
+use rmcp::transport::async_rw::AsyncRwTransport;
+use rmcp::{Peer, RoleClient};
+use tokio::io::{AsyncRead, ReadBuf};
+use tokio_util::sync::CancellationToken;
+
+use super::call::words;
+use super::client::Client;
+use super::http::Web;
+use super::listing::{Choice, Listing, tools};
+use super::{Bearer, FRAME_BYTES};
+use crate::Place;
+use crate::cli;
+use crate::exec::Exec;
+use crate::exec::lasting::{Program, Said};
+
+/// All that a server is started with.
+#[derive(Clone)]
+pub struct Setup {
+    /// What the agent says of it.
+    pub server: McpServer,
+    /// What starts its program.
+    pub exec: Arc<Exec>,
+    /// Where it works.
+    pub place: Place,
+    /// Where the agent's definition lies.
+    pub folder: PathBuf,
+    /// Variables that its program sees beside the usual ones: its own, and the secrets that were granted.
+    pub environment: BTreeMap<String, String>,
+    /// Who lets requests in.
+    pub bearer: Option<Arc<dyn Bearer>>,
+}
+
+impl Setup {
+    /// Says whether another one asks for the same.
+    pub(super) fn is_same(&self, other: &Self) -> bool {
+        (&self.server, &self.folder, &self.environment) == (&other.server, &other.folder, &other.environment)
+            && self.exec.confines_as(&other.exec)
+            && self.place.cwd == other.place.cwd
+    }
+}
+
+/// A connection.
+pub(super) struct Up {
+    pub service: RunningService<RoleClient, Client>,
+    pub end: End,
+    pub listing: Listing,
+}
+
+/// The end of what is behind a connection: it comes by itself, or is asked for.
+pub(super) struct End {
+    ended: Pin<Box<dyn Future<Output = String> + Send>>,
+    stop: CancellationToken,
+    said: Option<Said>,
+    /// Why its messages are not read any more.
+    pub fault: Fault,
+}
+
+impl End {
+    /// A server at an address, which is not ours to end.
+    fn never() -> Self {
+        let ended = Box::pin(std::future::pending());
+        Self { ended, stop: CancellationToken::new(), said: None, fault: Fault::default() }
+    }
+
+    /// Waits until it is there, and says how it was.
+    pub async fn come(&mut self) -> String {
+        (&mut self.ended).await
+    }
+
+    /// Asks for it, and waits.
+    pub async fn make(mut self) {
+        self.stop.cancel();
+        if self.said.is_some() {
+            (&mut self.ended).await;
+        }
+    }
+
+    /// Adds what is known beside it.
+    pub fn told(&self, why: String) -> String {
+        let fault = self.fault.0.get().map(|fault| format!("{why}: {fault}")).unwrap_or(why);
+        let said = self.said.as_ref().map(Said::text).filter(|said| !said.is_empty());
+        said.map_or(fault.clone(), |said| {
+            let last: Vec<&str> = said.lines().rev().take(5).collect();
+            let last: Vec<&str> = last.into_iter().rev().collect();
+            format!("{fault}; it said: {}", words(&last.join(" | ")))
+        })
+    }
+}
+
+/// Connects, and reads what is offered.
+pub(super) async fn connect(setup: &Setup, client: &Client) -> Result<Up, String> {
+    let mut modes = modes(setup.server.protocol);
+    // A program that knows no other beginning than the old one may end at the new one: it is started again for that.
+    if matches!((&setup.server.way, setup.server.protocol), (McpWay::Stdio { .. }, McpProtocol::Auto)) {
+        modes.push(ClientLifecycleMode::Initialize);
+    }
+    let mut why = String::new();
+    for mode in modes {
+        match begin(setup, client.clone(), mode).await {
+            Ok((service, end)) => return listed(setup, service, end).await,
+            Err(Trouble::Final(why)) => return Err(why),
+            Err(Trouble::Beginning(again)) => why = again,
+        }
+    }
+    Err(why)
+}
+
+fn modes(protocol: McpProtocol) -> Vec<ClientLifecycleMode> {
+    let new = vec![ProtocolVersion::V_2026_07_28];
+    vec![match protocol {
+        McpProtocol::Auto => ClientLifecycleMode::Auto {
+            preferred_versions: new,
+            legacy_version: Some(ProtocolVersion::V_2025_11_25),
+        },
+        McpProtocol::V2025 => ClientLifecycleMode::Initialize,
+        McpProtocol::V2026 => ClientLifecycleMode::Discover { preferred_versions: new },
+    }]
+}
+
+enum Trouble {
+    /// Nothing else is worth trying now.
+    Final(String),
+    /// The conversation did not begin.
+    Beginning(String),
+}
+
+type Begun = (RunningService<RoleClient, Client>, End);
+
+async fn begin(setup: &Setup, client: Client, mode: ClientLifecycleMode) -> Result<Begun, Trouble> {
+    match &setup.server.way {
+        McpWay::Stdio { command, args, .. } => {
+            let program = cli::program(command, &setup.folder).into_os_string();
+            let argv = std::iter::once(program).chain(args.iter().map(OsString::from)).collect();
+            let program = Program { argv, environment: &setup.environment, place: &setup.place };
+            let lasting = setup.exec.start(program).await.map_err(Trouble::Final)?;
+            let (stop, fault, life) = (CancellationToken::new(), Fault::default(), lasting.life);
+            let until = stop.clone();
+            let ended = Box::pin(async move { how(life.live(&until).await) });
+            let end = End { ended, stop, said: Some(lasting.said), fault: fault.clone() };
+            let bounded = Bounded { inner: lasting.output, line: 0, fault };
+            let transport = AsyncRwTransport::new(bounded, lasting.input).with_max_line_length(FRAME_BYTES);
+            serve(client, transport, (mode, end)).await
+        }
+        McpWay::Http { url, headers, .. } => {
+            let transport = Web::transport(url, headers, setup.bearer.clone()).map_err(Trouble::Final)?;
+            serve(client, transport, (mode, End::never())).await
+        }
+    }
+}
+
+async fn serve<T, E, A>(client: Client, transport: T, (mode, mut end): (ClientLifecycleMode, End)) -> Result<Begun, Trouble>
+where
+    T: IntoTransport<RoleClient, E, A>,
+    E: std::error::Error + Send + Sync + 'static,
+{
+    let begun = {
+        let served = serve_client_with_lifecycle_and_ct(client, transport, mode, CancellationToken::new());
+        tokio::select! {
+            served = served => served.map_err(|error| told(&error)),
+            how = end.come() => return Err(Trouble::Beginning(end.told(how))),
+        }
+    };
+    match begun {
+        Ok(service) => Ok((service, end)),
+        Err(why) => {
+            end.stop.cancel();
+            let how = if end.said.is_some() { Some(end.come().await) } else { None };
+            let why = match how {
+                Some(how) if why.starts_with("connection closed") => how,
+                Some(_) | None => why,
+            };
+            Err(Trouble::Beginning(end.told(why)))
+        }
+    }
+}
+
+async fn listed(setup: &Setup, service: RunningService<RoleClient, Client>, end: End) -> Result<Up, String> {
+    match listing(setup, service.peer()).await {
+        Ok(listing) => Ok(Up { service, end, listing }),
+        Err(why) => {
+            let why = end.told(why);
+            drop(service);
+            end.make().await;
+            Err(why)
+        }
+    }
+}
+
+/// Reads what a server offers.
+pub(super) async fn listing(setup: &Setup, peer: &Peer<RoleClient>) -> Result<Listing, String> {
+    let about = peer.peer_info().ok_or("it did not say what it is")?;
+    if !ProtocolVersion::KNOWN_VERSIONS.contains(&about.protocol_version) {
+        return Err(format!("it speaks version `{}` of the protocol, which is not known here", about.protocol_version));
+    }
+    let has = &about.capabilities;
+    let choice = Choice { allow: &setup.server.allow, deny: &setup.server.deny };
+    let (tools, notes) = if has.tools.is_some() { tools(peer, &choice).await? } else { Default::default() };
+    Ok(Listing {
+        tools,
+        notes,
+        resources: has.resources.is_some(),
+        prompts: has.prompts.is_some(),
+        protocol: about.protocol_version.to_string(),
+    })
+}
+
+fn how(ending: crate::exec::Ending) -> String {
+    use crate::exec::Ending;
+    match ending {
+        Ending::Exited(code) => format!("its program ended with exit code {code}"),
+        Ending::Signalled(signal) => format!("its program was ended by signal {signal}"),
+        Ending::TimedOut | Ending::Stopped => "its program was stopped".to_owned(),
+    }
+}
+
+fn told(error: &ClientInitializeError) -> String {
+    match error {
+        ClientInitializeError::LegacyFallbackFailed { discover, fallback } => {
+            format!("{}; and with the older handshake: {}", told(discover), told(fallback))
+        }
+        ClientInitializeError::JsonRpcError(said) => format!("it says: {} (code {})", words(&said.message), said.code.0),
+        ClientInitializeError::TransportError { error, .. } => super::call::in_transport(error).0,
+        other => words(&other.to_string()),
+    }
+}
+
+/// Why a server's messages are not read any more.
+#[derive(Clone, Default)]
+pub(super) struct Fault(Arc<OnceLock<String>>);
+
+/// Reads lines up to a length; at a longer one nothing more is read.
+struct Bounded<R> {
+    inner: R,
+    line: usize,
+    fault: Fault,
+}
+
+impl<R: AsyncRead + Unpin> AsyncRead for Bounded<R> {
+    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
+        let before = buffer.filled().len();
+        let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
+        let new = buffer.filled().get(before..).unwrap_or_default();
+        self.line = match new.iter().rposition(|byte| *byte == b'\n') {
+            Some(at) => new.len() - at - 1,
+            None => self.line + new.len(),
+        };
+        if self.line > FRAME_BYTES {
+            let why = format!("it sent a message of more than {FRAME_BYTES} bytes");
+            self.fault.0.get_or_init(|| why.clone());
+            return Poll::Ready(Err(std::io::Error::other(why)));
+        }
+        polled
+    }
+}

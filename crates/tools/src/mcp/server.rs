@@ -1,0 +1,315 @@
+//! One server's life: at rest until it is wanted, starting, up, down for a while, and started again.
+//!
+//! Invariants: nobody waits for it without a bound; what it offered last stays on offer while it is down, and its calls say why
+//! they cannot be made; its program does not outlive it.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use rmcp::model::{ProtocolVersion, SubscriptionFilter};
+use rmcp::service::Subscription;
+use rmcp::{Peer, RoleClient};
+use tokio::sync::{Notify, watch};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::call::{Calls, words};
+use super::client::Client;
+use super::connect::{Setup, Up, connect, listing};
+use super::listing::Listing;
+use super::{BACK_OFF, CLOSING, IDLE, PATIENCE, STARTING};
+
+/// A server that was up for so long has not just failed again.
+const STEADY: Duration = Duration::from_secs(60);
+
+/// One server of one agent, shared by its sessions.
+pub(crate) struct Server {
+    pub setup: Setup,
+    state: watch::Sender<State>,
+    wanted: Notify,
+    offer: Mutex<Offer>,
+    /// Told another number whenever what is offered has changed.
+    version: watch::Sender<u64>,
+    pub(super) stop: CancellationToken,
+}
+
+/// What is on offer, and since when it was used.
+struct Offer {
+    listing: Option<Arc<Listing>>,
+    used: Instant,
+    /// Descriptions and schemas as they were first: which tool has changed since.
+    first: std::collections::BTreeMap<String, String>,
+}
+
+/// How a server is.
+#[derive(Clone)]
+pub(crate) enum State {
+    /// Nobody wants it.
+    Resting,
+    /// It is being started.
+    Starting { since: Instant },
+    /// It answers.
+    Up(Connection),
+    /// It does not, for this reason; it is started again then.
+    Down { why: Arc<str>, until: Instant, failures: u32 },
+    /// Its agent, or all of this, has ended.
+    Ended,
+}
+
+/// A connection that stands.
+#[derive(Clone)]
+pub(crate) struct Connection {
+    pub peer: Peer<RoleClient>,
+    pub calls: Calls,
+}
+
+impl Server {
+    pub fn new(setup: Setup, stop: CancellationToken) -> Self {
+        let offer = Offer { listing: None, used: Instant::now(), first: std::collections::BTreeMap::new() };
+        Self {
+            setup,
+            state: watch::Sender::new(State::Resting),
+            wanted: Notify::new(),
+            offer: Mutex::new(offer),
+            version: watch::Sender::new(0),
+            stop,
+        }
+    }
+
+    /// Returns what it is called.
+    pub fn name(&self) -> &str {
+        &self.setup.server.name
+    }
+
+    fn offer(&self) -> MutexGuard<'_, Offer> {
+        self.offer.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Returns what it offered last.
+    pub fn listing(&self) -> Option<Arc<Listing>> {
+        self.offer().listing.clone()
+    }
+
+    /// Returns a number that is another one once what it offers has changed.
+    pub fn version(&self) -> u64 {
+        *self.version.borrow()
+    }
+
+    /// Says whether a tool has another description or schema than when it was seen first.
+    pub fn has_changed(&self, tool: &str, digest: &str) -> bool {
+        self.offer().first.get(tool).is_some_and(|first| first != digest)
+    }
+
+    /// Wants it to be up.
+    pub fn want(&self) {
+        self.offer().used = Instant::now();
+        self.wanted.notify_one();
+    }
+
+    /// Wants what it offers, if that was never read: returns until when it is worth waiting for.
+    pub fn expected(&self) -> Option<Instant> {
+        if self.listing().is_some() {
+            return None;
+        }
+        self.want();
+        match &*self.state.borrow() {
+            State::Resting => Some(Instant::now() + PATIENCE),
+            State::Starting { since } => Some(*since + PATIENCE).filter(|until| *until > Instant::now()),
+            State::Up(_) | State::Down { .. } | State::Ended => None,
+        }
+    }
+
+    /// Waits until it is known what it offers, or that this is not known.
+    pub async fn settled(&self) {
+        let mut state = self.state.subscribe();
+        let settled = |state: &State| !matches!(state, State::Resting | State::Starting { .. });
+        // Its sender lives as long as this does.
+        drop(state.wait_for(settled).await);
+    }
+
+    /// Returns the connection, once there is one.
+    ///
+    /// # Errors
+    ///
+    /// Why there is none.
+    pub async fn connection(&self, stop: &CancellationToken) -> Result<Connection, String> {
+        self.want();
+        let mut state = self.state.subscribe();
+        let wait = async {
+            loop {
+                let now = state.borrow_and_update().clone();
+                match now {
+                    State::Up(connection) => return Ok(connection),
+                    State::Down { .. } | State::Ended => return Err(self.told()),
+                    State::Resting | State::Starting { .. } => {}
+                }
+                if state.changed().await.is_err() {
+                    return Err(self.told());
+                }
+            }
+        };
+        tokio::select! {
+            biased;
+            () = stop.cancelled() => Err("it was stopped before the server was there".to_owned()),
+            found = tokio::time::timeout(STARTING + CLOSING, wait) => found.unwrap_or_else(|_late| Err(self.told())),
+        }
+    }
+
+    /// Says how it is, in words.
+    pub fn told(&self) -> String {
+        let name = self.name();
+        match &*self.state.borrow() {
+            State::Resting => format!("mcp server `{name}` is not running: it is started when it is needed"),
+            State::Starting { .. } => format!("mcp server `{name}` is starting"),
+            State::Up(_) => format!("mcp server `{name}` is up"),
+            State::Down { why, until, failures } => {
+                let pause = until.saturating_duration_since(Instant::now()).as_secs() + 1;
+                let times = if *failures > 1 { format!(", {failures} times in a row") } else { String::new() };
+                format!("mcp server `{name}` is down{times}: {why}; it is started again in {pause} s")
+            }
+            State::Ended => format!("mcp server `{name}` has ended"),
+        }
+    }
+
+    /// Says what is wrong with it, if anything is.
+    pub fn warnings(&self) -> Vec<String> {
+        let is_well = matches!(&*self.state.borrow(), State::Up(_) | State::Ended);
+        let state = (!is_well).then(|| self.told());
+        let notes = self.listing().map(|listing| listing.notes.clone()).unwrap_or_default();
+        let noted = notes.into_iter().map(|note| format!("mcp server `{}`: {note}", self.name()));
+        state.into_iter().chain(noted).collect()
+    }
+
+    /// Takes what it offers now.
+    fn take(&self, listing: Listing) {
+        let mut offer = self.offer();
+        for tool in &listing.tools {
+            offer.first.entry(tool.name.clone()).or_insert_with(|| tool.digest.clone());
+        }
+        if offer.listing.as_deref() != Some(&listing) {
+            offer.listing = Some(Arc::new(listing));
+            self.version.send_modify(|version| *version += 1);
+        }
+    }
+
+    /// Lives until it is to stop.
+    pub async fn live(self: Arc<Self>) {
+        let mut failures = 0;
+        while !self.stop.is_cancelled() {
+            if failures == 0 {
+                self.state.send_replace(State::Resting);
+                tokio::select! {
+                    () = self.stop.cancelled() => break,
+                    () = self.wanted.notified() => {}
+                }
+            }
+            let why = match self.stand().await {
+                Ok(()) => {
+                    failures = 0;
+                    continue;
+                }
+                Err((why, was_steady)) => {
+                    failures = if was_steady { 1 } else { failures + 1 };
+                    why
+                }
+            };
+            let pause = (BACK_OFF.0 * 2_u32.saturating_pow(failures.min(16) - 1)).min(BACK_OFF.1);
+            tracing::warn!(server = self.name(), failures, "mcp server is down");
+            let why = Arc::from(words(&why));
+            self.state.send_replace(State::Down { why, until: Instant::now() + pause, failures });
+            tokio::select! {
+                () = self.stop.cancelled() => break,
+                () = tokio::time::sleep(pause) => {}
+            }
+            if self.offer().used.elapsed() > IDLE {
+                failures = 0;
+            }
+        }
+        self.state.send_replace(State::Ended);
+    }
+
+    /// Starts it and serves until it is not needed any more; or says why it is down, and whether it stood for long.
+    async fn stand(&self) -> Result<(), (String, bool)> {
+        self.state.send_replace(State::Starting { since: Instant::now() });
+        let client = Client::new(&self.setup.place.roots);
+        let connected = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => return Ok(()),
+            connected = tokio::time::timeout(STARTING, connect(&self.setup, &client)) => connected,
+        };
+        let late = || format!("it was not ready within {} s", STARTING.as_secs());
+        let up = connected.unwrap_or_else(|_late| Err(late())).map_err(|why| (why, false))?;
+        let began = Instant::now();
+        self.serve(up, client).await.map_err(|why| (why, began.elapsed() > STEADY))
+    }
+
+    async fn serve(&self, up: Up, client: Client) -> Result<(), String> {
+        let Up { service, mut end, listing } = up;
+        let peer = service.peer().clone();
+        let closing = service.cancellation_token();
+        let closed = service.waiting();
+        tokio::pin!(closed);
+        self.take(listing);
+        let connection = Connection { peer: peer.clone(), calls: client.calls.clone() };
+        self.state.send_replace(State::Up(connection));
+        let mut heard = self.hear(&peer).await;
+        let why = loop {
+            let rest = self.offer().used + IDLE;
+            tokio::select! {
+                biased;
+                () = self.stop.cancelled() => break None,
+                how = end.come() => break Some(how),
+                _quit = &mut closed => break Some("the connection was lost".to_owned()),
+                () = client.changed.notified() => self.look_again(&peer).await,
+                changed = next(&mut heard) => match changed {
+                    true => self.look_again(&peer).await,
+                    false => heard = None,
+                },
+                () = tokio::time::sleep_until(rest) => {
+                    if client.calls.is_empty() && self.offer().used.elapsed() >= IDLE {
+                        break None;
+                    }
+                    self.offer().used = Instant::now();
+                }
+            }
+        };
+        // What comes now starts another one.
+        let why = why.map(|why| end.told(why));
+        if why.is_none() {
+            self.state.send_replace(State::Resting);
+        }
+        closing.cancel();
+        drop(tokio::time::timeout(CLOSING, closed).await);
+        end.make().await;
+        why.map_or(Ok(()), Err)
+    }
+
+    /// Servers of the newest version tell of changed lists only where that was asked for.
+    async fn hear(&self, peer: &Peer<RoleClient>) -> Option<Subscription> {
+        let about = peer.peer_info()?;
+        let tells = about.capabilities.tools.as_ref().and_then(|tools| tools.list_changed) == Some(true);
+        if !tells || about.protocol_version != ProtocolVersion::V_2026_07_28 {
+            return None;
+        }
+        let filter = SubscriptionFilter::builder().tools_list_changed().build();
+        let heard = tokio::time::timeout(PATIENCE, peer.listen(filter)).await;
+        heard.ok()?.ok()
+    }
+
+    /// Reads what it offers again. Where that fails, what was read before stands.
+    async fn look_again(&self, peer: &Peer<RoleClient>) {
+        match tokio::time::timeout(STARTING, listing(&self.setup, peer)).await {
+            Ok(Ok(listing)) => self.take(listing),
+            Ok(Err(why)) => tracing::warn!(server = self.name(), %why, "changed list of an mcp server cannot be read"),
+            Err(_late) => tracing::warn!(server = self.name(), "changed list of an mcp server did not come in time"),
+        }
+    }
+}
+
+/// Waits for a word of a changed list; false once none will come.
+async fn next(heard: &mut Option<Subscription>) -> bool {
+    match heard {
+        Some(subscription) => matches!(subscription.next().await, Ok(Some(_changed))),
+        None => std::future::pending().await,
+    }
+}
