@@ -31,6 +31,9 @@ pub use lent::Lent;
 const PATIENCE: Duration = Duration::from_secs(60);
 /// Under which name this program registers.
 const NAME: &str = "Outlive";
+/// Bytes of what a server says when it refuses a request, and scopes that it asks for, as far as they are kept.
+const CHALLENGE: usize = 8 << 10;
+const SCOPES: usize = 64;
 /// Of what others say in an error, as much as is shown.
 const SHOWN: usize = 300;
 
@@ -223,16 +226,17 @@ impl Login {
         self.file.remove()
     }
 
-    /// Notes that the server asked for more than was granted, in the words of its challenge: the next login asks for it.
+    /// Notes what the server said when it refused a request, and what was missing: the next login goes by it.
     ///
     /// # Errors
     ///
     /// [`Refused::File`]
-    pub fn lacks(&self, scope: &str) -> Result<(), Refused> {
+    fn note(&self, challenge: &str, scope: &str) -> Result<(), Refused> {
         let wanted = scope.split_whitespace().map(clean);
         self.file.change(|kept| {
+            kept.challenge = Some(challenge.to_owned()).filter(|challenge| challenge.len() <= CHALLENGE);
             for scope in wanted {
-                if !kept.wanted.contains(&scope) && kept.wanted.len() < 64 {
+                if !kept.wanted.contains(&scope) && kept.wanted.len() < SCOPES {
                     kept.wanted.push(scope);
                 }
             }
@@ -245,17 +249,18 @@ impl Login {
     }
 
     /// Begins a login: finds the authorization server, makes this program known to it, and returns where the person goes.
-    /// `redirect` is where the browser comes back to; `challenge` is what the server said when it was asked without a token.
+    /// `redirect` is where the browser comes back to.
     ///
     /// # Errors
     ///
     /// [`Refused`]
-    pub async fn begin(&self, redirect: &str, challenge: Option<&str>) -> Result<Begun, Refused> {
+    pub async fn begin(&self, redirect: &str) -> Result<Begun, Refused> {
+        let challenge = self.file.read()?.challenge;
         within(async {
             let mut manager = self.manager().await?;
             let taken = InMemoryCredentialStore::new();
             manager.set_credential_store(taken.clone());
-            let metadata = discovered(&manager, challenge).await?;
+            let metadata = discovered(&manager, challenge.as_deref()).await?;
             if !metadata.code_challenge_methods_supported.iter().flatten().any(|method| method == "S256") {
                 return Err(Refused::NoPkce);
             }

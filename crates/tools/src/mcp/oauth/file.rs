@@ -40,6 +40,8 @@ pub(super) struct Kept {
     pub(super) client: Option<Registered>,
     /// From whom.
     pub(super) metadata: Option<AuthorizationMetadata>,
+    /// What the server said when it last refused a request.
+    pub(super) challenge: Option<String>,
     /// What the server asked for since, and was not granted.
     pub(super) wanted: Vec<String>,
 }

@@ -3,7 +3,9 @@
 use rmcp::transport::auth::{AuthError, AuthorizationManager, ClientCredentialsConfig, WWWAuthenticateParams};
 use tokio::sync::Mutex;
 
+use super::super::Bearer;
 use super::{Flow, Login, Refused, discovered, within};
+use crate::Pending;
 
 /// A login at work.
 pub struct Lent {
@@ -26,38 +28,25 @@ impl Lent {
         Self { login, way_out: way_out.into(), manager: Mutex::new(None) }
     }
 
-    /// Returns the token to send now, renewed where it has run out; none where nobody has logged in.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none, in one line.
-    pub async fn token(&self) -> Result<Option<String>, String> {
-        let mut held = self.manager.lock().await;
-        let token = within(self.yielded(&mut held)).await;
-        token.map_err(|refused| self.told(&refused))
-    }
-
-    /// The server refused a request with this challenge: 401, or 403 for want of scope. Returns a token that is worth trying
-    /// once more.
-    ///
-    /// # Errors
-    ///
-    /// Why there is none, and what a person can do, in one line.
-    pub async fn challenged(&self, challenge: &str) -> Result<String, String> {
+    async fn answer(&self, challenge: &str) -> Result<String, String> {
         let said = WWWAuthenticateParams::parse(challenge, &self.login.server);
-        if said.is_insufficient_scope() {
-            let scope = said.scope.unwrap_or_default();
-            self.login.lacks(&scope).map_err(|refused| self.told(&refused))?;
-            let scope = super::clean(&scope);
-            return Err(format!("the server asks for more than was granted (`{scope}`): run `{}`", self.way_out));
+        let narrow = said.is_insufficient_scope();
+        let scope = said.scope.filter(|_| narrow).unwrap_or_default();
+        if !narrow {
+            let mut held = self.manager.lock().await;
+            let renewed = within(self.renewed(&mut held)).await;
+            if let Some(token) = renewed.map_err(|refused| self.told(&refused))? {
+                return Ok(token);
+            }
         }
-        let mut held = self.manager.lock().await;
-        let renewed = within(self.renewed(&mut held)).await;
-        renewed.map_err(|refused| self.told(&refused))?.ok_or_else(|| self.missing())
+        self.login.note(challenge, &scope).map_err(|refused| self.told(&refused))?;
+        let scope = super::clean(&scope);
+        let more = format!("it asks for more than was granted (`{scope}`): run `{}`", self.way_out);
+        Err(if narrow { more } else { self.missing() })
     }
 
     fn missing(&self) -> String {
-        format!("the server asks who comes: run `{}`", self.way_out)
+        format!("it asks who comes: run `{}`", self.way_out)
     }
 
     fn told(&self, refused: &Refused) -> String {
@@ -144,5 +133,19 @@ impl Lent {
         manager.configure_client_credentials(&credentials)?;
         manager.exchange_client_credentials(&credentials).await?;
         Ok(())
+    }
+}
+
+impl Bearer for Lent {
+    fn token(&self) -> Pending<'_, Result<Option<String>, String>> {
+        Box::pin(async {
+            let mut held = self.manager.lock().await;
+            let token = within(self.yielded(&mut held)).await;
+            token.map_err(|refused| self.told(&refused))
+        })
+    }
+
+    fn challenged<'a>(&'a self, challenge: &'a str) -> Pending<'a, Result<String, String>> {
+        Box::pin(self.answer(challenge))
     }
 }
