@@ -12,17 +12,17 @@ mod batch;
 mod budget;
 mod life;
 mod settle;
+mod tools;
 
 pub use life::Mail;
 pub(crate) use life::{Life, spawn};
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use outlive_core::command::Command;
 use outlive_core::context::Transcript;
 use outlive_core::event::Asked;
-use outlive_core::id::{CallId, RequestId, Seq, SessionId, TurnId};
+use outlive_core::id::{CallId, RequestId, Seq, SessionId};
 use outlive_core::session::{Decided, Fact, Held, Refusal, State};
 use outlive_store::{Append, Epoch, StoreError};
 use tokio::sync::mpsc;
@@ -30,7 +30,6 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::hands::{self, Errand};
-use crate::kit::Kit;
 use crate::meter::Seen;
 use crate::shell::Shell;
 use crate::{Accepted, SubmitError};
@@ -43,7 +42,7 @@ pub(crate) struct Actor {
     state: State,
     /// Read when the first request is assembled, then kept up.
     transcript: Option<Transcript>,
-    kit: Option<(TurnId, Arc<Kit>)>,
+    equipment: tools::Equipment,
     held: Held,
     running: Running,
     errand: Errand,
@@ -82,7 +81,7 @@ impl Actor {
             epoch,
             state: State::default(),
             transcript: None,
-            kit: None,
+            equipment: tools::Equipment::default(),
             held: Held::default(),
             running: Running::default(),
             errand,

@@ -1,5 +1,6 @@
 //! Agents ready to run: read from their folders, and read again when a file of theirs has changed.
 
+mod servers;
 mod tooling;
 
 use std::collections::HashMap;
@@ -17,12 +18,13 @@ use outlive_core::limits::FALLBACK_AFTER;
 use outlive_model::Model;
 use outlive_store::{AgentFolders, Store, StoreError};
 use outlive_tools::exec::Exec;
+use outlive_tools::mcp::Pool;
 use outlive_tools::registry::{Builtin, Toolbox};
 use outlive_tools::sandbox::Sandbox;
 use outlive_tools::session::Siblings;
 use outlive_tools::{Pending, Place};
 
-use crate::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
+use crate::kit::{Card, Kit, KitError, Kits, Offered, Terms, Voice, Voices};
 
 /// Connects to models. The binary names the concrete ones.
 pub trait Models: Send + Sync {
@@ -83,11 +85,14 @@ pub struct Catalog {
     sources: Sources,
     kits: Mutex<HashMap<AgentName, Ready>>,
     siblings: Option<Arc<dyn Siblings>>,
+    servers: Pool,
 }
 
 #[derive(Clone)]
 struct Ready {
     stamp: u64,
+    /// Which lists of its servers of tools it is made of.
+    listed: u64,
     kit: Arc<Kit>,
     card: Card,
 }
@@ -96,7 +101,7 @@ impl Catalog {
     /// Makes a catalog; nothing is read before somebody asks.
     #[must_use]
     pub fn new(sources: Sources) -> Self {
-        Self { sources, kits: Mutex::default(), siblings: None }
+        Self { sources, kits: Mutex::default(), siblings: None, servers: Pool::default() }
     }
 
     /// Lets agents that ask for it look at the sessions of this store.
@@ -110,7 +115,8 @@ impl Catalog {
         let stamp = self.sources.folders.stamp(name.as_str()).map_err(|error| invalid(error.to_string()))?;
         let known = self.sources.models.known();
         let stamp = stamp.ok_or_else(|| KitError::Unknown(name.clone()))? ^ known.stamp;
-        if let Some(ready) = self.lock().get(name).filter(|ready| ready.stamp == stamp) {
+        let listed = self.servers.version(name);
+        if let Some(ready) = self.lock().get(name).filter(|ready| (ready.stamp, ready.listed) == (stamp, listed)) {
             return Ok(ready.clone());
         }
         let files = self.sources.folders.read(name.as_str()).map_err(|error| invalid(error.to_string()))?;
@@ -124,12 +130,16 @@ impl Catalog {
     fn make(&self, agent: Agent, stamp: u64, known: &Known) -> Result<Ready, String> {
         let chosen: Vec<Builtin> = agent.tools.builtin.iter().filter_map(|name| Builtin::named(name)).collect();
         let exec = Arc::new(self.sources.exec.within(self.sandbox(&agent)?));
+        let place = place(&self.sources.workspace, &self.sources.cwd);
+        let unable = servers::want(self, &agent, (&exec, &place));
+        // Before its tools are taken: what is listed meanwhile makes another kit.
+        let listed = self.servers.version(&agent.name);
         let toolbox = tooling::equip(Toolbox::builtin(&exec, &chosen), &agent, (self, &exec))?;
         let open = if chosen.contains(&Builtin::Bash) { exec.warning() } else { None };
         let specs = toolbox.specs();
         let (voices, left_out) = self.voices(&agent, &specs, known)?;
         let mut lineup = voices.lineup().models.to_vec();
-        let warnings = warnings(&agent, &lineup, known).into_iter().chain(left_out).chain(open).collect();
+        let warnings = warnings(&agent, &lineup, known).into_iter().chain(left_out).chain(open).chain(unable).collect();
         let card = Card {
             name: agent.name.clone(),
             description: agent.description.clone(),
@@ -151,9 +161,8 @@ impl Catalog {
             on_disconnect: agent.session.on_disconnect,
             disconnect_grace: Duration::from_millis(agent.session.disconnect_grace_ms),
         };
-        let place = place(&self.sources.workspace, &self.sources.cwd);
         let kit = Kit { voices, toolbox: Arc::new(toolbox), policy: agent.policy, place, terms };
-        Ok(Ready { stamp, kit: Arc::new(kit), card })
+        Ok(Ready { stamp, listed, kit: Arc::new(kit), card })
     }
 
     /// A model that cannot stand in is left out, with a word about it: the first still answers.
@@ -224,15 +233,26 @@ impl Kits for Catalog {
     }
 
     fn card(&self, agent: &AgentName) -> Result<Card, KitError> {
-        self.ready(agent).map(|ready| ready.card)
+        let mut card = self.ready(agent)?.card;
+        card.warnings.extend(self.servers.warnings(agent));
+        Ok(card)
     }
 
     fn check(&self, agent: &AgentName, files: &Files) -> Result<Vec<String>, KitError> {
         crate::check_agent(agent, files, &*self.sources.variables)
     }
 
+    fn offered(&self, agent: &AgentName) -> Offered {
+        Offered { expected: self.servers.expected(agent), version: self.servers.version(agent) }
+    }
+
     fn end(&self, of: Option<SessionId>) -> Pending<'_, ()> {
-        Box::pin(self.sources.exec.tasks().end(of))
+        Box::pin(async move {
+            self.sources.exec.tasks().end(of).await;
+            if of.is_none() {
+                self.servers.end().await;
+            }
+        })
     }
 
     fn erased(&self, session: SessionId) {

@@ -60,6 +60,11 @@ impl Errand {
         self.inbox.send(Mail::Told(Command::Report(report))).await.ok();
     }
 
+    /// Wakes the actor: what it is owed may have changed.
+    pub(crate) async fn wake(&self) {
+        self.inbox.send(Mail::Told(Command::Wake)).await.ok();
+    }
+
     fn tell(&self, delta: Delta) {
         self.feeds.fragment(self.session, delta);
     }

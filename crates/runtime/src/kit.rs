@@ -156,6 +156,15 @@ pub struct Card {
     pub on_disconnect: OnDisconnect,
 }
 
+/// How it stands with tools that are not an agent's own: those of servers.
+#[derive(Default)]
+pub struct Offered {
+    /// Another number once they have changed: then a new kit has them.
+    pub version: u64,
+    /// Where they are only being found out: what the first step waits for, and never for long.
+    pub expected: Option<Pending<'static, ()>>,
+}
+
 /// Makes kits.
 pub trait Kits: Send + Sync {
     /// Returns the agent's kit as its files stand now.
@@ -182,6 +191,11 @@ pub trait Kits: Send + Sync {
     /// Returns what the tokens of `provider/name` cost now, where that is known.
     fn prices(&self, model: &str) -> Option<Prices> {
         Catalogue::built_in().prices(model)
+    }
+
+    /// Returns how it stands with tools that are not the agent's own, and has them found out.
+    fn offered(&self, _agent: &AgentName) -> Offered {
+        Offered::default()
     }
 
     /// Ends what calls of a session, or of all, left running in the background, and waits until it has ended.
@@ -218,7 +232,7 @@ impl Kit {
                 "The arguments of this call are not a JSON object; it did not run. They were: {raw}"
             ));
         }
-        let (_tool, assessment) = match self.toolbox.prepare(&call.tool, &call.input, &self.place) {
+        let (tool, assessment) = match self.toolbox.prepare(&call.tool, &call.input, &self.place) {
             Ok(prepared) => prepared,
             Err(refusal) => return refuse(refusal.to_string()),
         };
@@ -231,6 +245,7 @@ impl Kit {
         }
         // Not what the policy suggests: it does not know how long the call runs.
         let grant = assessment.grant();
+        let grant = tool.pin().map_or(grant.clone(), |pin| format!("{grant} as described by {pin}"));
         let (effect, on_lost, ruled) = (assessment.effect, assessment.on_lost, assessment.subject.ruled());
         let judgement = judge(&self.policy, &self.place, &assessment.subject);
         let because = judgement.because();

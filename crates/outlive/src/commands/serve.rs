@@ -154,7 +154,10 @@ fn logs(place: &Workspace, filter: &str) -> Result<(), Failure> {
     let read = |text: &str| tracing_subscriber::EnvFilter::builder().parse(text);
     let wrong = |why| Failure::Usage(format!("--log `{filter}`: {why}; try `info` or `info,outlive_runtime=debug`"));
     read(filter).map_err(wrong)?;
-    let filter = || read(filter).unwrap_or_default();
+    // It tells what servers send and are sent: that is conversation, which no log holds.
+    let silent = || "rmcp=off".parse().map_err(|why| Failure::Failed(format!("log: {why}")));
+    let silent: tracing_subscriber::filter::Directive = silent()?;
+    let filter = || read(filter).unwrap_or_default().add_directive(silent.clone());
     let log = place.open_log()?;
     let (own, shown) = (rustix::fs::fstat(log.handle()?), rustix::fs::fstat(std::io::stderr()));
     let is_log = own.is_ok_and(|own| shown.is_ok_and(|shown| (own.st_dev, own.st_ino) == (shown.st_dev, shown.st_ino)));

@@ -16,7 +16,7 @@ use super::Actor;
 use super::batch::Batch;
 use super::budget::Proposed;
 use crate::hands::{Ask, Run};
-use crate::kit::{Kit, KitError};
+use crate::kit::Kit;
 
 /// Why a call is not run that cannot be told in one line of the journal.
 const TOO_LONG: &str = "what it would do takes more than a line of the journal may: do less at once";
@@ -41,6 +41,7 @@ impl Actor {
                 }
                 Debt::Find { call, .. } | Debt::Start { call, .. } if self.is_unfit(batch, call) => {}
                 Debt::Find { call, attempt } => self.look_for(batch, call, attempt),
+                Debt::StartStep { .. } if self.waits_for_tools() => return Ok(()),
                 Debt::StartStep { step, attempt, .. } => self.start_step(batch, step, attempt).await?,
                 Debt::Rule(call) => self.rule(batch, call).await?,
                 Debt::Start { call, attempt, .. } => {
@@ -231,19 +232,5 @@ impl Actor {
             artifacts: Arc::clone(&self.shell.store.artifacts),
             stop: tokio_util::sync::CancellationToken::new(),
         })
-    }
-
-    /// Returns the agent's kit, read afresh once for each turn.
-    fn kit(&mut self) -> Result<Arc<Kit>, KitError> {
-        let Some(turn) = self.state.turn.as_ref().map(|turn| turn.id) else { return Err(KitError::NoTurn) };
-        if let Some((of, kit)) = &self.kit
-            && *of == turn
-        {
-            return Ok(Arc::clone(kit));
-        }
-        let Some(profile) = &self.state.profile else { return Err(KitError::NoTurn) };
-        let kit = self.shell.kits.kit(&profile.agent)?;
-        self.kit = Some((turn, Arc::clone(&kit)));
-        Ok(kit)
     }
 }

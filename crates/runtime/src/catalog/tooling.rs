@@ -37,6 +37,7 @@ pub(super) fn equip(
     if !agent.tools.skills.is_empty() {
         tools.push(Arc::new(Skills::new(Arc::clone(&agent.tools.skills), &folder)));
     }
+    tools.extend(catalog.servers.tools(&agent.name));
     let (hooks, skills) = (agent.tools.hooks.clone(), Arc::clone(&agent.tools.skills));
     Ok(toolbox.and(tools).held_to(Held { hooks, skills, exec: Some(Arc::clone(exec)), folder }))
 }
