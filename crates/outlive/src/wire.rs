@@ -147,19 +147,25 @@ pub async fn start(place: &Workspace) -> Result<Engine, Failure> {
     make(&[&run.join("spill"), &children])?;
     let exec = exec(&place.root)?;
     ensure_agent(&*store.agents, &exec, place).await?;
-    let sources = Sources {
-        folders: Arc::clone(&store.agents),
-        models: Arc::new(Connector(ModelList::of(&place.root))),
-        exec: Arc::new(exec),
-        variables: Box::new(config::variable),
-        workspace: place.root.clone(),
-        cwd: place.cwd.clone(),
-    };
+    let sources = sources(place, Arc::clone(&store.agents), exec);
     let seed = u64::from_le_bytes(config::random::<8>()?);
     let moments = Moments::new(Arc::new(SystemClock), seed);
     let catalog = Catalog::new(sources).sharing(&store);
     let runtime = Runtime::start(store, Arc::new(catalog), moments, settled(&place.config()?)).await;
     Ok(Engine { runtime: runtime.map_err(Failure::failed)?, files })
+}
+
+/// Returns what a workspace's agents are made of.
+#[must_use]
+pub fn sources(place: &Workspace, folders: Arc<dyn outlive_store::AgentFolders>, exec: Exec) -> Sources {
+    Sources {
+        folders,
+        models: Arc::new(Connector(ModelList::of(&place.root))),
+        exec: Arc::new(exec),
+        variables: Box::new(config::variable),
+        workspace: place.root.clone(),
+        cwd: place.cwd.clone(),
+    }
 }
 
 /// What `outlive.yaml` says of how sessions are run.

@@ -35,7 +35,7 @@ use std::time::Duration;
 
 pub use bearer::Bearer;
 pub use connect::Setup;
-pub use pool::{Pool, Wanted};
+pub use pool::{Pool, Seen, Wanted};
 
 /// Bytes of one message of a server: a line, or an event of a stream. A body over HTTP has the same bound.
 pub const FRAME_BYTES: usize = 16 << 20;

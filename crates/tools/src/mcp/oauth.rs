@@ -13,9 +13,12 @@ mod lent;
 pub mod redirect;
 
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use outlive_core::agent::{McpGrant, McpServer, McpWay};
+use outlive_core::id::AgentName;
 use reqwest::Url;
 use rmcp::transport::auth::{
     AuthError, AuthorizationManager, AuthorizationMetadata, AuthorizationMetadataSource, CredentialStore as _,
@@ -203,6 +206,42 @@ impl Login {
         Ok(Self { server, file, settings })
     }
 
+    /// The login of an agent to one of its servers, in the workspace at `root`; none where no token would be sent: the server
+    /// is a program, has an authorization of its own, or an address that is not safe.
+    ///
+    /// # Errors
+    ///
+    /// [`Refused::Address`]: it is to be logged in to, and may not be.
+    pub fn of(
+        root: &Path,
+        agent: &AgentName,
+        server: &McpServer,
+        secret: Option<String>,
+    ) -> Result<Option<Self>, Refused> {
+        let McpWay::Http { url, headers, auth } = &server.way else { return Ok(None) };
+        if headers.keys().any(|name| name.eq_ignore_ascii_case("authorization")) {
+            return Ok(None);
+        }
+        let said = auth.clone().unwrap_or_default();
+        let flow = match said.grant {
+            McpGrant::AuthorizationCode => Flow::Person,
+            McpGrant::ClientCredentials => Flow::Program,
+        };
+        let settings = Settings {
+            client_id: said.client_id,
+            client_secret: secret,
+            scopes: said.scopes,
+            flow,
+            network: Vec::new(),
+        };
+        let file = TokenFile::new(root, agent.as_str(), &server.name);
+        match Self::new(url, file, settings) {
+            Ok(login) => Ok(Some(login)),
+            Err(_) if auth.is_none() => Ok(None),
+            Err(refused) => Err(refused),
+        }
+    }
+
     /// Says what is known of it here.
     ///
     /// # Errors
@@ -215,6 +254,12 @@ impl Login {
             Some(_) if !kept.wanted.is_empty() => State::Narrow { wanted: kept.wanted },
             Some(credentials) => State::Kept { scopes: credentials.granted_scopes },
         })
+    }
+
+    /// Returns who logs in.
+    #[must_use]
+    pub fn flow(&self) -> Flow {
+        self.settings.flow
     }
 
     /// Forgets it. The authorization server is not told.

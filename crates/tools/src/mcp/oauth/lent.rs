@@ -39,9 +39,15 @@ impl Lent {
                 return Ok(token);
             }
         }
+        let granted = self.login.file.read().map_err(|refused| self.told(&refused))?.credentials;
+        let granted = granted.map(|credentials| credentials.granted_scopes).unwrap_or_default();
+        let shown = super::clean(&scope);
+        // Another login would bring the same: that it is asked for again and again is nobody's help.
+        if narrow && scope.split_whitespace().all(|scope| granted.iter().any(|known| known == scope)) {
+            return Err(format!("it refuses what was granted (`{shown}`): whoever runs it must say why"));
+        }
         self.login.note(challenge, &scope).map_err(|refused| self.told(&refused))?;
-        let scope = super::clean(&scope);
-        let more = format!("it asks for more than was granted (`{scope}`): run `{}`", self.way_out);
+        let more = format!("it asks for more than was granted (`{shown}`): run `{}`", self.way_out);
         Err(if narrow { more } else { self.missing() })
     }
 
