@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::content::{Failure, Reply};
 use crate::digest::Digest;
-use crate::event::{ArtifactRef, Behavior, Entry, OnDisconnect, Origin, Outcome, Parent, Scope};
+use crate::event::{ArtifactRef, Behavior, Entry, OnDisconnect, Origin, Outcome, Parent, Question, Scope};
 use crate::id::{AgentName, CallId, InputId, QuestionId, Seq, TurnId};
 use crate::import::Adopted;
 use crate::media::Attachment;
@@ -241,6 +241,16 @@ pub enum Report {
         done: Done,
         /// From start to end.
         duration_ms: u64,
+    },
+    /// A running call asks a person.
+    Asks {
+        /// The call.
+        call: CallId,
+        /// The attempt: a report of an earlier one is refused.
+        attempt: u32,
+        /// What is asked.
+        #[serde(skip)]
+        questions: Vec<Question>,
     },
     /// A look at what an attempt of a dead process did.
     Found {

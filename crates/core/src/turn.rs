@@ -6,7 +6,7 @@ mod fallback;
 mod running;
 mod step;
 
-pub use call::{Call, Fate, Phase};
+pub use call::{Call, Fate, Inquiry, Phase};
 pub use ending::failure_ending;
 pub use fallback::{Lineup, Outages};
 pub use running::Running;
@@ -94,7 +94,11 @@ impl Turn {
     #[must_use]
     pub fn status(&self) -> Status {
         let awaits = self.calls.iter().any(|call| matches!(call.phase, Phase::Awaiting { .. }));
-        let runs = self.calls.iter().any(|call| matches!(call.phase, Phase::Running));
+        let running = |call: &&Call| matches!(call.phase, Phase::Running);
+        let runs = self.calls.iter().any(|call| running(&call) && call.inquiry.is_none());
+        if !runs && !awaits && self.calls.iter().any(|call| call.inquiry.is_some()) {
+            return Status::Asking;
+        }
         match (&self.asking, awaits && !runs) {
             (Asking::Backoff { .. }, _) => Status::Waiting,
             (Asking::Answered { .. }, true) => Status::Approving,

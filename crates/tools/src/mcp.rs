@@ -5,7 +5,8 @@
 //! | `pool` | the servers of all agents: shared by their sessions, ended together |
 //! | `server` | one server's life: at rest, starting, up, down and started again |
 //! | `connect` | how a connection is made, and in which version of the protocol |
-//! | `http` | what requests over HTTP carry, and who lets them in |
+//! | `http`, `bearer` | what requests over HTTP carry, and who lets them in |
+//! | `oauth` | logins to servers: had, kept, renewed |
 //! | `client` | what a server may ask of us, and tell us |
 //! | `listing` | what it offers, held to bounds; `names`: what the model calls it |
 //! | `call` | one request: heard, stopped, timed out, lost |

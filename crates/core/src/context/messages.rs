@@ -119,6 +119,8 @@ fn item(entry: &Entry) -> Option<MessageItem> {
             Some(result(finished.call, &finished.content, outcome))
         }
         Event::CallDenied(denied) => Some(result(denied.call, &denied.content, "denied")),
+        // Of a call that goes on: its result is still to come.
+        Event::QuestionAnswered(answered) if answered.attempt.is_some() => None,
         Event::QuestionAnswered(answered) => Some(result(answered.call, &answered.content, "answered")),
         Event::CallLost(lost) => Some(result(lost.call, &lost.known, "lost")),
         _silent => None,

@@ -97,6 +97,8 @@ impl Transcript {
             }
             Event::CallDenied(denied) => self.answer(denied.call, &denied.content, true),
             Event::CallLost(lost) => self.answer(lost.call, &lost.known, true),
+            // Of a call that goes on: its result is still to come.
+            Event::QuestionAnswered(answered) if answered.attempt.is_some() => {}
             Event::QuestionAnswered(answered) => self.answer(answered.call, &answered.content, false),
             Event::CallFinished(finished) => {
                 let failed = finished.outcome != crate::event::Outcome::Ok;

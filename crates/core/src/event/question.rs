@@ -28,7 +28,8 @@ pub struct Choice {
     pub description: Option<String>,
 }
 
-/// While a turn runs, once for a call that asks. The turn ends with `ask` once all its other calls are settled.
+/// While a turn runs: once for a call that is a question, which ends the turn with `ask` once all its other calls are settled;
+/// or, with `attempt`, any number of times, one after the other, for a call that runs and goes on once it is answered.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct QuestionAsked {
     /// Its id, under which it is answered.
@@ -37,10 +38,13 @@ pub struct QuestionAsked {
     pub call: CallId,
     /// What is asked: at least one.
     pub questions: Vec<Question>,
+    /// Set where a running call asks: its attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
 }
 
 /// At most once after its `question.asked`. The call has its result; once no question of the turn is open, the next turn
-/// begins.
+/// begins. With `attempt` it is the answer to a running call, which has no result yet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct QuestionAnswered {
     /// Which.
@@ -51,6 +55,9 @@ pub struct QuestionAnswered {
     pub answers: Vec<Vec<String>>,
     /// By whom.
     pub by: Origin,
-    /// What the model is told.
+    /// What the model is told; nothing, where a running call is.
     pub content: String,
+    /// Set where a running call asked: its attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
 }

@@ -12,7 +12,7 @@ use crate::id::{CallId, TurnId};
 use crate::limits::{DECISIONS_REMEMBERED, FALLBACK_REST_MS};
 use crate::media::Attachment;
 use crate::time::Timestamp;
-use crate::turn::{Asking, Call, Fate, Phase, Turn};
+use crate::turn::{Asking, Call, Fate, Inquiry, Phase, Turn};
 
 impl State {
     /// Folds one event. Entries come in the order of their seq.
@@ -136,7 +136,11 @@ impl State {
             }
             Event::QuestionAsked(asked) => {
                 if let Some(call) = turn.call_mut(asked.call) {
-                    call.phase = Phase::Asking(asked.questions.clone());
+                    let questions = asked.questions.clone();
+                    match asked.attempt {
+                        Some(_) => call.inquiry = Some(Inquiry { question: asked.question, questions }),
+                        None => call.phase = Phase::Asking(questions),
+                    }
                 }
             }
             Event::CallFinished(finished) => turn.settle(finished.call),
@@ -313,6 +317,7 @@ impl Turn {
     pub(super) fn settle(&mut self, id: CallId) {
         if let Some(call) = self.call_mut(id) {
             call.phase = Phase::Settled;
+            call.inquiry = None;
         }
     }
 }

@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::State;
 use super::decide::{Facts, Moment, Refusal};
 use super::settle::Fact;
-use crate::event::{Event, Origin, Question, QuestionAnswered, Trigger, TurnStarted};
+use crate::event::{Event, Origin, OriginKind, Question, QuestionAnswered, Trigger, TurnStarted};
 use crate::id::{CallId, QuestionId, TurnId};
 use crate::limits::{ANSWER_REMEMBERED_BYTES, ANSWERS_REMEMBERED, MESSAGE_BYTES, QUESTION_CHARS, QUESTIONS};
 use crate::time::Timestamp;
@@ -47,6 +47,9 @@ pub struct OpenQuestion {
     pub call: CallId,
     /// What is asked.
     pub questions: Vec<Question>,
+    /// Set where a running call asks: its attempt.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub attempt: Option<u32>,
 }
 
 /// An answer that was taken.
@@ -154,7 +157,10 @@ impl State {
     pub(super) fn apply_answer(&mut self, answered: &QuestionAnswered, at: Timestamp) {
         self.questions.open.retain(|open| open.question != answered.question);
         if let Some(turn) = &mut self.turn {
-            turn.settle(answered.call);
+            match (answered.attempt, turn.call_mut(answered.call)) {
+                (Some(_), Some(call)) => drop(call.inquiry.take()),
+                (Some(_) | None, _) => turn.settle(answered.call),
+            }
         }
         let (answers, by) = (answered.answers.iter().map(|said| shortened(said)).collect(), answered.by.clone());
         self.remember_answer(PastAnswer { question: answered.question, answers, by, at });
@@ -183,15 +189,29 @@ impl Turn {
 fn open(call: &Call) -> Option<OpenQuestion> {
     match &call.phase {
         Phase::Asking(questions) => {
-            Some(OpenQuestion { question: question_of(call.id), call: call.id, questions: questions.clone() })
+            let (question, questions) = (question_of(call.id), questions.clone());
+            Some(OpenQuestion { question, call: call.id, questions, attempt: None })
         }
-        Phase::Asked | Phase::Awaiting { .. } | Phase::Cleared | Phase::Running | Phase::Settled => None,
+        Phase::Running => call.inquiry.as_ref().map(|inquiry| OpenQuestion {
+            question: inquiry.question,
+            call: call.id,
+            questions: inquiry.questions.clone(),
+            attempt: Some(call.attempt),
+        }),
+        Phase::Asked | Phase::Awaiting { .. } | Phase::Cleared | Phase::Settled => None,
     }
 }
 
 fn answered(open: &OpenQuestion, (answers, content): (Vec<Vec<String>>, String), by: &Origin) -> Event {
-    let (question, call) = (open.question, open.call);
-    Event::QuestionAnswered(QuestionAnswered { question, call, answers, by: by.clone(), content })
+    let (question, call, attempt) = (open.question, open.call, open.attempt);
+    let content = if attempt.is_some() { String::new() } else { content };
+    Event::QuestionAnswered(QuestionAnswered { question, call, answers, by: by.clone(), content, attempt })
+}
+
+/// Returns the event that takes back what a running call asked: it has ended, and nobody waits for the answer.
+pub(super) fn withdrawn(call: &Call) -> Option<Event> {
+    let open = open(call).filter(|open| open.attempt.is_some())?;
+    Some(answered(&open, (Vec::new(), String::new()), &Origin::of(OriginKind::Runtime)))
 }
 
 fn check_answers(questions: &[Question], answers: &[Vec<String>]) -> Result<(), Refusal> {

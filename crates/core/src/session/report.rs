@@ -2,12 +2,15 @@
 //! tool's result.
 
 use super::decide::{Facts, Moment, Refusal};
+use super::question::withdrawn;
 use super::settle::Fact;
 use super::{Hold, State};
 use crate::command::{Done, Found, Report};
 use crate::content::{Block, Failure, FailureKind, Reply, ReplyBlock, StopReason};
-use crate::event::{ArtifactStored, CallFinished, CallLost, CallStarted, Event, Outcome, StepFailed, StepFinished};
-use crate::id::{CallId, Ids};
+use crate::event::{
+    ArtifactStored, CallFinished, CallLost, CallStarted, Event, Outcome, QuestionAsked, StepFailed, StepFinished,
+};
+use crate::id::{CallId, Ids, QuestionId};
 use crate::limits::{ATTACHMENTS, CALLS_PER_STEP, JSON_DEPTH, OUTCOME_BYTES, REPLY_BYTES};
 use crate::media::Attachment;
 use crate::time::Timestamp;
@@ -38,6 +41,16 @@ impl State {
             Report::Call { call, attempt, done, duration_ms } => {
                 running(turn, *call, *attempt)?;
                 Ok(outcome(turn, *call, *attempt, done, *duration_ms))
+            }
+            Report::Asks { call, attempt, questions } => {
+                let call = running(turn, *call, *attempt)?;
+                if call.inquiry.is_some() || turn.interrupt.is_some() {
+                    return Err(Refusal::Stale);
+                }
+                let question = QuestionId::from_bits(moment.ids.fresh());
+                let (call, attempt, questions) = (call.id, Some(*attempt), questions.clone());
+                let asked = Event::QuestionAsked(QuestionAsked { question, call, questions, attempt });
+                Ok(vec![Fact::of_step(turn, asked)])
             }
             Report::Found { call, attempt, found } => {
                 let call = running(turn, *call, *attempt)?;
@@ -72,7 +85,8 @@ fn outcome(turn: &Turn, call: CallId, attempt: u32, done: &Done, duration_ms: u6
         artifact: done.artifact.clone(),
         duration_ms,
     });
-    stored.into_iter().chain([finished]).map(|event| Fact::of_step(turn, event)).collect()
+    let withdrawn = turn.call(call).and_then(withdrawn);
+    stored.into_iter().chain(withdrawn).chain([finished]).map(|event| Fact::of_step(turn, event)).collect()
 }
 
 /// Cuts what no tool should report, and says so.

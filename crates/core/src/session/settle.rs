@@ -1,5 +1,6 @@
 //! Turns debts into facts. What needs the shell first (a request to assemble, a call to assess) comes in as a value.
 
+use super::question::withdrawn;
 use super::{Debt, Queued, State, question_of};
 use crate::budget::Capped;
 use crate::event::{
@@ -162,7 +163,7 @@ impl Ruling {
                 Event::CallDenied(CallDenied { call: id, by: Decider::Runtime, content, reason: None })
             }
             Self::Question(questions) => {
-                Event::QuestionAsked(QuestionAsked { question: question_of(id), call: id, questions })
+                Event::QuestionAsked(QuestionAsked { question: question_of(id), call: id, questions, attempt: None })
             }
             Self::Denied { by, content } => Event::CallDenied(CallDenied { call: id, by, content, reason: None }),
         };
@@ -236,7 +237,8 @@ impl Turn {
              again. It may have done all, some or none of its work: check before you repeat it.",
             call.tool
         );
-        vec![Fact::of_step(self, Event::CallLost(CallLost { call: id, attempt: call.attempt, known }))]
+        let lost = Event::CallLost(CallLost { call: id, attempt: call.attempt, known });
+        withdrawn(call).into_iter().chain([lost]).map(|event| Fact::of_step(self, event)).collect()
     }
 
     fn ask_about_lost(&self, id: CallId) -> Vec<Fact> {

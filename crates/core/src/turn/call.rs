@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::event::{Effect, OnLost, Question};
-use crate::id::{CallId, Seq};
+use crate::id::{CallId, QuestionId, Seq};
 use crate::policy::Ruled;
 
 /// One request of the model to act.
@@ -37,6 +37,18 @@ pub struct Call {
     pub deaths: u32,
     /// Whether it was running at too many deaths.
     pub fate: Fate,
+    /// What it asks a person while it runs.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub inquiry: Option<Inquiry>,
+}
+
+/// What a running call asks a person.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Inquiry {
+    /// Its id.
+    pub question: QuestionId,
+    /// What is asked.
+    pub questions: Vec<Question>,
 }
 
 /// Where a call is.
@@ -97,6 +109,7 @@ impl Call {
             attempt: 0,
             deaths: 0,
             fate: Fate::Open,
+            inquiry: None,
         }
     }
 

@@ -115,7 +115,7 @@ impl Calls {
         asking: &Asking<'_>,
     ) -> Result<ServerResult, Failure> {
         let sent = peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
-        let handle = sent.map_err(|error| failure(&error))?;
+        let handle = sent.map_err(|error| Failure::NotSent(trouble(&error).0))?;
         let (alive, mut heard) = watch::channel(Instant::now());
         let key = (handle.progress_token.clone(), handle.id.clone());
         let Asking { session, call, sink, stop, limit } = asking;
@@ -220,6 +220,7 @@ fn over_http(error: &StreamableHttpError<reqwest::Error>) -> (String, Sent) {
             (words(&told), sent)
         }
         StreamableHttpError::Io(why) => (words(&why.to_string()), Sent::Never),
+        StreamableHttpError::Auth(why) => (words(&format!("no authorization: {why}")), Sent::Never),
         StreamableHttpError::AuthRequired(_) => ("it asks for an authorization that is missing".to_owned(), Sent::Never),
         StreamableHttpError::InsufficientScope(_) => {
             ("it asks for an authorization that reaches further".to_owned(), Sent::Never)

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::{Arc, OnceLock};
 use std::task::{Context, Poll};
+use std::time::Duration;
 
 use outlive_core::agent::{McpProtocol, McpServer, McpWay};
 use rmcp::model::ProtocolVersion;
@@ -16,15 +17,19 @@ use rmcp::{Peer, RoleClient};
 use tokio::io::{AsyncRead, ReadBuf};
 use tokio_util::sync::CancellationToken;
 
+use super::bearer::LetIn;
 use super::call::words;
 use super::client::Client;
-use super::http::Web;
+use super::http::Carried;
 use super::listing::{Choice, Listing, tools};
 use super::{Bearer, FRAME_BYTES};
 use crate::Place;
 use crate::cli;
 use crate::exec::Exec;
 use crate::exec::lasting::{Program, Said};
+
+/// Time for a program to end whose connection was lost.
+const AT_ONCE: Duration = Duration::from_millis(500);
 
 /// All that a server is started with.
 #[derive(Clone)]
@@ -62,6 +67,8 @@ pub(super) struct Up {
 /// The end of what is behind a connection: it comes by itself, or is asked for.
 pub(super) struct End {
     ended: Pin<Box<dyn Future<Output = String> + Send>>,
+    /// How it was, once it has come.
+    how: Option<String>,
     stop: CancellationToken,
     said: Option<Said>,
     /// Why its messages are not read any more.
@@ -72,19 +79,28 @@ impl End {
     /// A server at an address, which is not ours to end.
     fn never() -> Self {
         let ended = Box::pin(std::future::pending());
-        Self { ended, stop: CancellationToken::new(), said: None, fault: Fault::default() }
+        Self { ended, how: None, stop: CancellationToken::new(), said: None, fault: Fault::default() }
     }
 
     /// Waits until it is there, and says how it was.
     pub async fn come(&mut self) -> String {
-        (&mut self.ended).await
+        if let Some(how) = &self.how {
+            return how.clone();
+        }
+        let how = (&mut self.ended).await;
+        self.how.insert(how).clone()
+    }
+
+    /// Says how it was, if it comes at once: a connection is lost because of it. Otherwise this.
+    pub async fn or(&mut self, why: String) -> String {
+        tokio::time::timeout(AT_ONCE, self.come()).await.unwrap_or(why)
     }
 
     /// Asks for it, and waits.
     pub async fn make(mut self) {
         self.stop.cancel();
         if self.said.is_some() {
-            (&mut self.ended).await;
+            self.come().await;
         }
     }
 
@@ -149,14 +165,21 @@ async fn begin(setup: &Setup, client: Client, mode: ClientLifecycleMode) -> Resu
             let (stop, fault, life) = (CancellationToken::new(), Fault::default(), lasting.life);
             let until = stop.clone();
             let ended = Box::pin(async move { how(life.live(&until).await) });
-            let end = End { ended, stop, said: Some(lasting.said), fault: fault.clone() };
+            let end = End { ended, how: None, stop, said: Some(lasting.said), fault: fault.clone() };
             let bounded = Bounded { inner: lasting.output, line: 0, fault };
             let transport = AsyncRwTransport::new(bounded, lasting.input).with_max_line_length(FRAME_BYTES);
             serve(client, transport, (mode, end)).await
         }
         McpWay::Http { url, headers, .. } => {
-            let transport = Web::transport(url, headers, setup.bearer.clone()).map_err(Trouble::Final)?;
-            serve(client, transport, (mode, End::never())).await
+            let carried = Carried::of(headers).map_err(Trouble::Final)?;
+            let http = carried.client().map_err(Trouble::Final)?;
+            match setup.bearer.clone() {
+                None => serve(client, carried.transport(url, http), (mode, End::never())).await,
+                Some(bearer) => {
+                    let http = LetIn { http, bearer };
+                    serve(client, carried.transport(url, http), (mode, End::never())).await
+                }
+            }
         }
     }
 }
@@ -169,20 +192,18 @@ where
     let begun = {
         let served = serve_client_with_lifecycle_and_ct(client, transport, mode, CancellationToken::new());
         tokio::select! {
-            served = served => served.map_err(|error| told(&error)),
+            served = served => served.map_err(|error| (told(&error), error.is_authorization_required())),
             how = end.come() => return Err(Trouble::Beginning(end.told(how))),
         }
     };
     match begun {
         Ok(service) => Ok((service, end)),
-        Err(why) => {
-            end.stop.cancel();
-            let how = if end.said.is_some() { Some(end.come().await) } else { None };
-            let why = match how {
-                Some(how) if why.starts_with("connection closed") => how,
-                Some(_) | None => why,
-            };
-            Err(Trouble::Beginning(end.told(why)))
+        Err((why, true)) => Err(Trouble::Final(why)),
+        Err((why, false)) => {
+            let why = end.or(why).await;
+            let why = end.told(why);
+            end.make().await;
+            Err(Trouble::Beginning(why))
         }
     }
 }

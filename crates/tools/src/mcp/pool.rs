@@ -97,7 +97,8 @@ impl Pool {
             let Some(name) = called.get(&(server.name(), tool.name.as_str())) else { continue };
             made.push(Arc::new(Remote::new(Arc::clone(server), tool.clone(), name.clone())));
         }
-        made.extend(Library::of(listed.iter().map(|(server, list)| (Arc::clone(server), Arc::clone(list))).collect()));
+        let listed: Vec<_> = listed.iter().map(|(server, list)| (Arc::clone(server), Arc::clone(list))).collect();
+        made.extend(Library::of(&listed));
         made
     }
 

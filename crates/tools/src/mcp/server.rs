@@ -139,9 +139,9 @@ impl Server {
             loop {
                 let now = state.borrow_and_update().clone();
                 match now {
-                    State::Up(connection) => return Ok(connection),
+                    State::Up(connection) if !connection.peer.is_transport_closed() => return Ok(connection),
                     State::Down { .. } | State::Ended => return Err(self.told()),
-                    State::Resting | State::Starting { .. } => {}
+                    State::Up(_) | State::Resting | State::Starting { .. } => {}
                 }
                 if state.changed().await.is_err() {
                     return Err(self.told());
@@ -247,8 +247,7 @@ impl Server {
         let Up { service, mut end, listing } = up;
         let peer = service.peer().clone();
         let closing = service.cancellation_token();
-        let closed = service.waiting();
-        tokio::pin!(closed);
+        let mut closed = Box::pin(futures_util::FutureExt::fuse(service.waiting()));
         self.take(listing);
         let connection = Connection { peer: peer.clone(), calls: client.calls.clone() };
         self.state.send_replace(State::Up(connection));
@@ -274,12 +273,20 @@ impl Server {
             }
         };
         // What comes now starts another one.
-        let why = why.map(|why| end.told(why));
+        let why = match why {
+            Some(why) => {
+                let why = end.or(why).await;
+                Some(end.told(why))
+            }
+            None => None,
+        };
         if why.is_none() {
             self.state.send_replace(State::Resting);
         }
         closing.cancel();
-        drop(tokio::time::timeout(CLOSING, closed).await);
+        if !futures_util::future::FusedFuture::is_terminated(&closed) {
+            drop(tokio::time::timeout(CLOSING, closed).await);
+        }
         end.make().await;
         why.map_or(Ok(()), Err)
     }

@@ -66,7 +66,7 @@ impl Screen {
         self.questions.clear();
         for open in &rewound.questions {
             let (question, call, questions) = (open.question, open.call, open.questions.clone());
-            self.ask_person(&QuestionAsked { question, call, questions }, pieces);
+            self.ask_person(&QuestionAsked { question, call, questions, attempt: None }, pieces);
         }
     }
 
