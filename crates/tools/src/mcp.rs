@@ -22,6 +22,7 @@ mod bearer;
 mod call;
 mod client;
 mod connect;
+mod depth;
 mod http;
 mod library;
 mod listing;

@@ -20,6 +20,7 @@ use tokio_util::sync::CancellationToken;
 use super::bearer::LetIn;
 use super::call::words;
 use super::client::Client;
+use super::depth::{Depth, LEVELS};
 use super::http::Carried;
 use super::listing::{Choice, Listing, tools};
 use super::{Bearer, FRAME_BYTES};
@@ -166,7 +167,7 @@ async fn begin(setup: &Setup, client: Client, mode: ClientLifecycleMode) -> Resu
             let until = stop.clone();
             let ended = Box::pin(async move { how(life.live(&until).await) });
             let end = End { ended, how: None, stop, said: Some(lasting.said), fault: fault.clone() };
-            let bounded = Bounded { inner: lasting.output, line: 0, fault };
+            let bounded = Bounded { inner: lasting.output, line: 0, depth: Depth::default(), fault };
             let transport = AsyncRwTransport::new(bounded, lasting.input).with_max_line_length(FRAME_BYTES);
             serve(client, transport, (mode, end)).await
         }
@@ -266,6 +267,7 @@ pub(super) struct Fault(Arc<OnceLock<String>>);
 struct Bounded<R> {
     inner: R,
     line: usize,
+    depth: Depth,
     fault: Fault,
 }
 
@@ -278,8 +280,12 @@ impl<R: AsyncRead + Unpin> AsyncRead for Bounded<R> {
             Some(at) => new.len() - at - 1,
             None => self.line + new.len(),
         };
-        if self.line > FRAME_BYTES {
-            let why = format!("it sent a message of more than {FRAME_BYTES} bytes");
+        let too_deep = self.depth.passes(new);
+        if self.line > FRAME_BYTES || too_deep {
+            let why = match too_deep {
+                true => format!("it sent a message that is nested deeper than {LEVELS} levels"),
+                false => format!("it sent a message of more than {FRAME_BYTES} bytes"),
+            };
             self.fault.0.get_or_init(|| why.clone());
             return Poll::Ready(Err(std::io::Error::other(why)));
         }
