@@ -95,8 +95,9 @@ impl Turn {
     pub fn status(&self) -> Status {
         let awaits = self.calls.iter().any(|call| matches!(call.phase, Phase::Awaiting { .. }));
         let running = |call: &&Call| matches!(call.phase, Phase::Running);
-        let runs = self.calls.iter().any(|call| running(&call) && call.inquiry.is_none());
-        if !runs && !awaits && self.calls.iter().any(|call| call.inquiry.is_some()) {
+        let asks = self.calls.iter().filter(running).any(|call| call.inquiry.is_some());
+        let runs = self.calls.iter().filter(running).any(|call| call.inquiry.is_none());
+        if asks && !runs && !awaits {
             return Status::Asking;
         }
         match (&self.asking, awaits && !runs) {

@@ -29,7 +29,7 @@ use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
-use crate::hands::{self, Errand};
+use crate::hands::{self, Errand, Inquiries};
 use crate::meter::Seen;
 use crate::shell::Shell;
 use crate::{Accepted, SubmitError};
@@ -74,7 +74,8 @@ impl Drop for Running {
 
 impl Actor {
     pub(crate) fn new(shell: Shell, id: SessionId, epoch: Epoch, inbox: mpsc::Sender<Mail>) -> Self {
-        let errand = Errand { session: id, inbox, feeds: shell.feeds.clone(), turn: crate::log::Turn::default() };
+        let (feeds, turn, inquiries) = (shell.feeds.clone(), crate::log::Turn::default(), Inquiries::default());
+        let errand = Errand { session: id, inbox, feeds, turn, inquiries };
         Self {
             id,
             shell,
@@ -151,6 +152,7 @@ impl Actor {
         use outlive_core::command::Report;
         let Command::Report(report) = command else { return };
         match report {
+            Report::Asks { .. } => {}
             Report::Step { .. } => {
                 self.held.step = None;
                 self.running.model = None;
@@ -175,6 +177,9 @@ impl Actor {
             }
         }
         self.tell(&batch);
+        for (call, answers) in batch.answered() {
+            self.errand.inquiries.answer(call, answers);
+        }
         self.act(batch);
         Ok(())
     }

@@ -1,9 +1,11 @@
 //! The hands: they do what is owed, outside the actor, and report back through its inbox. They decide nothing.
 
 mod files;
+mod inquiries;
 mod model;
 mod tool;
 
+pub(crate) use inquiries::Inquiries;
 pub(crate) use model::ask;
 pub(crate) use tool::{find, run};
 
@@ -25,6 +27,8 @@ pub(crate) struct Errand {
     pub(crate) inbox: mpsc::Sender<Mail>,
     pub(crate) feeds: Feeds,
     pub(crate) turn: crate::log::Turn,
+    /// Running calls that ask a person.
+    pub(crate) inquiries: Inquiries,
 }
 
 /// A model request to make.

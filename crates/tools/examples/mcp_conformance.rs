@@ -17,13 +17,14 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outlive_core::agent::{McpProtocol, McpServer, McpWay};
+use outlive_core::event::Question;
 use outlive_core::id::{AgentName, CallId, SessionId};
 use outlive_core::policy::Closed;
 use outlive_tools::exec::Exec;
 use outlive_tools::mcp::oauth::file::TokenFile;
 use outlive_tools::mcp::oauth::{Flow, Lent, Login, Settings};
 use outlive_tools::mcp::{Bearer, Pool, Setup, Wanted};
-use outlive_tools::{Finished, Invocation, Place, Tool};
+use outlive_tools::{Asker, Finished, Invocation, Place, Tool};
 use serde_json::{Map, Value, json};
 
 /// What a person is told to do where a login is missing.
@@ -146,10 +147,21 @@ impl Stage {
             ruled: None,
             closed: Closed::default(),
             sink: Arc::new(|_| {}),
+            asker: person(),
             stop: tokio_util::sync::CancellationToken::new(),
         };
         tool.run(invocation).await
     }
+}
+
+/// Takes what a form proposes, and says something where it proposes nothing.
+fn person() -> Asker {
+    let answer = |question: &Question| {
+        let labels = || question.options.iter().map(|choice| choice.label.clone());
+        let proposed = labels().find(|label| label == "(leave out)").or_else(|| labels().next());
+        vec![proposed.filter(|label| label != "(decline)").unwrap_or_else(|| "text".to_owned())]
+    };
+    Arc::new(move |questions| Box::pin(std::future::ready(Some(questions.iter().map(answer).collect()))))
 }
 
 /// Does what an agent does with a server: looks at what it offers, and calls it. Says what a person must do, if anything.

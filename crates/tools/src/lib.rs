@@ -25,7 +25,7 @@ use std::pin::Pin;
 use std::sync::Arc;
 
 use outlive_core::content::ToolSpec;
-use outlive_core::event::{Effect, OnLost, Outcome};
+use outlive_core::event::{Effect, OnLost, Outcome, Question};
 use outlive_core::id::{CallId, SessionId};
 use outlive_core::policy::{Closed, Ruled, Subject};
 use serde_json::Value;
@@ -35,6 +35,12 @@ pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Takes a running tool's output as it comes. Must not block.
 pub type Sink = Arc<dyn Fn(String) + Send + Sync>;
+
+/// For each question in order what was chosen or said; nothing where nobody answers.
+pub type Answers = Option<Vec<Vec<String>>>;
+
+/// Asks a person on behalf of a running call, and waits for the answers, however long that takes. One at a time.
+pub type Asker = Arc<dyn Fn(Vec<Question>) -> Pending<'static, Answers> + Send + Sync>;
 
 /// Where a session's calls may act.
 #[derive(Debug, Clone)]
@@ -103,6 +109,8 @@ pub struct Invocation {
     pub closed: Closed,
     /// Takes output as it comes.
     pub sink: Sink,
+    /// Asks a person while it runs.
+    pub asker: Asker,
     /// Set when the call is to stop: it ends its work with all its processes, keeps what it has, and returns within 2 s.
     pub stop: tokio_util::sync::CancellationToken,
 }
@@ -171,9 +179,16 @@ impl Invocation {
             ruled: None,
             closed: Closed::default(),
             sink: Arc::new(|_| {}),
+            asker: unheard(),
             stop: tokio_util::sync::CancellationToken::new(),
         }
     }
+}
+
+/// What asks nobody: it is never answered.
+#[must_use]
+pub fn unheard() -> Asker {
+    Arc::new(|_questions| Box::pin(std::future::ready(None)))
 }
 
 impl Finished {

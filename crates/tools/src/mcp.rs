@@ -9,7 +9,8 @@
 //! | `oauth` | logins to servers: had, kept, renewed |
 //! | `client` | what a server may ask of us, and tell us |
 //! | `listing` | what it offers, held to bounds; `names`: what the model calls it |
-//! | `call` | one request: heard, stopped, timed out, lost |
+//! | `elicit` | what it asks a person |
+//! | `call`, `rounds` | one request: heard, stopped, timed out, lost; and asked again with what the server still needs |
 //! | `tool`, `library` | its tools, and its resources and prompts, as tools of an agent |
 //! | `result` | what it answered, as text, details and an artifact |
 //!
@@ -23,6 +24,7 @@ mod call;
 mod client;
 mod connect;
 mod depth;
+mod elicit;
 mod http;
 mod library;
 mod listing;
@@ -30,6 +32,7 @@ mod names;
 pub mod oauth;
 mod pool;
 mod result;
+mod rounds;
 mod server;
 mod tool;
 

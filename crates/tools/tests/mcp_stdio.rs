@@ -9,13 +9,14 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outlive_core::agent::{McpProtocol, McpServer, McpWay};
+use outlive_core::agent::{McpProtocol, McpServer, McpWay, SandboxMode};
 use outlive_core::event::{Effect, Outcome};
 use outlive_core::id::AgentName;
 use outlive_core::policy::{Reach, Subject};
 use outlive_tools::exec::Exec;
 use outlive_tools::mcp::{Pool, Setup, Wanted};
 use outlive_tools::registry::Toolbox;
+use outlive_tools::sandbox::{Sandbox, WORKSPACE};
 use serde_json::json;
 use stage::Stage;
 
@@ -79,7 +80,8 @@ impl House {
     }
 }
 
-const TOOLS: [&str; 10] = ["ask", "change", "die", "echo", "environment", "fail", "put", "refuse", "roots", "slow"];
+const TOOLS: [&str; 11] =
+    ["ask", "change", "die", "echo", "environment", "fail", "peek", "put", "refuse", "roots", "slow"];
 
 #[tokio::test]
 async fn a_server_of_either_version_is_found_and_its_tools_are_called() {
@@ -280,4 +282,104 @@ async fn resources_and_prompts_are_listed_without_asking_and_read_as_calls() {
     let unknown = house.stage.run("mcp_prompts", json!({"server": "t"})).await.content;
     assert_eq!(unknown, "`mcp_prompts`: no mcp server `t` has any: those that have are s");
     house.pool.end().await;
+}
+
+/// Answers every question with this.
+fn answering(words: &'static str) -> outlive_tools::Asker {
+    Arc::new(move |questions: Vec<outlive_core::event::Question>| {
+        assert!(questions[0].text.starts_with("The mcp server `s` asks: Who?"), "{}", questions[0].text);
+        Box::pin(std::future::ready(Some(vec![vec![words.to_owned()]; questions.len()])))
+    })
+}
+
+#[tokio::test]
+async fn what_a_server_asks_becomes_a_question_and_the_answer_goes_back_in_either_version() {
+    for (mode, said) in [
+        ("old", r#"{"action": "accept", "content": {"name": "Ada"}}"#),
+        ("new", r#"[{"who": {"action": "accept", "content": {"name": "Ada"}}}, "state"]"#),
+    ] {
+        let mut house = House::of(mode).await;
+        house.stage.asker = answering("Ada");
+        assert_eq!(house.stage.run("mcp_s_ask", json!({})).await.content, said);
+        house.stage.asker = answering("(decline)");
+        assert!(house.stage.run("mcp_s_ask", json!({})).await.content.contains(r#""action": "decline""#));
+        house.pool.end().await;
+    }
+}
+
+#[tokio::test]
+async fn the_time_of_a_call_does_not_run_while_a_person_thinks() {
+    let mut house = House::with(McpServer { timeout_ms: 150, ..server("old") }).await;
+    house.stage.asker = Arc::new(|questions| {
+        Box::pin(async move {
+            // Longer than the call may take.
+            tokio::time::sleep(Duration::from_millis(400)).await;
+            Some(vec![vec!["Ada".to_owned()]; questions.len()])
+        })
+    });
+    assert_eq!(house.stage.run("mcp_s_ask", json!({})).await.outcome, Outcome::Ok);
+    house.pool.end().await;
+}
+
+#[tokio::test]
+async fn a_server_runs_in_the_sandbox_of_its_agent() {
+    let stage = Stage::new();
+    for (name, text) in [("seen", "in the folder"), ("own/secret", "protected")] {
+        std::fs::write(stage.ws(name), text).unwrap();
+    }
+    std::fs::write(stage.out("hidden"), "not for it").unwrap();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/mcp/server.py");
+    std::fs::copy(script, stage.ws("server.py")).unwrap();
+    let args = vec!["-u".to_owned(), stage.ws("server.py").to_str().unwrap().to_owned(), "old".to_owned()];
+    let way = McpWay::Stdio { command: "python3".to_owned(), args, env: BTreeMap::new(), secrets: Vec::new() };
+    let mut setup = House::setup(&stage, McpServer { way, ..server("old") });
+    let sandbox = Sandbox { mode: SandboxMode::Bubblewrap, write: vec![WORKSPACE.to_owned()], ..Sandbox::default() };
+    let run = stage.children().parent().unwrap().to_owned();
+    setup.exec = Arc::new(Exec::new([], &run, &stage.children()).confined_by(stage::confiner()).within(sandbox));
+    let house = House { stage, pool: Pool::default(), agent: "helper".parse().unwrap() };
+    house.pool.want(Wanted { agent: house.agent.clone(), setups: vec![setup] });
+    let house = house.ready().await;
+    let peek = async |path: &Path| house.stage.run("mcp_s_peek", json!({"path": path.to_str().unwrap()})).await;
+    let why = house.pool.warnings(&house.agent);
+    assert_eq!(peek(&house.stage.ws("seen")).await.content, "in the folder", "{why:?}");
+    assert_eq!(peek(&house.stage.out("hidden")).await.outcome, Outcome::Error, "`/tmp` is its own");
+    let init = peek(Path::new("/proc/1/environ")).await;
+    assert!(!init.content.contains("CARGO"), "the environment of ours is not seen");
+    assert_eq!(std::fs::read_dir(house.stage.children()).unwrap().count(), 1, "it has a record");
+    house.pool.end().await;
+    assert_eq!(std::fs::read_dir(house.stage.children()).unwrap().count(), 0);
+}
+
+/// Not a test of its own: what the next one starts, and kills.
+#[tokio::test]
+#[ignore = "started by another test"]
+async fn the_server_with_a_server_of_tools() {
+    let mut house = House::of("stubborn").await;
+    house.stage.folder.disable_cleanup(true);
+    assert_eq!(house.stage.run("mcp_s_echo", json!({"text": "x"})).await.outcome, Outcome::Ok);
+    println!("records {}", house.stage.children().display());
+    println!("ready");
+    std::future::pending::<()>().await;
+}
+
+#[tokio::test]
+async fn a_server_of_tools_that_outlives_a_killed_server_is_ended_by_the_next_one() {
+    use std::io::BufRead as _;
+    let mut killed = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "the_server_with_a_server_of_tools", "--ignored", "--nocapture"])
+        .stdout(std::process::Stdio::piped())
+        .spawn()
+        .unwrap();
+    let (mut said, mut lines) = (String::new(), std::io::BufReader::new(killed.stdout.take().unwrap()));
+    while !said.contains("ready") {
+        assert!(lines.read_line(&mut said).unwrap() > 0, "it ended: {said}");
+    }
+    killed.kill().unwrap();
+    killed.wait().unwrap();
+    let records = said.lines().find_map(|line| line.split_once("records ")).unwrap().1;
+    let ended = outlive_tools::orphans::sweep(Path::new(records)).await.unwrap();
+    assert_eq!((ended.len(), ended[0].left), (1, 0), "{ended:?}");
+    assert!(ended[0].processes >= 1, "{ended:?}");
+    assert_eq!(outlive_tools::orphans::sweep(Path::new(records)).await.unwrap(), []);
+    std::fs::remove_dir_all(Path::new(records).parent().unwrap().parent().unwrap()).unwrap();
 }

@@ -131,6 +131,7 @@ async fn call_until(web: Web, tool: &str, arguments: Value, stop: CancellationTo
         ruled: None,
         closed: Closed::default(),
         sink: Arc::new(|_| {}),
+        asker: outlive_tools::unheard(),
         stop,
     };
     let finished = tool.run(invocation).await;

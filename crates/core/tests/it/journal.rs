@@ -81,6 +81,15 @@ fn asked_story() -> Desk {
     desk
 }
 
+/// A call that asked a person while it ran, and asks once more.
+fn inquiry_story() -> Desk {
+    let (mut desk, question) = super::inquiry::asking();
+    let answers = vec![vec!["Ada".into()]];
+    desk.command(outlive_core::command::Command::Answer { question, answers, by: desk::by() }).unwrap();
+    super::inquiry::ask(&mut desk, "And?").unwrap();
+    desk
+}
+
 /// A message with a file and a schema, and a follow-up with the same.
 fn attached_story() -> Desk {
     let mut desk = Desk::with_session();
@@ -108,12 +117,13 @@ fn budget_story() -> Desk {
     desk
 }
 
-const GOLDEN: [(&str, Story); 5] = [
+const GOLDEN: [(&str, Story); 6] = [
     ("v1-lost-call", story),
     ("v1-ruled-path", ruled_story),
     ("v1-question", asked_story),
     ("v1-attachments", attached_story),
     ("v1-budget", budget_story),
+    ("v1-inquiry", inquiry_story),
 ];
 
 #[test]

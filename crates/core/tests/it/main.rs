@@ -7,6 +7,7 @@ mod edges;
 mod fallback;
 mod history;
 mod import;
+mod inquiry;
 mod journal;
 mod properties;
 mod said;

@@ -110,6 +110,16 @@ impl Batch {
         self.entries().filter_map(started).collect()
     }
 
+    /// Returns the running calls whose questions its events answer, with the answers.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "one kind of event is looked for")]
+    pub(super) fn answered(&self) -> Vec<(CallId, Vec<Vec<String>>)> {
+        let answered = |entry: &Entry| match &entry.event {
+            Event::QuestionAnswered(it) if it.attempt.is_some() => Some((it.call, it.answers.clone())),
+            _no_answer => None,
+        };
+        self.entries().filter_map(answered).collect()
+    }
+
     pub(super) fn events(&self) -> &[(Line, Entry)] {
         &self.events
     }

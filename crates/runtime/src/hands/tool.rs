@@ -7,7 +7,7 @@ use outlive_core::command::{self, Report};
 use outlive_core::content::Delta;
 use outlive_core::event::{ArtifactRef, Outcome};
 use outlive_core::policy::{Subject, Verdict};
-use outlive_tools::{Finished, Found, Invocation, Tool};
+use outlive_tools::{Asker, Finished, Found, Invocation, Tool};
 
 use super::{Errand, Run};
 use crate::kit::Kit;
@@ -58,9 +58,23 @@ fn invocation(errand: &Errand, run: &Run) -> Result<(Arc<dyn Tool>, Invocation),
         ruled: run.ruled.clone(),
         closed: run.kit.policy.closed(&run.tool, target),
         sink: Arc::new(move |text| listener.tell(Delta::ToolOutput { call, text })),
+        asker: asker(errand, run),
         stop: run.stop.clone(),
     };
     Ok((tool, invocation))
+}
+
+/// Has a person asked on behalf of the call: the question is in the journal, and its answer comes back through the actor.
+fn asker(errand: &Errand, run: &Run) -> Asker {
+    let (errand, call, attempt) = (errand.clone(), run.call, run.attempt);
+    Arc::new(move |questions| {
+        let errand = errand.clone();
+        Box::pin(async move {
+            let answered = errand.inquiries.expect(call);
+            errand.report(Report::Asks { call, attempt, questions }).await;
+            answered.await.ok()
+        })
+    })
 }
 
 /// Whether a hook's program may run: nobody can be asked about it.

@@ -18,4 +18,5 @@ mod media;
 mod outage;
 mod races;
 mod refused_files;
+mod servers;
 mod trouble;

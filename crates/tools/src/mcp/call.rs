@@ -8,7 +8,9 @@ use std::time::Duration;
 
 use outlive_core::id::{CallId, SessionId};
 use rmcp::RoleClient;
-use rmcp::model::{CancelledNotificationParam, ClientRequest, ProgressToken, RequestId, ServerResult};
+use rmcp::model::{
+    CancelledNotificationParam, ClientRequest, ElicitRequestParams, ElicitResult, ProgressToken, RequestId, ServerResult,
+};
 use rmcp::service::{Peer, PeerRequestOptions, ServiceError};
 use rmcp::transport::DynamicTransportError;
 use rmcp::transport::streamable_http_client::StreamableHttpError;
@@ -17,10 +19,12 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use super::listing::plain;
-use crate::{Invocation, Sink};
+use crate::{Asker, Invocation, Sink};
 
 /// A request that shows progress may take so many times its limit.
 const LONGEST: u32 = 10;
+/// Later than anybody waits for.
+const FAR: Duration = Duration::from_secs(365 * 86_400);
 /// Time to tell a server that a request is not wanted any more.
 const TELLING: Duration = Duration::from_secs(1);
 /// Characters of a message of progress.
@@ -48,6 +52,7 @@ pub(super) struct Asking<'a> {
     pub session: SessionId,
     pub call: CallId,
     pub sink: &'a Sink,
+    pub asker: &'a Asker,
     pub stop: &'a CancellationToken,
     pub limit: Duration,
 }
@@ -55,18 +60,70 @@ pub(super) struct Asking<'a> {
 impl<'a> Asking<'a> {
     /// The request of a call.
     pub fn of(invocation: &'a Invocation, limit: Duration) -> Self {
-        let Invocation { session, call, sink, stop, .. } = invocation;
-        Self { session: *session, call: *call, sink, stop, limit }
+        let Invocation { session, call, sink, asker, stop, .. } = invocation;
+        Self { session: *session, call: *call, sink, asker, stop, limit }
     }
 }
 
 /// A request under way.
-pub(super) struct Under {
-    pub session: SessionId,
-    pub call: CallId,
+struct Under {
+    session: SessionId,
+    call: CallId,
     sink: Sink,
     told: usize,
-    alive: watch::Sender<Instant>,
+    asker: Asker,
+    alive: watch::Sender<Alive>,
+}
+
+/// How a request goes on.
+#[derive(Clone, Copy)]
+struct Alive {
+    /// When it was heard of last.
+    last: Instant,
+    /// Since when a person is asked.
+    asking: Option<Instant>,
+    /// How long persons took.
+    waited: Duration,
+}
+
+impl Alive {
+    fn new() -> Self {
+        Self { last: Instant::now(), asking: None, waited: Duration::ZERO }
+    }
+
+    /// Returns when its time runs out: not while a person thinks.
+    fn deadline(&self, began: Instant, limit: Duration) -> Instant {
+        match self.asking {
+            Some(_) => Instant::now() + FAR,
+            None => (self.last + limit).min(began + self.waited + limit * LONGEST),
+        }
+    }
+}
+
+/// Asks the person of one request, whose time does not run meanwhile.
+pub(super) struct Inquirer {
+    asker: Asker,
+    alive: watch::Sender<Alive>,
+}
+
+impl Inquirer {
+    /// Asks this of whoever the request belongs to; nothing where a person is asked for it already.
+    pub async fn ask(&self, server: &str, asked: &ElicitRequestParams) -> Option<ElicitResult> {
+        let mut was_asking = false;
+        self.alive.send_modify(|alive| {
+            was_asking = alive.asking.is_some();
+            alive.asking.get_or_insert_with(Instant::now);
+        });
+        if was_asking {
+            return None;
+        }
+        let result = super::elicit::ask(server, asked, &self.asker).await;
+        self.alive.send_modify(|alive| {
+            alive.waited += alive.asking.take().map(|since| since.elapsed()).unwrap_or_default();
+            alive.last = Instant::now();
+        });
+        Some(result)
+    }
 }
 
 /// The requests of one connection that are under way.
@@ -87,7 +144,7 @@ impl Calls {
     pub fn progress(&self, token: &ProgressToken, text: Option<String>) {
         let mut calls = self.lock();
         let Some(under) = calls.iter_mut().find(|((of, _), _)| of == token).map(|(_, under)| under) else { return };
-        under.alive.send_replace(Instant::now());
+        under.alive.send_modify(|alive| alive.last = Instant::now());
         let Some(text) = text else { return };
         let line: String = plain(&text).chars().take(PROGRESS_CHARS).chain(['\n']).collect();
         if under.told + line.len() <= PROGRESS_BYTES {
@@ -96,15 +153,15 @@ impl Calls {
         }
     }
 
-    /// Returns whose request a server's question belongs to: the one that it names, or the only one under way.
-    pub fn owner(&self, of: Option<&RequestId>) -> Option<(SessionId, CallId)> {
+    /// Returns who is asked what a server asks: the person of the request that it names, or of the only one under way. Where
+    /// it could be another's, nobody is.
+    pub fn inquirer(&self, of: Option<&RequestId>) -> Option<Inquirer> {
         let calls = self.lock();
-        let mut owners: Vec<(SessionId, CallId)> = match of {
-            Some(id) => calls.iter().filter(|((_, of), _)| of == id).map(|(_, it)| (it.session, it.call)).collect(),
-            None => calls.values().map(|under| (under.session, under.call)).collect(),
-        };
-        owners.dedup();
-        <[_; 1]>::try_from(owners).ok().map(|[owner]| owner)
+        let theirs = |key: &(ProgressToken, RequestId)| of.is_none_or(|id| key.1 == *id);
+        let mut found = calls.iter().filter(|(key, _)| theirs(key)).map(|(_, under)| under);
+        let first = found.next()?;
+        let is_only = found.all(|other| (other.session, other.call) == (first.session, first.call));
+        is_only.then(|| Inquirer { asker: Arc::clone(&first.asker), alive: first.alive.clone() })
     }
 
     /// Sends a request and waits for its answer.
@@ -116,16 +173,17 @@ impl Calls {
     ) -> Result<ServerResult, Failure> {
         let sent = peer.send_cancellable_request(request, PeerRequestOptions::no_options()).await;
         let handle = sent.map_err(|error| Failure::NotSent(trouble(&error).0))?;
-        let (alive, mut heard) = watch::channel(Instant::now());
+        let (alive, mut heard) = watch::channel(Alive::new());
         let key = (handle.progress_token.clone(), handle.id.clone());
-        let Asking { session, call, sink, stop, limit } = asking;
-        let under = Under { session: *session, call: *call, sink: Arc::clone(sink), told: 0, alive };
+        let Asking { session, call, sink, asker, stop, limit } = asking;
+        let (sink, asker) = (Arc::clone(sink), Arc::clone(asker));
+        let under = Under { session: *session, call: *call, sink, told: 0, asker, alive };
         let _entered = self.enter(key.clone(), under);
         let began = Instant::now();
         let answer = handle.await_response();
         tokio::pin!(answer);
         loop {
-            let deadline = (*heard.borrow_and_update() + *limit).min(began + *limit * LONGEST);
+            let deadline = heard.borrow_and_update().deadline(began, *limit);
             let failed = tokio::select! {
                 biased;
                 answer = &mut answer => return answer.map_err(|error| failure(&error)),

@@ -8,10 +8,11 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use rmcp::model::{
-    ClientCapabilities, ClientConfig, CreateMessageRequestParams, CreateMessageResult, ErrorCode, ErrorData,
-    Implementation, ListRootsResult, ProgressNotificationParam, ProtocolVersion, Root, RootsCapabilities,
+    ClientCapabilities, ClientConfig, CreateMessageRequestParams, CreateMessageResult, ElicitRequestParams, ElicitResult,
+    ElicitationAction, ElicitationCapability, ErrorCode, ErrorData, FormElicitationCapability, Implementation,
+    ListRootsResult, ProgressNotificationParam, ProtocolVersion, Root, RootsCapabilities, UrlElicitationCapability,
 };
-use rmcp::service::{NotificationContext, RequestContext, RoleClient};
+use rmcp::service::{InboundStreamOrigin, NotificationContext, RequestContext, RoleClient};
 use rmcp::ClientHandler;
 use tokio::sync::Notify;
 
@@ -26,11 +27,22 @@ pub(super) struct Client {
     pub changed: Arc<Notify>,
     /// The folders that servers are told of.
     pub roots: Arc<[PathBuf]>,
+    /// What the server is called.
+    pub name: Arc<str>,
 }
 
 impl Client {
-    pub fn new(roots: &[PathBuf]) -> Self {
-        Self { calls: Calls::default(), changed: Arc::default(), roots: roots.into() }
+    pub fn new(name: &str, roots: &[PathBuf]) -> Self {
+        Self { calls: Calls::default(), changed: Arc::default(), roots: roots.into(), name: name.into() }
+    }
+
+    /// Returns the folders, as a server is told of them.
+    pub fn told_roots(&self) -> ListRootsResult {
+        let root = |path: &PathBuf| {
+            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+            Root::new(address(path)).with_name(name)
+        };
+        ListRootsResult::new(self.roots.iter().map(root).collect())
     }
 }
 
@@ -49,16 +61,37 @@ impl ClientHandler for Client {
     fn get_info(&self) -> ClientConfig {
         let mut capabilities = ClientCapabilities::default();
         capabilities.roots = Some(RootsCapabilities::default());
+        let elicitation = ElicitationCapability::new().with_form(FormElicitationCapability::default());
+        capabilities.elicitation = Some(elicitation.with_url(UrlElicitationCapability::default()));
         let us = Implementation::new("outlive", env!("CARGO_PKG_VERSION"));
         ClientConfig::new(capabilities, us).with_protocol_version(ProtocolVersion::V_2025_11_25)
     }
 
     async fn list_roots(&self, _context: RequestContext<RoleClient>) -> Result<ListRootsResult, ErrorData> {
-        let root = |path: &PathBuf| {
-            let name = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            Root::new(address(path)).with_name(name)
+        Ok(self.told_roots())
+    }
+
+    async fn create_elicitation(
+        &self,
+        params: ElicitRequestParams,
+        context: RequestContext<RoleClient>,
+    ) -> Result<ElicitResult, ErrorData> {
+        let of = match context.extensions.get::<InboundStreamOrigin>() {
+            Some(InboundStreamOrigin::OutboundRequest(id)) => Some(id.clone()),
+            Some(InboundStreamOrigin::Unassociated) | None => None,
         };
-        Ok(ListRootsResult::new(self.roots.iter().map(root).collect()))
+        let refuse = |why: &str| Err(ErrorData::new(ErrorCode::INVALID_REQUEST, why.to_owned(), None));
+        let Some(inquirer) = self.calls.inquirer(of.as_ref()) else {
+            return refuse("it cannot be told which request this belongs to, so nobody is asked");
+        };
+        let asked = tokio::select! {
+            asked = inquirer.ask(&self.name, &params) => asked,
+            () = context.ct.cancelled() => Some(ElicitResult::new(ElicitationAction::Cancel)),
+        };
+        match asked {
+            Some(result) => Ok(result),
+            None => refuse("one thing at a time is asked of a person"),
+        }
     }
 
     async fn create_message(

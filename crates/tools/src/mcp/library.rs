@@ -21,6 +21,7 @@ use serde_json::{Map, Value};
 use super::call::{Asking, Failure, words};
 use super::listing::Listing;
 use super::result::Gathered;
+use super::rounds::{self, Given};
 use super::server::{Connection, Server};
 use super::tool::failed;
 use super::{ITEMS, PAGES};
@@ -188,7 +189,7 @@ impl Listed {
 async fn list((connection, asking): To<'_>, listed: Listed, gathered: &mut Gathered) -> Result<(), Failure> {
     let (mut cursor, mut seen, mut count): (Option<String>, Vec<String>, usize) = Default::default();
     loop {
-        let answer = connection.calls.ask(&connection.peer, listed.request(cursor.take()), asking).await?;
+        let answer = connection.client.calls.ask(&connection.peer, listed.request(cursor.take()), asking).await?;
         let (lines, next): (Vec<String>, Option<String>) = match answer {
             ServerResult::ListResourcesResult(page) => {
                 (page.resources.iter().map(of_resource).collect(), page.next_cursor)
@@ -244,8 +245,12 @@ fn of_prompt(prompt: &Prompt) -> String {
 }
 
 async fn resource((connection, asking): To<'_>, uri: &str) -> Result<Gathered, Failure> {
-    let request = ReadResourceRequest::new(ReadResourceRequestParams::new(uri));
-    let answer = connection.calls.ask(&connection.peer, ClientRequest::ReadResourceRequest(request), asking).await?;
+    let request = |given: Given| {
+        let mut params = ReadResourceRequestParams::new(uri);
+        (params.input_responses, params.request_state) = (given.responses, given.state);
+        ClientRequest::ReadResourceRequest(ReadResourceRequest::new(params))
+    };
+    let answer = rounds::ask(connection, asking, request).await?;
     let ServerResult::ReadResourceResult(read) = answer else {
         return Err(Failure::Refused("its answer makes no sense".to_owned()));
     };
@@ -255,8 +260,12 @@ async fn resource((connection, asking): To<'_>, uri: &str) -> Result<Gathered, F
 }
 
 async fn prompt((connection, asking): To<'_>, (name, arguments): (String, Map<String, Value>)) -> Result<Gathered, Failure> {
-    let request = GetPromptRequest::new(GetPromptRequestParams::new(name).with_arguments(arguments));
-    let answer = connection.calls.ask(&connection.peer, ClientRequest::GetPromptRequest(request), asking).await?;
+    let request = |given: Given| {
+        let mut params = GetPromptRequestParams::new(name.clone()).with_arguments(arguments.clone());
+        (params.input_responses, params.request_state) = (given.responses, given.state);
+        ClientRequest::GetPromptRequest(GetPromptRequest::new(params))
+    };
+    let answer = rounds::ask(connection, asking, request).await?;
     let ServerResult::GetPromptResult(GetPromptResult { messages, .. }) = answer else {
         return Err(Failure::Refused("its answer makes no sense".to_owned()));
     };

@@ -1,6 +1,7 @@
 //! The servers of all agents: made when an agent's definition names them, shared by its sessions, ended together.
 
 use std::collections::HashMap;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outlive_core::id::AgentName;
@@ -20,7 +21,8 @@ use crate::{Pending, Tool};
 pub struct Pool {
     agents: Mutex<HashMap<AgentName, Vec<Arc<Server>>>>,
     tasks: TaskTracker,
-    stop: CancellationToken,
+    /// How often all servers were ended.
+    ended: AtomicU64,
 }
 
 /// The servers that an agent's definition asks for now.
@@ -73,7 +75,7 @@ impl Pool {
     }
 
     fn begin(&self, setup: Setup) -> Arc<Server> {
-        let server = Arc::new(Server::new(setup, self.stop.child_token()));
+        let server = Arc::new(Server::new(setup, CancellationToken::new()));
         self.tasks.spawn(Arc::clone(&server).live());
         server
     }
@@ -81,7 +83,8 @@ impl Pool {
     /// Returns a number that is another one once what an agent's servers offer has changed.
     #[must_use]
     pub fn version(&self, agent: &AgentName) -> u64 {
-        self.of(agent).iter().map(|server| server.version()).sum()
+        let listed: u64 = self.of(agent).iter().map(|server| server.version()).sum();
+        listed | self.ended.load(Ordering::Relaxed) << 32
     }
 
     /// Returns what its servers offer now, as tools.
@@ -137,16 +140,23 @@ impl Pool {
         }))
     }
 
-    /// Ends all servers, and waits until their programs have ended.
+    /// Ends all servers, and waits until their programs have ended. An agent that needs its own again gets others.
     pub async fn end(&self) {
-        self.stop.cancel();
+        self.stop();
         self.tasks.close();
         self.tasks.wait().await;
+        self.tasks.reopen();
+    }
+
+    fn stop(&self) {
+        self.ended.fetch_add(1, Ordering::Relaxed);
+        let all: Vec<Arc<Server>> = self.lock().drain().flat_map(|(_, servers)| servers).collect();
+        all.iter().for_each(|server| server.stop.cancel());
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.stop.cancel();
+        self.stop();
     }
 }

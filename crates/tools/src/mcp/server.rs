@@ -13,7 +13,7 @@ use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::call::{Calls, words};
+use super::call::words;
 use super::client::Client;
 use super::connect::{Setup, Up, connect, listing};
 use super::listing::Listing;
@@ -60,7 +60,7 @@ pub(crate) enum State {
 #[derive(Clone)]
 pub(crate) struct Connection {
     pub peer: Peer<RoleClient>,
-    pub calls: Calls,
+    pub client: Client,
 }
 
 impl Server {
@@ -231,7 +231,7 @@ impl Server {
     /// Starts it and serves until it is not needed any more; or says why it is down, and whether it stood for long.
     async fn stand(&self) -> Result<(), (String, bool)> {
         self.state.send_replace(State::Starting { since: Instant::now() });
-        let client = Client::new(&self.setup.place.roots);
+        let client = Client::new(self.name(), &self.setup.place.roots);
         let connected = tokio::select! {
             biased;
             () = self.stop.cancelled() => return Ok(()),
@@ -249,7 +249,7 @@ impl Server {
         let closing = service.cancellation_token();
         let mut closed = Box::pin(futures_util::FutureExt::fuse(service.waiting()));
         self.take(listing);
-        let connection = Connection { peer: peer.clone(), calls: client.calls.clone() };
+        let connection = Connection { peer: peer.clone(), client: client.clone() };
         self.state.send_replace(State::Up(connection));
         let mut heard = self.hear(&peer).await;
         let why = loop {

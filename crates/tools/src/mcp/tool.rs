@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use super::call::{Asking, Failure};
 use super::listing::Listed;
 use super::result::answered;
+use super::rounds::{self, Given};
 use super::server::Server;
 use crate::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
 
@@ -54,9 +55,12 @@ impl Remote {
             return Err(Finished::error("not called: the arguments are no object"));
         };
         let asking = Asking::of(invocation, Duration::from_millis(self.server.setup.server.timeout_ms));
-        let params = CallToolRequestParams::new(self.tool.name.clone()).with_arguments(arguments);
-        let request = ClientRequest::CallToolRequest(CallToolRequest::new(params));
-        match connection.calls.ask(&connection.peer, request, &asking).await {
+        let request = |given: Given| {
+            let mut params = CallToolRequestParams::new(self.tool.name.clone()).with_arguments(arguments.clone());
+            (params.input_responses, params.request_state) = (given.responses, given.state);
+            ClientRequest::CallToolRequest(CallToolRequest::new(params))
+        };
+        match rounds::ask(&connection, &asking, request).await {
             Ok(ServerResult::CallToolResult(result)) => Ok(answered(result, &self.target())),
             Ok(_other) => Err(failed(Failure::Unknown("its answer makes no sense".to_owned()), &self.target())),
             Err(failure) => Err(failed(failure, &self.target())),

@@ -41,6 +41,7 @@ def tools():
         tool("die", "Ends the server."),
         tool("change", "Changes the list."),
         tool("environment", "Shows variables."),
+        tool("peek", "Reads a file.", {"path": {"type": "string"}}),
         tool("fail", "Says no."),
         tool("refuse", "Answers with an error."),
         tool("ask", "Asks for a name."),
@@ -81,10 +82,22 @@ def call(identity, params):
         STATE["changed"] = True
         send({"jsonrpc": "2.0", "method": "notifications/tools/list_changed"})
         return text("changed")
+    if name == "peek":
+        try:
+            with open(given["path"]) as file:
+                return text(file.read())
+        except OSError as error:
+            return text(str(error), isError=True)
     if name == "environment":
         return text(json.dumps(dict(os.environ)))
     if name == "fail":
         return text("no", isError=True)
+    if name == "ask" and MODE == "new" and "inputResponses" not in params:
+        schema = {"type": "object", "properties": {"name": {"type": "string"}}, "required": ["name"]}
+        wanted = {"method": "elicitation/create", "params": {"mode": "form", "message": "Who?", "requestedSchema": schema}}
+        return {"resultType": "input_required", "inputRequests": {"who": wanted}, "requestState": "state"}
+    if name == "ask" and MODE == "new":
+        return text(json.dumps([params["inputResponses"], params["requestState"]]))
     if name == "ask":
         schema = {"type": "object", "properties": {"name": {"type": "string", "title": "Name"}}, "required": ["name"]}
         return text(json.dumps(ask("elicitation/create", {"message": "Who?", "requestedSchema": schema})))
@@ -171,6 +184,8 @@ def main():
         if MODE == "strict" and message.get("method") == "server/discover":
             sys.exit(9)
         threading.Thread(target=answer, args=(message,), daemon=True).start()
+    if MODE == "stubborn":
+        time.sleep(3600)
 
 
 main()

@@ -25,6 +25,8 @@ pub struct Stage {
     pub closed: Closed,
     /// Stops the call when it says this.
     pub stop_at: Option<&'static str>,
+    /// Who answers what a running call asks.
+    pub asker: outlive_tools::Asker,
 }
 
 impl Stage {
@@ -56,6 +58,7 @@ impl Stage {
             call,
             closed: Closed::default(),
             stop_at: None,
+            asker: outlive_tools::unheard(),
         }
     }
 
@@ -94,6 +97,7 @@ impl Stage {
                     stop.cancel();
                 }
             }),
+            asker: self.asker.clone(),
             stop: self.stop.clone(),
         }
     }
