@@ -5,6 +5,7 @@
 //! | `pool` | the servers of all agents: shared by their sessions, ended together |
 //! | `server` | one server's life: at rest, starting, up, down and started again |
 //! | `connect` | how a connection is made, and in which version of the protocol |
+//! | `depth`, `valve` | what of a program is not read: what is nested too deep, and what it says while it does not listen |
 //! | `http`, `bearer` | what requests over HTTP carry, and who lets them in |
 //! | `oauth` | logins to servers: had, kept, renewed |
 //! | `client` | what a server may ask of us, and tell us |
@@ -35,6 +36,7 @@ mod result;
 mod rounds;
 mod server;
 mod tool;
+mod valve;
 
 use std::time::Duration;
 

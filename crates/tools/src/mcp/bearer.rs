@@ -6,6 +6,7 @@
 use std::collections::HashMap;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::time::Duration;
 
 use reqwest::header::{HeaderName, HeaderValue};
 use rmcp::model::ClientJsonRpcMessage;
@@ -13,6 +14,9 @@ use rmcp::transport::common::client_side_sse::BoxedSseResponse;
 use rmcp::transport::streamable_http_client::{
     StreamableHttpClient, StreamableHttpError, StreamableHttpPostResponse,
 };
+
+use tokio::sync::Mutex;
+use tokio::time::Instant;
 
 use super::FRAME_BYTES;
 use crate::Pending;
@@ -35,23 +39,46 @@ pub trait Bearer: Debug + Send + Sync {
     fn challenged<'a>(&'a self, challenge: &'a str) -> Pending<'a, Result<String, String>>;
 }
 
+/// Pause between two streams that are opened, whatever the server proposes: at first, and at most.
+const PAUSE: (Duration, Duration) = (Duration::from_millis(500), Duration::from_secs(20));
+
 /// Sends requests to one server, with whoever lets them in.
 #[derive(Clone)]
 pub(super) struct LetIn {
-    pub http: reqwest::Client,
-    pub bearer: Arc<dyn Bearer>,
+    http: reqwest::Client,
+    bearer: Option<Arc<dyn Bearer>>,
+    /// When the last stream was opened, and the pause before the next.
+    opened: Arc<Mutex<Option<(Instant, Duration)>>>,
 }
 
 type Error = StreamableHttpError<reqwest::Error>;
 type Headers = HashMap<HeaderName, HeaderValue>;
 
 impl LetIn {
+    pub fn new(http: reqwest::Client, bearer: Option<Arc<dyn Bearer>>) -> Self {
+        Self { http, bearer, opened: Arc::default() }
+    }
+
+    /// Waits until another stream may be opened. A server that ends each at once, and wants the next at once, waits longer each
+    /// time.
+    async fn turn(&self) {
+        let mut opened = self.opened.lock().await;
+        let mut pause = PAUSE.0;
+        if let Some((at, before)) = *opened {
+            if at.elapsed() < before * 2 {
+                pause = (before * 2).min(PAUSE.1);
+            }
+            tokio::time::sleep_until(at + before).await;
+        }
+        *opened = Some((Instant::now(), pause));
+    }
+
     /// Sends with a token, and once more with another where the server refuses.
     async fn let_in<T, F: Future<Output = Result<T, Error>>>(
         &self,
         send: impl Fn(Option<String>) -> F,
     ) -> Result<T, Error> {
-        let bearer = &self.bearer;
+        let Some(bearer) = &self.bearer else { return send(None).await };
         let missing = |why: String| Error::Io(std::io::Error::other(why));
         let refused = match send(bearer.token().await.map_err(missing)?).await {
             Err(Error::AuthRequired(refused)) => refused.www_authenticate_header,
@@ -123,6 +150,7 @@ impl StreamableHttpClient for LetIn {
         headers: Headers,
         most: usize,
     ) -> Result<BoxedSseResponse, Error> {
+        self.turn().await;
         self.let_in(|token| {
             let (uri, session, last, headers) = (uri.clone(), session.clone(), last.clone(), headers.clone());
             self.http.get_stream_with_max_sse_event_size(uri, session, last, token, headers, most)

@@ -23,7 +23,7 @@ use super::client::Client;
 use super::depth::{Depth, LEVELS};
 use super::http::Carried;
 use super::listing::{Choice, Listing, tools};
-use super::{Bearer, FRAME_BYTES};
+use super::{Bearer, FRAME_BYTES, valve};
 use crate::Place;
 use crate::cli;
 use crate::exec::Exec;
@@ -167,20 +167,16 @@ async fn begin(setup: &Setup, client: Client, mode: ClientLifecycleMode) -> Resu
             let until = stop.clone();
             let ended = Box::pin(async move { how(life.live(&until).await) });
             let end = End { ended, how: None, stop, said: Some(lasting.said), fault: fault.clone() };
-            let bounded = Bounded { inner: lasting.output, line: 0, depth: Depth::default(), fault };
-            let transport = AsyncRwTransport::new(bounded, lasting.input).with_max_line_length(FRAME_BYTES);
+            let (output, input) = valve::between(lasting.output, lasting.input);
+            let bounded = Bounded { inner: output, line: 0, depth: Depth::default(), fault };
+            let transport = AsyncRwTransport::new(bounded, input).with_max_line_length(FRAME_BYTES);
             serve(client, transport, (mode, end)).await
         }
         McpWay::Http { url, headers, .. } => {
             let carried = Carried::of(headers).map_err(Trouble::Final)?;
             let http = carried.client().map_err(Trouble::Final)?;
-            match setup.bearer.clone() {
-                None => serve(client, carried.transport(url, http), (mode, End::never())).await,
-                Some(bearer) => {
-                    let http = LetIn { http, bearer };
-                    serve(client, carried.transport(url, http), (mode, End::never())).await
-                }
-            }
+            let http = LetIn::new(http, setup.bearer.clone());
+            serve(client, carried.transport(url, http), (mode, End::never())).await
         }
     }
 }

@@ -47,7 +47,7 @@ def go(number):
         OUT.write(b'{"jsonrpc":"2.0","id":%d,"result":{"content":[{"type":"text","text":"\xff\xfe"}]}}\n' % number)
         answer(number, "after all of it")
     elif MODE == "chatter":
-        for _ in range(1 << 10):
+        for _ in range(1 << 9):
             sys.stderr.buffer.write(b"\x1b[31m" + b"x" * (1 << 20))
         answer(number, "said")
     elif MODE == "requests":
