@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `pool` | the servers of all agents: shared by their sessions, ended together |
 //! | `server` | one server's life: at rest, starting, up, down and started again |
-//! | `connect` | how a connection is made, and in which version of the protocol |
+//! | `connect`, `bounded` | how a connection is made, in which version of the protocol, and read |
 //! | `depth`, `valve` | what of a program is not read: what is nested too deep, and what it says while it does not listen |
 //! | `http`, `bearer` | what requests over HTTP carry, and who lets them in |
 //! | `oauth` | logins to servers: had, kept, renewed |
@@ -21,6 +21,7 @@
 //! whether a person is asked. What was allowed for good is bound to the description and schema that were there.
 
 mod bearer;
+mod bounded;
 mod call;
 mod client;
 mod connect;

@@ -205,7 +205,9 @@ async fn lists_without_end_and_tools_that_make_no_sense_are_left_out_with_a_word
     let names: Vec<String> = house.names().into_iter().filter(|name| name.starts_with("mcp_s_")).collect();
     assert_eq!(names, ["mcp_s_good", "mcp_s_twice"]);
     let told = house.pool.warnings(&house.agent).join("\n");
-    for word in ["`remote` is left out", "`deep` is left out", "`bad name` is left out", "listed twice", "(without a name)"] {
+    for word in
+        ["`remote` is left out", "`deep` is left out", "`bad name` is left out", "listed twice", "(without a name)"]
+    {
         assert!(told.contains(word), "{word}: {told}");
     }
     house.pool.end().await;
@@ -223,6 +225,9 @@ async fn a_message_without_end_is_not_read_to_its_end() {
     let house = House::of("flood").await;
     let lost = house.stage.run("mcp_s_echo", json!({"text": "x"})).await;
     assert_eq!(lost.details, Some(json!({"outcome_unknown": true})), "{lost:?}");
+    while house.pool.warnings(&house.agent).is_empty() {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
     let warnings = house.pool.warnings(&house.agent).join("\n");
     assert!(warnings.contains("it sent a message of more than 16777216 bytes"), "{warnings}");
     house.pool.end().await;

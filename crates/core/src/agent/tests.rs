@@ -425,3 +425,36 @@ fn hooks_are_read_in_both_ways_of_writing_them() {
         assert!(error.starts_with("agent.yaml:5:"), "{wrong}: {error}");
     }
 }
+
+#[test]
+fn a_server_of_tools_is_read_with_all_that_it_is_started_with() {
+    let agent = read(&format!(
+        "{HEAD}spec:\n  tools:\n    - mcp: {{name: fs, command: \"${{P:-serve}}\", args: [a, \"${{MODEL}}\"], secrets: [KEY]}}\n    \
+         - mcp: {{name: far, url: \"https://example.org/mcp\", timeout: 90s, deny: [\"rm*\"], protocol: 2026-07-28}}\n"
+    ));
+    let servers = agent.unwrap().tools.mcp;
+    let args = vec!["a".to_owned(), "m-1".to_owned()];
+    let (env, secrets) = (std::collections::BTreeMap::new(), vec!["KEY".to_owned()]);
+    assert_eq!(servers[0].way, McpWay::Stdio { command: "serve".to_owned(), args, env, secrets });
+    assert_eq!((servers[0].timeout_ms, servers[0].protocol), (60_000, McpProtocol::Auto));
+    assert_eq!((servers[1].timeout_ms, servers[1].protocol), (90_000, McpProtocol::V2026));
+    assert_eq!(servers[1].deny, ["rm*"]);
+}
+
+#[test]
+fn a_server_of_tools_that_cannot_be_is_refused_with_its_place() {
+    let check = |entry: &str, why: &str| {
+        let error = read(&format!("{HEAD}spec:\n  tools: [{{mcp: {entry}}}]\n")).unwrap_err().to_string();
+        assert!(error.contains(why), "{entry}: {error}");
+    };
+    check("{name: fs}", "spec.tools.mcp: server `fs` has neither a `command` nor a `url`");
+    check("{name: fs, command: x, url: \"https://a\"}", "server `fs` has a `command` and a `url`");
+    check("{name: a b, command: x}", "`a b` is no name of a server");
+    check("{name: fs, url: \"ftp://a\"}", "`ftp://a` is no address");
+    check("{name: fs, command: x, headers: {A: b}}", "belong to a server with a `url`");
+    check("{name: fs, url: \"https://a\", secrets: [K]}", "belong to a server with a `command`");
+    check("{name: fs, command: x, timeout: soon}", "`soon` is not a time");
+    check("{name: fs, command: x, protocol: 2024-11-05}", "protocol `2024-11-05` is not spoken");
+    check("{name: fs, comand: x}", "command");
+    check("{name: fs, command: x}}, {mcp: {name: fs, command: y}", "server `fs` is there twice");
+}

@@ -20,7 +20,7 @@ const STARTING: [&str; 5] = [
 ];
 
 /// What may be made where.
-const MADE: [(&str, &[&str]); 4] = [
+const MADE: [(&str, &[&str]); 5] = [
     (
         "Job",
         &[
@@ -36,6 +36,8 @@ const MADE: [(&str, &[&str]); 4] = [
         ],
     ),
     ("Invocation", &["crates/runtime/src/hands/tool.rs", "crates/tools/src/tasks.rs", "crates/tools/src/held.rs"]),
+    // What an agent's definition names as its server, and the policy does not deny.
+    ("Daemon", &["crates/tools/src/mcp/connect.rs"]),
     ("Ruling::Allowed", &["crates/runtime/src/kit.rs"]),
     (
         "CallAllowed",

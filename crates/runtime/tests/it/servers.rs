@@ -154,7 +154,8 @@ async fn a_question_of_a_running_call_is_in_the_journal_and_its_answer_lets_it_g
 async fn a_server_that_does_not_start_is_told_of_and_the_turn_goes_on() {
     let mut desk = Desk::of("broken", "").await;
     desk.call("mcp_s_echo", &json!({"text": "hi"})).await;
-    let denied = desk.event(|event| if let Event::CallDenied(it) = event { Some(it.content.clone()) } else { None }).await;
+    let denied =
+        desk.event(|event| if let Event::CallDenied(it) = event { Some(it.content.clone()) } else { None }).await;
     assert!(denied.contains("there is no tool `mcp_s_echo`"), "{denied}");
     desk.ended().await;
     let card = desk.kits.card(&"helper".parse().unwrap()).unwrap();

@@ -28,7 +28,7 @@ for fd in /proc/self/fd/*; do fd=${fd##*/}; [ "$fd" -gt 2 ] 2>/dev/null && eval 
 exec -- "$@""#;
 
 /// What to start.
-pub struct Program<'a> {
+pub struct Daemon<'a> {
     /// The program and its arguments.
     pub argv: Vec<OsString>,
     /// Variables that it sees beside the usual ones.
@@ -84,7 +84,7 @@ impl Exec {
     /// # Errors
     ///
     /// Why it was not started.
-    pub async fn start(&self, program: Program<'_>) -> Result<Lasting, String> {
+    pub async fn start(&self, program: Daemon<'_>) -> Result<Lasting, String> {
         let place = program.place;
         if !place.cwd.is_dir() {
             return Err(format!("the working folder `{}` does not exist", place.cwd.display()));
@@ -104,7 +104,7 @@ impl Exec {
         Ok(Lasting { input, output, said: said.clone(), life: Life { child, record, said, door, _cage: cage } })
     }
 
-    async fn launch(&self, program: &Program<'_>, call: CallId) -> Result<Launch, String> {
+    async fn launch(&self, program: &Daemon<'_>, call: CallId) -> Result<Launch, String> {
         let mut environment = self.environment.clone();
         environment.extend(program.environment.iter().map(|(name, value)| (name.clone(), value.clone())));
         // Where bubblewrap itself is found does not follow from what the program is given.

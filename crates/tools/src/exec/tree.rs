@@ -70,9 +70,9 @@ impl Tree {
         let lasting = all_lasting().clone();
         let others = || running.iter().any(|pid| *pid != self.first && !lasting.contains_key(pid));
         let of_lasting = |process: &Process| {
-            lasting.iter().any(|(first, mark)| {
-                *first != self.first && (process.session == *first || process.is_marked(mark))
-            })
+            lasting
+                .iter()
+                .any(|(first, mark)| *first != self.first && (process.session == *first || process.is_marked(mark)))
         };
         let mut ours = vec![us];
         proc::add_descendants(&mut ours, &all);
@@ -81,8 +81,7 @@ impl Tree {
             if process.session == us.session || foreign_first {
                 return false;
             }
-            let is_stray =
-                process.parent == own && process.pid != self.first && !others() && !of_lasting(process);
+            let is_stray = process.parent == own && process.pid != self.first && !others() && !of_lasting(process);
             process.session == self.first || is_stray || process.is_marked(&self.mark)
         };
         let mut members: Vec<Process> = ours.iter().filter(is_member).copied().collect();

@@ -9,7 +9,8 @@ use std::time::Duration;
 use outlive_core::id::{CallId, SessionId};
 use rmcp::RoleClient;
 use rmcp::model::{
-    CancelledNotificationParam, ClientRequest, ElicitRequestParams, ElicitResult, ProgressToken, RequestId, ServerResult,
+    CancelledNotificationParam, ClientRequest, ElicitRequestParams, ElicitResult, ProgressToken, RequestId,
+    ServerResult,
 };
 use rmcp::service::{Peer, PeerRequestOptions, ServiceError};
 use rmcp::transport::DynamicTransportError;
@@ -236,7 +237,9 @@ pub(crate) enum Sent {
 /// Says in words what went wrong, and how far the request came.
 pub(crate) fn trouble(error: &ServiceError) -> (String, Sent) {
     match error {
-        ServiceError::McpError(said) => (format!("it says: {} (code {})", words(&said.message), said.code.0), Sent::Answered),
+        ServiceError::McpError(said) => {
+            (format!("it says: {} (code {})", words(&said.message), said.code.0), Sent::Answered)
+        }
         ServiceError::UnexpectedResponse => ("its answer makes no sense".to_owned(), Sent::Perhaps),
         ServiceError::TransportClosed => ("the connection was lost".to_owned(), Sent::Perhaps),
         ServiceError::Cancelled { .. } => ("the server cancelled it".to_owned(), Sent::Perhaps),
@@ -265,6 +268,10 @@ fn over_http(error: &StreamableHttpError<reqwest::Error>) -> (String, Sent) {
     match error {
         StreamableHttpError::Client(error) => {
             let mut told = error.to_string();
+            if let Some(url) = error.url() {
+                // What stands in it may be a secret.
+                told = told.replace(url.as_str(), "its address");
+            }
             let mut cause = error.source();
             while let Some(below) = cause {
                 told.push_str(&format!(": {below}"));
@@ -279,13 +286,22 @@ fn over_http(error: &StreamableHttpError<reqwest::Error>) -> (String, Sent) {
         }
         StreamableHttpError::Io(why) => (words(&why.to_string()), Sent::Never),
         StreamableHttpError::Auth(why) => (words(&format!("no authorization: {why}")), Sent::Never),
-        StreamableHttpError::AuthRequired(_) => ("it asks for an authorization that is missing".to_owned(), Sent::Never),
+        StreamableHttpError::AuthRequired(_) => {
+            ("it asks for an authorization that is missing".to_owned(), Sent::Never)
+        }
         StreamableHttpError::InsufficientScope(_) => {
             ("it asks for an authorization that reaches further".to_owned(), Sent::Never)
         }
         StreamableHttpError::SessionExpired | StreamableHttpError::ReservedHeaderConflict(_) => {
             (words(&error.to_string()), Sent::Never)
         }
+        // What begins with such a status was not taken up.
+        StreamableHttpError::UnexpectedServerResponse(said)
+            if ["HTTP 3", "HTTP 4"].iter().any(|it| said.starts_with(it)) =>
+        {
+            (words(said), Sent::Never)
+        }
+        StreamableHttpError::HttpStatus(said) if said.status == 429 => (words(&said.to_string()), Sent::Never),
         other => (words(&other.to_string()), Sent::Perhaps),
     }
 }

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::path::PathBuf;
 use std::pin::Pin;
-use std::sync::{Arc, OnceLock};
-use std::task::{Context, Poll};
+use std::sync::Arc;
 use std::time::Duration;
 
 use outlive_core::agent::{McpProtocol, McpServer, McpWay};
@@ -14,20 +13,19 @@ use rmcp::service::{ClientInitializeError, ClientLifecycleMode, RunningService, 
 use rmcp::transport::IntoTransport;
 use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::{Peer, RoleClient};
-use tokio::io::{AsyncRead, ReadBuf};
-use tokio_util::sync::CancellationToken;
+use tokio_util::sync::{CancellationToken, DropGuard};
 
 use super::bearer::LetIn;
+use super::bounded::{Bounded, Fault};
 use super::call::words;
 use super::client::Client;
-use super::depth::{Depth, LEVELS};
 use super::http::Carried;
 use super::listing::{Choice, Listing, tools};
 use super::{Bearer, FRAME_BYTES, valve};
 use crate::Place;
 use crate::cli;
 use crate::exec::Exec;
-use crate::exec::lasting::{Program, Said};
+use crate::exec::lasting::{Daemon, Said};
 
 /// Time for a program to end whose connection was lost.
 const AT_ONCE: Duration = Duration::from_millis(500);
@@ -71,6 +69,8 @@ pub(super) struct End {
     /// How it was, once it has come.
     how: Option<String>,
     stop: CancellationToken,
+    /// Whoever forgets it asks for it.
+    _guard: DropGuard,
     said: Option<Said>,
     /// Why its messages are not read any more.
     pub fault: Fault,
@@ -80,7 +80,9 @@ impl End {
     /// A server at an address, which is not ours to end.
     fn never() -> Self {
         let ended = Box::pin(std::future::pending());
-        Self { ended, how: None, stop: CancellationToken::new(), said: None, fault: Fault::default() }
+        let stop = CancellationToken::new();
+        let _guard = stop.clone().drop_guard();
+        Self { ended, how: None, stop, _guard, said: None, fault: Fault::default() }
     }
 
     /// Waits until it is there, and says how it was.
@@ -107,7 +109,7 @@ impl End {
 
     /// Adds what is known beside it.
     pub fn told(&self, why: String) -> String {
-        let fault = self.fault.0.get().map(|fault| format!("{why}: {fault}")).unwrap_or(why);
+        let fault = self.fault.told().map(|fault| format!("{why}: {fault}")).unwrap_or(why);
         let said = self.said.as_ref().map(Said::text).filter(|said| !said.is_empty());
         said.map_or(fault.clone(), |said| {
             let last: Vec<&str> = said.lines().rev().take(5).collect();
@@ -138,10 +140,9 @@ pub(super) async fn connect(setup: &Setup, client: &Client) -> Result<Up, String
 fn modes(protocol: McpProtocol) -> Vec<ClientLifecycleMode> {
     let new = vec![ProtocolVersion::V_2026_07_28];
     vec![match protocol {
-        McpProtocol::Auto => ClientLifecycleMode::Auto {
-            preferred_versions: new,
-            legacy_version: Some(ProtocolVersion::V_2025_11_25),
-        },
+        McpProtocol::Auto => {
+            ClientLifecycleMode::Auto { preferred_versions: new, legacy_version: Some(ProtocolVersion::V_2025_11_25) }
+        }
         McpProtocol::V2025 => ClientLifecycleMode::Initialize,
         McpProtocol::V2026 => ClientLifecycleMode::Discover { preferred_versions: new },
     }]
@@ -154,6 +155,11 @@ enum Trouble {
     Beginning(String),
 }
 
+#[expect(clippy::disallowed_methods, reason = "the life of a program is owned by the connection's end, which stops it")]
+fn spawn<T: Send + 'static>(life: impl Future<Output = T> + Send + 'static) -> tokio::task::JoinHandle<T> {
+    tokio::spawn(life)
+}
+
 type Begun = (RunningService<RoleClient, Client>, End);
 
 async fn begin(setup: &Setup, client: Client, mode: ClientLifecycleMode) -> Result<Begun, Trouble> {
@@ -161,14 +167,23 @@ async fn begin(setup: &Setup, client: Client, mode: ClientLifecycleMode) -> Resu
         McpWay::Stdio { command, args, .. } => {
             let program = cli::program(command, &setup.folder).into_os_string();
             let argv = std::iter::once(program).chain(args.iter().map(OsString::from)).collect();
-            let program = Program { argv, environment: &setup.environment, place: &setup.place };
+            let program = Daemon { argv, environment: &setup.environment, place: &setup.place };
             let lasting = setup.exec.start(program).await.map_err(Trouble::Final)?;
             let (stop, fault, life) = (CancellationToken::new(), Fault::default(), lasting.life);
             let until = stop.clone();
-            let ended = Box::pin(async move { how(life.live(&until).await) });
-            let end = End { ended, how: None, stop, said: Some(lasting.said), fault: fault.clone() };
+            // On its own, so that what it complains of is always heard.
+            let ended = spawn(async move { how(life.live(&until).await) });
+            let ended = Box::pin(async move { ended.await.unwrap_or_else(|_| "its program was given up".to_owned()) });
+            let end = End {
+                ended,
+                how: None,
+                _guard: stop.clone().drop_guard(),
+                stop,
+                said: Some(lasting.said),
+                fault: fault.clone(),
+            };
             let (output, input) = valve::between(lasting.output, lasting.input);
-            let bounded = Bounded { inner: output, line: 0, depth: Depth::default(), fault };
+            let bounded = Bounded::new(output, fault);
             let transport = AsyncRwTransport::new(bounded, input).with_max_line_length(FRAME_BYTES);
             serve(client, transport, (mode, end)).await
         }
@@ -181,7 +196,11 @@ async fn begin(setup: &Setup, client: Client, mode: ClientLifecycleMode) -> Resu
     }
 }
 
-async fn serve<T, E, A>(client: Client, transport: T, (mode, mut end): (ClientLifecycleMode, End)) -> Result<Begun, Trouble>
+async fn serve<T, E, A>(
+    client: Client,
+    transport: T,
+    (mode, mut end): (ClientLifecycleMode, End),
+) -> Result<Begun, Trouble>
 where
     T: IntoTransport<RoleClient, E, A>,
     E: std::error::Error + Send + Sync + 'static,
@@ -249,42 +268,10 @@ fn told(error: &ClientInitializeError) -> String {
         ClientInitializeError::LegacyFallbackFailed { discover, fallback } => {
             format!("{}; and with the older handshake: {}", told(discover), told(fallback))
         }
-        ClientInitializeError::JsonRpcError(said) => format!("it says: {} (code {})", words(&said.message), said.code.0),
+        ClientInitializeError::JsonRpcError(said) => {
+            format!("it says: {} (code {})", words(&said.message), said.code.0)
+        }
         ClientInitializeError::TransportError { error, .. } => super::call::in_transport(error).0,
         other => words(&other.to_string()),
-    }
-}
-
-/// Why a server's messages are not read any more.
-#[derive(Clone, Default)]
-pub(super) struct Fault(Arc<OnceLock<String>>);
-
-/// Reads lines up to a length; at a longer one nothing more is read.
-struct Bounded<R> {
-    inner: R,
-    line: usize,
-    depth: Depth,
-    fault: Fault,
-}
-
-impl<R: AsyncRead + Unpin> AsyncRead for Bounded<R> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<std::io::Result<()>> {
-        let before = buffer.filled().len();
-        let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
-        let new = buffer.filled().get(before..).unwrap_or_default();
-        self.line = match new.iter().rposition(|byte| *byte == b'\n') {
-            Some(at) => new.len() - at - 1,
-            None => self.line + new.len(),
-        };
-        let too_deep = self.depth.passes(new);
-        if self.line > FRAME_BYTES || too_deep {
-            let why = match too_deep {
-                true => format!("it sent a message that is nested deeper than {LEVELS} levels"),
-                false => format!("it sent a message of more than {FRAME_BYTES} bytes"),
-            };
-            self.fault.0.get_or_init(|| why.clone());
-            return Poll::Ready(Err(std::io::Error::other(why)));
-        }
-        polled
     }
 }

@@ -100,7 +100,8 @@ impl Library {
                 Look { server, one: name, arguments }
             }
         };
-        if look.one.as_ref().is_some_and(|one| one.is_empty() || one.len() > NAME || one.chars().any(char::is_control)) {
+        if look.one.as_ref().is_some_and(|one| one.is_empty() || one.len() > NAME || one.chars().any(char::is_control))
+        {
             return Err("what is asked for has a name that is none".to_owned());
         }
         Ok(look)
@@ -259,7 +260,10 @@ async fn resource((connection, asking): To<'_>, uri: &str) -> Result<Gathered, F
     Ok(gathered)
 }
 
-async fn prompt((connection, asking): To<'_>, (name, arguments): (String, Map<String, Value>)) -> Result<Gathered, Failure> {
+async fn prompt(
+    (connection, asking): To<'_>,
+    (name, arguments): (String, Map<String, Value>),
+) -> Result<Gathered, Failure> {
     let request = |given: Given| {
         let mut params = GetPromptRequestParams::new(name.clone()).with_arguments(arguments.clone());
         (params.input_responses, params.request_state) = (given.responses, given.state);

@@ -177,7 +177,8 @@ mod tests {
     #[test]
     fn much_text_is_shown_as_its_beginning_and_end_and_kept_whole() {
         let long = "x".repeat(100_000);
-        let finished = answered(serde_json::from_value(json!({"content": [{"type": "text", "text": long}]})).unwrap(), "s/t");
+        let finished =
+            answered(serde_json::from_value(json!({"content": [{"type": "text", "text": long}]})).unwrap(), "s/t");
         assert!(finished.content.len() < outlive_core::limits::RESULT_BYTES, "{}", finished.content.len());
         assert!(finished.content.contains(&format!("[… {} bytes left out …]", 100_000 - HEAD - TAIL)));
         assert_eq!(finished.whole.map(|whole| whole.len()), Some(100_000));

@@ -54,7 +54,11 @@ async fn fulfil(connection: &Connection, asking: &Asking<'_>, needed: InputRequi
                 serde_json::to_value(result).unwrap_or_default()
             }
             InputRequest::ListRoots(_) => serde_json::to_value(connection.client.told_roots()).unwrap_or_default(),
-            _ => return Err(Failure::Refused("it asks for an answer of the agent's model, which it is not given".to_owned())),
+            _ => {
+                return Err(Failure::Refused(
+                    "it asks for an answer of the agent's model, which it is not given".to_owned(),
+                ));
+            }
         };
         responses.insert(key, response);
     }

@@ -1,6 +1,6 @@
 //! Holds back what a program says while it does not listen: whatever it asks meanwhile would have to wait in memory.
 //!
-//! Invariant: while nothing more can be written to the program, at most [`LINES`] lines of it are read.
+//! Invariant: while nothing more can be written to the program, at most [`LINES`] lines and [`BYTES`] bytes of it are read.
 
 use std::io;
 use std::pin::Pin;
@@ -12,19 +12,23 @@ use futures_util::task::AtomicWaker;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 
 /// Lines that are read of a program that does not listen. Some are: one that answers at length before it listens is no foe.
-pub(super) const LINES: usize = 1_000;
+const LINES: usize = 1_000;
+/// Bytes of the same.
+const BYTES: usize = 2 * super::FRAME_BYTES;
 
 /// What both ends share.
 #[derive(Default)]
 struct Shared {
     is_shut: AtomicBool,
     lines: AtomicUsize,
+    bytes: AtomicUsize,
     reader: AtomicWaker,
 }
 
 impl Shared {
     fn holds(&self) -> bool {
-        self.is_shut.load(Ordering::Acquire) && self.lines.load(Ordering::Acquire) >= LINES
+        let many = || self.lines.load(Ordering::Acquire) >= LINES || self.bytes.load(Ordering::Acquire) >= BYTES;
+        self.is_shut.load(Ordering::Acquire) && many()
     }
 }
 
@@ -54,6 +58,7 @@ impl<R: AsyncRead + Unpin> AsyncRead for Output<R> {
         let new = buffer.filled().get(before..).unwrap_or_default();
         let lines = new.iter().filter(|byte| **byte == b'\n').count();
         self.shared.lines.fetch_add(lines, Ordering::AcqRel);
+        self.shared.bytes.fetch_add(new.len(), Ordering::AcqRel);
         polled
     }
 }
@@ -70,6 +75,7 @@ impl<W: AsyncWrite + Unpin> AsyncWrite for Input<W> {
         let was_shut = self.shared.is_shut.swap(polled.is_pending(), Ordering::AcqRel);
         if was_shut != polled.is_pending() {
             self.shared.lines.store(0, Ordering::Release);
+            self.shared.bytes.store(0, Ordering::Release);
             self.shared.reader.wake();
         }
         polled

@@ -53,6 +53,10 @@ def go(number):
     elif MODE == "requests":
         while True:
             OUT.write(b'{"jsonrpc":"2.0","id":"%d","method":"ping"}\n' % time.monotonic_ns() * 1000)
+    elif MODE == "questions":
+        form = {"message": "x" * (1 << 20), "requestedSchema": {"type": "object", "properties": {}}}
+        while True:
+            send({"jsonrpc": "2.0", "id": "q%d" % time.monotonic_ns(), "method": "elicitation/create", "params": form})
     elif MODE == "notifications":
         line = {"jsonrpc": "2.0", "method": "notifications/message", "params": {"level": "info", "data": "x" * 1000}}
         while True:

@@ -78,9 +78,7 @@ impl McpEntry {
         }
         let timeout_ms = match &self.timeout {
             None => USUAL_MS,
-            Some(text) => {
-                milliseconds(text).ok_or_else(|| format!("`{text}` is not a time such as 90s, 10m, 1h"))?
-            }
+            Some(text) => milliseconds(text).ok_or_else(|| format!("`{text}` is not a time such as 90s, 10m, 1h"))?,
         };
         let protocol = match self.protocol.as_deref() {
             None | Some("auto") => McpProtocol::Auto,
