@@ -18,7 +18,7 @@ pub use expand::Lookup;
 pub use files::{
     AGENT_BYTES, AGENT_FILE_BYTES, AGENT_FILES, check_files, files_digest, folder_digest, is_known, own_files,
 };
-pub use mcp::{McpAuth, McpProtocol, McpServer, McpWay};
+pub use mcp::{McpAuth, McpGrant, McpProtocol, McpServer, McpWay};
 pub use skills::Skill;
 pub use spec::{ModelSpec, NetworkSpec, SandboxMode, SandboxSpec, SearchSpec, WebSpec};
 pub use starter::{starter, starter_in};

@@ -1,6 +1,7 @@
 //! What can be typed. The comments are the help.
 
 mod audit;
+pub mod mcp;
 pub mod moving;
 mod operations;
 pub mod policy;
@@ -73,6 +74,9 @@ pub enum Command {
     /// Say what an agent may do, and by which rule
     #[command(subcommand)]
     Policy(policy::Policy),
+    /// Look at the MCP servers that agents have, and log in to them
+    #[command(subcommand)]
+    Mcp(mcp::Mcp),
     /// Allow a call that waits for a person
     Approve(Decide),
     /// Deny a call that waits for a person

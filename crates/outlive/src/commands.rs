@@ -17,6 +17,7 @@ mod init;
 mod list;
 mod listening;
 mod logs;
+mod mcp;
 mod model;
 mod moving;
 mod policy;
@@ -69,6 +70,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Reindex(json) => reindex::run(&place()?, &json).await,
         Command::Model(command) => model::run(&place()?, command).await,
         Command::Policy(command) => policy::run(&place()?, &command),
+        Command::Mcp(command) => mcp::run(&place()?, command).await,
         Command::Agent(command) => agent::run(&place()?, command).await,
         Command::Approve(decide) => decide::run(&place()?, decide, decide::Word::Approve).await,
         Command::Answer(answer) => answer::run(&place()?, answer).await,

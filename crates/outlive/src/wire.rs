@@ -158,15 +158,7 @@ pub async fn start(place: &Workspace, secrets: &Secrets) -> Result<Engine, Failu
     learn_known(secrets, config::known(&config, &credentials)?);
     let exec = exec(&place.root)?.redacting(secrets.clone());
     ensure_agent(&*store.agents, &exec, place).await?;
-    let sources = Sources {
-        folders: Arc::clone(&store.agents),
-        models: Arc::new(Connector(ModelList::of(&place.root))),
-        exec: Arc::new(exec),
-        variables: Box::new(config::value),
-        credentials: Arc::new(credentials),
-        workspace: place.root.clone(),
-        cwd: place.cwd.clone(),
-    };
+    let sources = sources(place, Arc::clone(&store.agents), (exec, credentials));
     let seed = u64::from_le_bytes(config::random::<8>()?);
     let moments = Moments::new(Arc::new(SystemClock), seed);
     let catalog = Catalog::new(sources).sharing(&store);
@@ -205,6 +197,24 @@ impl outlive_server::Keep for TokenList {
 
     fn save(&self, text: &[u8]) -> std::io::Result<()> {
         self.0.replace(text)
+    }
+}
+
+/// Returns what a workspace's agents are made of.
+#[must_use]
+pub fn sources(
+    place: &Workspace,
+    folders: Arc<dyn outlive_store::AgentFolders>,
+    (exec, credentials): (Exec, config::Environment),
+) -> Sources {
+    Sources {
+        folders,
+        models: Arc::new(Connector(ModelList::of(&place.root))),
+        exec: Arc::new(exec),
+        variables: Box::new(config::value),
+        credentials: Arc::new(credentials),
+        workspace: place.root.clone(),
+        cwd: place.cwd.clone(),
     }
 }
 

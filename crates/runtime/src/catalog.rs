@@ -28,6 +28,8 @@ use outlive_tools::sandbox::Sandbox;
 use outlive_tools::session::Siblings;
 use outlive_tools::{Pending, Place};
 
+pub use servers::Asked;
+
 use crate::kit::{Card, Kit, KitError, Kits, Offered, Terms, Voice, Voices};
 
 /// Connects to models. The binary names the concrete ones.
@@ -226,7 +228,7 @@ pub fn place(workspace: &Path, cwd: &Path) -> Place {
 
 /// Definitions, policies, the token and the journals: a call that could write them could free itself.
 fn protected(workspace: &Path) -> Vec<PathBuf> {
-    vec![workspace.to_owned(), workspace.join("token")]
+    vec![workspace.to_owned(), workspace.join("token"), workspace.join(outlive_tools::mcp::oauth::file::FOLDER)]
 }
 
 fn warnings(agent: &Agent, models: &[String], known: &Known) -> Vec<String> {

@@ -5,7 +5,9 @@
 //! | `pool` | the servers of all agents: shared by their sessions, ended together |
 //! | `server` | one server's life: at rest, starting, up, down and started again |
 //! | `connect`, `bounded` | how a connection is made, in which version of the protocol, and read |
-//! | `http`, `login` | what requests over HTTP carry, and who lets them in |
+//! | `depth`, `valve` | what of a program is not read: what is nested too deep, and what it says while it does not listen |
+//! | `http`, `bearer` | what requests over HTTP carry, and who lets them in |
+//! | `oauth` | logins to servers: had, kept, renewed |
 //! | `client` | what a server may ask of us, and tell us |
 //! | `listing` | what it offers, held to bounds; `names`: what the model calls it |
 //! | `elicit` | what it asks a person |
@@ -18,27 +20,30 @@
 //! Invariants: a server's word on what a tool does is a claim: it decides what runs side by side and what a crash means, never
 //! whether a person is asked. What was allowed for good is bound to the description and schema that were there.
 
+mod bearer;
 mod bounded;
 mod call;
 mod client;
 mod connect;
+mod depth;
 mod elicit;
 mod http;
 mod library;
 mod listing;
-mod login;
 mod names;
+pub mod oauth;
 mod pool;
 mod result;
 mod rounds;
 mod server;
 mod tool;
+mod valve;
 
 use std::time::Duration;
 
+pub use bearer::Bearer;
 pub use connect::Setup;
-pub use login::Login;
-pub use pool::{Pool, Wanted};
+pub use pool::{Pool, Seen, Wanted};
 
 /// Bytes of one message of a server: a line, or an event of a stream. A body over HTTP has the same bound.
 pub const FRAME_BYTES: usize = 16 << 20;

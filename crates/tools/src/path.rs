@@ -17,6 +17,9 @@ use outlive_core::policy::Reach;
 
 use crate::Place;
 
+/// What no call may read either, where it is protected: the server's token, and logins to servers of tools.
+const SECRET: [&str; 2] = ["token", crate::mcp::oauth::file::FOLDER];
+
 /// What a call wants with a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Want {
@@ -124,7 +127,7 @@ pub fn reach(place: &Place, path: &Path, want: Want) -> Reach {
 }
 
 fn is_protected(place: &Place, path: &Path, want: Want) -> bool {
-    let is_token = |item: &&PathBuf| item.file_name().is_some_and(|name| name == "token");
+    let is_token = |item: &&PathBuf| item.file_name().is_some_and(|name| SECRET.iter().any(|secret| name == *secret));
     let items = place.protected.iter().filter(|item| want == Want::Write || is_token(item));
     let identities: Vec<(u64, u64)> = path.ancestors().filter_map(identity).collect();
     items.into_iter().any(|item| {

@@ -162,7 +162,7 @@ async fn house(url: &str, protocol: McpProtocol) -> House {
     let exec = Arc::new(Exec::new([], "/nonexistent".as_ref(), "/nonexistent".as_ref()));
     let (place, folder, environment) = (stage.place.clone(), stage.place.cwd.clone(), BTreeMap::new());
     let (pool, agent): (Pool, AgentName) = (Pool::default(), "helper".parse().unwrap());
-    let setups = vec![Setup { server, exec, place, folder, environment, login: None }];
+    let setups = vec![Setup { server, exec, place, folder, environment, bearer: None }];
     pool.want(Wanted { agent: agent.clone(), setups });
     if let Some(expected) = pool.expected(&agent) {
         expected.await;

@@ -41,7 +41,7 @@ impl House {
         let environment = [("LOG".to_owned(), stage.ws("log").to_str().unwrap().to_owned())].into();
         let exec = Arc::new(Exec::new([], &run, &stage.children()));
         let (place, folder) = (stage.place.clone(), stage.place.cwd.clone());
-        Setup { server, exec, place, folder, environment, login: None }
+        Setup { server, exec, place, folder, environment, bearer: None }
     }
 
     async fn with(server: McpServer) -> Self {

@@ -58,6 +58,18 @@ pub struct McpAuth {
     pub client_secret_env: Option<String>,
     /// What is asked for; what the server names, where nothing is given.
     pub scopes: Vec<String>,
+    /// Who logs in.
+    pub grant: McpGrant,
+}
+
+/// Who logs in to a server.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum McpGrant {
+    /// A person, with a browser.
+    #[default]
+    AuthorizationCode,
+    /// This program, by the client's own id and secret.
+    ClientCredentials,
 }
 
 /// Which version of the protocol is spoken.

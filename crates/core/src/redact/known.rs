@@ -1,6 +1,7 @@
 //! The secrets that are known now, shared by all who write or show anything.
 //!
-//! Invariant: what was a secret once stays one as long as the process runs: an old key is a key, too.
+//! Invariant: what was a secret once stays one as long as the process runs: an old key is a key, too. Only of tokens that are
+//! renewed by themselves the last two count: they are many, and the older ones have run out.
 
 use std::sync::{Arc, PoisonError, RwLock};
 
@@ -83,6 +84,20 @@ impl Secrets {
             kept.redactor = Arc::new(Redactor::new(all));
         }
         refused
+    }
+
+    /// Knows a token that has just been got in place of the one before it. Returns it where it is not looked for.
+    pub fn renew(&self, name: &str, token: &str) -> Vec<Refused> {
+        let known = |kept: &Kept| kept.secrets.iter().any(|(_, known)| known.reveal() == token);
+        if known(&self.0.read().unwrap_or_else(PoisonError::into_inner)) {
+            return Vec::new();
+        }
+        let mut kept = self.0.write().unwrap_or_else(PoisonError::into_inner);
+        let mut of_name = kept.secrets.iter().enumerate().filter(|(_, (of, _))| of == name).map(|(at, _)| at);
+        let oldest = of_name.next().filter(|_| of_name.next().is_some());
+        oldest.map(|at| kept.secrets.remove(at));
+        drop(kept);
+        self.learn([(name.to_owned(), Secret::new(token))])
     }
 
     /// Returns what finds those that are known now.

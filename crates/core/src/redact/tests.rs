@@ -248,3 +248,17 @@ fn a_line_is_sealed_anew_without_secrets_and_stays_the_event_that_it_was() {
     check(&known, unknown, Some(r#""future.kind","v":7,"x":{"[redacted:K]":["[redacted:K]",1.5]}"#));
     check(&known, r#""future.kind","v":7,"x":"s3cret""#, None);
 }
+
+#[test]
+fn of_a_token_that_is_renewed_the_last_two_are_known() {
+    let secrets = Secrets::default();
+    secrets.learn([("KEY".to_owned(), Secret::new("key-0123456789"))]);
+    let tokens: Vec<String> = (0..4).map(|n| format!("token-number-{n}")).collect();
+    for token in tokens.iter().chain(&tokens[3..]) {
+        assert_eq!(secrets.renew("login", token), []);
+    }
+    let found: Vec<bool> = tokens.iter().map(|token| secrets.now().finds(token.as_bytes())).collect();
+    assert_eq!(found, [false, false, true, true]);
+    assert!(secrets.now().finds(b"key-0123456789"));
+    assert_eq!(secrets.renew("login", "short").len(), 1);
+}

@@ -1,4 +1,4 @@
-//! Reads the lines of a program: up to a length, and no faster than a rate.
+//! Reads the lines of a program: up to a length and a depth, and no faster than a rate.
 //!
 //! Each message costs memory until it is dealt with, and a program that asks without end and does not read the answers would
 //! take all of it. So it is read slowly: its pipe fills, and it waits.
@@ -12,6 +12,7 @@ use tokio::io::{AsyncRead, ReadBuf};
 use tokio::time::{Instant, Sleep};
 
 use super::FRAME_BYTES;
+use super::depth::{Depth, LEVELS};
 
 /// Lines that are read at once.
 const BURST: f64 = 10_000.0;
@@ -34,6 +35,7 @@ pub(super) struct Bounded<R> {
     inner: R,
     /// Bytes of the line that is not ended yet.
     line: usize,
+    depth: Depth,
     /// Lines that may be read now; below none, it waits.
     left: f64,
     counted: Instant,
@@ -43,7 +45,7 @@ pub(super) struct Bounded<R> {
 
 impl<R> Bounded<R> {
     pub fn new(inner: R, fault: Fault) -> Self {
-        Self { inner, line: 0, left: BURST, counted: Instant::now(), pause: None, fault }
+        Self { inner, line: 0, depth: Depth::default(), left: BURST, counted: Instant::now(), pause: None, fault }
     }
 
     fn count(&mut self, new: &[u8]) {
@@ -78,8 +80,12 @@ impl<R: AsyncRead + Unpin> AsyncRead for Bounded<R> {
         let polled = Pin::new(&mut self.inner).poll_read(context, buffer);
         let new = buffer.filled().get(before..).unwrap_or_default();
         self.count(new);
-        if self.line > FRAME_BYTES {
-            let why = format!("it sent a message of more than {FRAME_BYTES} bytes");
+        let too_deep = self.depth.passes(new);
+        if self.line > FRAME_BYTES || too_deep {
+            let why = match too_deep {
+                true => format!("it sent a message that is nested deeper than {LEVELS} levels"),
+                false => format!("it sent a message of more than {FRAME_BYTES} bytes"),
+            };
             self.fault.0.get_or_init(|| why.clone());
             // Nothing is given with an error.
             buffer.set_filled(before);

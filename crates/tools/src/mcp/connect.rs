@@ -15,12 +15,13 @@ use rmcp::transport::async_rw::AsyncRwTransport;
 use rmcp::{Peer, RoleClient};
 use tokio_util::sync::{CancellationToken, DropGuard};
 
+use super::bearer::LetIn;
 use super::bounded::{Bounded, Fault};
 use super::call::words;
 use super::client::Client;
 use super::http::Carried;
 use super::listing::{Choice, Listing, tools};
-use super::{FRAME_BYTES, Login};
+use super::{Bearer, FRAME_BYTES, valve};
 use crate::Place;
 use crate::cli;
 use crate::exec::Exec;
@@ -43,7 +44,7 @@ pub struct Setup {
     /// Variables that its program sees beside the usual ones: its own, and the secrets that were granted.
     pub environment: BTreeMap<String, String>,
     /// Who lets requests in.
-    pub login: Option<Arc<dyn Login>>,
+    pub bearer: Option<Arc<dyn Bearer>>,
 }
 
 impl Setup {
@@ -129,10 +130,7 @@ pub(super) async fn connect(setup: &Setup, client: &Client) -> Result<Up, String
     for mode in modes {
         match begin(setup, client.clone(), mode).await {
             Ok((service, end)) => return listed(setup, service, end).await,
-            Err(Trouble::Final(why)) => {
-                let way_in = setup.login.as_ref().map(|login| format!(": {}", login.way_in())).unwrap_or_default();
-                return Err(format!("{why}{way_in}"));
-            }
+            Err(Trouble::Final(why)) => return Err(why),
             Err(Trouble::Beginning(again)) => why = again,
         }
     }
@@ -184,17 +182,15 @@ async fn begin(setup: &Setup, client: Client, mode: ClientLifecycleMode) -> Resu
                 said: Some(lasting.said),
                 fault: fault.clone(),
             };
-            let bounded = Bounded::new(lasting.output, fault);
-            let transport = AsyncRwTransport::new(bounded, lasting.input).with_max_line_length(FRAME_BYTES);
+            let (output, input) = valve::between(lasting.output, lasting.input);
+            let bounded = Bounded::new(output, fault);
+            let transport = AsyncRwTransport::new(bounded, input).with_max_line_length(FRAME_BYTES);
             serve(client, transport, (mode, end)).await
         }
         McpWay::Http { url, headers, .. } => {
             let carried = Carried::of(headers).map_err(Trouble::Final)?;
             let http = carried.client().map_err(Trouble::Final)?;
-            let Some(login) = &setup.login else {
-                return serve(client, carried.transport(url, http), (mode, End::never())).await;
-            };
-            let http = login.client(http).await.map_err(Trouble::Final)?;
+            let http = LetIn::new(http, setup.bearer.clone());
             serve(client, carried.transport(url, http), (mode, End::never())).await
         }
     }

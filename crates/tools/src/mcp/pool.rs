@@ -33,6 +33,17 @@ pub struct Wanted {
     pub setups: Vec<Setup>,
 }
 
+/// How a server is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Seen {
+    /// Its name.
+    pub name: String,
+    /// How it is, in words.
+    pub state: String,
+    /// Its tools, as it calls them.
+    pub tools: Vec<String>,
+}
+
 impl Pool {
     fn lock(&self) -> MutexGuard<'_, HashMap<AgentName, Vec<Arc<Server>>>> {
         self.agents.lock().unwrap_or_else(PoisonError::into_inner)
@@ -92,6 +103,17 @@ impl Pool {
         let listed: Vec<_> = listed.iter().map(|(server, list)| (Arc::clone(server), Arc::clone(list))).collect();
         made.extend(Library::of(&listed));
         made
+    }
+
+    /// Says how an agent's servers are.
+    #[must_use]
+    pub fn seen(&self, agent: &AgentName) -> Vec<Seen> {
+        let seen = |server: Arc<Server>| {
+            let listing = server.listing();
+            let tools = listing.iter().flat_map(|listing| listing.tools.iter().map(|tool| tool.name.clone()));
+            Seen { name: server.name().to_owned(), state: server.told(), tools: tools.collect() }
+        };
+        self.of(agent).into_iter().map(seen).collect()
     }
 
     /// Says what a person should know of an agent's servers.

@@ -305,7 +305,13 @@ impl Server {
 
     /// Reads what it offers again. Where that fails, what was read before stands.
     async fn look_again(&self, peer: &Peer<RoleClient>) {
-        match tokio::time::timeout(STARTING, listing(&self.setup, peer)).await {
+        let listed = tokio::select! {
+            biased;
+            // One that changes it without end does not hold up its own end.
+            () = self.stop.cancelled() => return,
+            listed = tokio::time::timeout(STARTING, listing(&self.setup, peer)) => listed,
+        };
+        match listed {
             Ok(Ok(listing)) => self.take(listing),
             Ok(Err(why)) => tracing::warn!(server = self.name(), %why, "changed list of an mcp server cannot be read"),
             Err(_late) => tracing::warn!(server = self.name(), "changed list of an mcp server did not come in time"),

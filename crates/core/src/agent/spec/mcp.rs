@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::milliseconds;
-use crate::agent::mcp::{McpAuth, McpProtocol, McpServer, McpWay, NAME_CHARS, SERVERS};
+use crate::agent::mcp::{McpAuth, McpGrant, McpProtocol, McpServer, McpWay, NAME_CHARS, SERVERS};
 use crate::agent::{Misfit, cli};
 
 /// Time of a request to a server that does not say how long it takes.
@@ -36,6 +36,24 @@ struct AuthEntry {
     client_id: Option<String>,
     client_secret_env: Option<String>,
     scopes: Vec<String>,
+    grant: Option<String>,
+}
+
+impl AuthEntry {
+    fn read(&self) -> Result<McpAuth, String> {
+        let grant = match self.grant.as_deref() {
+            None | Some("authorization_code") => McpGrant::AuthorizationCode,
+            Some("client_credentials") => McpGrant::ClientCredentials,
+            Some(other) => {
+                return Err(format!("grant `{other}` is not known: it is authorization_code or client_credentials"));
+            }
+        };
+        if grant == McpGrant::ClientCredentials && (self.client_id.is_none() || self.client_secret_env.is_none()) {
+            return Err("grant `client_credentials` needs a `client_id` and a `client_secret_env`".to_owned());
+        }
+        let (client_id, client_secret_env) = (self.client_id.clone(), self.client_secret_env.clone());
+        Ok(McpAuth { client_id, client_secret_env, scopes: self.scopes.clone(), grant })
+    }
 }
 
 impl McpEntry {
@@ -93,11 +111,7 @@ impl McpEntry {
                 if !url.starts_with("https://") && !url.starts_with("http://") {
                     return Err(format!("`{url}` is no address that begins with `https://` or `http://`"));
                 }
-                let auth = self.auth.as_ref().map(|auth| McpAuth {
-                    client_id: auth.client_id.clone(),
-                    client_secret_env: auth.client_secret_env.clone(),
-                    scopes: auth.scopes.clone(),
-                });
+                let auth = self.auth.as_ref().map(AuthEntry::read).transpose()?;
                 Ok(McpWay::Http { url: url.clone(), headers: self.headers.clone(), auth })
             }
             (None, None) => Err(format!("server `{}` has neither a `command` nor a `url`", self.name)),
