@@ -60,6 +60,7 @@ async fn call(arguments: Value) -> (Reach, String, Finished) {
         ruled: None,
         closed: Closed::default(),
         sink: Arc::new(|_| {}),
+        asker: outlive_tools::unheard(),
         stop: CancellationToken::new(),
     };
     (assessment.subject.reach, assessment.subject.target, tool.run(invocation).await)
