@@ -94,10 +94,10 @@ impl Runtime {
     async fn welcome(&self, session: SessionId) -> Result<(), SubmitError> {
         let state = self.view(session).await?;
         if matches!(&state.hold, Hold::Paused { reason: Some(reason), .. } if reason == LAST_CLIENT_LEFT) {
-            match self.submit(session, Command::Resume { by: Origin::of(OriginKind::Runtime) }, None).await {
-                // It stays paused; whoever comes once the stop is lifted resumes it.
-                Err(SubmitError::Stopped(_)) => {}
-                resumed => drop(resumed?),
+            let resumed = self.submit(session, Command::Resume { by: Origin::of(OriginKind::Runtime) }, None).await;
+            // Where all is stopped it stays paused; whoever comes once that is lifted resumes it.
+            if !matches!(resumed, Err(SubmitError::Stopped(_))) {
+                resumed?;
             }
         }
         Ok(())

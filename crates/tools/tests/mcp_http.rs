@@ -29,10 +29,14 @@ enum Call {
     Endless,
 }
 
+/// The method, the headers and the body of a request.
+type Request = (String, BTreeMap<String, String>, Value);
+type Seen = Arc<Mutex<Vec<Request>>>;
+
 /// A server at an address, which writes down what it is asked.
 struct Site {
     url: String,
-    asked: Arc<Mutex<Vec<(String, BTreeMap<String, String>, Value)>>>,
+    asked: Seen,
 }
 
 impl Site {
@@ -59,8 +63,6 @@ impl Site {
         self.asked.lock().unwrap().iter().filter(|(_, _, body)| body["method"] == method).count()
     }
 }
-
-type Seen = Arc<Mutex<Vec<(String, BTreeMap<String, String>, Value)>>>;
 
 async fn serve(stream: TcpStream, (call, version): (Call, &'static str), seen: Seen) {
     let mut stream = BufReader::new(stream);

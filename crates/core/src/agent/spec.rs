@@ -6,7 +6,6 @@ mod mcp;
 mod sandbox;
 mod tooling;
 
-use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Deserialize;
@@ -302,7 +301,7 @@ impl File {
                 asked.push(entry);
             }
         }
-        mcp::servers(asked.iter().map(Cow::as_ref))
+        mcp::servers(asked.iter().map(Box::as_ref))
     }
 
     /// Returns the tools that are here; the others are warned of, or refused where nothing has such a name.
@@ -341,7 +340,7 @@ impl File {
 enum Asked<'a> {
     Builtin(&'a str),
     Cli(CliEntry),
-    Mcp(Cow<'a, McpEntry>),
+    Mcp(Box<McpEntry>),
 }
 
 impl ToolEntry {
@@ -350,7 +349,7 @@ impl ToolEntry {
         match (&self.builtin, &self.cli, &self.mcp, self.kind.as_deref(), name) {
             (Some(name), None, None, None, None) => Ok(Asked::Builtin(name)),
             (None, Some(cli), None, None, None) => Ok(Asked::Cli(cli.clone())),
-            (None, None, Some(mcp), None, None) => Ok(Asked::Mcp(Cow::Borrowed(mcp))),
+            (None, None, Some(mcp), None, None) => Ok(Asked::Mcp(Box::new(mcp.clone()))),
             (None, None, None, Some("builtin"), Some(name)) => Ok(Asked::Builtin(name)),
             (None, None, None, Some("cli"), Some(name)) => match self.command.clone() {
                 Some(command) => {
@@ -360,7 +359,7 @@ impl ToolEntry {
                 None => Err(Misfit::new("spec.tools", format!("cli tool `{name}` has no `command`"))),
             },
             (None, None, None, Some("mcp"), Some(name)) => {
-                Ok(Asked::Mcp(Cow::Owned(McpEntry::of_program(name.to_owned(), self.command.clone()))))
+                Ok(Asked::Mcp(Box::new(McpEntry::of_program(name.to_owned(), self.command.clone()))))
             }
             _ => Err(Misfit::new("spec.tools", "a tool is one of `builtin: NAME`, `cli: {…}`, `mcp: {…}`")),
         }

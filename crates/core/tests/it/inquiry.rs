@@ -29,9 +29,9 @@ fn answer(desk: &mut Desk, question: QuestionId) -> Result<(), Refusal> {
 }
 
 fn last_answers(desk: &Desk) -> Vec<(Vec<Vec<String>>, Origin)> {
-    let answered = |event: &Event| match event {
-        Event::QuestionAnswered(answered) => Some((answered.answers.clone(), answered.by.clone())),
-        _other => None,
+    let answered = |event: &Event| {
+        let Event::QuestionAnswered(answered) = event else { return None };
+        Some((answered.answers.clone(), answered.by.clone()))
     };
     desk.entries.iter().filter_map(|entry| answered(&entry.event)).collect()
 }

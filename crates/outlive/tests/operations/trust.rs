@@ -69,6 +69,10 @@ fn a_token_made_by_command_lets_do_what_it_is_for_until_it_is_revoked() {
     let file = house.root().join("tokens.json");
     assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
     assert!(!std::fs::read_to_string(&file).unwrap().contains(&reads[4..]));
+    let backup = house.0.path().join("b.tar");
+    house.check(&["backup", backup.to_str().unwrap()], 0, "");
+    let packed = String::from_utf8_lossy(&std::fs::read(&backup).unwrap()).into_owned();
+    assert!(packed.contains("agents/default") && !packed.contains("tokens.json"), "what was revoked would come back");
     house.by(&both, &["run", "hello"], 0, "");
     house.by(&reads, &["session", "list"], 0, "default");
     for (token, arguments, missing) in [

@@ -21,7 +21,7 @@ use outlive_tools::registry::{Builtin, Toolbox};
 use serde_json::{Value, json};
 use tempfile::TempDir;
 
-use super::house::{Agents, House, by, create, heard, id, kit};
+use super::house::{Agents, House, by, heard, id, kit};
 
 /// A session whose agent makes one call.
 struct Desk {
@@ -289,7 +289,6 @@ fn scheduled() -> Command {
 #[tokio::test]
 async fn a_turn_of_a_schedule_ends_as_ask_and_what_is_approved_after_a_restart_runs() {
     let mut desk = Desk::with("", "bash", &json!({"command": "echo yes > answer"})).await;
-    desk.ask(Command::Create(create())).await;
     desk.ask(scheduled()).await;
     let call = desk.asked().await;
     assert_eq!(desk.ended().await, Ending::Ask);
@@ -307,7 +306,6 @@ async fn a_turn_of_a_schedule_ends_as_ask_and_what_is_approved_after_a_restart_r
 #[tokio::test]
 async fn where_nobody_is_to_be_asked_a_call_of_a_schedule_is_denied() {
     let mut desk = Desk::with("unattended: deny", "bash", &json!({"command": "echo yes > answer"})).await;
-    desk.ask(Command::Create(create())).await;
     desk.ask(scheduled()).await;
     let by =
         desk.event(|event| if let Event::CallDenied(denied) = event { Some(denied.by.clone()) } else { None }).await;

@@ -82,9 +82,9 @@ impl Desk {
     }
 
     async fn asked(&mut self) -> (CallId, String, String) {
-        let pick = |event: &Event| match event {
-            Event::ApprovalRequested(asked) => Some((asked.call, asked.summary.clone(), asked.rule.clone())),
-            _other => None,
+        let pick = |event: &Event| {
+            let Event::ApprovalRequested(asked) = event else { return None };
+            Some((asked.call, asked.summary.clone(), asked.rule.clone()))
         };
         self.event(pick).await
     }
@@ -138,9 +138,9 @@ async fn the_first_step_has_a_server_s_tools_and_its_calls_are_asked_about() {
 async fn a_question_of_a_running_call_is_in_the_journal_and_its_answer_lets_it_go_on() {
     let mut desk = Desk::of("old", "allow: ['mcp:s/*']").await;
     desk.call("mcp_s_ask", &json!({})).await;
-    let pick = |event: &Event| match event {
-        Event::QuestionAsked(asked) => Some((asked.question, asked.attempt, asked.questions[0].text.clone())),
-        _other => None,
+    let pick = |event: &Event| {
+        let Event::QuestionAsked(asked) = event else { return None };
+        Some((asked.question, asked.attempt, asked.questions[0].text.clone()))
     };
     let (question, attempt, text): (QuestionId, _, _) = desk.event(pick).await;
     assert_eq!((attempt, text.as_str()), (Some(1), "The mcp server `s` asks: Who?\n\nName"));

@@ -235,6 +235,7 @@ pub(crate) enum Sent {
 }
 
 /// Says in words what went wrong, and how far the request came.
+#[expect(clippy::wildcard_enum_match_arm, reason = "what else the SDK says is told in its words")]
 pub(crate) fn trouble(error: &ServiceError) -> (String, Sent) {
     match error {
         ServiceError::McpError(said) => {
@@ -264,6 +265,7 @@ pub(super) fn in_transport(error: &DynamicTransportError) -> (String, Sent) {
     (words(&error.to_string()), Sent::Perhaps)
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "what else the SDK says is told in its words")]
 fn over_http(error: &StreamableHttpError<reqwest::Error>) -> (String, Sent) {
     match error {
         StreamableHttpError::Client(error) => {

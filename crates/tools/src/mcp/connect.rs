@@ -263,6 +263,7 @@ fn how(ending: crate::exec::Ending) -> String {
     }
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "what else the SDK says is told in its words")]
 fn told(error: &ClientInitializeError) -> String {
     match error {
         ClientInitializeError::LegacyFallbackFailed { discover, fallback } => {

@@ -165,28 +165,19 @@ enum Listed {
 
 impl Listed {
     fn request(self, cursor: Option<String>) -> ClientRequest {
-        let params = Some(PaginatedRequestParams::default().with_cursor(cursor));
+        let params = PaginatedRequestParams::default().with_cursor(cursor);
         match self {
-            Self::Resources => {
-                let mut request = ListResourcesRequest::default();
-                request.params = params;
-                ClientRequest::ListResourcesRequest(request)
-            }
+            Self::Resources => ClientRequest::ListResourcesRequest(ListResourcesRequest::with_param(params)),
             Self::Templates => {
-                let mut request = ListResourceTemplatesRequest::default();
-                request.params = params;
-                ClientRequest::ListResourceTemplatesRequest(request)
+                ClientRequest::ListResourceTemplatesRequest(ListResourceTemplatesRequest::with_param(params))
             }
-            Self::Prompts => {
-                let mut request = ListPromptsRequest::default();
-                request.params = params;
-                ClientRequest::ListPromptsRequest(request)
-            }
+            Self::Prompts => ClientRequest::ListPromptsRequest(ListPromptsRequest::with_param(params)),
         }
     }
 }
 
 /// Lists page by page, within bounds.
+#[expect(clippy::wildcard_enum_match_arm, reason = "any other answer is none to this")]
 async fn list((connection, asking): To<'_>, listed: Listed, gathered: &mut Gathered) -> Result<(), Failure> {
     let (mut cursor, mut seen, mut count): (Option<String>, Vec<String>, usize) = Default::default();
     loop {

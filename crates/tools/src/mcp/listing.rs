@@ -97,10 +97,10 @@ fn sorted(mut tools: Vec<Listed>) -> Vec<Listed> {
 type Page = (Vec<Result<Tool, String>>, Option<String>);
 
 /// Reads one page. One tool that makes no sense does not hide the others.
+#[expect(clippy::wildcard_enum_match_arm, reason = "any other answer is none to this")]
 async fn page(peer: &Peer<RoleClient>, cursor: Option<String>) -> Result<Page, String> {
     let params = PaginatedRequestParams::default().with_cursor(cursor);
-    let mut request = ListToolsRequest::default();
-    request.params = Some(params);
+    let request = ListToolsRequest::with_param(params);
     let asked = peer.send_cancellable_request(ClientRequest::ListToolsRequest(request), PeerRequestOptions::default());
     let answered = asked.await.map_err(|error| trouble(&error).0)?.await_response().await;
     match answered.map_err(|error| trouble(&error).0)? {

@@ -45,6 +45,7 @@ pub(super) async fn ask(
     Err(Failure::Refused(format!("it came back for more {ROUNDS} times")))
 }
 
+#[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is given")]
 async fn fulfil(connection: &Connection, asking: &Asking<'_>, needed: InputRequiredResult) -> Result<Given, Failure> {
     let mut responses = InputResponses::new();
     for (key, wanted) in needed.input_requests.unwrap_or_default() {
