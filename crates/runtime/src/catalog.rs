@@ -30,7 +30,7 @@ use outlive_tools::{Pending, Place};
 
 pub use servers::Asked;
 
-use crate::kit::{Card, Kit, KitError, Kits, Offered, Terms, Voice, Voices};
+use crate::kit::{Aftermath, Card, Kit, KitError, Kits, Offered, Terms, Voice, Voices};
 
 /// Connects to models. The binary names the concrete ones.
 pub trait Models: Send + Sync {
@@ -240,6 +240,21 @@ fn warnings(agent: &Agent, models: &[String], known: &Known) -> Vec<String> {
     agent.warnings.iter().cloned().chain(known.warning.clone()).chain(unpriced).collect()
 }
 
+impl Aftermath for Catalog {
+    fn end(&self, of: Option<SessionId>) -> Pending<'_, ()> {
+        Box::pin(async move {
+            self.sources.exec.tasks().end(of).await;
+            if of.is_none() {
+                self.servers.end().await;
+            }
+        })
+    }
+
+    fn erased(&self, session: SessionId) {
+        self.sources.exec.tasks().erase(session);
+    }
+}
+
 impl Kits for Catalog {
     fn kit(&self, agent: &AgentName) -> Result<Arc<Kit>, KitError> {
         self.ready(agent).map(|ready| ready.kit)
@@ -257,19 +272,6 @@ impl Kits for Catalog {
 
     fn offered(&self, agent: &AgentName) -> Offered {
         Offered { expected: self.servers.expected(agent), version: self.servers.version(agent) }
-    }
-
-    fn end(&self, of: Option<SessionId>) -> Pending<'_, ()> {
-        Box::pin(async move {
-            self.sources.exec.tasks().end(of).await;
-            if of.is_none() {
-                self.servers.end().await;
-            }
-        })
-    }
-
-    fn erased(&self, session: SessionId) {
-        self.sources.exec.tasks().erase(session);
     }
 
     fn names(&self) -> Result<Vec<AgentName>, StoreError> {

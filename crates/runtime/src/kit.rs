@@ -166,8 +166,19 @@ pub struct Offered {
     pub expected: Option<Pending<'static, ()>>,
 }
 
+/// What calls leave behind.
+pub trait Aftermath: Send + Sync {
+    /// Ends what calls of a session, or of all, left running in the background, and waits until it has ended.
+    fn end(&self, _of: Option<SessionId>) -> Pending<'_, ()> {
+        Box::pin(std::future::ready(()))
+    }
+
+    /// A session was erased: what its tools keep of it beside the journal goes, too.
+    fn erased(&self, _session: SessionId) {}
+}
+
 /// Makes kits.
-pub trait Kits: Send + Sync {
+pub trait Kits: Aftermath {
     /// Returns the agent's kit as its files stand now.
     ///
     /// # Errors
@@ -203,14 +214,6 @@ pub trait Kits: Send + Sync {
     fn offered(&self, _agent: &AgentName) -> Offered {
         Offered::default()
     }
-
-    /// Ends what calls of a session, or of all, left running in the background, and waits until it has ended.
-    fn end(&self, _of: Option<SessionId>) -> Pending<'_, ()> {
-        Box::pin(std::future::ready(()))
-    }
-
-    /// A session was erased: what its tools keep of it beside the journal goes, too.
-    fn erased(&self, _session: SessionId) {}
 
     /// Checks files that are to be an agent, and returns the warnings.
     ///

@@ -12,7 +12,7 @@ use outlive_core::policy::Policy;
 use outlive_core::time::Timestamp;
 use outlive_model::Model;
 use outlive_runtime::clock::{Moments, TokioClock};
-use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
+use outlive_runtime::kit::{Aftermath, Card, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_runtime::subscribe::{Signal, Subscription};
 use outlive_runtime::{Accepted, Outcome, Runtime, Settings, SubmitError};
 use outlive_store::memory::{self, Faults};
@@ -102,6 +102,15 @@ impl Agents {
     }
 }
 
+impl Aftermath for Agents {
+    fn end(&self, of: Option<SessionId>) -> Pending<'_, ()> {
+        match &self.tasks {
+            Some(tasks) => Box::pin(tasks.end(of)),
+            None => Box::pin(std::future::ready(())),
+        }
+    }
+}
+
 impl Kits for Agents {
     fn kit(&self, agent: &AgentName) -> Made {
         (self.make)(agent)
@@ -117,13 +126,6 @@ impl Kits for Agents {
 
     fn prices(&self, _model: &str) -> Option<Prices> {
         self.prices
-    }
-
-    fn end(&self, of: Option<SessionId>) -> Pending<'_, ()> {
-        match &self.tasks {
-            Some(tasks) => Box::pin(tasks.end(of)),
-            None => Box::pin(std::future::ready(())),
-        }
     }
 }
 

@@ -14,7 +14,7 @@ use outlive_core::id::{AgentName, CallId, SessionId};
 use outlive_core::policy::{Policy, Reach, Subject};
 use outlive_core::session::{ASK_USER, LIST_TOOL};
 use outlive_model::{Description, Model, Pending, Sink};
-use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
+use outlive_runtime::kit::{Aftermath, Card, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_store::Store;
 use outlive_tools::builtin::{AskUser, TodoList};
 use outlive_tools::registry::Toolbox;
@@ -359,6 +359,8 @@ fn budget() -> Budget {
     let day = Limits { tokens: Some(u64::MAX / 2), nano_usd: Some(u64::MAX / 2), ..Limits::default() };
     Budget { turn, day, session: Limits::default() }
 }
+
+impl Aftermath for SimKits {}
 
 impl Kits for SimKits {
     fn kit(&self, agent: &AgentName) -> Result<Arc<Kit>, KitError> {

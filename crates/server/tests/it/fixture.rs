@@ -10,7 +10,7 @@ use outlive_core::id::AgentName;
 use outlive_core::policy::{Policy, Reach};
 use outlive_model::{Description, Model, Pending, Sink};
 use outlive_runtime::clock::{Moments, SystemClock};
-use outlive_runtime::kit::{Card, Kit, KitError, Kits, Terms, Voice, Voices};
+use outlive_runtime::kit::{Aftermath, Card, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_runtime::{Runtime, Settings};
 use outlive_server::Token;
 use outlive_store::Store;
@@ -58,6 +58,8 @@ fn said() -> Reply {
 }
 
 struct OneAgent(Puppet);
+
+impl Aftermath for OneAgent {}
 
 impl Kits for OneAgent {
     fn kit(&self, agent: &AgentName) -> Result<Arc<Kit>, KitError> {
