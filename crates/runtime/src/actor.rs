@@ -219,7 +219,7 @@ impl Actor {
         let agent = || self.state.profile.as_ref().map(|profile| profile.agent.clone());
         let seen = || Seen { session: self.id, agent: agent(), began, events: happened.into() };
         self.shell.meter.note(seen, (began, happened));
-        self.shell.notices.refusals.tell(self.id, &self.state, happened.iter().map(|(_, entry)| entry));
+        self.shell.notices.refusals.tell(self.id, &self.state, batch.refused());
         crate::log::note(happened);
         self.shell.feeds.tell(self.id, batch.events());
     }

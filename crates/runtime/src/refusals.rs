@@ -38,20 +38,25 @@ impl Refusals {
         *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Some(ear);
     }
 
-    /// Tells of what happened in a session whose state is the one after it.
-    pub(crate) fn tell<'a>(&self, session: SessionId, state: &State, happened: impl Iterator<Item = &'a Entry>) {
+    /// Tells of what happened in a session, each with the call's tool.
+    pub(crate) fn tell<'a>(
+        &self,
+        session: SessionId,
+        state: &State,
+        happened: impl Iterator<Item = (&'a Entry, &'a str)>,
+    ) {
         let Some(ear) = self.0.lock().unwrap_or_else(PoisonError::into_inner).clone() else { return };
-        for entry in happened {
+        for (entry, tool) in happened {
             let Some((call, what, rule)) = refused(&entry.event) else { continue };
             let agent = state.profile.as_ref().map(|profile| profile.agent.clone());
-            let tool = state.turn.as_ref().and_then(|turn| turn.call(call)).map(|call| call.tool.clone());
-            ear(Refused { at: entry.at, session, call, agent, tool: tool.unwrap_or_default(), what, rule });
+            ear(Refused { at: entry.at, session, call, agent, tool: tool.to_owned(), what, rule });
         }
     }
 }
 
+/// Returns which call an event refuses or asks about, and how.
 #[expect(clippy::wildcard_enum_match_arm, reason = "only refusals are looked for")]
-fn refused(event: &Event) -> Option<(CallId, &'static str, Option<String>)> {
+pub(crate) fn refused(event: &Event) -> Option<(CallId, &'static str, Option<String>)> {
     match event {
         Event::CallDenied(denied) => match &denied.by {
             Decider::Policy(rule) => Some((denied.call, "call.denied", Some(rule.clone()))),

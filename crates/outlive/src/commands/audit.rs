@@ -46,7 +46,8 @@ fn row(entry: &AuditEntry) -> Vec<String> {
     let on: Vec<String> = act.on.iter().map(|(kind, id)| format!("{kind}={id}")).collect();
     let from = act.from.clone().unwrap_or_default();
     let shown = [who, from, act.what.clone(), act.outcome.clone(), on.join(" ")];
-    let shown = shown.map(|text| text.escape_debug().to_string());
+    // One line, whatever was sent.
+    let shown = shown.map(|text| text.escape_debug().to_string().replace("\\'", "'").replace("\\\"", "\""));
     [entry.seq.to_string(), act.at.to_string()].into_iter().chain(shown).collect()
 }
 

@@ -45,9 +45,13 @@ fn what_a_person_decides_and_what_an_agent_is_refused_is_in_the_audit_log() {
     {
         assert!(all.iter().any(|what| what == expected), "{expected}: {all:?}");
     }
-    let rules: Vec<String> =
-        entries(&house).iter().filter_map(|entry| Some(entry["on"]["rule"].as_str()?.to_owned())).collect();
-    assert_eq!(rules, ["default: forbidden", "default: forbidden", "bash:rm *"]);
+    let refused = |entry: &Value| {
+        let on = |key: &str| entry["on"][key].as_str().map(str::to_owned);
+        on("rule").map(|rule| (on("tool").unwrap(), rule))
+    };
+    let rules: Vec<(String, String)> = entries(&house).iter().filter_map(refused).collect();
+    let expected = [("read", "default: forbidden"), ("write", "default: forbidden"), ("bash", "bash:rm *")];
+    assert_eq!(rules, expected.map(|(tool, rule)| (tool.to_owned(), rule.to_owned())));
     let secret = std::fs::read_to_string(&token).unwrap();
     let text = std::fs::read_to_string(house.root().join("audit/00000001.jsonl")).unwrap();
     assert!(!text.contains(secret.trim()) && !text.contains("echo yes"), "{text}");

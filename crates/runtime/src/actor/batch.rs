@@ -2,6 +2,8 @@
 //!
 //! Invariant: known secrets are taken out of every event before it is folded: what is believed is what is written.
 
+use std::collections::BTreeMap;
+
 use outlive_core::context::Transcript;
 use outlive_core::event::{Asked, Entry, Event, Line, LineError};
 use outlive_core::id::{CallId, Seq};
@@ -10,6 +12,7 @@ use outlive_core::session::{Fact, Held, State};
 use outlive_core::time::Timestamp;
 
 use crate::hands::{Ask, Run};
+use crate::refusals::refused;
 
 /// Events in order, not yet durable, already folded.
 pub(super) struct Batch {
@@ -19,6 +22,8 @@ pub(super) struct Batch {
     began: Option<Timestamp>,
     events: Vec<(Line, Entry)>,
     secrets: Secrets,
+    /// The tools of calls that did not simply run: the next step forgets them.
+    tools: BTreeMap<CallId, String>,
     /// How many of them happened in another session.
     shared: usize,
     acts: Acts,
@@ -37,7 +42,16 @@ pub(super) struct Acts {
 impl Batch {
     pub(super) fn new(state: &State, held_before: Held, secrets: Secrets) -> Self {
         let began = state.turn.as_ref().map(|turn| turn.started_at);
-        Self { before: state.head, held_before, began, events: Vec::new(), secrets, shared: 0, acts: Acts::default() }
+        Self {
+            before: state.head,
+            held_before,
+            began,
+            events: Vec::new(),
+            secrets,
+            tools: BTreeMap::new(),
+            shared: 0,
+            acts: Acts::default(),
+        }
     }
 
     /// Returns the line of an event, and where there was a secret in it, the event without.
@@ -69,6 +83,8 @@ impl Batch {
                 Ok((line, clean)) => {
                     let entry = clean.unwrap_or(entry);
                     state.apply(&entry);
+                    let refused = refused(&entry.event).and_then(|(call, ..)| state.call(call));
+                    self.tools.extend(refused.map(|call| (call.id, call.tool.clone())));
                     if let Some(transcript) = transcript.as_deref_mut() {
                         transcript.apply(&entry);
                     }
@@ -109,6 +125,12 @@ impl Batch {
 
     pub(super) fn lines(&self) -> Vec<Line> {
         self.events.iter().map(|(line, _)| line.clone()).collect()
+    }
+
+    /// Returns what was refused to the agent, or asked about, each with its tool.
+    pub(super) fn refused(&self) -> impl Iterator<Item = (&Entry, &str)> {
+        let tool = |call| self.tools.get(&call).map_or("", String::as_str);
+        self.entries().filter_map(move |entry| Some((entry, tool(refused(&entry.event)?.0))))
     }
 
     pub(super) fn entries(&self) -> impl Iterator<Item = &Entry> {
