@@ -61,10 +61,13 @@ impl House {
         house.ready().await
     }
 
-    /// With what is on offer now.
+    /// With what is on offer now. A machine that has much to do starts a server in its own time.
     pub async fn ready(mut self) -> Self {
         if let Some(expected) = self.pool.expected(&self.agent) {
             expected.await;
+        }
+        while self.pool.seen(&self.agent).iter().any(|seen| seen.state.ends_with("is starting")) {
+            tokio::time::sleep(std::time::Duration::from_millis(20)).await;
         }
         self.stage.tools = Toolbox::new(self.pool.tools(&self.agent));
         self
