@@ -36,6 +36,8 @@ pub struct Redactor {
     marks: Vec<String>,
     /// The needles that begin with each byte.
     begins: Vec<Vec<usize>>,
+    /// Whether one of them begins with these two bytes: asked at each byte of what may be held back.
+    pairs: Vec<bool>,
     /// Bytes that the longest needle takes at most.
     longest: usize,
 }
@@ -60,7 +62,7 @@ impl Redactor {
     /// Makes one that finds these, each under its name. Where two have the same value, the first names it.
     #[must_use]
     pub fn new<'a>(secrets: impl IntoIterator<Item = (&'a str, &'a Secret)>) -> Self {
-        let mut redactor = Self { begins: vec![Vec::new(); 256], ..Self::default() };
+        let mut redactor = Self { begins: vec![Vec::new(); 256], pairs: vec![false; 1 << 16], ..Self::default() };
         let mut seen = std::collections::HashSet::new();
         for (name, secret) in secrets {
             let mark = redactor.marks.len();
@@ -77,6 +79,9 @@ impl Redactor {
             }
             if let Some(list) = needle.bytes.first().and_then(|first| redactor.begins.get_mut(usize::from(*first))) {
                 list.push(at);
+            }
+            if let Some(told) = needle.bytes.get(..2).and_then(|pair| redactor.pairs.get_mut(place(pair))) {
+                *told = true;
             }
             redactor.longest = redactor.longest.max(needle.most());
         }
@@ -188,11 +193,21 @@ impl Redactor {
         let from = text.len().saturating_sub(self.longest);
         let is_begun = |at: &usize| {
             let rest = &text[*at..];
+            // Behind its first byte a line may end.
+            let goes_on = rest.get(..2).filter(|pair| !matches!(pair[1], b'\r' | b'\n' | b'\\'));
+            if goes_on.is_some_and(|pair| self.pairs.get(place(pair)) == Some(&false)) {
+                return false;
+            }
             let begins = rest.first().and_then(|first| self.begins.get(usize::from(*first)));
             begins.is_some_and(|these| these.iter().any(|at| self.needles.get(*at).is_some_and(|it| it.is_begun(rest))))
         };
         (from..text.len()).find(is_begun).unwrap_or(text.len())
     }
+}
+
+/// Returns where two bytes are noted.
+fn place(pair: &[u8]) -> usize {
+    pair.iter().fold(0, |place, byte| place << 8 | usize::from(*byte))
 }
 
 fn into_text(bytes: Vec<u8>) -> String {

@@ -73,3 +73,8 @@ pub fn table(head: &[&str], rows: &[Vec<String>]) {
         say!("{}", draw(row.iter().map(String::as_str).collect()));
     }
 }
+
+/// A text of others, without what a terminal would obey.
+pub fn plain(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
+}

@@ -4,7 +4,7 @@
 //! |---|---|
 //! | a decision or a change | before the answer goes out, synced |
 //! | a message, a read | soon after; a read that repeats within a minute once |
-//! | what was refused at the door | soon after, so many a minute; the others are counted |
+//! | what was refused at the door | soon after, so many a minute of known tokens and so many of nobody; the others are counted |
 //!
 //! Invariants: no content and no secret is entered, only kinds and ids; a change that no row names is entered all the same.
 
@@ -43,6 +43,7 @@ const TABLE: &[(&str, &str, &str, Weight)] = &[
     ("POST", "/agents", "agent.import", Change),
     ("PUT", "/agents/{name}", "agent.put", Change),
     ("DELETE", "/agents/{name}", "agent.delete", Change),
+    ("GET", "/agents/{name}", "agent.read", Read),
     ("GET", "/agents/{name}/files", "agent.read", Read),
     ("GET", "/agents/{name}/export", "agent.export", Change),
     ("POST", "/sessions", "session.create", Said),
@@ -52,6 +53,9 @@ const TABLE: &[(&str, &str, &str, Weight)] = &[
     ("DELETE", "/sessions/{id}", "session.delete", Change),
     ("POST", "/sessions/{id}/restore", "session.restore", Change),
     ("GET", "/sessions/{id}/messages", "session.read", Read),
+    ("GET", "/sessions/{id}/approvals", "session.read", Read),
+    ("GET", "/sessions/{id}/questions", "session.read", Read),
+    ("GET", "/sessions/{id}/queue", "session.read", Read),
     ("POST", "/sessions/{id}/messages", "message", Said),
     ("GET", "/sessions/{id}/events", "session.read", Read),
     ("POST", "/sessions/{id}/interrupt", "interrupt", Said),
@@ -64,6 +68,7 @@ const TABLE: &[(&str, &str, &str, Weight)] = &[
     ("POST", "/sessions/{id}/questions/{question}", "answer", Change),
     ("PUT", "/sessions/{id}/queue", "queue.put", Said),
     ("GET", "/events", "session.read", Read),
+    ("GET", "/inbox", "inbox.read", Read),
     ("GET", "/search", "search", Read),
     ("GET", "/ws", "connect", Read),
     ("DELETE", "/trash", "trash.empty", Change),
@@ -71,6 +76,7 @@ const TABLE: &[(&str, &str, &str, Weight)] = &[
     ("POST", "/artifacts", "artifact.put", Said),
     ("GET", "/artifacts/{hash}", "artifact.read", Read),
     ("POST", "/reindex", "reindex", Said),
+    ("GET", "/tokens", "token.list", Read),
     ("POST", "/tokens", "token.create", Change),
     ("DELETE", "/tokens/{name}", "token.revoke", Change),
     ("POST", "/stop", "stop", Change),
@@ -102,10 +108,35 @@ struct Inner {
 #[derive(Default)]
 struct Seen {
     reads: HashMap<String, Timestamp>,
-    /// The minute that is counted, how many were refused in it, and how many of those were not entered.
-    refused: (i64, u32, u32),
+    /// Requests of known tokens that were refused, and those of nobody: these must not hide those.
+    refused: [Minute; 2],
 }
 
+/// A minute that is counted: how many were refused in it, and how many of those were not entered.
+#[derive(Debug, Clone, Copy, Default)]
+struct Minute {
+    of: i64,
+    count: u32,
+    missed: u32,
+}
+
+impl Minute {
+    /// Counts one more. Says whether it is entered, and with how many that were not.
+    fn one_more(&mut self, now: i64) -> Option<u32> {
+        if self.of != now {
+            (self.of, self.count) = (now, 0);
+        }
+        if self.count >= REFUSALS {
+            self.missed = self.missed.saturating_add(1);
+            return None;
+        }
+        self.count += 1;
+        Some(std::mem::take(&mut self.missed))
+    }
+}
+
+/// Who asks without a token.
+const NOBODY: &str = "nobody";
 /// A minute, in microseconds.
 const MINUTE: i64 = 60_000_000;
 /// Reads that are remembered. Once there are more, they are entered again.
@@ -148,6 +179,8 @@ impl Trail {
         match weight {
             Change => inner.log.enter(act).await?,
             Said => inner.log.note(act),
+            // Nothing was read; ids that are not there could be made up without end.
+            Read if act.outcome != "ok" => {}
             Read if inner.is_fresh(&act) => inner.log.note(act),
             Read => {}
         }
@@ -158,14 +191,9 @@ impl Trail {
     pub(crate) fn turned_away(&self, deed: Deed, error: &ApiError, at: Timestamp) {
         let Some(inner) = &self.0 else { return };
         let mut seen = inner.seen.lock().unwrap_or_else(PoisonError::into_inner);
-        let minute = at.micros().div_euclid(MINUTE);
-        let (of, count, missed) = seen.refused;
-        let (count, missed) = if of == minute { (count, missed) } else { (0, missed) };
-        if count >= REFUSALS {
-            seen.refused = (minute, count, missed.saturating_add(1));
-            return;
-        }
-        seen.refused = (minute, count + 1, 0);
+        let [known, nobody] = &mut seen.refused;
+        let minute = if deed.who == NOBODY { nobody } else { known };
+        let Some(missed) = minute.one_more(at.micros().div_euclid(MINUTE)) else { return };
         drop(seen);
         let mut on = deed.on;
         if missed > 0 {
@@ -223,7 +251,7 @@ impl Deed {
             None if reads => ("list".to_owned(), Read),
             None => (format!("{verb} {path}"), Change),
         };
-        let who = extensions.get::<Identity>().map_or_else(|| "nobody".to_owned(), |who| who.name.to_string());
+        let who = extensions.get::<Identity>().map_or_else(|| NOBODY.to_owned(), |who| who.name.to_string());
         let from = extensions.get::<Address>().map(|from| from.0.to_string());
         let sender = request.headers().get("outlive-sender");
         let sender = sender.and_then(|value| named(std::str::from_utf8(value.as_bytes()).ok()?));
@@ -231,7 +259,7 @@ impl Deed {
         if row.is_none() {
             on.insert("route".to_owned(), shown(path).unwrap_or_default());
         }
-        Some(Self { who, sender, from, what, weight, on }).filter(|deed| deed.what != "list" || deed.who == "nobody")
+        Some(Self { who, sender, from, what, weight, on }).filter(|deed| deed.what != "list" || deed.who == NOBODY)
     }
 
     fn act(self, at: Timestamp, outcome: String) -> Act {
@@ -324,6 +352,15 @@ mod tests {
                 assert!(has_row || method == "GET", "{method} {path}");
             }
         }
+    }
+
+    #[test]
+    fn so_many_refusals_are_entered_in_a_minute_and_the_others_are_counted() {
+        let mut minute = Minute::default();
+        let entered = (0..REFUSALS + 5).filter_map(|_| minute.one_more(7)).collect::<Vec<u32>>();
+        assert_eq!(entered, vec![0; usize::try_from(REFUSALS).expect("few")]);
+        assert_eq!(minute.one_more(8), Some(5));
+        assert_eq!(minute.one_more(8), Some(0));
     }
 
     #[test]

@@ -21,6 +21,8 @@ use crate::problem::{ApiError, ApiResult};
 
 /// The name of whoever shows the workspace's own token; no further token has it.
 pub const OWNER: &str = "workspace";
+/// Names that the audit log gives to others.
+const TAKEN: [&str; 5] = [OWNER, "agent", "local", "nobody", "outlive"];
 /// Further tokens that a workspace has at most.
 const MOST: usize = 1_000;
 /// Ten years.
@@ -302,9 +304,12 @@ impl Tokens {
 fn fitting(wanted: &PostToken) -> ApiResult<String> {
     let refuse = |what: String| Err(ApiError::new(&code::INVALID, what));
     // Tokens are named as agents are.
-    if wanted.name.parse::<AgentName>().is_err() || wanted.name == OWNER {
+    if wanted.name.parse::<AgentName>().is_err() {
         let form = "a lowercase letter, then letters, digits and `-`, at most 63 characters";
-        return refuse(format!("name: {form}; `{OWNER}` is taken by the workspace's own token"));
+        return refuse(format!("name: {form}"));
+    }
+    if TAKEN.contains(&wanted.name.as_str()) {
+        return refuse(format!("name: `{}` is taken: it names somebody else in the audit log", wanted.name));
     }
     if wanted.scopes.0.is_empty() {
         return refuse("scopes: name at least one of read, talk, approve, admin".to_owned());

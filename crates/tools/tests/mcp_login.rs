@@ -6,9 +6,10 @@ use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::TcpListener;
 use std::sync::{Arc, Mutex};
 
+use outlive_core::redact::Secrets;
 use outlive_tools::mcp::Bearer as _;
 use outlive_tools::mcp::oauth::file::TokenFile;
-use outlive_tools::mcp::oauth::{Lent, Login, Settings, State};
+use outlive_tools::mcp::oauth::{Flow, Lent, Login, Settings, State};
 use serde_json::{Value, json};
 
 /// A server on loopback that answers each path with this document.
@@ -122,6 +123,46 @@ async fn a_server_that_says_nothing_or_names_authorization_servers_without_end_i
 }
 
 #[tokio::test]
+async fn a_secret_goes_to_the_authorization_server_that_its_owner_names_and_to_no_other() {
+    let site = site(|path, own| match path {
+        "/.well-known/oauth-protected-resource/mcp" => {
+            Some(json!({"resource": format!("{own}/mcp"), "authorization_servers": [own]}))
+        }
+        "/.well-known/oauth-authorization-server" => {
+            let methods = json!({"token_endpoint_auth_methods_supported": ["client_secret_post"]});
+            Some(metadata(own, methods))
+        }
+        "/token" => Some(json!({"access_token": "t-0123456789", "token_type": "Bearer", "expires_in": 600})),
+        _ => None,
+    });
+    let folder = tempfile::tempdir().unwrap();
+    for (issuer, told) in [("https://login.example.org", Err("sends to")), (site.base.as_str(), Ok("t-0123456789"))] {
+        let settings = Settings {
+            client_id: Some("c".to_owned()),
+            client_secret: Some("s3cret-of-the-client".to_owned()),
+            issuer: Some(issuer.to_owned()),
+            flow: Flow::Program,
+            ..Settings::default()
+        };
+        let file = TokenFile::new(folder.path(), "helper", "s");
+        let login = Login::new(&format!("{}/mcp", site.base), file, settings).unwrap();
+        let known = Secrets::default();
+        let token = Lent::new(login, "outlive mcp login helper s", known.clone()).token().await;
+        let was_sent = site.asked.lock().unwrap().iter().any(|path| path.contains("/token"));
+        match told {
+            Err(why) => {
+                assert!(token.clone().is_err_and(|error| error.contains(why)), "{token:?}");
+                assert!(!was_sent, "the secret stays here");
+            }
+            Ok(text) => {
+                assert_eq!(token, Ok(Some(text.to_owned())));
+                assert!(was_sent && known.now().finds(text.as_bytes()));
+            }
+        }
+    }
+}
+
+#[tokio::test]
 async fn what_comes_back_must_be_the_answer_to_this_login_and_no_redirect_is_followed() {
     let site = site(|path, own| match path {
         "/.well-known/oauth-protected-resource/mcp" => {
@@ -151,7 +192,7 @@ async fn what_comes_back_must_be_the_answer_to_this_login_and_no_redirect_is_fol
         assert!(told.contains(why), "{query}: {told}");
     }
     assert_eq!(login.state().unwrap(), State::Missing, "nothing was kept");
-    let lent = Lent::new(login, "outlive mcp login helper s");
+    let lent = Lent::new(login, "outlive mcp login helper s", Secrets::default());
     assert_eq!(lent.token().await, Ok(None));
     let told = lent.challenged("Bearer").await.unwrap_err();
     assert_eq!(told, "it asks who comes: run `outlive mcp login helper s`");

@@ -56,6 +56,9 @@ pub struct McpAuth {
     pub client_id: Option<String>,
     /// The variable of the server's environment that holds the client's secret.
     pub client_secret_env: Option<String>,
+    /// The only authorization server that is taken. With a secret it must be given: the server of tools says where to log in,
+    /// and would be sent it otherwise.
+    pub issuer: Option<String>,
     /// What is asked for; what the server names, where nothing is given.
     pub scopes: Vec<String>,
     /// Who logs in.

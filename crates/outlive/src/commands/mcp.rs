@@ -7,9 +7,9 @@ use outlive_core::agent::McpWay;
 use outlive_core::id::AgentName;
 use outlive_runtime::catalog::{Asked, Catalog};
 use outlive_runtime::kit::KitError;
-use outlive_store::AgentFolders as _;
 use outlive_store::files::beside::Beside;
 use outlive_store::files::fs::RealDisk;
+use outlive_store::{AgentFolders as _, StopFile, Stops as _};
 use outlive_tools::mcp::oauth::redirect::Redirect;
 use outlive_tools::mcp::oauth::{Flow, Refused, State};
 use serde::Serialize;
@@ -56,6 +56,11 @@ fn no_login(server: &str) -> Failure {
 async fn look(place: &Workspace, agent: &str) -> Result<Vec<Asked>, Failure> {
     let name: AgentName =
         agent.parse().map_err(|error: outlive_core::id::AgentNameError| Failure::Usage(error.to_string()))?;
+    if let Ok(Some(_)) = StopFile::of(&place.root).stopped() {
+        let why =
+            "everything is stopped, and this would start servers: `outlive stop --status` says why, `--lift` lifts it";
+        return Err(Failure::Failed(why.to_owned()));
+    }
     let exec = wire::exec(&place.root)?;
     let catalog = Catalog::new(wire::sources(place, folders(place), (exec, config::Environment::default())));
     let found = catalog.look(&name).await;
@@ -163,7 +168,7 @@ async fn login(place: &Workspace, wanted: &Login) -> Outcome {
         pasted = pasted(&back) => pasted,
     };
     let scopes = begun.finish(&callback).await.map_err(failed)?;
-    let granted = if scopes.is_empty() { String::new() } else { format!(", for {}", scopes.join(" ")) };
+    let granted = if scopes.is_empty() { String::new() } else { format!(", for {}", show::plain(&scopes.join(" "))) };
     say!("`{agent}` is logged in to `{server}`{granted}");
     ok()
 }

@@ -134,25 +134,26 @@ async fn stop(place: &Workspace) -> Outcome {
     Err(Failure::Busy(format!("the server at {address} (process {}) is still shutting down", owner.pid)))
 }
 
-/// Libraries that would log what is secret.
-const QUIET: [&str; 2] = ["rmcp=warn", "oauth2=warn"];
+/// Libraries that tell what servers are sent and send: that is conversation, and keys, which no log holds.
+const SILENT: [&str; 2] = ["rmcp=off", "oauth2=off"];
 
 /// JSON lines in the workspace's log, where `outlive logs` finds them, and on standard error unless that is the log: for
 /// whoever supervises this process, and for people where it is a terminal.
 fn logs(place: &Workspace, filter: &str, secrets: &Secrets) -> Result<(), Failure> {
     use std::io::IsTerminal as _;
-    use tracing_subscriber::Layer as _;
+    use tracing_subscriber::filter::Directive;
     use tracing_subscriber::fmt::layer;
     use tracing_subscriber::layer::SubscriberExt as _;
     use tracing_subscriber::util::SubscriberInitExt as _;
+    use tracing_subscriber::{EnvFilter, Layer as _};
     let filter = if filter.trim().is_empty() { "info" } else { filter };
-    let read = |text: &str| tracing_subscriber::EnvFilter::builder().parse(text);
+    let read = |text: &str| EnvFilter::builder().parse(text);
     let wrong = |why| Failure::Usage(format!("--log `{filter}`: {why}; try `info` or `info,outlive_runtime=debug`"));
     read(filter).map_err(wrong)?;
-    // It tells what servers send and are sent: that is conversation, which no log holds.
-    let silent = || "rmcp=off".parse().map_err(|why| Failure::Failed(format!("log: {why}")));
-    let silent: tracing_subscriber::filter::Directive = silent()?;
-    let filter = || read(filter).unwrap_or_default().add_directive(silent.clone());
+    let silent: Result<Vec<Directive>, _> = SILENT.iter().map(|silent| silent.parse()).collect();
+    let silent = silent.map_err(|why| Failure::Failed(format!("log: {why}")))?;
+    let add = |filter: EnvFilter, silent: &Directive| filter.add_directive(silent.clone());
+    let filter = || silent.iter().fold(read(filter).unwrap_or_default(), add);
     let log = place.open_log()?;
     let (own, shown) = (rustix::fs::fstat(log.handle()?), rustix::fs::fstat(std::io::stderr()));
     let is_log = own.is_ok_and(|own| shown.is_ok_and(|shown| (own.st_dev, own.st_ino) == (shown.st_dev, shown.st_ino)));

@@ -37,14 +37,24 @@ fn what_a_person_decides_and_what_an_agent_is_refused_is_in_the_audit_log() {
     }
     drop(talk.wait_with_output().unwrap());
     assert!(server.get("/api/v1/sessions", "wrong").starts_with("HTTP/1.1 401"));
+    let secret = std::fs::read_to_string(&token).unwrap();
+    assert!(server.get("/api/v1/inbox", secret.trim()).starts_with("HTTP/1.1 200"));
+    let nothing = "/api/v1/sessions/ses_00000000000000000000000009";
+    assert!(server.get(nothing, secret.trim()).starts_with("HTTP/1.1 404"));
     server.signal(rustix::process::Signal::TERM);
     server.ended();
     let all = whats(&house);
-    for expected in
-        ["call.denied denied", "call.asked asked", "approve ok", "message ok", "access.refused unauthorized"]
-    {
+    for expected in [
+        "call.denied denied",
+        "call.asked asked",
+        "approve ok",
+        "message ok",
+        "access.refused unauthorized",
+        "inbox.read ok",
+    ] {
         assert!(all.iter().any(|what| what == expected), "{expected}: {all:?}");
     }
+    assert!(!all.iter().any(|what| what.starts_with("session.read session_not_found")), "nothing was read: {all:?}");
     let refused = |entry: &Value| {
         let on = |key: &str| entry["on"][key].as_str().map(str::to_owned);
         on("rule").map(|rule| (on("tool").unwrap(), rule))
@@ -52,7 +62,6 @@ fn what_a_person_decides_and_what_an_agent_is_refused_is_in_the_audit_log() {
     let rules: Vec<(String, String)> = entries(&house).iter().filter_map(refused).collect();
     let expected = [("read", "default: forbidden"), ("write", "default: forbidden"), ("bash", "bash:rm *")];
     assert_eq!(rules, expected.map(|(tool, rule)| (tool.to_owned(), rule.to_owned())));
-    let secret = std::fs::read_to_string(&token).unwrap();
     let text = std::fs::read_to_string(house.root().join("audit/00000001.jsonl")).unwrap();
     assert!(!text.contains(secret.trim()) && !text.contains("echo yes"), "{text}");
     house.check(&["audit", "list", "--what", "call."], 0, "agent:worker");

@@ -186,3 +186,19 @@ fn a_stop_needs_no_server() {
     house.check(&["run", "-a", "worker", "hello"], 1, "(stopped)");
     house.check(&["stop"], 2, "--all");
 }
+
+#[test]
+fn while_all_is_stopped_no_command_starts_servers_of_tools() {
+    let house = House::new();
+    house.agent("worker", "provider: rehearsal, name: instant");
+    let yaml = "apiVersion: outlive/v1\nkind: Agent\nmetadata: {name: worker}\nspec:\n  sandbox: {mode: trust}\n  tools: [{mcp: {name: s, \
+                command: touch, args: [started]}}]\n";
+    house.write("agents/worker/agent.yaml", yaml);
+    house.check(&["stop", "--all"], 0, "everything is stopped");
+    house.check(&["mcp", "list", "worker"], 1, "everything is stopped");
+    let started = house.root().parent().unwrap().join("started");
+    assert!(!started.exists());
+    house.check(&["stop", "--lift"], 0, "nothing is stopped");
+    house.check(&["mcp", "list", "worker"], 0, "is down");
+    assert!(started.exists());
+}

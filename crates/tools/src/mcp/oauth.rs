@@ -58,6 +58,8 @@ pub struct Settings {
     pub client_id: Option<String>,
     /// What goes with an id that was given out beforehand.
     pub client_secret: Option<String>,
+    /// The only authorization server that is taken.
+    pub issuer: Option<String>,
     /// What is asked for, where it is not what the server names.
     pub scopes: Vec<String>,
     /// Who logs in.
@@ -72,6 +74,7 @@ impl fmt::Debug for Settings {
         f.debug_struct("Settings")
             .field("client_id", &self.client_id)
             .field("client_secret", &secret)
+            .field("issuer", &self.issuer)
             .field("scopes", &self.scopes)
             .field("flow", &self.flow)
             .field("network", &self.network)
@@ -88,6 +91,14 @@ pub enum Refused {
     /// The server does not say where to log in.
     #[error("the server does not say where to log in: it publishes no OAuth metadata")]
     NoMetadata,
+    /// The server names another authorization server than its agent's author does.
+    #[error("the server sends to `{found}` to log in, and the agent's `auth.issuer` is `{wanted}`")]
+    Issuer {
+        /// Whom the server names.
+        found: String,
+        /// Whom the author names.
+        wanted: String,
+    },
     /// A stolen code could be used by others.
     #[error("the authorization server does not say that it checks PKCE with S256")]
     NoPkce,
@@ -230,6 +241,7 @@ impl Login {
         let settings = Settings {
             client_id: said.client_id,
             client_secret: secret,
+            issuer: said.issuer,
             scopes: said.scopes,
             flow,
             network: Vec::new(),
@@ -305,7 +317,7 @@ impl Login {
             let mut manager = self.manager().await?;
             let taken = InMemoryCredentialStore::new();
             manager.set_credential_store(taken.clone());
-            let metadata = discovered(&manager, challenge.as_deref()).await?;
+            let metadata = self.discovered(&manager, challenge.as_deref()).await?;
             if !metadata.code_challenge_methods_supported.iter().flatten().any(|method| method == "S256") {
                 return Err(Refused::NoPkce);
             }
@@ -318,6 +330,27 @@ impl Login {
             Ok(Begun { manager, metadata, client, url, taken, file: self.file.clone() })
         })
         .await
+    }
+
+    /// Finds the authorization server. One that only stands to reason, because old servers had it there, is not taken, and none
+    /// but the author's where they name one.
+    async fn discovered(
+        &self,
+        manager: &AuthorizationManager,
+        challenge: Option<&str>,
+    ) -> Result<AuthorizationMetadata, Refused> {
+        let found = manager.resolve_metadata_from_challenge(challenge).await?;
+        let metadata = match found.source {
+            AuthorizationMetadataSource::LegacyEndpointFallback => return Err(Refused::NoMetadata),
+            _published => found.metadata,
+        };
+        let plain = |issuer: &str| issuer.trim_end_matches('/').to_owned();
+        match (&self.settings.issuer, metadata.issuer.as_deref().unwrap_or_default()) {
+            (Some(wanted), found) if plain(wanted) != plain(found) => {
+                Err(Refused::Issuer { found: clean(found), wanted: wanted.clone() })
+            }
+            (Some(_) | None, _) => Ok(metadata),
+        }
     }
 
     /// What is asked for: the author's choice or what the server names, and all that this authorization server once granted or
@@ -433,15 +466,6 @@ impl Begun {
             };
         })?;
         Ok(scopes)
-    }
-}
-
-/// Finds the authorization server. One that only stands to reason, because old servers had it there, is not taken.
-async fn discovered(manager: &AuthorizationManager, challenge: Option<&str>) -> Result<AuthorizationMetadata, Refused> {
-    let found = manager.resolve_metadata_from_challenge(challenge).await?;
-    match found.source {
-        AuthorizationMetadataSource::LegacyEndpointFallback => Err(Refused::NoMetadata),
-        _published => Ok(found.metadata),
     }
 }
 

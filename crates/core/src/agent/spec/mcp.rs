@@ -35,6 +35,7 @@ pub(in crate::agent) struct McpEntry {
 struct AuthEntry {
     client_id: Option<String>,
     client_secret_env: Option<String>,
+    issuer: Option<String>,
     scopes: Vec<String>,
     grant: Option<String>,
 }
@@ -51,8 +52,12 @@ impl AuthEntry {
         if grant == McpGrant::ClientCredentials && (self.client_id.is_none() || self.client_secret_env.is_none()) {
             return Err("grant `client_credentials` needs a `client_id` and a `client_secret_env`".to_owned());
         }
+        if self.client_secret_env.is_some() && self.issuer.is_none() {
+            let why = "`client_secret_env` needs an `issuer`: the address of the authorization server that alone gets the secret";
+            return Err(why.to_owned());
+        }
         let (client_id, client_secret_env) = (self.client_id.clone(), self.client_secret_env.clone());
-        Ok(McpAuth { client_id, client_secret_env, scopes: self.scopes.clone(), grant })
+        Ok(McpAuth { client_id, client_secret_env, issuer: self.issuer.clone(), scopes: self.scopes.clone(), grant })
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::Bring;
 use crate::exit::Failure;
-use crate::show;
+use crate::show::{self, plain};
 
 /// Places that are printed; more are counted.
 const PRINTED: usize = 20;
@@ -166,9 +166,4 @@ impl AgentReport {
 
 fn counted(count: usize, what: &str) -> String {
     if count == 1 { format!("1 {what}") } else { format!("{count} {what}s") }
-}
-
-/// A text of others, without what a terminal would obey.
-fn plain(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() { ' ' } else { c }).collect()
 }

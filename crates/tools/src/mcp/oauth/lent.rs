@@ -5,7 +5,7 @@ use rmcp::transport::auth::{AuthError, AuthorizationManager, ClientCredentialsCo
 use tokio::sync::Mutex;
 
 use super::super::Bearer;
-use super::{Flow, Login, Refused, discovered, within};
+use super::{Flow, Login, Refused, within};
 use crate::Pending;
 
 /// A login at work.
@@ -79,12 +79,12 @@ impl Lent {
         };
         match manager.get_access_token().await {
             Ok(token) => Ok(Some(token)),
-            // It has run out, or it was got anew by somebody whom this manager does not know.
-            Err(AuthError::AuthorizationRequired | AuthError::InternalError(_)) => {
+            // It has run out, it was got anew by somebody whom this manager does not know, or this manager has asked so often
+            // that it may not ask any more.
+            Err(_lacking) => {
                 *held = None;
                 self.renewed(held).await
             }
-            Err(error) => Err(error.into()),
         }
     }
 
@@ -123,7 +123,7 @@ impl Lent {
     async fn resume(&self, manager: &mut AuthorizationManager) -> Result<bool, Refused> {
         let kept = self.login.file.read()?;
         let Some(credentials) = kept.credentials else { return Ok(false) };
-        manager.set_metadata(discovered(manager, None).await?);
+        manager.set_metadata(self.login.discovered(manager, None).await?);
         if !manager.initialize_from_store().await? {
             return Ok(false);
         }
@@ -138,7 +138,7 @@ impl Lent {
         let (Some(client_id), Some(client_secret)) = (&settings.client_id, &settings.client_secret) else {
             return Err(Refused::NoSecret);
         };
-        manager.set_metadata(discovered(manager, None).await?);
+        manager.set_metadata(self.login.discovered(manager, None).await?);
         let credentials = ClientCredentialsConfig::ClientSecret {
             client_id: client_id.clone(),
             client_secret: client_secret.clone(),
