@@ -38,7 +38,8 @@ async fn house(mode: &str) -> House {
 fn living(house: &House) -> Vec<u32> {
     let names = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
     let processes = names.filter_map(|name| name.to_str()?.parse().ok());
-    let works_here = |pid: &u32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == house.stage.place.cwd);
+    let works_here =
+        |pid: &u32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == house.stage.place.cwd);
     processes.filter(works_here).filter(|pid| stage::lives(*pid)).collect()
 }
 

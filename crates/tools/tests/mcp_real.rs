@@ -150,9 +150,8 @@ async fn the_reference_server_for_files_is_used_and_had_again_when_it_was_killed
     let beyond = house.call("read_text_file", json!({"path": "/etc/passwd"})).await;
     assert_eq!(beyond.outcome, Outcome::Error, "{beyond:?}");
 
-    let works_here = |pid: &u32| {
-        std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == house.stage.place.cwd)
-    };
+    let works_here =
+        |pid: &u32| std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd == house.stage.place.cwd);
     let names = std::fs::read_dir("/proc").unwrap().map(|entry| entry.unwrap().file_name());
     let pid = names.filter_map(|name| name.to_str()?.parse().ok()).find(works_here).unwrap();
     let killed = Command::new("kill").args(["-9", &pid.to_string()]).status().unwrap();

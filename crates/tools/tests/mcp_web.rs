@@ -100,7 +100,9 @@ fn well(asked: &Asked, stream: &mut TcpStream, go: &Answer) -> std::io::Result<(
     });
     match (asked.method.as_str(), asked.body["method"].as_str()) {
         ("post", Some("initialize")) => say(stream, JSON, &result(asked, &about)),
-        ("post", Some("tools/list")) => say(stream, JSON, &result(asked, &json!({"tools": [tool("echo"), tool("go")]}))),
+        ("post", Some("tools/list")) => {
+            say(stream, JSON, &result(asked, &json!({"tools": [tool("echo"), tool("go")]})))
+        }
         ("post", Some("tools/call")) if asked.body["params"]["name"] == "echo" => {
             say(stream, JSON, &result(asked, &json!({"content": [{"type": "text", "text": "well"}]})))
         }

@@ -99,7 +99,11 @@ async fn what_is_no_text_or_comes_to_no_end_is_told_clearly() {
     for way in [Way::Bash, Way::Cli] {
         let (binary, _stage) = run(way, "binary").await;
         assert_eq!(binary.outcome, Outcome::Error, "{way:?}");
-        assert!(binary.content.contains("[exit code 3]"), "{way:?}: {:?}", &binary.content[binary.content.len() - 50..]);
+        assert!(
+            binary.content.contains("[exit code 3]"),
+            "{way:?}: {:?}",
+            &binary.content[binary.content.len() - 50..]
+        );
         let (closed, _stage) = run(way, "closed").await;
         assert_eq!((closed.outcome, closed.content.as_str()), (Outcome::Error, "before\n[exit code 4]"), "{way:?}");
     }

@@ -142,9 +142,6 @@ async fn stop(place: &Workspace) -> Outcome {
     Err(Failure::Busy(format!("the server at {address} (process {}) is still shutting down", owner.pid)))
 }
 
-/// Libraries that would log what is secret.
-const QUIET: [&str; 2] = ["rmcp=warn", "oauth2=warn"];
-
 /// JSON lines in the workspace's log, where `outlive logs` finds them, and on standard error unless that is the log: for
 /// whoever supervises this process, and for people where it is a terminal.
 fn logs(place: &Workspace, filter: &str) -> Result<(), Failure> {

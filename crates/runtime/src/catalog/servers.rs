@@ -60,7 +60,8 @@ fn environment(catalog: &Catalog, server: &McpServer) -> Result<BTreeMap<String,
 /// Who lets an agent in: its login, which may have to be made yet.
 fn bearer(catalog: &Catalog, agent: &AgentName, server: &McpServer) -> Result<Option<Arc<dyn Bearer>>, String> {
     let login = login(catalog, agent, server)?;
-    let lent = |login| Arc::new(Lent::new(login, format!("outlive mcp login {agent} {}", server.name))) as Arc<dyn Bearer>;
+    let lent =
+        |login| Arc::new(Lent::new(login, format!("outlive mcp login {agent} {}", server.name))) as Arc<dyn Bearer>;
     Ok(login.map(lent))
 }
 

@@ -437,10 +437,7 @@ impl Begun {
 }
 
 /// Finds the authorization server. One that only stands to reason, because old servers had it there, is not taken.
-async fn discovered(
-    manager: &AuthorizationManager,
-    challenge: Option<&str>,
-) -> Result<AuthorizationMetadata, Refused> {
+async fn discovered(manager: &AuthorizationManager, challenge: Option<&str>) -> Result<AuthorizationMetadata, Refused> {
     let found = manager.resolve_metadata_from_challenge(challenge).await?;
     match found.source {
         AuthorizationMetadataSource::LegacyEndpointFallback => Err(Refused::NoMetadata),

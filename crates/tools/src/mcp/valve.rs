@@ -45,7 +45,11 @@ pub(super) struct Output<R> {
 }
 
 impl<R: AsyncRead + Unpin> AsyncRead for Output<R> {
-    fn poll_read(mut self: Pin<&mut Self>, context: &mut Context<'_>, buffer: &mut ReadBuf<'_>) -> Poll<io::Result<()>> {
+    fn poll_read(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
         if self.shared.holds() {
             self.shared.reader.register(context.waker());
             // It may have opened between the look and the word to be woken.

@@ -42,9 +42,7 @@ async fn a_request_without_end_is_not_read_to_its_end() {
     let mut stream = TcpStream::connect((Ipv4Addr::LOCALHOST, redirect.port)).await.unwrap();
     let waiting = redirect.wait("s");
     tokio::pin!(waiting);
-    let flood = async {
-        while stream.write_all(&[b'x'; 4_096]).await.is_ok() {}
-    };
+    let flood = async { while stream.write_all(&[b'x'; 4_096]).await.is_ok() {} };
     tokio::select! {
         _ended = &mut waiting => panic!("nothing came"),
         () = flood => {}
