@@ -21,12 +21,12 @@ use stage::{Stage, lives};
 /// MiB that this process may have at most: what is kept of an output is in a file.
 const MOST: u64 = 128;
 /// Longer than anything here takes: a call that hangs fails its test.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(900);
 
 /// Does what its first word says.
 const UNTAMED: &str = r#"#!/bin/bash
 case $1 in
-flood) head -c 10G /dev/zero | tr '\0' x ;;
+flood) echo begin; head -c 10G /dev/zero ;;
 binary) head -c 1M /dev/urandom; exit 3 ;;
 closed) echo before; exec >&- 2>&-; sleep 0.2; exit 4 ;;
 deaf) trap '' TERM; (trap '' TERM; echo pid $BASHPID; while :; do sleep 1; done) & echo pid $$; sleep 0.2; echo ready
@@ -51,7 +51,7 @@ async fn run(way: Way, what: &str) -> (Finished, Stage) {
     std::fs::write(&path, UNTAMED).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     let (tool, arguments) = match way {
-        Way::Bash => ("bash", json!({"command": format!("./untamed {what}"), "timeout_ms": 170_000})),
+        Way::Bash => ("bash", json!({"command": format!("./untamed {what}"), "timeout_ms": 590_000})),
         Way::Cli => ("untamed", json!({"args": [what]})),
     };
     if let Way::Cli = way {
@@ -80,7 +80,7 @@ fn peak() -> u64 {
 async fn flood(way: Way) {
     let (finished, _stage) = run(way, "flood").await;
     assert_eq!(finished.outcome, Outcome::Ok, "{way:?}: {:.300}", finished.content);
-    assert!(finished.content.contains("xxx") && finished.whole.is_none_or(|whole| whole.len() <= 8 << 20));
+    assert!(finished.content.starts_with("begin") && finished.whole.is_none_or(|whole| whole.len() <= 8 << 20));
     assert!(peak() < MOST, "{way:?}: {} MiB", peak());
 }
 
