@@ -175,7 +175,7 @@ async fn a_server_of_the_python_sdk_is_used_in_both_versions() {
         if protocol == McpProtocol::V2025 {
             check(&house.call("greet", json!({})).await, &["accept Ada"]);
         }
-        // The SDK's program tells of a changed list over its pipes in the older version alone.
+        // Changed lists are heard in the older version here; in the newer one by `mcp_stdio`.
         if protocol != McpProtocol::V2025 {
             house.pool.end().await;
             continue;
