@@ -21,12 +21,15 @@ use stage::{Stage, lives};
 /// MiB that this process may have at most: what is kept of an output is in a file.
 const MOST: u64 = 128;
 /// Longer than anything here takes: a call that hangs fails its test.
-const PATIENCE: Duration = Duration::from_secs(180);
+const PATIENCE: Duration = Duration::from_secs(900);
+
+/// Time of a call, in milliseconds: whoever prints without end is ended then.
+const LIMIT_MS: u64 = 30_000;
 
 /// Does what its first word says.
 const UNTAMED: &str = r#"#!/bin/bash
 case $1 in
-flood) head -c 10G /dev/zero | tr '\0' x ;;
+flood) echo begin; head -c 10G /dev/zero ;;
 binary) head -c 1M /dev/urandom; exit 3 ;;
 closed) echo before; exec >&- 2>&-; sleep 0.2; exit 4 ;;
 deaf) trap '' TERM; (trap '' TERM; echo pid $BASHPID; while :; do sleep 1; done) & echo pid $$; sleep 0.2; echo ready
@@ -51,8 +54,8 @@ async fn run(way: Way, what: &str) -> (Finished, Stage) {
     std::fs::write(&path, UNTAMED).unwrap();
     std::fs::set_permissions(&path, std::fs::Permissions::from_mode(0o755)).unwrap();
     let (tool, arguments) = match way {
-        Way::Bash => ("bash", json!({"command": format!("./untamed {what}"), "timeout_ms": 170_000})),
-        Way::Cli => ("untamed", json!({"args": [what]})),
+        Way::Bash => ("bash", json!({"command": format!("./untamed {what}"), "timeout_ms": LIMIT_MS})),
+        Way::Cli => ("cli_untamed", json!({"args": [what], "timeout_ms": LIMIT_MS})),
     };
     if let Way::Cli = way {
         let run = stage.children().parent().unwrap().to_owned();
@@ -67,6 +70,7 @@ async fn run(way: Way, what: &str) -> (Finished, Stage) {
         stage.tools = Toolbox::new(vec![Arc::new(Cli::new(exec, tool, &stage.place.cwd))]);
     }
     let finished = tokio::time::timeout(PATIENCE, stage.run(tool, arguments)).await.unwrap();
+    assert!(!finished.content.contains("no tool"), "{}", finished.content);
     assert_eq!(std::fs::read_dir(stage.children()).unwrap().count(), 0, "its record is gone");
     assert!(finished.content.len() <= RESULT_BYTES + 1_000, "{}", finished.content.len());
     (finished, stage)
@@ -80,8 +84,9 @@ fn peak() -> u64 {
 
 async fn flood(way: Way) {
     let (finished, _stage) = run(way, "flood").await;
-    assert_eq!(finished.outcome, Outcome::Ok, "{way:?}: {:.300}", finished.content);
-    assert!(finished.content.contains("xxx") && finished.whole.is_none_or(|whole| whole.len() <= 8 << 20));
+    // Whether all of it comes within the limit is this machine's affair.
+    assert!(matches!(finished.outcome, Outcome::Ok | Outcome::Timeout), "{way:?}: {:.300}", finished.content);
+    assert!(finished.content.starts_with("begin") && finished.whole.is_none_or(|whole| whole.len() <= 8 << 20));
     assert!(peak() < MOST, "{way:?}: {} MiB", peak());
 }
 

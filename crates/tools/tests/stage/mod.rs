@@ -14,6 +14,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio_util::sync::CancellationToken;
 
+/// Bytes of what was said that are remembered.
+const SAID: usize = 1 << 20;
+
 pub struct Stage {
     pub folder: TempDir,
     pub place: Place,
@@ -92,8 +95,10 @@ impl Stage {
             closed: self.closed.clone(),
             sink: Arc::new(move |text| {
                 let mut said = said.lock().unwrap();
-                said.push_str(&text);
-                if stop_at.is_some_and(|word| said.contains(word)) {
+                if said.len() < SAID {
+                    said.push_str(&text);
+                }
+                if stop_at.is_some_and(|word| text.contains(word)) {
                     stop.cancel();
                 }
             }),
