@@ -37,7 +37,7 @@ pub(crate) struct Listed {
     pub reads: bool,
     /// What its server claims: that twice is once.
     pub idempotent: bool,
-    /// Tells this description and schema from others.
+    /// Tells this name, description and schema from others: a whole SHA-256, since one party may write both of a pair.
     pub digest: String,
 }
 
@@ -135,7 +135,7 @@ fn listed(tool: Result<Tool, String>) -> Result<Listed, String> {
     let hints = tool.annotations.as_ref();
     let title = tool.title.as_deref().or_else(|| hints.and_then(|hints| hints.title.as_deref()));
     let said = tool.description.as_deref().or(title).unwrap_or_default();
-    let digest = Digest::of(format!("{name}\n{said}\n{schema}").as_bytes()).as_str()[..12].to_owned();
+    let digest = Digest::of(format!("{name}\n{said}\n{schema}").as_bytes()).as_str().to_owned();
     Ok(Listed {
         description: plain(said).chars().take(DESCRIPTION_CHARS).collect(),
         reads: hints.and_then(|hints| hints.read_only_hint) == Some(true),
@@ -220,6 +220,14 @@ mod tests {
         let deep = (0..40).fold(json!({}), |inner, _| json!({"items": inner}));
         check(deep, Some("nested deeper"));
         check(json!({"description": "x".repeat(SCHEMA_BYTES)}), Some("bytes"));
+    }
+
+    #[test]
+    fn what_a_person_allows_for_good_is_bound_to_a_whole_digest() {
+        let tool = json!({"name": "echo", "description": "says it", "inputSchema": {"type": "object"}});
+        let listed = listed(Ok(serde_json::from_value(tool).expect("a tool"))).expect("fits");
+        assert_eq!(listed.digest, Digest::of(b"echo\nsays it\n{\"type\":\"object\"}").as_str());
+        assert_eq!(listed.digest.len(), 64);
     }
 
     #[test]
