@@ -88,8 +88,13 @@ impl Catalog {
         // What is wrong with one of them is told by whoever needs it.
         let value = |name: &String| Some((name.clone(), self.sources.credentials.get(name).ok()??));
         let found: Vec<(String, Secret)> = keys.chain(search).chain(tools).chain(servers).filter_map(value).collect();
-        let found = found.into_iter().chain(agent.tools.mcp.iter().flat_map(sent_by));
-        let refused = self.sources.exec.secrets().learn(found);
+        let secrets = self.sources.exec.secrets();
+        let refused = secrets.learn(found);
+        // A port or a name may be expanded, too: nobody says that these are keys, so nothing is said where they are none.
+        let expanded = agent.tools.expanded.iter().map(|held| (held.variable.clone(), held.value.clone()));
+        drop(secrets.learn(expanded));
+        let sent = secrets.learn(agent.tools.mcp.iter().flat_map(sent_by));
+        let refused: Vec<_> = refused.into_iter().chain(sent).collect();
         for refused in &refused {
             tracing::warn!(agent = %agent.name, variable = refused.name, why = refused.why, "a secret is not redacted");
         }

@@ -49,7 +49,11 @@ fn catalog(store: &Store, model: &Scripted) -> Catalog {
         folders: Arc::clone(&store.agents),
         models: Arc::new(One(model.clone())),
         exec: Arc::new(Exec::new([], "/nonexistent".as_ref(), "/nonexistent".as_ref())),
-        variables: Box::new(|name| (name == "KEY").then(|| "k".to_owned())),
+        variables: Box::new(|name| match name {
+            "KEY" => Some("k".to_owned()),
+            "FAR_KEY" => Some("far-9f8e7d6c5b".to_owned()),
+            _ => None,
+        }),
         credentials: Arc::new(Given),
         workspace: "/w".into(),
         cwd: "/".into(),
@@ -170,6 +174,22 @@ async fn a_tool_is_granted_what_has_a_value_and_its_agent_is_invalid_without() {
     check("{tools: [{cli: {name: gh, command: gh, secrets: [NONE]}}]}", Some(missing));
     check("{tools: [{builtin: bash, secrets: [TWICE]}]}", Some("TWICE and TWICE_FILE are both set"));
     assert_eq!(catalog.secrets().now().text("a gho_16C7e42F292c6912E7"), "a [redacted:GH_TOKEN]");
+}
+
+#[tokio::test]
+async fn what_is_expanded_for_a_server_of_tools_is_a_secret() {
+    let (store, faults) = memory::store();
+    for entry in [
+        "command: x, env: {GITHUB_TOKEN: '${FAR_KEY}'}",
+        "url: 'https://a.example/${FAR_KEY}?port=${KEY}'",
+        "url: 'https://a.example', headers: {X-Team: 'core ${FAR_KEY}'}",
+    ] {
+        let catalog = catalog(&store, &Scripted::default());
+        write(&faults, "helper", &format!("{{sandbox: {{mode: trust}}, tools: [{{mcp: {{name: s, {entry}}}}}]}}"), &[]);
+        let warnings = catalog.card(&helper()).unwrap().warnings;
+        assert!(!warnings.iter().any(|warning| warning.contains("redacted")), "{warnings:?}");
+        assert_eq!(catalog.secrets().now().text("a far-9f8e7d6c5b"), "a [redacted:FAR_KEY]", "{entry}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
