@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::{DESCRIPTION_CHARS, NAME_BYTES, PAGES, SCHEMA_BYTES, SCHEMA_DEPTH, TOOLS};
 use crate::mcp::call::trouble;
 
+/// What rules call what else is done with a server, beside `resource:URI` and `prompt:NAME`: no tool is called so.
+const TAKEN: [&str; 3] = ["resources", "prompts", "start"];
+
 /// What a server offers.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Listing {
@@ -128,6 +131,9 @@ fn listed(tool: Result<Tool, String>) -> Result<Listed, String> {
     if name.is_empty() || name.len() > NAME_BYTES || !name.chars().all(|c| c.is_ascii_graphic()) {
         return out("its name is none");
     }
+    if name.contains(':') || TAKEN.contains(&name.as_str()) {
+        return out("rules call something else so");
+    }
     let schema = Value::Object((*tool.input_schema).clone());
     if let Some(why) = flaw(&schema) {
         return out(&why);
@@ -228,6 +234,20 @@ mod tests {
         let listed = listed(Ok(serde_json::from_value(tool).expect("a tool"))).expect("fits");
         assert_eq!(listed.digest, Digest::of(b"echo\nsays it\n{\"type\":\"object\"}").as_str());
         assert_eq!(listed.digest.len(), 64);
+    }
+
+    #[test]
+    fn a_tool_that_rules_would_take_for_something_else_is_left_out() {
+        let read = |name: &str| {
+            let tool = json!({"name": name, "inputSchema": {"type": "object"}});
+            listed(Ok(serde_json::from_value(tool).expect("a tool"))).map(|tool| tool.name)
+        };
+        for name in ["resource:file:///etc/passwd", "prompt:greet", "resources", "prompts", "start"] {
+            assert_eq!(read(name), Err(format!("tool `{name}` is left out: rules call something else so")));
+        }
+        for name in ["resource", "prompt", "a/b", "start.all", "restart"] {
+            assert_eq!(read(name), Ok(name.to_owned()));
+        }
     }
 
     #[test]
