@@ -42,6 +42,9 @@ pub fn granted(credentials: &dyn Credentials, tool: &str, names: &[String]) -> R
     names.iter().map(value).collect()
 }
 
+/// Bytes of a key in a header, beside what else may stand there.
+const SHORTEST: usize = 8;
+
 /// The variables that a server of tools is given, or that let the agent in there.
 fn named_by(server: &McpServer) -> &[String] {
     match &server.way {
@@ -50,17 +53,29 @@ fn named_by(server: &McpServer) -> &[String] {
     }
 }
 
-/// What stands in headers that let the agent in: a variable was expanded there.
+/// What stands in headers that let the agent in.
 fn sent_by(server: &McpServer) -> Vec<(String, Secret)> {
     let McpWay::Http { headers, .. } = &server.way else { return Vec::new() };
     let lets_in = |name: &str| {
         let name = name.to_ascii_lowercase();
-        ["authorization", "cookie", "key", "secret", "token"].iter().any(|word| name.contains(word))
+        ["auth", "cookie", "cred", "key", "pass", "secret", "session", "token"].iter().any(|word| name.contains(word))
     };
-    // `Bearer KEY`: the key alone.
-    let key = |value: &String| Secret::new(value.rsplit(' ').next().unwrap_or_default());
     let headers = headers.iter().filter(|(name, _)| lets_in(name));
-    headers.map(|(name, value)| (format!("{}-{name}", server.name), key(value))).collect()
+    let keys = |(name, value): (&String, &String)| {
+        let called = format!("{}-{name}", server.name);
+        keys_in(value).into_iter().map(move |key| (called.clone(), Secret::new(key))).collect::<Vec<_>>()
+    };
+    headers.flat_map(keys).collect()
+}
+
+/// What may be a key in a header's value: `KEY`, `Bearer KEY`, `sid=KEY; theme=dark`. Where all is too short the longest part.
+fn keys_in(value: &str) -> Vec<&str> {
+    let parts = || value.split(|c: char| c.is_whitespace() || c == ';' || c == ',').filter(|part| !part.is_empty());
+    // What stands before `=` is a name, or all of a key that ends so.
+    let held = |part: &'_ str| part.find('=').map_or(part.len(), |at| at + 1);
+    let each = parts().flat_map(|part| [part, part.get(held(part)..).unwrap_or_default().trim_matches('"')]);
+    let long: Vec<&str> = each.filter(|part| part.len() >= SHORTEST).collect();
+    if long.is_empty() { parts().max_by_key(|part| part.len()).into_iter().collect() } else { long }
 }
 
 impl Catalog {

@@ -192,6 +192,24 @@ async fn what_is_expanded_for_a_server_of_tools_is_a_secret() {
     }
 }
 
+#[tokio::test]
+async fn every_part_of_a_header_that_lets_in_may_be_the_key() {
+    let (store, faults) = memory::store();
+    let check = |header: &str, said: &str, expected: &str| {
+        let catalog = catalog(&store, &Scripted::default());
+        let spec = format!("{{tools: [{{mcp: {{name: s, url: 'https://a.example', headers: {{{header}}}}}}}]}}");
+        write(&faults, "helper", &spec, &[]);
+        catalog.card(&helper()).unwrap();
+        assert_eq!(catalog.secrets().now().text(said), expected, "{header}");
+    };
+    check("Authorization: 'Bearer b-0123456789'", "Bearer b-0123456789", "Bearer [redacted:s-Authorization]");
+    check("Cookie: 'sid=c-0123456789; a=b'", "it is c-0123456789", "it is [redacted:s-Cookie]");
+    check("Cookie: 'session_id=c-0123456789'", "the session_id", "the session_id");
+    check("X-Auth: x-0123456789", "x-0123456789", "[redacted:s-X-Auth]");
+    check("X-Api-Pass: 'eDAxMjM0NTY3ODk='", "eDAxMjM0NTY3ODk=", "[redacted:s-X-Api-Pass]");
+    check("X-Team: t-0123456789", "t-0123456789", "t-0123456789");
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_a_model_or_a_person_says_of_a_secret_is_in_no_event_and_in_no_request() {
     const SECRET: &str = "gho_16C7e42F292c6912E7";
