@@ -18,7 +18,7 @@ pub use expand::Lookup;
 pub use files::{
     AGENT_BYTES, AGENT_FILE_BYTES, AGENT_FILES, check_files, files_digest, folder_digest, is_known, own_files,
 };
-pub use mcp::{McpAuth, McpGrant, McpProtocol, McpServer, McpWay};
+pub use mcp::{Expanded, McpAuth, McpGrant, McpProtocol, McpServer, McpWay};
 pub use skills::Skill;
 pub use spec::{ModelSpec, NetworkSpec, SandboxMode, SandboxSpec, SearchSpec, WebSpec};
 pub use starter::{starter, starter_in};
@@ -142,7 +142,7 @@ impl Agent {
         let yaml = text(files, "agent.yaml", "; an agent is a folder with an agent.yaml")?;
         let mut file: File = crate::yaml::read(yaml, "agent.yaml")?;
         let placed = |Misfit(path, why): Misfit| crate::yaml::misfit(yaml, "agent.yaml", &path, &why);
-        file.expand(lookup).map_err(placed)?;
+        let expanded = file.expand(lookup).map_err(placed)?;
         let mut warnings = file.check(name).map_err(placed)?;
         let session = file.limits().map_err(placed)?;
         let budget = file.budget().map_err(placed)?;
@@ -155,6 +155,7 @@ impl Agent {
             web: file.spec.tooling.web.clone(),
             cli,
             mcp: file.servers().map_err(placed)?,
+            expanded,
             skills: skills.into(),
             hooks: file.hooks().map_err(placed)?,
         };

@@ -2,6 +2,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::secret::Secret;
+
 /// Characters of a server's name: with a tool's behind it a model's API still takes it.
 pub const NAME_CHARS: usize = 32;
 /// Servers of one agent.
@@ -22,6 +24,21 @@ pub struct McpServer {
     pub deny: Vec<String>,
     /// Which version of the protocol is spoken.
     pub protocol: McpProtocol,
+}
+
+/// A variable that was expanded in what an agent says of its servers: what it held may be a key, so it is known as a secret.
+#[derive(Debug, Clone)]
+pub struct Expanded {
+    /// Its name.
+    pub variable: String,
+    /// What it held when the agent was read.
+    pub value: Secret,
+}
+
+impl PartialEq for Expanded {
+    fn eq(&self, other: &Self) -> bool {
+        (&self.variable, self.value.reveal()) == (&other.variable, other.value.reveal())
+    }
 }
 
 /// How a server is reached.

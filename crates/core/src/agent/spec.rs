@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
-use super::mcp::McpServer;
+use super::mcp::{Expanded, McpServer};
 use super::{Misfit, PROVIDERS, SessionSpec};
 use crate::budget::{Budget, BudgetSpec};
 use crate::event::OnDisconnect;
@@ -199,8 +199,8 @@ impl File {
         Ok(self.spec.warnings())
     }
 
-    /// Expands `${VAR}` in every string value.
-    pub(super) fn expand(&mut self, lookup: &super::Lookup<'_>) -> Result<(), Misfit> {
+    /// Expands `${VAR}` in every string value. Returns what was expanded for servers of tools.
+    pub(super) fn expand(&mut self, lookup: &super::Lookup<'_>) -> Result<Vec<Expanded>, Misfit> {
         let spec = &mut self.spec;
         let mut texts = vec![
             ("metadata.description", self.metadata.description.as_mut()),
@@ -223,14 +223,13 @@ impl File {
                 texts.push(("spec.model.fallback.api_key_env", other.api_key_env.as_mut()));
             }
         }
-        let servers = spec.tools.iter_mut().filter_map(|tool| tool.mcp.as_mut()).flat_map(McpEntry::texts);
-        let tooling = spec.tooling.texts().chain(servers).map(|(path, text)| (path, Some(text)));
+        let tooling = spec.tooling.texts().map(|(path, text)| (path, Some(text)));
         for (path, text) in texts.into_iter().chain(tooling) {
             if let Some(text) = text {
                 *text = super::expand::expand(text, lookup).map_err(|why| Misfit::new(path, why))?;
             }
         }
-        Ok(())
+        mcp::expand(spec.tools.iter_mut().filter_map(|tool| tool.mcp.as_mut()), lookup)
     }
 
     pub(super) fn limits(&self) -> Result<SessionSpec, Misfit> {

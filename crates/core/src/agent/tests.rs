@@ -430,12 +430,16 @@ fn hooks_are_read_in_both_ways_of_writing_them() {
 #[test]
 fn a_server_of_tools_is_read_with_all_that_it_is_started_with() {
     let agent = read(&format!(
-        "{HEAD}spec:\n  tools:\n    - mcp: {{name: fs, command: \"${{P:-serve}}\", args: [a, \"${{MODEL}}\"], secrets: [KEY]}}\n    \
+        "{HEAD}spec:\n  tools:\n    - mcp: {{name: fs, command: \"${{P:-serve}}\", args: [a, b], env: {{M: \"on ${{MODEL}}\"}}, secrets: [KEY]}}\n    \
          - mcp: {{name: far, url: \"https://example.org/mcp\", timeout: 90s, deny: [\"rm*\"], protocol: 2026-07-28}}\n"
     ));
-    let servers = agent.unwrap().tools.mcp;
-    let args = vec!["a".to_owned(), "m-1".to_owned()];
-    let (env, secrets) = (std::collections::BTreeMap::new(), vec!["KEY".to_owned()]);
+    let tools = agent.unwrap().tools;
+    let held = Expanded { variable: "MODEL".to_owned(), value: crate::secret::Secret::new("m-1") };
+    assert_eq!(tools.expanded, [held], "what a variable held is known, a default is none");
+    let servers = tools.mcp;
+    let args = vec!["a".to_owned(), "b".to_owned()];
+    let env = std::collections::BTreeMap::from([("M".to_owned(), "on m-1".to_owned())]);
+    let secrets = vec!["KEY".to_owned()];
     assert_eq!(servers[0].way, McpWay::Stdio { command: "serve".to_owned(), args, env, secrets });
     assert_eq!((servers[0].timeout_ms, servers[0].protocol), (60_000, McpProtocol::Auto));
     assert_eq!((servers[1].timeout_ms, servers[1].protocol), (90_000, McpProtocol::V2026));
@@ -457,5 +461,12 @@ fn a_server_of_tools_that_cannot_be_is_refused_with_its_place() {
     check("{name: fs, command: x, timeout: soon}", "`soon` is not a time");
     check("{name: fs, command: x, protocol: 2024-11-05}", "protocol `2024-11-05` is not spoken");
     check("{name: fs, comand: x}", "command");
+    let ours = "server `fs`: `url`: `OUTLIVE_TOKEN` is not given to servers of tools";
+    check("{name: fs, url: \"https://a/${OUTLIVE_TOKEN:-x}\"}", ours);
+    check("{name: fs, url: \"https://a\", headers: {A: \"${PATH}\"}}", "`headers`: `PATH` is not given");
+    check("{name: fs, command: x, env: {A: \"${NONE}\"}}", "`env`: variable `NONE` has no value");
+    check("{name: fs, command: x, args: [\"-k${MODEL}\"]}", "`args`: whoever is on this machine sees");
+    check("{name: fs, command: x, secrets: [OUTLIVE_TOKEN]}", "`OUTLIVE_TOKEN` cannot be granted");
+    check("{name: fs, url: \"https://a\", auth: {client_secret_env: OUTLIVE_TOKEN}}", "cannot be granted");
     check("{name: fs, command: x}}, {mcp: {name: fs, command: y}", "server `fs` is there twice");
 }

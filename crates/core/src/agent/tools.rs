@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::mcp::Expanded;
 use super::spec::WebSpec;
 use super::{CliTool, McpServer, Skill};
 use crate::hooks::Hooks;
@@ -19,6 +20,8 @@ pub struct Tools {
     pub cli: Vec<CliTool>,
     /// Servers of tools.
     pub mcp: Vec<McpServer>,
+    /// The variables that were expanded in what is said of them.
+    pub expanded: Vec<Expanded>,
     /// Skills.
     pub skills: Arc<[Skill]>,
     /// What is put before and behind its calls.

@@ -42,6 +42,9 @@ pub fn granted(credentials: &dyn Credentials, tool: &str, names: &[String]) -> R
     names.iter().map(value).collect()
 }
 
+/// Bytes of a key in a header, beside what else may stand there.
+const SHORTEST: usize = 8;
+
 /// The variables that a server of tools is given, or that let the agent in there.
 fn named_by(server: &McpServer) -> &[String] {
     match &server.way {
@@ -50,17 +53,29 @@ fn named_by(server: &McpServer) -> &[String] {
     }
 }
 
-/// What stands in headers that let the agent in: a variable was expanded there.
+/// What stands in headers that let the agent in.
 fn sent_by(server: &McpServer) -> Vec<(String, Secret)> {
     let McpWay::Http { headers, .. } = &server.way else { return Vec::new() };
     let lets_in = |name: &str| {
         let name = name.to_ascii_lowercase();
-        ["authorization", "cookie", "key", "secret", "token"].iter().any(|word| name.contains(word))
+        ["auth", "cookie", "cred", "key", "pass", "secret", "session", "token"].iter().any(|word| name.contains(word))
     };
-    // `Bearer KEY`: the key alone.
-    let key = |value: &String| Secret::new(value.rsplit(' ').next().unwrap_or_default());
     let headers = headers.iter().filter(|(name, _)| lets_in(name));
-    headers.map(|(name, value)| (format!("{}-{name}", server.name), key(value))).collect()
+    let keys = |(name, value): (&String, &String)| {
+        let called = format!("{}-{name}", server.name);
+        keys_in(value).into_iter().map(move |key| (called.clone(), Secret::new(key))).collect::<Vec<_>>()
+    };
+    headers.flat_map(keys).collect()
+}
+
+/// What may be a key in a header's value: `KEY`, `Bearer KEY`, `sid=KEY; theme=dark`. Where all is too short the longest part.
+fn keys_in(value: &str) -> Vec<&str> {
+    let parts = || value.split(|c: char| c.is_whitespace() || c == ';' || c == ',').filter(|part| !part.is_empty());
+    // What stands before `=` is a name, or all of a key that ends so.
+    let held = |part: &'_ str| part.find('=').map_or(part.len(), |at| at + 1);
+    let each = parts().flat_map(|part| [part, part.get(held(part)..).unwrap_or_default().trim_matches('"')]);
+    let long: Vec<&str> = each.filter(|part| part.len() >= SHORTEST).collect();
+    if long.is_empty() { parts().max_by_key(|part| part.len()).into_iter().collect() } else { long }
 }
 
 impl Catalog {
@@ -88,8 +103,13 @@ impl Catalog {
         // What is wrong with one of them is told by whoever needs it.
         let value = |name: &String| Some((name.clone(), self.sources.credentials.get(name).ok()??));
         let found: Vec<(String, Secret)> = keys.chain(search).chain(tools).chain(servers).filter_map(value).collect();
-        let found = found.into_iter().chain(agent.tools.mcp.iter().flat_map(sent_by));
-        let refused = self.sources.exec.secrets().learn(found);
+        let secrets = self.sources.exec.secrets();
+        let refused = secrets.learn(found);
+        // A port or a name may be expanded, too: nobody says that these are keys, so nothing is said where they are none.
+        let expanded = agent.tools.expanded.iter().map(|held| (held.variable.clone(), held.value.clone()));
+        drop(secrets.learn(expanded));
+        let sent = secrets.learn(agent.tools.mcp.iter().flat_map(sent_by));
+        let refused: Vec<_> = refused.into_iter().chain(sent).collect();
         for refused in &refused {
             tracing::warn!(agent = %agent.name, variable = refused.name, why = refused.why, "a secret is not redacted");
         }

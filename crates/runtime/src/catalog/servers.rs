@@ -12,7 +12,7 @@ use outlive_tools::mcp::oauth::{Lent, Login};
 use outlive_tools::mcp::{Bearer, Seen, Setup, Wanted};
 
 use super::{Catalog, granted};
-use crate::kit::KitError;
+use crate::kit::{KitError, Kits};
 
 /// Has the agent's servers, and returns what keeps some of them from being started.
 pub(super) fn want(catalog: &Catalog, agent: &Agent, (exec, place): (&Arc<Exec>, &Place)) -> Vec<String> {
@@ -97,13 +97,17 @@ impl Catalog {
         let files = self.sources.folders.read(name.as_str()).map_err(|error| invalid(error.to_string()))?;
         let files = files.ok_or_else(|| KitError::Unknown(name.clone()))?;
         let agent = Agent::read(name, &files, &*self.sources.variables).map_err(|error| invalid(error.to_string()))?;
+        // What it says of itself may hold them. Which of them are not looked for is in the log.
+        drop(self.learn(&agent));
         let exec = Arc::new(self.sources.exec.within(self.sandbox(&agent).map_err(invalid)?));
         let place = super::place(&self.sources.workspace, &self.sources.cwd);
         let unable = want(self, &agent, (&exec, &place));
         if let Some(expected) = self.servers.expected(name) {
             expected.await;
         }
-        let seen = self.servers.seen(name);
+        let redactor = self.secrets().now();
+        let clean = |seen: Seen| Seen { state: redactor.text(&seen.state).into_owned(), ..seen };
+        let seen: Vec<Seen> = self.servers.seen(name).into_iter().map(clean).collect();
         let asked = |server: McpServer| {
             let found = seen.iter().find(|seen| seen.name == server.name).cloned();
             let why = || unable.iter().find(|why| why.contains(&format!("`{}`", server.name))).cloned();

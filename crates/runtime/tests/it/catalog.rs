@@ -49,7 +49,11 @@ fn catalog(store: &Store, model: &Scripted) -> Catalog {
         folders: Arc::clone(&store.agents),
         models: Arc::new(One(model.clone())),
         exec: Arc::new(Exec::new([], "/nonexistent".as_ref(), "/nonexistent".as_ref())),
-        variables: Box::new(|name| (name == "KEY").then(|| "k".to_owned())),
+        variables: Box::new(|name| match name {
+            "KEY" => Some("k".to_owned()),
+            "FAR_KEY" => Some("far-9f8e7d6c5b".to_owned()),
+            _ => None,
+        }),
         credentials: Arc::new(Given),
         workspace: "/w".into(),
         cwd: "/".into(),
@@ -170,6 +174,40 @@ async fn a_tool_is_granted_what_has_a_value_and_its_agent_is_invalid_without() {
     check("{tools: [{cli: {name: gh, command: gh, secrets: [NONE]}}]}", Some(missing));
     check("{tools: [{builtin: bash, secrets: [TWICE]}]}", Some("TWICE and TWICE_FILE are both set"));
     assert_eq!(catalog.secrets().now().text("a gho_16C7e42F292c6912E7"), "a [redacted:GH_TOKEN]");
+}
+
+#[tokio::test]
+async fn what_is_expanded_for_a_server_of_tools_is_a_secret() {
+    let (store, faults) = memory::store();
+    for entry in [
+        "command: x, env: {GITHUB_TOKEN: '${FAR_KEY}'}",
+        "url: 'https://a.example/${FAR_KEY}?port=${KEY}'",
+        "url: 'https://a.example', headers: {X-Team: 'core ${FAR_KEY}'}",
+    ] {
+        let catalog = catalog(&store, &Scripted::default());
+        write(&faults, "helper", &format!("{{sandbox: {{mode: trust}}, tools: [{{mcp: {{name: s, {entry}}}}}]}}"), &[]);
+        let warnings = catalog.card(&helper()).unwrap().warnings;
+        assert!(!warnings.iter().any(|warning| warning.contains("redacted")), "{warnings:?}");
+        assert_eq!(catalog.secrets().now().text("a far-9f8e7d6c5b"), "a [redacted:FAR_KEY]", "{entry}");
+    }
+}
+
+#[tokio::test]
+async fn every_part_of_a_header_that_lets_in_may_be_the_key() {
+    let (store, faults) = memory::store();
+    let check = |header: &str, said: &str, expected: &str| {
+        let catalog = catalog(&store, &Scripted::default());
+        let spec = format!("{{tools: [{{mcp: {{name: s, url: 'https://a.example', headers: {{{header}}}}}}}]}}");
+        write(&faults, "helper", &spec, &[]);
+        catalog.card(&helper()).unwrap();
+        assert_eq!(catalog.secrets().now().text(said), expected, "{header}");
+    };
+    check("Authorization: 'Bearer b-0123456789'", "Bearer b-0123456789", "Bearer [redacted:s-Authorization]");
+    check("Cookie: 'sid=c-0123456789; a=b'", "it is c-0123456789", "it is [redacted:s-Cookie]");
+    check("Cookie: 'session_id=c-0123456789'", "the session_id", "the session_id");
+    check("X-Auth: x-0123456789", "x-0123456789", "[redacted:s-X-Auth]");
+    check("X-Api-Pass: 'eDAxMjM0NTY3ODk='", "eDAxMjM0NTY3ODk=", "[redacted:s-X-Api-Pass]");
+    check("X-Team: t-0123456789", "t-0123456789", "t-0123456789");
 }
 
 #[tokio::test(start_paused = true)]

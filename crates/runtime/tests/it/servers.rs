@@ -1,5 +1,6 @@
 //! Servers of tools through the whole runtime: found before the first step, ruled on, asked about, and asking.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use outlive_core::agent::ModelSpec;
@@ -14,7 +15,7 @@ use outlive_runtime::clock::{Moments, TokioClock};
 use outlive_runtime::kit::Kits;
 use outlive_runtime::subscribe::{Signal, Subscription};
 use outlive_runtime::{Runtime, Settings};
-use outlive_store::memory;
+use outlive_store::{Store, memory};
 use outlive_tools::exec::Exec;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -52,16 +53,7 @@ impl Desk {
         faults.write_agent_file("helper", "agent.yaml", yaml.as_str());
         faults.write_agent_file("helper", "policy.yaml", policy);
         let model = Scripted::default();
-        let sources = Sources {
-            folders: Arc::clone(&store.agents),
-            models: Arc::new(One(model.clone())),
-            exec: Arc::new(Exec::new([], &ws.join("run"), &ws.join("run/children"))),
-            variables: Box::new(|_| None),
-            credentials: Arc::new(Given),
-            workspace: ws.join("none"),
-            cwd: ws,
-        };
-        let kits = Arc::new(Catalog::new(sources));
+        let kits = Arc::new(catalog(&store, &model, &ws));
         let clock = Arc::new(TokioClock::from(Timestamp::from_micros(1_700_000_000_000_000)));
         let shared = Arc::clone(&kits);
         let runtime = Runtime::start(store, shared, Moments::new(clock, 1), Settings::default()).await.unwrap();
@@ -101,6 +93,37 @@ impl Desk {
     async fn ended(&mut self) {
         self.event(|event| matches!(event, Event::TurnEnded(_)).then_some(())).await;
     }
+}
+
+fn catalog(store: &Store, model: &Scripted, ws: &Path) -> Catalog {
+    let sources = Sources {
+        folders: Arc::clone(&store.agents),
+        models: Arc::new(One(model.clone())),
+        exec: Arc::new(Exec::new([], &ws.join("run"), &ws.join("run/children"))),
+        variables: Box::new(|_| None),
+        credentials: Arc::new(Given),
+        workspace: ws.join("none"),
+        cwd: ws.to_owned(),
+    };
+    Catalog::new(sources)
+}
+
+#[tokio::test]
+async fn what_a_server_says_of_itself_is_shown_without_secrets() {
+    let folder = tempfile::tempdir().unwrap();
+    let ws = folder.path().canonicalize().unwrap();
+    std::fs::create_dir_all(ws.join("run")).unwrap();
+    let (store, faults) = memory::store();
+    let server = r#"{name: s, command: sh, args: ['-c', 'echo "no $GH_TOKEN" >&2; exit 7'], secrets: [GH_TOKEN]}"#;
+    let yaml = format!(
+        "apiVersion: outlive/v1\nkind: Agent\nmetadata: {{name: helper}}\nspec: {{sandbox: {{mode: trust}}, tools: [{{mcp: {server}}}]}}\n"
+    );
+    faults.write_agent_file("helper", "agent.yaml", yaml.as_str());
+    let catalog = catalog(&store, &Scripted::default(), &ws);
+    let asked = catalog.look(&"helper".parse().unwrap()).await.unwrap();
+    let state = &asked[0].seen.as_ref().unwrap().state;
+    assert!(state.contains("it said: no [redacted:GH_TOKEN]"), "{state}");
+    catalog.leave().await;
 }
 
 #[tokio::test]

@@ -9,6 +9,9 @@ use serde_json::Value;
 use super::{DESCRIPTION_CHARS, NAME_BYTES, PAGES, SCHEMA_BYTES, SCHEMA_DEPTH, TOOLS};
 use crate::mcp::call::trouble;
 
+/// What rules call what else is done with a server, beside `resource:URI` and `prompt:NAME`: no tool is called so.
+const TAKEN: [&str; 3] = ["resources", "prompts", "start"];
+
 /// What a server offers.
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Listing {
@@ -37,7 +40,7 @@ pub(crate) struct Listed {
     pub reads: bool,
     /// What its server claims: that twice is once.
     pub idempotent: bool,
-    /// Tells this description and schema from others.
+    /// Tells this name, description and schema from others: a whole SHA-256, since one party may write both of a pair.
     pub digest: String,
 }
 
@@ -128,6 +131,9 @@ fn listed(tool: Result<Tool, String>) -> Result<Listed, String> {
     if name.is_empty() || name.len() > NAME_BYTES || !name.chars().all(|c| c.is_ascii_graphic()) {
         return out("its name is none");
     }
+    if name.contains(':') || TAKEN.contains(&name.as_str()) {
+        return out("rules call something else so");
+    }
     let schema = Value::Object((*tool.input_schema).clone());
     if let Some(why) = flaw(&schema) {
         return out(&why);
@@ -135,7 +141,7 @@ fn listed(tool: Result<Tool, String>) -> Result<Listed, String> {
     let hints = tool.annotations.as_ref();
     let title = tool.title.as_deref().or_else(|| hints.and_then(|hints| hints.title.as_deref()));
     let said = tool.description.as_deref().or(title).unwrap_or_default();
-    let digest = Digest::of(format!("{name}\n{said}\n{schema}").as_bytes()).as_str()[..12].to_owned();
+    let digest = Digest::of(format!("{name}\n{said}\n{schema}").as_bytes()).as_str().to_owned();
     Ok(Listed {
         description: plain(said).chars().take(DESCRIPTION_CHARS).collect(),
         reads: hints.and_then(|hints| hints.read_only_hint) == Some(true),
@@ -220,6 +226,28 @@ mod tests {
         let deep = (0..40).fold(json!({}), |inner, _| json!({"items": inner}));
         check(deep, Some("nested deeper"));
         check(json!({"description": "x".repeat(SCHEMA_BYTES)}), Some("bytes"));
+    }
+
+    #[test]
+    fn what_a_person_allows_for_good_is_bound_to_a_whole_digest() {
+        let tool = json!({"name": "echo", "description": "says it", "inputSchema": {"type": "object"}});
+        let listed = listed(Ok(serde_json::from_value(tool).expect("a tool"))).expect("fits");
+        assert_eq!(listed.digest, Digest::of(b"echo\nsays it\n{\"type\":\"object\"}").as_str());
+        assert_eq!(listed.digest.len(), 64);
+    }
+
+    #[test]
+    fn a_tool_that_rules_would_take_for_something_else_is_left_out() {
+        let read = |name: &str| {
+            let tool = json!({"name": name, "inputSchema": {"type": "object"}});
+            listed(Ok(serde_json::from_value(tool).expect("a tool"))).map(|tool| tool.name)
+        };
+        for name in ["resource:file:///etc/passwd", "prompt:greet", "resources", "prompts", "start"] {
+            assert_eq!(read(name), Err(format!("tool `{name}` is left out: rules call something else so")));
+        }
+        for name in ["resource", "prompt", "a/b", "start.all", "restart"] {
+            assert_eq!(read(name), Ok(name.to_owned()));
+        }
     }
 
     #[test]

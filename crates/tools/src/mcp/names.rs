@@ -1,6 +1,7 @@
 //! What the model calls a server's tools: `mcp_SERVER_TOOL`, as models' APIs take names.
 //!
-//! Invariant: a name follows from the tools alone, never from the order in which they were listed.
+//! Invariants: a name follows from the tools alone, never from the order in which they were listed; no two tools have the
+//! same, whatever their servers call them.
 
 use std::collections::BTreeMap;
 
@@ -8,23 +9,38 @@ use outlive_core::digest::Digest;
 
 /// Bytes of a name.
 const LONGEST: usize = 64;
-/// Digits that tell names apart which would be the same.
-const DIGITS: usize = 6;
+/// Digits that tell names apart which would be the same: none, then more where another tool has that very name.
+const DIGITS: [usize; 4] = [0, 6, 12, 32];
 
-/// Returns a name for each tool of each server.
+/// Returns a name for each tool of each server. One that no digits tell apart has none: it is left out.
 pub(super) fn names<'a>(tools: &[(&'a str, &'a str)]) -> BTreeMap<(&'a str, &'a str), String> {
-    let mut claimed: BTreeMap<String, usize> = BTreeMap::new();
-    for (server, tool) in tools {
-        *claimed.entry(plain(server, tool)).or_default() += 1;
-    }
-    let name = |(server, tool): &(&'a str, &'a str)| {
-        let wanted = plain(server, tool);
-        let is_own = wanted == format!("mcp_{server}_{tool}");
-        let fits = is_own && wanted.len() <= LONGEST && claimed.get(&wanted) == Some(&1);
-        let name = if fits { wanted } else { told_apart(&wanted, server, tool) };
-        ((*server, *tool), name)
+    let mut wanted: BTreeMap<&str, usize> = BTreeMap::new();
+    let plain: Vec<String> = tools.iter().map(|(server, tool)| plain(server, tool)).collect();
+    plain.iter().for_each(|name| *wanted.entry(name).or_default() += 1);
+    let step = |((server, tool), plain): (&(&str, &str), &String)| {
+        let is_own = *plain == format!("mcp_{server}_{tool}");
+        let fits = is_own && plain.len() <= LONGEST && wanted.get(plain.as_str()) == Some(&1);
+        usize::from(!fits)
     };
-    tools.iter().map(name).collect()
+    let mut steps: Vec<usize> = tools.iter().zip(&plain).map(step).collect();
+    // Each round takes some of them a step on, so it ends.
+    loop {
+        let given = tools.iter().zip(&plain).zip(&steps);
+        let named: Vec<String> = given.map(|((of, plain), step)| told_apart(plain, *of, *step)).collect();
+        let mut claimed: BTreeMap<&str, usize> = BTreeMap::new();
+        named.iter().for_each(|name| *claimed.entry(name).or_default() += 1);
+        let is_shared = |name: &String| claimed.get(name.as_str()).is_some_and(|count| *count > 1);
+        let shared: Vec<bool> = named.iter().map(is_shared).collect();
+        let mut moved = false;
+        for (step, _) in steps.iter_mut().zip(&shared).filter(|(step, shared)| **shared && **step + 1 < DIGITS.len()) {
+            *step += 1;
+            moved = true;
+        }
+        if !moved {
+            let own = tools.iter().zip(named).zip(shared).filter(|(_, shared)| !shared);
+            return own.map(|((tool, name), _)| (*tool, name)).collect();
+        }
+    }
 }
 
 fn plain(server: &str, tool: &str) -> String {
@@ -32,10 +48,14 @@ fn plain(server: &str, tool: &str) -> String {
     format!("mcp_{server}_{tool}").chars().map(fit).collect()
 }
 
-fn told_apart(wanted: &str, server: &str, tool: &str) -> String {
+fn told_apart(plain: &str, (server, tool): (&str, &str), step: usize) -> String {
+    let digits = DIGITS.get(step).copied().unwrap_or_default();
+    if digits == 0 {
+        return plain.to_owned();
+    }
     let digest = Digest::of(format!("{server}/{tool}").as_bytes());
-    let kept = wanted.get(..LONGEST - DIGITS - 1).unwrap_or(wanted);
-    format!("{kept}_{}", digest.as_str().get(..DIGITS).unwrap_or_default())
+    let kept = plain.get(..LONGEST - digits - 1).unwrap_or(plain);
+    format!("{kept}_{}", digest.as_str().get(..digits).unwrap_or_default())
 }
 
 #[cfg(test)]
@@ -60,5 +80,16 @@ mod tests {
         let long = "x".repeat(100);
         let named = names(&[("fs", &long)]);
         assert_eq!(named[&("fs", long.as_str())].len(), 64);
+    }
+
+    #[test]
+    fn a_tool_that_is_called_as_another_one_is_told_apart_gets_another_name() {
+        check(&[("fs", "a.b"), ("fs", "a_b_8fb1d7")], &["mcp_fs_a_b_8fb1d7198de0", "mcp_fs_a_b_8fb1d7_f52d6a"]);
+        check(&[("fs", "a.b"), ("fs_a", "b_8fb1d7")], &["mcp_fs_a_b_8fb1d7198de0", "mcp_fs_a_b_8fb1d7_76e4bc"]);
+        // Also where it has looked up what the next name would be.
+        let tools = [("fs", "a.b"), ("fs", "a_b_8fb1d7"), ("fs", "a_b_8fb1d7198de0")];
+        let named = names(&tools);
+        let different: std::collections::BTreeSet<&String> = named.values().collect();
+        assert_eq!((named.len(), different.len()), (3, 3), "{named:?}");
     }
 }

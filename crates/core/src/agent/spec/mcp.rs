@@ -1,12 +1,15 @@
 //! A server of tools, as agent.yaml says it.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::milliseconds;
-use crate::agent::mcp::{McpAuth, McpGrant, McpProtocol, McpServer, McpWay, NAME_CHARS, SERVERS};
+use super::{milliseconds, tooling};
+use crate::agent::expand::{Lookup, expand as expand_text};
+use crate::agent::mcp::{Expanded, McpAuth, McpGrant, McpProtocol, McpServer, McpWay, NAME_CHARS, SERVERS};
 use crate::agent::{Misfit, cli};
+use crate::secret::{Secret, may_be_granted};
 
 /// Time of a request to a server that does not say how long it takes.
 const USUAL_MS: u64 = 60_000;
@@ -67,13 +70,31 @@ impl McpEntry {
         Self { name, command, ..Self::default() }
     }
 
-    /// Returns every text in which variables are expanded.
-    pub(super) fn texts(&mut self) -> impl Iterator<Item = (&'static str, &mut String)> {
-        let one = |text: &'static str| move |value| (text, value);
+    /// Returns every text in which variables are expanded, with its key.
+    fn texts(&mut self) -> impl Iterator<Item = (&'static str, &mut String)> {
         let auth = self.auth.as_mut().and_then(|auth| auth.client_id.as_mut());
-        let single = [self.command.as_mut(), self.url.as_mut(), self.timeout.as_mut(), auth];
-        let many = self.args.iter_mut().chain(self.env.values_mut()).chain(self.headers.values_mut());
-        single.into_iter().flatten().chain(many).map(one("spec.tools.mcp"))
+        let single = [
+            ("command", self.command.as_mut()),
+            ("url", self.url.as_mut()),
+            ("timeout", self.timeout.as_mut()),
+            ("auth.client_id", auth),
+        ];
+        let env = self.env.values_mut().map(|text| ("env", text));
+        let headers = self.headers.values_mut().map(|text| ("headers", text));
+        single.into_iter().filter_map(|(key, text)| Some((key, text?))).chain(env).chain(headers)
+    }
+
+    fn expand(&mut self, lookup: &Lookup<'_>) -> Result<Vec<Expanded>, String> {
+        if self.args.iter().any(|text| text.contains("${")) {
+            let why = "whoever is on this machine sees a program's arguments, so no variable is expanded there: grant it \
+                       (`secrets: [NAME]`), and have the program read it from its environment";
+            return Err(format!("`args`: {why}"));
+        }
+        let mut found = Vec::new();
+        for (key, text) in self.texts() {
+            *text = expanded(text, lookup, &mut found).map_err(|why| format!("`{key}`: {why}"))?;
+        }
+        Ok(found)
     }
 
     fn server(&self) -> Result<McpServer, String> {
@@ -125,11 +146,50 @@ impl McpEntry {
     }
 }
 
+/// Expands a text, and adds what variables held. Those that nothing may be granted stand in no text either.
+fn expanded(text: &str, lookup: &Lookup<'_>, found: &mut Vec<Expanded>) -> Result<String, String> {
+    let (refused, held) = (RefCell::new(None), RefCell::new(Vec::new()));
+    let lookup = |variable: &str| {
+        if !may_be_granted(variable) {
+            refused.replace(Some(variable.to_owned()));
+            return None;
+        }
+        let value = lookup(variable).filter(|value| !value.is_empty())?;
+        held.borrow_mut().push(Expanded { variable: variable.to_owned(), value: Secret::new(value.as_str()) });
+        Some(value)
+    };
+    let text = expand_text(text, &lookup);
+    if let Some(variable) = refused.into_inner() {
+        return Err(format!(
+            "`{variable}` is not given to servers of tools: it is no variable's name, changes how programs are started, or is \
+             Outlive's own. Write what it holds, or use another variable (for a program: `secrets: [NAME]`)"
+        ));
+    }
+    found.extend(held.into_inner());
+    text
+}
+
+/// Expands every variable of what is said of servers. Returns what these variables held.
+pub(super) fn expand<'a>(
+    entries: impl Iterator<Item = &'a mut McpEntry>,
+    lookup: &Lookup<'_>,
+) -> Result<Vec<Expanded>, Misfit> {
+    let mut found = Vec::new();
+    for entry in entries {
+        let wrong = |name: &str, why: &str| Misfit::new("spec.tools.mcp", format!("server `{name}`: {why}"));
+        found.extend(entry.expand(lookup).map_err(|why| wrong(&entry.name, &why))?);
+    }
+    Ok(found)
+}
+
 /// Returns the servers that are asked for.
 pub(super) fn servers<'a>(entries: impl Iterator<Item = &'a McpEntry>) -> Result<Vec<McpServer>, Misfit> {
     let wrong = |why: String| Misfit::new("spec.tools.mcp", why);
     let mut servers: Vec<McpServer> = Vec::new();
     for entry in entries {
+        tooling::check_secrets(&entry.secrets)?;
+        let client = entry.auth.as_ref().and_then(|auth| auth.client_secret_env.as_ref());
+        tooling::check_secrets(client.map_or(&[], std::slice::from_ref))?;
         let server = entry.server().map_err(wrong)?;
         if servers.iter().any(|other| other.name == server.name) {
             return Err(wrong(format!("server `{}` is there twice", server.name)));
