@@ -120,13 +120,13 @@ async fn the_first_step_has_a_server_s_tools_and_its_calls_are_asked_about() {
     desk.call("mcp_s_echo", &json!({"text": "again"})).await;
     assert_eq!(desk.finished().await.content, "again");
     desk.ended().await;
+    let before = desk.kits.offered(&"helper".parse().unwrap()).version;
     desk.call("mcp_s_change", &json!({})).await;
     let (call, ..) = desk.asked().await;
     desk.decide(call, Verdict::Allow).await;
     desk.finished().await;
     desk.ended().await;
-    let before = desk.kits.offered(&"helper".parse().unwrap()).version;
-    while desk.kits.offered(&"helper".parse().unwrap()).version == before && before < 2 {
+    while desk.kits.offered(&"helper".parse().unwrap()).version == before {
         tokio::task::yield_now().await;
     }
     desk.call("mcp_s_echo", &json!({"text": "other"})).await;
