@@ -243,10 +243,13 @@ fn warnings(agent: &Agent, models: &[String], known: &Known) -> Vec<String> {
 impl Aftermath for Catalog {
     fn end(&self, of: Option<SessionId>) -> Pending<'_, ()> {
         Box::pin(async move {
-            self.sources.exec.tasks().end(of).await;
-            if of.is_none() {
-                self.servers.end().await;
-            }
+            let servers = async {
+                if of.is_none() {
+                    self.servers.end().await;
+                }
+            };
+            // One that takes long to end does not keep the other running.
+            tokio::join!(self.sources.exec.tasks().end(of), servers);
         })
     }
 

@@ -331,7 +331,7 @@ impl Runtime {
             tracing::warn!("some tasks did not end in time");
         }
         // No call can begin another one any more.
-        self.shell.kits.end(None).await;
+        self.end_all(tokio::time::Instant::now() + stop::PATIENCE).await;
     }
 }
 

@@ -79,7 +79,9 @@ pub struct Stopped {
 }
 
 /// How long the end of what runs is waited for before the answer. Processes that ignore a signal take about two seconds.
-const PATIENCE: Duration = Duration::from_secs(10);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+/// How long the end of what the last calls left behind is waited for, whatever came before.
+const LEFT_BEHIND: Duration = Duration::from_secs(5);
 
 impl Runtime {
     /// Returns the emergency stop that holds, if one does.
@@ -110,13 +112,20 @@ impl Runtime {
         self.shell.brake.pulled.send_replace(Some(Arc::new(stop.clone())));
         tracing::warn!(reason = stop.reason.as_deref().unwrap_or_default(), "everything is stopped");
         let deadline = tokio::time::Instant::now() + PATIENCE;
-        let ((), halted) = tokio::join!(self.shell.kits.end(None), self.halt(deadline));
+        let ((), halted) = tokio::join!(self.end_all(deadline), self.halt(deadline));
         let mut ending: BTreeSet<SessionId> = self.shell.brake.idle(deadline).await.into_iter().collect();
         // A call that was still running then may have left something behind.
-        self.shell.kits.end(None).await;
+        self.end_all(deadline.max(tokio::time::Instant::now() + LEFT_BEHIND)).await;
         kept.map_err(SubmitError::Store)?;
         ending.extend(halted.err().into_iter().flat_map(|unsettled| unsettled.sessions));
         Ok(Stopped { stop, ending: ending.into_iter().collect() })
+    }
+
+    /// Ends what calls left running, and waits for it until then. Later it goes on ending, and nobody waits.
+    pub(crate) async fn end_all(&self, deadline: tokio::time::Instant) {
+        if tokio::time::timeout_at(deadline, self.shell.kits.end(None)).await.is_err() {
+            tracing::error!("some of what calls left running did not end in time");
+        }
     }
 
     /// Lets sessions go on when people say so; what was interrupted stays so. Returns the stop that held, if one did.

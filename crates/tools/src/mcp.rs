@@ -69,6 +69,8 @@ pub const STARTING: Duration = Duration::from_secs(30);
 pub const PATIENCE: Duration = Duration::from_secs(10);
 /// Time without a call after which a server is ended; the next call starts it again.
 pub const IDLE: Duration = Duration::from_secs(600);
+/// Time that the last calls of a server have whose definition was replaced.
+pub const LEAVING: Duration = Duration::from_secs(600);
 /// Pause before a server that died is started again: first, and at most.
 pub const BACK_OFF: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(60));
 /// Time that a server is given to end its connection in order.

@@ -267,6 +267,52 @@ async fn only_chosen_tools_are_on_offer_and_a_definition_that_changed_ends_the_s
 }
 
 #[tokio::test]
+async fn a_server_that_is_replaced_ends_its_calls_first_and_takes_no_more() {
+    let mut house = House::of("old").await;
+    let (asked, mut was_asked) = tokio::sync::mpsc::channel(1);
+    let (answer, answered) = tokio::sync::watch::channel(false);
+    house.stage.asker = Arc::new(move |questions| {
+        let (asked, mut answered) = (asked.clone(), answered.clone());
+        Box::pin(async move {
+            asked.send(()).await.unwrap();
+            answered.wait_for(|answered| *answered).await.unwrap();
+            Some(vec![vec!["Ada".to_owned()]; questions.len()])
+        })
+    });
+    let before = house.pool.version(&house.agent);
+    let edited = async {
+        was_asked.recv().await.unwrap();
+        house.want(McpServer { timeout_ms: 19_000, ..server("old") });
+        let beside = house.stage.run("mcp_s_echo", json!({"text": "x"})).await;
+        assert_eq!((beside.outcome, beside.content.as_str()), (Outcome::Ok, "x"), "the one in its place has it");
+        assert_eq!(std::fs::read_dir(house.stage.children()).unwrap().count(), 2);
+        answer.send(true).unwrap();
+    };
+    let (said, ()) = tokio::join!(house.stage.run("mcp_s_ask", json!({})), edited);
+    assert_eq!(said.content, r#"{"action": "accept", "content": {"name": "Ada"}}"#);
+    while std::fs::read_dir(house.stage.children()).unwrap().count() > 1 {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    assert!(house.pool.version(&house.agent) > before, "each has listed its tools once");
+    house.pool.end().await;
+}
+
+#[tokio::test]
+async fn an_end_of_all_waits_for_no_server_that_is_wanted_meanwhile() {
+    let house = House::of("stubborn").await;
+    let wanted = async {
+        // The end has begun: the agent's files are read by somebody.
+        house.want(server("new"));
+    };
+    let both = async { tokio::join!(biased; house.pool.end(), wanted) };
+    tokio::time::timeout(Duration::from_secs(30), both).await.expect("it ends");
+    assert_eq!(std::fs::read_dir(house.stage.children()).unwrap().count(), 0);
+    let fresh = house.stage.run("mcp_s_echo", json!({"text": "x"})).await;
+    assert_eq!(fresh.content, "x", "a call of before comes to the one that is there now");
+    house.pool.end().await;
+}
+
+#[tokio::test]
 async fn resources_and_prompts_are_listed_without_asking_and_read_as_calls() {
     let house = House::of("old").await;
     let one = json!({"server": "s", "uri": "note:1"});

@@ -2,20 +2,22 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use outlive_core::agent::ModelSpec;
 use outlive_core::command::{Command, Decision, Verdict};
 use outlive_core::event::{CallFinished, Event, OriginKind, Outcome};
-use outlive_core::id::{CallId, QuestionId};
+use outlive_core::id::{AgentName, CallId, QuestionId, SessionId};
 use outlive_core::time::Timestamp;
 use outlive_model::Model;
 use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::catalog::{Catalog, Models, Sources};
 use outlive_runtime::clock::{Moments, TokioClock};
-use outlive_runtime::kit::Kits;
+use outlive_runtime::kit::{Aftermath, Card, Kit, KitError, Kits};
 use outlive_runtime::subscribe::{Signal, Subscription};
 use outlive_runtime::{Runtime, Settings};
-use outlive_store::{Store, memory};
+use outlive_store::{Store, StoreError, memory};
+use outlive_tools::Pending;
 use outlive_tools::exec::Exec;
 use serde_json::{Value, json};
 use tempfile::TempDir;
@@ -141,13 +143,13 @@ async fn the_first_step_has_a_server_s_tools_and_its_calls_are_asked_about() {
     desk.call("mcp_s_echo", &json!({"text": "again"})).await;
     assert_eq!(desk.finished().await.content, "again");
     desk.ended().await;
+    let before = desk.kits.offered(&"helper".parse().unwrap()).version;
     desk.call("mcp_s_change", &json!({})).await;
     let (call, ..) = desk.asked().await;
     desk.decide(call, Verdict::Allow).await;
     desk.finished().await;
     desk.ended().await;
-    let before = desk.kits.offered(&"helper".parse().unwrap()).version;
-    while desk.kits.offered(&"helper".parse().unwrap()).version == before && before < 2 {
+    while desk.kits.offered(&"helper".parse().unwrap()).version == before {
         tokio::task::yield_now().await;
     }
     desk.call("mcp_s_echo", &json!({"text": "other"})).await;
@@ -211,4 +213,52 @@ async fn a_server_that_the_policy_denies_is_never_started() {
     let told = "mcp server `s` is not started: denied by the policy's rule `mcp:s/*`";
     assert_eq!(card.warnings, [told]);
     desk.runtime.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_call_that_was_asked_about_before_a_stop_runs_once_the_stop_is_lifted() {
+    let mut desk = Desk::of("old", "").await;
+    desk.call("mcp_s_echo", &json!({"text": "hi"})).await;
+    let (call, ..) = desk.asked().await;
+    desk.runtime.stop_all(by(), None).await.unwrap();
+    desk.runtime.lift().await.unwrap();
+    desk.decide(call, Verdict::Allow).await;
+    let finished = desk.finished().await;
+    assert_eq!((finished.outcome, finished.content.as_str()), (Outcome::Ok, "hi"));
+    desk.ended().await;
+    desk.runtime.shutdown().await;
+}
+
+/// Agents whose calls leave behind what never ends.
+struct Endless;
+
+impl Aftermath for Endless {
+    fn end(&self, _of: Option<SessionId>) -> Pending<'_, ()> {
+        Box::pin(std::future::pending())
+    }
+}
+
+impl Kits for Endless {
+    fn kit(&self, agent: &AgentName) -> Result<Arc<Kit>, KitError> {
+        Err(KitError::Unknown(agent.clone()))
+    }
+
+    fn card(&self, agent: &AgentName) -> Result<Card, KitError> {
+        Err(KitError::Unknown(agent.clone()))
+    }
+
+    fn names(&self) -> Result<Vec<AgentName>, StoreError> {
+        Ok(Vec::new())
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_stop_is_answered_and_can_be_lifted_though_something_does_not_end() {
+    let (store, _faults) = memory::store();
+    let clock = Arc::new(TokioClock::from(Timestamp::from_micros(1_700_000_000_000_000)));
+    let runtime = Runtime::start(store, Arc::new(Endless), Moments::new(clock, 1), Settings::default()).await.unwrap();
+    let long = Duration::from_secs(60);
+    let stopped = tokio::time::timeout(long, runtime.stop_all(by(), None)).await.expect("it is answered").unwrap();
+    assert_eq!(runtime.lift().await.unwrap(), Some(stopped.stop));
+    tokio::time::timeout(long, runtime.shutdown()).await.expect("it shuts down");
 }

@@ -136,11 +136,6 @@ impl Calls {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Says whether nothing is under way.
-    pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
-    }
-
     /// Passes a message of progress on, within bounds. One that belongs to nothing is left alone.
     pub fn progress(&self, token: &ProgressToken, text: Option<String>) {
         let mut calls = self.lock();

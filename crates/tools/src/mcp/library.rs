@@ -125,8 +125,8 @@ impl Library {
     async fn look(&self, invocation: &Invocation) -> Result<Finished, Finished> {
         let look = self.read(&invocation.arguments).map_err(Finished::error)?;
         let server = self.server(&look.server).map_err(Finished::error)?;
-        let connection = server.connection(&invocation.stop).await;
-        let connection = connection.map_err(|why| Finished::error(format!("not asked: {why}")))?;
+        let reached = server.reach(&invocation.stop).await;
+        let (server, connection) = reached.map_err(|why| Finished::error(format!("not asked: {why}")))?;
         let asking = Asking::of(invocation, Duration::from_millis(server.setup.server.timeout_ms));
         let target = self.target(&look);
         let looked = match (self.kind, look.one) {

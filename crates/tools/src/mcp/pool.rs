@@ -1,7 +1,9 @@
 //! The servers of all agents: made when an agent's definition names them, shared by its sessions, ended together.
+//!
+//! Invariants: an end waits for the servers that were there when it began, and for no others; a call through a server that was
+//! replaced or ended reaches the one that stands in its place.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outlive_core::id::AgentName;
@@ -12,17 +14,43 @@ use tokio_util::task::TaskTracker;
 use super::connect::Setup;
 use super::library::Library;
 use super::names::names;
-use super::server::Server;
+use super::server::{Server, Stamps};
 use super::tool::Remote;
 use crate::{Pending, Tool};
 
 /// The servers of all agents.
 #[derive(Default)]
 pub struct Pool {
-    agents: Mutex<HashMap<AgentName, Vec<Arc<Server>>>>,
-    tasks: TaskTracker,
-    /// How often all servers were ended.
-    ended: AtomicU64,
+    now: Mutex<Generation>,
+    stamps: Stamps,
+}
+
+/// The servers that end together.
+#[derive(Default)]
+struct Generation {
+    agents: HashMap<AgentName, Asked>,
+    /// The lives of all of them, also of those that were replaced and still finish their calls.
+    lives: TaskTracker,
+    stop: CancellationToken,
+    /// When it began.
+    version: u64,
+    /// The lives of those before, as far as they have not ended.
+    before: Vec<TaskTracker>,
+}
+
+/// What one agent asked for last.
+struct Asked {
+    servers: Vec<Arc<Server>>,
+    /// When it was not the same as before.
+    version: u64,
+}
+
+impl Generation {
+    fn begin(&self, setup: Setup, stamps: &Stamps) -> Arc<Server> {
+        let server = Arc::new(Server::new(setup, self.stop.child_token(), stamps.clone()));
+        self.lives.spawn(Arc::clone(&server).live());
+        server
+    }
 }
 
 /// The servers that an agent's definition asks for now.
@@ -45,46 +73,45 @@ pub struct Seen {
 }
 
 impl Pool {
-    fn lock(&self) -> MutexGuard<'_, HashMap<AgentName, Vec<Arc<Server>>>> {
-        self.agents.lock().unwrap_or_else(PoisonError::into_inner)
+    fn lock(&self) -> MutexGuard<'_, Generation> {
+        self.now.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn of(&self, agent: &AgentName) -> Vec<Arc<Server>> {
-        self.lock().get(agent).cloned().unwrap_or_default()
+        self.lock().agents.get(agent).map(|asked| asked.servers.clone()).unwrap_or_default()
     }
 
-    /// Has these servers for an agent: those that are the same stay, the others end. None is started before it is needed.
+    /// Has these servers for an agent: those that are the same stay, the others take no more calls and end once those under
+    /// way have ended, at most [`super::LEAVING`] later. None is started before it is needed.
     pub fn want(&self, wanted: Wanted) {
-        let mut agents = self.lock();
-        let before = agents.remove(&wanted.agent).unwrap_or_default();
-        let (mut kept, mut now) = (Vec::new(), Vec::new());
+        let mut now = self.lock();
+        let before = now.agents.remove(&wanted.agent);
+        let mut asked = before.unwrap_or_else(|| Asked { servers: Vec::new(), version: now.version });
+        let (mut gone, mut is_same) = (std::mem::take(&mut asked.servers), true);
         for setup in wanted.setups {
-            match before.iter().position(|server| server.setup.is_same(&setup)) {
-                Some(at) => {
-                    kept.push(at);
-                    now.extend(before.get(at).cloned());
-                }
-                None => now.push(self.begin(setup)),
-            }
+            let at = gone.iter().position(|server| server.setup.is_same(&setup));
+            is_same &= at.is_some();
+            let server = at.map_or_else(|| now.begin(setup, &self.stamps), |at| gone.remove(at));
+            asked.servers.push(server);
         }
-        let gone = before.iter().enumerate().filter(|(at, _)| !kept.contains(at));
-        gone.for_each(|(_, server)| server.stop.cancel());
-        if !now.is_empty() {
-            agents.insert(wanted.agent, now);
+        for server in &gone {
+            server.leave(asked.servers.iter().find(|other| other.name() == server.name()));
+        }
+        if !is_same || !gone.is_empty() {
+            asked.version = self.stamps.next();
+        }
+        if !asked.servers.is_empty() || asked.version > now.version {
+            now.agents.insert(wanted.agent, asked);
         }
     }
 
-    fn begin(&self, setup: Setup) -> Arc<Server> {
-        let server = Arc::new(Server::new(setup, CancellationToken::new()));
-        self.tasks.spawn(Arc::clone(&server).live());
-        server
-    }
-
-    /// Returns a number that is another one once what an agent's servers offer has changed.
+    /// Returns a number that is another one, and a higher one, once what an agent's servers offer has changed, or which they
+    /// are.
     #[must_use]
     pub fn version(&self, agent: &AgentName) -> u64 {
-        let listed: u64 = self.of(agent).iter().map(|server| server.version()).sum();
-        listed | self.ended.load(Ordering::Relaxed) << 32
+        let now = self.lock();
+        let Some(asked) = now.agents.get(agent) else { return now.version };
+        asked.servers.iter().map(|server| server.version()).fold(asked.version.max(now.version), u64::max)
     }
 
     /// Returns what its servers offer now, as tools.
@@ -140,23 +167,38 @@ impl Pool {
         }))
     }
 
-    /// Ends all servers, and waits until their programs have ended. An agent that needs its own again gets others.
+    /// Ends all servers, and waits until their programs have ended. Others stand in their place, at rest until they are
+    /// needed again.
     pub async fn end(&self) {
-        self.stop();
-        self.tasks.close();
-        self.tasks.wait().await;
-        self.tasks.reopen();
+        let ending = self.replace();
+        for lives in ending {
+            lives.wait().await;
+        }
     }
 
-    fn stop(&self) {
-        self.ended.fetch_add(1, Ordering::Relaxed);
-        let all: Vec<Arc<Server>> = self.lock().drain().flat_map(|(_, servers)| servers).collect();
-        all.iter().for_each(|server| server.stop.cancel());
+    /// Stops all servers, puts others in their place, and returns the lives that are ending: nothing is added to them.
+    fn replace(&self) -> Vec<TaskTracker> {
+        let mut now = self.lock();
+        let version = self.stamps.next();
+        let past = std::mem::replace(&mut *now, Generation { version, ..Generation::default() });
+        for (agent, asked) in past.agents {
+            let again = |server: Arc<Server>| {
+                let other = now.begin(server.setup.clone(), &self.stamps);
+                server.leave(Some(&other));
+                other
+            };
+            let servers = asked.servers.into_iter().map(again).collect();
+            now.agents.insert(agent, Asked { servers, version });
+        }
+        past.stop.cancel();
+        past.lives.close();
+        now.before = past.before.into_iter().chain([past.lives]).filter(|lives| !lives.is_empty()).collect();
+        now.before.clone()
     }
 }
 
 impl Drop for Pool {
     fn drop(&mut self) {
-        self.stop();
+        self.lock().stop.cancel();
     }
 }

@@ -1,9 +1,11 @@
 //! One server's life: at rest until it is wanted, starting, up, down for a while, and started again.
 //!
 //! Invariants: nobody waits for it without a bound; what it offered last stays on offer while it is down, and its calls say why
-//! they cannot be made; its program does not outlive it.
+//! they cannot be made; its program does not outlive it; a connection that is lent stands until it is given back, but for an
+//! end of all.
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
 use rmcp::model::{ProtocolVersion, SubscriptionFilter};
@@ -12,12 +14,14 @@ use rmcp::{Peer, RoleClient};
 use tokio::sync::{Notify, watch};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+use tokio_util::task::task_tracker::TaskTrackerToken;
 
 use super::call::words;
 use super::client::Client;
 use super::connect::{Setup, Up, connect, listing};
 use super::listing::Listing;
-use super::{BACK_OFF, CLOSING, IDLE, PATIENCE, STARTING};
+use super::{BACK_OFF, CLOSING, IDLE, LEAVING, PATIENCE, STARTING};
 
 /// A server that was up for so long has not just failed again.
 const STEADY: Duration = Duration::from_secs(60);
@@ -28,14 +32,31 @@ pub(crate) struct Server {
     state: watch::Sender<State>,
     wanted: Notify,
     offer: Mutex<Offer>,
-    /// Told another number whenever what is offered has changed.
-    version: watch::Sender<u64>,
-    pub(super) stop: CancellationToken,
+    stamps: Stamps,
+    /// It ends at once.
+    stop: CancellationToken,
+    /// It ends once nobody has its connection.
+    leaving: CancellationToken,
+    /// What stands in its place.
+    next: OnceLock<Arc<Server>>,
+}
+
+/// Counts what happens to servers, so that two states of them never have the same number.
+#[derive(Clone, Default)]
+pub(crate) struct Stamps(Arc<AtomicU64>);
+
+impl Stamps {
+    /// Returns a number above all before.
+    pub fn next(&self) -> u64 {
+        self.0.fetch_add(1, Ordering::SeqCst) + 1
+    }
 }
 
 /// What is on offer, and since when it was used.
 struct Offer {
     listing: Option<Arc<Listing>>,
+    /// When that was not the same as before.
+    version: u64,
     used: Instant,
     /// Descriptions and schemas as they were first: which tool has changed since.
     first: std::collections::BTreeMap<String, String>,
@@ -61,18 +82,43 @@ pub(crate) enum State {
 pub(crate) struct Connection {
     pub peer: Peer<RoleClient>,
     pub client: Client,
+    /// Whoever has it keeps the connection.
+    _lent: TaskTrackerToken,
 }
 
 impl Server {
-    pub fn new(setup: Setup, stop: CancellationToken) -> Self {
-        let offer = Offer { listing: None, used: Instant::now(), first: std::collections::BTreeMap::new() };
+    pub fn new(setup: Setup, stop: CancellationToken, stamps: Stamps) -> Self {
+        let (used, first) = (Instant::now(), std::collections::BTreeMap::new());
+        let offer = Offer { listing: None, version: 0, used, first };
         Self {
             setup,
             state: watch::Sender::new(State::Resting),
             wanted: Notify::new(),
             offer: Mutex::new(offer),
-            version: watch::Sender::new(0),
+            stamps,
             stop,
+            leaving: CancellationToken::new(),
+            next: OnceLock::new(),
+        }
+    }
+
+    /// Takes no more calls, and ends once those under way have ended: they come to this one, where there is one.
+    pub fn leave(&self, next: Option<&Arc<Server>>) {
+        if let Some(next) = next {
+            // The first stands: it leads to the others.
+            drop(self.next.set(Arc::clone(next)));
+        }
+        self.leaving.cancel();
+    }
+
+    fn is_over(&self) -> bool {
+        self.stop.is_cancelled() || self.leaving.is_cancelled()
+    }
+
+    async fn over(&self) {
+        tokio::select! {
+            () = self.stop.cancelled() => {}
+            () = self.leaving.cancelled() => {}
         }
     }
 
@@ -90,9 +136,9 @@ impl Server {
         self.offer().listing.clone()
     }
 
-    /// Returns a number that is another one once what it offers has changed.
+    /// Returns a number that is a higher one once what it offers has changed.
     pub fn version(&self) -> u64 {
-        *self.version.borrow()
+        self.offer().version
     }
 
     /// Says whether a tool has another description or schema than when it was seen first.
@@ -127,12 +173,29 @@ impl Server {
         drop(state.wait_for(settled).await);
     }
 
-    /// Returns the connection, once there is one.
+    /// Returns the connection, once there is one, of this server or of the one that stands in its place now.
     ///
     /// # Errors
     ///
     /// Why there is none.
-    pub async fn connection(&self, stop: &CancellationToken) -> Result<Connection, String> {
+    pub async fn reach(self: &Arc<Self>, stop: &CancellationToken) -> Result<(Arc<Self>, Connection), String> {
+        let mut server = self;
+        loop {
+            let why = match server.connection(stop).await {
+                Ok(connection) => return Ok((Arc::clone(server), connection)),
+                Err(why) => why,
+            };
+            match server.next.get().filter(|_| !stop.is_cancelled()) {
+                Some(next) => server = next,
+                None => return Err(why),
+            }
+        }
+    }
+
+    async fn connection(&self, stop: &CancellationToken) -> Result<Connection, String> {
+        if self.is_over() {
+            return Err(format!("mcp server `{}` has ended", self.name()));
+        }
         self.want();
         let mut state = self.state.subscribe();
         let wait = async {
@@ -188,18 +251,18 @@ impl Server {
         }
         if offer.listing.as_deref() != Some(&listing) {
             offer.listing = Some(Arc::new(listing));
-            self.version.send_modify(|version| *version += 1);
+            offer.version = self.stamps.next();
         }
     }
 
     /// Lives until it is to stop.
     pub async fn live(self: Arc<Self>) {
         let mut failures = 0;
-        while !self.stop.is_cancelled() {
+        while !self.is_over() {
             if failures == 0 {
                 self.state.send_replace(State::Resting);
                 tokio::select! {
-                    () = self.stop.cancelled() => break,
+                    () = self.over() => break,
                     () = self.wanted.notified() => {}
                 }
             }
@@ -218,7 +281,7 @@ impl Server {
             let why = Arc::from(words(&why));
             self.state.send_replace(State::Down { why, until: Instant::now() + pause, failures });
             tokio::select! {
-                () = self.stop.cancelled() => break,
+                () = self.over() => break,
                 () = tokio::time::sleep(pause) => {}
             }
             if self.offer().used.elapsed() > IDLE {
@@ -234,7 +297,7 @@ impl Server {
         let client = Client::new(self.name(), &self.setup.place.roots);
         let connected = tokio::select! {
             biased;
-            () = self.stop.cancelled() => return Ok(()),
+            () = self.over() => return Ok(()),
             connected = tokio::time::timeout(STARTING, connect(&self.setup, &client)) => connected,
         };
         let late = || format!("it was not ready within {} s", STARTING.as_secs());
@@ -249,39 +312,24 @@ impl Server {
         let closing = service.cancellation_token();
         let mut closed = Box::pin(futures_util::FutureExt::fuse(service.waiting()));
         self.take(listing);
-        let connection = Connection { peer: peer.clone(), client: client.clone() };
-        self.state.send_replace(State::Up(connection));
-        let mut heard = self.hear(&peer).await;
-        let why = loop {
-            let rest = self.offer().used + IDLE;
-            tokio::select! {
-                biased;
-                () = self.stop.cancelled() => break None,
-                how = end.come() => break Some(how),
-                _quit = &mut closed => break Some("the connection was lost".to_owned()),
-                () = client.changed.notified() => self.look_again(&peer).await,
-                changed = next(&mut heard) => match changed {
-                    true => self.look_again(&peer).await,
-                    false => heard = None,
-                },
-                () = tokio::time::sleep_until(rest) => {
-                    if client.calls.is_empty() && self.offer().used.elapsed() >= IDLE {
-                        break None;
-                    }
-                    self.offer().used = Instant::now();
-                }
-            }
+        let lent = TaskTracker::new();
+        let connection = Connection { peer, client, _lent: lent.token() };
+        let lost = tokio::select! {
+            biased;
+            () = self.stop.cancelled() => None,
+            how = end.come() => Some(how),
+            _quit = &mut closed => Some("the connection was lost".to_owned()),
+            () = self.lend(connection, &lent) => None,
         };
-        // What comes now starts another one.
-        let why = match why {
+        let why = match lost {
             Some(why) => {
                 let why = end.or(why).await;
                 Some(end.told(why))
             }
             None => None,
         };
-        if why.is_none() {
-            self.state.send_replace(State::Resting);
+        if self.is_over() {
+            self.state.send_replace(State::Ended);
         }
         closing.cancel();
         if !futures_util::future::FusedFuture::is_terminated(&closed) {
@@ -289,6 +337,50 @@ impl Server {
         }
         end.make().await;
         why.map_or(Ok(()), Err)
+    }
+
+    /// Lends the connection to whoever needs it, until nobody does, and hears of changed lists meanwhile.
+    async fn lend(&self, connection: Connection, lent: &TaskTracker) {
+        let (peer, client) = (connection.peer.clone(), connection.client.clone());
+        self.state.send_replace(State::Up(connection));
+        let mut heard = self.hear(&peer).await;
+        loop {
+            let rest = self.offer().used + IDLE;
+            tokio::select! {
+                biased;
+                () = self.leaving.cancelled() => break,
+                () = client.changed.notified() => self.look_again(&peer).await,
+                changed = next(&mut heard) => match changed {
+                    true => self.look_again(&peer).await,
+                    false => heard = None,
+                },
+                () = tokio::time::sleep_until(rest) => if self.rests(lent) { return },
+            }
+        }
+        // What comes now goes to another one.
+        self.state.send_replace(State::Ended);
+        lent.close();
+        if tokio::time::timeout(LEAVING, lent.wait()).await.is_err() {
+            tracing::warn!(server = self.name(), "mcp server was replaced, and its last calls did not end in time");
+        }
+    }
+
+    /// Goes to rest, unless somebody has the connection or has just asked for it; says whether it did.
+    fn rests(&self, lent: &TaskTracker) -> bool {
+        // Who wanted it while it was up is no reason to start it again.
+        let _was_wanted = futures_util::FutureExt::now_or_never(self.wanted.notified());
+        let State::Up(connection) = self.state.send_replace(State::Resting) else { return true };
+        // From here on nobody gets it. One token is our own.
+        let mut offer = self.offer();
+        if lent.len() <= 1 && offer.used.elapsed() >= IDLE {
+            return true;
+        }
+        if lent.len() > 1 {
+            offer.used = Instant::now();
+        }
+        drop(offer);
+        self.state.send_replace(State::Up(connection));
+        false
     }
 
     /// Servers of the newest version tell of changed lists only where that was asked for.
@@ -308,7 +400,7 @@ impl Server {
         let listed = tokio::select! {
             biased;
             // One that changes it without end does not hold up its own end.
-            () = self.stop.cancelled() => return,
+            () = self.over() => return,
             listed = tokio::time::timeout(STARTING, listing(&self.setup, peer)) => listed,
         };
         match listed {
@@ -324,5 +416,56 @@ async fn next(heard: &mut Option<Subscription>) -> bool {
     match heard {
         Some(subscription) => matches!(subscription.next().await, Ok(Some(_changed))),
         None => std::future::pending().await,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use outlive_core::agent::{McpProtocol, McpServer, McpWay};
+
+    use super::*;
+    use crate::Place;
+    use crate::exec::Exec;
+
+    fn setup(folder: &Path) -> Setup {
+        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/mcp/server.py");
+        let args = ["-u", script, "old"].map(str::to_owned).to_vec();
+        let way = McpWay::Stdio { command: "python3".to_owned(), args, env: Default::default(), secrets: Vec::new() };
+        let (name, protocol) = ("s".to_owned(), McpProtocol::V2025);
+        let server = McpServer { name, way, timeout_ms: 20_000, allow: Vec::new(), deny: Vec::new(), protocol };
+        let exec = Arc::new(Exec::new([], folder, &folder.join("children")));
+        let place = Place { cwd: folder.to_owned(), roots: vec![folder.to_owned()], protected: Vec::new() };
+        Setup { server, exec, place, folder: folder.to_owned(), environment: Default::default(), bearer: None }
+    }
+
+    /// Nobody does anything meanwhile.
+    async fn pass(time: Duration) {
+        tokio::time::pause();
+        tokio::time::advance(time).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        tokio::time::resume();
+    }
+
+    #[tokio::test]
+    async fn a_server_does_not_rest_while_somebody_has_its_connection_and_has_sent_nothing_yet() {
+        let folder = tempfile::tempdir().unwrap();
+        let folder = folder.path().canonicalize().unwrap();
+        let (lives, stop) = (TaskTracker::new(), CancellationToken::new());
+        let server = Arc::new(Server::new(setup(&folder), stop.clone(), Stamps::default()));
+        lives.spawn(Arc::clone(&server).live());
+        let connection = server.connection(&CancellationToken::new()).await.unwrap();
+        pass(IDLE).await;
+        assert_eq!(server.told(), "mcp server `s` is up");
+        assert_eq!(connection.peer.list_all_prompts().await.unwrap().len(), 1);
+        drop(connection);
+        pass(IDLE).await;
+        assert_eq!(server.told(), "mcp server `s` is not running: it is started when it is needed");
+        stop.cancel();
+        lives.close();
+        lives.wait().await;
     }
 }

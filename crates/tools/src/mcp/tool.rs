@@ -35,17 +35,17 @@ impl Remote {
         format!("{}/{}", self.server.name(), self.tool.name)
     }
 
-    /// What is offered under this name now must be what was ruled on.
-    fn is_current(&self) -> bool {
-        let listing = self.server.listing();
+    /// What this server offers under this name now must be what was ruled on.
+    fn is_current(&self, server: &Server) -> bool {
+        let listing = server.listing();
         let now = listing.iter().flat_map(|listing| &listing.tools).find(|tool| tool.name == self.tool.name);
         now.is_some_and(|now| now.digest == self.tool.digest)
     }
 
     async fn call(&self, invocation: &Invocation) -> Result<Finished, Finished> {
-        let connection = self.server.connection(&invocation.stop).await;
-        let connection = connection.map_err(|why| Finished::error(format!("not called: {why}")))?;
-        if !self.is_current() {
+        let reached = self.server.reach(&invocation.stop).await;
+        let (server, connection) = reached.map_err(|why| Finished::error(format!("not called: {why}")))?;
+        if !self.is_current(&server) {
             return Err(Finished::error(format!(
                 "not called: `{}` is not what it was when it was offered to you. Look at its description, and call again",
                 self.target()
@@ -54,7 +54,7 @@ impl Remote {
         let Value::Object(arguments) = invocation.arguments.clone() else {
             return Err(Finished::error("not called: the arguments are no object"));
         };
-        let asking = Asking::of(invocation, Duration::from_millis(self.server.setup.server.timeout_ms));
+        let asking = Asking::of(invocation, Duration::from_millis(server.setup.server.timeout_ms));
         let request = |given: Given| {
             let mut params = CallToolRequestParams::new(self.tool.name.clone()).with_arguments(arguments.clone());
             (params.input_responses, params.request_state) = (given.responses, given.state);
