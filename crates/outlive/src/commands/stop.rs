@@ -112,17 +112,19 @@ async fn by_hand(place: &Workspace, reason: Option<&String>) -> Result<StopView,
     let is_known = written.is_ok() && gone.is_ok() && matches!(held, Err(workspace::OpenError::Owned(_)));
     // Whatever could not be written, and whoever could not be ended: what runs is.
     let swept = if is_known { Ok(()) } else { sweep(&run.join("children")).await };
-    gone.and(swept)?;
+    let ended = gone.and(swept);
     match (held, written) {
         (Ok(_lock), _) => enter(place).await,
         (Err(_), Ok(())) if is_known => {}
         (Err(error), written) => {
+            let ended = ended.map_or_else(|why| format!("not all was ended ({why})"), |()| "all was ended".to_owned());
             let why = written.err().map_or_else(|| error.to_string(), |error| error.to_string());
             return Err(Failure::Failed(format!(
-                "all was ended, but the stop could not be written down, so the next start does not know of it: {why}"
+                "{ended}, but the stop could not be written down, so the next start does not know of it: {why}"
             )));
         }
     }
+    ended?;
     Ok(view(place, Vec::new()))
 }
 
