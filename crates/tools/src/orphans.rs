@@ -88,7 +88,7 @@ pub async fn sweep(folder: &Path) -> std::io::Result<Vec<Ended>> {
                 Err(error) => trouble = trouble.and(Err(error)),
             },
             // A record that was never finished: its child did not begin.
-            None if name.starts_with(".tmp") => trouble = trouble.and(fs::remove_file(&path)),
+            None if name.starts_with(".tmp") => trouble = trouble.and(forget(&path)),
             None => {}
         }
     }
@@ -120,15 +120,23 @@ async fn settle(path: &Path, call: CallId) -> std::io::Result<Ended> {
     let session = entry.as_ref().map(|entry| entry.session);
     // After a boot nothing of it can live, and its numbers mean nothing.
     if entry.as_ref().is_some_and(|entry| entry.boot_id != proc::boot_id()) {
-        fs::remove_file(path)?;
+        forget(path)?;
         return Ok(Ended { call, session, processes: 0, left: 0 });
     }
     let gone = exec::end(|| members(entry.as_ref(), call)).await;
     cgroup::remove(call);
     if gone.left == 0 {
-        fs::remove_file(path)?;
+        forget(path)?;
     }
     Ok(Ended { call, session, processes: gone.ended, left: gone.left })
+}
+
+/// Removes a record, which somebody else may have done: an emergency stop and a start can look at once.
+fn forget(path: &Path) -> std::io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 fn members(entry: Option<&Entry>, call: CallId) -> Vec<Process> {
