@@ -140,20 +140,14 @@ pub async fn start(place: &Workspace, secrets: &Secrets) -> Result<Engine, Failu
         OpenError::Owned(_) => Failure::Busy(error.to_string()),
         OpenError::Io(_) => Failure::Failed(format!("{}: {error}", place.root.display())),
     })?;
+    let run = place.root.join("run");
+    end_left(&run.join("children")).await?;
     let audit = Arc::new(AuditLog::open(Arc::new(RealDisk), &place.root, SystemClock.now())?);
     for damage in &files.recovery().damage {
         tracing::error!(damage, "damage found; run `outlive verify`");
     }
-    let run = place.root.join("run");
-    let children = run.join("children");
-    for ended in orphans::sweep(&children).await? {
-        tracing::warn!(call = %ended.call, session = ?ended.session, "processes of a call of the server before were ended");
-    }
-    if let Err(why) = orphans::sweep_containers(&engine(), &children).await {
-        tracing::warn!(why, "containers of the server before, if there are any, were not looked for");
-    }
     tasks::forget(&run.join("tasks"), TASKS_DAYS)?;
-    make(&[&run.join("spill"), &children])?;
+    make(&[&run.join("spill"), &run.join("children")])?;
     let (config, credentials) = (place.config()?, config::Environment::default());
     learn_known(secrets, config::known(&config, &credentials)?);
     let exec = exec(&place.root)?.redacting(secrets.clone());
@@ -165,6 +159,17 @@ pub async fn start(place: &Workspace, secrets: &Secrets) -> Result<Engine, Failu
     catalog.learn_all();
     let runtime = Runtime::start(store, Arc::new(catalog), moments, settled(&config)).await;
     Ok(Engine { runtime: runtime.map_err(Failure::failed)?, audit, files })
+}
+
+/// Ends what a dead server's calls left running: before anything that may keep this one from starting.
+async fn end_left(children: &Path) -> Result<(), Failure> {
+    for ended in orphans::sweep(children).await? {
+        tracing::warn!(call = %ended.call, session = ?ended.session, "processes of a call of the server before were ended");
+    }
+    if let Err(why) = orphans::sweep_containers(&engine(), children).await {
+        tracing::warn!(why, "containers of the server before, if there are any, were not looked for");
+    }
+    Ok(())
 }
 
 /// Knows these secrets, and says which of them cannot be looked for.

@@ -169,7 +169,7 @@ impl Runtime {
                 None => None,
             };
             match answered {
-                // Whoever has gone without an answer could not be opened, or has died: nothing of it runs.
+                // Whoever has gone without an answer has a journal that cannot be read, or has died: nothing of it runs.
                 Some(Ok(Ok(())) | Err(_)) => {}
                 Some(Ok(Err(why))) => unsettled.add(session, Some(why)),
                 None => unsettled.add(session, None),

@@ -8,7 +8,8 @@
 //! | [`verify`] | follows the chain, and names the first entry that breaks it |
 //!
 //! Invariants: an entry's hash covers all of its line before it, and so the hash of the entry before; what is entered durably is
-//! synced before its seq is returned; a torn tail is cut at the next start, and an entry says so.
+//! synced before its seq is returned; what is torn after the head is cut at the
+//! next start, and an entry says so.
 
 mod files;
 mod verify;

@@ -71,24 +71,28 @@ pub struct Ended {
 ///
 /// # Errors
 ///
-/// The folder cannot be read. One that does not exist has no records.
+/// The folder cannot be read, or a record not removed: what all of them name was ended nevertheless. One that does not exist
+/// has no records.
 pub async fn sweep(folder: &Path) -> std::io::Result<Vec<Ended>> {
     let listed = match fs::read_dir(folder) {
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
         listed => listed?,
     };
-    let mut ended = Vec::new();
+    let (mut ended, mut trouble) = (Vec::new(), Ok(()));
     for found in listed {
         let path = found?.path();
         let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
         match name.strip_suffix(".json").and_then(|stem| stem.parse().ok()) {
-            Some(call) => ended.push(settle(&path, call).await?),
+            Some(call) => match settle(&path, call).await {
+                Ok(settled) => ended.push(settled),
+                Err(error) => trouble = trouble.and(Err(error)),
+            },
             // A record that was never finished: its child did not begin.
-            None if name.starts_with(".tmp") => fs::remove_file(&path)?,
+            None if name.starts_with(".tmp") => trouble = trouble.and(forget(&path)),
             None => {}
         }
     }
-    Ok(ended)
+    trouble.map(|()| ended)
 }
 
 /// Removes the containers that a dead server's calls left, of which the engine at this socket knows. Without one there is
@@ -111,19 +115,28 @@ pub async fn sweep_containers(socket: &Path, folder: &Path) -> Result<usize, Str
 }
 
 async fn settle(path: &Path, call: CallId) -> std::io::Result<Ended> {
-    let entry: Option<Entry> = serde_json::from_slice(&fs::read(path)?).ok();
+    // Where it cannot be read, the call's mark still tells.
+    let entry: Option<Entry> = fs::read(path).ok().and_then(|text| serde_json::from_slice(&text).ok());
     let session = entry.as_ref().map(|entry| entry.session);
     // After a boot nothing of it can live, and its numbers mean nothing.
     if entry.as_ref().is_some_and(|entry| entry.boot_id != proc::boot_id()) {
-        fs::remove_file(path)?;
+        forget(path)?;
         return Ok(Ended { call, session, processes: 0, left: 0 });
     }
     let gone = exec::end(|| members(entry.as_ref(), call)).await;
     cgroup::remove(call);
     if gone.left == 0 {
-        fs::remove_file(path)?;
+        forget(path)?;
     }
     Ok(Ended { call, session, processes: gone.ended, left: gone.left })
+}
+
+/// Removes a record, which somebody else may have done: an emergency stop and a start can look at once.
+fn forget(path: &Path) -> std::io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    }
 }
 
 fn members(entry: Option<&Entry>, call: CallId) -> Vec<Process> {

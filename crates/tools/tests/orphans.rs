@@ -156,6 +156,19 @@ async fn a_process_with_another_start_or_boot_is_never_touched() {
 }
 
 #[tokio::test]
+async fn a_record_that_cannot_be_removed_spares_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let bystander = Bystander::new();
+    let boot = std::fs::read_to_string("/proc/sys/kernel/random/boot_id").unwrap().trim().to_owned();
+    record(folder.path(), bystander.0.id(), bystander.start_time(), &boot);
+    for n in 100..120 {
+        std::fs::create_dir(folder.path().join(format!("{}.json", CallId::from_bits(n)))).unwrap();
+    }
+    assert!(sweep(folder.path()).await.is_err());
+    assert!(!bystander.lives());
+}
+
+#[tokio::test]
 async fn a_broken_record_is_taken_away_and_ends_nothing() {
     let folder = tempfile::tempdir().unwrap();
     let call = CallId::from_bits(99);

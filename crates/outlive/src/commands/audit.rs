@@ -2,7 +2,7 @@
 
 use outlive_core::digest::Digest;
 use outlive_core::time::Timestamp;
-use outlive_store::audit::{AuditEntry, read, verify};
+use outlive_store::audit::{AuditEntry, Broken, read, verify};
 
 use crate::cli::{Audit, AuditList, AuditVerify};
 use crate::config::Workspace;
@@ -56,19 +56,22 @@ fn check(place: &Workspace, wanted: &AuditVerify) -> Outcome {
         Digest::parse(head).ok_or_else(|| Failure::Usage("--head: 64 lowercase hex digits are needed".to_owned()))
     });
     let found = verify(&place.root, noted.transpose()?.as_ref())?;
+    let shown = |broken: &Broken| serde_json::json!({"file": broken.file, "line": broken.line, "why": broken.why});
     if wanted.json {
         show::json(&serde_json::json!({
             "entries": found.entries,
             "head": found.head,
             "torn_bytes": found.torn_bytes,
-            "broken": found.broken.as_ref().map(|broken| serde_json::json!({
-                "file": broken.file, "line": broken.line, "why": broken.why,
-            })),
+            "broken": found.broken.as_ref().map(shown),
+            "missing": found.missing.iter().map(shown).collect::<Vec<_>>(),
         }))?;
     }
     if let Some(broken) = found.broken {
-        let at = if broken.line > 0 { format!(", line {}", broken.line) } else { String::new() };
-        return Err(Failure::Failed(format!("the audit log is broken at audit/{}{at}: {}", broken.file, broken.why)));
+        return Err(Failure::Failed(format!("the audit log is broken at {}", place_of(&broken))));
+    }
+    if !found.missing.is_empty() {
+        let all: Vec<String> = found.missing.iter().map(place_of).collect();
+        return Err(Failure::Failed(format!("entries of the audit log are missing:\n  {}", all.join("\n  "))));
     }
     if wanted.json {
         return ok();
@@ -79,4 +82,9 @@ fn check(place: &Workspace, wanted: &AuditVerify) -> Outcome {
     say!("{} entries, none was changed, moved or taken out", found.entries);
     say!("head {}", found.head);
     ok()
+}
+
+fn place_of(broken: &Broken) -> String {
+    let at = if broken.line > 0 { format!(", line {}", broken.line) } else { String::new() };
+    format!("audit/{}{at}: {}", broken.file, broken.why)
 }

@@ -102,29 +102,51 @@ async fn by_hand(place: &Workspace, reason: Option<&String>) -> Result<StopView,
     };
     let file = StopFile::of(root);
     let stop = file.stopped().ok().flatten().unwrap_or(stop);
-    if lock::is_owned(&run) {
-        // First, so that it holds for whoever starts the server again. Where it cannot be written, the server is ended still.
-        let written = file.stop(&stop);
-        end_owner(&run).await?;
-        written.map_err(Failure::failed)?;
-    }
-    let children = run.join("children");
-    match workspace::stop(root, &stop) {
-        Ok(_held) => {
-            entered(place).await?;
-            orphans::sweep(&children).await?;
-            if let Err(why) = orphans::sweep_containers(&wire::engine(), &children).await {
-                eprintln!("outlive: containers of the server, if there are any, were not looked for: {why}");
-            }
+    // First, so that it holds for whoever starts the server again.
+    let (written, gone) = match lock::is_owned(&run) {
+        true => (file.stop(&stop), end_owner(&run).await),
+        false => (Ok(()), Ok(())),
+    };
+    let held = workspace::stop(root, &stop);
+    // Somebody may have started another one since: it has read the stop, and ends what was left.
+    let is_known = written.is_ok() && gone.is_ok() && matches!(held, Err(workspace::OpenError::Owned(_)));
+    // Whatever could not be written, and whoever could not be ended: what runs is.
+    let swept = if is_known { Ok(()) } else { sweep(&run.join("children")).await };
+    let ended = gone.and(swept);
+    match (held, written) {
+        (Ok(_lock), _) => enter(place).await,
+        (Err(_), Ok(())) if is_known => {}
+        (Err(error), written) => {
+            let ended = ended.map_or_else(|why| format!("not all was ended ({why})"), |()| "all was ended".to_owned());
+            let why = written.err().map_or_else(|| error.to_string(), |error| error.to_string());
+            return Err(Failure::Failed(format!(
+                "{ended}, but the stop could not be written down, so the next start does not know of it: {why}"
+            )));
         }
-        // Somebody has started another one since: it has read the stop, and ends what was left.
-        Err(workspace::OpenError::Owned(_)) => {}
-        Err(error) => return Err(Failure::failed(error)),
     }
+    ended?;
     Ok(view(place, Vec::new()))
 }
 
-/// Enters the stop into the audit log of a workspace whose lock is held here.
+/// Ends what a server that is gone has left running.
+async fn sweep(children: &std::path::Path) -> Result<(), Failure> {
+    let processes = orphans::sweep(children).await;
+    if let Err(why) = orphans::sweep_containers(&wire::engine(), children).await {
+        eprintln!("outlive: containers of the server, if there are any, were not looked for: {why}");
+    }
+    for left in processes?.iter().filter(|ended| ended.left > 0) {
+        eprintln!("outlive: {} processes of {} could not be ended", left.left, left.call);
+    }
+    Ok(())
+}
+
+/// Enters the stop into the audit log of a workspace whose lock is held here. All is stopped, whether that can be done or not.
+async fn enter(place: &Workspace) {
+    if let Err(why) = entered(place).await {
+        eprintln!("outlive: the stop is not in the audit log: {why}");
+    }
+}
+
 async fn entered(place: &Workspace) -> Result<(), Failure> {
     let now = SystemClock.now();
     let log = AuditLog::open(Arc::new(RealDisk), &place.root, now)?;

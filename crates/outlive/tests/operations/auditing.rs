@@ -105,3 +105,26 @@ fn whoever_touches_the_audit_log_is_found() {
     let other = "0".repeat(64);
     house.check(&["audit", "verify", "--head", &other], 1, "no entry has the hash");
 }
+
+#[test]
+fn an_end_that_was_cut_off_is_found_though_the_log_has_gone_on() {
+    let house = House::new();
+    house.check(&["stop", "--all"], 0, "everything is stopped");
+    house.check(&["stop", "--all"], 0, "everything is stopped");
+    let file = house.root().join("audit/00000001.jsonl");
+    let whole = std::fs::read_to_string(&file).unwrap();
+    std::fs::write(&file, format!("{}\n", whole.lines().next().unwrap())).unwrap();
+    house.check(&["stop", "--all"], 0, "everything is stopped");
+    std::fs::remove_file(house.root().join("audit/head")).unwrap();
+    house.check(&["stop", "--all"], 0, "everything is stopped");
+    assert_eq!(whats(&house), ["stop ok", "audit.cut ok", "stop ok", "audit.unanchored ok", "stop ok"]);
+    let said =
+        house.check(&["audit", "verify"], 1, "entries of the audit log are missing:\n  audit/00000001.jsonl, line 2: ");
+    assert!(
+        said.contains("it ended with entry 1, and had 2: its end was cut off\n  audit/00000001.jsonl, line 4: "),
+        "{said}"
+    );
+    assert!(said.contains("`audit/head` was gone: entries after 3 may be missing"), "{said}");
+    let missing = house.check(&["audit", "verify", "--json"], 1, "\"broken\": null");
+    assert!(missing.contains("\"line\": 4"), "{missing}");
+}

@@ -202,3 +202,90 @@ fn while_all_is_stopped_no_command_starts_servers_of_tools() {
     house.check(&["mcp", "list", "worker"], 0, "is down");
     assert!(started.exists());
 }
+
+/// Lets a server hang whose client is gone: that would start another one.
+fn hang(server: &Server, mut talk: Child) {
+    server.signal(Signal::STOP);
+    talk.kill().unwrap();
+    talk.wait().unwrap();
+}
+
+/// Lets the emergency stop's file be one that cannot be written.
+fn block(house: &House) {
+    std::fs::create_dir(house.root().join("stopped.new-0")).unwrap();
+}
+
+/// Puts a folder where the audit log's file was.
+fn break_audit_log(house: &House) {
+    let file = house.root().join("audit/00000001.jsonl");
+    std::fs::rename(&file, house.root().join("audit/elsewhere")).unwrap();
+    std::fs::create_dir(&file).unwrap();
+}
+
+#[test]
+fn a_stop_that_cannot_be_written_down_ends_a_server_that_hangs_and_all_that_it_runs() {
+    let house = house();
+    let mut server = house.serve(|_| ());
+    let talk = house.busy();
+    block(&house);
+    hang(&server, talk);
+    house.check(&["stop", "--all"], 1, "all was ended, but the stop could not be written down");
+    assert_eq!(server.child.try_wait().unwrap().map(|status| status.success()), Some(false), "it was killed");
+    house.still(|| house.check(&["stop", "--status"], 0, "stopped"));
+}
+
+#[test]
+fn a_stop_that_cannot_be_written_down_ends_what_a_dead_server_left() {
+    let house = house();
+    let mut server = house.serve(|_| ());
+    let talk = house.busy();
+    block(&house);
+    hang(&server, talk);
+    kill(&mut server);
+    house.check(&["stop", "--all"], 1, "all was ended, but the stop could not be written down");
+    house.still(|| house.check(&["stop", "--status"], 0, "stopped"));
+}
+
+#[test]
+fn an_audit_log_that_cannot_be_written_keeps_no_stop_from_ending_everything() {
+    let house = house();
+    let server = house.serve(|_| ());
+    let talk = house.busy();
+    break_audit_log(&house);
+    hang(&server, talk);
+    let said = house.check(&["stop", "--all"], 0, "everything is stopped since");
+    assert!(said.contains("the stop is not in the audit log"), "{said}");
+    house.still(|| house.check(&["stop", "--status"], 0, "stopped"));
+}
+
+#[test]
+fn a_server_that_cannot_start_ends_what_the_one_before_it_left() {
+    let house = house();
+    let mut server = house.serve(|_| ());
+    hang(&server, house.busy());
+    kill(&mut server);
+    break_audit_log(&house);
+    said(&house.command(&["serve", "--port", "0"]).output().unwrap(), 1);
+    house.still(|| house.check(&["stop", "--status"], 0, "stopped"));
+}
+
+#[test]
+fn a_session_whose_journal_is_damaged_keeps_no_stop_from_being_lifted() {
+    let house = house();
+    let mut server = house.serve(|_| ());
+    let mut talk = house.busy();
+    talk.kill().unwrap();
+    talk.wait().unwrap();
+    // Its turn goes on at the next start.
+    house.check(&["serve", "--stop"], 0, "");
+    server.ended();
+    let session = std::fs::read_dir(house.root().join("sessions")).unwrap().next().unwrap().unwrap();
+    let journal = session.path().join("events.jsonl");
+    let text = std::fs::read_to_string(&journal).unwrap();
+    std::fs::write(&journal, text.replacen("\"turn.started\"", "\"turn-started\"", 1)).unwrap();
+    let _server = house.serve(|_| ());
+    house.check(&["session", "show", session.file_name().to_str().unwrap()], 1, "is damaged at line");
+    house.check(&["stop", "--all"], 0, "everything is stopped");
+    house.check(&["stop", "--lift"], 0, "nothing is stopped");
+    house.check(&["run", "-a", "worker", "run echo back"], 0, "back");
+}

@@ -9,7 +9,7 @@ use outlive_core::command::Command;
 use outlive_core::event::Line;
 use outlive_core::id::{RequestId, SessionId};
 use outlive_core::session::{Held, Refusal, State};
-use outlive_store::Stop;
+use outlive_store::{Stop, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument as _;
 
@@ -91,10 +91,17 @@ async fn refuse(mut inbox: mpsc::Receiver<Mail>, sessions: &Sessions, id: Sessio
         match mail {
             Mail::Submit { reply, .. } => drop(reply.send(Err(error.clone()))),
             Mail::Adopt { reply, .. } | Mail::Remove(_, reply) => drop(reply.send(Err(error.clone()))),
+            // Nothing of it runs, and only a repair lets it run again: it does not keep the others from going on.
+            Mail::Halt(reply) if is_beyond(error) => drop(reply),
             Mail::Halt(reply) => drop(reply.send(Err(error.clone()))),
             Mail::View(_) | Mail::Told(_) => {}
         }
     }
+}
+
+/// Says whether a journal cannot be read, however often that is tried.
+fn is_beyond(error: &SubmitError) -> bool {
+    matches!(error, SubmitError::Store(StoreError::Corrupt { .. } | StoreError::NotFound(_)))
 }
 
 struct Loop {
@@ -223,6 +230,8 @@ impl Loop {
     async fn halt(&mut self, reply: oneshot::Sender<Result<(), SubmitError>>) {
         match self.actor.submit(&Command::Wake, None).await {
             Ok(_) | Err(SubmitError::Refused(_)) => self.halting.push(reply),
+            // It goes, and its calls with it.
+            Err(error) if is_beyond(&error) => self.is_done = true,
             Err(error) => {
                 if Trouble::from(&error) == Trouble::Passing {
                     self.schedule_retry();

@@ -1,6 +1,8 @@
 //! The files of an audit log: `audit/00000001.jsonl` and so on, and `audit/head`, which names the last synced entry. One thread
-//! writes what has gathered, syncs once, and only then moves the head: it never names what a crash can lose.
+//! writes what has gathered, syncs once, and only then moves the head: it never names what a crash can lose. The head is there
+//! before the first entry is.
 
+use std::collections::VecDeque;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -17,12 +19,14 @@ use super::{Act, Audit, AuditEntry, check, root, write};
 use crate::files::fs::{Disk, DiskFile, Open, RealDisk, is_full, read_all};
 use crate::{Pending, StoreError};
 
-const FOLDER: &str = "audit";
+pub(super) const FOLDER: &str = "audit";
 const HEAD: &str = "head";
 /// Bytes of a file, after which the next one begins.
 const FILE_BYTES: u64 = 4 << 20;
 /// More than a file can have.
 const MOST_BYTES: u64 = FILE_BYTES + (1 << 20);
+/// Bytes of a batch, after which no further act is added: with the one that went over, less than what a file has to spare.
+const BATCH_BYTES: usize = 256 << 10;
 /// Acts that may wait.
 const BEHIND: usize = 1_024;
 /// How long acts gather for which nobody waits.
@@ -46,14 +50,19 @@ pub(super) fn bytes(workspace: &Path, name: &str) -> io::Result<Vec<u8>> {
     read_all(&RealDisk, &workspace.join(FOLDER).join(name), MOST_BYTES)
 }
 
-/// Returns what `audit/head` names.
-pub(super) fn anchor(workspace: &Path) -> Result<Anchor, String> {
-    let text = bytes(workspace, HEAD).map_err(|error| format!("`audit/{HEAD}` cannot be read: {error}"))?;
+/// Returns what the head in the log's folder names.
+pub(super) fn anchor(disk: &dyn Disk, folder: &Path) -> Result<Anchor, String> {
+    let text = read_all(disk, &folder.join(HEAD), MOST_BYTES);
+    let text = text.map_err(|error| format!("`audit/{HEAD}` cannot be read: {error}"))?;
     let read = || {
         let (seq, hash) = std::str::from_utf8(&text).ok()?.trim().split_once(' ')?;
         Some(Anchor { seq: seq.parse().ok()?, hash: Digest::parse(hash)? })
     };
     read().ok_or_else(|| format!("`audit/{HEAD}` is not what was written"))
+}
+
+fn path(folder: &Path, number: u64) -> PathBuf {
+    folder.join(format!("{number:08}.jsonl"))
 }
 
 /// Returns a workspace's newest entries, oldest first, at most this many, that fit; lines that are no entries are left out.
@@ -97,7 +106,7 @@ impl AuditLog {
     pub fn open(disk: Arc<dyn Disk>, workspace: &Path, now: Timestamp) -> io::Result<Self> {
         let missed = Arc::<AtomicU64>::default();
         let mut writer = Writer::open(disk, workspace, Arc::clone(&missed))?;
-        writer.mend(workspace, now)?;
+        writer.mend(now)?;
         let (sender, wanted) = sync_channel(BEHIND);
         let thread = std::thread::Builder::new().name("audit".to_owned()).spawn(move || writer.run(&wanted))?;
         let (sender, writing) = (Mutex::new(Some(sender)), Mutex::new(Some(thread)));
@@ -163,7 +172,13 @@ struct Writer {
     file: Arc<dyn DiskFile>,
     /// Where the next line goes.
     end: u64,
+    /// Something may stand behind the end.
+    is_uncut: bool,
     last: Anchor,
+    /// The head is there, durably.
+    is_anchored: bool,
+    /// What the log itself has to say before anybody else says anything.
+    owed: Vec<Act>,
     missed: Arc<AtomicU64>,
 }
 
@@ -175,50 +190,83 @@ impl Writer {
         let listed = disk.list(&folder)?;
         let numbers = listed.iter().filter_map(|name| name.strip_suffix(".jsonl")?.parse::<u64>().ok());
         let number = numbers.max().unwrap_or(1);
-        let path = folder.join(format!("{number:08}.jsonl"));
-        let file = disk.open(&path, Open::Write)?;
+        let file = disk.open(&path(&folder, number), Open::Write)?;
         disk.sync_dir(&folder)?;
-        let end = file.size()?;
-        Ok(Self { disk, folder, number, file, end, last: Anchor { seq: 0, hash: root() }, missed })
+        let (end, last, owed) = (file.size()?, Anchor { seq: 0, hash: root() }, Vec::new());
+        let is_anchored = listed.iter().any(|name| name == HEAD);
+        Ok(Self { disk, folder, number, file, end, is_uncut: false, last, is_anchored, owed, missed })
     }
 
-    /// Finds the last entry, cuts what comes after it, and says so.
-    fn mend(&mut self, workspace: &Path, now: Timestamp) -> io::Result<()> {
-        let text = read_all(&*self.disk, &self.folder.join(format!("{:08}.jsonl", self.number)), MOST_BYTES)?;
-        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
-        let lines = text.get(..whole).unwrap_or_default().split(|byte| *byte == b'\n');
-        let in_file = lines.rev().find_map(|line| serde_json::from_slice::<AuditEntry>(line).ok());
-        let last = match in_file {
-            Some(entry) => Some(entry),
-            // A new file that has no line yet follows the one before.
-            None => read(workspace, 1, &|_| true)?.pop(),
-        };
-        if let Some(entry) = last {
-            self.last = Anchor { seq: entry.seq, hash: entry.hash };
-        }
-        let torn = text.len() - whole;
+    /// Finds the last entry and cuts what comes after it. What there is to say of that is written before the next entry: at once,
+    /// or once there is room for it.
+    fn mend(&mut self, now: Timestamp) -> io::Result<()> {
+        let text = read_all(&*self.disk, &path(&self.folder, self.number), MOST_BYTES)?;
+        let anchored = anchor(&*self.disk, &self.folder);
+        let good = self.good(&text, anchored.as_ref().ok())?;
+        self.end = good as u64;
+        let torn = text.len() - good;
         if torn > 0 {
-            self.file.set_len(whole as u64)?;
-            self.end = whole as u64;
-            self.file.sync()?;
-            self.say(now, "audit.torn", [("bytes".to_owned(), torn.to_string())])?;
+            self.is_uncut = true;
+            self.owe(now, "audit.torn", [("bytes".to_owned(), torn.to_string())]);
         }
-        match anchor(workspace) {
+        match anchored {
             Ok(anchor) if anchor.seq > self.last.seq => {
-                self.say(now, "audit.cut", [("had".to_owned(), anchor.seq.to_string())])?;
+                self.owe(now, "audit.cut", [("had".to_owned(), anchor.seq.to_string())]);
             }
             Ok(_) => {}
             Err(_) if self.last.seq == 0 => {}
-            Err(_) => self.say(now, "audit.unanchored", [])?,
+            Err(_) => self.owe(now, "audit.unanchored", []),
+        }
+        // Before the first entry nobody knows how durable it is.
+        self.is_anchored &= self.last.seq > 0 || !self.owed.is_empty();
+        if !self.owed.is_empty()
+            && let Err(error) = self.batch(&[])
+        {
+            tracing::error!(%error, "the audit log cannot be written: what it has to say of itself is entered once it can");
         }
         Ok(())
     }
 
-    /// Enters what the log itself has to say.
-    fn say<const N: usize>(&mut self, at: Timestamp, what: &str, on: [(String, String); N]) -> io::Result<()> {
+    /// Finds the last entry, and returns up to where the file is kept. What follows the anchor was never acknowledged if it does
+    /// not follow the chain; anything before it is evidence, and stays.
+    fn good(&mut self, text: &[u8], anchor: Option<&Anchor>) -> io::Result<usize> {
+        let before = if self.number > 1 { self.last_of(self.number - 1)? } else { None };
+        let mut last =
+            before.map_or(Anchor { seq: 0, hash: root() }, |entry| Anchor { seq: entry.seq, hash: entry.hash });
+        let whole = text.iter().rposition(|byte| *byte == b'\n').map_or(0, |at| at + 1);
+        let mut good = 0;
+        for line in text.get(..whole).unwrap_or_default().split_inclusive(|byte| *byte == b'\n') {
+            let entry = line.strip_suffix(b"\n").and_then(check);
+            let Some(entry) = entry.filter(|entry| entry.seq == last.seq + 1 && entry.prev == last.hash) else { break };
+            (last, good) = (Anchor { seq: entry.seq, hash: entry.hash }, good + line.len());
+        }
+        if anchor.is_none_or(|anchor| anchor.seq > last.seq) && good < whole {
+            // In all of it, or in the files before it: `verify` says where the chain breaks.
+            let mut lines = text.split(|byte| *byte == b'\n').rev();
+            let found = lines.find_map(|line| serde_json::from_slice::<AuditEntry>(line).ok());
+            (last, good) = (found.map_or(last, |entry| Anchor { seq: entry.seq, hash: entry.hash }), whole);
+        }
+        self.last = last;
+        Ok(good)
+    }
+
+    /// Returns the last entry of a file, or of one before it.
+    fn last_of(&self, number: u64) -> io::Result<Option<AuditEntry>> {
+        for number in (1..=number).rev() {
+            let text = match read_all(&*self.disk, &path(&self.folder, number), MOST_BYTES) {
+                Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+                read => read?,
+            };
+            if let Some(entry) = text.split(|byte| *byte == b'\n').rev().find_map(check) {
+                return Ok(Some(entry));
+            }
+        }
+        Ok(None)
+    }
+
+    fn owe<const N: usize>(&mut self, at: Timestamp, what: &str, on: [(String, String); N]) {
         let (who, what, outcome) = ("outlive".to_owned(), what.to_owned(), "ok".to_owned());
-        let act = Act { at, who, sender: None, from: None, what, on: on.into(), outcome };
-        self.batch(&[&act])
+        self.owed.push(Act { at, who, sender: None, from: None, what, on: on.into(), outcome });
     }
 
     fn run(mut self, wanted: &Receiver<Wanted>) {
@@ -232,13 +280,25 @@ impl Writer {
                 }
             }
             batch.extend(wanted.try_iter().take(BEHIND - batch.len()));
-            let acts: Vec<&Act> = batch.iter().map(|wanted| &wanted.act).collect();
-            let done = self.batch(&acts).map_err(|error| self.broken(&error));
-            self.tell_missed(batch.last().map(|wanted| wanted.act.at));
+            let at = batch.last().map(|wanted| wanted.act.at);
+            self.enter(batch);
+            self.tell_missed(at);
+        }
+    }
+
+    /// Writes all that has gathered, in as many batches as it takes, and answers whoever waits.
+    fn enter(&mut self, gathered: Vec<Wanted>) {
+        let mut gathered = VecDeque::from(gathered);
+        while !gathered.is_empty() {
+            let acts: Vec<&Act> = gathered.iter().map(|wanted| &wanted.act).collect();
+            let (count, done) = match self.batch(&acts) {
+                Ok(count) => (count, Ok(())),
+                Err(error) => (gathered.len(), Err(self.broken(&error))),
+            };
             if let Err(error) = &done {
-                tracing::error!(%error, count = batch.len(), "the audit log cannot be written");
+                tracing::error!(%error, count, "the audit log cannot be written");
             }
-            for wanted in batch {
+            for wanted in gathered.drain(..count) {
                 match (wanted.reply, &done) {
                     // Whoever waited may be gone.
                     (Some(reply), done) => drop(reply.send(done.clone())),
@@ -252,43 +312,82 @@ impl Writer {
     fn tell_missed(&mut self, at: Option<Timestamp>) {
         let missed = self.missed.swap(0, Ordering::Relaxed);
         let Some(at) = at.filter(|_| missed > 0) else { return };
-        if self.say(at, "audit.missed", [("count".to_owned(), missed.to_string())]).is_err() {
+        let before = self.owed.len();
+        self.owe(at, "audit.missed", [("count".to_owned(), missed.to_string())]);
+        if self.batch(&[]).is_err() {
+            self.owed.truncate(before);
             self.missed.fetch_add(missed, Ordering::Relaxed);
         }
     }
 
-    /// Writes entries and syncs them. One that fails is as if it had not been: what is written next overwrites it.
-    fn batch(&mut self, acts: &[&Act]) -> io::Result<()> {
-        if self.end >= FILE_BYTES {
-            self.rotate()?;
-        }
+    /// Writes what the log owes and the first of these entries, syncs them, and returns how many of these that was. What fails is
+    /// as if it had not been.
+    fn batch(&mut self, acts: &[&Act]) -> io::Result<usize> {
+        self.ready()?;
         let (mut text, mut last) = (String::new(), Anchor { seq: self.last.seq, hash: self.last.hash.clone() });
-        for act in acts {
+        let mut count = 0;
+        for act in self.owed.iter().chain(acts.iter().copied()) {
+            if text.len() >= BATCH_BYTES {
+                break;
+            }
             let (line, hash) = write(last.seq + 1, act, &last.hash);
             text.push_str(&line);
             text.push('\n');
             last = Anchor { seq: last.seq + 1, hash };
+            count += 1;
         }
         let written = self.file.write_at(self.end, text.as_bytes()).and_then(|()| self.file.sync());
         if let Err(error) = written {
-            // After a failed sync nobody knows what is there: it is cut off, and a cut that fails is cut at the next start.
-            drop(self.file.set_len(self.end));
+            // After a failed sync nobody knows what is there.
+            self.is_uncut = true;
+            drop(self.cut());
             return Err(error);
         }
         self.end += text.len() as u64;
         self.last = last;
-        self.anchor()
+        let told = self.owed.drain(..count.min(self.owed.len())).count();
+        if let Err(error) = self.anchor() {
+            // What is entered is: the next entry moves it.
+            tracing::error!(%error, "the head of the audit log stays behind: an end that is cut off would not be noticed");
+        }
+        Ok(count - told)
+    }
+
+    /// Nothing stands behind the end, the file has room, and the head is there before the first entry.
+    fn ready(&mut self) -> io::Result<()> {
+        self.cut()?;
+        if self.last.seq == 0 && !self.is_anchored {
+            self.anchor()?;
+        }
+        if self.end >= FILE_BYTES {
+            self.rotate()?;
+        }
+        Ok(())
+    }
+
+    fn cut(&mut self) -> io::Result<()> {
+        if self.is_uncut {
+            self.file.set_len(self.end)?;
+            self.file.sync()?;
+            self.is_uncut = false;
+        }
+        Ok(())
     }
 
     /// In its place, of one length: whoever reads it sees the one or the other.
-    fn anchor(&self) -> io::Result<()> {
+    fn anchor(&mut self) -> io::Result<()> {
         let file = self.disk.open(&self.folder.join(HEAD), Open::Write)?;
-        file.write_at(0, format!("{:020} {}\n", self.last.seq, self.last.hash).as_bytes())
+        file.write_at(0, format!("{:020} {}\n", self.last.seq, self.last.hash).as_bytes())?;
+        if !self.is_anchored {
+            file.sync()?;
+            self.disk.sync_dir(&self.folder)?;
+            self.is_anchored = true;
+        }
+        Ok(())
     }
 
     fn rotate(&mut self) -> io::Result<()> {
-        let path = self.folder.join(format!("{:08}.jsonl", self.number + 1));
-        let file = self.disk.open(&path, Open::Write)?;
+        let file = self.disk.open(&path(&self.folder, self.number + 1), Open::Write)?;
         self.disk.sync_dir(&self.folder)?;
         (self.number, self.file, self.end) = (self.number + 1, file, 0);
         Ok(())

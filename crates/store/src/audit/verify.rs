@@ -6,8 +6,9 @@ use std::path::Path;
 use outlive_core::digest::Digest;
 use outlive_core::id::Seq;
 
-use super::files::{Anchor, anchor, bytes, names};
-use super::{check, root};
+use super::files::{Anchor, FOLDER, anchor, bytes, names};
+use super::{AuditEntry, check, root};
+use crate::files::fs::RealDisk;
 
 /// What was found of a whole log.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +21,8 @@ pub struct Verified {
     pub torn_bytes: usize,
     /// The first thing that is not as it was written.
     pub broken: Option<Broken>,
+    /// Where a start found that entries were missing, and said so in an entry: the chain goes on after it.
+    pub missing: Vec<Broken>,
 }
 
 /// Where a chain breaks.
@@ -41,7 +44,7 @@ pub struct Broken {
 /// It cannot be read.
 pub fn verify(workspace: &Path, noted: Option<&Digest>) -> io::Result<Verified> {
     // First: what is entered meanwhile comes after it.
-    let anchored = anchor(workspace);
+    let anchored = anchor(&RealDisk, &workspace.join(FOLDER));
     let mut walk = Walk { anchored: anchored.as_ref().ok(), noted, ..Walk::new() };
     for (number, name) in (1_u64..).zip(names(workspace)?) {
         let expected = format!("{number:08}.jsonl");
@@ -69,7 +72,7 @@ struct Walk<'a> {
 
 impl Walk<'_> {
     fn new() -> Self {
-        let found = Verified { entries: 0, head: root(), torn_bytes: 0, broken: None };
+        let found = Verified { entries: 0, head: root(), torn_bytes: 0, broken: None, missing: Vec::new() };
         Self { found, anchored: None, noted: None }
     }
 
@@ -86,13 +89,16 @@ impl Walk<'_> {
                 self.found.torn_bytes = line.len();
                 return;
             };
-            if let Err(why) = self.line(line) {
-                return self.breaks(name, at + 1, why);
+            match self.line(line) {
+                Err(why) => return self.breaks(name, at + 1, why),
+                Ok(Some(why)) => self.found.missing.push(Broken { file: name.to_owned(), line: at + 1, why }),
+                Ok(None) => {}
             }
         }
     }
 
-    fn line(&mut self, line: &[u8]) -> Result<(), String> {
+    /// Returns what this entry says of others.
+    fn line(&mut self, line: &[u8]) -> Result<Option<String>, String> {
         let next = self.found.entries + 1;
         let Some(entry) = check(line) else { return Err(format!("entry {next} was changed: its hash is another")) };
         if entry.seq > next {
@@ -110,8 +116,9 @@ impl Walk<'_> {
             return Err(format!("entry {next} is another than the one that `audit/head` names"));
         }
         self.noted.take_if(|noted| **noted == entry.hash);
+        let says = says(&entry);
         (self.found.entries, self.found.head) = (next, entry.hash);
-        Ok(())
+        Ok(says)
     }
 
     fn end(&mut self, anchored: &Result<Anchor, String>) {
@@ -131,5 +138,20 @@ impl Walk<'_> {
                 format!("no entry has the hash {noted}: it was changed or cut off since that was noted"),
             );
         }
+    }
+}
+
+/// What the log itself says of entries that were missing when it was opened.
+fn says(entry: &AuditEntry) -> Option<String> {
+    let (act, kept) = (&entry.act, entry.seq - 1);
+    match act.what.as_str() {
+        "audit.cut" => {
+            let had = act.on.get("had").map_or("?", String::as_str);
+            Some(format!("at the start of {} it ended with entry {kept}, and had {had}: its end was cut off", act.at))
+        }
+        "audit.unanchored" => {
+            Some(format!("at the start of {} `audit/head` was gone: entries after {kept} may be missing", act.at))
+        }
+        _ => None,
     }
 }

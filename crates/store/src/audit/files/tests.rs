@@ -2,6 +2,8 @@
 
 use super::super::verify;
 use super::*;
+use crate::audit::VALUE_BYTES;
+use crate::files::faults::{Fault, FaultyDisk, Keep, Space};
 
 fn act(n: usize) -> Act {
     Act {
@@ -142,6 +144,161 @@ async fn an_end_that_was_cut_off_while_nobody_looked_is_noted_at_the_next_start(
     put(folder.path(), &whole[..1]);
     drop(open(folder.path()));
     assert_eq!(whats(folder.path()), ["approve", "audit.cut"]);
+    missing(folder.path(), &[(2, "it ended with entry 1, and had 3: its end was cut off")]);
+    // Not even the first is left.
+    put(folder.path(), &[]);
+    drop(open(folder.path()));
+    missing(folder.path(), &[(1, "it ended with entry 0, and had 2")]);
+}
+
+#[tokio::test]
+async fn a_head_that_is_gone_is_said_for_good() {
+    let (folder, _) = log(2).await;
+    std::fs::remove_file(folder.path().join("audit/head")).unwrap();
+    drop(open(folder.path()));
+    drop(open(folder.path()));
+    assert_eq!(whats(folder.path()), ["approve", "approve", "audit.unanchored"]);
+    missing(folder.path(), &[(3, "`audit/head` was gone: entries after 2 may be missing")]);
+}
+
+/// What the log says of missing entries: the line, and a part of why.
+#[track_caller]
+fn missing(folder: &Path, expected: &[(usize, &str)]) {
+    let found = verify(folder, None).unwrap();
+    assert_eq!((found.broken, found.missing.len()), (None, expected.len()));
+    for (found, (line, says)) in found.missing.iter().zip(expected) {
+        assert!(found.line == *line && found.why.contains(says), "{found:?}");
+    }
+}
+
+#[tokio::test]
+async fn a_page_that_a_crash_lost_in_a_batch_takes_what_follows_it_along_and_breaks_no_chain() {
+    let (folder, whole) = log(5).await;
+    let anchored = check_line(&whole[1]);
+    for lost in 2..5 {
+        let mut torn = whole.clone();
+        torn[lost] = "\0".repeat(torn[lost].len());
+        put(folder.path(), &torn);
+        std::fs::write(folder.path().join("audit/head"), format!("{:020} {}\n", anchored.seq, anchored.hash)).unwrap();
+        drop(open(folder.path()));
+        let expected: Vec<&str> = std::iter::repeat_n("approve", lost).chain(["audit.torn"]).collect();
+        assert_eq!(whats(folder.path()), expected, "entry {} is lost", lost + 1);
+        let found = verify(folder.path(), None).unwrap();
+        assert_eq!((found.torn_bytes, found.broken, found.missing), (0, None, vec![]));
+    }
+}
+
+#[tokio::test]
+async fn what_was_acknowledged_and_is_damaged_is_never_cut() {
+    let (folder, whole) = log(4).await;
+    let mut damaged = whole.clone();
+    damaged[2] = damaged[2].replacen("ada", "eve", 1);
+    put(folder.path(), &damaged);
+    drop(open(folder.path()));
+    assert_eq!(lines(folder.path()), damaged);
+    assert_eq!(why(folder.path()), (3, "entry 3 was changed: its hash is another".to_owned()));
+}
+
+#[test]
+fn no_batch_makes_a_file_larger_than_can_be_read() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut writer = Writer::open(Arc::new(RealDisk), folder.path(), Arc::default()).unwrap();
+    let wide = Act { on: (0..16).map(|n| (n.to_string(), "\u{1}".repeat(VALUE_BYTES))).collect(), ..act(1) };
+    while writer.end < FILE_BYTES - BATCH_BYTES as u64 {
+        writer.batch(&[&wide; 4]).unwrap();
+    }
+    let wanted = |_| Wanted { act: wide.clone(), reply: None };
+    writer.enter((0..200).map(wanted).collect());
+    drop(writer);
+    drop(open(folder.path()));
+    let found = verify(folder.path(), None).unwrap();
+    assert_eq!((found.broken, found.missing), (None, vec![]));
+    assert!(found.entries > 200);
+}
+
+/// A log on a disk of the test's, with one entry.
+async fn on_a_disk() -> (FaultyDisk, AuditLog) {
+    let disk = FaultyDisk::default();
+    let log = opened(&disk);
+    log.enter(act(1)).await.unwrap();
+    (disk, log)
+}
+
+fn opened(disk: &FaultyDisk) -> AuditLog {
+    AuditLog::open(Arc::new(disk.clone()), Path::new("/w"), Timestamp::from_micros(1)).unwrap()
+}
+
+/// What stands on that disk, whose chain must be whole.
+#[track_caller]
+fn whole(disk: &FaultyDisk) -> Vec<String> {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("audit")).unwrap();
+    for name in ["audit/00000001.jsonl", "audit/head"] {
+        std::fs::write(folder.path().join(name), disk.bytes(&Path::new("/w").join(name)).unwrap()).unwrap();
+    }
+    let found = verify(folder.path(), None).unwrap();
+    assert_eq!((found.torn_bytes, found.broken), (0, None));
+    whats(folder.path())
+}
+
+#[tokio::test]
+async fn a_disk_without_room_keeps_no_log_from_opening_and_what_it_has_to_say_comes_first_once_there_is_room() {
+    let (disk, log) = on_a_disk().await;
+    log.enter(act(2)).await.unwrap();
+    drop(log);
+    disk.tamper(Path::new("/w/audit/00000001.jsonl"), |bytes| bytes.truncate(bytes.len() - 7));
+    disk.set_full(Space::None);
+    let log = opened(&disk);
+    assert_eq!(log.enter(act(3)).await, Err(StoreError::NoSpace));
+    disk.set_full(Space::Enough);
+    assert_eq!(log.enter(act(4)).await, Ok(()));
+    drop(log);
+    assert_eq!(whole(&disk), ["approve", "audit.torn", "audit.cut", "approve"]);
+}
+
+#[tokio::test]
+async fn an_entry_that_was_synced_is_entered_though_the_head_stays_behind() {
+    let (disk, log) = on_a_disk().await;
+    // The write, its sync, the head.
+    disk.plan(2, Fault::Io);
+    assert_eq!(log.enter(act(2)).await, Ok(()));
+    drop(log);
+    assert_eq!(whole(&disk), ["approve", "approve"]);
+    let head = String::from_utf8(disk.bytes(Path::new("/w/audit/head")).unwrap()).unwrap();
+    assert!(head.starts_with("00000000000000000001 "), "{head}");
+}
+
+#[tokio::test]
+async fn nothing_is_written_before_what_failed_is_cut_off() {
+    let (disk, log) = on_a_disk().await;
+    let long = Act { who: "a".repeat(400), ..act(2) };
+    // Its sync, the cut after it, and the cut before the next one.
+    (1..4).for_each(|n| disk.plan(n, Fault::Io));
+    assert!(log.enter(long).await.is_err());
+    assert!(log.enter(act(3)).await.is_err());
+    assert_eq!(log.enter(act(4)).await, Ok(()));
+    drop(log);
+    assert_eq!(whole(&disk), ["approve", "approve"]);
+}
+
+#[tokio::test]
+async fn a_power_cut_at_any_moment_of_a_new_log_accuses_nobody() {
+    for keep in [Keep::Nothing, Keep::Half, Keep::Everything] {
+        for at in 0..14 {
+            let disk = FaultyDisk::default();
+            disk.plan(at, Fault::Cut);
+            if let Ok(log) = AuditLog::open(Arc::new(disk.clone()), Path::new("/w"), Timestamp::from_micros(1)) {
+                drop((log.enter(act(1)).await, log.enter(act(2)).await));
+            }
+            disk.crash(keep);
+            let log = opened(&disk);
+            log.enter(act(3)).await.unwrap();
+            drop(log);
+            let said = whole(&disk);
+            let accused = said.iter().any(|what| what == "audit.cut" || what == "audit.unanchored");
+            assert!(!accused, "{keep:?} at {at}: {said:?}");
+        }
+    }
 }
 
 #[tokio::test]
