@@ -248,9 +248,20 @@ pub enum Report {
         call: CallId,
         /// The attempt: a report of an earlier one is refused.
         attempt: u32,
+        /// The name that the hand gives what it asks, and under which the answer comes back.
+        question: QuestionId,
         /// What is asked.
         #[serde(skip)]
         questions: Vec<Question>,
+    },
+    /// A running call takes back what it asked: nobody waits for the answer.
+    Withdraws {
+        /// The call.
+        call: CallId,
+        /// The attempt: a report of an earlier one is refused.
+        attempt: u32,
+        /// What it asked.
+        question: QuestionId,
     },
     /// A look at what an attempt of a dead process did.
     Found {

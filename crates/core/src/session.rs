@@ -195,7 +195,7 @@ impl Decisions {
 pub struct PastDecision {
     /// The call.
     pub call: CallId,
-    /// What was decided; `None` when the turn was interrupted before anybody did.
+    /// What was decided; `None` when the turn was interrupted, or a person wrote, before anybody did.
     pub verdict: Option<Verdict>,
     /// By whom.
     pub by: Origin,

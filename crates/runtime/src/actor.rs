@@ -22,7 +22,7 @@ use std::collections::BTreeMap;
 use outlive_core::command::{Command, Done, Found, Report};
 use outlive_core::context::Transcript;
 use outlive_core::event::{Asked, Outcome};
-use outlive_core::id::{CallId, RequestId, Seq, SessionId};
+use outlive_core::id::{CallId, QuestionId, RequestId, Seq, SessionId};
 use outlive_core::session::{Decided, Fact, Held, Refusal, State};
 use outlive_store::{Append, Epoch, StoreError};
 use tokio::sync::mpsc;
@@ -74,7 +74,8 @@ impl Drop for Running {
 
 impl Actor {
     pub(crate) fn new(shell: Shell, id: SessionId, epoch: Epoch, inbox: mpsc::Sender<Mail>) -> Self {
-        let (feeds, turn, inquiries) = (shell.feeds.clone(), crate::log::Turn::default(), Inquiries::default());
+        let (feeds, turn) = (shell.feeds.clone(), crate::log::Turn::default());
+        let inquiries = Inquiries::new(shell.moments.clone());
         let errand = Errand { session: id, inbox, feeds, turn, secrets: shell.kits.secrets(), inquiries };
         Self {
             id,
@@ -154,7 +155,7 @@ impl Actor {
     fn release(&mut self, command: &Command) {
         let Command::Report(report) = command else { return };
         match report {
-            Report::Asks { .. } => {}
+            Report::Asks { .. } | Report::Withdraws { .. } => {}
             Report::Step { .. } => {
                 self.held.step = None;
                 self.running.model = None;
@@ -179,8 +180,8 @@ impl Actor {
             }
         }
         self.tell(&batch);
-        for (call, answers) in batch.answered() {
-            self.errand.inquiries.answer(call, answers);
+        for (question, answers) in batch.answered() {
+            self.errand.inquiries.answer(question, answers);
         }
         self.act(batch);
         Ok(())
@@ -313,6 +314,19 @@ impl Actor {
         self.running.calls.values().for_each(CancellationToken::cancel);
     }
 
+    /// Says whether a report is of a question for whose answer nobody waits any more.
+    pub(crate) fn is_unasked(&self, command: &Command) -> bool {
+        asks(command).is_some_and(|question| !self.errand.inquiries.awaits(question))
+    }
+
+    /// Lets whoever asked go on without an answer, where the question that was reported is not in the journal.
+    pub(crate) fn turn_down(&self, command: &Command) {
+        let open = |question| self.state.open_questions().iter().any(|open| open.question == question);
+        if let Some(question) = asks(command).filter(|question| !open(*question)) {
+            self.errand.inquiries.answer(question, Vec::new());
+        }
+    }
+
     /// Says whether nothing is under way here: the session may leave memory.
     pub(crate) fn rests(&self) -> bool {
         self.held.step.is_none() && self.held.calls.is_empty()
@@ -366,4 +380,10 @@ impl From<&SubmitError> for Trouble {
             | SubmitError::Closing => Self::Refused,
         }
     }
+}
+
+/// The question that a command reports, if it is such a report.
+fn asks(command: &Command) -> Option<QuestionId> {
+    let Command::Report(Report::Asks { question, .. }) = command else { return None };
+    Some(*question)
 }

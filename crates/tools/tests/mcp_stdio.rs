@@ -359,12 +359,24 @@ async fn what_a_server_asks_becomes_a_question_and_the_answer_goes_back_in_eithe
 }
 
 #[tokio::test]
+async fn a_server_that_takes_its_question_back_asks_the_next_one_and_its_time_runs_again() {
+    let mut house = House::of("unasking").await;
+    house.stage.asker = Arc::new(|questions| match questions[0].text.contains("Never mind") {
+        true => Box::pin(std::future::pending()),
+        false => answering("Ada")(questions),
+    });
+    let said = house.stage.run("mcp_s_ask", json!({})).await.content;
+    assert_eq!(said, r#"{"action": "accept", "content": {"name": "Ada"}}"#);
+    house.pool.end().await;
+}
+
+#[tokio::test]
 async fn the_time_of_a_call_does_not_run_while_a_person_thinks() {
-    let mut house = House::with(McpServer { timeout_ms: 150, ..server("old") }).await;
+    let mut house = House::with(McpServer { timeout_ms: 3_000, ..server("old") }).await;
     house.stage.asker = Arc::new(|questions| {
         Box::pin(async move {
             // Longer than the call may take.
-            tokio::time::sleep(Duration::from_millis(400)).await;
+            tokio::time::sleep(Duration::from_millis(4_000)).await;
             Some(vec![vec!["Ada".to_owned()]; questions.len()])
         })
     });

@@ -125,6 +125,7 @@ impl State {
                 if let Some(call) = turn.call_mut(requested.call) {
                     let (summary, rule) = (requested.summary.clone(), requested.rule.clone());
                     let because = requested.because.clone();
+                    call.inquiry = None;
                     call.phase = Phase::Awaiting { summary, rule, because, seq: entry.seq };
                     call.effect = requested.effect;
                     call.on_lost = requested.on_lost;
@@ -134,6 +135,8 @@ impl State {
             Event::CallStarted(started) => {
                 if let Some(call) = turn.call_mut(started.call) {
                     call.phase = Phase::Running;
+                    // What an earlier attempt asked is not what this one waits for.
+                    call.inquiry = None;
                     call.attempt = started.attempt;
                     call.effect = started.effect;
                 }
@@ -241,6 +244,10 @@ impl State {
             }
             Event::CallDenied(CallDenied { call, by: Decider::Person(by), .. }) => {
                 self.push_decision(PastDecision { call: *call, verdict: Some(Verdict::Deny), by: by.clone(), at });
+            }
+            // Nobody had decided when the person wrote.
+            Event::CallDenied(CallDenied { call, by: Decider::Runtime, .. }) if self.awaited_rule(*call).is_some() => {
+                self.push_decision(PastDecision { call: *call, verdict: None, by: self.interrupter(), at });
             }
             Event::CallFinished(finished) if self.is_asking(finished.call) => {
                 let (question, by) = (question_of(finished.call), self.interrupter());

@@ -87,13 +87,16 @@ pub fn read_questions(arguments: &Value) -> Result<Vec<Question>, String> {
     }
     let questions: Vec<Question> = serde_json::from_value(arguments["questions"].clone())
         .map_err(|error| format!("`questions` does not fit: {error}"))?;
+    check_questions(&questions)?;
+    Ok(questions)
+}
+
+/// Says what does not fit of what is asked at once, if anything does not.
+pub(super) fn check_questions(questions: &[Question]) -> Result<(), String> {
     if questions.is_empty() || questions.len() > QUESTIONS {
         return Err(format!("ask 1 to {QUESTIONS} questions at once, not {}", questions.len()));
     }
-    for question in &questions {
-        check(question)?;
-    }
-    Ok(questions)
+    questions.iter().try_for_each(check)
 }
 
 /// Finds what the journal would keep and nobody would see: a slip of the model must not turn options into nothing.
@@ -211,7 +214,7 @@ fn answered(open: &OpenQuestion, (answers, content): (Vec<Vec<String>>, String),
     Event::QuestionAnswered(QuestionAnswered { question, call, answers, by: by.clone(), content, attempt })
 }
 
-/// Returns the event that takes back what a running call asked: it has ended, and nobody waits for the answer.
+/// Returns the event that takes back what a running call asked: it has ended, or begins anew, and nobody waits for the answer.
 pub(super) fn withdrawn(call: &Call) -> Option<Event> {
     let open = open(call).filter(|open| open.attempt.is_some())?;
     Some(answered(&open, (Vec::new(), String::new()), &Origin::of(OriginKind::Runtime)))

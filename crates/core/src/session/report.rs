@@ -2,7 +2,7 @@
 //! tool's result.
 
 use super::decide::{Facts, Moment, Refusal};
-use super::question::withdrawn;
+use super::question::{check_questions, withdrawn};
 use super::settle::Fact;
 use super::{Hold, State};
 use crate::command::{Done, Found, Report};
@@ -10,7 +10,7 @@ use crate::content::{Block, Failure, FailureKind, Reply, ReplyBlock, StopReason}
 use crate::event::{
     ArtifactStored, CallFinished, CallLost, CallStarted, Event, Outcome, QuestionAsked, StepFailed, StepFinished,
 };
-use crate::id::{CallId, Ids, QuestionId};
+use crate::id::{CallId, Ids};
 use crate::limits::{ATTACHMENTS, CALLS_PER_STEP, JSON_DEPTH, OUTCOME_BYTES, REPLY_BYTES};
 use crate::media::Attachment;
 use crate::time::Timestamp;
@@ -42,15 +42,21 @@ impl State {
                 running(turn, *call, *attempt)?;
                 Ok(outcome(turn, *call, *attempt, done, *duration_ms))
             }
-            Report::Asks { call, attempt, questions } => {
+            Report::Asks { call, attempt, question, questions } => {
                 let call = running(turn, *call, *attempt)?;
                 if call.inquiry.is_some() || turn.interrupt.is_some() {
                     return Err(Refusal::Stale);
                 }
-                let question = QuestionId::from_bits(moment.ids.fresh());
-                let (call, attempt, questions) = (call.id, Some(*attempt), questions.clone());
+                check_questions(questions).map_err(|what| Refusal::Invalid { code: "question_invalid", what })?;
+                let (question, call, attempt, questions) = (*question, call.id, Some(*attempt), questions.clone());
                 let asked = Event::QuestionAsked(QuestionAsked { question, call, questions, attempt });
                 Ok(vec![Fact::of_step(turn, asked)])
+            }
+            Report::Withdraws { call, attempt, question } => {
+                let call = running(turn, *call, *attempt)?;
+                let is_open = call.inquiry.as_ref().is_some_and(|inquiry| inquiry.question == *question);
+                let taken_back = withdrawn(call).filter(|_| is_open).ok_or(Refusal::Stale)?;
+                Ok(vec![Fact::of_step(turn, taken_back)])
             }
             Report::Found { call, attempt, found } => {
                 let call = running(turn, *call, *attempt)?;
@@ -123,7 +129,7 @@ fn found_facts(turn: &Turn, call: &Call, found: &Found) -> Vec<Fact> {
             Event::CallLost(CallLost { call: call.id, attempt: call.attempt, known })
         }
     };
-    vec![Fact::of_step(turn, event)]
+    withdrawn(call).into_iter().chain([event]).map(|event| Fact::of_step(turn, event)).collect()
 }
 
 fn finished(reply: &Reply, attempt: u32, latency_ms: u64, ids: &mut Ids) -> StepFinished {

@@ -227,7 +227,7 @@ impl Turn {
             effect: call.effect,
             idempotency_key: call.key(),
         });
-        vec![Fact::of_step(self, event)]
+        self.withdrawing(call, event)
     }
 
     fn lost(&self, id: CallId) -> Vec<Fact> {
@@ -238,7 +238,12 @@ impl Turn {
             call.tool
         );
         let lost = Event::CallLost(CallLost { call: id, attempt: call.attempt, known });
-        withdrawn(call).into_iter().chain([lost]).map(|event| Fact::of_step(self, event)).collect()
+        self.withdrawing(call, lost)
+    }
+
+    /// Returns the facts of what becomes of a call, after that what it asked is taken back.
+    fn withdrawing(&self, call: &Call, event: Event) -> Vec<Fact> {
+        withdrawn(call).into_iter().chain([event]).map(|event| Fact::of_step(self, event)).collect()
     }
 
     fn ask_about_lost(&self, id: CallId) -> Vec<Fact> {
@@ -266,7 +271,7 @@ impl Turn {
             call.deaths.max(1)
         );
         let by = Origin::of(OriginKind::Runtime);
-        vec![Fact::of_step(self, Event::SessionPaused(SessionPaused { by, reason: Some(reason) }))]
+        self.withdrawing(call, Event::SessionPaused(SessionPaused { by, reason: Some(reason) }))
     }
 
     fn skipped(&self, id: CallId) -> Fact {
@@ -282,9 +287,9 @@ impl Turn {
         Fact::of_step(self, event)
     }
 
-    /// Returns the fact that settles a call that its agent cannot run any more.
+    /// Returns the facts that settle a call that its agent cannot run any more.
     #[must_use]
-    pub fn unfit(&self, call: &Call, why: &str) -> Fact {
+    pub fn unfit(&self, call: &Call, why: &str) -> Vec<Fact> {
         let (id, attempt) = (call.id, call.attempt);
         let event = if attempt == 0 {
             let content = format!("Not started: {why}");
@@ -294,7 +299,7 @@ impl Turn {
                 format!("`{}` was started, then its process died. It cannot be taken up again: {why}", call.tool);
             Event::CallLost(CallLost { call: id, attempt, known })
         };
-        Fact::of_step(self, event)
+        self.withdrawing(call, event)
     }
 
     fn ended(&self, ending: Ending, error: Option<TurnError>) -> Fact {

@@ -77,11 +77,15 @@ fn what_comes_by_itself_waits_behind_a_decision_and_a_person_is_heard_at_once() 
     let mut desk = parked();
     scheduled(&mut desk);
     assert_eq!((desk.state.queue.items.len(), desk.owed()), (1, vec![]));
+    let waiting = desk.state.calls()[1].id;
     desk.say("leave it").unwrap();
     assert_eq!(desk.state.turn.as_ref().map(|turn| turn.trigger), Some(Trigger::Message));
     assert_eq!(desk.owed(), vec![Debt::StartStep { step: 1, attempt: 1, again: false }]);
     let told = format!("{:?}", desk::told(&desk));
     assert_eq!(told.matches("nobody had decided on it").count(), 2, "{told}");
+    let decision = Decision { call: waiting, asked: None, verdict: Verdict::Allow, reason: None, by: by() };
+    let Err(Refusal::AlreadyDecided(past)) = desk.command(Command::Decide(decision)) else { panic!("it is too late") };
+    assert_eq!((past.verdict, past.by), (None, Origin::of(OriginKind::Runtime)));
 }
 
 #[test]

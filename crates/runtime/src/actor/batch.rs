@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 
 use outlive_core::context::Transcript;
 use outlive_core::event::{Asked, Entry, Event, Line, LineError};
-use outlive_core::id::{CallId, Seq};
+use outlive_core::id::{CallId, QuestionId, Seq};
 use outlive_core::redact::Secrets;
 use outlive_core::session::{Fact, Held, State};
 use outlive_core::time::Timestamp;
@@ -147,11 +147,11 @@ impl Batch {
         self.entries().filter_map(started).collect()
     }
 
-    /// Returns the running calls whose questions its events answer, with the answers.
+    /// Returns the questions of running calls that its events answer, with the answers.
     #[expect(clippy::wildcard_enum_match_arm, reason = "one kind of event is looked for")]
-    pub(super) fn answered(&self) -> Vec<(CallId, Vec<Vec<String>>)> {
+    pub(super) fn answered(&self) -> Vec<(QuestionId, Vec<Vec<String>>)> {
         let answered = |entry: &Entry| match &entry.event {
-            Event::QuestionAnswered(it) if it.attempt.is_some() => Some((it.call, it.answers.clone())),
+            Event::QuestionAnswered(it) if it.attempt.is_some() => Some((it.question, it.answers.clone())),
             _no_answer => None,
         };
         self.entries().filter_map(answered).collect()

@@ -249,8 +249,15 @@ impl Loop {
     }
 
     async fn told(&mut self, command: Command) {
-        let Err(error) = self.actor.submit(&command, None).await else { return };
-        match Trouble::from(&error) {
+        if self.actor.is_unasked(&command) {
+            return;
+        }
+        let Err(error) = self.actor.submit(&command, None).await else { return self.actor.turn_down(&command) };
+        let trouble = Trouble::from(&error);
+        if trouble != Trouble::Passing {
+            self.actor.turn_down(&command);
+        }
+        match trouble {
             Trouble::Stale => tracing::debug!("report of an attempt that was given up"),
             Trouble::Passing => {
                 self.untold.push_back(command);

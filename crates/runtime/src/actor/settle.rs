@@ -103,8 +103,8 @@ impl Actor {
 
     /// Settles a call that cannot run.
     fn give_up(&mut self, batch: &mut Batch, id: CallId, why: &str) {
-        let fact = self.state.turn.as_ref().and_then(|turn| Some(turn.unfit(turn.call(id)?, why)));
-        self.record(batch, fact.into_iter().collect());
+        let facts = self.state.turn.as_ref().and_then(|turn| Some(turn.unfit(turn.call(id)?, why)));
+        self.record(batch, facts.unwrap_or_default());
     }
 
     /// Settles a call whose agent's files are not right any more; says whether it is one.

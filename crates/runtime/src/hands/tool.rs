@@ -1,28 +1,41 @@
 //! Runs a call whose intent is durable, or looks for what a dead process's attempt did, and reports how it ended.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use outlive_core::command::{self, Report};
 use outlive_core::content::Delta;
 use outlive_core::event::{ArtifactRef, Outcome};
+use outlive_core::id::QuestionId;
 use outlive_core::policy::{Subject, Verdict};
 use outlive_core::redact::Redactor;
 use outlive_tools::{Asker, Finished, Found, Invocation, Tool};
+use tokio::sync::mpsc;
 
 use super::speech::Speech;
-use super::{Errand, Run};
+use super::{Errand, Inquiries, Run};
 use crate::kit::Kit;
+
+/// What one call asks and takes back before the actor has heard of it.
+const QUESTIONS: usize = 16;
 
 /// Runs the call and reports.
 pub(crate) async fn run(errand: Errand, run: Run) {
     let began = tokio::time::Instant::now();
     let speech = Arc::new(Speech::new(&errand));
-    let finished = match invocation(&errand, &run, &speech) {
+    let (tell, told) = mpsc::channel(QUESTIONS);
+    let asker = if run.attended { asker(&errand, &run, tell) } else { outlive_tools::unheard() };
+    let finished = match invocation(&errand, &run, (&speech, asker)) {
         Ok((tool, invocation)) => {
             let may = |subject: &Subject| may(&run.kit, subject);
-            run.kit.toolbox.held().run((&run.tool, &*tool), invocation, &may).await
+            let running = run.kit.toolbox.held().run((&run.tool, &*tool), invocation, &may);
+            tokio::select! {
+                biased;
+                finished = running => finished,
+                never = pass_on(&errand, told) => match never {},
+            }
         }
         Err(why) => error(why),
     };
@@ -34,7 +47,9 @@ pub(crate) async fn run(errand: Errand, run: Run) {
 
 /// Asks the tool what the attempt did and reports.
 pub(crate) async fn find(errand: Errand, run: Run) {
-    let found = match invocation(&errand, &run, &Arc::new(Speech::new(&errand))) {
+    // A look asks nobody.
+    let silent = (&Arc::new(Speech::new(&errand)), outlive_tools::unheard());
+    let found = match invocation(&errand, &run, silent) {
         Ok((tool, invocation)) => {
             let found = std::panic::AssertUnwindSafe(tool.find(invocation)).catch_unwind().await;
             found.unwrap_or(Found::Unknown)
@@ -49,7 +64,11 @@ pub(crate) async fn find(errand: Errand, run: Run) {
     errand.report(Report::Found { call: run.call, attempt: run.attempt, found }).await;
 }
 
-fn invocation(errand: &Errand, run: &Run, speech: &Arc<Speech>) -> Result<(Arc<dyn Tool>, Invocation), String> {
+fn invocation(
+    errand: &Errand,
+    run: &Run,
+    (speech, asker): (&Arc<Speech>, Asker),
+) -> Result<(Arc<dyn Tool>, Invocation), String> {
     let tool = run.kit.toolbox.tool(&run.tool).map_err(|refusal| refusal.to_string())?;
     let target = run.ruled.as_ref().map_or("", |ruled| ruled.target.as_str());
     let (speech, call) = (Arc::clone(speech), run.call);
@@ -63,23 +82,52 @@ fn invocation(errand: &Errand, run: &Run, speech: &Arc<Speech>) -> Result<(Arc<d
         ruled: run.ruled.clone(),
         closed: run.kit.policy.closed(&run.tool, target),
         sink: Arc::new(move |text| speech.tell(Delta::ToolOutput { call, text })),
-        asker: if run.attended { asker(errand, run) } else { outlive_tools::unheard() },
+        asker,
         stop: run.stop.clone(),
     };
     Ok((tool, invocation))
 }
 
 /// Has a person asked on behalf of the call: the question is in the journal, and its answer comes back through the actor.
-fn asker(errand: &Errand, run: &Run) -> Asker {
-    let (errand, call, attempt) = (errand.clone(), run.call, run.attempt);
+fn asker(errand: &Errand, run: &Run, tell: mpsc::Sender<Report>) -> Asker {
+    let (inquiries, call, attempt) = (errand.inquiries.clone(), run.call, run.attempt);
     Arc::new(move |questions| {
-        let errand = errand.clone();
+        let (inquiries, tell) = (inquiries.clone(), tell.clone());
         Box::pin(async move {
-            let answered = errand.inquiries.expect(call);
-            errand.report(Report::Asks { call, attempt, questions }).await;
+            let (question, answered) = inquiries.expect();
+            let withdraws = Report::Withdraws { call, attempt, question };
+            let _waits = Waits { inquiries, question, last: Some(withdraws), tell: tell.clone() };
+            tell.send(Report::Asks { call, attempt, question, questions }).await.ok()?;
             answered.await.ok()
         })
     })
+}
+
+/// Takes a question back that nobody waits for any more.
+struct Waits {
+    inquiries: Inquiries,
+    question: QuestionId,
+    last: Option<Report>,
+    tell: mpsc::Sender<Report>,
+}
+
+impl Drop for Waits {
+    fn drop(&mut self) {
+        if self.inquiries.forget(self.question)
+            && let Some(withdraws) = self.last.take()
+        {
+            // Where there is no room, the end of the call takes it back.
+            self.tell.try_send(withdraws).ok();
+        }
+    }
+}
+
+/// Reports what a running call asks and takes back, in that order.
+async fn pass_on(errand: &Errand, mut told: mpsc::Receiver<Report>) -> Infallible {
+    while let Some(report) = told.recv().await {
+        errand.report(report).await;
+    }
+    std::future::pending().await
 }
 
 /// Whether a hook's program may run: nobody can be asked about it.

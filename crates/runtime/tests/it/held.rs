@@ -160,12 +160,12 @@ async fn a_program_that_denies_fails_hangs_or_is_not_there_keeps_the_call_from_r
         ("echo not today; exit 2", "a hook denied this call: not today"),
         (r#"echo '{"decision": "deny", "reason": "no"}'"#, "a hook denied this call: no"),
         ("exit 1", "so it did not run: `./judge` ended with code 1"),
-        ("sleep 1000", "took longer than 300 ms"),
+        ("sleep 1000", "took longer than 3000 ms"),
         ("kill -9 $$", "was ended by signal 9"),
         ("echo '{broken'", "a hook denied this call: its answer is no object"),
         ("", "ended with code 127"),
     ] {
-        let hooks = "{before: [{match: act, type: program, program: [./judge], timeout: 300ms}]}";
+        let hooks = "{before: [{match: act, type: program, program: [./judge], timeout: 3s}]}";
         let room = Room::with(hooks, "mode: ask", &[]).await;
         let path = room.program("judge", text);
         if text.is_empty() {

@@ -8,6 +8,7 @@ use outlive_core::agent::ModelSpec;
 use outlive_core::command::{Command, Decision, Verdict};
 use outlive_core::event::{CallFinished, Event, OriginKind, Outcome};
 use outlive_core::id::{AgentName, CallId, QuestionId, SessionId};
+use outlive_core::session::Refusal;
 use outlive_core::time::Timestamp;
 use outlive_model::Model;
 use outlive_model::scripted::{Scripted, Step};
@@ -15,7 +16,7 @@ use outlive_runtime::catalog::{Catalog, Models, Sources};
 use outlive_runtime::clock::{Moments, TokioClock};
 use outlive_runtime::kit::{Aftermath, Card, Kit, KitError, Kits};
 use outlive_runtime::subscribe::{Signal, Subscription};
-use outlive_runtime::{Runtime, Settings};
+use outlive_runtime::{Runtime, Settings, SubmitError};
 use outlive_store::{Store, StoreError, memory};
 use outlive_tools::Pending;
 use outlive_tools::exec::Exec;
@@ -173,6 +174,32 @@ async fn a_question_of_a_running_call_is_in_the_journal_and_its_answer_lets_it_g
     desk.runtime.submit(id(1), Command::Answer { question, answers, by: by() }, None).await.unwrap();
     let finished = desk.finished().await;
     assert_eq!(finished.content, r#"{"action": "accept", "content": {"name": "Ada"}}"#);
+    desk.ended().await;
+    desk.runtime.shutdown().await;
+}
+
+#[tokio::test]
+async fn a_question_that_its_server_takes_back_is_taken_back_in_the_journal_and_the_next_has_its_own_answer() {
+    let mut desk = Desk::of("unasking", "allow: ['mcp:s/*']").await;
+    desk.call("mcp_s_ask", &json!({})).await;
+    let asked = |event: &Event| {
+        let Event::QuestionAsked(asked) = event else { return None };
+        Some((asked.question, asked.questions[0].text.contains("Never mind")))
+    };
+    let answered = |event: &Event| {
+        let Event::QuestionAnswered(answered) = event else { return None };
+        Some((answered.question, answered.answers.clone(), answered.by.kind))
+    };
+    let (first, is_first) = desk.event(asked).await;
+    assert!(is_first);
+    assert_eq!(desk.event(answered).await, (first, vec![], OriginKind::Runtime));
+    let (second, is_first) = desk.event(asked).await;
+    assert!(!is_first);
+    let answer = |question| Command::Answer { question, answers: vec![vec!["Ada".to_owned()]], by: by() };
+    let late = desk.runtime.submit(id(1), answer(first), None).await;
+    assert!(matches!(late, Err(SubmitError::Refused(Refusal::AlreadyAnswered(_)))), "{late:?}");
+    desk.runtime.submit(id(1), answer(second), None).await.unwrap();
+    assert_eq!(desk.finished().await.content, r#"{"action": "accept", "content": {"name": "Ada"}}"#);
     desk.ended().await;
     desk.runtime.shutdown().await;
 }

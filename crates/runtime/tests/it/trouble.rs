@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use outlive_core::command::Command;
 use outlive_core::content::ToolSpec;
-use outlive_core::event::{Effect, Ending, Event, OnLost};
+use outlive_core::event::{Effect, Ending, Event, OnLost, Question};
 use outlive_core::id::SessionId;
 use outlive_core::policy::{Reach, Subject};
 use outlive_core::time::Timestamp;
@@ -20,7 +20,7 @@ use serde_json::{Value, json};
 
 use super::house::{Agents, House, by, id, kit, message};
 
-/// Looks, without an end if it is told to; and describes itself in as many words as it is told to.
+/// Looks, without an end if it is told to; asks what nobody can be asked; and describes itself in as many words as it is told to.
 struct Look;
 
 impl Tool for Look {
@@ -40,6 +40,10 @@ impl Tool for Look {
         Box::pin(async move {
             if invocation.arguments["long"] == true {
                 invocation.stop.cancelled().await;
+            }
+            if invocation.arguments["asks"] == true {
+                let nothing = Question { text: String::new(), options: Vec::new(), multiple: false };
+                return Finished::ok(format!("answered {:?}", (invocation.asker)(vec![nothing]).await));
             }
             Finished::ok("seen")
         })
@@ -176,4 +180,16 @@ async fn a_session_whose_writer_was_overtaken_starts_anew_from_its_journal() {
         tokio::task::yield_now().await;
     };
     assert_eq!(house.outcome(1, said).await.message, "fine");
+}
+
+#[tokio::test]
+async fn a_call_that_asks_what_nobody_can_be_asked_goes_on_without_an_answer() {
+    let look = Step::call("look", &json!({"asks": true}));
+    let (house, _) = with("mode: ask", [look, Step::text("fine")]).await;
+    let said = say(&house, "hello").await.unwrap();
+    let outcome = house.outcome(1, said).await;
+    assert_eq!((outcome.ending, outcome.message.as_str()), (Ending::Complete, "fine"));
+    let finished = |event| if let Event::CallFinished(finished) = event { Some(finished.content) } else { None };
+    let finished = house.events(1).await.into_iter().find_map(finished);
+    assert_eq!(finished.as_deref(), Some("answered Some([])"));
 }

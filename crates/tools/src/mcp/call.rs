@@ -118,12 +118,20 @@ impl Inquirer {
         if was_asking {
             return None;
         }
-        let result = super::elicit::ask(server, asked, &self.asker).await;
-        self.alive.send_modify(|alive| {
+        let _thinks = Thinks(&self.alive);
+        Some(super::elicit::ask(server, asked, &self.asker).await)
+    }
+}
+
+/// Lets the time of a request run again, however its question ends: answered, or taken back.
+struct Thinks<'a>(&'a watch::Sender<Alive>);
+
+impl Drop for Thinks<'_> {
+    fn drop(&mut self) {
+        self.0.send_modify(|alive| {
             alive.waited += alive.asking.take().map(|since| since.elapsed()).unwrap_or_default();
             alive.last = Instant::now();
         });
-        Some(result)
     }
 }
 

@@ -1,7 +1,9 @@
 //! What a server asks a person: a form becomes questions, and the answers what it asked for; an address is shown, never opened.
 //!
 //! Invariants: a person can always decline; an answer that does not fit is asked for again, and never sent; a server that asks
-//! for more than a person is asked at once is declined.
+//! for more than a person is asked at once, or offers choices that a person cannot see or tell apart, is declined.
+
+use std::collections::BTreeSet;
 
 use outlive_core::event::{Choice, Question};
 use outlive_core::limits::{QUESTION_CHARS, QUESTIONS};
@@ -62,6 +64,9 @@ async fn form((server, message): (&str, &str), schema: &Value, asker: &Asker) ->
     let mut wrong: Vec<String> = Vec::new();
     for _ in 0..TIMES {
         let asked = questions((server, message), &fields, &wrong);
+        if !asked.iter().all(can_be_chosen_from) {
+            return ElicitResult::new(ElicitationAction::Decline);
+        }
         let Some(answers) = asker(asked).await.filter(|answers| !answers.is_empty()) else {
             return ElicitResult::new(ElicitationAction::Cancel);
         };
@@ -76,12 +81,20 @@ async fn form((server, message): (&str, &str), schema: &Value, asker: &Asker) ->
     ElicitResult::new(ElicitationAction::Cancel)
 }
 
+/// Says whether a person sees what is sent, and tells the choices apart: what is shown is exactly the value.
+fn can_be_chosen_from(question: &Question) -> bool {
+    let labels: BTreeSet<&str> = question.options.iter().map(|choice| choice.label.as_str()).collect();
+    let is_seen =
+        |label: &&str| !label.trim().is_empty() && *label == cut(&plain(label)) && !label.contains(['\n', '\t']);
+    labels.len() == question.options.len() && labels.iter().all(is_seen)
+}
+
 fn is(answer: &[String], label: &str) -> bool {
     answer.len() == 1 && answer.iter().any(|said| said.trim() == label)
 }
 
 fn choice(label: &str, means: &str) -> Choice {
-    Choice { label: label.to_owned(), description: Some(cut(means)).filter(|means| !means.trim().is_empty()) }
+    Choice { label: label.to_owned(), description: Some(cut(&plain(means))).filter(|means| !means.trim().is_empty()) }
 }
 
 fn cut(text: &str) -> String {
@@ -151,7 +164,11 @@ impl Field {
         let name = |at: usize| names.and_then(|names| names.get(at)?.as_str()).unwrap_or_default();
         let plain_ones = of["enum"].as_array().into_iter().flatten().enumerate();
         let plain_ones = plain_ones.filter_map(|(at, one)| Some((one.as_str()?, name(at))));
-        titled.chain(plain_ones).map(|(value, means)| choice(value, means)).collect()
+        titled
+            .chain(plain_ones)
+            .filter(|(value, _)| !value.trim().is_empty())
+            .map(|(value, means)| choice(value, means))
+            .collect()
     }
 
     /// Returns the value that an answer is; nothing where it is left out.
@@ -191,7 +208,7 @@ fn filled(fields: &[Field], answers: &[Vec<String>], schema: &Value) -> Result<M
     {
         let value = Value::Object(content.clone());
         let told = |error: jsonschema::ValidationError<'_>| format!("{} {error}", error.instance_path());
-        wrong.extend(validator.iter_errors(&value).take(3).map(|error| cut(&told(error))));
+        wrong.extend(validator.iter_errors(&value).take(3).map(|error| cut(&plain(&told(error)))));
     }
     if wrong.is_empty() { Ok(content) } else { Err(wrong) }
 }
@@ -264,6 +281,26 @@ mod tests {
         let url = json!({"mode": "url", "message": "Log in", "url": "https://example.org/x", "elicitationId": "1"});
         check(url.clone(), &[&[&["(decline)"]]], declined, &["https://example.org/x"]).await;
         check(url, &[&[&["accept"]]], json!({"action": "accept"}), &["Log in"]).await;
+    }
+
+    #[tokio::test]
+    async fn choices_that_a_person_cannot_see_or_tell_apart_are_declined_unasked() {
+        let long = "x".repeat(QUESTION_CHARS + 1);
+        let hostile =
+            [["a", "b\u{1b}[2J"], ["a", "b\u{202e}c"], ["a", "b\nc"], ["a", &long], ["a", "a"], ["a", DECLINE]];
+        for labels in hostile {
+            for field in [
+                json!({"type": "string", "enum": labels}),
+                json!({"type": "string", "oneOf": labels.map(|label| json!({"const": label, "title": "fine"}))}),
+                json!({"type": "array", "items": {"type": "string", "enum": labels}}),
+            ] {
+                let answer: &[&[&[&str]]] = &[&[&["a"]]];
+                check(form(json!({"e": field}), &["e"]), answer, json!({"action": "decline"}), &[]).await;
+            }
+        }
+        let fine = json!({"type": "string", "oneOf": [{"const": "a", "title": "b\u{1b}[2J"}, {"const": ""}]});
+        let accepted = json!({"action": "accept", "content": {"e": "a"}});
+        check(form(json!({"e": fine}), &["e"]), &[&[&["a"]]], accepted, &[]).await;
     }
 
     #[tokio::test]

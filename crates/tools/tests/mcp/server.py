@@ -98,6 +98,13 @@ def call(identity, params):
         return {"resultType": "input_required", "inputRequests": {"who": wanted}, "requestState": "state"}
     if name == "ask" and MODE == "new":
         return text(json.dumps([params["inputResponses"], params["requestState"]]))
+    if name == "ask" and MODE == "unasking":
+        schema = {"type": "object", "properties": {"name": {"type": "string"}}}
+        params = {"message": "Never mind", "requestedSchema": schema}
+        send({"jsonrpc": "2.0", "id": "n1", "method": "elicitation/create", "params": params})
+        ask("roots/list", {})
+        send({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": "n1"}})
+        ask("roots/list", {})
     if name == "ask":
         schema = {"type": "object", "properties": {"name": {"type": "string", "title": "Name"}}, "required": ["name"]}
         return text(json.dumps(ask("elicitation/create", {"message": "Who?", "requestedSchema": schema})))
