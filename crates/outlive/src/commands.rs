@@ -35,6 +35,7 @@ mod verify;
 use std::path::Path;
 
 use clap::CommandFactory as _;
+use outlive_core::event::{Choice, Question};
 use outlive_protocol::Page;
 use outlive_protocol::approval::{ApprovalView, InboxItem};
 use outlive_protocol::question::QuestionView;
@@ -158,11 +159,15 @@ async fn inbox(place: &Workspace, json: &Json) -> Outcome {
 
 fn question_lines(asked: &QuestionView) {
     say!("{}  in {}", asked.question, asked.session_id);
-    for question in &asked.questions {
-        say!("  {}", question.text);
-        question.options.iter().zip(1..).for_each(|(choice, number)| say!("    {number}  {}", choice.label));
-    }
+    asked.questions.iter().for_each(|question| say!("{}", shown(question)));
     say!("  outlive answer -q {} ANSWER", asked.question);
+}
+
+/// The lines of one question: what a server or a model wrote there must not drive the terminal.
+fn shown(question: &Question) -> String {
+    let choice = |(choice, number): (&Choice, u32)| format!("\n    {number}  {}", show::label(&choice.label));
+    let choices: String = question.options.iter().zip(1..).map(choice).collect();
+    format!("  {}{choices}", show::seen(&question.text))
 }
 
 fn approval_lines(approval: &ApprovalView) {
@@ -188,4 +193,19 @@ fn status(place: &Workspace, json: bool) -> Outcome {
         }
     }
     if address.is_some() { ok() } else { Err(Failure::Unreachable("no server runs".to_owned())) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_stranger_asks_drives_no_terminal() {
+        let label = "yes\u{1b}]0;x\u{7}\nno\u{202e}".to_owned();
+        let options = vec![Choice { label, description: None }];
+        let question = Question { text: "Who?\n\u{1b}[2J\rMe".to_owned(), options, multiple: false };
+        assert_eq!(shown(&question), "  Who?\n\u{241b}[2J\u{240d}Me\n    1  yes\u{241b}]0;x\u{2407} no<U+202E>");
+        let told = "outlive: asks you: Who?\n\u{241b}[2J\u{240d}Me (yes\u{241b}]0;x\u{2407} no<U+202E>)";
+        assert_eq!(run::asked(&question), told);
+    }
 }

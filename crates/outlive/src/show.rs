@@ -31,6 +31,16 @@ pub fn json(value: &impl Serialize) -> Result<(), Failure> {
     Ok(())
 }
 
+/// Returns what a stranger wrote, on lines of its own or not, such that it drives no terminal and hides nothing.
+pub fn seen(text: &str) -> String {
+    outlive_tui::visible(text)
+}
+
+/// Returns a choice of a stranger's question, on one line.
+pub fn label(text: &str) -> String {
+    seen(text).replace('\n', " ")
+}
+
 /// Says whether standard output takes colours.
 pub fn colors() -> Colors {
     let plain = crate::config::variable("NO_COLOR").is_some() || !std::io::stdout().is_terminal();

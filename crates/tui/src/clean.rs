@@ -27,7 +27,8 @@ pub(crate) fn sign(c: char) -> char {
 }
 
 /// Returns a text in which every character can be seen; newlines stay.
-pub(crate) fn visible(text: &str) -> String {
+#[must_use]
+pub fn visible(text: &str) -> String {
     let mut shown = String::with_capacity(text.len());
     for c in text.chars() {
         match c {

@@ -5,7 +5,7 @@ pub mod files;
 use std::process::ExitCode;
 
 use outlive_core::content::Block;
-use outlive_core::event::{Ending, Event};
+use outlive_core::event::{Ending, Event, Question};
 use outlive_protocol::Page;
 use outlive_protocol::agent::AgentView;
 use outlive_protocol::message::{MessageAccepted, PostMessage};
@@ -17,6 +17,7 @@ use crate::cli::{Run, Talk};
 use crate::client::{Client, connect};
 use crate::config::Workspace;
 use crate::exit::{Failure, Outcome};
+use crate::show;
 
 pub async fn run(place: &Workspace, run: &Run) -> Outcome {
     let place = &place.clone().speaking_as(run.talk.sender.clone())?;
@@ -80,15 +81,18 @@ fn tell(event: &Event) {
             eprintln!("outlive: the session is paused: {why}; `outlive session resume` lets it go on");
         }
         Event::QuestionAsked(asked) => {
-            for question in &asked.questions {
-                let labels: Vec<&str> = question.options.iter().map(|choice| choice.label.as_str()).collect();
-                let options = if labels.is_empty() { String::new() } else { format!(" ({})", labels.join(", ")) };
-                eprintln!("outlive: asks you: {}{options}", question.text);
-            }
+            asked.questions.iter().for_each(|question| eprintln!("{}", self::asked(question)));
             eprintln!("outlive: answer with `outlive answer -q {} ANSWER`", asked.question);
         }
         _other => {}
     }
+}
+
+/// The line of one question: what a server or a model wrote there must not drive the terminal.
+pub(super) fn asked(question: &Question) -> String {
+    let labels: Vec<String> = question.options.iter().map(|choice| show::label(&choice.label)).collect();
+    let options = if labels.is_empty() { String::new() } else { format!(" ({})", labels.join(", ")) };
+    format!("outlive: asks you: {}{options}", show::seen(&question.text))
 }
 
 fn texts(content: &[Block]) -> String {
