@@ -276,6 +276,7 @@ async fn nothing_is_written_before_what_failed_is_cut_off() {
     (1..3).for_each(|n| disk.plan(n, Fault::Io));
     assert!(log.enter(long.clone()).await.is_err());
     assert_eq!(log.enter(act(3)).await, Ok(()));
+    assert_eq!(whole(&disk), ["approve", "approve"]);
     // The cut before the next one, too.
     (1..4).for_each(|n| disk.plan(n, Fault::Io));
     assert!(log.enter(long).await.is_err());
