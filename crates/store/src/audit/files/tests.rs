@@ -272,13 +272,18 @@ async fn an_entry_that_was_synced_is_entered_though_the_head_stays_behind() {
 async fn nothing_is_written_before_what_failed_is_cut_off() {
     let (disk, log) = on_a_disk().await;
     let long = Act { who: "a".repeat(400), ..act(2) };
-    // Its sync, the cut after it, and the cut before the next one.
+    // Its sync, and the cut after it: what stands there is longer than the next entry.
+    (1..3).for_each(|n| disk.plan(n, Fault::Io));
+    assert!(log.enter(long.clone()).await.is_err());
+    assert_eq!(log.enter(act(3)).await, Ok(()));
+    assert_eq!(whole(&disk), ["approve", "approve"]);
+    // The cut before the next one, too.
     (1..4).for_each(|n| disk.plan(n, Fault::Io));
     assert!(log.enter(long).await.is_err());
-    assert!(log.enter(act(3)).await.is_err());
+    assert!(log.enter(act(4)).await.is_err());
     assert_eq!(log.enter(act(4)).await, Ok(()));
     drop(log);
-    assert_eq!(whole(&disk), ["approve", "approve"]);
+    assert_eq!(whole(&disk), ["approve", "approve", "approve"]);
 }
 
 #[tokio::test]
