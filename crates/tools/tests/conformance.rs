@@ -1,6 +1,11 @@
 //! The official conformance suite of MCP, on this program's own client: all that both versions of the protocol require.
 
-#![expect(clippy::disallowed_methods, clippy::unwrap_used, reason = "it starts a program of the test environment")]
+#![expect(
+    clippy::disallowed_methods,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "it starts a program of the test environment"
+)]
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;

@@ -3,7 +3,7 @@
 use super::desk::{Desk, by, call_reply, reply, text};
 use outlive_core::command::Command;
 use outlive_core::event::{Effect, Ending, OnLost};
-use outlive_core::session::{Debt, Held};
+use outlive_core::session::Debt;
 
 fn ending(desk: &Desk) -> Option<(Ending, Option<&str>)> {
     let last = desk.state.last.as_ref()?;
@@ -59,7 +59,7 @@ fn a_paused_turn_is_interrupted_only_while_something_of_it_runs() {
     desk.say("go").unwrap();
     desk.start_step(1, 1);
     desk.command(Command::Pause { by: by(), reason: None }).unwrap();
-    let held = std::mem::replace(&mut desk.held, Held::default());
+    let held = std::mem::take(&mut desk.held);
     assert!(!desk.stop(), "nothing of it runs, and only a person resumes it");
     desk.held = held;
     assert!(desk.stop());

@@ -41,10 +41,10 @@ fn folders(place: &Workspace) -> Arc<Beside> {
 }
 
 fn failed(refused: Refused) -> Failure {
-    match refused {
-        Refused::Denied(why) => Failure::Denied(format!("the login was refused: {why}")),
-        other => Failure::Failed(format!("no login: {other}")),
+    if let Refused::Denied(why) = refused {
+        return Failure::Denied(format!("the login was refused: {why}"));
     }
+    Failure::Failed(format!("no login: {refused}"))
 }
 
 fn no_login(server: &str) -> Failure {

@@ -128,6 +128,10 @@ pub enum Refused {
 }
 
 impl From<AuthError> for Refused {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "the SDK's list grows; whatever else it is is told in its words"
+    )]
     fn from(error: AuthError) -> Self {
         match error {
             AuthError::NoAuthorizationSupport => Self::NoMetadata,
@@ -340,10 +344,10 @@ impl Login {
         challenge: Option<&str>,
     ) -> Result<AuthorizationMetadata, Refused> {
         let found = manager.resolve_metadata_from_challenge(challenge).await?;
-        let metadata = match found.source {
-            AuthorizationMetadataSource::LegacyEndpointFallback => return Err(Refused::NoMetadata),
-            _published => found.metadata,
-        };
+        if matches!(found.source, AuthorizationMetadataSource::LegacyEndpointFallback) {
+            return Err(Refused::NoMetadata);
+        }
+        let metadata = found.metadata;
         let plain = |issuer: &str| issuer.trim_end_matches('/').to_owned();
         match (&self.settings.issuer, metadata.issuer.as_deref().unwrap_or_default()) {
             (Some(wanted), found) if plain(wanted) != plain(found) => {

@@ -87,7 +87,8 @@ async fn killed_while_a_page_is_fetched_it_is_fetched_again() {
                 silent.push(stream);
                 continue;
             }
-            stream.read(&mut [0; 4096]).ok();
+            // The head of a request comes at once, and is not looked at.
+            drop(stream.read(&mut [0; 4096]).map(|_size| ()));
             stream.write_all(b"HTTP/1.1 200 OK\r\ncontent-type: text/plain\r\ncontent-length: 4\r\n\r\nhere").ok();
         }
     });
@@ -137,9 +138,9 @@ fn equipped(site: &str) -> House {
 /// The first call of this tool: begun once where it may do something, and told to the model once, whatever became of it.
 fn check_call(sessions: &[Vec<Entry>], tool: &str, said: &str) {
     let all: Vec<&Entry> = sessions.iter().flatten().collect();
-    let started = |entry: &&Entry| match &entry.event {
-        Event::CallStarted(started) if started.tool == tool => Some((started.call, started.effect)),
-        _other => None,
+    let started = |entry: &&Entry| {
+        let Event::CallStarted(started) = &entry.event else { return None };
+        (started.tool == tool).then_some((started.call, started.effect))
     };
     let (call, effect) = all.iter().find_map(started).unwrap_or_else(|| panic!("{said}: no call was started"));
     let count = |of: &dyn Fn(&Event) -> bool| all.iter().filter(|entry| of(&entry.event)).count();
