@@ -35,7 +35,7 @@ async def grow(ctx: Context) -> str:
         return a - b
 
     server.add_tool(subtract)
-    await ctx.notify_tools_changed()
+    await ctx.session.send_tool_list_changed()
     return "grown"
 
 
