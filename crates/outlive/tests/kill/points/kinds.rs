@@ -10,7 +10,7 @@ use outlive_core::event::Effect;
 use super::*;
 
 /// Each kind of call, and what is said to have it made.
-const KINDS: [(&str, &str); 11] = [
+const KINDS: [(&str, &str); 14] = [
     ("bash", r#"call bash {"command": "echo bash >> effects"}"#),
     ("bash", r#"call bash {"command": "echo background >> effects", "run_in_background": true}"#),
     ("cli_mark", r#"call cli_mark {"args": ["cli"]}"#),
@@ -22,6 +22,9 @@ const KINDS: [(&str, &str); 11] = [
     ("grep", r#"call grep {"pattern": "before"}"#),
     ("session", "call session"),
     ("skill", r#"call skill {"name": "rest"}"#),
+    ("mcp_s_echo", r#"call mcp_s_echo {"text": "hi"}"#),
+    ("mcp_s_put", "call mcp_s_put"),
+    ("mcp_s_slow", r#"call mcp_s_slow {"seconds": 0}"#),
 ];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -122,7 +125,8 @@ fn equipped(site: &str) -> House {
     let yaml = format!(
         "apiVersion: outlive/v1\nkind: Agent\nmetadata: {{name: every}}\nspec:\n  \
          model: {{provider: rehearsal, name: instant}}\n  \
-         tools: [{{builtin: bash}}, {{builtin: files}}, {{builtin: web}}, {{builtin: session}}]\n  web: {{allow: [\"{site}\"]}}\n"
+         tools: [{{builtin: bash}}, {{builtin: files}}, {{builtin: web}}, {{builtin: session}}, \
+         {{mcp: {{name: s, command: python3, args: [-u, server.py]}}}}]\n  web: {{allow: [\"{site}\"]}}\n"
     );
     put("agents/every/agent.yaml", &yaml);
     put("agents/every/policy.yaml", "mode: dangerous\n");
@@ -132,6 +136,7 @@ fn equipped(site: &str) -> House {
     let program = house.root().join("agents/every/tools/mark/mark");
     std::fs::set_permissions(program, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
     put("../notes", "it was before\n");
+    put("../server.py", include_str!("../../../../tools/tests/mcp/server.py"));
     house
 }
 
