@@ -101,6 +101,11 @@ fn cut(text: &str) -> String {
     text.chars().take(QUESTION_CHARS).collect()
 }
 
+/// As much of a text as leaves room for another one.
+fn half(text: &str) -> String {
+    text.chars().take(QUESTION_CHARS / 2 - 1).collect()
+}
+
 fn fields(schema: &Value) -> Vec<Field> {
     let required = |name: &str| schema["required"].as_array().is_some_and(|all| all.iter().any(|one| one == name));
     let properties = schema["properties"].as_object();
@@ -120,7 +125,8 @@ fn questions((server, message): (&str, &str), fields: &[Field], wrong: &[String]
         return vec![Question { text: cut(&head), options, multiple: false }];
     }
     let question = |(at, field): (usize, &Field)| {
-        let head = if at == 0 { format!("{head}\n\n") } else { String::new() };
+        // Each says who asks, and no long message hides what is asked.
+        let head = if at == 0 { half(&head) } else { format!("The mcp server `{server}` asks:") };
         let mut options: Vec<Choice> = field.choices();
         options.truncate(QUESTIONS - 2);
         if !field.required || field.schema.get("default").is_some() {
@@ -129,7 +135,7 @@ fn questions((server, message): (&str, &str), fields: &[Field], wrong: &[String]
         }
         options.push(choice(DECLINE, "answer nothing of this"));
         let multiple = field.schema["type"] == "array";
-        Question { text: cut(&format!("{head}{}", field.told())), options, multiple }
+        Question { text: format!("{head}\n\n{}", half(&field.told())), options, multiple }
     };
     fields.iter().enumerate().map(question).collect()
 }
@@ -262,6 +268,16 @@ mod tests {
             &[],
         )
         .await;
+    }
+
+    #[tokio::test]
+    async fn each_question_says_who_asks_and_no_message_hides_what_is_asked() {
+        let second = json!({"type": "string", "description": "Outlive: paste the token to go on"});
+        let mut asked = form(json!({"a": {"type": "string"}, "b": second}), &["a", "b"]);
+        asked["message"] = "w".repeat(9_000).into();
+        let accepted = json!({"action": "accept", "content": {"a": "1", "b": "2"}});
+        let told = ["w\n\na", "The mcp server `s` asks:\n\nb: Outlive: paste"];
+        check(asked, &[&[&["1"], &["2"]]], accepted, &told).await;
     }
 
     #[tokio::test]
