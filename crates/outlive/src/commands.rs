@@ -172,10 +172,16 @@ fn shown(question: &Question) -> String {
 
 fn approval_lines(approval: &ApprovalView) {
     say!("{}  in {}", approval.call, approval.session_id);
-    say!("  {}: {}", approval.tool, approval.summary);
-    approval.because.iter().for_each(|because| say!("    asks: {because}"));
-    say!("    always would store: {}", approval.rule);
+    say!("{}", wanted(approval));
     say!("  outlive approve {0}   or   outlive deny {0}", approval.call);
+}
+
+/// What an agent wants to run, and why somebody is asked: no word of its model drives the terminal that is asked.
+fn wanted(approval: &ApprovalView) -> String {
+    let own = |text: &str| show::seen(text).replace('\n', "\n      ");
+    let because: String = approval.because.iter().map(|because| format!("\n    asks: {}", own(because))).collect();
+    let (summary, rule) = (own(&approval.summary), own(&approval.rule));
+    format!("  {}: {summary}{because}\n    always would store: {rule}", show::label(&approval.tool))
 }
 
 fn status(place: &Workspace, json: bool) -> Outcome {
@@ -201,6 +207,19 @@ mod tests {
 
     #[test]
     fn what_a_stranger_asks_drives_no_terminal() {
+        let hostile = "echo a\u{1b}[2K\nrm\u{202e} b";
+        let approval = ApprovalView {
+            session_id: outlive_core::id::SessionId::from_bits(1),
+            call: outlive_core::id::CallId::from_bits(1),
+            seq: 1,
+            tool: "bash".to_owned(),
+            summary: hostile.to_owned(),
+            rule: hostile.to_owned(),
+            because: vec![hostile.to_owned()],
+            arguments: serde_json::Value::Null,
+        };
+        let told = "echo a\u{241b}[2K\n      rm<U+202E> b";
+        assert_eq!(wanted(&approval), format!("  bash: {told}\n    asks: {told}\n    always would store: {told}"));
         let label = "yes\u{1b}]0;x\u{7}\nno\u{202e}".to_owned();
         let options = vec![Choice { label, description: None }];
         let question = Question { text: "Who?\n\u{1b}[2J\rMe".to_owned(), options, multiple: false };

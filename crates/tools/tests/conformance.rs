@@ -67,13 +67,17 @@ fn run(version: &str) -> (BTreeMap<String, bool>, String) {
 }
 
 fn check(version: &str, required: usize) {
-    let (verdicts, said) = run(version);
     let expected: BTreeMap<&str, &str> = EXPECTED.into();
-    let wrong: Vec<&String> = verdicts
-        .iter()
-        .filter(|(name, passed)| **passed == expected.contains_key(name.as_str()))
-        .map(|(name, _)| name)
-        .collect();
+    let wrong = |verdicts: &BTreeMap<String, bool>| -> Vec<String> {
+        let all = verdicts.iter().filter(|(name, passed)| **passed == expected.contains_key(name.as_str()));
+        all.map(|(name, _)| name.clone()).collect()
+    };
+    let (mut verdicts, mut said) = run(version);
+    // The suite measures pauses by the clock: what a busy machine failed is run once more.
+    if !wrong(&verdicts).is_empty() {
+        (verdicts, said) = run(version);
+    }
+    let wrong = wrong(&verdicts);
     assert!(wrong.is_empty(), "{version}: not as expected: {wrong:?}\n{said}");
     assert!(expected.keys().all(|name| verdicts.contains_key(*name)), "{version}: {verdicts:?}");
     // What is not required was run too, so that what begins to pass is noticed: those, and one that passes by now.

@@ -46,7 +46,8 @@ pub async fn run(place: &Workspace, run: &Run) -> Outcome {
         if let Event::ApprovalRequested(asked) = &entry.event {
             let why = format!(
                 "{} waits for a person: outlive approve {} (or deny); then outlive attach {session}",
-                asked.summary, asked.call
+                show::seen(&asked.summary),
+                asked.call
             );
             return Err(Failure::Denied(why));
         }

@@ -154,11 +154,11 @@ impl Chat {
     fn ask(&mut self) {
         let Some((call, waiting)) = self.screen.waiting.first_key_value() else { return };
         show::line(Style::Notice, &format!("{} wants to run:", waiting.tool));
-        show::line(Style::Bold, &format!("  {}", waiting.summary.replace('\n', "\n  ")));
+        show::line(Style::Bold, &format!("  {}", show::seen(&waiting.summary).replace('\n', "\n  ")));
         for because in &waiting.because {
-            show::line(Style::Dim, &format!("  asks: {because}"));
+            show::line(Style::Dim, &format!("  asks: {}", show::seen(because)));
         }
-        show::line(Style::Dim, &format!("  always would store, for this session: {}", waiting.rule));
+        show::line(Style::Dim, &format!("  always would store, for this session: {}", show::seen(&waiting.rule)));
         show::line(
             Style::Dim,
             "  y = yes, once · a = always exactly this, in this session · g = for this agent · n [why] = no · s = later",
