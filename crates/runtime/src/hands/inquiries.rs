@@ -30,7 +30,7 @@ impl Inquiries {
     }
 
     /// Returns the name of a question that is about to be asked, and what its answer comes through.
-    pub(crate) fn expect(&self) -> (QuestionId, oneshot::Receiver<Vec<Vec<String>>>) {
+    pub(crate) fn open(&self) -> (QuestionId, oneshot::Receiver<Vec<Vec<String>>>) {
         let question = QuestionId::from_bits(self.moments.moment().ids.fresh());
         let (sender, receiver) = oneshot::channel();
         self.lock().insert(question, sender);

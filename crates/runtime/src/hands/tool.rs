@@ -94,7 +94,7 @@ fn asker(errand: &Errand, run: &Run, tell: mpsc::Sender<Report>) -> Asker {
     Arc::new(move |questions| {
         let (inquiries, tell) = (inquiries.clone(), tell.clone());
         Box::pin(async move {
-            let (question, answered) = inquiries.expect();
+            let (question, answered) = inquiries.open();
             let withdraws = Report::Withdraws { call, attempt, question };
             let _waits = Waits { inquiries, question, last: Some(withdraws), tell: tell.clone() };
             tell.send(Report::Asks { call, attempt, question, questions }).await.ok()?;
