@@ -211,6 +211,18 @@ async fn a_call_without_a_record_never_starts() {
     assert!(!stage.ws("done").exists());
 }
 
+/// A child that something else in this process started is neither ended nor collected: whoever started it waits for it.
+#[tokio::test]
+async fn a_child_that_no_call_started_is_left_to_whoever_did() {
+    let stage = Stage::new();
+    let mut child = std::process::Command::new("true").spawn().unwrap();
+    while lives(child.id()) {
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+    bash(&stage, "setsid sleep 1000 >/dev/null 2>&1 & echo pid $!").await;
+    assert!(child.wait().unwrap().success());
+}
+
 #[tokio::test]
 async fn no_zombies_are_left() {
     let stage = Stage::new();

@@ -86,16 +86,17 @@ impl Tree {
         };
         let mut members: Vec<Process> = ours.iter().filter(is_member).copied().collect();
         proc::add_descendants(&mut members, &all);
-        collect_zombies(&ours, &running, own);
+        collect_zombies(&ours, &running, us);
         members.retain(|process| !process.zombie);
         members
     }
 }
 
-/// Takes dead strays off the process table, whosever they were. The first processes of calls are tokio's to collect.
-fn collect_zombies(ours: &[Process], running: &BTreeSet<i32>, own: i32) {
-    let strays = ours.iter().filter(|it| it.zombie && it.parent == own && !running.contains(&it.pid));
-    for stray in strays {
+/// Takes dead strays off the process table, whosever they were. The first processes of calls are tokio's to collect, and
+/// what never left our session was started by something else in this process, which waits for it itself.
+fn collect_zombies(ours: &[Process], running: &BTreeSet<i32>, us: Process) {
+    let is_stray = |it: &&Process| it.parent == us.pid && it.session != us.session && !running.contains(&it.pid);
+    for stray in ours.iter().filter(|it| it.zombie).filter(is_stray) {
         // Gone already, or not ours after all: either way nothing is owed.
         let _gone = rustix::process::waitpid(Pid::from_raw(stray.pid), WaitOptions::NOHANG);
     }
