@@ -1,16 +1,22 @@
 //! What can be asked of a session. Everything that happens to one is one of these, through one door.
 
+mod beside;
+
+pub use beside::{ContextCommand, MemoryCommand};
+
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::content::{Failure, Reply};
+use crate::compaction::Change;
+use crate::content::{Failure, Reply, Usage};
 use crate::digest::Digest;
 use crate::event::{ArtifactRef, Behavior, Entry, OnDisconnect, Origin, Outcome, Parent, Question, Scope};
-use crate::id::{AgentName, CallId, InputId, QuestionId, Seq, TurnId};
+use crate::id::{AgentName, CallId, CompactionId, InputId, MemoryId, QuestionId, Seq, TurnId};
 use crate::import::Adopted;
 use crate::media::Attachment;
+use crate::memory::Memory;
 use crate::session::State;
 
 /// Something asked of a session, by a person, a program, the clock, or a hand that reports back.
@@ -74,6 +80,20 @@ pub enum Command {
     SetQueue {
         /// What stays.
         items: Vec<QueueItem>,
+        /// By whom.
+        by: Origin,
+    },
+    /// Change what the model sees.
+    Context {
+        /// How.
+        what: ContextCommand,
+        /// By whom.
+        by: Origin,
+    },
+    /// Change what is remembered.
+    Memory {
+        /// How.
+        what: MemoryCommand,
         /// By whom.
         by: Origin,
     },
@@ -273,6 +293,41 @@ pub enum Report {
         #[serde(skip)]
         found: Found,
     },
+    /// A piece of the conversation was condensed, or could not be.
+    Condensed {
+        /// Which compaction.
+        compaction: CompactionId,
+        /// The last event of the piece.
+        to: Seq,
+        /// What the model made of it.
+        #[serde(skip)]
+        answer: Result<(Change, Usage), Failure>,
+    },
+    /// What was said was looked at for what is to be remembered, or could not be.
+    Observed {
+        /// The last event that was looked at.
+        to: Seq,
+        /// Who looked, as `provider/name`.
+        model: Option<String>,
+        /// What it found.
+        #[serde(skip)]
+        answer: Result<(Vec<Memory>, Usage), Failure>,
+    },
+    /// What is remembered was condensed, or could not be.
+    Reflected {
+        /// Who condensed it, as `provider/name`.
+        model: Option<String>,
+        /// What takes the place of what.
+        #[serde(skip)]
+        answer: Result<(Vec<Memory>, Usage), Failure>,
+    },
+    /// Nothing of these is left in the journal.
+    Erased {
+        /// Which memories.
+        memories: Vec<MemoryId>,
+        /// Lines that were written anew.
+        lines: u64,
+    },
 }
 
 /// How a call ended.
@@ -339,6 +394,8 @@ impl Command {
             Self::Update { title, labels, .. } => serde_json::to_string(&("update", title, labels)),
             Self::Archive { archived, .. } => serde_json::to_string(&("archive", archived)),
             Self::SetQueue { items, .. } => serde_json::to_string(&("queue", items)),
+            Self::Context { what, .. } => serde_json::to_string(&("context", what)),
+            Self::Memory { what, .. } => serde_json::to_string(&("memory", what)),
             Self::Wake | Self::Report(_) => Ok(String::new()),
         };
         // Strings, numbers and maps with string keys always serialize.

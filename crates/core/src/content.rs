@@ -108,6 +108,22 @@ pub struct Request {
     pub output_schema: Option<Arc<Value>>,
     /// The bytes of what is attached. Assembled without: the shell brings them right before it asks.
     pub files: Files,
+    /// What it is for. No provider is told.
+    pub purpose: Purpose,
+}
+
+/// What a request is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub enum Purpose {
+    /// A step of a turn.
+    #[default]
+    Step,
+    /// A piece of a conversation is condensed: the answer is a `compaction::Change` as JSON.
+    Condense,
+    /// What was said is looked at for what is to be remembered: the answer is memories as JSON.
+    Observe,
+    /// What is remembered is condensed: the answer is memories as JSON.
+    Reflect,
 }
 
 impl Request {

@@ -8,14 +8,16 @@ mod markdown;
 mod messages;
 mod refused;
 mod transcript;
+mod window;
 
 pub use markdown::{Heading, markdown};
 pub use messages::{MessageItem, MessageRole, ToolCallItem, fold_messages};
 pub use transcript::{Did, Transcript};
+pub use window::{Percent, WINDOW, Window};
 
 use std::sync::Arc;
 
-use crate::content::{Request, ToolSpec};
+use crate::content::{Purpose, Request, ToolSpec};
 use crate::digest::Digest;
 use crate::event::BlockHash;
 use crate::media::{File, Files};
@@ -36,6 +38,8 @@ pub struct Frame {
     pub model: String,
     /// Digest of the agent's files.
     pub agent_digest: String,
+    /// How much a request may have.
+    pub window: Window,
     seal: Seal,
 }
 
@@ -62,6 +66,8 @@ pub struct FrameParts {
     pub model: String,
     /// See [`Frame`].
     pub agent_digest: String,
+    /// See [`Frame`].
+    pub window: Window,
 }
 
 impl Frame {
@@ -83,6 +89,7 @@ impl Frame {
             temperature: parts.temperature,
             model: parts.model,
             agent_digest: parts.agent_digest,
+            window: parts.window,
             seal,
         }
     }
@@ -126,6 +133,7 @@ pub fn assemble(frame: &Frame, transcript: &Transcript) -> (Request, StepPlan) {
         temperature: frame.temperature,
         output_schema: closed.schema,
         files,
+        purpose: Purpose::Step,
     };
     (request, plan)
 }

@@ -4,7 +4,10 @@
 //! stay in the line, which is passed on untouched; no event is ever edited.
 
 mod call;
+mod compaction;
+mod context;
 mod line;
+mod memory;
 mod message;
 mod question;
 mod recovery;
@@ -18,7 +21,15 @@ pub use call::{
     ApprovalRequested, ArtifactRef, ArtifactStored, CallAllowed, CallDenied, CallFinished, CallLost, CallStarted,
     Decider, Effect, OnLost, Outcome, Scope,
 };
+pub use compaction::{
+    ActivationCause, CheckpointActivated, CheckpointCreated, CompactionCancelled, CompactionFailed,
+    CompactionProgressed, CompactionSkipped, CompactionStarted, CompactionTrigger, Made, Strategy,
+};
+pub use context::{ContextPruned, ContextRebuilt, RebuildCause};
 pub use line::{Line, LineError};
+pub use memory::{
+    MemoryAdded, MemoryEdited, MemoryErased, MemoryFailed, MemoryForgotten, MemoryObserved, MemoryReflected, MemoryWork,
+};
 pub use message::{Behavior, InputEdited, InputQueued, InputRemoved, MessageReceived};
 pub use question::{Choice, Question, QuestionAnswered, QuestionAsked};
 pub use recovery::RecoveryNoted;
@@ -58,6 +69,8 @@ pub struct Entry {
     pub step: Option<u32>,
     /// On the first event of what a command with a request id caused.
     pub asked: Option<Asked>,
+    /// Tokens of what it adds to the conversation, as the counter for all models counts them, where somebody counted.
+    pub tokens: Option<u32>,
     /// The fact.
     pub event: Event,
 }
@@ -162,6 +175,38 @@ events! {
     TodoChanged(TodoChanged) = "todo.changed",
     /// A large output was kept beside the journal.
     ArtifactStored(ArtifactStored) = "artifact.stored",
+    /// Results of old calls are shown as a line each.
+    ContextPruned(ContextPruned) = "context.pruned",
+    /// The stable part of requests is another.
+    ContextRebuilt(ContextRebuilt) = "context.rebuilt",
+    /// A checkpoint is being made.
+    CompactionStarted(CompactionStarted) = "compaction.started",
+    /// A piece of it is made.
+    CompactionProgressed(CompactionProgressed) = "compaction.progressed",
+    /// It could not be made.
+    CompactionFailed(CompactionFailed) = "compaction.failed",
+    /// Somebody stopped it.
+    CompactionCancelled(CompactionCancelled) = "compaction.cancelled",
+    /// None is made, though the conversation is long.
+    CompactionSkipped(CompactionSkipped) = "compaction.skipped",
+    /// A checkpoint exists.
+    CheckpointCreated(CheckpointCreated) = "checkpoint.created",
+    /// The model sees another part of the conversation.
+    CheckpointActivated(CheckpointActivated) = "checkpoint.activated",
+    /// What was said was looked at for what is to be remembered.
+    MemoryObserved(MemoryObserved) = "memory.observed",
+    /// What is remembered was condensed.
+    MemoryReflected(MemoryReflected) = "memory.reflected",
+    /// Something is to be remembered.
+    MemoryAdded(MemoryAdded) = "memory.added",
+    /// A memory's text is another.
+    MemoryEdited(MemoryEdited) = "memory.edited",
+    /// Something is forgotten.
+    MemoryForgotten(MemoryForgotten) = "memory.forgotten",
+    /// Nothing is left of it.
+    MemoryErased(MemoryErased) = "memory.erased",
+    /// What is remembered could not be brought up to date.
+    MemoryFailed(MemoryFailed) = "memory.failed",
     /// A restart found something unfinished.
     RecoveryNoted(RecoveryNoted) = "recovery.noted",
 }

@@ -89,6 +89,9 @@ id!(/** All that happens from one input to one ending. */ TurnId, "trn_", "turn"
 id!(/** One request of the model to act. */ CallId, "call_", "call");
 id!(/** One question of an agent to a person. */ QuestionId, "qst_", "question");
 id!(/** One queued follow-up. */ InputId, "inp_", "input");
+id!(/** One making of a checkpoint. */ CompactionId, "cmp_", "compaction");
+id!(/** One version of a session's summary. */ CheckpointId, "chk_", "checkpoint");
+id!(/** One fact that an agent remembers. */ MemoryId, "mem_", "memory");
 
 /// A client's own name for a write, so that sending it twice acts once: 1 to 128 visible ASCII characters.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]

@@ -8,6 +8,8 @@
 //! | [`session`] | the state of a session: `decide`, `apply`, `owed` |
 //! | [`turn`] | the machines inside a turn: step, call, ending |
 //! | [`context`] | the transcript and the model request made of it, always well-formed |
+//! | [`compaction`] | what stands for the older part of a conversation, and how it changes |
+//! | [`memory`] | what is remembered across sessions |
 //! | [`policy`] | what a tool call may do: allow, ask, deny |
 //! | [`hooks`] | what an agent's author puts before and behind its calls |
 //! | [`media`] | files that are attached to messages: types, bounds, names |
@@ -23,6 +25,7 @@ pub mod archive;
 pub mod budget;
 pub mod catalogue;
 pub mod command;
+pub mod compaction;
 pub mod content;
 pub mod context;
 pub mod cost;
@@ -33,6 +36,7 @@ pub mod id;
 pub mod import;
 pub mod limits;
 pub mod media;
+pub mod memory;
 pub mod policy;
 pub mod redact;
 pub mod secret;

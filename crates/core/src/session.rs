@@ -9,11 +9,14 @@
 
 mod adopt;
 mod apply;
+mod condense;
 mod decide;
 mod history;
+mod memories;
 mod owed;
 mod parked;
 mod question;
+mod remember;
 mod report;
 mod requests;
 mod said;
@@ -21,15 +24,18 @@ mod settle;
 mod spending;
 mod stop;
 mod todo;
+mod view;
 
 pub use decide::{Decided, Moment, Refusal};
-pub use owed::{Allowance, Debt, Held};
+pub use memories::Memories;
+pub use owed::{Allowance, Beside, Debt, Held};
 pub use question::{ASK_USER, OpenQuestion, PastAnswer, Questions, question_of, read_questions};
 pub(crate) use report::is_shallow;
 pub use requests::{Remembered, Requests};
 pub use settle::{Fact, Ruling, StepPlan, recovery};
 pub use spending::Spending;
 pub use todo::{LIST_TOOL, read_todos};
+pub use view::{UnderWay, Version, View};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -74,6 +80,12 @@ pub struct State {
     pub todos: Vec<Todo>,
     /// Sums over all turns.
     pub totals: Totals,
+    /// What the model sees of the journal.
+    #[serde(default, skip_serializing_if = "View::is_whole")]
+    pub view: View,
+    /// How it stands with what is remembered.
+    #[serde(default, skip_serializing_if = "Memories::is_empty")]
+    pub memories: Memories,
 }
 
 /// Who and what a session is.
@@ -296,7 +308,7 @@ impl State {
 }
 
 /// First line of a snapshot: which fold made it. Raised when events fold to another state than before.
-const FOLD: &str = "fold: 4\n";
+const FOLD: &str = "fold: 5\n";
 
 /// Writes a snapshot: YAML, for people to read. Its head says which events it covers.
 #[must_use]

@@ -25,6 +25,7 @@ fn check(mut reader: Box<dyn Records>, file: &[u8]) {
         let mut transcript = Transcript::default();
         entries[..end].iter().for_each(|entry| transcript.apply(entry));
         let frame = Frame::new(FrameParts {
+            window: outlive_core::context::Window::default(),
             system: Vec::new(),
             tools: Vec::new(),
             max_output_tokens: 1_000,

@@ -9,6 +9,7 @@
 
 mod adopt;
 mod batch;
+mod beside;
 mod budget;
 mod life;
 mod settle;
@@ -23,7 +24,7 @@ use outlive_core::command::{Command, Done, Found, Report};
 use outlive_core::context::Transcript;
 use outlive_core::event::{Asked, Outcome};
 use outlive_core::id::{CallId, QuestionId, RequestId, Seq, SessionId};
-use outlive_core::session::{Decided, Fact, Held, Refusal, State};
+use outlive_core::session::{Beside, Decided, Fact, Held, Refusal, State};
 use outlive_store::{Append, Epoch, StoreError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -60,15 +61,15 @@ struct Running {
     /// What the day's budgets have set aside for that request.
     aside: Option<crate::ledger::Aside>,
     calls: BTreeMap<CallId, CancellationToken>,
+    /// What is done beside the turn.
+    beside: BTreeMap<Beside, tokio::task::AbortHandle>,
 }
 
 impl Drop for Running {
     /// An actor that dies takes along what it started.
     fn drop(&mut self) {
         self.calls.values().for_each(CancellationToken::cancel);
-        if let Some(model) = &self.model {
-            model.abort();
-        }
+        self.model.iter().chain(self.beside.values()).for_each(tokio::task::AbortHandle::abort);
     }
 }
 
@@ -156,6 +157,9 @@ impl Actor {
         let Command::Report(report) = command else { return };
         match report {
             Report::Asks { .. } | Report::Withdraws { .. } => {}
+            Report::Condensed { .. } | Report::Observed { .. } | Report::Reflected { .. } | Report::Erased { .. } => {
+                self.release_beside(report);
+            }
             Report::Step { .. } => {
                 self.held.step = None;
                 self.running.model = None;
@@ -253,6 +257,7 @@ impl Actor {
     }
 
     fn begin(&mut self, acts: Acts) {
+        self.begin_beside(&acts.beside);
         if let Some(ask) = acts.ask {
             let span = self.errand.turn.step(ask.step, ask.attempt);
             let (errand, at_work) = (self.errand.clone(), self.shell.brake.work(self.id));
@@ -290,6 +295,7 @@ impl Actor {
         if acts.ask.is_some() {
             self.held.step = None;
         }
+        self.held.beside.retain(|beside| !acts.beside.contains(beside));
         for run in acts.runs {
             let content = "Not started: everything was stopped.".to_owned();
             let done = Done { outcome: Outcome::Interrupted, content, details: None, artifact: None };
@@ -312,6 +318,7 @@ impl Actor {
             self.held.step = None;
         }
         self.running.calls.values().for_each(CancellationToken::cancel);
+        self.end_beside();
     }
 
     /// Says whether a report is of a question for whose answer nobody waits any more.
@@ -329,7 +336,7 @@ impl Actor {
 
     /// Says whether nothing is under way here: the session may leave memory.
     pub(crate) fn rests(&self) -> bool {
-        self.held.step.is_none() && self.held.calls.is_empty()
+        self.held.step.is_none() && self.held.calls.is_empty() && self.held.beside.is_empty()
     }
 
     /// Knows nothing any more: the session was removed.

@@ -185,6 +185,7 @@ impl Catalog {
             let shown = format!("{}/{}", described.provider, described.name);
             let usual = OUTPUT_TOKENS.min(known.catalogue.entry(&shown).max_output_tokens.unwrap_or(OUTPUT_TOKENS));
             let parts = FrameParts {
+                window: outlive_core::context::Window::default(),
                 // A variable that is expanded in it may hold one.
                 system: agent.system.iter().map(|block| redactor.text(block).into_owned()).collect(),
                 tools: tools.to_vec(),

@@ -207,6 +207,8 @@ pub(crate) fn begins(command: &Command) -> bool {
         | Command::Fork(_)
         | Command::Adopt(_)
         | Command::Rewind(_)
+        | Command::Context { .. }
+        | Command::Memory { .. }
         | Command::Wake
         | Command::Report(_) => false,
     }

@@ -15,11 +15,12 @@ fn name() -> AgentName {
 
 fn line(seq: u64, event: Event) -> Line {
     let at = Timestamp::from_micros(1_700_000_000_000_000);
-    Line::write(&Entry { seq, at, turn: None, step: None, asked: None, event }).unwrap()
+    Line::write(&Entry { seq, at, turn: None, step: None, asked: None, tokens: None, event }).unwrap()
 }
 
 fn created() -> Event {
     Event::SessionCreated(SessionCreated {
+        memory: None,
         session: session(7),
         agent: name(),
         agent_digest: "0".to_owned(),

@@ -51,6 +51,8 @@ struct Head<'a> {
     #[serde(default)]
     step: Option<u32>,
     #[serde(default)]
+    tokens: Option<u32>,
+    #[serde(default)]
     request_id: Option<RequestId>,
     #[serde(default)]
     request_digest: Option<String>,
@@ -59,7 +61,7 @@ struct Head<'a> {
 type Map = serde_json::Map<String, Value>;
 
 /// What says where a line belongs.
-const HEAD: [&str; 8] = ["seq", "at", "type", "v", "turn", "step", "request_id", "request_digest"];
+const HEAD: [&str; 9] = ["seq", "at", "type", "v", "turn", "step", "tokens", "request_id", "request_digest"];
 
 /// Takes secrets out of a value. A provider takes reasoning back only as it was: what was changed goes without its seal.
 fn clean(redactor: &Redactor, value: &mut Value) -> bool {
@@ -150,7 +152,8 @@ impl Line {
         let asked = head
             .request_id
             .map(|request_id| Asked { request_id, request_digest: head.request_digest.unwrap_or_default() });
-        Ok(Entry { seq: head.seq, at: head.at, turn: head.turn, step: head.step, asked, event })
+        let (turn, step, tokens) = (head.turn, head.step, head.tokens);
+        Ok(Entry { seq: head.seq, at: head.at, turn, step, asked, tokens, event })
     }
 
     /// Returns it without secrets, sealed anew; `None` where there are none in it, which costs one look at its bytes.
@@ -240,6 +243,9 @@ fn write_head(text: &mut String, entry: &Entry) {
     }
     if let Some(step) = entry.step {
         write!(text, ",\"step\":{step}").ok();
+    }
+    if let Some(tokens) = entry.tokens {
+        write!(text, ",\"tokens\":{tokens}").ok();
     }
     if let Some(asked) = &entry.asked {
         let id = serde_json::Value::from(asked.request_id.as_str());

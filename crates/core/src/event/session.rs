@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use crate::id::{AgentName, Seq, SessionId};
+use crate::memory::Mode;
 
 /// Where a message or a decision came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -87,6 +88,9 @@ pub struct SessionCreated {
     /// Free labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
+    /// How far it takes part in what is remembered; where nothing is said, its agent's files say it at its first turn.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Mode>,
     /// Through which door it was made.
     pub by: Origin,
 }
@@ -100,6 +104,9 @@ pub struct SessionUpdated {
     /// The new labels, all of them.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub labels: Option<BTreeMap<String, String>>,
+    /// How far it takes part in what is remembered, from here on.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Mode>,
     /// By whom.
     pub by: Origin,
 }

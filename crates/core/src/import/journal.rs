@@ -60,6 +60,7 @@ fn created(session: SessionId, adopted: &Adopted) -> Event {
     ]);
     labels.extend(talk.cwd.clone().map(|cwd| (CWD_LABEL.to_owned(), cwd)));
     Event::SessionCreated(SessionCreated {
+        memory: None,
         session,
         agent: adopted.agent.clone(),
         agent_digest: adopted.agent_digest.clone(),
@@ -89,7 +90,7 @@ struct Writer {
 impl Writer {
     fn push(&mut self, event: Event) {
         let (seq, (turn, step)) = (self.entries.len() as u64 + 1, self.place);
-        self.entries.push(Entry { seq, at: self.at, turn, step, asked: None, event });
+        self.entries.push(Entry { seq, at: self.at, turn, step, asked: None, tokens: None, event });
     }
 
     fn tick(&mut self, at: Timestamp) {

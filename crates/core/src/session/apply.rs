@@ -34,6 +34,7 @@ impl State {
                     profile.title = updated.title.clone().or_else(|| profile.title.take());
                     profile.labels = updated.labels.clone().unwrap_or_else(|| std::mem::take(&mut profile.labels));
                 }
+                self.memories.mode = updated.memory.or(self.memories.mode);
             }
             Event::SessionPaused(paused) if self.hold == Hold::Open => {
                 self.hold = Hold::Paused { by: paused.by.clone(), reason: paused.reason.clone() };
@@ -85,6 +86,22 @@ impl State {
             | Event::CallLost(_) => self.apply_turn(entry),
             Event::QuestionAnswered(answered) => self.apply_answer(answered, entry.at),
             Event::TodoChanged(changed) => self.todos.clone_from(&changed.items),
+            Event::ContextPruned(_)
+            | Event::ContextRebuilt(_)
+            | Event::CompactionStarted(_)
+            | Event::CompactionProgressed(_)
+            | Event::CompactionFailed(_)
+            | Event::CompactionCancelled(_)
+            | Event::CompactionSkipped(_)
+            | Event::CheckpointCreated(_)
+            | Event::CheckpointActivated(_) => self.view.apply(entry),
+            Event::MemoryObserved(_)
+            | Event::MemoryReflected(_)
+            | Event::MemoryAdded(_)
+            | Event::MemoryEdited(_)
+            | Event::MemoryForgotten(_)
+            | Event::MemoryErased(_)
+            | Event::MemoryFailed(_) => self.memories.apply(entry),
             Event::ArtifactStored(_) | Event::Unknown { .. } => {}
         }
     }
@@ -101,6 +118,7 @@ impl State {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "only events of a turn come here")]
     fn apply_turn(&mut self, entry: &Entry) {
         self.remember_decision(entry);
         let is_own = self.is_own(entry.seq);
@@ -152,27 +170,12 @@ impl State {
             }
             Event::CallFinished(finished) => turn.settle(finished.call),
             Event::CallLost(lost) => turn.settle(lost.call),
-            Event::SessionCreated(_)
-            | Event::SessionUpdated(_)
-            | Event::SessionPaused(_)
-            | Event::SessionResumed(_)
-            | Event::SessionArchived(_)
-            | Event::SessionRewound(_)
-            | Event::MessageReceived(_)
-            | Event::InputQueued(_)
-            | Event::InputEdited(_)
-            | Event::InputRemoved(_)
-            | Event::TurnStarted(_)
-            | Event::TurnEnded(_)
-            | Event::ArtifactStored(_)
-            | Event::QuestionAnswered(_)
-            | Event::TodoChanged(_)
-            | Event::RecoveryNoted(_)
-            | Event::Unknown { .. } => {}
+            _of_no_turn => {}
         }
     }
 
     fn create(&mut self, created: &SessionCreated, at: Timestamp) {
+        self.memories.mode = created.memory;
         self.profile = Some(Profile {
             session: created.session,
             created_at: at,

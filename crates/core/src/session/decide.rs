@@ -142,13 +142,16 @@ impl State {
             Command::Resume { by } => Ok(self.resume(by)),
             Command::Update { title, labels, by } => {
                 check_profile(title.as_deref(), labels.as_ref())?;
-                let updated = SessionUpdated { title: title.clone(), labels: labels.clone(), by: by.clone() };
+                let updated =
+                    SessionUpdated { title: title.clone(), labels: labels.clone(), memory: None, by: by.clone() };
                 Ok(vec![Fact::of_session(Event::SessionUpdated(updated))])
             }
             Command::Archive { archived, by } => self.archive(*archived, by),
             Command::Decide(decision) => self.decide_call(decision, moment),
             Command::Answer { question, answers, by } => self.answer(*question, answers, by, moment),
             Command::SetQueue { items, by } => self.set_queue(items, by, moment),
+            Command::Context { what, by } => self.decide_context(what, by, moment),
+            Command::Memory { what, by } => self.decide_memory(what, by, moment),
             Command::Wake => Ok(Vec::new()),
             Command::Report(report) => self.report(report, moment),
         }
@@ -323,7 +326,7 @@ fn nothing_done(command: &Command) -> Option<Fact> {
             Event::SessionArchived(SessionArchived { archived: *archived, by: by.clone() })
         }
         Command::SetQueue { by, .. } => {
-            Event::SessionUpdated(SessionUpdated { title: None, labels: None, by: by.clone() })
+            Event::SessionUpdated(SessionUpdated { title: None, labels: None, memory: None, by: by.clone() })
         }
         Command::Create(_)
         | Command::Fork(_)
@@ -333,6 +336,8 @@ fn nothing_done(command: &Command) -> Option<Fact> {
         | Command::Update { .. }
         | Command::Decide(_)
         | Command::Answer { .. }
+        | Command::Context { .. }
+        | Command::Memory { .. }
         | Command::Wake
         | Command::Report(_) => return None,
     };
@@ -342,6 +347,7 @@ fn nothing_done(command: &Command) -> Option<Fact> {
 fn created(session: SessionId, create: &Create) -> Facts {
     check_profile(create.title.as_deref(), Some(&create.labels))?;
     Ok(vec![Fact::of_session(Event::SessionCreated(SessionCreated {
+        memory: None,
         session,
         agent: create.agent.clone(),
         agent_digest: create.agent_digest.clone(),

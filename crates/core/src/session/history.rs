@@ -50,7 +50,7 @@ impl State {
         }
         if let Some(title) = title {
             let (title, labels) = (Some(title.clone()), None);
-            of_session(Event::SessionUpdated(SessionUpdated { title, labels, by: by.clone() }));
+            of_session(Event::SessionUpdated(SessionUpdated { title, labels, memory: None, by: by.clone() }));
         }
         facts
     }

@@ -6,7 +6,8 @@ use std::collections::BTreeMap;
 use super::{Hold, State};
 use crate::content::FailureKind;
 use crate::event::{Effect, Ending, OnLost, TurnError};
-use crate::id::{CallId, TurnId};
+use crate::id::{CallId, CompactionId, Seq, TurnId};
+use crate::memory::Mode;
 use crate::time::Timestamp;
 use crate::turn::{Asking, Call, Fate, Lineup, Phase, Turn, failure_ending, stopped_ending};
 
@@ -59,8 +60,21 @@ pub enum Debt {
         /// Why, if it failed.
         error: Option<TurnError>,
     },
+    /// Something is to be done beside the turn: it holds up nothing.
+    Beside(Beside),
     /// Nothing until then.
     WaitUntil(Timestamp),
+}
+
+/// What is done beside turns.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Beside {
+    /// A compaction goes on with its next piece.
+    Condense(CompactionId),
+    /// What was said up to there is looked at for what is to be remembered.
+    Observe(Seq),
+    /// What is forgotten is erased.
+    Erase,
 }
 
 /// The effects that this process has under way. Empty right after a start.
@@ -72,6 +86,8 @@ pub struct Held {
     pub calls: BTreeMap<CallId, u32>,
     /// Calls that were told to stop.
     pub stopping: std::collections::BTreeSet<CallId>,
+    /// What is being done beside the turn.
+    pub beside: std::collections::BTreeSet<Beside>,
 }
 
 /// What the agent's files allow a turn.
@@ -95,6 +111,14 @@ impl State {
     /// what is held or for a person.
     #[must_use]
     pub fn owed(&self, now: Timestamp, held: &Held, allowed: &Allowance) -> Vec<Debt> {
+        let mut debts = self.owed_beside(now, held);
+        debts.extend(self.owed_of_turn(now, held, allowed));
+        // A turn comes before what only waits to be tried again.
+        debts.extend(self.memories.retry_at.filter(|at| now < *at && self.is_to_observe()).map(Debt::WaitUntil));
+        debts
+    }
+
+    fn owed_of_turn(&self, now: Timestamp, held: &Held, allowed: &Allowance) -> Vec<Debt> {
         let Some(turn) = &self.turn else { return self.owed_between_turns() };
         match (&self.hold, &turn.interrupt) {
             (Hold::Archived { .. }, _) => Vec::new(),
@@ -102,6 +126,26 @@ impl State {
             (Hold::Paused { .. }, None) => Vec::new(),
             (Hold::Open, None) => turn.owed_running(now, held, allowed),
         }
+    }
+
+    /// What holds up no turn, and no turn holds up.
+    fn owed_beside(&self, now: Timestamp, held: &Held) -> Vec<Debt> {
+        if self.is_archived() {
+            return Vec::new();
+        }
+        let condense = self.view.under_way.as_ref().map(|it| Beside::Condense(it.compaction));
+        let ready = self.is_to_observe() && self.memories.retry_at.is_none_or(|at| at <= now);
+        let observing = held.beside.iter().any(|beside| matches!(beside, Beside::Observe(_)));
+        let observe = (ready && !observing).then_some(Beside::Observe(self.memories.said_at));
+        let erase = (!self.memories.forgetting.is_empty()).then_some(Beside::Erase);
+        let wanted = [erase, condense, observe].into_iter().flatten();
+        wanted.filter(|beside| !held.beside.contains(beside)).map(Debt::Beside).collect()
+    }
+
+    fn is_to_observe(&self) -> bool {
+        let memories = &self.memories;
+        let is_new = memories.said_at > memories.observed_to;
+        memories.mode == Some(Mode::On) && is_new && self.turn.is_none() && self.hold == Hold::Open
     }
 
     fn owed_between_turns(&self) -> Vec<Debt> {

@@ -18,7 +18,17 @@ use crate::turn::{Asking, Call, Phase, Turn, retry_pause_ms, retryable};
 
 impl State {
     pub(super) fn report(&self, report: &Report, moment: &mut Moment) -> Facts {
-        let turn = self.turn.as_ref().ok_or(Refusal::Stale)?;
+        let turn = match report {
+            Report::Condensed { compaction, to, answer } => return self.condensed(*compaction, *to, answer, moment),
+            Report::Observed { .. } | Report::Reflected { .. } | Report::Erased { .. } => {
+                return self.remembered(report, moment);
+            }
+            Report::Step { .. }
+            | Report::Call { .. }
+            | Report::Asks { .. }
+            | Report::Withdraws { .. }
+            | Report::Found { .. } => self.turn.as_ref().ok_or(Refusal::Stale)?,
+        };
         match report {
             Report::Step { turn: id, step, attempt, answer, suspects, latency_ms } => {
                 let current =
@@ -65,6 +75,9 @@ impl State {
                     Found::NotDone if turn.interrupt.is_none() && self.hold != Hold::Open => Ok(Vec::new()),
                     Found::Done(_) | Found::NotDone | Found::Unknown => Ok(found_facts(turn, call, found)),
                 }
+            }
+            Report::Condensed { .. } | Report::Observed { .. } | Report::Reflected { .. } | Report::Erased { .. } => {
+                Err(Refusal::Stale)
             }
         }
     }

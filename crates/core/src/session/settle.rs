@@ -186,7 +186,15 @@ impl State {
             (Debt::Skip(call), Some(turn)) if turn.call(*call).is_some_and(|call| call.attempt > 0) => turn.lost(*call),
             (Debt::Skip(call), Some(turn)) => vec![turn.skipped(*call)],
             (Debt::End { ending, error }, Some(turn)) => vec![turn.ended(*ending, error.clone())],
-            (Debt::StartStep { .. } | Debt::Rule(_) | Debt::Find { .. } | Debt::Stop(_) | Debt::WaitUntil(_), _)
+            (
+                Debt::StartStep { .. }
+                | Debt::Rule(_)
+                | Debt::Find { .. }
+                | Debt::Stop(_)
+                | Debt::Beside(_)
+                | Debt::WaitUntil(_),
+                _,
+            )
             | (Debt::StartQueued, Some(_)) => Vec::new(),
             (
                 Debt::Start { .. }
@@ -332,6 +340,7 @@ pub fn recovery(state: &State, debts: &[Debt], cut_bytes: u64) -> Option<Fact> {
             | Debt::Skip(_)
             | Debt::Stop(_)
             | Debt::End { .. }
+            | Debt::Beside(_)
             | Debt::WaitUntil(_) => {}
         }
     }

@@ -57,6 +57,7 @@ pub fn told(desk: &Desk) -> Vec<Block> {
 
 fn request(desk: &Desk) -> outlive_core::content::Request {
     let parts = FrameParts {
+        window: outlive_core::context::Window::default(),
         system: Vec::new(),
         tools: Vec::new(),
         max_output_tokens: 1,
@@ -138,7 +139,15 @@ impl Desk {
         let mut asked = asked;
         for fact in facts {
             let Fact { turn, step, event } = fact;
-            let entry = Entry { seq: self.state.head + 1, at: self.moment.at, turn, step, asked: asked.take(), event };
+            let entry = Entry {
+                seq: self.state.head + 1,
+                at: self.moment.at,
+                turn,
+                step,
+                asked: asked.take(),
+                tokens: None,
+                event,
+            };
             self.state.apply(&entry);
             self.transcript.apply(&entry);
             self.entries.push(entry);

@@ -36,6 +36,7 @@ fn stock() -> Vec<Entry> {
 
 fn frame() -> Frame {
     Frame::new(FrameParts {
+        window: outlive_core::context::Window::default(),
         system: vec!["s".into()],
         tools: vec![ToolSpec { name: "t".into(), description: String::new(), input_schema: serde_json::json!({}) }],
         max_output_tokens: 1,

@@ -152,6 +152,7 @@ fn an_answer_off_its_schema_is_asked_again_a_few_times_and_then_fails_the_turn()
 
 fn frame_of(model: &str) -> Frame {
     Frame::new(FrameParts {
+        window: outlive_core::context::Window::default(),
         system: vec!["s".into()],
         tools: vec![],
         max_output_tokens: 1,

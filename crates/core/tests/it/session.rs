@@ -279,6 +279,7 @@ fn reasoning_goes_back_to_the_model_whose_it_is_and_to_no_other() {
     desk.say("and now").unwrap();
     let blocks = |model: &str| {
         let parts = FrameParts {
+            window: outlive_core::context::Window::default(),
             system: vec![],
             tools: vec![],
             max_output_tokens: 1,

@@ -23,7 +23,7 @@ const PNG: &[u8] = b"\x89PNG\r\n\x1a\nx";
 
 fn entry(seq: usize, event: Event) -> Entry {
     let (turn, at) = (Some(TurnId::from_bits(1)), Timestamp::from_micros(seq as i64));
-    Entry { seq: seq as u64, at, turn, step: None, asked: None, event }
+    Entry { seq: seq as u64, at, turn, step: None, asked: None, tokens: None, event }
 }
 
 fn says(content: &str, attachments: Vec<Attachment>) -> Event {
@@ -79,6 +79,7 @@ fn frame() -> Frame {
     let schema = json!({"type": "object", "properties": {"path": {"type": "string"}}, "required": ["path"]});
     let tool = |name: &str| ToolSpec { name: name.into(), description: "d".into(), input_schema: schema.clone() };
     Frame::new(FrameParts {
+        window: outlive_core::context::Window::default(),
         system: vec!["be good".into(), "the rules".into()],
         tools: ["bash", "read"].map(tool).into(),
         max_output_tokens: 100,

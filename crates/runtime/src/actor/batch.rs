@@ -8,7 +8,7 @@ use outlive_core::context::Transcript;
 use outlive_core::event::{Asked, Entry, Event, Line, LineError};
 use outlive_core::id::{CallId, QuestionId, Seq};
 use outlive_core::redact::Secrets;
-use outlive_core::session::{Fact, Held, State};
+use outlive_core::session::{Beside, Fact, Held, State};
 use outlive_core::time::Timestamp;
 
 use crate::hands::{Ask, Run};
@@ -36,6 +36,7 @@ pub(super) struct Acts {
     pub(super) runs: Vec<Run>,
     pub(super) finds: Vec<Run>,
     pub(super) stops: Vec<CallId>,
+    pub(super) beside: Vec<Beside>,
     pub(super) wake_at: Option<Timestamp>,
 }
 
@@ -78,7 +79,7 @@ impl Batch {
         let at = at.max(state.updated_at);
         for fact in facts {
             let Fact { turn, step, event } = fact;
-            let entry = Entry { seq: state.head + 1, at, turn, step, asked: asked.take(), event };
+            let entry = Entry { seq: state.head + 1, at, turn, step, asked: asked.take(), tokens: None, event };
             match self.write(&entry) {
                 Ok((line, clean)) => {
                     let entry = clean.unwrap_or(entry);

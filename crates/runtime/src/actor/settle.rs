@@ -39,6 +39,10 @@ impl Actor {
                     batch.acts().wake_at = Some(due);
                     return Ok(());
                 }
+                Debt::Beside(beside) => {
+                    self.held.beside.insert(beside);
+                    batch.acts().beside.push(beside);
+                }
                 Debt::Stop(call) => {
                     self.held.stopping.insert(call);
                     batch.acts().stops.push(call);

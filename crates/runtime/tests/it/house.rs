@@ -53,6 +53,7 @@ pub fn message(content: &str) -> Message {
 pub fn voice(model: impl Model + 'static, toolbox: &Toolbox) -> Voice {
     let described = model.describe();
     let parts = FrameParts {
+        window: outlive_core::context::Window::default(),
         system: vec!["test".into()],
         tools: toolbox.specs(),
         max_output_tokens: 1_000,

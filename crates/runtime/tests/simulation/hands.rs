@@ -374,6 +374,7 @@ impl Kits for SimKits {
         let own: [Arc<dyn Tool>; 2] = [Arc::new(AskUser), Arc::new(TodoList)];
         let toolbox = Arc::new(Toolbox::new(TOOLS.iter().map(tool).chain(own).collect()));
         let parts = FrameParts {
+            window: outlive_core::context::Window::default(),
             system: vec!["simulated".into()],
             tools: toolbox.specs(),
             max_output_tokens: 100,

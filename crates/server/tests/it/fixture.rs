@@ -69,6 +69,7 @@ impl Kits for OneAgent {
         let send = Scripted::new("send", Effect::Effectful, Reach::Beyond, &Ledger::default());
         let toolbox = Arc::new(Toolbox::new(vec![Arc::new(send)]));
         let parts = FrameParts {
+            window: outlive_core::context::Window::default(),
             system: vec![],
             tools: toolbox.specs(),
             max_output_tokens: 1,

@@ -18,6 +18,7 @@ use crate::{Append, Found, SearchQuery, Store};
 #[must_use]
 pub fn begun(session: SessionId, agent: &str) -> Line {
     let created = SessionCreated {
+        memory: None,
         session,
         agent: agent.parse().expect("an agent's name"),
         agent_digest: "0".to_owned(),
@@ -69,7 +70,7 @@ pub fn said(seq: Seq, role: MessageRole, text: &str) -> Line {
 
 fn written(seq: Seq, event: Event) -> Line {
     let at = Timestamp::from_micros(1_700_000_000_000_000 + i64::try_from(seq).expect("a small seq"));
-    let entry = Entry { seq, at, turn: None, step: None, asked: None, event };
+    let entry = Entry { seq, at, turn: None, step: None, asked: None, tokens: None, event };
     Line::write(&entry).expect("a line that can be written")
 }
 

@@ -52,6 +52,7 @@ fn story(session: SessionId, messages: usize) -> Result<Vec<Line>, Failure> {
     let mut events = vec![(
         None,
         Event::SessionCreated(SessionCreated {
+            memory: None,
             session,
             agent: "bench".parse().map_err(Failure::failed)?,
             agent_digest: "0".to_owned(),
@@ -90,6 +91,7 @@ fn story(session: SessionId, messages: usize) -> Result<Vec<Line>, Failure> {
         turn,
         step: None,
         asked: None,
+        tokens: None,
         event,
     };
     events.into_iter().enumerate().map(entry).map(|entry| Line::write(&entry).map_err(Failure::failed)).collect()

@@ -1,0 +1,66 @@
+//! What can be asked beside the conversation: about what the model sees of it, and about what is remembered.
+
+use serde::Serialize;
+
+use crate::compaction::Summary;
+use crate::id::{CheckpointId, MemoryId};
+use crate::memory::{Memory, Mode};
+
+/// A change to what the model sees.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ContextCommand {
+    /// Make a checkpoint now.
+    Compact {
+        /// What it is to keep above all.
+        focus: Option<String>,
+    },
+    /// Stop the compaction that is under way.
+    Cancel,
+    /// Show this checkpoint, and the conversation from where it ends; none shows all of it.
+    Activate(Option<CheckpointId>),
+    /// Make a version of a checkpoint that says this instead, and show it.
+    Edit {
+        /// Which.
+        checkpoint: CheckpointId,
+        /// What it is to say.
+        summary: Summary,
+    },
+    /// Keep an item of the checkpoint in use, whatever compactions make of the rest, or no longer.
+    Pin {
+        /// Which.
+        item: String,
+        /// False lets it go.
+        pinned: bool,
+    },
+    /// Show nothing of the conversation so far but its checkpoint.
+    Clear,
+    /// Show nothing of the conversation so far.
+    Reset,
+}
+
+/// A change to what is remembered.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum MemoryCommand {
+    /// Remember this.
+    Add(Box<Memory>),
+    /// Say it otherwise.
+    Edit {
+        /// Which.
+        memory: MemoryId,
+        /// What it is to say.
+        text: String,
+    },
+    /// Forget these.
+    Forget {
+        /// Which, with all that was made of them.
+        memories: Vec<MemoryId>,
+        /// Whether the messages that they come from are erased, too.
+        sources: bool,
+    },
+    /// Note that these take the place of those that they name.
+    Reflect(Vec<Memory>),
+    /// Take part in it this far from here on.
+    Mode(Mode),
+}

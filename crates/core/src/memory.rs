@@ -1,0 +1,95 @@
+//! What is remembered: a fact of an agent's, with where it comes from.
+
+use serde::{Deserialize, Serialize};
+
+use crate::id::{MemoryId, Seq};
+use crate::time::Timestamp;
+
+/// One fact.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Memory {
+    /// Its id.
+    pub id: MemoryId,
+    /// What kind of fact it is.
+    #[serde(default)]
+    pub kind: Kind,
+    /// Who may know it.
+    #[serde(default)]
+    pub scope: Scope,
+    /// How much it matters.
+    #[serde(default)]
+    pub priority: Priority,
+    /// The fact, in a sentence.
+    pub text: String,
+    /// Since when it holds.
+    pub since: Timestamp,
+    /// Until when it holds, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub until: Option<Timestamp>,
+    /// The events of this journal that it comes from.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sources: Vec<Seq>,
+    /// Those whose place it takes.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub supersedes: Vec<MemoryId>,
+}
+
+/// What kind of fact it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Kind {
+    /// How something is.
+    #[default]
+    Fact,
+    /// What somebody wants, or how.
+    Preference,
+    /// What was decided.
+    Decision,
+    /// What happened.
+    Event,
+    /// What is to be done.
+    Task,
+    /// How something is done.
+    Procedure,
+}
+
+/// Who may know it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Scope {
+    /// This session alone.
+    #[default]
+    Session,
+    /// Sessions of the same project.
+    Project,
+    /// Sessions with the same agent.
+    Agent,
+    /// Every session here.
+    All,
+}
+
+/// How much it matters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Priority {
+    /// Nice to know.
+    Low,
+    /// Likely to be of use again.
+    #[default]
+    Medium,
+    /// Must not be forgotten.
+    High,
+}
+
+/// How far a session takes part.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mode {
+    /// It reads and writes.
+    #[default]
+    On,
+    /// It reads, and nothing of it is remembered.
+    Incognito,
+    /// It neither reads nor writes.
+    Off,
+}
