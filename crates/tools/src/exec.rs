@@ -283,19 +283,10 @@ impl Exec {
         if ended.is_ok() {
             pipes.drain().await;
         }
-        let gone = end(|| child.tree.members()).await;
+        let (ending, gone) = child.finish(ended, record).await;
         pipes.drain().await;
         pipes.close();
-        let status = match &ended {
-            Ok(Ok(status)) => Some(*status),
-            Ok(Err(_)) | Err(_) => child.collect().await,
-        };
-        child.settle(gone);
-        if gone.left == 0 {
-            record.remove();
-        }
         drop(cage);
-        let ending = ended.map_or_else(|ending| ending, |_| status.map_or(Ending::Signalled(0), how));
         let leftovers = if matches!(ending, Ending::Exited(_) | Ending::Signalled(_)) { gone.ended } else { 0 };
         Ok(Ran { ending, output: pipes.capture.finish(), leftovers, immortal: gone.left, took: began.elapsed() })
     }
@@ -371,13 +362,24 @@ impl Child {
         Pipes { out: self.inner.stdout().take(), err: self.inner.stderr().take(), capture, sink }
     }
 
+    /// Ends all of it that still lives, and returns how it ended itself and what became of the others. Its record stays as
+    /// long as one of them lives.
+    async fn finish(&mut self, ended: Result<std::io::Result<ExitStatus>, Ending>, record: Record) -> (Ending, Gone) {
+        let gone = end(|| self.tree.members()).await;
+        let status = match ended {
+            Ok(Ok(status)) => Some(status),
+            Ok(Err(_)) | Err(_) => self.collect().await,
+        };
+        self.settled = gone.left == 0;
+        if self.settled {
+            record.remove();
+        }
+        (ended.map_or_else(|ending| ending, |_| status.map_or(Ending::Signalled(0), how)), gone)
+    }
+
     /// Takes it off the process table after it was ended.
     async fn collect(&mut self) -> Option<ExitStatus> {
         tokio::time::timeout(LINGER, self.inner.wait()).await.ok()?.ok()
-    }
-
-    fn settle(&mut self, gone: Gone) {
-        self.settled = gone.left == 0;
     }
 }
 

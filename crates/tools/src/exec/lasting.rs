@@ -13,7 +13,7 @@ use tokio::io::AsyncWriteExt as _;
 use tokio::process::{ChildStderr, ChildStdin, ChildStdout};
 use tokio_util::sync::CancellationToken;
 
-use super::{Child, Exec, LINGER, end, how, serve, tree};
+use super::{Child, Exec, LINGER, serve, tree};
 use crate::Place;
 use crate::exec::Ending;
 use crate::orphans::Record;
@@ -145,16 +145,7 @@ impl Life {
             }
         };
         errors.drain().await;
-        let gone = end(|| child.tree.members()).await;
-        let status = match &ended {
-            Ok(Ok(status)) => Some(*status),
-            Ok(Err(_)) | Err(_) => child.collect().await,
-        };
-        child.settle(gone);
-        if gone.left == 0 {
-            record.remove();
-        }
-        ended.map_or_else(|ending| ending, |_| status.map_or(Ending::Signalled(0), how))
+        child.finish(ended, record).await.0
     }
 }
 
