@@ -1,4 +1,13 @@
 //! What is remembered: a fact of an agent's, with where it comes from.
+//!
+//! | Where | What |
+//! |---|---|
+//! | [`question`] | what a person or a model asks, as words, names, and words that mean about the same |
+//! | [`rank`] | which of the memories that have some of it come first, and why |
+
+mod kin;
+pub mod question;
+pub mod rank;
 
 use serde::{Deserialize, Serialize};
 
@@ -92,4 +101,20 @@ pub enum Mode {
     Incognito,
     /// It neither reads nor writes.
     Off,
+}
+
+/// A service that says in numbers what a text means, as an agent's files name it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Embedding {
+    /// Where it answers, as `https://host/v1`.
+    pub base_url: String,
+    /// The model that is asked.
+    pub model: String,
+    /// Numbers that are asked for in each vector; where nothing is said, as many as the model gives.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub dimensions: Option<u32>,
+    /// The environment variable that holds the key; none where no key is needed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub api_key_env: Option<String>,
 }

@@ -89,7 +89,7 @@ impl Bin {
         self.journals.discard(journal, note).await?;
         self.listed.index.forget(journal);
         // What cannot be taken out now is listed and found no more, and goes with the next writes.
-        let erased = self.listed.index.erase().await.and(self.listed.words.erase(journal).await);
+        let erased = self.listed.index.erase().await.and(self.listed.take_out(journal).await);
         erased.unwrap_or_else(|error| tracing::warn!(%error, "session in the trash still in an index"));
         Ok(())
     }
@@ -106,7 +106,7 @@ impl Bin {
         }
         let done = self.journals.restore(journal).await;
         match (&done, &note) {
-            (Ok(()), Some(note)) => self.listed.words.tell(journal, note.row.head),
+            (Ok(()), Some(note)) => self.listed.tell(journal, note.row.head),
             // One that was moved before it failed is among the others.
             (Err(_), Some(_)) if self.journals.note(journal).is_some() => self.listed.index.forget(journal),
             (Err(_), Some(_)) | (_, None) => {}
@@ -132,7 +132,7 @@ impl Bin {
     async fn erase_now(&self, journals: Vec<SessionId>, request: Option<String>) -> Result<(), StoreError> {
         let done = self.erase_and_finish(journals, request).await;
         // As long as something of them is left their marks stay: the next erasure, or the next start, goes on.
-        if done.is_err() && !self.journals.marks().is_ok_and(|marks| marks.is_empty()) {
+        if self.is_owed() {
             self.owed.failed();
         } else {
             self.owed.done();
@@ -153,7 +153,7 @@ impl Bin {
     /// Tries again what could not be finished, and waits for nobody.
     pub(super) fn go_on(self: &Arc<Self>) {
         let begun = self.begin(async |bin| {
-            match bin.erase_all(Vec::new(), None).await {
+            match bin.erase_all(Vec::new(), None).await.and(bin.scrub_marked().await) {
                 Ok(()) => tracing::info!("what was to be erased is gone"),
                 Err(error) => tracing::warn!(%error, "what was to be erased is not gone yet; it goes on later"),
             }
@@ -169,7 +169,7 @@ impl Bin {
         marks.keys().for_each(|session| self.listed.index.forget(*session));
         self.listed.index.erase().await?;
         for session in marks.keys() {
-            self.listed.words.erase(*session).await?;
+            self.listed.take_out(*session).await?;
         }
         let artifacts: BTreeSet<Digest> = marks.values().flat_map(|mark| mark.artifacts.clone()).collect();
         if !artifacts.is_empty() {
@@ -185,7 +185,7 @@ impl Bin {
         marks.keys().try_for_each(|session| self.journals.bury(*session))
     }
 
-    fn sweeping(&self) -> Sweep {
+    pub(super) fn sweeping(&self) -> Sweep {
         Sweep {
             root: self.root.clone(),
             disk: Arc::clone(&self.disk),
