@@ -20,7 +20,9 @@ pub use files::{
 };
 pub use mcp::{Expanded, McpAuth, McpGrant, McpProtocol, McpServer, McpWay};
 pub use skills::Skill;
-pub use spec::{ModelSpec, NetworkSpec, SandboxMode, SandboxSpec, SearchSpec, WebSpec};
+pub use spec::{
+    ContextSpec, EmbeddingSpec, MemorySpec, ModelSpec, NetworkSpec, SandboxMode, SandboxSpec, SearchSpec, WebSpec,
+};
 pub use starter::{starter, starter_in};
 pub use tools::Tools;
 
@@ -66,12 +68,21 @@ pub struct Agent {
     pub budget: Budget,
     /// The tools that it has.
     pub tools: Tools,
-    /// In what its commands run.
-    pub sandbox: SandboxSpec,
     /// What its calls may do.
     pub policy: Policy,
+    /// How its conversations are kept within the model's window, and what outlasts them.
+    pub upkeep: Upkeep,
     /// What its files ask for that this version does not have.
     pub warnings: Vec<String>,
+}
+
+/// What keeps an agent's conversations within bounds, and what is to outlast them.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Upkeep {
+    /// How they are kept within the model's window.
+    pub context: ContextSpec,
+    /// What outlasts them; none where nothing is said of it.
+    pub memory: Option<MemorySpec>,
 }
 
 /// Limits of an agent's sessions.
@@ -120,9 +131,6 @@ pub const PROVIDERS: [&str; 7] =
 /// A value that does not fit: the path of its key, and why.
 struct Misfit(String, String);
 
-/// What is said of each setting of a section that has none yet.
-const UNSETTLED: &str = "has no effect: no setting of `context` is in this version";
-
 impl Misfit {
     fn new(path: impl Into<String>, why: impl Into<String>) -> Self {
         Self(path.into(), why.into())
@@ -153,14 +161,13 @@ impl Agent {
             builtin,
             secrets: file.secrets_of_bash().map_err(placed)?,
             web: file.spec.tooling.web.clone(),
+            sandbox: file.spec.sandbox.clone().unwrap_or_default(),
             cli,
             mcp: file.servers().map_err(placed)?,
             expanded,
             skills: skills.into(),
             hooks: file.hooks().map_err(placed)?,
         };
-        let unsettled = |keys: [&str; 3]| crate::yaml::misfit_at(yaml, "agent.yaml", &keys, UNSETTLED).to_string();
-        warnings.extend(file.unsettled().map(unsettled));
         let system = system(&file, files, yaml)?;
         Ok(Self {
             name: name.clone(),
@@ -170,7 +177,7 @@ impl Agent {
             session,
             budget,
             policy: policy(files),
-            sandbox: file.spec.sandbox.unwrap_or_default(),
+            upkeep: Upkeep { context: file.spec.context, memory: file.spec.memory },
             model: file.spec.model,
             system,
             tools,

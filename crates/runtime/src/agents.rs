@@ -30,7 +30,7 @@ pub struct AgentWritten {
 pub fn check(name: &AgentName, files: &Files, lookup: &Lookup<'_>) -> Result<Vec<String>, KitError> {
     let invalid = |why: String| KitError::Invalid { agent: name.clone(), why };
     let agent = Agent::read(name, files, lookup).map_err(|error| invalid(error.to_string()))?;
-    Sandbox::of(&agent.sandbox).map_err(invalid)?;
+    Sandbox::of(&agent.tools.sandbox).map_err(invalid)?;
     match agent.policy.unreadable {
         Some(why) => Err(invalid(why)),
         None => Ok(agent.warnings),

@@ -11,15 +11,15 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use outlive_core::agent::{Agent, Files, ModelSpec};
+use outlive_core::agent::{Agent, ContextSpec, Files, MemorySpec, ModelSpec, Upkeep};
 use outlive_core::catalogue::Catalogue;
 use outlive_core::content::ToolSpec;
-use outlive_core::context::{Frame, FrameParts};
+use outlive_core::context::{Frame, FrameParts, WINDOW, Window};
 use outlive_core::cost::Prices;
 use outlive_core::id::{AgentName, SessionId};
 use outlive_core::limits::FALLBACK_AFTER;
 use outlive_core::redact::Secrets;
-use outlive_model::Model;
+use outlive_model::{Description, Model};
 use outlive_store::{AgentFolders, Store, StoreError};
 use outlive_tools::exec::Exec;
 use outlive_tools::mcp::Pool;
@@ -30,7 +30,7 @@ use outlive_tools::{Pending, Place};
 
 pub use servers::Asked;
 
-use crate::kit::{Aftermath, Card, Kit, KitError, Kits, Offered, Terms, Voice, Voices};
+use crate::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Offered, Terms, Voice, Voices};
 
 /// Connects to models. The binary names the concrete ones.
 pub trait Models: Send + Sync {
@@ -172,7 +172,8 @@ impl Catalog {
             on_disconnect: agent.session.on_disconnect,
             disconnect_grace: Duration::from_millis(agent.session.disconnect_grace_ms),
         };
-        let kit = Kit { voices, toolbox: Arc::new(toolbox), policy: agent.policy, place, terms };
+        let keeper = self.keeper(&agent.upkeep, voices.at(0), known)?;
+        let kit = Kit { voices, toolbox: Arc::new(toolbox), policy: agent.policy, place, terms, keeper };
         Ok(Ready { stamp, listed, kit: Arc::new(kit), card })
     }
 
@@ -184,8 +185,9 @@ impl Catalog {
             let described = model.describe();
             let shown = format!("{}/{}", described.provider, described.name);
             let usual = OUTPUT_TOKENS.min(known.catalogue.entry(&shown).max_output_tokens.unwrap_or(OUTPUT_TOKENS));
+            let window = window(&agent.upkeep.context, spec, (&described, &shown), known);
             let parts = FrameParts {
-                window: outlive_core::context::Window::default(),
+                window,
                 // A variable that is expanded in it may hold one.
                 system: agent.system.iter().map(|block| redactor.text(block).into_owned()).collect(),
                 tools: tools.to_vec(),
@@ -209,11 +211,26 @@ impl Catalog {
         Ok((first.with_fallback(fallback, after, spec.fallback_rest_ms()), left_out))
     }
 
+    /// Who condenses and remembers: the agent's own model, or the one that it names for it.
+    fn keeper(&self, upkeep: &Upkeep, voice: &Voice, known: &Known) -> Result<Keeper, String> {
+        let plain = Keeper {
+            compacts: upkeep.context.compacts(),
+            memory: upkeep.memory.clone().filter(MemorySpec::is_on),
+            ..Keeper::plain(voice)
+        };
+        let Some(spec) = &upkeep.context.helper_model else { return Ok(plain) };
+        let model = self.sources.models.connect(Some(spec))?;
+        let described = model.describe();
+        let name = format!("{}/{}", described.provider, described.name);
+        let window = window(&upkeep.context, Some(spec), (&described, &name), known);
+        Ok(Keeper { model, name, window, ..plain })
+    }
+
     /// In what its commands run: the workspace's own folder is hidden from them, but for the agents' and skills' files.
     fn sandbox(&self, agent: &Agent) -> Result<Sandbox, String> {
         let workspace = &self.sources.workspace;
         let hidden = std::iter::once(workspace.clone()).chain(self.sources.credentials.files()).collect();
-        Ok(Sandbox::of(&agent.sandbox)?.hiding(hidden, vec![workspace.join("agents"), workspace.join("skills")]))
+        Ok(Sandbox::of(&agent.tools.sandbox)?.hiding(hidden, vec![workspace.join("agents"), workspace.join("skills")]))
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<AgentName, Ready>> {
@@ -230,6 +247,20 @@ pub fn place(workspace: &Path, cwd: &Path) -> Place {
 /// Definitions, policies, the token and the journals: a call that could write them could free itself.
 fn protected(workspace: &Path) -> Vec<PathBuf> {
     vec![workspace.to_owned(), workspace.join("token"), workspace.join(outlive_tools::mcp::oauth::file::FOLDER)]
+}
+
+/// Returns how much a request to a model may have: what its user says, else its provider, else the catalogue.
+fn window(
+    context: &ContextSpec,
+    spec: Option<&ModelSpec>,
+    (described, shown): (&Description, &str),
+    known: &Known,
+) -> Window {
+    let entry = known.catalogue.entry(shown);
+    let said = spec.and_then(|model| model.context_window).or(described.context_window);
+    let tokens = said.or(entry.context_window).unwrap_or(WINDOW);
+    let usual = OUTPUT_TOKENS.min(entry.max_output_tokens.unwrap_or(OUTPUT_TOKENS));
+    context.window(tokens, u64::from(spec.and_then(|model| model.max_output_tokens).unwrap_or(usual)))
 }
 
 fn warnings(agent: &Agent, models: &[String], known: &Known) -> Vec<String> {

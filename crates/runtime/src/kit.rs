@@ -3,10 +3,10 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use outlive_core::agent::Files;
+use outlive_core::agent::{Files, MemorySpec};
 use outlive_core::budget::Budget;
 use outlive_core::catalogue::Catalogue;
-use outlive_core::context::Frame;
+use outlive_core::context::{Frame, Window};
 use outlive_core::cost::Prices;
 use outlive_core::event::{Decider, OnDisconnect};
 use outlive_core::id::{AgentName, SessionId};
@@ -32,6 +32,36 @@ pub struct Kit {
     pub place: Place,
     /// Limits.
     pub terms: Terms,
+    /// Who condenses what was said, and looks at it for what is to be remembered.
+    pub keeper: Keeper,
+}
+
+/// Who keeps an agent's conversations within bounds, and what is to outlast them.
+pub struct Keeper {
+    /// Whom it asks.
+    pub model: Arc<dyn Model>,
+    /// That model, as `provider/name`.
+    pub name: String,
+    /// How much a request to it may have.
+    pub window: Window,
+    /// Whether checkpoints are made by themselves.
+    pub compacts: bool,
+    /// What outlasts conversations; none where the agent's files say nothing of it.
+    pub memory: Option<MemorySpec>,
+}
+
+impl Keeper {
+    /// The model that answers keeps the conversations, too, and nothing outlasts them.
+    #[must_use]
+    pub fn plain(voice: &Voice) -> Self {
+        Self {
+            model: Arc::clone(&voice.model),
+            name: voice.frame.model.clone(),
+            window: voice.frame.window,
+            compacts: true,
+            memory: None,
+        }
+    }
 }
 
 /// A model, with the stable part of every request to it.

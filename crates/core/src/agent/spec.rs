@@ -1,5 +1,6 @@
 //! `agent.yaml`, typed.
 
+mod context;
 mod hooks;
 mod keys;
 mod mcp;
@@ -18,6 +19,7 @@ use crate::event::OnDisconnect;
 use crate::id::AgentName;
 use crate::limits::{FALLBACK_REST_MS, FALLBACKS};
 use crate::session::ASK_USER;
+pub use context::{ContextSpec, EmbeddingSpec, MemorySpec};
 use mcp::McpEntry;
 pub use sandbox::{NetworkSpec, SandboxMode, SandboxSpec};
 pub(super) use tooling::{CliEntry, Tooling, check_secrets};
@@ -58,9 +60,8 @@ pub(super) struct Spec {
     pub(super) tools: Vec<ToolEntry>,
     pub(super) sandbox: Option<SandboxSpec>,
     budget: BudgetSpec,
-    memory: Option<Memory>,
-    /// No name in it is settled yet.
-    context: BTreeMap<String, IgnoredAny>,
+    pub(super) memory: Option<MemorySpec>,
+    pub(super) context: ContextSpec,
     /// Keys that are there and that nothing is made of yet.
     unused: BTreeSet<Unused>,
 }
@@ -148,21 +149,6 @@ pub(super) struct ToolEntry {
     secrets: Vec<String>,
 }
 
-/// What is to outlast a session.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Memory {
-    #[serde(default = "yes")]
-    enabled: bool,
-    /// Duragent's.
-    #[serde(default, rename = "backend")]
-    _backend: Option<IgnoredAny>,
-}
-
-fn yes() -> bool {
-    true
-}
-
 const DURAGENT: &str = "duragent/v1alpha1";
 pub(crate) const VERSIONS: [&str; 2] = ["outlive/v1", DURAGENT];
 
@@ -196,6 +182,8 @@ impl File {
         if let Some(model) = &self.spec.model {
             model.check("spec.model")?;
         }
+        self.spec.context.check()?;
+        self.spec.memory.iter().try_for_each(MemorySpec::check)?;
         Ok(self.spec.warnings())
     }
 
@@ -222,6 +210,17 @@ impl File {
                 texts.push(("spec.model.fallback.base_url", other.base_url.as_mut()));
                 texts.push(("spec.model.fallback.api_key_env", other.api_key_env.as_mut()));
             }
+        }
+        if let Some(helper) = &mut spec.context.helper_model {
+            texts.push(("spec.context.helper_model.provider", Some(&mut helper.provider)));
+            texts.push(("spec.context.helper_model.name", Some(&mut helper.name)));
+            texts.push(("spec.context.helper_model.base_url", helper.base_url.as_mut()));
+            texts.push(("spec.context.helper_model.api_key_env", helper.api_key_env.as_mut()));
+        }
+        if let Some(embedding) = spec.memory.as_mut().and_then(|memory| memory.embedding.as_mut()) {
+            texts.push(("spec.memory.embedding.base_url", Some(&mut embedding.base_url)));
+            texts.push(("spec.memory.embedding.model", Some(&mut embedding.model)));
+            texts.push(("spec.memory.embedding.api_key_env", embedding.api_key_env.as_mut()));
         }
         let tooling = spec.tooling.texts().map(|(path, text)| (path, Some(text)));
         for (path, text) in texts.into_iter().chain(tooling) {
@@ -285,11 +284,6 @@ impl File {
             granted.extend(tool.secrets.iter().cloned());
         }
         Ok(granted)
-    }
-
-    /// Returns the settings of a section that has none yet.
-    pub(super) fn unsettled(&self) -> impl Iterator<Item = [&str; 3]> {
-        self.spec.context.keys().map(|key| ["spec", "context", key])
     }
 
     /// Returns its servers of tools.
@@ -435,10 +429,6 @@ impl Spec {
     fn warnings(&self) -> Vec<String> {
         let unused = |key| self.unused.contains(&key);
         let asked = [
-            (
-                self.memory.as_ref().is_some_and(|memory| memory.enabled),
-                "`memory` has no effect yet: it is not in this version",
-            ),
             (unused(Unused::Policy), "`policy` in agent.yaml is not read: write a policy.yaml beside it"),
             (unused(Unused::Access), "`access` is not in this version"),
             (self.session.ttl_hours.is_some(), "`session.ttl_hours`: sessions stay until they are deleted"),

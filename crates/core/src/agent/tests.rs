@@ -64,7 +64,7 @@ fn what_this_version_does_not_have_is_a_warning_never_silence() {
 }
 
 #[test]
-fn settings_of_what_is_to_come_are_told_and_their_misspellings_refused_with_their_place() {
+fn settings_are_read_and_their_misspellings_refused_with_their_place() {
     let of = |spec: &str| read(&format!("{HEAD}spec:\n  {spec}\n"));
     for (spec, said) in [
         ("memory: {enabld: true}", "5:12: unknown key `enabld`: the nearest is `enabled`"),
@@ -74,18 +74,22 @@ fn settings_of_what_is_to_come_are_told_and_their_misspellings_refused_with_thei
         assert_eq!(of(spec).unwrap_err().to_string(), format!("agent.yaml:{said}\n    {spec}"));
     }
     for (spec, said) in [
-        ("memory: {enabled: true}", vec!["`memory` has no effect yet: it is not in this version"]),
-        ("memory: {enabled: false}", vec![]),
-        ("context:", vec![]),
+        ("context: {sofft: 60}", "5:13: unknown key `sofft`: the nearest is `soft`"),
+        ("context: {soft: 95}", "5:13: spec.context.soft: is 1 to `hard`, which is 92"),
+        ("context: {hard: 101}", "5:3: spec.context: `warn`, `soft` and `hard` are percentages, 1 to 100"),
         (
-            "context: {soft: 100000}",
-            vec![
-                "agent.yaml:5:13: spec.context.soft: has no effect: no setting of `context` is in this version\n    context: {soft: 100000}",
-            ],
+            "memory: {embedding: {base_url: ftp://x, model: m}}",
+            "5:34: spec.memory.embedding.base_url: begins with `http://` or `https://`",
         ),
     ] {
-        assert_eq!(of(spec).unwrap().warnings, said, "{spec}");
+        assert_eq!(of(spec).unwrap_err().to_string(), format!("agent.yaml:{said}\n    {spec}"));
     }
+    let upkeep = of("memory: {enabled: true}\n  context: {soft: 60, soft_tokens: auto, buffer: 1000}").unwrap().upkeep;
+    assert!(upkeep.memory.is_some_and(|memory| memory.observes()));
+    let window = upkeep.context.window(100_000, 20_000);
+    assert_eq!((window.usable(), window.soft(), window.buffer), (80_000, 48_000, 1_000));
+    let silent = of("context:").unwrap().upkeep;
+    assert!(silent.memory.is_none() && silent.context.compacts());
 }
 
 #[test]
@@ -185,7 +189,7 @@ spec:
     assert_eq!((agent.session.on_disconnect, agent.session.max_steps), (OnDisconnect::Pause, 10));
     assert_eq!(agent.session.step_timeout_ms, 300_000);
     assert_eq!(agent.tools.builtin, ["bash"]);
-    assert_eq!(agent.warnings.len(), 7, "{:#?}", agent.warnings);
+    assert_eq!(agent.warnings.len(), 6, "{:#?}", agent.warnings);
 }
 
 #[test]
@@ -230,7 +234,7 @@ fn a_sandbox_is_what_was_asked_for_and_what_was_left_out_is_the_usual() {
         let agent = read(&format!("{HEAD}spec: {{{text}}}\n")).unwrap();
         let write = write.iter().map(|folder| (*folder).to_owned()).collect();
         assert_eq!(
-            (agent.sandbox, agent.warnings),
+            (agent.tools.sandbox, agent.warnings),
             (SandboxSpec { mode, network, image: None, write }, Vec::new()),
             "{text}"
         );
@@ -256,7 +260,7 @@ fn a_starter_says_in_what_its_commands_run() {
     let name: AgentName = "default".parse().unwrap();
     for mode in [SandboxMode::Auto, SandboxMode::Trust] {
         let agent = Agent::read(&name, &starter_in(&name, mode), &|_| None).unwrap();
-        assert_eq!(agent.sandbox, SandboxSpec { mode, ..SandboxSpec::default() });
+        assert_eq!(agent.tools.sandbox, SandboxSpec { mode, ..SandboxSpec::default() });
     }
 }
 

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::mcp::Expanded;
-use super::spec::WebSpec;
+use super::spec::{SandboxSpec, WebSpec};
 use super::{CliTool, McpServer, Skill};
 use crate::hooks::Hooks;
 
@@ -16,6 +16,8 @@ pub struct Tools {
     pub secrets: Vec<String>,
     /// What those of the web may reach.
     pub web: WebSpec,
+    /// In what commands run.
+    pub sandbox: SandboxSpec,
     /// Programs.
     pub cli: Vec<CliTool>,
     /// Servers of tools.

@@ -116,7 +116,7 @@ fn check(folders: &Beside, name: &str, exec: &Exec) -> Result<Checked, Failure> 
     let (error, warnings) = match Definition::read(&parsed, &files, &|variable| config::value(variable)) {
         Ok(agent) => {
             let ungranted = ungranted(&agent);
-            let (error, open) = match Sandbox::of(&agent.sandbox) {
+            let (error, open) = match Sandbox::of(&agent.tools.sandbox) {
                 Ok(sandbox) => (agent.policy.unreadable, exec.within(sandbox).warning()),
                 Err(why) => (Some(why), None),
             };

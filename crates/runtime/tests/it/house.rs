@@ -12,7 +12,7 @@ use outlive_core::policy::Policy;
 use outlive_core::time::Timestamp;
 use outlive_model::Model;
 use outlive_runtime::clock::{Moments, TokioClock};
-use outlive_runtime::kit::{Aftermath, Card, Kit, KitError, Kits, Terms, Voice, Voices};
+use outlive_runtime::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_runtime::subscribe::{Signal, Subscription};
 use outlive_runtime::{Accepted, Outcome, Runtime, Settings, SubmitError};
 use outlive_store::memory::{self, Faults};
@@ -66,8 +66,10 @@ pub fn voice(model: impl Model + 'static, toolbox: &Toolbox) -> Voice {
 
 /// A kit of this model and these tools, which works nowhere.
 pub fn kit(model: impl Model + 'static, toolbox: Toolbox, policy: &str) -> Kit {
+    let voice = voice(model, &toolbox);
     Kit {
-        voices: Voices::only(voice(model, &toolbox)),
+        keeper: Keeper::plain(&voice),
+        voices: Voices::only(voice),
         toolbox: Arc::new(toolbox),
         policy: Policy::parse(policy, "policy.yaml").unwrap(),
         place: Place { cwd: "/".into(), roots: Vec::new(), protected: Vec::new() },

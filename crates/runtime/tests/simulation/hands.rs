@@ -14,7 +14,7 @@ use outlive_core::id::{AgentName, CallId, SessionId};
 use outlive_core::policy::{Policy, Reach, Subject};
 use outlive_core::session::{ASK_USER, LIST_TOOL};
 use outlive_model::{Description, Model, Pending, Sink};
-use outlive_runtime::kit::{Aftermath, Card, Kit, KitError, Kits, Terms, Voice, Voices};
+use outlive_runtime::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_store::Store;
 use outlive_tools::builtin::{AskUser, TodoList};
 use outlive_tools::registry::Toolbox;
@@ -388,6 +388,7 @@ impl Kits for SimKits {
             Voice { frame, model: Arc::new(SimModel { rng, world, calm }) }
         };
         Ok(Arc::new(Kit {
+            keeper: Keeper::plain(&voice("sim/sim")),
             voices: Voices::only(voice("sim/sim")).with_fallback(vec![voice("sim/other")], 2, 60_000),
             toolbox,
             policy: Policy::default(),

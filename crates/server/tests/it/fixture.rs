@@ -10,7 +10,7 @@ use outlive_core::id::AgentName;
 use outlive_core::policy::{Policy, Reach};
 use outlive_model::{Description, Model, Pending, Sink};
 use outlive_runtime::clock::{Moments, SystemClock};
-use outlive_runtime::kit::{Aftermath, Card, Kit, KitError, Kits, Terms, Voice, Voices};
+use outlive_runtime::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_runtime::{Runtime, Settings};
 use outlive_server::Token;
 use outlive_store::Store;
@@ -80,7 +80,8 @@ impl Kits for OneAgent {
         let place = Place { cwd: "/".into(), roots: vec![], protected: vec![] };
         let (model, policy, terms) = (Arc::new(self.0.clone()), Policy::default(), Terms::default());
         let voices = Voices::only(Voice { frame: Frame::new(parts), model });
-        Ok(Arc::new(Kit { voices, toolbox, policy, place, terms }))
+        let keeper = Keeper::plain(voices.at(0));
+        Ok(Arc::new(Kit { voices, toolbox, policy, place, terms, keeper }))
     }
 
     fn card(&self, agent: &AgentName) -> Result<Card, KitError> {
