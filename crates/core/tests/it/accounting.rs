@@ -136,7 +136,7 @@ fn the_anchor_is_dropped_when_what_is_sent_is_not_a_continuation() {
         agent_digest: String::new(),
     };
     assert_eq!(talk.load(&Frame::new(parts)).anchor, None, "another system prompt");
-    let cause = ActivationCause::Person;
+    let cause = ActivationCause::Chosen;
     talk.add(Event::CheckpointActivated(CheckpointActivated { checkpoint: None, tail_from: 0, cause, by: by() }));
     assert_eq!(talk.load(&here).anchor, None, "another part of the conversation");
 }
