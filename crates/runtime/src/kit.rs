@@ -20,6 +20,8 @@ use outlive_tools::path::{Want, resolve};
 use outlive_tools::registry::Toolbox;
 use outlive_tools::{Pending, Place};
 
+use crate::scales::Scales;
+
 /// What a session needs of its agent to take a step.
 pub struct Kit {
     /// Whom it asks, best first: never empty.
@@ -243,6 +245,11 @@ pub trait Kits: Aftermath {
     /// Returns how it stands with tools that are not the agent's own, and has them found out.
     fn offered(&self, _agent: &AgentName) -> Offered {
         Offered::default()
+    }
+
+    /// Returns what weighs its requests.
+    fn scales(&self) -> &Scales {
+        Scales::plain()
     }
 
     /// Checks files that are to be an agent, and returns the warnings.

@@ -184,7 +184,9 @@ impl Actor {
         };
         let (place, _) = outages.next(self.shell.moments.now(), kit.voices.lineup());
         let voice = kit.voices.at(place);
+        voice.frame.count(&**self.shell.kits.scales().counter());
         let (request, plan) = assemble(&voice.frame, self.transcript(batch).await?);
+        let plan = self.weigh(plan);
         let prices = self.shell.kits.prices(&plan.model);
         let mut proposed = Proposed { request, plan, prices };
         if let Err(error) = self.afford(&kit.terms.budget, &mut proposed).await? {
