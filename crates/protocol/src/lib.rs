@@ -12,6 +12,7 @@ pub mod code;
 pub mod event;
 pub mod health;
 pub mod import;
+pub mod memory;
 pub mod message;
 pub mod problem;
 pub mod question;
