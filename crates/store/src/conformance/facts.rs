@@ -129,7 +129,7 @@ pub fn facts(seed: u64, rows: usize) -> Facts {
     let names: Vec<String> =
         FIRST.iter().flat_map(|first| LAST.iter().map(move |last| format!("{first} {last}"))).collect();
     let mut world = Facts::default();
-    let mut say = |world: &mut Facts, day: i64, text: String| {
+    let say = |world: &mut Facts, day: i64, text: String| {
         let id = world.memories.len() as u128 + 1;
         world.memories.push(Memory {
             kind: Kind::Fact,
