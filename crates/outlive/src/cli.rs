@@ -61,6 +61,9 @@ pub enum Command {
     Trash(Trash),
     /// Find what was said, in all sessions: words, "phrases", and begin* of words
     Search(Search),
+    /// Look at what is remembered, and find in it
+    #[command(subcommand)]
+    Memory(crate::commands::memory::Memory),
     /// Bring in the conversations of another program: duragent, claude-code, codex or opencode
     Import(crate::commands::import::Bring),
     /// Make the list and the search anew from the journals

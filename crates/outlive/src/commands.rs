@@ -19,6 +19,7 @@ mod list;
 mod listening;
 mod logs;
 mod mcp;
+pub mod memory;
 mod model;
 mod moving;
 mod policy;
@@ -67,6 +68,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Session(command) => session::run(&place()?, command).await,
         Command::Trash(command) => trash::run(&place()?, command).await,
         Command::Search(search) => search::run(&place()?, &search).await,
+        Command::Memory(command) => memory::run(&place()?, command).await,
         Command::Import(bring) if bring.dry_run => import::run(&config::workspace(named)?, &bring).await,
         Command::Import(bring) => import::run(&place()?, &bring).await,
         Command::Reindex(json) => reindex::run(&place()?, &json).await,

@@ -35,6 +35,7 @@ codes! {
     INPUT_NOT_FOUND = "input_not_found", 404, "No such follow-up waits";
     ARTIFACT_NOT_FOUND = "artifact_not_found", 404, "There is no such artifact";
     TOKEN_NOT_FOUND = "token_not_found", 404, "There is no such token";
+    MEMORY_NOT_FOUND = "memory_not_found", 404, "There is no such memory";
     METHOD_NOT_ALLOWED = "method_not_allowed", 405, "The route does not take this method";
     TIMEOUT = "timeout", 408, "The request took too long to arrive";
     REQUEST_REUSED = "request_reused", 409, "The request id was used before with another body";

@@ -13,6 +13,7 @@ pub mod context;
 pub mod event;
 pub mod health;
 pub mod import;
+pub mod memory;
 pub mod message;
 pub mod problem;
 pub mod question;

@@ -72,6 +72,9 @@ pub use attach::{AttachError, taken};
 pub use history::NewFork;
 pub use outlive_store::audit;
 pub use outlive_store::{
+    Author, Provenance, RecallHit, RecallQuery, Recalled, Remembered, RememberedPage, RememberedQuery, Sight,
+};
+pub use outlive_store::{
     Catching, Expected, Found, Hit, Key, Label, ListQuery, Note, Row, SearchQuery, Sort, Stop, StoreError, Version,
 };
 pub use query::{Approval, Outcome};

@@ -6,13 +6,14 @@ use outlive_store::{Provenance, RecallQuery, Recalled, RememberedPage, Remembere
 use crate::Runtime;
 
 impl Runtime {
-    /// Finds memories by what they say.
+    /// Finds memories by what they say, asked now.
     ///
     /// # Errors
     ///
     /// What the store says.
     pub async fn recall(&self, query: RecallQuery) -> Result<Recalled, StoreError> {
-        self.shell.store.memories.recall(query).await
+        let now = self.shell.moments.now();
+        self.shell.store.memories.recall(RecallQuery { now, ..query }).await
     }
 
     /// Lists memories, newest first.

@@ -70,6 +70,8 @@ const TABLE: &[(&str, &str, &str, Weight)] = &[
     ("PUT", "/sessions/{id}/queue", "queue.put", Said),
     ("GET", "/events", "session.read", Read),
     ("GET", "/inbox", "inbox.read", Read),
+    ("GET", "/memory", "memory.list", Read),
+    ("GET", "/memory/{id}", "memory.show", Read),
     ("GET", "/search", "search", Read),
     ("GET", "/ws", "connect", Read),
     ("DELETE", "/trash", "trash.empty", Change),

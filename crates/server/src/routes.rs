@@ -14,6 +14,7 @@ mod health;
 mod history;
 mod imports;
 mod list;
+mod memory;
 mod messages;
 mod questions;
 mod queue;
@@ -83,6 +84,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(queue::show, queue::replace))
         .routes(routes!(audit::list))
         .routes(routes!(stop::show, stop::stop, stop::lift))
+        .routes(routes!(memory::list))
+        .routes(routes!(memory::show))
         .routes(routes!(search::find))
         .routes(routes!(search::progress, search::reindex))
         .routes(routes!(artifacts::keep))

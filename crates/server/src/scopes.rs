@@ -49,6 +49,8 @@ const TABLE: &[(&str, &str, Scope)] = &[
     // Each of its frames is held to its own scope.
     ("GET", "/ws", Read),
     ("GET", "/inbox", Read),
+    ("GET", "/memory", Read),
+    ("GET", "/memory/{id}", Read),
     ("GET", "/search", Read),
     ("GET", "/audit", Admin),
     ("GET", "/stop", Read),

@@ -8,6 +8,7 @@
 pub mod agents;
 pub mod answers;
 pub mod beside;
+pub mod facts;
 pub mod journals;
 pub mod listing;
 pub mod remembering;

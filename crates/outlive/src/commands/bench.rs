@@ -6,6 +6,7 @@ mod bare;
 mod context;
 mod loose;
 mod made;
+mod memory;
 mod sandbox;
 mod search;
 mod sessions;
@@ -46,6 +47,8 @@ enum Group {
     Sessions,
     /// Pages of the list and searches over 100,000 sessions
     Search,
+    /// How well and how fast memories are found
+    Memory,
     /// The first screen of a long session, and many listeners
     Attach,
     /// What a sandbox adds to the start of a command
@@ -130,6 +133,9 @@ pub async fn run(bench: &Bench) -> Outcome {
     }
     if wants(Group::Search) {
         figures.extend(search::measure(&dir, scale).await?);
+    }
+    if wants(Group::Memory) {
+        figures.extend(memory::measure(&dir, scale).await?);
     }
     if wants(Group::Attach) {
         figures.extend(attach::measure(&dir, scale).await?);

@@ -4,6 +4,7 @@
 #![expect(clippy::disallowed_methods, reason = "the tests damage files as a disk would")]
 
 mod index;
+mod memories;
 mod search;
 
 use std::path::Path;

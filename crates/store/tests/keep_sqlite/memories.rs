@@ -1,0 +1,120 @@
+//! What finds memories when its file is lost, damaged, foreign or behind, and what it leaves behind of what was forgotten.
+
+use std::path::Path;
+
+use outlive_core::event::{Event, MemoryForgotten, Origin, OriginKind};
+use outlive_core::id::MemoryId;
+use outlive_store::conformance::remembering::{memory, note, observed, on, recalled};
+use outlive_store::conformance::session;
+use outlive_store::{Measured, RecallQuery, Recalled, Space, Store};
+
+use super::{damages, open};
+
+async fn recall(store: &Store, text: &str) -> Recalled {
+    recalled(store, RecallQuery { text: text.to_owned(), now: on(900), limit: 20, ..RecallQuery::default() }).await
+}
+
+async fn fill(store: &Store) {
+    for n in 1..=3 {
+        let memories = vec![
+            memory(n * 10, 1, &format!("Person{n} lives in Lisbon")),
+            memory(n * 10 + 1, 2, &format!("The swordfish of Person{n} is called Zorblax{n}")),
+        ];
+        note(store, session(n), "scribe", vec![observed(memories)]).await;
+    }
+}
+
+#[tokio::test]
+async fn a_file_that_is_lost_or_unfit_is_made_anew_and_answers_are_the_same() {
+    for (case, damage) in damages() {
+        let root = tempfile::tempdir().unwrap();
+        let (store, files) = open(root.path());
+        fill(&store).await;
+        let before = recall(&store, "Where does Person2 live?").await;
+        assert_eq!((before.hits.len(), before.behind), (4, 0));
+        drop((store, files));
+        damage(&root.path().join("memory.db"));
+        let (store, _open) = open(root.path());
+        assert_eq!(recall(&store, "Where does Person2 live?").await, before, "{case}");
+        store.memories.begin_anew().await.unwrap();
+        assert_eq!(recall(&store, "Where does Person2 live?").await, before, "{case}, and anew");
+    }
+}
+
+#[tokio::test]
+async fn a_file_of_before_a_crash_goes_on_from_there() {
+    let root = tempfile::tempdir().unwrap();
+    let path = root.path().join("memory.db");
+    let (store, files) = open(root.path());
+    fill(&store).await;
+    assert_eq!(recall(&store, "Lisbon").await.hits.len(), 3);
+    drop((store, files));
+    let old = std::fs::read(&path).unwrap();
+    let (store, files) = open(root.path());
+    note(&store, session(2), "scribe", vec![forget(&[20]), observed(vec![memory(90, 5, "Lisbon again")])]).await;
+    store.journals.remove(session(1)).await.unwrap();
+    drop((store, files));
+    std::fs::write(&path, old).unwrap();
+    let (store, _open) = open(root.path());
+    let mut found: Vec<u128> = recall(&store, "Lisbon").await.hits.iter().map(|hit| hit.row.memory.id.bits()).collect();
+    found.sort_unstable();
+    assert_eq!(found, [30, 90], "none lost, none come back");
+}
+
+fn forget(memories: &[u128]) -> Event {
+    let memories = memories.iter().map(|id| MemoryId::from_bits(*id)).collect();
+    Event::MemoryForgotten(MemoryForgotten { memories, sources: false, by: Origin::of(OriginKind::Cli) })
+}
+
+/// Says whether one of the files of this index has these bytes.
+fn holds(root: &Path, bytes: &[u8]) -> bool {
+    let files = std::fs::read_dir(root).unwrap().map(|entry| entry.unwrap().path());
+    let ours =
+        files.filter(|path| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("memory.db")));
+    ours.map(|path| std::fs::read(path).unwrap().to_ascii_lowercase())
+        .any(|file| file.windows(bytes.len()).any(|window| window == bytes))
+}
+
+#[tokio::test]
+async fn of_what_is_forgotten_neither_text_nor_words_nor_vectors_are_left() {
+    let root = tempfile::tempdir().unwrap();
+    let (store, files) = open(root.path());
+    let word = |n: u128| format!("zorblax{n:04}");
+    let many = (0..1_000).map(|n| memory(n + 1, 1, &format!("The {} of things is number {n}", word(n)))).collect();
+    note(&store, session(1), "scribe", vec![observed(many)]).await;
+    assert_eq!(recall(&store, "zorblax0007").await.hits.len(), 1);
+    let missing = store.memories.unmeasured("m".to_owned(), 2_000).await.unwrap();
+    let vector = |n: u128| vec![0.6_f32, 0.8 - (n as f32) / 65_536.0, 0.001 * n as f32];
+    let vectors = missing.into_iter().map(|one| {
+        let vector = vector(one.memory.bits() - 1);
+        Measured { memory: one.memory, text: one.text, vector }
+    });
+    let space = Space { model: "m".to_owned(), dimensions: 3 };
+    store.memories.measured(space, vectors.collect()).await.unwrap();
+    std::fs::write(root.path().join("memory.db.damaged"), word(500)).unwrap();
+    let kept = |n: u128| -> Vec<u8> {
+        let vector = vector(n);
+        let length = vector.iter().map(|number| f64::from(*number) * f64::from(*number)).sum::<f64>().sqrt();
+        vector.iter().flat_map(|number| ((f64::from(*number) / length) as f32).to_le_bytes()).collect()
+    };
+    let lower = |bytes: Vec<u8>| bytes.to_ascii_lowercase();
+    for n in [0, 7, 250, 500, 999] {
+        assert!(holds(root.path(), word(n).as_bytes()) && holds(root.path(), &lower(kept(n))), "looked for rightly");
+    }
+    let gone = [1, 8, 251, 501, 1_000];
+    note(&store, session(1), "scribe", vec![forget(&gone)]).await;
+    assert_eq!(
+        recall(&store, "zorblax0007").await.hits.iter().filter(|hit| gone.contains(&hit.row.memory.id.bits())).count(),
+        0
+    );
+    for case in ["at once", "after the end"] {
+        for n in [0, 7, 250, 500, 999] {
+            assert!(!holds(root.path(), word(n).as_bytes()), "{case}: {n}");
+            assert!(!holds(root.path(), &lower(kept(n))), "{case}: the vector of {n}");
+        }
+        assert!(holds(root.path(), word(8).as_bytes()), "others stay");
+        if case == "at once" {
+            files.close();
+        }
+    }
+}
