@@ -1,5 +1,12 @@
 //! What is remembered: a fact of an agent's, with where it comes from.
 
+mod curated;
+
+pub use curated::{
+    DAYS, DIRECTIVE, DIRECTIVE_PATH, Day, PAGE_BYTES, Page, PageNameError, TOPICS, Topic, WRITTEN_BYTES, Written,
+    curated,
+};
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{MemoryId, Seq};

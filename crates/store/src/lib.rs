@@ -13,6 +13,7 @@ pub mod foreign;
 pub mod index;
 mod journals;
 pub mod memory;
+pub mod memory_files;
 mod search;
 mod snapshots;
 mod sqlite;

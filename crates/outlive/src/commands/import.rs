@@ -50,6 +50,8 @@ pub enum Program {
     ClaudeCode,
     /// Codex CLI: `~/.codex`
     Codex,
+    /// dagent: `chat.json` and `session.json`, wherever they lie below
+    Dagent,
     /// OpenCode: `~/.local/share/opencode`
     Opencode,
 }
@@ -60,6 +62,7 @@ impl From<Program> for foreign::Program {
             Program::Duragent => Self::Duragent,
             Program::ClaudeCode => Self::ClaudeCode,
             Program::Codex => Self::Codex,
+            Program::Dagent => Self::Dagent,
             Program::Opencode => Self::Opencode,
         }
     }
