@@ -29,6 +29,8 @@ pub struct Brought {
     pub added: Vec<(String, Page)>,
     /// Files that had been added before.
     pub already: u64,
+    /// Files of other agents, which are left out.
+    pub others: u64,
     /// Files that were not, and why.
     pub skipped: Vec<Damage>,
 }
@@ -52,7 +54,7 @@ pub fn bring(path: &Path, agent: &AgentName, (files, dry): (&dyn MemoryFiles, Dr
     for (shown, path) in found {
         let Some(page) = page(&shown) else { continue };
         if one_is_ours && !is_ours(&shown) {
-            brought.skipped.push(skipped(&shown, "is another agent's"));
+            brought.others += 1;
             continue;
         }
         match read(&path) {
