@@ -4,7 +4,7 @@
 //! |---|---|
 //! | [`Talk`] | a conversation in that shape; its session's id follows from it |
 //! | [`Gathering`] | what a reader hears becomes a [`Talk`], within the bounds |
-//! | `claude_code`, `codex`, `opencode`, `duragent` | a reader each: records in, [`Read`] out |
+//! | `claude_code`, `codex`, `dagent`, `opencode`, `duragent` | a reader each: records in, [`Read`] out |
 //! | `check` | what a talk from outside must hold to |
 //! | `journal` | the events of a talk |
 //!
@@ -14,6 +14,7 @@
 mod check;
 pub mod claude_code;
 pub mod codex;
+pub mod dagent;
 pub mod duragent;
 mod gather;
 mod journal;

@@ -9,6 +9,13 @@ mod kin;
 pub mod question;
 pub mod rank;
 
+mod curated;
+
+pub use curated::{
+    DAYS, DIRECTIVE, DIRECTIVE_PATH, Day, PAGE_BYTES, Page, PageNameError, TOPICS, Topic, WRITTEN_BYTES, Written,
+    curated,
+};
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{MemoryId, Seq};

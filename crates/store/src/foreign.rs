@@ -6,19 +6,21 @@
 //! | [`Unit::read`] | one conversation |
 //! | `walk` | folders, files and lines |
 //! | `opencode` | sessions in many files, and in a database |
+//! | [`memories`] | what other programs remember in Markdown |
 //! | `duragent` | a session's folder; agents |
 //!
 //! Invariants: nothing is written beside what is read; a link is not followed; what one file holds does not keep another
 //! from being read.
 
 mod duragent;
+pub mod memories;
 mod opencode;
 mod walk;
 
 use std::io;
 use std::path::{Path, PathBuf};
 
-use outlive_core::import::{Damage, LeftOut, Read, claude_code, codex};
+use outlive_core::import::{Damage, LeftOut, Read, claude_code, codex, dagent};
 
 pub use duragent::{AgentFolder, agents};
 
@@ -31,6 +33,8 @@ pub enum Program {
     ClaudeCode,
     /// Codex CLI's `~/.codex`.
     Codex,
+    /// dagent's `chat.json` and `session.json`.
+    Dagent,
     /// OpenCode's `~/.local/share/opencode`.
     Opencode,
 }
@@ -43,6 +47,7 @@ impl Program {
             Self::Duragent => outlive_core::import::duragent::PROGRAM,
             Self::ClaudeCode => claude_code::PROGRAM,
             Self::Codex => codex::PROGRAM,
+            Self::Dagent => dagent::PROGRAM,
             Self::Opencode => outlive_core::import::opencode::PROGRAM,
         }
     }
@@ -53,6 +58,7 @@ impl Program {
         match self {
             Self::Duragent => "`.duragent/sessions/ID/events.jsonl`",
             Self::ClaudeCode => "`projects/FOLDER/SESSION.jsonl`",
+            Self::Dagent => "`chat.json` and `session.json`",
             Self::Codex => "`sessions/YYYY/MM/DD/rollout-*.jsonl`",
             Self::Opencode => "`storage/session/PROJECT/SESSION.json`, or `opencode.db`",
         }
@@ -82,6 +88,7 @@ pub struct Unit {
 enum Body {
     ClaudeCode(PathBuf),
     Codex(PathBuf),
+    Dagent(PathBuf),
     Duragent(PathBuf),
     Opencode(opencode::Session),
 }
@@ -99,6 +106,7 @@ pub fn find(program: Program, path: &Path, scratch: &Path) -> io::Result<Found> 
             lines(if walk::is_plain_folder(&inner) { &inner } else { &path }, is_claude_code, Body::ClaudeCode)
         }
         Program::Codex => lines(&path, is_codex, Body::Codex),
+        Program::Dagent => lines(&path, is_dagent, Body::Dagent),
         Program::Duragent => duragent::find(&path),
         Program::Opencode => opencode::find(&path, scratch),
     }
@@ -132,6 +140,11 @@ fn is_codex(shown: &str) -> Fit {
         Some((_, "jsonl.zst")) => Fit::Unreadable("is compressed: unpack it with `zstd -d` first"),
         Some(_) | None => Fit::Nothing,
     }
+}
+
+fn is_dagent(shown: &str) -> Fit {
+    let name = shown.rsplit('/').next().unwrap_or_default();
+    if matches!(name, "chat.json" | "session.json") { Fit::Conversation } else { Fit::Nothing }
 }
 
 /// Finds conversations that are a file each.
@@ -172,6 +185,10 @@ impl Unit {
             Body::Codex(path) => {
                 walk::records(std::slice::from_ref(path), Box::new(codex::Reader::new(&self.shown, stem(path))))
                     .map(Some)
+            }
+            Body::Dagent(path) => {
+                let bytes = walk::whole(path, dagent::FILE_BYTES)?;
+                Ok(Some(dagent::read(&self.shown, bytes.as_deref())))
             }
             Body::Duragent(folder) => duragent::read(folder, &self.shown).map(Some),
             Body::Opencode(session) => session.read(),

@@ -15,6 +15,7 @@ pub mod index;
 mod journals;
 mod memories;
 pub mod memory;
+pub mod memory_files;
 mod search;
 mod snapshots;
 mod sqlite;

@@ -12,7 +12,10 @@ use std::path::Path;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use outlive_core::import::Read;
+use outlive_core::memory::Page;
+use outlive_store::foreign::memories::{self, DryRun};
 use outlive_store::foreign::{Found, Program, find};
+use outlive_store::memory_files::{HeldMemory, MemoryFiles as _};
 
 const SAID: &str = r#"{"type":"message","role":"user","content":[{"type":"input_text","text":"whole"}]}"#;
 const ROLLOUT: &str = "sessions/2026/01/01/rollout-1.jsonl";
@@ -182,4 +185,50 @@ fn a_database_that_its_program_writes_meanwhile_is_read_whole_and_nothing_is_put
     });
     assert_eq!(names(scratch.path()), [] as [&str; 0]);
     assert_eq!(names(home.path()), ["opencode.db"]);
+}
+
+#[test]
+fn a_chat_of_dagent_is_a_conversation() {
+    let home = tempfile::tempdir().unwrap();
+    write(home.path(), "features/a/chat.json", r#"{"messages":[{"role":"user","content":"hi"},{"role":"assistant"}]}"#);
+    write(home.path(), "features/a/nodes/b/session.json", "{");
+    write(home.path(), "features/a/other.json", "{}");
+    let found = find(Program::Dagent, home.path(), home.path()).unwrap();
+    let reads: Vec<(u64, bool)> = all(&found)
+        .into_iter()
+        .map(|(_, read)| read.map(|read| (read.damaged, read.talk.is_some())).unwrap())
+        .collect();
+    assert_eq!(reads, [(1, true), (1, false)]);
+}
+
+#[test]
+fn memories_are_added_once_and_what_is_there_stays() {
+    let (home, outside) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    write(home.path(), ".claude/CLAUDE.md", "use tabs");
+    write(home.path(), ".claude/projects/x/memory/build.md", "run make -- <!-- -->");
+    write(home.path(), "memory/world/Tool Box.md", "a hammer");
+    write(home.path(), "agents/scribe/memory/daily/2026-01-02.md", "met Ann");
+    write(home.path(), "agents/other/memory/MEMORY.md", "not mine");
+    write(home.path(), "README.md", "no memory");
+    fs::write(home.path().join("memory/world/odd.md"), [0xff]).unwrap();
+    write(outside.path(), "a.md", "secret");
+    symlink(outside.path(), home.path().join("memory/world/link")).unwrap();
+    symlink(outside.path().join("a.md"), home.path().join("memory/world/a.md")).unwrap();
+    let (held, scribe) = (HeldMemory::default(), "scribe".parse().unwrap());
+    held.replace(&scribe, &Page::Curated, "by hand").unwrap();
+    let bring = |dry| memories::bring(home.path(), &scribe, (&held, dry)).unwrap();
+    assert_eq!(bring(DryRun::Yes).added.len(), 4);
+    assert_eq!(held.all(&scribe).unwrap().0.len(), 1, "nothing is written");
+    let first = bring(DryRun::No);
+    assert_eq!((first.added.len(), first.already), (4, 0));
+    let why: Vec<&str> = first.skipped.iter().map(|damage| damage.reason.as_str()).collect();
+    assert_eq!((why, first.others), (vec!["is not UTF-8"], 1));
+    let before = held.all(&scribe).unwrap();
+    let second = bring(DryRun::No);
+    assert_eq!((second.added.len(), second.already), (0, 4));
+    assert_eq!(held.all(&scribe).unwrap(), before);
+    let texts: Vec<String> = before.0.iter().map(|written| format!("{}: {}", written.page, written.text)).collect();
+    assert!(texts[0].starts_with("MEMORY.md: by hand\n<!-- imported: "), "{texts:?}");
+    assert!(texts[1].starts_with("daily/2026-01-02.md") && texts[2].starts_with("world/tool-box.md"), "{texts:?}");
+    assert!(!texts.concat().contains("secret"));
 }

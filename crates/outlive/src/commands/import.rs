@@ -4,6 +4,7 @@
 //! nothing; the same one again is left as it is.
 
 mod agents;
+mod memories;
 mod report;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -50,17 +51,24 @@ pub enum Program {
     ClaudeCode,
     /// Codex CLI: `~/.codex`
     Codex,
+    /// dagent: `chat.json` and `session.json`, wherever they lie below
+    Dagent,
     /// OpenCode: `~/.local/share/opencode`
     Opencode,
+    /// Not conversations: what Claude Code and Duragent remember in Markdown, for the memory files of `--agent`
+    Memories,
 }
 
-impl From<Program> for foreign::Program {
-    fn from(program: Program) -> Self {
-        match program {
-            Program::Duragent => Self::Duragent,
-            Program::ClaudeCode => Self::ClaudeCode,
-            Program::Codex => Self::Codex,
-            Program::Opencode => Self::Opencode,
+impl Program {
+    /// Returns whose conversations they are; `None` where they are none.
+    fn talks(self) -> Option<foreign::Program> {
+        match self {
+            Self::Duragent => Some(foreign::Program::Duragent),
+            Self::ClaudeCode => Some(foreign::Program::ClaudeCode),
+            Self::Codex => Some(foreign::Program::Codex),
+            Self::Dagent => Some(foreign::Program::Dagent),
+            Self::Opencode => Some(foreign::Program::Opencode),
+            Self::Memories => None,
         }
     }
 }
@@ -71,7 +79,7 @@ impl From<Program> for foreign::Program {
 ///
 /// There is nothing, or something could not be brought in; the report says what.
 pub async fn run(place: &Workspace, bring: &Bring) -> Outcome {
-    let program = foreign::Program::from(bring.program);
+    let Some(program) = bring.program.talks() else { return memories::run(place, bring) };
     let found = foreign::find(program, &bring.path, &scratch(place));
     let found = found.map_err(|error| Failure::NotFound(format!("{}: {error}", bring.path.display())))?;
     let mut report = Report::of(program.name(), bring);
