@@ -47,6 +47,7 @@ pub mod notices;
 mod pages;
 mod presence;
 mod query;
+mod recall;
 mod refusals;
 pub mod scheduler;
 mod schema;

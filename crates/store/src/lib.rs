@@ -12,6 +12,7 @@ pub mod files;
 pub mod foreign;
 pub mod index;
 mod journals;
+mod memories;
 pub mod memory;
 mod search;
 mod snapshots;
@@ -32,6 +33,10 @@ pub use artifacts::Artifacts;
 pub use error::{Class, StoreError};
 pub use index::{Index, Key, Label, ListQuery, Row, Sort};
 pub use journals::{Append, Directory, Epoch, Journals, Leases, Opened};
+pub use memories::{
+    Author, Measured, MemoryIndex, Provenance, RecallHit, RecallQuery, Recalled, Remembered, RememberedPage,
+    RememberedQuery, Sight, Space, Use,
+};
 pub use search::{Catching, Found, Hit, Search, SearchQuery};
 pub use snapshots::Snapshots;
 pub use stops::{Stop, StopFile, Stops};
@@ -57,6 +62,8 @@ pub struct Store {
     pub index: Arc<dyn Index>,
     /// What was said, by its words.
     pub search: Arc<dyn Search>,
+    /// What is remembered, and finding in it.
+    pub memories: Arc<dyn MemoryIndex>,
     /// What was deleted.
     pub trash: Arc<dyn Trash>,
     /// What was answered to requests that belong to no one session.

@@ -104,6 +104,7 @@ impl Memory {
             artifacts: memory.clone(),
             index: memory.clone(),
             search: memory.clone(),
+            memories: Arc::new(crate::memories::Unwritten),
             trash: memory.clone(),
             answers: memory.clone(),
             stops: memory.clone(),

@@ -150,6 +150,7 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
         artifacts: Arc::new(Noted { artifacts: beside.clone(), fresh }),
         index: listed,
         search: words.clone(),
+        memories: Arc::new(crate::memories::Unwritten),
         trash: Arc::new(bin),
         answers: Arc::new(answered),
         stops: Arc::new(stops),

@@ -1,0 +1,205 @@
+//! Finds what is remembered, over all sessions.
+//!
+//! Derived, deletable, rebuilt; never in the way of an append: told of heads by a note, it reads the journals when it has
+//! time. Invariants: nothing is found that is not durable; what is forgotten is in no file and in no answer; each session's
+//! position is written with its rows, so that after a crash it goes on from there; what a person types is only ever words,
+//! never syntax; vectors of different models or lengths are never compared.
+
+mod unwritten;
+
+use outlive_core::event::Origin;
+use outlive_core::id::{CallId, MemoryId, Seq, SessionId};
+use outlive_core::memory::{Memory, Scope};
+use outlive_core::time::Timestamp;
+
+pub use unwritten::Unwritten;
+
+use crate::{Catching, Pending, StoreError};
+
+/// Something that is remembered.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Remembered {
+    /// It, as it says now: an edited text is the only one.
+    pub memory: Memory,
+    /// The session whose journal has it.
+    pub session: SessionId,
+    /// The event there.
+    pub seq: Seq,
+    /// When it was written.
+    pub at: Timestamp,
+    /// That session's agent.
+    pub agent: String,
+    /// That session's project.
+    pub project: Option<String>,
+    /// Who wrote it.
+    pub by: Author,
+    /// When its text was changed last, and by whom.
+    pub edited: Option<(Timestamp, Origin)>,
+    /// Those that took its place.
+    pub superseded_by: Vec<MemoryId>,
+}
+
+/// Who wrote a memory.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Author {
+    /// The observer, and the model that it asked.
+    Observer(Option<String>),
+    /// The reflection, and the model that it asked.
+    Reflection(Option<String>),
+    /// A person, or the agent itself.
+    Somebody(Origin),
+}
+
+/// Whose memories are looked through. What a session may know: its own, those of its project, those of its agent, and those
+/// for all; never another agent's.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Sight {
+    /// What this agent may know: alone, all that its sessions noted, and what is for all. None: everything there is.
+    pub agent: Option<String>,
+    /// What this session of the agent may know.
+    pub session: Option<SessionId>,
+    /// The session's project.
+    pub project: Option<String>,
+}
+
+/// What to look for.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RecallQuery {
+    /// A question or words, as they were typed. None of them must be there; the more are, the better.
+    pub text: String,
+    /// Where.
+    pub sight: Sight,
+    /// Only of this scope.
+    pub scope: Option<Scope>,
+    /// The moment of asking: what holds only until then holds no more.
+    pub now: Timestamp,
+    /// What held then is meant, not what holds now.
+    pub as_of: Option<Timestamp>,
+    /// Whether those are shown, too, whose place another took, or that hold no more: after the others.
+    pub superseded: bool,
+    /// At most this many.
+    pub limit: usize,
+    /// What the question means, as a model says it in numbers.
+    pub vector: Option<(Space, Vec<f32>)>,
+}
+
+/// What was found.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Recalled {
+    /// Best first.
+    pub hits: Vec<RecallHit>,
+    /// Sessions whose newest memories could not be looked through yet.
+    pub behind: usize,
+    /// What a person should know of how it was found: an embedding service that did not answer.
+    pub notes: Vec<String>,
+}
+
+/// A memory that was found.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RecallHit {
+    /// Which.
+    pub row: Remembered,
+    /// By which it is ordered: the sum of the parts.
+    pub score: f64,
+    /// What it is made of: the name of each part, and what it adds.
+    pub explain: Vec<(&'static str, f64)>,
+}
+
+/// Which memories to list.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RememberedQuery {
+    /// Noted by sessions of this agent.
+    pub agent: Option<String>,
+    /// Noted in this session.
+    pub session: Option<SessionId>,
+    /// Of this scope.
+    pub scope: Option<Scope>,
+    /// Whether those are listed, too, whose place another took.
+    pub superseded: bool,
+    /// Those after this one, which the page before ended with.
+    pub after: Option<(Timestamp, MemoryId)>,
+    /// At most this many.
+    pub limit: usize,
+}
+
+/// A page of what is remembered.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct RememberedPage {
+    /// Newest first.
+    pub rows: Vec<Remembered>,
+    /// Whether there are more after these.
+    pub more: bool,
+    /// Sessions whose newest memories are not here yet.
+    pub behind: usize,
+}
+
+/// One memory, with all that is known of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Provenance {
+    /// It.
+    pub row: Remembered,
+    /// Each time that its text was changed, oldest first.
+    pub edits: Vec<(Timestamp, Origin)>,
+    /// Those whose place it took, as far as they are there.
+    pub superseded: Vec<Remembered>,
+    /// Those that took its place, as far as they are there.
+    pub superseders: Vec<Remembered>,
+    /// The newest calls that showed it to a model, newest first.
+    pub uses: Vec<Use>,
+    /// How many there were.
+    pub used: u64,
+}
+
+/// A call that showed a memory to a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Use {
+    /// The session.
+    pub session: SessionId,
+    /// The event that says so.
+    pub seq: Seq,
+    /// The call.
+    pub call: CallId,
+    /// When.
+    pub at: Timestamp,
+}
+
+/// What vectors can be compared with: those of the same model and the same length.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct Space {
+    /// Where the model is asked, and its name.
+    pub model: String,
+    /// Numbers in each vector.
+    pub dimensions: usize,
+}
+
+/// A text without a vector yet, or the vector that it got.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Measured<T> {
+    /// Which memory.
+    pub memory: MemoryId,
+    /// Its text, as it was then: a vector of a text that has changed since is not taken.
+    pub text: String,
+    /// The vector.
+    pub vector: T,
+}
+
+/// What is remembered, as it can be looked up: derived, deletable, rebuilt.
+pub trait MemoryIndex: Send + Sync {
+    /// Finds memories: those that were durable before it was asked are looked through, unless very much is behind.
+    fn recall(&self, query: RecallQuery) -> Pending<'_, Result<Recalled, StoreError>>;
+
+    /// Lists memories, newest first.
+    fn list(&self, query: RememberedQuery) -> Pending<'_, Result<RememberedPage, StoreError>>;
+
+    /// Returns one with all that is known of it; none where there is none, or where it is forgotten.
+    fn get(&self, memory: MemoryId) -> Pending<'_, Result<Option<Provenance>, StoreError>>;
+
+    /// Returns memories that have no vector of this model yet, newest first, at most so many.
+    fn unmeasured(&self, model: String, limit: usize) -> Pending<'_, Result<Vec<Measured<()>>, StoreError>>;
+
+    /// Keeps vectors. Those of memories that are gone or say something else meanwhile are dropped.
+    fn measured(&self, space: Space, vectors: Vec<Measured<Vec<f32>>>) -> Pending<'_, Result<(), StoreError>>;
+
+    /// Forgets everything and begins anew from the journals. Returns at once.
+    fn begin_anew(&self) -> Pending<'_, Result<Catching, StoreError>>;
+}
