@@ -48,6 +48,7 @@ use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::thread::JoinHandle;
 
+use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
 use tokio::sync::{mpsc, oneshot};
 
@@ -300,6 +301,10 @@ impl Journals for FileJournals {
 
     fn syncs(&self) -> u64 {
         fs::syncs()
+    }
+
+    fn scrub(&self, journal: SessionId, _epoch: Epoch, _lines: Vec<Line>) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(async move { Err(StoreError::NotFound(journal)) })
     }
 
     fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>> {

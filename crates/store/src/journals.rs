@@ -3,6 +3,8 @@
 //! Invariants: a journal has no gaps; what is read was acknowledged; a writer with an old epoch writes nothing. A stale
 //! lease is found before a wrong head, and lines that do not follow the head are a [`StoreError::Conflict`].
 
+use std::collections::BTreeMap;
+
 use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
 
@@ -49,6 +51,28 @@ impl Append {
     }
 }
 
+/// Brings lines that are to take the place of others into their order.
+///
+/// # Errors
+///
+/// [`StoreError::Refused`] where there are none, where two have the same seq, and where one is not in the journal, whose last
+/// is `head`.
+pub(crate) fn in_place_of(journal: SessionId, head: Seq, lines: Vec<Line>) -> Result<BTreeMap<Seq, Line>, StoreError> {
+    let refused = |why| Err(StoreError::Refused { what: format!("write lines of session `{journal}` anew"), why });
+    let count = lines.len();
+    let lines: BTreeMap<Seq, Line> = lines.into_iter().map(|line| (line.seq(), line)).collect();
+    if lines.is_empty() {
+        return refused("there are no lines".to_owned());
+    }
+    if lines.len() < count {
+        return refused("two of them have the same place".to_owned());
+    }
+    match lines.keys().find(|seq| !(1..=head).contains(*seq)) {
+        Some(seq) => refused(format!("event {seq} is not there: the last one is {head}")),
+        None => Ok(lines),
+    }
+}
+
 /// What opening a journal found.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Opened {
@@ -83,6 +107,12 @@ pub trait Journals: Send + Sync {
     fn syncs(&self) -> u64 {
         0
     }
+
+    /// Puts these lines in the place of the ones that have their seqs, for good: when it returns, no file of the store holds
+    /// the old ones, and no snapshot of the journal is there. All other lines, the head and whoever reads stay as they are;
+    /// appends go on meanwhile. Artifacts that only the old lines named are removed. Begun once, it is gone on with by the
+    /// next start; done twice, it is the same as once.
+    fn scrub(&self, journal: SessionId, epoch: Epoch, lines: Vec<Line>) -> Pending<'_, Result<(), StoreError>>;
 
     /// Removes a journal and all that lies beside it, for good, before it returns.
     fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>>;

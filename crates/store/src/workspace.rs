@@ -15,6 +15,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, Weak};
 
 use futures_util::FutureExt as _;
+use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
 
 use crate::files::beside::Beside;
@@ -259,6 +260,10 @@ impl Journals for Announced {
 
     fn syncs(&self) -> u64 {
         self.journals.syncs()
+    }
+
+    fn scrub(&self, journal: SessionId, epoch: Epoch, lines: Vec<Line>) -> Pending<'_, Result<(), StoreError>> {
+        self.journals.scrub(journal, epoch, lines)
     }
 
     fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>> {
