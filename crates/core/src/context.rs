@@ -4,12 +4,14 @@
 //! use has exactly one result in the very next message, results first; no message and no text is empty; nothing is only
 //! reasoning; reasoning goes back to the model whose it is, and to no other. A call that never got a result gets one made up here, which says so.
 
+mod layers;
 mod markdown;
 mod messages;
 mod refused;
 mod transcript;
 mod window;
 
+pub use layers::{Layer, Layers};
 pub use markdown::{Heading, markdown};
 pub use messages::{MessageItem, MessageRole, ToolCallItem, fold_messages};
 pub use transcript::{Did, Transcript};

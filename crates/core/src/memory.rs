@@ -1,5 +1,14 @@
 //! What is remembered: a fact of an agent's, with where it comes from.
 
+mod candidate;
+pub mod observe;
+pub mod pack;
+pub mod reflect;
+mod reply;
+mod rows;
+
+pub use rows::{Row, Rows};
+
 use serde::{Deserialize, Serialize};
 
 use crate::id::{MemoryId, Seq};

@@ -23,6 +23,7 @@ use outlive_model::{Description, Model};
 use outlive_store::{AgentFolders, Store, StoreError};
 use outlive_tools::exec::Exec;
 use outlive_tools::mcp::Pool;
+use outlive_tools::memory::Mind;
 use outlive_tools::registry::{Builtin, Toolbox};
 use outlive_tools::sandbox::Sandbox;
 use outlive_tools::session::Siblings;
@@ -30,6 +31,7 @@ use outlive_tools::{Pending, Place};
 
 pub use servers::Asked;
 
+use crate::Door;
 use crate::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Offered, Terms, Voice, Voices};
 
 /// Connects to models. The binary names the concrete ones.
@@ -93,6 +95,8 @@ pub struct Catalog {
     sources: Sources,
     kits: Mutex<HashMap<AgentName, Ready>>,
     siblings: Option<Arc<dyn Siblings>>,
+    mind: Option<Arc<dyn Mind>>,
+    door: Door,
     servers: Pool,
 }
 
@@ -109,13 +113,15 @@ impl Catalog {
     /// Makes a catalog; nothing is read before somebody asks.
     #[must_use]
     pub fn new(sources: Sources) -> Self {
-        Self { sources, kits: Mutex::default(), siblings: None, servers: Pool::default() }
+        let (kits, door) = (Mutex::default(), Door::default());
+        Self { sources, kits, siblings: None, mind: None, door, servers: Pool::default() }
     }
 
-    /// Lets agents that ask for it look at the sessions of this store.
+    /// Lets agents that ask for it look at the sessions of this store, and remember in it.
     #[must_use]
     pub fn sharing(self, store: &Store) -> Self {
-        Self { siblings: Some(Arc::new(crate::siblings::Kept(store.clone()))), ..self }
+        let mind = crate::mind::Kept { store: store.clone(), door: self.door.clone() };
+        Self { siblings: Some(Arc::new(crate::siblings::Kept(store.clone()))), mind: Some(Arc::new(mind)), ..self }
     }
 
     fn ready(&self, name: &AgentName) -> Result<Ready, KitError> {
@@ -299,6 +305,10 @@ impl Kits for Catalog {
         let mut card = self.ready(agent)?.card;
         card.warnings.extend(self.servers.warnings(agent));
         Ok(card)
+    }
+
+    fn met(&self, door: &Door) {
+        self.door.lead_to(door);
     }
 
     fn check(&self, agent: &AgentName, files: &Files) -> Result<Vec<String>, KitError> {

@@ -15,6 +15,7 @@
 //! | `sessions` | who is live |
 //! | [`subscribe`] | the journal from a position, then live |
 //! | [`scheduler`] | wakes sessions that wait for a time |
+//! | `memory`, `noting` | what is remembered, as sessions see it; what is asked about it |
 //! | `ledger` | what was used today, for budgets |
 //! | `pages` | a journal read from its end |
 //! | `presence` | what becomes of a turn when its last client goes |
@@ -42,8 +43,11 @@ mod ledger;
 pub mod list;
 mod load;
 mod log;
+mod memory;
 pub mod meter;
+mod mind;
 pub mod notices;
+mod noting;
 mod pages;
 mod presence;
 mod query;
@@ -66,13 +70,15 @@ pub use answers::Asked;
 pub use archive::{AgentFate, Imported, NewImport};
 pub use attach::{AttachError, taken};
 pub use history::NewFork;
+pub use memory::notebook;
+pub use noting::{Forgotten, Whose};
 pub use outlive_store::audit;
 pub use outlive_store::{
     Catching, Expected, Found, Hit, Key, Label, ListQuery, Note, Row, SearchQuery, Sort, Stop, StoreError, Version,
 };
 pub use query::{Approval, Outcome};
 pub use refusals::{Ear, Refused};
-pub use shell::Settings;
+pub use shell::{Door, Settings};
 pub use stop::Stopped;
 
 use std::sync::Arc;
@@ -179,9 +185,12 @@ impl Runtime {
             settings,
             brake,
             closing: CancellationToken::new(),
+            door: Door::default(),
         };
         let runtime =
             Arc::new(Self { shell, sessions: Sessions::default(), looked_through: trash::LookedThrough::default() });
+        runtime.shell.door.open(&runtime);
+        runtime.shell.kits.met(&runtime.shell.door);
         runtime.finish_erasing().await;
         let owed = runtime.shell.store.index.unsettled().await?;
         let clock = runtime.shell.scheduler.clone().run(Arc::downgrade(&runtime), runtime.shell.closing.clone());

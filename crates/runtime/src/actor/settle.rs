@@ -87,7 +87,7 @@ impl Actor {
             // No agent is made ready for what only ends.
             Some(turn) if turn.interrupt.is_some() => Allowance::default(),
             Some(_) => self.kit().map(|kit| kit.allowance()).unwrap_or_default(),
-            None => Allowance::default(),
+            None => Allowance { notes: self.allowed_notes(), ..Allowance::default() },
         };
         self.state.owed(self.shell.moments.now(), &self.held, &allowed)
     }
@@ -184,7 +184,9 @@ impl Actor {
         };
         let (place, _) = outages.next(self.shell.moments.now(), kit.voices.lineup());
         let voice = kit.voices.at(place);
-        let (request, plan) = assemble(&voice.frame, self.transcript(batch).await?);
+        let layers = self.layers(batch, (turn, &kit)).await?;
+        let (mut request, mut plan) = assemble(&voice.frame, self.transcript(batch).await?);
+        layers.lay(&mut request, &mut plan);
         let prices = self.shell.kits.prices(&plan.model);
         let mut proposed = Proposed { request, plan, prices };
         if let Err(error) = self.afford(&kit.terms.budget, &mut proposed).await? {
