@@ -278,7 +278,7 @@ impl Runtime {
     /// Waits until nothing is left of what this event forgot, and returns how many lines that took.
     async fn erased(self: &Arc<Self>, session: SessionId, seq: Seq) -> Option<u64> {
         let mut heard = self.subscribe(session, seq.saturating_sub(1));
-        while let Some(Ok(signal)) = heard.next().await {
+        while let Ok(Some(signal)) = heard.next().await {
             if let Signal::Event(_, entry) = signal
                 && let Event::MemoryErased(erased) = &entry.event
             {

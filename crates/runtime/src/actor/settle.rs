@@ -100,7 +100,7 @@ impl Actor {
     }
 
     /// Says whether all could be written.
-    fn record(&mut self, batch: &mut Batch, facts: Vec<Fact>) -> bool {
+    pub(super) fn record(&mut self, batch: &mut Batch, facts: Vec<Fact>) -> bool {
         let at = self.shell.moments.now();
         batch.add(&mut self.state, self.transcript.as_mut(), facts, (at, None))
     }
