@@ -2,6 +2,7 @@
 
 mod audit;
 pub mod mcp;
+pub mod memory;
 pub mod moving;
 mod operations;
 pub mod policy;
@@ -92,6 +93,9 @@ pub enum Command {
     /// Look at follow-ups that wait, add to them, take them back
     #[command(subcommand)]
     Queue(Queue),
+    /// Have things remembered, said otherwise, forgotten
+    #[command(subcommand)]
+    Memory(memory::Memory),
     /// Everything that waits for a person
     Inbox(Json),
     /// Say who else may come in, and for what
@@ -145,6 +149,9 @@ pub struct Talk {
     /// An existing session; a new one when it is left out
     #[arg(short, long, value_parser = session_id)]
     pub session: Option<String>,
+    /// Nothing of the new session is remembered
+    #[arg(long, conflicts_with = "session")]
+    pub incognito: bool,
     /// The name under which you speak; your user name when it is left out
     #[arg(long = "as", value_name = "NAME")]
     pub sender: Option<String>,

@@ -20,6 +20,7 @@ mod logs;
 mod mcp;
 mod model;
 mod moving;
+mod noting;
 mod policy;
 mod queue;
 mod reindex;
@@ -77,6 +78,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Answer(answer) => answer::run(&place()?, answer).await,
         Command::Deny(decide) => decide::run(&place()?, decide, decide::Word::Deny).await,
         Command::Interrupt { session } => interrupt(&place()?, &session).await,
+        Command::Memory(command) => noting::run(&place()?, command).await,
         Command::Queue(command) => queue::run(&place()?, command).await,
         Command::Inbox(json) => inbox(&place()?, &json).await,
         Command::Token(command) => token::run(&place()?, command).await,

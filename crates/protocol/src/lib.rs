@@ -15,6 +15,7 @@ pub mod import;
 pub mod message;
 pub mod problem;
 pub mod question;
+pub mod noting;
 pub mod queue;
 pub mod search;
 pub mod session;

@@ -14,6 +14,7 @@ mod history;
 mod imports;
 mod list;
 mod messages;
+mod noting;
 mod questions;
 mod queue;
 mod search;
@@ -80,6 +81,9 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(questions::answer))
         .routes(routes!(queue::show, queue::replace))
         .routes(routes!(audit::list))
+        .routes(routes!(noting::add))
+        .routes(routes!(noting::reflect))
+        .routes(routes!(noting::edit, noting::forget))
         .routes(routes!(stop::show, stop::stop, stop::lift))
         .routes(routes!(search::find))
         .routes(routes!(search::progress, search::reindex))
