@@ -84,7 +84,7 @@ fn what_was_said_is_looked_at_once_and_only_after_its_turn() {
     let found = Memory { sources: vec![to - 1], ..memory(0, "The person is called Ada.") };
     observed(&mut desk, to, Ok(vec![found]));
     assert_eq!(observing(&desk), None);
-    assert_eq!(desk.state.totals.spent.all.input_tokens, 3 + 7, "what it took is counted");
+    assert_eq!(desk.state.totals.spent.all.input_tokens, 7, "what it took is counted");
     let Event::MemoryObserved(event) = &desk.entries.last().unwrap().event else { panic!("not observed") };
     assert_eq!((event.covers, event.memories.len()), (Aside { first: 1, last: to }, 1));
     assert_ne!(event.memories[0].id, MemoryId::from_bits(0), "it has an id of its own");
