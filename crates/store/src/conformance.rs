@@ -44,6 +44,9 @@ macro_rules! conformance {
             journals::opening_again_keeps_all_and_fences_old_writers
             journals::opening_again_and_again_changes_nothing
             journals::a_journal_goes_on_after_opening_again
+            journals::a_scrubbed_line_is_read_as_it_is_now
+            journals::what_is_not_there_cannot_be_scrubbed
+            journals::artifacts_of_scrubbed_lines_go_with_them
             answers::an_answer_is_found_by_its_name
             answers::an_answer_is_bounded
             stops::a_stop_holds_until_it_is_lifted

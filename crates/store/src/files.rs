@@ -12,6 +12,7 @@
 //! | [`frame`] | the log's format |
 //! | [`fs`], [`faults`] | the seam to the disk, and a disk that loses, tears and refuses |
 //! | `trash`, `erase`, `refs` | what is deleted: moved away and back, then erased; the artifacts that go with it |
+//! | `scrub` | lines that are written anew, so that nothing is left of what they were |
 //! | [`verify`], `mend` | looking for damage; a repair of what does not fit the log |
 //! | [`lock`], [`beside`] | who owns the workspace; snapshots, artifacts |
 //! | `folders` | agents |
@@ -33,6 +34,7 @@ mod past;
 mod reader;
 mod recover;
 mod refs;
+pub(crate) mod scrub;
 mod shorten;
 mod tails;
 #[cfg(feature = "trap")]
@@ -52,6 +54,7 @@ use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
 use tokio::sync::{mpsc, oneshot};
 
+use crate::journals::in_place_of;
 use crate::{Append, Directory, Epoch, Journals, Leases, Opened, Pending, StoreError};
 use committer::{Committer, Request, Segment, open_segment};
 use flusher::Flusher;
@@ -303,8 +306,12 @@ impl Journals for FileJournals {
         fs::syncs()
     }
 
-    fn scrub(&self, journal: SessionId, _epoch: Epoch, _lines: Vec<Line>) -> Pending<'_, Result<(), StoreError>> {
-        Box::pin(async move { Err(StoreError::NotFound(journal)) })
+    fn scrub(&self, journal: SessionId, epoch: Epoch, lines: Vec<Line>) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let lines = in_place_of(journal, self.head(journal).await?, lines)?;
+            self.scrub_files(journal, epoch, lines).await?;
+            self.scrubbed(journal)
+        })
     }
 
     fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>> {

@@ -6,6 +6,7 @@
 mod answers;
 mod fresh;
 mod owed;
+mod scrub;
 mod sweep;
 mod trash;
 
@@ -135,7 +136,7 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
         busy: tokio::sync::Mutex::default(),
         owed: owed::Owed::default(),
     });
-    if journals.marks().is_ok_and(|marks| !marks.is_empty()) {
+    if bin.is_owed() {
         bin.owed.failed();
     }
     let store = Store {
@@ -263,7 +264,7 @@ impl Journals for Announced {
     }
 
     fn scrub(&self, journal: SessionId, epoch: Epoch, lines: Vec<Line>) -> Pending<'_, Result<(), StoreError>> {
-        self.journals.scrub(journal, epoch, lines)
+        self.bin.whole(async move |bin| bin.scrub(journal, epoch, lines).await)
     }
 
     fn remove(&self, journal: SessionId) -> Pending<'_, Result<(), StoreError>> {

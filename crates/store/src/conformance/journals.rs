@@ -227,3 +227,65 @@ pub async fn a_journal_goes_on_after_opening_again(subject: &mut impl Subject) {
     }
     assert_eq!(all(&subject.open(), session(1)).await, Ok(lines(0, 35)));
 }
+
+/// The new lines are in the place of the old ones, for whoever opens later, too; all else goes on.
+pub async fn a_scrubbed_line_is_read_as_it_is_now(subject: &mut impl Subject) {
+    let store = subject.open();
+    let (journal, other) = (session(1), session(2));
+    let epoch = take(&store, journal).await;
+    append(&store, (journal, epoch), 0, 9).await.expect("appended");
+    append(&store, (other, take(&store, other).await), 0, 3).await.expect("appended");
+    store.snapshots.put(journal, "line 4".to_owned()).await.expect("kept");
+    let mut whole = lines(0, 9);
+    for (seq, text) in [(4, ""), (9, "much longer than what it was before")] {
+        whole[usize::try_from(seq - 1).unwrap_or_default()] = line(seq, text);
+    }
+    for _ in 0..2 {
+        let new = vec![line(9, "much longer than what it was before"), line(4, "")];
+        assert_eq!(store.journals.scrub(journal, epoch, new).await, Ok(()));
+        assert_eq!(all(&store, journal).await, Ok(whole.clone()));
+        assert_eq!(store.journals.head(journal).await, Ok(9));
+        assert_eq!(store.snapshots.get(journal).await, Ok(None));
+    }
+    append(&store, (journal, epoch), 9, 2).await.expect("it goes on");
+    whole.extend(lines(9, 2));
+    drop(store);
+    for _ in 0..2 {
+        let store = subject.open();
+        assert_eq!(all(&store, journal).await, Ok(whole.clone()));
+        assert_eq!(all(&store, other).await, Ok(lines(0, 3)));
+    }
+}
+
+/// Only lines that are there, each once, and only by its writer.
+pub async fn what_is_not_there_cannot_be_scrubbed(subject: &mut impl Subject) {
+    let store = subject.open();
+    let journal = session(1);
+    let epoch = take(&store, journal).await;
+    let scrub = async |epoch, lines| store.journals.scrub(journal, epoch, lines).await;
+    assert_eq!(scrub(epoch, vec![line(1, "")]).await, Err(StoreError::NotFound(journal)));
+    append(&store, (journal, epoch), 0, 2).await.expect("appended");
+    for lines in [vec![], vec![line(3, "")], vec![line(1, ""), line(1, "x")]] {
+        assert_eq!(scrub(epoch, lines).await.map_err(|error| error.class()), Err(Class::Refused));
+    }
+    assert_eq!(scrub(Epoch(u64::MAX), vec![line(1, "")]).await, Err(StoreError::Fenced(journal)));
+    assert_eq!(all(&store, journal).await, Ok(lines(0, 2)));
+}
+
+/// What only the old lines named goes with them.
+pub async fn artifacts_of_scrubbed_lines_go_with_them(subject: &mut impl Subject) {
+    let store = subject.open();
+    let journal = session(1);
+    let epoch = take(&store, journal).await;
+    let mut named = Vec::new();
+    for text in ["only the old line", "another line, too", "the new line, too"] {
+        named.push(store.artifacts.put(text.into()).await.expect("kept"));
+    }
+    let old = line(1, &format!("{} {} {}", named[0], named[1], named[2]));
+    let first = vec![old, line(2, named[1].as_str())];
+    store.journals.append(Append { journal, epoch, expected: 0, lines: first }).await.expect("appended");
+    assert_eq!(store.journals.scrub(journal, epoch, vec![line(1, named[2].as_str())]).await, Ok(()));
+    for (hash, is_kept) in named.into_iter().zip([false, true, true]) {
+        assert_eq!(store.artifacts.get(hash.clone()).await.map(|found| found.is_some()), Ok(is_kept), "{hash}");
+    }
+}

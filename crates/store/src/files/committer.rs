@@ -200,7 +200,10 @@ impl Committer {
                 self.shared.work.notify_all();
             }
             Some(error) => {
-                let (Chore::Discard(.., reply) | Chore::Restore(_, reply) | Chore::Erase(_, reply)) = chore;
+                let (Chore::Discard(.., reply)
+                | Chore::Restore(_, reply)
+                | Chore::Erase(_, reply)
+                | Chore::Scrub(.., reply)) = chore;
                 // Whoever asked may be gone.
                 reply.send(Err(error)).ok();
             }
@@ -232,6 +235,22 @@ impl Committer {
                 }
                 Ok(())
             }
+            Chore::Scrub(scrub, epoch, _) => {
+                let journal = scrub.journal;
+                if !held || *epoch != self.lock.epoch() {
+                    return Err(StoreError::Fenced(journal));
+                }
+                if !shared.is_in_trash(journal) {
+                    let tail = shared.tail(&mut board, journal)?;
+                    if tail.head == 0 || tail.removed || tail.ending {
+                        return Err(board.absent(journal));
+                    }
+                    tail.sound(journal)?;
+                }
+                drop(board);
+                scrub.below = self.put_away()?;
+                Ok(())
+            }
             Chore::Erase(erase, _) => {
                 let first = erase.journals.first().copied();
                 erase.journals.retain(|journal| may_be_erased(&shared, &mut board, *journal));
@@ -241,20 +260,25 @@ impl Committer {
                 if !held {
                     return Err(StoreError::Fenced(*doomed));
                 }
-                let free = std::mem::take(&mut board.segments.free);
                 drop(board);
-                // On a full disk they make room for the next segment. What cannot be removed now is in the erasure's way.
-                free.iter().for_each(|path| drop(shared.disk.remove(path)));
-                self.rotate(FIRST_SEGMENT.min(self.options.segment_bytes), Reuse::No)?;
+                erase.below = self.put_away()?;
                 let mut board = shared.board();
-                board.segments.erasing += 1;
-                erase.below = self.segment.number;
                 for journal in &erase.journals {
                     board.tails.entry(*journal).or_default().ending = true;
                 }
                 Ok(())
             }
         }
+    }
+
+    /// Goes on in a new segment, for something is erased from those before it. Returns its number.
+    fn put_away(&mut self) -> Result<u64, StoreError> {
+        let free = std::mem::take(&mut self.shared.board().segments.free);
+        // On a full disk they make room for the next segment. What cannot be removed now is in the erasure's way.
+        free.iter().for_each(|path| drop(self.shared.disk.remove(path)));
+        self.rotate(FIRST_SEGMENT.min(self.options.segment_bytes), Reuse::No)?;
+        self.shared.board().segments.erasing += 1;
+        Ok(self.segment.number)
     }
 
     /// Writes a batch and syncs it.

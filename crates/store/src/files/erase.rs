@@ -17,7 +17,7 @@ use outlive_core::id::SessionId;
 use serde::{Deserialize, Serialize};
 
 use super::flusher::Flusher;
-use super::frame;
+use super::frame::{self, Head};
 use super::fs::{read_all, replace};
 use super::recover::number_of;
 use super::refs;
@@ -69,6 +69,8 @@ pub(super) fn marks(shared: &Shared) -> io::Result<BTreeMap<SessionId, Mark>> {
 /// Takes a mark away: nothing is left of the journal.
 pub(super) fn bury(shared: &Shared, journal: SessionId) -> Result<(), StoreError> {
     let path = mark_path(shared, journal);
+    // What was to be written anew of it went with it.
+    super::scrub::unmark(shared, journal)?;
     let done = missing_is_fine(shared.disk.remove(&path)).and_then(|()| shared.disk.sync_dir(&shared.trash()));
     done.map_err(|error| io_error("remove", &path, &error))?;
     shared.board().tails.remove(&journal);
@@ -85,7 +87,7 @@ pub(super) fn go_on(shared: &Shared) -> io::Result<BTreeSet<SessionId>> {
     let mut board = shared.board();
     board.tails.extend(doomed.iter().map(|journal| (*journal, Tail { removed: true, ..Tail::default() })));
     drop(board);
-    let done = clean(shared, &doomed, u64::MAX)
+    let done = clean(shared, u64::MAX, |head| doomed.contains(&head.journal))
         .and_then(|()| doomed.iter().try_for_each(|journal| remove_folders(shared, *journal)));
     if let Err(error) = done {
         tracing::error!(%error, "what was to be erased cannot be erased now; it goes on later");
@@ -130,16 +132,17 @@ impl Flusher {
         let _files = shared.files();
         let doomed: BTreeSet<SessionId> = erase.journals.iter().copied().collect();
         let commit = shared.root.join("commit");
-        clean(shared, &doomed, erase.below).map_err(|error| io_error("erase from", &commit, &error))?;
+        let cleaned = clean(shared, erase.below, |head| doomed.contains(&head.journal));
+        cleaned.map_err(|error| io_error("erase from", &commit, &error))?;
         doomed.iter().try_for_each(|journal| {
             remove_folders(shared, *journal).map_err(|error| io_error("remove", &shared.folder(*journal), &error))
         })
     }
 }
 
-/// Erases journals from the segments with lower numbers, from copies that were kept of damaged ones, and removes those that
-/// wait to be used again.
-fn clean(shared: &Shared, doomed: &BTreeSet<SessionId>, below: u64) -> io::Result<()> {
+/// Erases frames from the segments with lower numbers, from copies that were kept of damaged ones, and removes those that wait
+/// to be used again.
+pub(super) fn clean(shared: &Shared, below: u64, is_doomed: impl Fn(&Head) -> bool) -> io::Result<()> {
     let commit = shared.root.join("commit");
     shared.board().segments.free.clear();
     for name in shared.disk.list(&commit)? {
@@ -149,7 +152,7 @@ fn clean(shared: &Shared, doomed: &BTreeSet<SessionId>, below: u64) -> io::Resul
             missing_is_fine(shared.disk.remove(&path))?;
         } else if let Some(number) = number_of(kept, "log").filter(|number| *number < below) {
             let bytes = read_all(&*shared.disk, &path, u64::MAX)?;
-            let clean = frame::erased(&bytes, number, |journal| doomed.contains(&journal));
+            let clean = frame::erased(&bytes, number, &is_doomed);
             if clean != bytes {
                 replace(&*shared.disk, &path, &clean)?;
             }

@@ -122,14 +122,14 @@ fn u64_at(bytes: &[u8], at: usize) -> Option<u64> {
     Some(u64::from_le_bytes(bytes.get(at..at + 8)?.try_into().ok()?))
 }
 
-/// Returns a segment in which the frames of these journals are erased, and in which nothing is left that is no frame of its
+/// Returns a segment in which these frames are erased, and in which nothing is left that is no frame of its
 /// life: not a torn tail, not what an earlier life of the file left.
-pub(super) fn erased(bytes: &[u8], segment: u64, is_doomed: impl Fn(SessionId) -> bool) -> Vec<u8> {
+pub(super) fn erased(bytes: &[u8], segment: u64, is_doomed: impl Fn(&Head) -> bool) -> Vec<u8> {
     let mut clean = vec![0; bytes.len()];
     for (head, body) in scan(bytes, segment).frames {
         let whole = body.start - HEADER..body.end;
         let mut frame = bytes.get(whole.clone()).unwrap_or_default().to_vec();
-        if is_doomed(head.journal) {
+        if is_doomed(&head) {
             frame.truncate(HEADER - 4);
             frame.extend_from_slice(&Kind::Erased.number().to_le_bytes());
             frame.resize(whole.len(), 0);
@@ -308,7 +308,7 @@ mod tests {
         let mut bytes = segment(2, &[(7, 7), (8, 8), (9, 8), (10, 10)]);
         let frame = bytes.len() / 4;
         bytes.extend_from_slice(&segment(1, &[(3, 3)]));
-        let clean = erased(&bytes, 2, |journal| [8, 10].contains(&journal.bits()));
+        let clean = erased(&bytes, 2, |head| [8, 10].contains(&head.journal.bits()));
         assert_eq!((found(&clean, 2), clean.len()), ((vec![7, 8, 9, 10], false), bytes.len()));
         let kinds: Vec<Kind> = scan(&clean, 2).frames.iter().map(|(head, _)| head.kind).collect();
         assert_eq!(kinds, [Kind::Lines, Kind::Erased, Kind::Lines, Kind::Erased]);

@@ -4,7 +4,7 @@
 //! A segment is two frames as zstd defines them: a skippable one, which says in JSON which events the segment holds, and its
 //! lines, compressed, with a checksum. Every zstd tool skips the first and gives the lines.
 //!
-//! Invariants: segments are numbered from 1 in the order of their events and join without a gap; none is ever changed. An
+//! Invariants: segments are numbered from 1 in the order of their events and join without a gap; none is changed but by a scrub. An
 //! event may be in a segment and in `events.jsonl`, if a process died in between: it is the same one.
 //!
 //! Damage is an [`io::ErrorKind::InvalidData`]; every other error is the system's.
@@ -37,7 +37,7 @@ const FRAME: usize = 8;
 /// No range is longer in JSON.
 const RANGE_BYTES: usize = 256;
 /// Lines of a segment are at most so long together: what says more is damaged.
-const BYTES: u64 = 4 * LINE_BYTES as u64;
+pub(super) const BYTES: u64 = 4 * LINE_BYTES as u64;
 /// No seq is as high.
 const SEQS: Seq = 1 << 62;
 const LEVEL: i32 = 3;

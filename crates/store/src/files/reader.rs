@@ -129,13 +129,18 @@ impl FileJournals {
 
     /// Reads a segment. The last one is kept, for whoever reads on in pages.
     fn thawed(&self, which: (SessionId, u64), path: &Path) -> io::Result<past::Whole> {
-        if let Some((_, whole)) = self.shared.board().older.thawed.as_ref().filter(|(kept, _)| *kept == which) {
-            return Ok(whole.clone());
-        }
+        let cuts = {
+            let board = self.shared.board();
+            if let Some((_, whole)) = board.older.thawed.as_ref().filter(|(kept, _)| *kept == which) {
+                return Ok(whole.clone());
+            }
+            board.older.cuts
+        };
         let (range, lines) = past::whole(&*self.shared.disk, path)?;
         let whole = (range, Arc::new(lines));
         let mut board = self.shared.board();
-        if board.tails.get(&which.0).is_some_and(|tail| !tail.removed) {
+        // What was written anew meanwhile is not kept as it was.
+        if board.older.cuts == cuts && board.tails.get(&which.0).is_some_and(|tail| !tail.removed) {
             board.older.thawed = Some((which, whole.clone()));
         }
         Ok(whole)

@@ -116,6 +116,8 @@ pub(super) fn recover(shared: &Shared) -> io::Result<Left> {
     if let Some((path, bytes, scan)) = last {
         renew(shared, &path, &bytes, &scan)?;
     }
+    let scrubs = super::scrub::marks(&*shared.disk, &shared.root)?;
+    super::scrub::replay_anew(&scrubs, &mut replays);
     // All that a journal in the trash has is in its file, and synced.
     let discarded: BTreeSet<SessionId> = shared.all_discarded()?.into_iter().collect();
     replays.retain(|journal, replay| !doomed.contains(journal) && (replay.removed || !discarded.contains(journal)));
@@ -126,6 +128,9 @@ pub(super) fn recover(shared: &Shared) -> io::Result<Left> {
         bring_up(shared, journal, &replay, &mut left.recovery)?;
         left.recovery.touched.push(journal);
     }
+    super::scrub::go_on(shared, &scrubs);
+    // What is erased from the log may take segments away that held nothing else.
+    left.free.retain(|path| shared.disk.identity(path).is_ok());
     if shared.board().tails.values().any(|tail| tail.damage.is_some()) {
         left.live.clear();
     }

@@ -178,10 +178,10 @@ impl Long {
 }
 
 /// Ends the name of what is not whole yet.
-const PART: &str = "part";
+pub(super) const PART: &str = "part";
 
 /// Removes what a process that died, or a full disk, left unfinished.
-fn sweep(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
+pub(super) fn sweep(disk: &dyn Disk, folder: &Path) -> io::Result<()> {
     let names = disk.list(folder)?;
     let parts =
         names.iter().filter(|name| name.starts_with("events") && Path::new(name).extension() == Some(PART.as_ref()));
@@ -213,13 +213,13 @@ fn cut(shared: &Shared, journal: SessionId, long: &Long) -> io::Result<()> {
 }
 
 /// Only a restart can tell which names a folder has whose sync failed.
-fn lost(shared: &Shared, error: io::Error) -> io::Error {
+pub(super) fn lost(shared: &Shared, error: io::Error) -> io::Error {
     shared.poison("journals", &error);
     error
 }
 
 /// Writes a file and syncs it.
-fn write(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
+pub(super) fn write(disk: &dyn Disk, path: &Path, bytes: &[u8]) -> io::Result<()> {
     let file = disk.open(path, Open::Write)?;
     file.set_len(0)?;
     file.write_at(0, bytes)?;

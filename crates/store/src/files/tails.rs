@@ -87,7 +87,7 @@ pub(super) struct Board {
 pub(super) struct Older {
     /// Journals whose files are to be made shorter.
     pub(super) long: BTreeSet<SessionId>,
-    /// How often a file was replaced by a shorter one.
+    /// How often a file was replaced: by a shorter one, or with lines written anew.
     pub(super) cuts: u64,
     /// The segment that was read last, uncompressed.
     pub(super) thawed: Option<((SessionId, u64), past::Whole)>,

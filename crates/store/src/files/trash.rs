@@ -9,7 +9,8 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use outlive_core::digest::Digest;
-use outlive_core::id::SessionId;
+use outlive_core::event::Line;
+use outlive_core::id::{Seq, SessionId};
 use tokio::sync::oneshot;
 
 use super::committer::Request;
@@ -17,8 +18,9 @@ use super::erase::{self, Mark};
 use super::flusher::Flusher;
 use super::fs::{Open, read_all, replace};
 use super::refs;
+use super::scrub::{self, Scrub};
 use super::tails::{Shared, io_error};
-use crate::{Note, StoreError};
+use crate::{Epoch, Note, StoreError};
 
 pub(super) type Reply = oneshot::Sender<Result<(), StoreError>>;
 
@@ -27,6 +29,7 @@ pub(super) enum Chore {
     Discard(SessionId, Box<Note>, Reply),
     Restore(SessionId, Reply),
     Erase(Erase, Reply),
+    Scrub(Scrub, Epoch, Reply),
 }
 
 /// What is to be erased.
@@ -105,6 +108,7 @@ impl Flusher {
                 reply.send(done).ok();
             }
             Chore::Erase(erase, reply) => drop(reply.send(self.erase(&erase))),
+            Chore::Scrub(scrub, _, reply) => drop(reply.send(self.scrub(&scrub))),
         }
     }
 
@@ -206,6 +210,28 @@ impl super::FileJournals {
     /// Says that nothing is left of a journal that was erased.
     pub(crate) fn bury(&self, journal: SessionId) -> Result<(), StoreError> {
         erase::bury(&self.shared, journal)
+    }
+
+    /// Writes lines of a journal anew. What is left to do of it is among [`Self::scrubs`].
+    pub(crate) async fn scrub_files(
+        &self,
+        journal: SessionId,
+        epoch: Epoch,
+        lines: BTreeMap<Seq, Line>,
+    ) -> Result<(), StoreError> {
+        let scrub = Scrub { journal, lines, below: 0 };
+        self.ask(move |reply| Request::Chore(Chore::Scrub(scrub, epoch, reply))).await
+    }
+
+    /// Returns what is being written anew.
+    pub(crate) fn scrubs(&self) -> Result<scrub::Marks, StoreError> {
+        scrub::marks(&*self.shared.disk, &self.shared.root)
+            .map_err(|error| io_error("list", &self.shared.trash(), &error))
+    }
+
+    /// Says that nothing is left of what a journal's lines were.
+    pub(crate) fn scrubbed(&self, journal: SessionId) -> Result<(), StoreError> {
+        scrub::unmark(&self.shared, journal)
     }
 
     /// Returns what is noted of a session in the trash, if it is there and that can be read.

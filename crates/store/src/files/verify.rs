@@ -16,6 +16,7 @@ use super::fs::{Disk, RealDisk, read_all, replace};
 use super::lock::{Lock, LockError};
 use super::mend::{self, Mended};
 use super::recover::{self, Recovery, Replay, Replays};
+use super::scrub;
 use super::tails;
 use segments::Flaw;
 
@@ -61,6 +62,7 @@ struct Round<'a> {
     root: &'a Path,
     repair: Repair,
     replays: Replays,
+    scrubs: scrub::Marks,
     report: Report,
     /// Journals that do not fit the log, as they are to be.
     mended: Vec<Mended>,
@@ -75,13 +77,16 @@ struct Round<'a> {
 /// What the system says; [`io::ErrorKind::ResourceBusy`] if another process owns what is to be repaired.
 pub fn verify<D: Disk + Clone + 'static>(disk: &D, root: &Path, repair: Repair) -> io::Result<Report> {
     let _lock = if repair == Repair::Yes { Some(own(root)?) } else { None };
-    let (replays, report, mended) = (Replays::new(), Report::default(), Vec::new());
-    let mut round = Round { disk, root, repair, replays, report, mended, settles: false };
+    let (replays, scrubs, report, mended) = (Replays::new(), scrub::Marks::new(), Report::default(), Vec::new());
+    let mut round = Round { disk, root, repair, replays, scrubs, report, mended, settles: false };
     for name in disk.list(&root.join("commit")).unwrap_or_default() {
         if let Some(number) = recover::number_of(&name, "log") {
             round.segment(&name, number)?;
         }
     }
+    // What is being written anew is its new lines already, wherever it is not yet.
+    round.scrubs = scrub::marks(disk, root).unwrap_or_default();
+    scrub::replay_anew(&round.scrubs, &mut round.replays);
     let mut sessions: BTreeSet<SessionId> = round.replays.keys().copied().collect();
     let trash = disk.list(&root.join("trash")).unwrap_or_default();
     let names = disk.list(&root.join("sessions")).unwrap_or_default();
@@ -202,6 +207,7 @@ impl Round<'_> {
             let mut filed = Replay { lines: segments::salvaged(self.disk, &folder)?, removed: false };
             // Where both have a line, the file's was checked by itself.
             filed.lines.extend(sound_lines(bytes).map(|line| (line.seq(), line)));
+            self.anew(session, &mut filed);
             if !bytes.is_empty() {
                 mend::keep_aside(self.disk, &folder, "damaged", bytes)?;
             }
@@ -212,6 +218,12 @@ impl Round<'_> {
         Ok(())
     }
 
+    fn anew(&self, session: SessionId, filed: &mut Replay) {
+        for (seq, line) in self.scrubs.get(&session).into_iter().flat_map(|mark| &mark.lines) {
+            filed.lines.entry(*seq).and_modify(|old| *old = line.clone());
+        }
+    }
+
     /// Says where a journal's file, which begins with this event, and the log do not fit, and what the two are together.
     fn misfits(&self, session: SessionId, bytes: &[u8], first: Seq) -> (Vec<(u64, String)>, Vec<Line>) {
         let Some(logged) = self.replays.get(&session) else { return (Vec::new(), Vec::new()) };
@@ -219,6 +231,7 @@ impl Round<'_> {
         for line in sound_lines(bytes) {
             filed.lines.entry(line.seq()).or_insert(line);
         }
+        self.anew(session, &mut filed);
         let whole = mend::together(&filed, Some(logged), first);
         let mut misfits = Vec::new();
         let differs = |(seq, line): &(&Seq, &Line)| filed.lines.get(*seq).is_some_and(|filed| filed != *line);

@@ -132,7 +132,7 @@ impl Bin {
     async fn erase_now(&self, journals: Vec<SessionId>, request: Option<String>) -> Result<(), StoreError> {
         let done = self.erase_and_finish(journals, request).await;
         // As long as something of them is left their marks stay: the next erasure, or the next start, goes on.
-        if done.is_err() && !self.journals.marks().is_ok_and(|marks| marks.is_empty()) {
+        if self.is_owed() {
             self.owed.failed();
         } else {
             self.owed.done();
@@ -153,7 +153,7 @@ impl Bin {
     /// Tries again what could not be finished, and waits for nobody.
     pub(super) fn go_on(self: &Arc<Self>) {
         let begun = self.begin(async |bin| {
-            match bin.erase_all(Vec::new(), None).await {
+            match bin.erase_all(Vec::new(), None).await.and(bin.scrub_marked().await) {
                 Ok(()) => tracing::info!("what was to be erased is gone"),
                 Err(error) => tracing::warn!(%error, "what was to be erased is not gone yet; it goes on later"),
             }
@@ -185,7 +185,7 @@ impl Bin {
         marks.keys().try_for_each(|session| self.journals.bury(*session))
     }
 
-    fn sweeping(&self) -> Sweep {
+    pub(super) fn sweeping(&self) -> Sweep {
         Sweep {
             root: self.root.clone(),
             disk: Arc::clone(&self.disk),
