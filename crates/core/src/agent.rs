@@ -83,6 +83,8 @@ pub struct Upkeep {
     pub context: ContextSpec,
     /// What outlasts them; none where nothing is said of it.
     pub memory: Option<MemorySpec>,
+    /// How many blocks of the system prompt, its last ones, are directives.
+    pub directives: usize,
 }
 
 /// Limits of an agent's sessions.
@@ -168,7 +170,7 @@ impl Agent {
             skills: skills.into(),
             hooks: file.hooks().map_err(placed)?,
         };
-        let system = system(&file, files, yaml)?;
+        let (system, directives) = system(&file, files, yaml)?;
         Ok(Self {
             name: name.clone(),
             description: file.metadata.description.unwrap_or_default(),
@@ -177,7 +179,7 @@ impl Agent {
             session,
             budget,
             policy: policy(files),
-            upkeep: Upkeep { context: file.spec.context, memory: file.spec.memory },
+            upkeep: Upkeep { context: file.spec.context, memory: file.spec.memory, directives },
             model: file.spec.model,
             system,
             tools,
@@ -193,7 +195,7 @@ fn text<'a>(files: &'a Files, path: &str, why: &str) -> Result<&'a str, AgentErr
 }
 
 /// The blocks in their order: who it is, then how it works, then its standing instructions.
-fn system(file: &File, files: &Files, yaml: &str) -> Result<Vec<String>, AgentError> {
+fn system(file: &File, files: &Files, yaml: &str) -> Result<(Vec<String>, usize), AgentError> {
     let mut blocks = Vec::new();
     if let Some(description) = &file.metadata.description {
         blocks.push(format!("You are {}. {description}", file.metadata.name));
@@ -218,9 +220,13 @@ fn system(file: &File, files: &Files, yaml: &str) -> Result<Vec<String>, AgentEr
         };
         blocks.push(text(files, &path, "")?.to_owned());
     }
-    blocks.extend(directives(files)?);
-    blocks.retain(|block| !block.trim().is_empty());
-    Ok(blocks)
+    let mut directives = directives(files)?;
+    for blocks in [&mut blocks, &mut directives] {
+        blocks.retain(|block| !block.trim().is_empty());
+    }
+    let count = directives.len();
+    blocks.extend(directives);
+    Ok((blocks, count))
 }
 
 /// The workspace's directives, then the agent's, each by name.

@@ -314,6 +314,8 @@ pub enum FailureKind {
     Truncated,
     /// The answer does not fit the schema that was asked for: asked again, a few times.
     OffSchema,
+    /// The request is longer than the model's window: the same again would be, too.
+    Overflow,
 }
 
 /// A step that has no reply.

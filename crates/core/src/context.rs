@@ -4,20 +4,30 @@
 //! use has exactly one result in the very next message, results first; no message and no text is empty; nothing is only
 //! reasoning; reasoning goes back to the model whose it is, and to no other. A call that never got a result gets one made up here, which says so.
 
+mod counter;
+mod estimate;
 mod layers;
 mod markdown;
 mod messages;
+mod overflow;
+pub mod preview;
 mod refused;
+pub mod sample;
+mod tally;
 mod transcript;
 mod window;
 
+pub use counter::{Counter, Rough, Weight, added};
+pub use estimate::Calibration;
 pub use layers::{Layer, Layers};
 pub use markdown::{Heading, markdown};
 pub use messages::{MessageItem, MessageRole, ToolCallItem, fold_messages};
+pub use overflow::taught;
+pub use tally::{Anchor, Load};
 pub use transcript::{Did, Transcript};
-pub use window::{Percent, WINDOW, Window};
+pub use window::{Level, Percent, Room, WINDOW, Window};
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use crate::content::{Purpose, Request, ToolSpec};
 use crate::digest::Digest;
@@ -42,15 +52,36 @@ pub struct Frame {
     pub agent_digest: String,
     /// How much a request may have.
     pub window: Window,
+    /// How many blocks of the system prompt say who the agent is; what comes after them it is to know besides.
+    pub own: usize,
     seal: Seal,
 }
 
-/// Hashes and size of a frame, computed once.
+/// Hashes and weight of a frame, computed once.
 #[derive(Debug, Clone)]
 struct Seal {
     system: Digest,
     tools: Digest,
-    bytes: u64,
+    /// The tools as they are hashed and counted.
+    offer: Arc<str>,
+    counted: Arc<OnceLock<FrameWeight>>,
+}
+
+/// What the parts of a frame weigh.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FrameWeight {
+    /// Each block of the system prompt.
+    pub system: Vec<Weight>,
+    /// The tools.
+    pub tools: Weight,
+}
+
+impl FrameWeight {
+    /// Returns what all of it weighs.
+    #[must_use]
+    pub fn all(&self) -> Weight {
+        self.system.iter().copied().fold(self.tools, Weight::plus)
+    }
 }
 
 /// What a frame is made of.
@@ -82,8 +113,10 @@ impl Frame {
         let seal = Seal {
             system: Digest::of(system.as_bytes()),
             tools: Digest::of(tools.as_bytes()),
-            bytes: (system.len() + tools.len()) as u64,
+            offer: tools.into(),
+            counted: Arc::default(),
         };
+        let own = parts.system.len();
         Self {
             system: parts.system.into(),
             tools: parts.tools.into(),
@@ -92,14 +125,46 @@ impl Frame {
             model: parts.model,
             agent_digest: parts.agent_digest,
             window: parts.window,
+            own,
             seal,
         }
+    }
+
+    /// Says how many of its system blocks are the agent's own.
+    #[must_use]
+    pub fn with_own(self, own: usize) -> Self {
+        Self { own: own.min(self.system.len()), ..self }
+    }
+
+    /// Counts it, once for good as soon as there is a counter that counts exactly.
+    pub fn count(&self, counter: &dyn Counter) {
+        if counter.is_exact() {
+            self.seal.counted.get_or_init(|| self.counted(counter));
+        }
+    }
+
+    /// Returns what it weighs: as it was counted, else roughly.
+    #[must_use]
+    pub fn weight(&self) -> FrameWeight {
+        self.seal.counted.get().cloned().unwrap_or_else(|| self.counted(&Rough))
+    }
+
+    fn counted(&self, counter: &dyn Counter) -> FrameWeight {
+        let system = self.system.iter().map(|block| Weight::of_text(block, counter)).collect();
+        let tools = if self.tools.is_empty() { Weight::default() } else { Weight::of_text(&self.seal.offer, counter) };
+        FrameWeight { system, tools }
     }
 }
 
 /// Makes the next request of a conversation, and what the journal says of it.
 #[must_use]
 pub fn assemble(frame: &Frame, transcript: &Transcript) -> (Request, StepPlan) {
+    assemble_with(frame, &Layers::default(), transcript)
+}
+
+/// As [`assemble`], with these layers behind what the agent is.
+#[must_use]
+pub fn assemble_with(frame: &Frame, layers: &Layers, transcript: &Transcript) -> (Request, StepPlan) {
     let closed = transcript.closed(&frame.model);
     let mut digest = Digest::chain(&closed.digest, format!("{}{}", frame.seal.system, frame.seal.tools).as_bytes());
     let hash = |part: &str, digest: &Digest| BlockHash { part: part.to_owned(), hash: digest.short().to_owned() };
@@ -107,6 +172,7 @@ pub fn assemble(frame: &Frame, transcript: &Transcript) -> (Request, StepPlan) {
     if let Some(schema) = &schema {
         digest = Digest::chain(&digest, schema.as_str().as_bytes());
     }
+    digest = layers.chained(digest);
     let mut files = Files::default();
     for hash in &closed.refused {
         digest = Digest::chain(&digest, hash.as_str().as_bytes());
@@ -120,15 +186,22 @@ pub fn assemble(frame: &Frame, transcript: &Transcript) -> (Request, StepPlan) {
             hash("tools", &frame.seal.tools),
             hash("messages", &closed.digest),
         ],
-        // Four bytes a token is a rough measure; it is only shown.
-        tokens_estimated: (frame.seal.bytes + closed.bytes) / 4,
+        // Whoever has learned more of the model says it better.
+        tokens_estimated: 0,
+        load: Load::default(),
+        room: frame.window.room(),
         agent_digest: frame.agent_digest.clone(),
         messages: u32::try_from(closed.messages.len()).unwrap_or(u32::MAX),
         capped: None,
     };
+    // Behind the agent's own blocks, before what was said.
+    plan.blocks.splice(2..2, layers.blocks());
+    let anchor = closed.anchor(&frame.model, &plan.blocks);
+    plan.load = Load { frame: frame.weight().all().plus(layers.weight()), messages: closed.weight, anchor };
+    plan.tokens_estimated = Calibration::seeded(&frame.model).estimate(&plan.load);
     plan.blocks.extend(schema.iter().map(|schema| hash("output_schema", schema)));
     let request = Request {
-        system: Arc::clone(&frame.system),
+        system: layers.behind(&frame.system),
         tools: Arc::clone(&frame.tools),
         messages: closed.messages,
         max_output_tokens: frame.max_output_tokens,

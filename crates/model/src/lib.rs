@@ -14,6 +14,7 @@ mod schema;
 pub mod scripted;
 mod settings;
 pub mod sse;
+pub mod tokens;
 pub mod wellformed;
 
 pub use settings::{ConnectError, Key, PROVIDERS, Settings, connect, is_trusted, key_variable};

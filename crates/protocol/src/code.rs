@@ -88,6 +88,7 @@ codes! {
     MODEL_TRUNCATED = "model_truncated", 0, "The model's replies kept being cut";
     MODEL_UNAVAILABLE = "model_unavailable", 0, "The provider is not available";
     ANSWER_CUT = "answer_cut", 0, "The model's answer was cut";
+    CONTEXT_OVERFLOW = "context_overflow", 0, "The conversation is longer than the model's window";
     OUTPUT_INVALID = "output_invalid", 0, "The answer does not fit the schema";
     BUDGET_EXCEEDED = "budget_exceeded", 0, "A budget does not last for another step";
     PRICE_UNKNOWN = "price_unknown", 0, "A budget is in dollars, and the model's price is not known";

@@ -15,6 +15,7 @@ mod life;
 mod remember;
 mod settle;
 mod tools;
+mod weighing;
 
 pub use life::Mail;
 pub(crate) use life::{Life, spawn};
@@ -22,7 +23,7 @@ pub(crate) use life::{Life, spawn};
 use std::collections::BTreeMap;
 
 use outlive_core::command::{Command, Done, Found, Report};
-use outlive_core::context::{Layers, Transcript};
+use outlive_core::context::{Layers, Load, Transcript};
 use outlive_core::event::{Asked, Outcome};
 use outlive_core::id::{CallId, QuestionId, RequestId, Seq, SessionId};
 use outlive_core::session::{Beside, Decided, Fact, Held, Refusal, State};
@@ -63,6 +64,8 @@ struct Running {
     model: Option<tokio::task::AbortHandle>,
     /// What the day's budgets have set aside for that request.
     aside: Option<crate::ledger::Aside>,
+    /// What that request weighs.
+    weighed: Option<(String, Load)>,
     calls: BTreeMap<CallId, CancellationToken>,
     /// What is done beside the turn.
     beside: BTreeMap<Beside, tokio::task::AbortHandle>,
@@ -110,7 +113,7 @@ impl Actor {
         let asked = request.map(|request_id| Asked { request_id, request_digest: command.digest() });
         let mut moment = self.shell.moments.moment();
         let decided = self.state.decide(self.id, command, asked.as_ref(), &mut moment).map_err(SubmitError::Refused)?;
-        let mut batch = Batch::new(&self.state, self.held.clone(), self.errand.secrets.clone());
+        let mut batch = Batch::new(&self.state, self.held.clone(), self.counting());
         let (facts, mut written) = match decided {
             Decided::Duplicate(before) => {
                 return Ok(Accepted { seq: before.seq, turn: before.turn, duplicate: true, head: self.state.head });
@@ -131,6 +134,7 @@ impl Actor {
         let asked = asked.filter(|_| batch.is_empty());
         self.release(command);
         written &= batch.add(&mut self.state, self.transcript.as_mut(), facts, (moment.at, asked));
+        self.learn(command);
         if !written && !matches!(command, Command::Report(_)) {
             // Nothing is acknowledged unless all of it can be kept. What a report leaves open is owed again.
             let (what, why) = ("the request".to_owned(), "is longer than a line of the journal may be".to_owned());

@@ -33,6 +33,7 @@ pub use servers::Asked;
 
 use crate::Door;
 use crate::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Offered, Terms, Voice, Voices};
+use crate::scales::Scales;
 
 /// Connects to models. The binary names the concrete ones.
 pub trait Models: Send + Sync {
@@ -97,6 +98,7 @@ pub struct Catalog {
     siblings: Option<Arc<dyn Siblings>>,
     mind: Option<Arc<dyn Mind>>,
     door: Door,
+    scales: Option<Scales>,
     servers: Pool,
 }
 
@@ -114,7 +116,7 @@ impl Catalog {
     #[must_use]
     pub fn new(sources: Sources) -> Self {
         let (kits, door) = (Mutex::default(), Door::default());
-        Self { sources, kits, siblings: None, mind: None, door, servers: Pool::default() }
+        Self { sources, kits, siblings: None, mind: None, door, scales: None, servers: Pool::default() }
     }
 
     /// Lets agents that ask for it look at the sessions of this store, and remember in it.
@@ -124,11 +126,17 @@ impl Catalog {
         Self { siblings: Some(Arc::new(crate::siblings::Kept(store.clone()))), mind: Some(Arc::new(mind)), ..self }
     }
 
+    /// Weighs requests with these.
+    #[must_use]
+    pub fn weighing(self, scales: Scales) -> Self {
+        Self { scales: Some(scales), ..self }
+    }
+
     fn ready(&self, name: &AgentName) -> Result<Ready, KitError> {
         let invalid = |why: String| KitError::Invalid { agent: name.clone(), why };
         let stamp = self.sources.folders.stamp(name.as_str()).map_err(|error| invalid(error.to_string()))?;
         let known = self.sources.models.known();
-        let stamp = stamp.ok_or_else(|| KitError::Unknown(name.clone()))? ^ known.stamp;
+        let stamp = stamp.ok_or_else(|| KitError::Unknown(name.clone()))? ^ known.stamp ^ self.scales().stamp().rotate_left(32);
         let listed = self.servers.version(name);
         if let Some(ready) = self.lock().get(name).filter(|ready| (ready.stamp, ready.listed) == (stamp, listed)) {
             return Ok(ready.clone());
@@ -191,7 +199,7 @@ impl Catalog {
             let described = model.describe();
             let shown = format!("{}/{}", described.provider, described.name);
             let usual = OUTPUT_TOKENS.min(known.catalogue.entry(&shown).max_output_tokens.unwrap_or(OUTPUT_TOKENS));
-            let window = window(&agent.upkeep.context, spec, (&described, &shown), known);
+            let window = self.window(&agent.upkeep.context, spec, (&described, &shown), known);
             let parts = FrameParts {
                 window,
                 // A variable that is expanded in it may hold one.
@@ -202,7 +210,8 @@ impl Catalog {
                 model: shown,
                 agent_digest: agent.digest.to_string(),
             };
-            Ok::<_, String>(Voice { frame: Frame::new(parts), model })
+            let own = parts.system.len().saturating_sub(agent.upkeep.directives);
+            Ok::<_, String>(Voice { frame: Frame::new(parts).with_own(own), model })
         };
         let first = Voices::only(voice(agent.model.as_ref())?);
         let Some(spec) = &agent.model else { return Ok((first, Vec::new())) };
@@ -228,8 +237,24 @@ impl Catalog {
         let model = self.sources.models.connect(Some(spec))?;
         let described = model.describe();
         let name = format!("{}/{}", described.provider, described.name);
-        let window = window(&upkeep.context, Some(spec), (&described, &name), known);
+        let window = self.window(&upkeep.context, Some(spec), (&described, &name), known);
         Ok(Keeper { model, name, window, ..plain })
+    }
+
+    /// Returns how much a request to a model may have: what its user says, else its provider, else the catalogue, else what
+    /// its refusals have taught.
+    fn window(
+        &self,
+        context: &ContextSpec,
+        spec: Option<&ModelSpec>,
+        (described, shown): (&Description, &str),
+        known: &Known,
+    ) -> Window {
+        let entry = known.catalogue.entry(shown);
+        let said = spec.and_then(|model| model.context_window).or(described.context_window).or(entry.context_window);
+        let tokens = said.or_else(|| self.scales().window(shown)).unwrap_or(WINDOW);
+        let usual = OUTPUT_TOKENS.min(entry.max_output_tokens.unwrap_or(OUTPUT_TOKENS));
+        context.window(tokens, u64::from(spec.and_then(|model| model.max_output_tokens).unwrap_or(usual)))
     }
 
     /// In what its commands run: the workspace's own folder is hidden from them, but for the agents' and skills' files.
@@ -255,20 +280,6 @@ fn protected(workspace: &Path) -> Vec<PathBuf> {
     vec![workspace.to_owned(), workspace.join("token"), workspace.join(outlive_tools::mcp::oauth::file::FOLDER)]
 }
 
-/// Returns how much a request to a model may have: what its user says, else its provider, else the catalogue.
-fn window(
-    context: &ContextSpec,
-    spec: Option<&ModelSpec>,
-    (described, shown): (&Description, &str),
-    known: &Known,
-) -> Window {
-    let entry = known.catalogue.entry(shown);
-    let said = spec.and_then(|model| model.context_window).or(described.context_window);
-    let tokens = said.or(entry.context_window).unwrap_or(WINDOW);
-    let usual = OUTPUT_TOKENS.min(entry.max_output_tokens.unwrap_or(OUTPUT_TOKENS));
-    context.window(tokens, u64::from(spec.and_then(|model| model.max_output_tokens).unwrap_or(usual)))
-}
-
 fn warnings(agent: &Agent, models: &[String], known: &Known) -> Vec<String> {
     let budget = &agent.budget;
     let in_dollars = [budget.turn, budget.session, budget.day].iter().any(|limits| limits.nano_usd.is_some());
@@ -291,6 +302,10 @@ impl Aftermath for Catalog {
         })
     }
 
+    fn met(&self, door: &Door) {
+        self.door.lead_to(door);
+    }
+
     fn erased(&self, session: SessionId) {
         self.sources.exec.tasks().erase(session);
     }
@@ -307,10 +322,6 @@ impl Kits for Catalog {
         Ok(card)
     }
 
-    fn met(&self, door: &Door) {
-        self.door.lead_to(door);
-    }
-
     fn check(&self, agent: &AgentName, files: &Files) -> Result<Vec<String>, KitError> {
         crate::check_agent(agent, files, &*self.sources.variables)
     }
@@ -325,6 +336,10 @@ impl Kits for Catalog {
 
     fn secrets(&self) -> Secrets {
         self.sources.exec.secrets().clone()
+    }
+
+    fn scales(&self) -> &Scales {
+        self.scales.as_ref().unwrap_or(Scales::plain())
     }
 
     fn prices(&self, model: &str) -> Option<Prices> {

@@ -21,6 +21,8 @@ use outlive_tools::path::{Want, resolve};
 use outlive_tools::registry::Toolbox;
 use outlive_tools::{Pending, Place};
 
+use crate::scales::Scales;
+
 /// What a session needs of its agent to take a step.
 pub struct Kit {
     /// Whom it asks, best first: never empty.
@@ -197,8 +199,11 @@ pub struct Offered {
     pub expected: Option<Pending<'static, ()>>,
 }
 
-/// What calls leave behind.
+/// What calls leave behind, and reach back to.
 pub trait Aftermath: Send + Sync {
+    /// The runtime has started: tools that ask something of sessions ask it.
+    fn met(&self, _door: &crate::Door) {}
+
     /// Ends what calls of a session, or of all, left running in the background, and waits until it has ended.
     fn end(&self, _of: Option<SessionId>) -> Pending<'_, ()> {
         Box::pin(std::future::ready(()))
@@ -241,12 +246,14 @@ pub trait Kits: Aftermath {
         Secrets::default()
     }
 
-    /// The runtime has started: tools that ask something of sessions ask it.
-    fn met(&self, _door: &crate::Door) {}
-
     /// Returns how it stands with tools that are not the agent's own, and has them found out.
     fn offered(&self, _agent: &AgentName) -> Offered {
         Offered::default()
+    }
+
+    /// Returns what weighs its requests.
+    fn scales(&self) -> &Scales {
+        Scales::plain()
     }
 
     /// Checks files that are to be an agent, and returns the warnings.

@@ -20,6 +20,8 @@
 //! | `pages` | a journal read from its end |
 //! | `presence` | what becomes of a turn when its last client goes |
 //! | [`meter`], `log` | what is counted of all that happens, and what is told of it |
+//! | [`scales`] | how models count, as far as that is learned |
+//! | `preview` | what the next request would be |
 //! | `siblings` | what an agent sees of other sessions |
 //! | `stop` | the emergency stop |
 //! | [`kit`], [`catalog`] | an agent ready to run; read afresh when its files change |
@@ -50,9 +52,11 @@ pub mod notices;
 mod noting;
 mod pages;
 mod presence;
+mod preview;
 mod query;
 mod recall;
 mod refusals;
+pub mod scales;
 pub mod scheduler;
 mod schema;
 mod search;

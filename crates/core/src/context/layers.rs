@@ -1,10 +1,11 @@
 //! What stands in every request behind what the agent is, and before what was said: files that a person keeps, and what is
 //! remembered. Made anew only where the journal says so, so that requests begin with the same bytes.
 
-use crate::content::Request;
+use std::sync::Arc;
+
+use super::{Counter, Weight};
 use crate::digest::Digest;
 use crate::event::BlockHash;
-use crate::session::StepPlan;
 
 /// One of them.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -12,14 +13,15 @@ pub struct Layer {
     part: &'static str,
     text: String,
     hash: Digest,
+    weight: Weight,
 }
 
 impl Layer {
     /// A layer of this text.
     #[must_use]
-    pub fn new(part: &'static str, text: String) -> Self {
-        let hash = Digest::of(text.as_bytes());
-        Self { part, text, hash }
+    pub fn new(part: &'static str, text: String, counter: &dyn Counter) -> Self {
+        let (hash, weight) = (Digest::of(text.as_bytes()), Weight::of_text(&text, counter));
+        Self { part, text, hash, weight }
     }
 
     /// Returns what it says.
@@ -43,26 +45,21 @@ impl Layers {
             .collect()
     }
 
-    /// Returns the bytes that they add to a request.
-    #[must_use]
-    pub fn bytes(&self) -> u64 {
-        self.0.iter().map(|layer| layer.text.len() as u64).sum()
+    /// Returns what they add to a request.
+    pub(super) fn weight(&self) -> Weight {
+        self.0.iter().fold(Weight::default(), |sum, layer| sum.plus(layer.weight))
     }
 
-    /// Puts them into a request, behind what the agent is, and says so in its plan.
-    pub fn lay(&self, request: &mut Request, plan: &mut StepPlan) {
+    /// Returns the digest of a request with them.
+    pub(super) fn chained(&self, digest: Digest) -> Digest {
+        self.0.iter().fold(digest, |digest, layer| Digest::chain(&digest, layer.hash.as_str().as_bytes()))
+    }
+
+    /// Puts them behind what the agent is.
+    pub(super) fn behind(&self, system: &Arc<[String]>) -> Arc<[String]> {
         if self.0.is_empty() {
-            return;
+            return Arc::clone(system);
         }
-        let texts = self.0.iter().map(|layer| layer.text.clone());
-        request.system = request.system.iter().cloned().chain(texts).collect();
-        let whole = self.0.iter().fold(Digest::of(plan.request.as_bytes()), |digest, layer| {
-            Digest::chain(&digest, layer.hash.as_str().as_bytes())
-        });
-        plan.request = whole.short().to_owned();
-        // Behind the agent's own blocks, before what was said.
-        let at = plan.blocks.iter().position(|block| block.part == "messages").unwrap_or(plan.blocks.len());
-        plan.blocks.splice(at..at, self.blocks());
-        plan.tokens_estimated = plan.tokens_estimated.saturating_add(self.bytes() / 4);
+        system.iter().chain(self.0.iter().map(|layer| &layer.text)).cloned().collect()
     }
 }

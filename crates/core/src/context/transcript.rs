@@ -7,12 +7,14 @@ use std::sync::Arc;
 
 use crate::content::{Block, Message, Role};
 use crate::digest::Digest;
-use crate::event::{Ending, Entry, Event, MessageReceived};
+use crate::event::{BlockHash, Ending, Entry, Event, MessageReceived};
 use crate::id::CallId;
 use crate::media::{Attachment, Family, MediaType};
 pub use past::Did;
 
+use super::counter::Weight;
 use super::refused::Refused;
+use super::tally::{Anchor, Tally};
 
 /// The conversation so far. Cheap to close at the next step: earlier messages are shared and never change.
 #[derive(Debug, Clone)]
@@ -20,7 +22,6 @@ pub struct Transcript {
     messages: Vec<Arc<Message>>,
     /// Chain over all messages before the last one, which may still grow.
     digest: Digest,
-    bytes: u64,
     /// Calls of the last reply, in order, that the next user message must answer.
     open: Vec<CallId>,
     results: BTreeMap<CallId, (String, bool)>,
@@ -35,6 +36,8 @@ pub struct Transcript {
     /// The first message that belongs to the turn which began last.
     turn_from: usize,
     refused: Refused,
+    /// What each message weighs.
+    tally: Tally,
 }
 
 /// A conversation that ends with the user's message, ready to be sent.
@@ -42,10 +45,19 @@ pub struct Transcript {
 pub(super) struct Closed {
     pub(super) messages: Vec<Arc<Message>>,
     pub(super) digest: Digest,
-    pub(super) bytes: u64,
     pub(super) schema: Option<Arc<serde_json::Value>>,
     /// Files that are not shown to this model.
     pub(super) refused: Vec<Digest>,
+    /// What the messages weigh.
+    pub(super) weight: Weight,
+    tally: Tally,
+}
+
+impl Closed {
+    /// Returns what this request goes on from, if it has the same parts before its messages.
+    pub(super) fn anchor(&self, model: &str, blocks: &[BlockHash]) -> Option<Anchor> {
+        self.tally.anchor(model, blocks, self.refused.len())
+    }
 }
 
 impl Default for Transcript {
@@ -53,7 +65,6 @@ impl Default for Transcript {
         Self {
             messages: Vec::new(),
             digest: Digest::of(b""),
-            bytes: 0,
             open: Vec::new(),
             results: BTreeMap::new(),
             said: Vec::new(),
@@ -62,6 +73,7 @@ impl Default for Transcript {
             reasoned: Vec::new(),
             turn_from: 0,
             refused: Refused::default(),
+            tally: Tally::default(),
         }
     }
 }
@@ -71,7 +83,10 @@ impl Transcript {
     #[expect(clippy::wildcard_enum_match_arm, reason = "a new event is silent until it is given a voice")]
     pub fn apply(&mut self, entry: &Entry) {
         match &entry.event {
-            Event::MessageReceived(message) => self.hear(message),
+            Event::MessageReceived(message) => {
+                self.tally.hear(Weight::of(entry));
+                self.hear(message);
+            }
             Event::TurnStarted(_) => self.turn_from = self.messages.len(),
             Event::TurnEnded(ended) => {
                 self.refused.forget_doubts();
@@ -91,19 +106,24 @@ impl Transcript {
                 if *self.asked != *started.model {
                     self.asked = started.model.as_str().into();
                 }
+                self.tally.ask(started, self.refused.by(&started.model).len());
             }
             Event::StepFinished(finished) => {
                 self.refused.believe(&self.asked);
-                self.reply(&finished.content);
+                self.reply(&finished.content, Weight::of(entry));
+                self.tally.answered(finished.usage);
             }
-            Event::CallDenied(denied) => self.answer(denied.call, &denied.content, true),
-            Event::CallLost(lost) => self.answer(lost.call, &lost.known, true),
+            Event::CheckpointActivated(_) | Event::ContextPruned(_) | Event::ContextRebuilt(_) => self.tally.lift_anchor(),
+            Event::CallDenied(denied) => self.answer(denied.call, (&denied.content, true), Weight::of(entry)),
+            Event::CallLost(lost) => self.answer(lost.call, (&lost.known, true), Weight::of(entry)),
             // Of a call that goes on: its result is still to come.
             Event::QuestionAnswered(answered) if answered.attempt.is_some() => {}
-            Event::QuestionAnswered(answered) => self.answer(answered.call, &answered.content, false),
+            Event::QuestionAnswered(answered) => {
+                self.answer(answered.call, (&answered.content, false), Weight::of(entry));
+            }
             Event::CallFinished(finished) => {
                 let failed = finished.outcome != crate::event::Outcome::Ok;
-                self.answer(finished.call, &finished.content, failed);
+                self.answer(finished.call, (&finished.content, failed), Weight::of(entry));
             }
             _silent => {}
         }
@@ -122,8 +142,18 @@ impl Transcript {
         let refused = copy.refused.by(model);
         let unseen = |block: &&Block| matches!(block, Block::Media(file) if refused.contains(&file.hash));
         let blocks = copy.messages.iter().flat_map(|message| &message.content);
-        let bytes = copy.bytes.saturating_sub(blocks.filter(unseen).map(size).sum());
-        Closed { messages: copy.messages, digest, bytes, schema: copy.schema, refused }
+        let left_out: u64 = blocks.filter(unseen).map(size).sum();
+        let foreign = copy.reasoned.iter().filter(|(_, author)| **author != *model);
+        let reasoning = foreign.map(|(at, _)| copy.tally.reasoning(*at)).sum::<u64>();
+        let left_out = Weight { tokens: left_out / 4 + reasoning, reasoning, pieces: 0 };
+        let (weight, tally) = (copy.tally.total().minus(left_out), copy.tally);
+        Closed { messages: copy.messages, digest, schema: copy.schema, refused, weight, tally }
+    }
+
+    /// Returns the reply that came last, and the tokens that its provider counted of it.
+    #[must_use]
+    pub fn last_reply(&self) -> Option<(Weight, u64)> {
+        self.tally.last_reply()
     }
 
     /// Files stand before the text that speaks of them.
@@ -135,8 +165,9 @@ impl Transcript {
         self.schema = message.output_schema.clone().or_else(|| self.schema.take());
     }
 
-    fn answer(&mut self, call: CallId, content: &str, failed: bool) {
+    fn answer(&mut self, call: CallId, (content, failed): (&str, bool), weight: Weight) {
         if self.open.contains(&call) {
+            self.tally.answer(call, weight);
             self.results.insert(call, (content.to_owned(), failed));
         }
     }
@@ -144,6 +175,7 @@ impl Transcript {
     /// Moves results and what was said into the last user message.
     fn close(&mut self) {
         let mut content: Vec<Block> = Vec::new();
+        let weight = self.tally.close(&self.open);
         for id in std::mem::take(&mut self.open) {
             let (content_text, is_error) = self.results.remove(&id).unwrap_or_else(|| (NEVER_RUN.to_owned(), true));
             content.push(Block::ToolResult { id, content: content_text, is_error });
@@ -155,12 +187,12 @@ impl Transcript {
             content.push(Block::Text { text: "Go on.".to_owned() });
         }
         if !content.is_empty() {
-            self.push(Role::User, content);
+            self.push(Role::User, content, weight);
         }
     }
 
     /// Adds a reply, without what no provider takes back: empty texts, a message of nothing but reasoning.
-    fn reply(&mut self, content: &[Block]) {
+    fn reply(&mut self, content: &[Block], weight: Weight) {
         let said = |block: &&Block| !matches!(block, Block::Text { text } if text.trim().is_empty());
         let content: Vec<Block> = content.iter().filter(said).cloned().collect();
         let speaks = content.iter().any(|block| matches!(block, Block::Text { .. } | Block::ToolUse { .. }));
@@ -175,18 +207,21 @@ impl Transcript {
         if content.iter().any(is_reasoning) {
             self.reasoned.push((self.messages.len(), Arc::clone(&self.asked)));
         }
-        self.push(Role::Assistant, content);
+        self.push(Role::Assistant, content, weight);
     }
 
-    fn push(&mut self, role: Role, content: Vec<Block>) {
-        self.bytes += content.iter().map(size).sum::<u64>();
+    fn push(&mut self, role: Role, content: Vec<Block>, weight: Weight) {
         match self.messages.last_mut() {
-            Some(last) if last.role == role => Arc::make_mut(last).content.extend(content),
+            Some(last) if last.role == role => {
+                Arc::make_mut(last).content.extend(content);
+                self.tally.grow(weight);
+            }
             Some(_) | None => {
                 if let Some(last) = self.messages.last() {
                     self.digest = link(&self.digest, last);
                 }
                 self.messages.push(Arc::new(Message { role, content }));
+                self.tally.push(weight);
             }
         }
     }
@@ -231,7 +266,7 @@ fn size(block: &Block) -> u64 {
 
 /// About what a file costs, in bytes of text: an image is scaled down to some 1,600 tokens, a page of a PDF costs as much
 /// and has some 50 kB.
-fn weight(attachment: &Attachment) -> u64 {
+pub(super) fn weight(attachment: &Attachment) -> u64 {
     const LOOKED_AT: u64 = 6_400;
     match attachment.kind().map(MediaType::family) {
         Some(Family::Image) => LOOKED_AT,

@@ -1,5 +1,7 @@
 //! How much a request may have, in tokens, and from which size on something is done about it.
 
+use serde::{Deserialize, Serialize};
+
 /// The room that a model has, and what its agent makes of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Window {
@@ -72,8 +74,70 @@ impl Window {
         self.part(self.percent.hard)
     }
 
+    /// Returns the same as what a step's event says of it.
+    #[must_use]
+    pub fn room(&self) -> Room {
+        Room { usable: self.usable(), warn: self.warn(), soft: self.soft(), hard: self.hard() }
+    }
+
     fn part(&self, percent: u64) -> u64 {
         self.usable().saturating_mul(percent) / 100
+    }
+}
+
+/// What a request may have, and from where on something is done about it, in tokens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Room {
+    /// Tokens that a request may have.
+    pub usable: u64,
+    /// From here on people are warned.
+    pub warn: u64,
+    /// From here on something is done beside the turn.
+    pub soft: u64,
+    /// From here on a request waits for it.
+    pub hard: u64,
+}
+
+/// How full a window is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Level {
+    /// There is room.
+    #[default]
+    Ok,
+    /// There is little.
+    Warn,
+    /// There is next to none.
+    Hard,
+}
+
+impl Room {
+    /// Returns how full it is with so many tokens.
+    #[must_use]
+    pub fn level(&self, tokens: u64) -> Level {
+        match tokens {
+            tokens if tokens >= self.hard => Level::Hard,
+            tokens if tokens >= self.warn => Level::Warn,
+            _little => Level::Ok,
+        }
+    }
+
+    /// Returns how much of what is usable so many tokens are, in percent.
+    #[must_use]
+    pub fn percent(&self, tokens: u64) -> u64 {
+        tokens.saturating_mul(100).checked_div(self.usable).unwrap_or(100)
+    }
+}
+
+impl Level {
+    /// Returns the word.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Ok => "ok",
+            Self::Warn => "warn",
+            Self::Hard => "hard",
+        }
     }
 }
 

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Capped;
+use crate::context::Room;
 use crate::content::{Block, FailureKind, StopReason, Usage};
 use crate::media::Attachment;
 use crate::time::Timestamp;
@@ -37,6 +38,9 @@ pub struct StepStarted {
     /// Set where a budget leaves less room for the reply than the agent asks for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub capped: Option<Capped>,
+    /// What the model's window leaves for a request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub room: Option<Room>,
 }
 
 /// Ends the running attempt. Its tool uses become calls, in order.

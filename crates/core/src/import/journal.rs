@@ -142,6 +142,7 @@ impl Writer {
             agent_digest: self.agent_digest.clone(),
             messages: 0,
             capped: None,
+            room: None,
         }));
         self.tick(step.at);
         let ids: Vec<CallId> = step.parts.iter().map(|_| CallId::from_bits(self.ids.fresh())).collect();

@@ -3,6 +3,7 @@
 use super::question::withdrawn;
 use super::{Debt, Queued, State, question_of};
 use crate::budget::Capped;
+use crate::context::{Load, Room};
 use crate::event::{
     ApprovalRequested, Behavior, BlockHash, CallAllowed, CallDenied, CallFinished, CallLost, CallStarted, Decider,
     Effect, Ending, Event, MessageReceived, OnLost, Origin, OriginKind, Outcome, Question, QuestionAsked,
@@ -103,6 +104,10 @@ pub struct StepPlan {
     pub messages: u32,
     /// Set where a budget leaves less room for the reply than the agent asks for.
     pub capped: Option<Capped>,
+    /// What the estimate is made of.
+    pub load: Load,
+    /// What a request may have.
+    pub room: Room,
 }
 
 impl StepPlan {
@@ -118,6 +123,7 @@ impl StepPlan {
             agent_digest: self.agent_digest,
             messages: self.messages,
             capped: self.capped,
+            room: Some(self.room),
         });
         Fact { turn: Some(turn), step: Some(step), event }
     }

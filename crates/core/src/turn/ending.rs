@@ -14,6 +14,10 @@ pub fn failure_ending(kind: FailureKind, message: &str) -> TurnError {
         FailureKind::Refused => ("model_refused", "the provider declined; say it in another way"),
         FailureKind::Truncated => ("model_truncated", "the replies kept being cut; send a message to try again"),
         FailureKind::OffSchema => ("output_invalid", "simplify the schema, or take a model that keeps to one"),
+        FailureKind::Overflow => (
+            "context_overflow",
+            "the conversation is longer than the model's window: compact or rewind the session, or take a model with a larger one",
+        ),
         FailureKind::Overloaded | FailureKind::RateLimited | FailureKind::Timeout | FailureKind::Network => {
             ("model_unavailable", "send a message to try again")
         }

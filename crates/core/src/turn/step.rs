@@ -49,7 +49,7 @@ pub fn retryable(kind: FailureKind, truncations: u32) -> bool {
     match kind {
         FailureKind::Overloaded | FailureKind::RateLimited | FailureKind::Timeout | FailureKind::Network => true,
         FailureKind::Truncated | FailureKind::OffSchema => truncations.saturating_add(1) < TRUNCATED_ATTEMPTS,
-        FailureKind::InvalidRequest | FailureKind::Auth | FailureKind::Refused => false,
+        FailureKind::InvalidRequest | FailureKind::Auth | FailureKind::Refused | FailureKind::Overflow => false,
     }
 }
 

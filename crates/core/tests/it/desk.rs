@@ -3,7 +3,7 @@
 use outlive_core::budget::Capped;
 use outlive_core::command::{Command, Create, Done, Message, Report};
 use outlive_core::content::{Block, Failure, Reply, ReplyBlock, StopReason, Usage};
-use outlive_core::context::{Frame, FrameParts, Transcript, assemble};
+use outlive_core::context::{Frame, FrameParts, Load, Room, Transcript, assemble};
 use outlive_core::event::{
     Asked, Behavior, Choice, Decider, Effect, Entry, OnDisconnect, OnLost, Origin, OriginKind, Outcome, Question,
 };
@@ -251,6 +251,8 @@ impl Desk {
             agent_digest: "d".into(),
             messages: 1,
             capped,
+            load: Load::default(),
+            room: Room::default(),
         };
         self.record(vec![plan.started(turn, step, attempt)], None);
         self.held.step = Some((turn, step, attempt));

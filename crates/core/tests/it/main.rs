@@ -1,6 +1,7 @@
 //! The core from outside: events and commands in, state, debts and lines out.
 #![expect(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test that cannot go on has failed")]
 
+mod accounting;
 mod budget;
 mod desk;
 mod edges;

@@ -134,6 +134,7 @@ fn requests() -> Vec<Request> {
                 tokens_estimated: plan.tokens_estimated,
                 agent_digest: plan.agent_digest,
                 messages: plan.messages,
+                room: None,
             }),
         ));
     }

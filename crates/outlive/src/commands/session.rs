@@ -167,6 +167,7 @@ fn reason(kind: FailureKind) -> &'static str {
         FailureKind::Network => "the network",
         FailureKind::Truncated => "an answer that was cut",
         FailureKind::OffSchema => "an answer of another form",
+        FailureKind::Overflow => "a window that is too small",
         FailureKind::InvalidRequest | FailureKind::Auth | FailureKind::Refused => "a refusal",
     }
 }

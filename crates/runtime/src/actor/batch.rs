@@ -3,8 +3,9 @@
 //! Invariant: known secrets are taken out of every event before it is folded: what is believed is what is written.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
-use outlive_core::context::Transcript;
+use outlive_core::context::{Counter, Transcript, added};
 use outlive_core::event::{Asked, Entry, Event, Line, LineError};
 use outlive_core::id::{CallId, QuestionId, Seq};
 use outlive_core::redact::Secrets;
@@ -22,6 +23,7 @@ pub(super) struct Batch {
     began: Option<Timestamp>,
     events: Vec<(Line, Entry)>,
     secrets: Secrets,
+    counter: Arc<dyn Counter>,
     /// The tools of calls that did not simply run: the next step forgets them.
     tools: BTreeMap<CallId, String>,
     /// How many of them happened in another session.
@@ -41,7 +43,7 @@ pub(super) struct Acts {
 }
 
 impl Batch {
-    pub(super) fn new(state: &State, held_before: Held, secrets: Secrets) -> Self {
+    pub(super) fn new(state: &State, held_before: Held, (secrets, counter): (Secrets, Arc<dyn Counter>)) -> Self {
         let began = state.turn.as_ref().map(|turn| turn.started_at);
         Self {
             before: state.head,
@@ -49,6 +51,7 @@ impl Batch {
             began,
             events: Vec::new(),
             secrets,
+            counter,
             tools: BTreeMap::new(),
             shared: 0,
             acts: Acts::default(),
@@ -79,7 +82,8 @@ impl Batch {
         let at = at.max(state.updated_at);
         for fact in facts {
             let Fact { turn, step, event } = fact;
-            let entry = Entry { seq: state.head + 1, at, turn, step, asked: asked.take(), tokens: None, event };
+            let tokens = if self.counter.is_exact() { added(&event, &*self.counter) } else { None };
+            let entry = Entry { seq: state.head + 1, at, turn, step, asked: asked.take(), tokens, event };
             match self.write(&entry) {
                 Ok((line, clean)) => {
                     let entry = clean.unwrap_or(entry);

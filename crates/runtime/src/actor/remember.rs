@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use outlive_core::command::Report;
 use outlive_core::content::{Failure, FailureKind};
-use outlive_core::context::{Layer, Layers};
+use outlive_core::context::{Counter, Layer, Layers};
 use outlive_core::event::{ContextRebuilt, Event, Line, RebuildCause};
 use outlive_core::id::{Seq, TurnId};
 use outlive_core::memory::{Memory, Mode};
@@ -74,7 +74,7 @@ impl Actor {
             global: choose(others, Part::Global.tokens(window, cap)),
             session: choose(own, Part::Session.tokens(window, cap)),
         };
-        let layers = packs.layers();
+        let layers = packs.layers(&**self.shell.kits.scales().counter());
         let ids = |memories: &[Memory]| memories.iter().map(|memory| memory.id).collect();
         let (global, session) = (ids(&packs.global), ids(&packs.session));
         let rebuilt = Event::ContextRebuilt(ContextRebuilt { cause, blocks: layers.blocks(), global, session });
@@ -93,7 +93,7 @@ impl Actor {
         for id in &shown.global {
             packs.global.extend(self.shell.store.memories.get(*id).await?.map(|known| known.row.memory));
         }
-        let layers = packs.layers();
+        let layers = packs.layers(&**self.shell.kits.scales().counter());
         Ok((layers.blocks() == shown.blocks).then_some(layers))
     }
 
@@ -181,8 +181,8 @@ impl Actor {
 }
 
 impl Packs {
-    fn layers(&self) -> Layers {
-        let layer = |part: Part, rows: &[Memory]| render(part, rows).map(|text| Layer::new(part.name(), text));
+    fn layers(&self, counter: &dyn Counter) -> Layers {
+        let layer = |part: Part, rows: &[Memory]| render(part, rows).map(|text| Layer::new(part.name(), text, counter));
         let layers = [layer(Part::Global, &self.global), layer(Part::Session, &self.session)];
         Layers(layers.into_iter().flatten().collect())
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use outlive_core::command::{Command, Verdict};
-use outlive_core::context::{Transcript, assemble};
+use outlive_core::context::{Transcript, assemble_with};
 use outlive_core::event::{Decider, Ending, TurnError};
 use outlive_core::hooks::About;
 use outlive_core::id::CallId;
@@ -184,9 +184,10 @@ impl Actor {
         };
         let (place, _) = outages.next(self.shell.moments.now(), kit.voices.lineup());
         let voice = kit.voices.at(place);
+        voice.frame.count(&**self.shell.kits.scales().counter());
         let layers = self.layers(batch, (turn, &kit)).await?;
-        let (mut request, mut plan) = assemble(&voice.frame, self.transcript(batch).await?);
-        layers.lay(&mut request, &mut plan);
+        let (request, plan) = assemble_with(&voice.frame, &layers, self.transcript(batch).await?);
+        let plan = self.weigh(plan);
         let prices = self.shell.kits.prices(&plan.model);
         let mut proposed = Proposed { request, plan, prices };
         if let Err(error) = self.afford(&kit.terms.budget, &mut proposed).await? {

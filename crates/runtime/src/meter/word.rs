@@ -47,6 +47,7 @@ pub fn failure(kind: FailureKind) -> &'static str {
         FailureKind::Refused => "refused",
         FailureKind::Truncated => "truncated",
         FailureKind::OffSchema => "off_schema",
+        FailureKind::Overflow => "overflow",
     }
 }
 
