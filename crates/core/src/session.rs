@@ -11,6 +11,7 @@ mod adopt;
 mod apply;
 mod condense;
 mod decide;
+mod filled;
 mod history;
 mod memories;
 mod owed;
@@ -27,6 +28,7 @@ mod todo;
 mod view;
 
 pub use decide::{Decided, Moment, Refusal};
+pub use filled::Filled;
 pub use memories::{Memories, Shown};
 pub use owed::{Allowance, Beside, Debt, Held, Notes};
 pub use question::{ASK_USER, OpenQuestion, PastAnswer, Questions, question_of, read_questions};
@@ -225,6 +227,9 @@ pub struct Totals {
     /// What this session itself has used, whatever has become of it since.
     #[serde(default, skip_serializing_if = "Spending::is_empty")]
     pub spent: Spending,
+    /// How full the model's window was at the last request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub filled: Option<Filled>,
 }
 
 /// What a session is doing, in one word of CONTRACT §4.

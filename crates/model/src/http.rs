@@ -50,7 +50,8 @@ pub(crate) fn garbled(what: &str) -> Failure {
 /// What an error within a stream is.
 pub(crate) fn broke_off(error: &Value) -> Failure {
     let message = worded(error).unwrap_or_else(|| "no reason given".to_owned());
-    failure(kind_of_error(error), format!("the provider broke off: {message}"))
+    let kind = of_length(kind_of_error(error), &reason(error), &message);
+    failure(kind, format!("the provider broke off: {message}"))
 }
 
 /// Returns the text at a place of a document; empty where there is none.
@@ -202,7 +203,7 @@ async fn refused(response: Response) -> Failure {
     let kind = kind_of(status, &reason(error));
     let retry_after_ms = retry_after_ms.or_else(|| retry_delay(error));
     let message = format!("the provider answers {}: {}", status.as_u16(), said(&parsed, &body));
-    Failure { kind, message, retry_after_ms }
+    Failure { kind: of_length(kind, &reason(error), &message), message, retry_after_ms }
 }
 
 /// The message of an error body, in whichever shape it comes.
@@ -255,6 +256,28 @@ fn kind_of(status: StatusCode, reason: &str) -> FailureKind {
         _ if is_policy(reason) => FailureKind::Refused,
         _ => FailureKind::InvalidRequest,
     }
+}
+
+/// What providers say of a request that is longer than the window, in lower case. None of them has a code of its own but one.
+const TOO_LONG: [&str; 10] = [
+    "prompt is too long",
+    "maximum context length",
+    "maximum number of tokens allowed",
+    "exceed context limit",
+    "exceeds the context window",
+    "exceed the context window",
+    "context_length_exceeded",
+    "exceeds the available context size",
+    "exceeds the context length",
+    "exceeds maximum context length",
+];
+
+/// Tells a request that is longer than the window from others that are not taken.
+fn of_length(kind: FailureKind, reason: &str, message: &str) -> FailureKind {
+    let is_ours = matches!(kind, FailureKind::InvalidRequest | FailureKind::Truncated);
+    let message = message.to_lowercase();
+    let is_too_long = reason == "context_length_exceeded" || TOO_LONG.iter().any(|words| message.contains(words));
+    if is_ours && is_too_long { FailureKind::Overflow } else { kind }
 }
 
 fn is_policy(reason: &str) -> bool {

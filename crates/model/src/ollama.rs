@@ -71,7 +71,7 @@ impl Model for Ollama {
 /// Ollama's default context is small, and nothing in its words says where it is set.
 fn with_way_out(mut failure: Failure) -> Failure {
     let is_too_long = ["context length", "context size"].iter().any(|words| failure.message.contains(words));
-    if failure.kind == FailureKind::InvalidRequest && is_too_long {
+    if matches!(failure.kind, FailureKind::InvalidRequest | FailureKind::Overflow) && is_too_long {
         failure.message.push_str(": set model.context_window to what the machine can hold");
     }
     failure

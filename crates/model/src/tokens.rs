@@ -30,10 +30,15 @@ mod vocabulary {
     const PIECE: usize = 16 << 10;
 
     /// The vocabulary, once it is read.
-    #[derive(Default)]
     pub struct Vocabulary {
         read: Arc<OnceLock<CoreBPE>>,
         begun: Once,
+    }
+
+    impl Default for Vocabulary {
+        fn default() -> Self {
+            Self { read: Arc::default(), begun: Once::new() }
+        }
     }
 
     impl Vocabulary {

@@ -238,6 +238,8 @@ pub enum Session {
         #[arg(long)]
         json: bool,
     },
+    /// Show the exact next request, and what its parts weigh
+    Context(crate::commands::context::Context),
     /// Begin a new session as this one did
     Fork {
         /// Which

@@ -10,6 +10,7 @@ use outlive_core::secret::Secret;
 use outlive_model::Model;
 use outlive_runtime::catalog::{Catalog, Known, Models, Sources};
 use outlive_runtime::clock::{Clock as _, Moments, SystemClock};
+use outlive_runtime::scales::Scales;
 use outlive_runtime::{Runtime, Settings};
 use outlive_server::{Token, Tokens};
 use outlive_store::audit::AuditLog;
@@ -155,7 +156,9 @@ pub async fn start(place: &Workspace, secrets: &Secrets) -> Result<Engine, Failu
     let sources = sources(place, Arc::clone(&store.agents), (exec, credentials));
     let seed = u64::from_le_bytes(config::random::<8>()?);
     let moments = Moments::new(Arc::new(SystemClock), seed);
-    let catalog = Catalog::new(sources).sharing(&store);
+    let file = Kept::at(disk()?, place.root.join("calibration.json"));
+    let scales = Scales::new(outlive_model::tokens::counter()).kept_in(file);
+    let catalog = Catalog::new(sources).sharing(&store).weighing(scales);
     catalog.learn_all();
     let runtime = Runtime::start(store, Arc::new(catalog), moments, settled(&config)).await;
     Ok(Engine { runtime: runtime.map_err(Failure::failed)?, audit, files })

@@ -9,6 +9,7 @@ pub mod approval;
 pub mod archive;
 pub mod audit;
 pub mod code;
+pub mod context;
 pub mod event;
 pub mod health;
 pub mod import;

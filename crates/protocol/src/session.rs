@@ -6,7 +6,7 @@ use outlive_core::content::{FailureKind, Usage};
 use outlive_core::event::{Ending, OnDisconnect, Parent, Todo, TurnError};
 use outlive_core::id::{Seq, SessionId, TurnId};
 use outlive_core::memory::Mode;
-use outlive_core::session::{Hold, State};
+use outlive_core::session::{Filled, Hold, State};
 use outlive_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -119,17 +119,43 @@ pub struct SessionView {
     /// nothing, and a rewind takes nothing back.
     #[serde(default)]
     pub spent: Spent,
-    /// `on`, `incognito` or `off`: how far it takes part in what is remembered, where that is said.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
-    pub memory: Option<Mode>,
-    /// Why it is paused.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub paused_because: Option<String>,
+    /// How it stands.
+    #[serde(flatten)]
+    pub standing: Standing,
     /// The agent's list of what is to be done: `{text, status}`, where status is `pending`, `in_progress` or `done`.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     #[cfg_attr(feature = "openapi", schema(value_type = Vec<Object>))]
     pub todos: Vec<Todo>,
+}
+
+/// How a session stands: whether it goes on, and how much room there is.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct Standing {
+    /// Why it is paused.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub paused_because: Option<String>,
+    /// `on`, `incognito` or `off`: how far it takes part in what is remembered, where that is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub memory: Option<Mode>,
+    /// How full the model's window was at the last request.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub context: Option<ContextStatus>,
+}
+
+/// How full a model's window is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct ContextStatus {
+    /// Tokens of the last request, with its reply once that is there.
+    pub tokens: u64,
+    /// Tokens that a request may have.
+    pub usable: u64,
+    /// How much of that it is.
+    pub percent: u64,
+    /// `ok`, `warn` or `hard`.
+    pub level: String,
 }
 
 /// Tokens, steps, and what they cost.
@@ -273,12 +299,22 @@ impl SessionView {
             usage: state.totals.usage,
             spent: Spent::of(state.totals.spent.all),
             todos: state.todos.clone(),
-            memory: state.memories.mode,
-            paused_because: match &state.hold {
-                Hold::Paused { reason, .. } => reason.clone(),
-                Hold::Open | Hold::Archived { .. } => None,
+            standing: Standing {
+                paused_because: match &state.hold {
+                    Hold::Paused { reason, .. } => reason.clone(),
+                    Hold::Open | Hold::Archived { .. } => None,
+                },
+                memory: state.memories.mode,
+                context: state.totals.filled.as_ref().map(ContextStatus::of),
             },
         })
+    }
+}
+
+impl ContextStatus {
+    fn of(filled: &Filled) -> Self {
+        let level = filled.level().as_str().to_owned();
+        Self { tokens: filled.tokens, usable: filled.room.usable, percent: filled.percent(), level }
     }
 }
 

@@ -55,6 +55,7 @@ const TABLE: &[(&str, &str, &str, Weight)] = &[
     ("GET", "/sessions/{id}/messages", "session.read", Read),
     ("GET", "/sessions/{id}/approvals", "session.read", Read),
     ("GET", "/sessions/{id}/questions", "session.read", Read),
+    ("GET", "/sessions/{id}/context", "session.read", Read),
     ("GET", "/sessions/{id}/queue", "session.read", Read),
     ("POST", "/sessions/{id}/messages", "message", Said),
     ("GET", "/sessions/{id}/events", "session.read", Read),

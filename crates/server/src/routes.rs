@@ -6,6 +6,7 @@ mod approvals;
 mod archives;
 mod artifacts;
 mod audit;
+mod context;
 mod control;
 mod document;
 mod events;
@@ -79,6 +80,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(approvals::inbox))
         .routes(routes!(questions::list))
         .routes(routes!(questions::answer))
+        .routes(routes!(context::show))
         .routes(routes!(queue::show, queue::replace))
         .routes(routes!(audit::list))
         .routes(routes!(noting::add))

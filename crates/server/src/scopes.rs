@@ -42,6 +42,7 @@ const TABLE: &[(&str, &str, Scope)] = &[
     ("POST", "/sessions/{id}/approvals/{call}", Approve),
     ("GET", "/sessions/{id}/questions", Read),
     ("POST", "/sessions/{id}/questions/{question}", Talk),
+    ("GET", "/sessions/{id}/context", Read),
     ("GET", "/sessions/{id}/queue", Read),
     ("PUT", "/sessions/{id}/queue", Talk),
     ("GET", "/events", Read),

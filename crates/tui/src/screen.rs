@@ -15,6 +15,7 @@ use outlive_core::content::{Block, Delta, Usage};
 use outlive_core::event::{Ending, Entry, Event, MessageReceived, RecoveryNoted, StepStarted, TurnEnded};
 use outlive_core::id::{CallId, InputId, TurnId};
 use outlive_core::media::with_attachments;
+use outlive_core::session::Filled;
 use outlive_core::time::Timestamp;
 
 use crate::view::spent;
@@ -92,6 +93,15 @@ struct Hearer {
     me: Option<String>,
 }
 
+/// The model that was asked last.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Asked {
+    /// Its name.
+    pub model: String,
+    /// How full its window was.
+    pub filled: Option<Filled>,
+}
+
 /// What a session looks like so far.
 #[derive(Debug, Default)]
 pub struct Screen {
@@ -113,7 +123,7 @@ pub struct Screen {
     /// Follow-ups that wait for the running turn, oldest first.
     pub queue: Vec<(InputId, String)>,
     /// The model that was asked last.
-    pub model: String,
+    pub asked: Asked,
     /// Tokens of all steps that were answered.
     pub usage: Usage,
 }
@@ -181,6 +191,7 @@ impl Screen {
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "what is not shown is not shown")]
     fn event(&mut self, entry: &Entry, pieces: &mut Vec<Piece>) {
+        self.fill(&entry.event, pieces);
         match &entry.event {
             Event::MessageReceived(message) => self.message(message, pieces),
             Event::InputQueued(queued) => {
@@ -233,6 +244,15 @@ impl Screen {
         }
     }
 
+    /// Says once when a window becomes full.
+    fn fill(&mut self, event: &Event, pieces: &mut Vec<Piece>) {
+        let before = self.asked.filled.as_ref().map(Filled::level).unwrap_or_default();
+        self.asked.filled = Filled::after(self.asked.filled, event);
+        let Some(filled) = self.asked.filled.filter(|filled| filled.level() > before) else { return };
+        let words = format!("◔ the context is {} % full", filled.percent());
+        self.note(Style::Notice, &words, pieces);
+    }
+
     fn message(&mut self, message: &MessageReceived, pieces: &mut Vec<Piece>) {
         if let Some(input) = message.input {
             self.queue.retain(|(queued, _)| *queued != input);
@@ -252,10 +272,10 @@ impl Screen {
         if let Activity::Waiting(since, _) = self.activity {
             self.activity = Activity::Working(since);
         }
-        if started.attempt > 1 && started.model != self.model {
+        if started.attempt > 1 && started.model != self.asked.model {
             self.note(Style::Notice, &format!("→ {} is asked", started.model), pieces);
         }
-        self.model.clone_from(&started.model);
+        self.asked.model.clone_from(&started.model);
         self.restart(if started.attempt > 1 { Again::Asked } else { Again::First }, pieces);
         self.stream.heard = if self.hearer.live { Heard::Whole } else { Heard::InPart };
     }

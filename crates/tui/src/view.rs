@@ -3,6 +3,8 @@
 //! Pure: the same state and size give the same rows. No row is wider, and no frame higher, than the terminal.
 
 use outlive_core::content::Usage;
+use outlive_core::context::Level;
+use outlive_core::session::Filled;
 use unicode_segmentation::UnicodeSegmentation as _;
 
 use crate::talk::{Focus, Link, Note, Talk};
@@ -177,13 +179,14 @@ fn foot(talk: &Talk, width: usize) -> Vec<Vec<Piece>> {
 /// Agent, model, tokens, state, queue. Where it is narrow, what changes stays.
 fn status(talk: &Talk, width: usize) -> Vec<Piece> {
     let screen = &talk.screen;
-    let model = if screen.model.is_empty() { &talk.who.model } else { &screen.model };
+    let model = if screen.asked.model.is_empty() { &talk.who.model } else { &screen.asked.model };
     let usage = screen.usage;
     let cost =
         usage.cost_shown().filter(|_| usage.cost_nano_usd > 0).map(|cost| format!("{cost} ")).unwrap_or_default();
     let spent = format!("{cost}↑{} ↓{} tokens", tokens(usage.all_input()), tokens(usage.output_tokens));
     let mut parts =
         vec![(Style::Dim, talk.who.agent.clone()), (Style::Dim, model.clone()), (Style::Dim, spent), state(talk)];
+    parts.extend(screen.asked.filled.as_ref().map(context));
     if !screen.queue.is_empty() {
         parts.push((Style::Dim, format!("{} queued", screen.queue.len())));
     }
@@ -201,6 +204,17 @@ fn status(talk: &Talk, width: usize) -> Vec<Piece> {
         row.push(Piece { style, text });
     }
     row
+}
+
+/// How full the model's window is.
+fn context(filled: &Filled) -> (Style, String) {
+    let style = match filled.level() {
+        Level::Ok => Style::Dim,
+        Level::Warn => Style::Notice,
+        Level::Hard => Style::Bad,
+    };
+    let (held, usable) = (tokens(filled.tokens), tokens(filled.room.usable));
+    (style, format!("ctx {held}/{usable} {} %", filled.percent()))
 }
 
 fn state(talk: &Talk) -> (Style, String) {

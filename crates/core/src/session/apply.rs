@@ -1,7 +1,7 @@
 //! Folds an event into the state. Total: an event that does not fit where it stands changes nothing, so that no journal,
 //! however it came to be, can make a session unusable.
 
-use super::{Hold, LastTurn, PastAnswer, PastDecision, Profile, Queued, State, question_of};
+use super::{Filled, Hold, LastTurn, PastAnswer, PastDecision, Profile, Queued, State, question_of};
 use crate::command::Verdict;
 use crate::content::{Block, Usage};
 use crate::event::{
@@ -22,6 +22,7 @@ impl State {
         if let Some(asked) = &entry.asked {
             self.requests.remember(asked, entry.seq, entry.turn);
         }
+        self.totals.filled = Filled::after(self.totals.filled, &entry.event);
         self.apply_session(entry);
         self.memories.hear(entry);
         if let Some(usage) = used_beside(&entry.event).filter(|_| self.is_own(entry.seq)) {

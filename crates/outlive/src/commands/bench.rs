@@ -3,6 +3,7 @@
 mod appends;
 mod attach;
 mod bare;
+mod context;
 mod loose;
 mod made;
 mod sandbox;
@@ -49,6 +50,8 @@ enum Group {
     Attach,
     /// What a sandbox adds to the start of a command
     Sandbox,
+    /// How near estimates of requests are, and what counting costs
+    Context,
 }
 
 /// One figure, and what it is held against.
@@ -133,6 +136,9 @@ pub async fn run(bench: &Bench) -> Outcome {
     }
     if wants(Group::Sandbox) {
         figures.extend(sandbox::measure(&dir, scale).await?);
+    }
+    if wants(Group::Context) {
+        figures.extend(context::measure(scale));
     }
     if bench.json {
         show::json(&figures)?;

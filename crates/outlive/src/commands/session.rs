@@ -26,6 +26,7 @@ pub async fn run(place: &Workspace, command: Session) -> Outcome {
         Session::Show { session, json: false } => self::show(&client, &session).await?,
         Session::Events { session, after, json } => events(&client, &session, after, json).await?,
         Session::Messages { session, json } => messages(&client, &session, json).await?,
+        Session::Context(context) => super::context::run(&client, context).await?,
         Session::Fork { session, at, title } => {
             history::fork(&client, &session, ForkSession { at_seq: at, title, request_id: None }).await?;
         }
@@ -57,7 +58,7 @@ pub async fn show(client: &Client, session: &str) -> Result<(), Failure> {
     say!("session   {}", view.row.id);
     say!("title     {}", view.row.title.as_deref().unwrap_or("-"));
     say!("agent     {}", view.row.agent);
-    say!("status    {}{}", view.row.status, view.paused_because.map(|why| format!(" ({why})")).unwrap_or_default());
+    say!("status    {}{}", view.row.status, view.standing.paused_because.map(|why| format!(" ({why})")).unwrap_or_default());
     say!("events    {}", view.row.head);
     say!("turns     {} ended, {} follow-ups wait", view.turns, view.queue_length);
     say!("tokens    {} in, {} out", view.usage.all_input(), view.usage.output_tokens);
@@ -65,6 +66,9 @@ pub async fn show(client: &Client, session: &str) -> Result<(), Failure> {
     if spent.steps > 0 {
         let cost = show::cost(spent.cost, spent.steps - spent.priced_steps.min(spent.steps));
         say!("spent     {} tokens in {} steps, {cost}", spent.tokens, spent.steps);
+    }
+    if let Some(context) = view.standing.context {
+        say!("context   {} of {} tokens, {} %", context.tokens, context.usable, context.percent);
     }
     say!("updated   {}", view.row.updated_at);
     if let Some(parent) = view.parent {

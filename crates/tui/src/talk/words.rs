@@ -55,7 +55,7 @@ impl Talk {
 
     fn session(&self) -> String {
         let usage = self.screen.usage;
-        let model = if self.screen.model.is_empty() { &self.who.model } else { &self.screen.model };
+        let model = if self.screen.asked.model.is_empty() { &self.who.model } else { &self.screen.asked.model };
         format!(
             "  session {}\n  agent   {}\n  model   {model}\n  tokens  {} in, {} out\n  cost    {}\n  back    {}",
             self.who.session,
