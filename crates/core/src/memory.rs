@@ -1,4 +1,13 @@
 //! What is remembered: a fact of an agent's, with where it comes from.
+//!
+//! | Where | What |
+//! |---|---|
+//! | [`question`] | what a person or a model asks, as words, names, and words that mean about the same |
+//! | [`rank`] | which of the memories that have some of it come first, and why |
+
+mod kin;
+pub mod question;
+pub mod rank;
 
 mod candidate;
 pub mod observe;

@@ -327,7 +327,10 @@ fn folder(target: &Path) -> &Path {
 }
 
 fn is_left_out(name: &str) -> bool {
-    LEFT_OUT.contains(&name) || name.starts_with("index.db") || name.starts_with("search.db")
+    LEFT_OUT.contains(&name)
+        || name.starts_with("index.db")
+        || name.starts_with("search.db")
+        || name.starts_with("memory.db")
 }
 
 /// A file of ours that will have another name once it is whole, in a folder where only we write. Elsewhere a person may have

@@ -10,6 +10,7 @@ pub mod answers;
 pub mod beside;
 pub mod journals;
 pub mod listing;
+pub mod remembering;
 pub mod searching;
 pub mod stops;
 pub mod trash;
@@ -72,6 +73,15 @@ macro_rules! conformance {
             searching::a_search_is_narrowed_and_paged
             searching::whatever_is_typed_is_only_words
             searching::what_was_removed_is_not_found
+            remembering::what_is_remembered_is_found_by_what_it_says
+            remembering::nobody_recalls_what_only_another_may_know
+            remembering::a_newer_fact_stands_before_the_older
+            remembering::what_is_edited_or_forgotten_is_found_as_it_is_now
+            remembering::whatever_is_asked_is_only_words
+            remembering::what_was_shown_to_a_model_is_a_use
+            remembering::memories_go_and_come_with_their_session
+            remembering::vectors_of_different_spaces_are_never_compared
+            remembering::memories_are_listed_in_pages
             trash::what_is_in_the_trash_is_gone_and_comes_back_whole
             trash::what_is_erased_is_gone_wherever_it_was
             trash::what_was_brought_back_is_not_erased_with_the_others

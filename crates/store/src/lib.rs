@@ -9,6 +9,7 @@ mod clerk;
 pub mod conformance;
 mod error;
 pub mod files;
+mod follow;
 pub mod foreign;
 pub mod index;
 mod journals;

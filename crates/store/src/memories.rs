@@ -1,18 +1,35 @@
 //! Finds what is remembered, over all sessions.
 //!
+//! | Where | What |
+//! |---|---|
+//! | `news` | what lines of a journal say about it |
+//! | `table` | the SQLite file: what is written to it |
+//! | `find` | the statements that bring candidates in bounded time; `outlive_core::memory::rank` puts them in order |
+//! | `read` | rows, pages of the list, all that is known of one |
+//! | `vectors` | what texts mean, in numbers |
+//! | `kept`, `asked` | all of it, from outside of the thread that alone touches the file (see `crate::follow`); in memory |
+//!
 //! Derived, deletable, rebuilt; never in the way of an append: told of heads by a note, it reads the journals when it has
 //! time. Invariants: nothing is found that is not durable; what is forgotten is in no file and in no answer; each session's
 //! position is written with its rows, so that after a crash it goes on from there; what a person types is only ever words,
 //! never syntax; vectors of different models or lengths are never compared.
 
-mod unwritten;
+pub(crate) mod asked;
+mod find;
+mod kept;
+mod news;
+mod read;
+mod table;
+mod vectors;
 
 use outlive_core::event::Origin;
 use outlive_core::id::{CallId, MemoryId, Seq, SessionId};
 use outlive_core::memory::{Memory, Scope};
 use outlive_core::time::Timestamp;
+use serde::{Deserialize, Serialize};
 
-pub use unwritten::Unwritten;
+pub(crate) use kept::Memories;
+pub(crate) use table::Table;
 
 use crate::{Catching, Pending, StoreError};
 
@@ -40,7 +57,8 @@ pub struct Remembered {
 }
 
 /// Who wrote a memory.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Author {
     /// The observer, and the model that it asked.
     Observer(Option<String>),

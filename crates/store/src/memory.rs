@@ -9,6 +9,7 @@ mod beside;
 mod faults;
 mod folders;
 mod journals;
+mod memories;
 mod search;
 mod stops;
 mod trash;
@@ -23,7 +24,7 @@ use tokio::sync::Notify;
 
 pub use faults::{Fault, Faults};
 
-use crate::{Answer, Epoch, Row, Stop, Store};
+use crate::{Answer, Epoch, Measured, Row, Space, Stop, Store};
 
 /// Makes an empty store, and the handle that breaks it.
 #[must_use]
@@ -55,6 +56,7 @@ struct World {
     stop: Option<Stop>,
     index_lost: bool,
     folders: folders::Folders,
+    vectors: Vec<(Space, Vec<Measured<Vec<f32>>>)>,
     plan: faults::Plan,
 }
 
@@ -104,7 +106,7 @@ impl Memory {
             artifacts: memory.clone(),
             index: memory.clone(),
             search: memory.clone(),
-            memories: Arc::new(crate::memories::Unwritten),
+            memories: memory.clone(),
             trash: memory.clone(),
             answers: memory.clone(),
             stops: memory.clone(),

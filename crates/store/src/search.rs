@@ -5,25 +5,22 @@
 //! | `text` | what a person typed as words to look for; what was said as text to look in |
 //! | `table` | the SQLite file: messages, and an FTS5 index of their words |
 //! | `find` | the statements that answer a question in bounded time |
-//! | `words`, `told`, `keeper` | the thread that alone touches the file: what it is told; follows the journals, answers |
+//! | `words` | both, from outside of the thread that alone touches the file: see `crate::follow` |
 //!
 //! Derived, deletable, rebuilt; never in the way of an append: told of heads by a note, it reads the journals when it has
 //! time. Invariants: nothing is found that is not durable; each session's position is written with its words, so that
 //! after a crash it goes on from there; what a person types is only ever words, never syntax.
 
 mod find;
-mod keeper;
 mod table;
 mod text;
-mod told;
 mod words;
 
 use outlive_core::context::MessageRole;
 use outlive_core::id::{Seq, SessionId};
 use outlive_core::time::Timestamp;
 
-pub(crate) use keeper::Truth;
-pub(crate) use text::Asked;
+pub(crate) use text::{Asked, prepared};
 pub(crate) use words::Words;
 
 use crate::{Pending, StoreError};

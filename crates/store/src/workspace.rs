@@ -23,8 +23,10 @@ use crate::files::beside::Beside;
 use crate::files::fs::{Disk, RealDisk};
 use crate::files::lock::Lock;
 use crate::files::{FileJournals, Recovery};
+use crate::follow::Truth;
 use crate::index::{Log, SqliteIndex};
-use crate::search::{Truth, Words};
+use crate::memories::Memories;
+use crate::search::Words;
 use crate::{
     Append, Epoch, Index, Journals, ListQuery, Opened, Pending, Row, Snapshots, Stop, StopFile, Stops as _, Store,
     StoreError,
@@ -81,6 +83,7 @@ pub struct Workspace {
     journals: Arc<FileJournals>,
     index: Arc<SqliteIndex>,
     words: Arc<Words>,
+    memories: Arc<Memories>,
 }
 
 /// Opens a workspace, made where it is missing: takes its lock, and brings its journals up to what was acknowledged.
@@ -120,8 +123,12 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
         }
     }
     told.set(Arc::downgrade(&index)).ok();
-    let words = words(root, (&journals, &index)).map_err(|error| io::Error::other(error.to_string()))?;
-    let listed = Arc::new(Followed { index: Arc::clone(&index), words: Arc::clone(&words) });
+    let words = Words::open(&root.join("search.db"), truth(&journals, &index));
+    let words = Arc::new(words.map_err(|error| io::Error::other(error.to_string()))?);
+    let memories = Memories::open(&root.join("memory.db"), truth(&journals, &index));
+    let memories = Arc::new(memories.map_err(|error| io::Error::other(error.to_string()))?);
+    let listed =
+        Arc::new(Followed { memories: Arc::clone(&memories), index: Arc::clone(&index), words: Arc::clone(&words) });
     let beside = Arc::new(Beside { root: root.to_owned(), disk: Arc::clone(&disk) });
     beside.go_on_with_all().map_err(|error| io::Error::other(error.to_string()))?;
     let fresh = Arc::<Fresh>::default();
@@ -152,24 +159,23 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
         artifacts: Arc::new(Noted { artifacts: beside.clone(), fresh }),
         index: listed,
         search: words.clone(),
-        memories: Arc::new(crate::memories::Unwritten),
+        memories: memories.clone(),
         trash: Arc::new(bin),
         answers: Arc::new(answered),
         stops: Arc::new(stops),
         agents: beside,
     };
-    Ok((store, Workspace { root: root.to_owned(), journals, index, words }))
+    Ok((store, Workspace { root: root.to_owned(), journals, index, words, memories }))
 }
 
-/// Starts what follows the journals for their words.
-fn words(root: &Path, (journals, index): (&Arc<FileJournals>, &Arc<SqliteIndex>)) -> Result<Arc<Words>, StoreError> {
+/// Returns what files that follow the journals are made of.
+fn truth(journals: &Arc<FileJournals>, index: &Arc<SqliteIndex>) -> Truth {
     let (journals, index) = (Arc::downgrade(journals), Arc::downgrade(index));
     let closed = || StoreError::Poisoned("the store is closed".to_owned());
-    let truth = Truth {
+    Truth {
         read: Box::new(move |session, after, limit| journals.upgrade().ok_or_else(closed)?.look(session, after, limit)),
         listed: Box::new(move || index.upgrade().ok_or_else(closed)?.heads()),
-    };
-    Words::open(&root.join("search.db"), truth)
+    }
 }
 
 impl Workspace {
@@ -204,6 +210,7 @@ impl Workspace {
     /// journals can still be read. Blocks. The lock is free once the store is dropped, too.
     pub fn close(&self) {
         self.words.close();
+        self.memories.close();
         self.journals.close();
         self.index.close();
     }
@@ -236,6 +243,7 @@ impl Journals for Announced {
             };
             if done.is_ok() {
                 self.listed.words.grew(bytes);
+                self.listed.memories.grew(bytes);
             }
             if done.is_ok() && self.bin.owed.is_due() {
                 self.bin.go_on();
@@ -288,17 +296,31 @@ impl Snapshots for Beheld {
     }
 }
 
-/// The list, whose rows say to the words how far journals have come.
+/// The list, whose rows say to what follows the journals how far these have come.
 struct Followed {
     index: Arc<SqliteIndex>,
     words: Arc<Words>,
+    memories: Arc<Memories>,
+}
+
+impl Followed {
+    /// Says that a session's journal has come to this head.
+    fn tell(&self, session: SessionId, head: Seq) {
+        self.words.tell(session, head);
+        self.memories.tell(session, head);
+    }
+
+    /// Takes a session out of what follows the journals: nothing of it is left there.
+    async fn take_out(&self, session: SessionId) -> Result<(), StoreError> {
+        self.words.erase(session).await.and(self.memories.erase(session).await)
+    }
 }
 
 impl Index for Followed {
     fn note(&self, row: Row) {
         let (session, head) = (row.session, row.head);
         self.index.note(row);
-        self.words.tell(session, head);
+        self.tell(session, head);
     }
 
     fn forget(&self, session: SessionId) {

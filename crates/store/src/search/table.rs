@@ -5,11 +5,13 @@
 use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
-use outlive_core::context::{MessageItem, MessageRole};
+use outlive_core::context::{MessageItem, MessageRole, fold_messages};
+use outlive_core::event::{Entry, Event, Line};
 use outlive_core::id::{Seq, SessionId};
 use rusqlite::{Connection, OptionalExtension as _, Statement, Transaction, params};
 
 use super::text;
+use crate::follow::Kept;
 use crate::sqlite::{self, AfterCrash, FileError, Kind, Writes};
 
 const KIND: Kind = Kind {
@@ -50,7 +52,7 @@ const SAID: &str = "
 const UNSAID: &str = "DROP TABLE temp.said_words; DROP TABLE temp.said;";
 
 /// What follows a session's position.
-pub(super) struct News {
+pub(crate) struct News {
     pub(super) session: SessionId,
     /// Known from its first event.
     pub(super) agent: Option<String>,
@@ -61,13 +63,15 @@ pub(super) struct News {
     pub(super) position: Seq,
 }
 
-pub(super) struct Table {
+pub(crate) struct Table {
     pub(super) connection: Connection,
 }
 
-impl Table {
-    /// Opens the file, made where it is missing; one that is unfit is set aside.
-    pub(super) fn open(path: &Path) -> Result<Self, FileError> {
+impl Kept for Table {
+    const FILE: &'static str = "search.db";
+    type News = News;
+
+    fn open(path: &Path) -> Result<Self, FileError> {
         let opened = match sqlite::open(path, &KIND) {
             Err(FileError::Unfit(why)) => {
                 tracing::warn!(%why, "search.db set aside: begun anew");
@@ -79,32 +83,22 @@ impl Table {
         Ok(Self { connection: opened? })
     }
 
-    /// Writes the file anew where it was deleted.
-    pub(super) fn restore(&mut self, path: &Path) -> Result<(), FileError> {
+    fn restore(&mut self, path: &Path) -> Result<(), FileError> {
         if sqlite::is_there(path) { Ok(()) } else { sqlite::restore(&mut self.connection, path, &KIND) }
     }
 
-    /// Returns how far each session was followed.
-    pub(super) fn positions(&self) -> Result<Vec<(SessionId, Seq)>, FileError> {
+    fn positions(&self) -> Result<Vec<(SessionId, Seq)>, FileError> {
         let mut statement = self.connection.prepare("SELECT id, position FROM sessions")?;
         let rows = statement.query_map([], |row| Ok((row.get::<_, String>(0)?, row.get::<_, i64>(1)?)))?;
         let rows: Vec<(String, i64)> = rows.collect::<Result<_, _>>()?;
         Ok(rows.into_iter().filter_map(|(id, at)| Some((id.parse().ok()?, u64::try_from(at).ok()?))).collect())
     }
 
-    /// Returns how many sessions there are.
-    pub(super) fn count(&self) -> Result<usize, FileError> {
-        let count: i64 = self.connection.query_row("SELECT count(*) FROM sessions", [], |row| row.get(0))?;
-        Ok(usize::try_from(count).unwrap_or(0))
-    }
-
-    /// Returns how far a session was followed.
-    pub(super) fn position(&self, session: SessionId) -> Result<Seq, FileError> {
+    fn position(&self, session: SessionId) -> Result<Seq, FileError> {
         position(&self.connection, session)
     }
 
-    /// Adds what is new, all or nothing; but not what follows another position than the session's.
-    pub(super) fn add(&mut self, news: &[News]) -> Result<(), FileError> {
+    fn add(&mut self, news: &[News]) -> Result<(), FileError> {
         let transaction = self.connection.transaction()?;
         let mut adding = Adding::prepare(&transaction)?;
         let mut said = Vec::new();
@@ -120,8 +114,7 @@ impl Table {
         Ok(transaction.commit()?)
     }
 
-    /// Takes a session out: nothing of it is left in the file, and what was beside it meanwhile is gone.
-    pub(super) fn erase(&mut self, session: SessionId) -> Result<(), FileError> {
+    fn erase(&mut self, session: SessionId) -> Result<(), FileError> {
         // What changes may be the whole index: it need not fit into memory.
         self.connection.execute_batch("PRAGMA cache_spill = ON")?;
         let erased = self.take_out(session);
@@ -129,6 +122,25 @@ impl Table {
         erased
     }
 
+    fn news(session: SessionId, after: Seq, lines: &[Line]) -> News {
+        // A line that this version cannot read says nothing to it.
+        let entries: Vec<Entry> = lines.iter().filter_map(|line| line.read().ok()).collect();
+        let mut messages = fold_messages(&entries);
+        messages.retain(|message| !message.content.is_empty());
+        let position = lines.last().map_or(after, Line::seq);
+        News { session, agent: entries.first().and_then(agent), messages, after, position }
+    }
+}
+
+#[expect(clippy::wildcard_enum_match_arm, reason = "only the first event says whose session it is")]
+fn agent(first: &Entry) -> Option<String> {
+    match &first.event {
+        Event::SessionCreated(created) => Some(created.agent.to_string()),
+        _other => None,
+    }
+}
+
+impl Table {
     fn take_out(&mut self, session: SessionId) -> Result<(), FileError> {
         let words = self.forget(session)?;
         if self.begins_page(&words)? {

@@ -64,7 +64,7 @@ fn quoted(term: &str, is_beginning: bool) -> Option<String> {
 }
 
 /// Returns a text as it is kept and looked through.
-pub(super) fn prepared(text: &str) -> String {
+pub(crate) fn prepared(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     let mut before = ' ';
     for c in text.chars() {

@@ -89,7 +89,7 @@ impl Bin {
         self.journals.discard(journal, note).await?;
         self.listed.index.forget(journal);
         // What cannot be taken out now is listed and found no more, and goes with the next writes.
-        let erased = self.listed.index.erase().await.and(self.listed.words.erase(journal).await);
+        let erased = self.listed.index.erase().await.and(self.listed.take_out(journal).await);
         erased.unwrap_or_else(|error| tracing::warn!(%error, "session in the trash still in an index"));
         Ok(())
     }
@@ -106,7 +106,7 @@ impl Bin {
         }
         let done = self.journals.restore(journal).await;
         match (&done, &note) {
-            (Ok(()), Some(note)) => self.listed.words.tell(journal, note.row.head),
+            (Ok(()), Some(note)) => self.listed.tell(journal, note.row.head),
             // One that was moved before it failed is among the others.
             (Err(_), Some(_)) if self.journals.note(journal).is_some() => self.listed.index.forget(journal),
             (Err(_), Some(_)) | (_, None) => {}
@@ -169,7 +169,7 @@ impl Bin {
         marks.keys().for_each(|session| self.listed.index.forget(*session));
         self.listed.index.erase().await?;
         for session in marks.keys() {
-            self.listed.words.erase(*session).await?;
+            self.listed.take_out(*session).await?;
         }
         let artifacts: BTreeSet<Digest> = marks.values().flat_map(|mark| mark.artifacts.clone()).collect();
         if !artifacts.is_empty() {

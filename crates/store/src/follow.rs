@@ -1,8 +1,11 @@
-//! The thread that alone touches the words' file: follows the journals, answers questions between two batches.
+//! A file that follows the journals: derived, deletable, rebuilt. A thread that alone touches it reads them and answers
+//! questions between two batches.
 //!
 //! Journals are followed when somebody asks, or when much has gathered: many small writes would write the same pages again
 //! and again. Invariants: it sleeps until then; it reads the file and the list only a moment after a start; a
 //! file that is lost, foreign or damaged is begun anew at once, for the journals have it all.
+
+mod told;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -10,17 +13,98 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError};
 use std::time::Duration;
 
-use outlive_core::context::fold_messages;
-use outlive_core::event::{Entry, Event, Line};
+use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
 
-use super::table::{News, Table};
-use super::text::Asked;
-use super::told::{GATHERED, Told};
-use super::{Catching, Found, SearchQuery, find};
-use crate::StoreError;
-use crate::clerk::Reply;
+use crate::clerk::{Clerk, Reply};
 use crate::sqlite::{self, FileError};
+use crate::{Catching, StoreError};
+use told::{GATHERED, Told};
+
+/// What is in such a file. Every call blocks. A session's part and its position change together.
+pub(crate) trait Kept: Send + Sized + 'static {
+    /// The file's name.
+    const FILE: &'static str;
+    /// What follows a session's position.
+    type News;
+
+    /// Opens the file, made where it is missing; one that is unfit is set aside.
+    fn open(path: &Path) -> Result<Self, FileError>;
+    /// Writes the file anew where it was deleted.
+    fn restore(&mut self, path: &Path) -> Result<(), FileError>;
+    /// Returns how far each session was followed.
+    fn positions(&self) -> Result<Vec<(SessionId, Seq)>, FileError>;
+    /// Returns how far a session was followed.
+    fn position(&self, session: SessionId) -> Result<Seq, FileError>;
+    /// Makes news of the lines that follow a position, which are at least one.
+    fn news(session: SessionId, after: Seq, lines: &[Line]) -> Self::News;
+    /// Adds what is new, all or nothing; but not what follows another position than the session's.
+    fn add(&mut self, news: &[Self::News]) -> Result<(), FileError>;
+    /// Takes a session out: nothing of it is left in the file.
+    fn erase(&mut self, session: SessionId) -> Result<(), FileError>;
+}
+
+/// Such a file, from outside of its thread: to be told of a head costs its caller a lock and a map entry, and of lines an
+/// addition.
+pub(crate) struct Following<K: Kept> {
+    told: Arc<Told>,
+    clerk: Clerk<Job<K>>,
+}
+
+impl<K: Kept> Following<K> {
+    /// Starts the thread that keeps the file at this path. The file is opened later: a start does not wait for it.
+    pub(crate) fn open(path: &Path, truth: Truth) -> Result<Self, StoreError> {
+        let told = Arc::<Told>::default();
+        let keeper = Keeper::new(path, truth, Arc::clone(&told));
+        Ok(Self { told, clerk: Clerk::start(K::FILE, move |jobs| keeper.run(&jobs))? })
+    }
+
+    /// Says that so many bytes of lines were appended, of which heads will be told.
+    pub(crate) fn grew(&self, bytes: usize) {
+        self.told.grew(bytes);
+    }
+
+    /// Says that a session's journal has come to this head.
+    pub(crate) fn tell(&self, session: SessionId, head: Seq) {
+        if self.told.head(session, head) {
+            // With the channel full, the thread has other work, after which it looks anyway.
+            self.clerk.send(Job::Follow).ok();
+        }
+    }
+
+    /// Takes out a session that was removed: nothing of it is left in any file.
+    pub(crate) async fn erase(&self, session: SessionId) -> Result<(), StoreError> {
+        self.told.gone(session);
+        self.clerk.ask(Job::Erase).await
+    }
+
+    /// Asks the file something, once it has followed what was durable before; and how many sessions are behind.
+    pub(crate) async fn ask<T: Send + 'static>(
+        &self,
+        mut question: impl FnMut(&mut K) -> Result<T, FileError> + Send + 'static,
+    ) -> Result<(T, usize), StoreError> {
+        let job = |reply: Reply<(T, usize)>| {
+            // Whoever asked may be gone.
+            Job::Ask(Box::new(move |keeper: &mut Keeper<K>| drop(reply.send(keeper.find(&mut question)))))
+        };
+        self.clerk.ask(job).await
+    }
+
+    /// Says how far it is.
+    pub(crate) async fn catching(&self) -> Result<Catching, StoreError> {
+        self.clerk.ask(Job::Catching).await
+    }
+
+    /// Forgets everything and begins anew.
+    pub(crate) async fn begin_anew(&self) -> Result<Catching, StoreError> {
+        self.clerk.ask(Job::BeginAnew).await
+    }
+
+    /// Ends the thread. Blocks. What it has not followed yet, it finds at the next start.
+    pub(crate) fn close(&self) {
+        self.clerk.close();
+    }
+}
 
 /// How long after a start the list is compared with the words, unless somebody asks before.
 const FIRST: Duration = Duration::from_millis(250);
@@ -34,10 +118,10 @@ const PAGE: usize = 512;
 /// Batches that a question waits for: what can have gathered, and what came while that was followed.
 const PATIENCE: usize = 2;
 
-pub(super) enum Job {
+enum Job<K: Kept> {
     /// Much has gathered.
     Follow,
-    Find(Asked, SearchQuery, Reply<Found>),
+    Ask(Box<dyn FnOnce(&mut Keeper<K>) + Send>),
     Catching(Reply<Catching>),
     BeginAnew(Reply<Catching>),
     /// Take out what is gone.
@@ -47,7 +131,7 @@ pub(super) enum Job {
 type Read = dyn Fn(SessionId, Seq, usize) -> Result<Vec<Line>, StoreError> + Send;
 type Listed = dyn Fn() -> Result<HashMap<SessionId, Seq>, StoreError> + Send;
 
-/// Where the words come from.
+/// Where it all comes from.
 pub(crate) struct Truth {
     /// Lines of a journal after a position, acknowledged ones only.
     pub(crate) read: Box<Read>,
@@ -60,25 +144,27 @@ pub(crate) struct Truth {
 struct Amount {
     lines: usize,
     bytes: u64,
+    /// The last of them.
+    last: Seq,
 }
 
 /// The thread that alone touches the file.
-pub(super) struct Keeper {
+struct Keeper<K: Kept> {
     path: PathBuf,
     truth: Truth,
     told: Arc<Told>,
-    table: Option<Table>,
+    table: Option<K>,
     /// Whether the list was compared with what is in the file.
     compared: bool,
 }
 
-impl Keeper {
-    pub(super) fn new(path: &Path, truth: Truth, told: Arc<Told>) -> Self {
+impl<K: Kept> Keeper<K> {
+    fn new(path: &Path, truth: Truth, told: Arc<Told>) -> Self {
         Self { path: path.to_owned(), truth, told, table: None, compared: false }
     }
 
     /// Works until whoever asks is gone.
-    pub(super) fn run(mut self, jobs: &Receiver<Job>) {
+    fn run(mut self, jobs: &Receiver<Job<K>>) {
         let mut failed = None;
         loop {
             let job = match failed.or_else(|| self.pause()) {
@@ -92,7 +178,7 @@ impl Keeper {
                     let done = self.keep_up();
                     failed = done.is_err().then_some(RETRY);
                     if let Err(error) = done {
-                        tracing::warn!(%error, "words cannot be written now; they are found later");
+                        tracing::warn!(file = K::FILE, %error, "file cannot be written now; it follows later");
                     }
                 }
             }
@@ -114,11 +200,11 @@ impl Keeper {
         !self.compared || !self.told.is_empty()
     }
 
-    fn answer(&mut self, job: Job) {
+    fn answer(&mut self, job: Job<K>) {
         // Whoever asked may be gone.
         match job {
             Job::Follow => {}
-            Job::Find(asked, query, reply) => drop(reply.send(self.find(&asked, &query))),
+            Job::Ask(question) => question(self),
             Job::Catching(reply) => drop(reply.send(self.catching())),
             Job::BeginAnew(reply) => drop(reply.send(self.begin_anew())),
             Job::Erase(reply) => drop(reply.send(self.take_out())),
@@ -126,22 +212,22 @@ impl Keeper {
     }
 
     /// Does something with the file; begins it anew, and does it with that, where the file turns out unfit.
-    fn with<T>(&mut self, mut work: impl FnMut(&mut Table) -> Result<T, FileError>) -> Result<T, StoreError> {
+    fn with<T>(&mut self, mut work: impl FnMut(&mut K) -> Result<T, FileError>) -> Result<T, StoreError> {
         let mut done = self.attempt(&mut work);
         if let Err(FileError::Unfit(why)) = &done {
-            tracing::error!(%why, "search.db is damaged: set aside, begun anew");
+            tracing::error!(file = K::FILE, %why, "file is damaged: set aside, begun anew");
             self.table = None;
             sqlite::set_aside(&self.path);
             self.compared = false;
             done = self.attempt(&mut work);
         }
-        done.map_err(|error| error.of("search.db", "is made anew"))
+        done.map_err(|error| error.of(K::FILE, "is made anew"))
     }
 
-    fn attempt<T>(&mut self, work: &mut impl FnMut(&mut Table) -> Result<T, FileError>) -> Result<T, FileError> {
+    fn attempt<T>(&mut self, work: &mut impl FnMut(&mut K) -> Result<T, FileError>) -> Result<T, FileError> {
         let table = match self.table.take() {
             Some(table) => table,
-            None => Table::open(&self.path)?,
+            None => K::open(&self.path)?,
         };
         work(self.table.insert(table))
     }
@@ -165,7 +251,7 @@ impl Keeper {
         if self.compared {
             return Ok(());
         }
-        let positions = self.with(|table| Table::positions(table))?;
+        let positions = self.with(|table| K::positions(table))?;
         let mut listed = (self.truth.listed)()?;
         let (mut gone, mut lines) = (Vec::new(), listed.values().sum::<Seq>());
         for (session, position) in positions {
@@ -233,7 +319,7 @@ impl Keeper {
             let (read, one) = self.news(session, position, head)?;
             lines += read.lines + 1;
             bytes += read.bytes;
-            let end = one.as_ref().map_or(position, |one| one.position);
+            let end = if one.is_some() { read.last } else { position };
             // What cannot be read any further is not tried again before it grows.
             if end >= head || read.lines < PAGE {
                 done.push((session, head));
@@ -246,7 +332,7 @@ impl Keeper {
     }
 
     /// Reads what follows a position: how much it was, and what is in it.
-    fn news(&self, session: SessionId, position: Seq, head: Seq) -> Result<(Amount, Option<News>), StoreError> {
+    fn news(&self, session: SessionId, position: Seq, head: Seq) -> Result<(Amount, Option<K::News>), StoreError> {
         if position >= head {
             return Ok((Amount::default(), None));
         }
@@ -257,27 +343,21 @@ impl Keeper {
             Err(error) => return Err(error),
         };
         let Some(last) = lines.last().map(Line::seq) else { return Ok((Amount::default(), None)) };
-        // A line that this version cannot read says nothing to it.
-        let entries: Vec<Entry> = lines.iter().filter_map(|line| line.read().ok()).collect();
-        let mut messages = fold_messages(&entries);
-        messages.retain(|message| !message.content.is_empty());
         let bytes = lines.iter().map(|line| line.as_str().len() as u64).sum();
-        Ok((
-            Amount { lines: lines.len(), bytes },
-            Some(News { session, agent: entries.first().and_then(agent), messages, after: position, position: last }),
-        ))
+        let read = Amount { lines: lines.len(), bytes, last };
+        Ok((read, Some(K::news(session, position, &lines))))
     }
 
-    fn find(&mut self, asked: &Asked, query: &SearchQuery) -> Result<Found, StoreError> {
-        let found = self.look(asked, query)?;
+    fn find<T>(&mut self, question: &mut impl FnMut(&mut K) -> Result<T, FileError>) -> Result<(T, usize), StoreError> {
+        let found = self.look(question)?;
         // A file that the question has shown to be unfit is empty now.
-        if self.compared { Ok(found) } else { self.look(asked, query) }
+        if self.compared { Ok(found) } else { self.look(question) }
     }
 
-    fn look(&mut self, asked: &Asked, query: &SearchQuery) -> Result<Found, StoreError> {
+    fn look<T>(&mut self, question: &mut impl FnMut(&mut K) -> Result<T, FileError>) -> Result<(T, usize), StoreError> {
         self.hurry()?;
-        let found = self.with(|table| find::find(&table.connection, asked, query))?;
-        Ok(Found { behind: self.behind(), ..found })
+        let found = self.with(question)?;
+        Ok((found, self.behind()))
     }
 
     /// Returns how many sessions are behind: at least one, while it is not known.
@@ -299,7 +379,7 @@ impl Keeper {
 
     fn catching(&mut self) -> Result<Catching, StoreError> {
         self.hurry()?;
-        let sessions = self.with(|table| Table::count(table))?;
+        let sessions = self.with(|table| K::positions(table))?.len();
         Ok(Catching { sessions, behind: self.behind() })
     }
 
@@ -309,13 +389,5 @@ impl Keeper {
         self.compared = false;
         self.compare()?;
         Ok(Catching { sessions: 0, behind: self.told.due().heads.len() })
-    }
-}
-
-#[expect(clippy::wildcard_enum_match_arm, reason = "only the first event says whose session it is")]
-fn agent(first: &Entry) -> Option<String> {
-    match &first.event {
-        Event::SessionCreated(created) => Some(created.agent.to_string()),
-        _other => None,
     }
 }
