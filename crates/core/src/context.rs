@@ -6,6 +6,7 @@
 
 mod counter;
 mod estimate;
+mod layers;
 mod markdown;
 mod messages;
 mod overflow;
@@ -18,6 +19,7 @@ mod window;
 
 pub use counter::{Counter, Rough, Weight, added};
 pub use estimate::Calibration;
+pub use layers::{Layer, Layers};
 pub use markdown::{Heading, markdown};
 pub use messages::{MessageItem, MessageRole, ToolCallItem, fold_messages};
 pub use overflow::taught;
@@ -157,6 +159,12 @@ impl Frame {
 /// Makes the next request of a conversation, and what the journal says of it.
 #[must_use]
 pub fn assemble(frame: &Frame, transcript: &Transcript) -> (Request, StepPlan) {
+    assemble_with(frame, &Layers::default(), transcript)
+}
+
+/// As [`assemble`], with these layers behind what the agent is.
+#[must_use]
+pub fn assemble_with(frame: &Frame, layers: &Layers, transcript: &Transcript) -> (Request, StepPlan) {
     let closed = transcript.closed(&frame.model);
     let mut digest = Digest::chain(&closed.digest, format!("{}{}", frame.seal.system, frame.seal.tools).as_bytes());
     let hash = |part: &str, digest: &Digest| BlockHash { part: part.to_owned(), hash: digest.short().to_owned() };
@@ -164,6 +172,7 @@ pub fn assemble(frame: &Frame, transcript: &Transcript) -> (Request, StepPlan) {
     if let Some(schema) = &schema {
         digest = Digest::chain(&digest, schema.as_str().as_bytes());
     }
+    digest = layers.chained(digest);
     let mut files = Files::default();
     for hash in &closed.refused {
         digest = Digest::chain(&digest, hash.as_str().as_bytes());
@@ -185,12 +194,14 @@ pub fn assemble(frame: &Frame, transcript: &Transcript) -> (Request, StepPlan) {
         messages: u32::try_from(closed.messages.len()).unwrap_or(u32::MAX),
         capped: None,
     };
+    // Behind the agent's own blocks, before what was said.
+    plan.blocks.splice(2..2, layers.blocks());
     let anchor = closed.anchor(&frame.model, &plan.blocks);
-    plan.load = Load { frame: frame.weight().all(), messages: closed.weight, anchor };
+    plan.load = Load { frame: frame.weight().all().plus(layers.weight()), messages: closed.weight, anchor };
     plan.tokens_estimated = Calibration::seeded(&frame.model).estimate(&plan.load);
     plan.blocks.extend(schema.iter().map(|schema| hash("output_schema", schema)));
     let request = Request {
-        system: Arc::clone(&frame.system),
+        system: layers.behind(&frame.system),
         tools: Arc::clone(&frame.tools),
         messages: closed.messages,
         max_output_tokens: frame.max_output_tokens,

@@ -36,6 +36,10 @@ pub const QUESTION_CHARS: usize = 2_000;
 pub const LIST_ITEMS: usize = 100;
 /// Characters of such an item.
 pub const LIST_ITEM_CHARS: usize = 500;
+/// Characters of a memory.
+pub const MEMORY_CHARS: usize = 2_000;
+/// Memories of one command or event.
+pub const MEMORIES_AT_ONCE: usize = 256;
 /// Answered questions that a session remembers, so that a late answer learns of the first one.
 pub const ANSWERS_REMEMBERED: usize = 64;
 /// Tool calls of one step; more are cut from the reply and answered with an error.

@@ -4,17 +4,27 @@
 //! |---|---|
 //! | [`question`] | what a person or a model asks, as words, names, and words that mean about the same |
 //! | [`rank`] | which of the memories that have some of it come first, and why |
+//! | [`observe`] | what is asked about what was said, and what of the answer is a memory |
+//! | [`reflect`] | what is asked about memories that are many, and what takes the place of which |
+//! | [`pack`] | what of them a request shows |
+//! | `curated` | files that a person may edit |
 
+mod candidate;
+mod curated;
 mod kin;
+pub mod observe;
+pub mod pack;
 pub mod question;
 pub mod rank;
-
-mod curated;
+pub mod reflect;
+mod reply;
+mod rows;
 
 pub use curated::{
     DAYS, DIRECTIVE, DIRECTIVE_PATH, Day, PAGE_BYTES, Page, PageNameError, TOPICS, Topic, WRITTEN_BYTES, Written,
     curated,
 };
+pub use rows::{Row, Rows};
 
 use serde::{Deserialize, Serialize};
 

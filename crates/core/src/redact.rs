@@ -25,6 +25,9 @@ use needles::Needle;
 /// Bytes of needles' anchors up to which the fastest automaton is made, which takes the most memory.
 const FAST: usize = 64 << 10;
 
+/// What stands in the place of what is forgotten.
+pub const FORGOTTEN: &str = "[forgotten]";
+
 /// Finds known secrets in text and takes them out.
 #[derive(Default)]
 pub struct Redactor {
@@ -91,6 +94,14 @@ impl Redactor {
         let builder = builder.match_kind(MatchKind::Standard).kind(Some(kind)).prefilter(false);
         // It is refused only beyond limits of its own that what is known never reaches: see `Secrets`.
         redactor.automaton = (!patterns.is_empty()).then(|| builder.build(&patterns).ok()).flatten();
+        redactor
+    }
+
+    /// Makes one that takes these texts out as forgotten: `[forgotten]` stands in their place.
+    #[must_use]
+    pub fn forgetting<'a>(texts: impl IntoIterator<Item = &'a Secret>) -> Self {
+        let mut redactor = Self::new(texts.into_iter().map(|text| ("forgotten", text)));
+        redactor.marks.fill(FORGOTTEN.to_owned());
         redactor
     }
 

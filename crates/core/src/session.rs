@@ -29,8 +29,8 @@ mod view;
 
 pub use decide::{Decided, Moment, Refusal};
 pub use filled::Filled;
-pub use memories::Memories;
-pub use owed::{Allowance, Beside, Debt, Held};
+pub use memories::{Memories, Shown};
+pub use owed::{Allowance, Beside, Debt, Held, Notes};
 pub use question::{ASK_USER, OpenQuestion, PastAnswer, Questions, question_of, read_questions};
 pub(crate) use report::is_shallow;
 pub use requests::{Remembered, Requests};

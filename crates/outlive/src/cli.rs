@@ -2,6 +2,7 @@
 
 mod audit;
 pub mod mcp;
+pub mod memory;
 pub mod moving;
 mod operations;
 pub mod policy;
@@ -61,7 +62,7 @@ pub enum Command {
     Trash(Trash),
     /// Find what was said, in all sessions: words, "phrases", and begin* of words
     Search(Search),
-    /// Look at what is remembered, and find in it
+    /// Look at what is remembered, find in it, change it
     #[command(subcommand)]
     Memory(crate::commands::memory::Memory),
     /// Bring in the conversations of another program: duragent, claude-code, codex or opencode
@@ -148,6 +149,9 @@ pub struct Talk {
     /// An existing session; a new one when it is left out
     #[arg(short, long, value_parser = session_id)]
     pub session: Option<String>,
+    /// Nothing of the new session is remembered
+    #[arg(long, conflicts_with = "session")]
+    pub incognito: bool,
     /// The name under which you speak; your user name when it is left out
     #[arg(long = "as", value_name = "NAME")]
     pub sender: Option<String>,

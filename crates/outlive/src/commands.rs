@@ -22,6 +22,7 @@ mod mcp;
 pub mod memory;
 mod model;
 mod moving;
+mod noting;
 mod policy;
 mod queue;
 mod reindex;

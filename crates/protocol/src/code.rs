@@ -34,8 +34,8 @@ codes! {
     QUESTION_NOT_FOUND = "question_not_found", 404, "No such question waits for an answer";
     INPUT_NOT_FOUND = "input_not_found", 404, "No such follow-up waits";
     ARTIFACT_NOT_FOUND = "artifact_not_found", 404, "There is no such artifact";
-    TOKEN_NOT_FOUND = "token_not_found", 404, "There is no such token";
     MEMORY_NOT_FOUND = "memory_not_found", 404, "There is no such memory";
+    TOKEN_NOT_FOUND = "token_not_found", 404, "There is no such token";
     METHOD_NOT_ALLOWED = "method_not_allowed", 405, "The route does not take this method";
     TIMEOUT = "timeout", 408, "The request took too long to arrive";
     REQUEST_REUSED = "request_reused", 409, "The request id was used before with another body";
@@ -45,6 +45,7 @@ codes! {
     ALREADY_DECIDED = "already_decided", 409, "The call was decided already";
     ALREADY_ANSWERED = "already_answered", 409, "The question was answered already";
     CONFLICT = "conflict", 409, "Somebody else was faster";
+    MEMORY_OFF = "memory_off", 409, "Nothing of the session is remembered";
     STOPPED = "stopped", 409, "Everything is stopped";
     AGENT_CHANGED = "agent_changed", 412, "The agent was changed meanwhile";
     TOO_LARGE = "too_large", 413, "The body is too large";
@@ -60,6 +61,7 @@ codes! {
     FORK_TOO_LARGE = "fork_too_large", 422, "The events to share are too many for a fork";
     IMPORT_INVALID = "import_invalid", 422, "The conversation cannot be imported";
     IMPORT_TOO_LARGE = "import_too_large", 422, "The conversation is too large to be imported";
+    MEMORY_INVALID = "memory_invalid", 422, "The memory does not fit";
     REASON_TOO_LONG = "reason_too_long", 422, "The reason is too long";
     TITLE_TOO_LONG = "title_too_long", 422, "The title is too long";
     LABELS_TOO_LARGE = "labels_too_large", 422, "The labels are too large";
@@ -76,6 +78,7 @@ codes! {
     JOURNAL_CORRUPT = "journal_corrupt", 500, "The session's journal is damaged";
     IO = "io", 500, "The operating system refused";
     CLOSING = "closing", 503, "The server is shutting down";
+    REFLECTION_FAILED = "reflection_failed", 503, "The model gave no notes";
     STORE_POISONED = "store_poisoned", 503, "Storage is closed until a restart";
     FENCED = "fenced", 503, "Another process owns the session now";
     NO_SPACE = "no_space", 507, "No space is left on the disk";

@@ -15,6 +15,7 @@ pub mod health;
 pub mod import;
 pub mod memory;
 pub mod message;
+pub mod noting;
 pub mod problem;
 pub mod question;
 pub mod queue;

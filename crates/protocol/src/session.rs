@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use outlive_core::content::{FailureKind, Usage};
 use outlive_core::event::{Ending, OnDisconnect, Parent, Todo, TurnError};
 use outlive_core::id::{Seq, SessionId, TurnId};
+use outlive_core::memory::Mode;
 use outlive_core::session::{Filled, Hold, State};
 use outlive_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -29,6 +30,10 @@ pub struct CreateSession {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
     pub on_disconnect: Option<OnDisconnect>,
+    /// `on`, `incognito` (nothing of it is remembered) or `off`; as the agent's files say when absent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub memory: Option<Mode>,
     /// The same id makes the same session.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -48,6 +53,10 @@ pub struct UpdateSession {
     /// Put away, or take back out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub archived: Option<bool>,
+    /// `on`, `incognito` (nothing of what comes is remembered) or `off`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub memory: Option<Mode>,
     /// The same id acts once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -126,6 +135,10 @@ pub struct Standing {
     /// Why it is paused.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub paused_because: Option<String>,
+    /// `on`, `incognito` or `off`: how far it takes part in what is remembered, where that is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub memory: Option<Mode>,
     /// How full the model's window was at the last request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<ContextStatus>,
@@ -291,6 +304,7 @@ impl SessionView {
                     Hold::Paused { reason, .. } => reason.clone(),
                     Hold::Open | Hold::Archived { .. } => None,
                 },
+                memory: state.memories.mode,
                 context: state.totals.filled.as_ref().map(ContextStatus::of),
             },
         })

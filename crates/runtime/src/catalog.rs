@@ -23,6 +23,7 @@ use outlive_model::{Description, Model};
 use outlive_store::{AgentFolders, Store, StoreError};
 use outlive_tools::exec::Exec;
 use outlive_tools::mcp::Pool;
+use outlive_tools::memory::Mind;
 use outlive_tools::registry::{Builtin, Toolbox};
 use outlive_tools::sandbox::Sandbox;
 use outlive_tools::session::Siblings;
@@ -30,8 +31,9 @@ use outlive_tools::{Pending, Place};
 
 pub use servers::Asked;
 
-use crate::scales::Scales;
+use crate::Door;
 use crate::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Offered, Terms, Voice, Voices};
+use crate::scales::Scales;
 
 /// Connects to models. The binary names the concrete ones.
 pub trait Models: Send + Sync {
@@ -94,6 +96,8 @@ pub struct Catalog {
     sources: Sources,
     kits: Mutex<HashMap<AgentName, Ready>>,
     siblings: Option<Arc<dyn Siblings>>,
+    mind: Option<Arc<dyn Mind>>,
+    door: Door,
     scales: Option<Scales>,
     servers: Pool,
 }
@@ -111,13 +115,15 @@ impl Catalog {
     /// Makes a catalog; nothing is read before somebody asks.
     #[must_use]
     pub fn new(sources: Sources) -> Self {
-        Self { sources, kits: Mutex::default(), siblings: None, scales: None, servers: Pool::default() }
+        let (kits, door) = (Mutex::default(), Door::default());
+        Self { sources, kits, siblings: None, mind: None, door, scales: None, servers: Pool::default() }
     }
 
-    /// Lets agents that ask for it look at the sessions of this store.
+    /// Lets agents that ask for it look at the sessions of this store, and remember in it.
     #[must_use]
     pub fn sharing(self, store: &Store) -> Self {
-        Self { siblings: Some(Arc::new(crate::siblings::Kept(store.clone()))), ..self }
+        let mind = crate::mind::Kept { store: store.clone(), door: self.door.clone() };
+        Self { siblings: Some(Arc::new(crate::siblings::Kept(store.clone()))), mind: Some(Arc::new(mind)), ..self }
     }
 
     /// Weighs requests with these.
@@ -130,7 +136,8 @@ impl Catalog {
         let invalid = |why: String| KitError::Invalid { agent: name.clone(), why };
         let stamp = self.sources.folders.stamp(name.as_str()).map_err(|error| invalid(error.to_string()))?;
         let known = self.sources.models.known();
-        let stamp = stamp.ok_or_else(|| KitError::Unknown(name.clone()))? ^ known.stamp ^ self.scales().stamp().rotate_left(32);
+        let stamp =
+            stamp.ok_or_else(|| KitError::Unknown(name.clone()))? ^ known.stamp ^ self.scales().stamp().rotate_left(32);
         let listed = self.servers.version(name);
         if let Some(ready) = self.lock().get(name).filter(|ready| (ready.stamp, ready.listed) == (stamp, listed)) {
             return Ok(ready.clone());
@@ -294,6 +301,10 @@ impl Aftermath for Catalog {
             // One that takes long to end does not keep the other running.
             tokio::join!(self.sources.exec.tasks().end(of), servers);
         })
+    }
+
+    fn met(&self, door: &Door) {
+        self.door.lead_to(door);
     }
 
     fn erased(&self, session: SessionId) {

@@ -1,13 +1,19 @@
 //! The hands: they do what is owed, outside the actor, and report back through its inbox. They decide nothing.
 
+mod erase;
 mod files;
 mod inquiries;
+mod keeper;
 mod model;
+mod observe;
 mod speech;
 mod tool;
 
+pub(crate) use erase::{erase, holding};
 pub(crate) use inquiries::Inquiries;
+pub(crate) use keeper::Notes;
 pub(crate) use model::ask;
+pub(crate) use observe::{observe, reflect};
 pub(crate) use tool::{find, run};
 
 use std::sync::Arc;

@@ -10,10 +10,11 @@ use outlive_core::context::{Frame, Window};
 use outlive_core::cost::Prices;
 use outlive_core::event::{Decider, OnDisconnect};
 use outlive_core::id::{AgentName, SessionId};
+use outlive_core::memory::pack::Part;
 use outlive_core::policy::shell::Touch;
 use outlive_core::policy::{Judgement, Policy, Subject, Unattended, Verdict};
 use outlive_core::redact::Secrets;
-use outlive_core::session::{ASK_USER, Allowance, LIST_TOOL, Ruling, State, read_questions, read_todos};
+use outlive_core::session::{ASK_USER, Allowance, LIST_TOOL, Notes, Ruling, State, read_questions, read_todos};
 use outlive_core::turn::{Call, Lineup, Turn};
 use outlive_model::Model;
 use outlive_tools::path::{Want, resolve};
@@ -198,8 +199,11 @@ pub struct Offered {
     pub expected: Option<Pending<'static, ()>>,
 }
 
-/// What calls leave behind.
+/// What calls leave behind, and reach back to.
 pub trait Aftermath: Send + Sync {
+    /// The runtime has started: tools that ask something of sessions ask it.
+    fn met(&self, _door: &crate::Door) {}
+
     /// Ends what calls of a session, or of all, left running in the background, and waits until it has ended.
     fn end(&self, _of: Option<SessionId>) -> Pending<'_, ()> {
         Box::pin(std::future::ready(()))
@@ -266,7 +270,16 @@ impl Kit {
     /// Returns what a turn may do.
     #[must_use]
     pub fn allowance(&self) -> Allowance {
-        Allowance { max_steps: self.terms.max_steps, lineup: self.voices.lineup().clone() }
+        Allowance { max_steps: self.terms.max_steps, lineup: self.voices.lineup().clone(), notes: self.notes() }
+    }
+
+    /// Returns what is done for what is to be remembered: nothing where the agent's files do not ask for it.
+    #[must_use]
+    pub fn notes(&self) -> Notes {
+        let room = Part::Session.tokens(&self.voices.at(0).frame.window, None);
+        let observes = self.keeper.memory.as_ref().is_some_and(MemorySpec::observes);
+        // As the tokens of a pack are counted.
+        Notes { observes, room: room.saturating_mul(3) }
     }
 
     /// Rules on a call: its arguments first, then the policy, then what a person allowed always.

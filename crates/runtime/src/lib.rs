@@ -15,6 +15,7 @@
 //! | `sessions` | who is live |
 //! | [`subscribe`] | the journal from a position, then live |
 //! | [`scheduler`] | wakes sessions that wait for a time |
+//! | `memory`, `noting` | what is remembered, as sessions see it; what is asked about it |
 //! | `ledger` | what was used today, for budgets |
 //! | `pages` | a journal read from its end |
 //! | `presence` | what becomes of a turn when its last client goes |
@@ -44,8 +45,11 @@ mod ledger;
 pub mod list;
 mod load;
 mod log;
+mod memory;
 pub mod meter;
+mod mind;
 pub mod notices;
+mod noting;
 mod pages;
 mod presence;
 mod preview;
@@ -70,6 +74,8 @@ pub use answers::Asked;
 pub use archive::{AgentFate, Imported, NewImport};
 pub use attach::{AttachError, taken};
 pub use history::NewFork;
+pub use memory::notebook;
+pub use noting::{Forgotten, Whose};
 pub use outlive_store::audit;
 pub use outlive_store::{
     Author, Provenance, RecallHit, RecallQuery, Recalled, Remembered, RememberedPage, RememberedQuery, Sight,
@@ -79,7 +85,7 @@ pub use outlive_store::{
 };
 pub use query::{Approval, Outcome};
 pub use refusals::{Ear, Refused};
-pub use shell::Settings;
+pub use shell::{Door, Settings};
 pub use stop::Stopped;
 
 use std::sync::Arc;
@@ -186,9 +192,12 @@ impl Runtime {
             settings,
             brake,
             closing: CancellationToken::new(),
+            door: Door::default(),
         };
         let runtime =
             Arc::new(Self { shell, sessions: Sessions::default(), looked_through: trash::LookedThrough::default() });
+        runtime.shell.door.open(&runtime);
+        runtime.shell.kits.met(&runtime.shell.door);
         runtime.finish_erasing().await;
         let owed = runtime.shell.store.index.unsettled().await?;
         let clock = runtime.shell.scheduler.clone().run(Arc::downgrade(&runtime), runtime.shell.closing.clone());

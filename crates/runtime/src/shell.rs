@@ -1,12 +1,13 @@
 //! What every part of a runtime shares.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use outlive_core::budget::Limits;
 use outlive_store::Store;
 use tokio_util::sync::CancellationToken;
 
+use crate::Runtime;
 use crate::clock::Moments;
 use crate::feeds::Feeds;
 use crate::kit::Kits;
@@ -32,6 +33,31 @@ pub(crate) struct Shell {
     pub(crate) settings: Settings,
     pub(crate) brake: Brake,
     pub(crate) closing: CancellationToken,
+    pub(crate) door: Door,
+}
+
+/// The way to the one door for what works within the runtime: what tools ask of sessions, and what is erased in several.
+#[derive(Clone, Default)]
+pub struct Door(Arc<OnceLock<Weak<Runtime>>>);
+
+impl Door {
+    pub(crate) fn open(&self, runtime: &Arc<Runtime>) {
+        // It is opened once, by the start that made it.
+        self.0.set(Arc::downgrade(runtime)).ok();
+    }
+
+    /// Leads where the other one does.
+    pub(crate) fn lead_to(&self, other: &Self) {
+        if let Some(runtime) = other.0.get() {
+            self.0.set(runtime.clone()).ok();
+        }
+    }
+
+    /// Returns the runtime; none before it has started, and once it is gone.
+    #[must_use]
+    pub fn runtime(&self) -> Option<Arc<Runtime>> {
+        self.0.get().and_then(Weak::upgrade)
+    }
 }
 
 /// Limits of a runtime.

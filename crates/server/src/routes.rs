@@ -16,6 +16,7 @@ mod imports;
 mod list;
 mod memory;
 mod messages;
+mod noting;
 mod questions;
 mod queue;
 mod search;
@@ -83,6 +84,9 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(context::show))
         .routes(routes!(queue::show, queue::replace))
         .routes(routes!(audit::list))
+        .routes(routes!(noting::add))
+        .routes(routes!(noting::reflect))
+        .routes(routes!(noting::edit, noting::forget))
         .routes(routes!(stop::show, stop::stop, stop::lift))
         .routes(routes!(memory::list))
         .routes(routes!(memory::show))

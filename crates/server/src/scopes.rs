@@ -52,6 +52,10 @@ const TABLE: &[(&str, &str, Scope)] = &[
     ("GET", "/memory", Read),
     ("GET", "/memory/{id}", Read),
     ("GET", "/search", Read),
+    ("POST", "/memory", Talk),
+    ("POST", "/memory/reflect", Talk),
+    ("PATCH", "/memory/{id}", Talk),
+    ("DELETE", "/memory/{id}", Admin),
     ("GET", "/audit", Admin),
     ("GET", "/stop", Read),
     // Whoever decides what may run may stop it all; to let it go on again takes more.

@@ -7,6 +7,7 @@ pub mod egress;
 pub mod exec;
 pub mod held;
 pub mod mcp;
+pub mod memory;
 pub mod orphans;
 pub mod path;
 mod proc;

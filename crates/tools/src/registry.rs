@@ -63,12 +63,19 @@ pub enum Builtin {
     Web,
     /// `session`: what it looks at comes from [`crate::session::Siblings`].
     Session,
+    /// `recall`, `remember`, `reflect`: what they remember with comes from [`crate::memory::Mind`].
+    Memory,
 }
 
 impl Builtin {
     /// Every one, by its name.
-    pub const ALL: [(&'static str, Self); 4] =
-        [("bash", Self::Bash), ("files", Self::Files), ("web", Self::Web), ("session", Self::Session)];
+    pub const ALL: [(&'static str, Self); 5] = [
+        ("bash", Self::Bash),
+        ("files", Self::Files),
+        ("web", Self::Web),
+        ("session", Self::Session),
+        ("memory", Self::Memory),
+    ];
 
     /// Returns the one of this name.
     #[must_use]

@@ -153,8 +153,8 @@ const DURAGENT: &str = "duragent/v1alpha1";
 pub(crate) const VERSIONS: [&str; 2] = ["outlive/v1", DURAGENT];
 
 /// Built-in tools that are here, and those that are on their way.
-const HERE: [&str; 6] = ["bash", "files", "web", "session", "skill", ASK_USER];
-const COMING: [&str; 1] = ["memory"];
+const HERE: [&str; 7] = ["bash", "files", "web", "session", "skill", "memory", ASK_USER];
+const COMING: [&str; 0] = [];
 
 impl File {
     fn is_duragent(&self) -> bool {

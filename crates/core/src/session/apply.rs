@@ -3,7 +3,7 @@
 
 use super::{Filled, Hold, LastTurn, PastAnswer, PastDecision, Profile, Queued, State, question_of};
 use crate::command::Verdict;
-use crate::content::Block;
+use crate::content::{Block, Usage};
 use crate::event::{
     CallAllowed, CallDenied, Decider, Ending, Entry, Event, InputQueued, MessageReceived, Origin, RecoveryNoted, Scope,
     SessionArchived, SessionCreated, SessionPaused, StepFailed, StepFinished, StepStarted, TurnEnded,
@@ -24,6 +24,10 @@ impl State {
         }
         self.totals.filled = Filled::after(self.totals.filled, &entry.event);
         self.apply_session(entry);
+        self.memories.hear(entry);
+        if let Some(usage) = used_beside(&entry.event).filter(|_| self.is_own(entry.seq)) {
+            self.totals.spent.add(usage, entry.at);
+        }
         self.questions.parked.take_if(|parked| parked.calls_settled());
     }
 
@@ -35,7 +39,7 @@ impl State {
                     profile.title = updated.title.clone().or_else(|| profile.title.take());
                     profile.labels = updated.labels.clone().unwrap_or_else(|| std::mem::take(&mut profile.labels));
                 }
-                self.memories.mode = updated.memory.or(self.memories.mode);
+                self.memories.take_part(updated.memory, entry.seq);
             }
             Event::SessionPaused(paused) if self.hold == Hold::Open => {
                 self.hold = Hold::Paused { by: paused.by.clone(), reason: paused.reason.clone() };
@@ -336,6 +340,16 @@ impl Turn {
             call.phase = Phase::Settled;
             call.inquiry = None;
         }
+    }
+}
+
+/// Returns the tokens of what was done beside turns for what is remembered.
+#[expect(clippy::wildcard_enum_match_arm, reason = "nothing else asks a model for what is remembered")]
+fn used_beside(event: &Event) -> Option<Usage> {
+    match event {
+        Event::MemoryObserved(observed) => Some(observed.usage),
+        Event::MemoryReflected(reflected) => Some(reflected.usage),
+        _other => None,
     }
 }
 

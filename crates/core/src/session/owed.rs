@@ -73,6 +73,8 @@ pub enum Beside {
     Condense(CompactionId),
     /// What was said up to there is looked at for what is to be remembered.
     Observe(Seq),
+    /// What is remembered of the session is condensed.
+    Reflect,
     /// What is forgotten is erased.
     Erase,
 }
@@ -97,12 +99,23 @@ pub struct Allowance {
     pub max_steps: u32,
     /// The models that it may ask.
     pub lineup: Lineup,
+    /// What is done for what is to be remembered.
+    pub notes: Notes,
+}
+
+/// What an agent's files allow to be done for what is to be remembered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Notes {
+    /// Whether what is said is looked at.
+    pub observes: bool,
+    /// Bytes of what is remembered of a session, from which on it is condensed.
+    pub room: u64,
 }
 
 impl Default for Allowance {
     /// All that can be.
     fn default() -> Self {
-        Self { max_steps: u32::MAX, lineup: Lineup::default() }
+        Self { max_steps: u32::MAX, lineup: Lineup::default(), notes: Notes { observes: true, room: u64::MAX } }
     }
 }
 
@@ -111,10 +124,11 @@ impl State {
     /// what is held or for a person.
     #[must_use]
     pub fn owed(&self, now: Timestamp, held: &Held, allowed: &Allowance) -> Vec<Debt> {
-        let mut debts = self.owed_beside(now, held);
+        let mut debts = self.owed_beside(now, held, allowed.notes);
         debts.extend(self.owed_of_turn(now, held, allowed));
         // A turn comes before what only waits to be tried again.
-        debts.extend(self.memories.retry_at.filter(|at| now < *at && self.is_to_observe()).map(Debt::WaitUntil));
+        let is_to_wait = self.is_to_observe(allowed.notes) || self.is_to_reflect(allowed.notes);
+        debts.extend(self.memories.retry_at.filter(|at| now < *at && is_to_wait).map(Debt::WaitUntil));
         debts
     }
 
@@ -129,23 +143,33 @@ impl State {
     }
 
     /// What holds up no turn, and no turn holds up.
-    fn owed_beside(&self, now: Timestamp, held: &Held) -> Vec<Debt> {
+    fn owed_beside(&self, now: Timestamp, held: &Held, notes: Notes) -> Vec<Debt> {
         if self.is_archived() {
             return Vec::new();
         }
         let condense = self.view.under_way.as_ref().map(|it| Beside::Condense(it.compaction));
-        let ready = self.is_to_observe() && self.memories.retry_at.is_none_or(|at| at <= now);
-        let observing = held.beside.iter().any(|beside| matches!(beside, Beside::Observe(_)));
-        let observe = (ready && !observing).then_some(Beside::Observe(self.memories.said_at));
+        let is_time = self.memories.retry_at.is_none_or(|at| at <= now);
+        // One after the other: what is condensed is whole.
+        let is_busy = held.beside.iter().any(|beside| matches!(beside, Beside::Observe(_) | Beside::Reflect));
+        let is_ready = is_time && !is_busy;
+        let observe = (is_ready && self.is_to_observe(notes)).then_some(Beside::Observe(self.memories.said_at));
+        let reflect = (is_ready && observe.is_none() && self.is_to_reflect(notes)).then_some(Beside::Reflect);
         let erase = (!self.memories.forgetting.is_empty()).then_some(Beside::Erase);
-        let wanted = [erase, condense, observe].into_iter().flatten();
+        let wanted = [erase, condense, observe, reflect].into_iter().flatten();
         wanted.filter(|beside| !held.beside.contains(beside)).map(Debt::Beside).collect()
     }
 
-    fn is_to_observe(&self) -> bool {
-        let memories = &self.memories;
-        let is_new = memories.said_at > memories.observed_to;
-        memories.mode == Some(Mode::On) && is_new && self.turn.is_none() && self.hold == Hold::Open
+    fn is_to_observe(&self, notes: Notes) -> bool {
+        let is_new = self.memories.said_at > self.memories.observed_to;
+        notes.observes && is_new && self.takes_notes()
+    }
+
+    fn is_to_reflect(&self, notes: Notes) -> bool {
+        self.memories.noted > notes.room && self.takes_notes()
+    }
+
+    fn takes_notes(&self) -> bool {
+        self.memories.mode == Some(Mode::On) && self.turn.is_none() && self.hold == Hold::Open
     }
 
     fn owed_between_turns(&self) -> Vec<Debt> {

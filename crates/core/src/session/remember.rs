@@ -2,15 +2,187 @@
 
 use super::State;
 use super::decide::{Facts, Moment, Refusal};
+use super::settle::Fact;
 use crate::command::{MemoryCommand, Report};
-use crate::event::Origin;
+use crate::content::{Failure, Usage};
+use crate::event::{
+    Aside, Event, MemoryAdded, MemoryEdited, MemoryErased, MemoryFailed, MemoryForgotten, MemoryObserved,
+    MemoryReflected, MemoryWork, Origin, SessionUpdated,
+};
+use crate::id::{Ids, MemoryId, Seq};
+use crate::limits::{MEMORIES_AT_ONCE, MEMORY_CHARS};
+use crate::memory::{Memory, Mode};
+use crate::time::Timestamp;
+
+/// Pause before what failed is tried again: first, and at most.
+const RETRY_MS: (u64, u64) = (30_000, 3_600_000);
 
 impl State {
-    pub(super) fn decide_memory(&self, _what: &MemoryCommand, _by: &Origin, _moment: &mut Moment) -> Facts {
-        Err(Refusal::Stale)
+    pub(super) fn decide_memory(&self, what: &MemoryCommand, by: &Origin, moment: &mut Moment) -> Facts {
+        if self.is_archived() {
+            return Err(Refusal::Archived);
+        }
+        let event = match what {
+            MemoryCommand::Add(memory) => {
+                check_text(&memory.text)?;
+                self.check_mode()?;
+                // What holds since nobody says when holds from now on.
+                let since = Some(memory.since).filter(|since| since.micros() != 0).unwrap_or(moment.at);
+                let memory = Memory { id: named(memory.id, &mut moment.ids), since, ..(**memory).clone() };
+                Event::MemoryAdded(MemoryAdded { memory, by: by.clone() })
+            }
+            MemoryCommand::Edit { memory, text } => {
+                check_text(text)?;
+                Event::MemoryEdited(MemoryEdited { memory: *memory, text: text.clone(), by: by.clone() })
+            }
+            MemoryCommand::Forget { memories, sources } => {
+                let is_new = |id: &&MemoryId| !self.memories.forgetting.contains(id);
+                let new = memories.iter().any(|id| is_new(&id)) || *sources && !self.memories.with_sources;
+                check_count(memories.len())?;
+                if !new {
+                    return Ok(Vec::new());
+                }
+                let memories = memories.clone();
+                Event::MemoryForgotten(MemoryForgotten { memories, sources: *sources, by: by.clone() })
+            }
+            MemoryCommand::Reflect(memories) => {
+                check_count(memories.len())?;
+                memories.iter().try_for_each(|memory| check_text(&memory.text))?;
+                let memories = with_ids(memories, &mut moment.ids);
+                Event::MemoryReflected(MemoryReflected { memories, model: None, usage: Usage::default() })
+            }
+            MemoryCommand::Mode(mode) => {
+                if self.memories.mode == Some(*mode) {
+                    return Ok(Vec::new());
+                }
+                mode_set(*mode, by)
+            }
+        };
+        Ok(vec![Fact::of_session(event)])
     }
 
-    pub(super) fn remembered(&self, _report: &Report, _moment: &mut Moment) -> Facts {
-        Err(Refusal::Stale)
+    /// Returns the fact that the session takes part, as its agent's files say, where nobody has said how far.
+    #[must_use]
+    pub fn remembering(&self) -> Option<Fact> {
+        let by = Origin::of(crate::event::OriginKind::Runtime);
+        self.memories.mode.is_none().then(|| Fact::of_session(mode_set(Mode::On, &by)))
     }
+
+    /// Returns the part of these events that nobody has looked at yet: what is about to leave the model's sight is marked so.
+    #[must_use]
+    pub fn unobserved(&self, covers: Aside) -> Option<Aside> {
+        let first = covers.first.max(self.memories.observed_to.saturating_add(1));
+        let last = covers.last.min(self.memories.said_at);
+        (first <= last).then_some(Aside { first, last })
+    }
+
+    fn check_mode(&self) -> Result<(), Refusal> {
+        let what = match self.memories.mode {
+            Some(Mode::On) | None => return Ok(()),
+            Some(Mode::Incognito) => "nothing of this session is remembered: it is incognito",
+            Some(Mode::Off) => "nothing of this session is remembered: its memory is off",
+        };
+        Err(Refusal::Invalid { code: "memory_off", what: what.to_owned() })
+    }
+
+    pub(super) fn remembered(&self, report: &Report, moment: &mut Moment) -> Facts {
+        let event = match report {
+            // What comes too late is let go, and with it what is held for it.
+            Report::Observed { to, .. } if !self.awaits(*to) => return Ok(Vec::new()),
+            Report::Reflected { .. } if self.memories.mode != Some(Mode::On) => return Ok(Vec::new()),
+            Report::Observed { to, model, answer } => self.observed(*to, model.as_ref(), answer, moment),
+            Report::Reflected { model, answer: Ok((memories, usage)) } => {
+                let memories = with_ids(memories, &mut moment.ids);
+                Event::MemoryReflected(MemoryReflected { memories, model: model.clone(), usage: *usage })
+            }
+            Report::Reflected { answer: Err(failure), .. } => {
+                self.failed_to_remember(MemoryWork::Reflect, failure, moment.at)
+            }
+            Report::Erased { memories, lines } => {
+                let memories: Vec<MemoryId> =
+                    memories.iter().filter(|id| self.memories.forgetting.contains(id)).copied().collect();
+                if memories.is_empty() {
+                    return Ok(Vec::new());
+                }
+                Event::MemoryErased(MemoryErased { memories, lines: *lines })
+            }
+            Report::Step { .. }
+            | Report::Call { .. }
+            | Report::Asks { .. }
+            | Report::Withdraws { .. }
+            | Report::Found { .. }
+            | Report::Condensed { .. } => return Err(Refusal::Stale),
+        };
+        Ok(vec![Fact::of_session(event)])
+    }
+
+    fn observed(
+        &self,
+        to: Seq,
+        model: Option<&String>,
+        answer: &Result<(Vec<Memory>, Usage), Failure>,
+        moment: &mut Moment,
+    ) -> Event {
+        let covers = Aside { first: self.memories.observed_to.saturating_add(1), last: to };
+        match answer {
+            Ok((memories, usage)) => {
+                let within = |memory: &&Memory| {
+                    let from_there = |seq: &Seq| (covers.first..=covers.last).contains(seq);
+                    check_text(&memory.text).is_ok() && memory.sources.iter().all(from_there)
+                };
+                let memories: Vec<Memory> = memories.iter().filter(within).take(MEMORIES_AT_ONCE).cloned().collect();
+                let memories = with_ids(&memories, &mut moment.ids);
+                Event::MemoryObserved(MemoryObserved { covers, memories, model: model.cloned(), usage: *usage })
+            }
+            Err(failure) => self.failed_to_remember(MemoryWork::Observe, failure, moment.at),
+        }
+    }
+
+    /// Whether a look up to there says something new. Said to be incognito meanwhile, nothing of it is kept.
+    fn awaits(&self, to: Seq) -> bool {
+        (self.memories.observed_to..=self.head).contains(&to)
+            && to > self.memories.observed_to
+            && self.memories.mode == Some(Mode::On)
+    }
+
+    fn failed_to_remember(&self, work: MemoryWork, failure: &Failure, at: Timestamp) -> Event {
+        let (first, most) = RETRY_MS;
+        let doubled = first.saturating_mul(1 << self.memories.failures.min(10));
+        let pause = doubled.min(most).max(failure.retry_after_ms.unwrap_or(0).min(most));
+        let message = failure.message.chars().take(500).collect();
+        Event::MemoryFailed(MemoryFailed { work, message, retry_at: at.plus_ms(pause) })
+    }
+}
+
+fn mode_set(mode: Mode, by: &Origin) -> Event {
+    Event::SessionUpdated(SessionUpdated { title: None, labels: None, memory: Some(mode), by: by.clone() })
+}
+
+/// A memory that nobody has named yet gets a fresh id.
+fn named(id: MemoryId, ids: &mut Ids) -> MemoryId {
+    if id.bits() == 0 { MemoryId::from_bits(ids.fresh()) } else { id }
+}
+
+fn with_ids(memories: &[Memory], ids: &mut Ids) -> Vec<Memory> {
+    memories.iter().map(|memory| Memory { id: named(memory.id, ids), ..memory.clone() }).collect()
+}
+
+fn check_text(text: &str) -> Result<(), Refusal> {
+    let count = text.chars().count();
+    let what = match count {
+        _ if text.trim().is_empty() => "a memory needs text".to_owned(),
+        count if count > MEMORY_CHARS => {
+            format!("a memory has at most {MEMORY_CHARS} characters, this one has {count}")
+        }
+        _fits => return Ok(()),
+    };
+    Err(Refusal::Invalid { code: "memory_invalid", what })
+}
+
+fn check_count(count: usize) -> Result<(), Refusal> {
+    if count <= MEMORIES_AT_ONCE {
+        return Ok(());
+    }
+    let what = format!("at most {MEMORIES_AT_ONCE} memories at once, not {count}");
+    Err(Refusal::Invalid { code: "memory_invalid", what })
 }

@@ -10,6 +10,7 @@ mod history;
 mod import;
 mod inquiry;
 mod journal;
+mod memories;
 mod properties;
 mod said;
 mod session;

@@ -5,6 +5,8 @@ use outlive_protocol::memory::{MemoryPage, MemoryRow, MemoryStory};
 use outlive_tui::{Piece, Style};
 
 use super::list::query;
+use super::noting;
+use crate::cli::memory::Note;
 use crate::client::{Client, connect, encoded};
 use crate::config::Workspace;
 use crate::exit::{Failure, Outcome, ok};
@@ -28,6 +30,9 @@ pub enum Memory {
         #[arg(long)]
         json: bool,
     },
+    /// Change it
+    #[command(flatten)]
+    Note(Note),
 }
 
 /// Which memories.
@@ -92,6 +97,7 @@ enum Scope {
 pub async fn run(place: &Workspace, command: Memory) -> Outcome {
     let client = connect(place).await?;
     match command {
+        Memory::Note(note) => noting::run(place, note).await,
         Memory::List(list) => {
             let page = pages(&client, &list.narrow, &[]).await?;
             listed(&page, &list.narrow, "nothing is remembered")

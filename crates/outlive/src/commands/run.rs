@@ -6,6 +6,7 @@ use std::process::ExitCode;
 
 use outlive_core::content::Block;
 use outlive_core::event::{Ending, Event, Question};
+use outlive_core::memory::Mode;
 use outlive_protocol::Page;
 use outlive_protocol::agent::AgentView;
 use outlive_protocol::message::{MessageAccepted, PostMessage};
@@ -117,7 +118,8 @@ pub async fn session(client: &Client, talk: &Talk) -> Result<(String, u64), Fail
         let view: SessionView = client.get(&format!("/sessions/{session}")).await?;
         return Ok((view.row.id, view.row.head));
     }
-    let body = CreateSession { agent: agent(client, talk.agent.as_deref()).await?, ..CreateSession::default() };
+    let (agent, memory) = (agent(client, talk.agent.as_deref()).await?, talk.incognito.then_some(Mode::Incognito));
+    let body = CreateSession { agent, memory, ..CreateSession::default() };
     let view: SessionView = client.send(Method::POST, "/sessions", &body).await?;
     Ok((view.row.id, view.row.head))
 }

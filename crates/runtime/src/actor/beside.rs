@@ -10,7 +10,8 @@ impl Actor {
     pub(super) fn begin_beside(&mut self, wanted: &[Beside]) {
         for beside in wanted {
             let task = match beside {
-                Beside::Condense(_) | Beside::Observe(_) | Beside::Erase => None::<tokio::task::AbortHandle>,
+                Beside::Condense(_) => None::<tokio::task::AbortHandle>,
+                Beside::Observe(_) | Beside::Reflect | Beside::Erase => self.begin_notes(*beside),
             };
             self.running.beside.extend(task.map(|task| (*beside, task)));
         }
@@ -20,9 +21,11 @@ impl Actor {
     pub(super) fn release_beside(&mut self, report: &Report) {
         let ended = |beside: &Beside| match (beside, report) {
             (Beside::Condense(id), Report::Condensed { compaction, .. }) => id == compaction,
-            (Beside::Observe(seq), Report::Observed { to, .. }) => seq == to,
-            (Beside::Erase, Report::Erased { .. }) => true,
-            (Beside::Condense(_) | Beside::Observe(_) | Beside::Erase, _) => false,
+            // There is one at a time, and it may have looked at a part.
+            (Beside::Observe(_), Report::Observed { .. })
+            | (Beside::Reflect, Report::Reflected { .. })
+            | (Beside::Erase, Report::Erased { .. }) => true,
+            (Beside::Condense(_) | Beside::Observe(_) | Beside::Reflect | Beside::Erase, _) => false,
         };
         self.held.beside.retain(|beside| !ended(beside));
         self.running.beside.retain(|beside, _| !ended(beside));

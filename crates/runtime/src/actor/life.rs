@@ -41,6 +41,13 @@ pub enum Mail {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<(), SubmitError>>,
     },
+    /// Write these lines in the place of those that have their seqs.
+    Scrub {
+        /// The lines.
+        lines: Vec<Line>,
+        /// Where the answer goes.
+        reply: oneshot::Sender<Result<(), SubmitError>>,
+    },
     /// Everything is stopped: answer once nothing is under way and the journal says so.
     Halt(oneshot::Sender<Result<(), SubmitError>>),
     /// Stop what runs and remove the session.
@@ -90,7 +97,9 @@ async fn refuse(mut inbox: mpsc::Receiver<Mail>, sessions: &Sessions, id: Sessio
     while let Some(mail) = inbox.recv().await {
         match mail {
             Mail::Submit { reply, .. } => drop(reply.send(Err(error.clone()))),
-            Mail::Adopt { reply, .. } | Mail::Remove(_, reply) => drop(reply.send(Err(error.clone()))),
+            Mail::Adopt { reply, .. } | Mail::Scrub { reply, .. } | Mail::Remove(_, reply) => {
+                drop(reply.send(Err(error.clone())));
+            }
             // Nothing of it runs, and only a repair lets it run again: it does not keep the others from going on.
             Mail::Halt(reply) if is_beyond(error) => drop(reply),
             Mail::Halt(reply) => drop(reply.send(Err(error.clone()))),
@@ -212,6 +221,7 @@ impl Loop {
             Mail::Halt(reply) => self.halt(reply).await,
             Mail::View(reply) => self.show(reply),
             Mail::Adopt { lines, reply } => drop(reply.send(self.actor.adopt(lines).await)),
+            Mail::Scrub { lines, reply } => drop(reply.send(self.actor.scrub(lines).await)),
             Mail::Remove(removal, reply) => {
                 let removed = self.remove(removal).await;
                 reply.send(removed).ok();
@@ -317,7 +327,7 @@ impl Loop {
         while !self.actor.held.calls.is_empty() {
             match tokio::time::timeout_at(deadline, self.inbox.recv()).await {
                 Ok(Some(Mail::Submit { reply, .. })) => drop(reply.send(Err(SubmitError::Closing))),
-                Ok(Some(Mail::Adopt { reply, .. } | Mail::Remove(_, reply))) => {
+                Ok(Some(Mail::Adopt { reply, .. } | Mail::Scrub { reply, .. } | Mail::Remove(_, reply))) => {
                     drop(reply.send(Err(SubmitError::Closing)));
                 }
                 Ok(Some(Mail::Halt(reply))) => drop(reply.send(Err(SubmitError::Closing))),

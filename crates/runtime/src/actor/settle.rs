@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use outlive_core::command::{Command, Verdict};
-use outlive_core::context::{Transcript, assemble};
+use outlive_core::context::{Transcript, assemble_with};
 use outlive_core::event::{Decider, Ending, TurnError};
 use outlive_core::hooks::About;
 use outlive_core::id::CallId;
@@ -87,7 +87,7 @@ impl Actor {
             // No agent is made ready for what only ends.
             Some(turn) if turn.interrupt.is_some() => Allowance::default(),
             Some(_) => self.kit().map(|kit| kit.allowance()).unwrap_or_default(),
-            None => Allowance::default(),
+            None => Allowance { notes: self.allowed_notes(), ..Allowance::default() },
         };
         self.state.owed(self.shell.moments.now(), &self.held, &allowed)
     }
@@ -100,7 +100,7 @@ impl Actor {
     }
 
     /// Says whether all could be written.
-    fn record(&mut self, batch: &mut Batch, facts: Vec<Fact>) -> bool {
+    pub(super) fn record(&mut self, batch: &mut Batch, facts: Vec<Fact>) -> bool {
         let at = self.shell.moments.now();
         batch.add(&mut self.state, self.transcript.as_mut(), facts, (at, None))
     }
@@ -185,7 +185,8 @@ impl Actor {
         let (place, _) = outages.next(self.shell.moments.now(), kit.voices.lineup());
         let voice = kit.voices.at(place);
         voice.frame.count(&**self.shell.kits.scales().counter());
-        let (request, plan) = assemble(&voice.frame, self.transcript(batch).await?);
+        let layers = self.layers(batch, (turn, &kit)).await?;
+        let (request, plan) = assemble_with(&voice.frame, &layers, self.transcript(batch).await?);
         let plan = self.weigh(plan);
         let prices = self.shell.kits.prices(&plan.model);
         let mut proposed = Proposed { request, plan, prices };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use outlive_core::agent::{Agent, SearchSpec, WebSpec};
+use outlive_core::agent::{Agent, MemorySpec, SearchSpec, WebSpec};
 use outlive_tools::Tool;
 use outlive_tools::cli::Cli;
 use outlive_tools::exec::Exec;
@@ -26,6 +26,10 @@ pub(super) fn equip(
     let asks = |builtin| agent.tools.builtin.iter().any(|name| Builtin::named(name) == Some(builtin));
     if let Some(siblings) = catalog.siblings.as_ref().filter(|_| asks(Builtin::Session)) {
         tools.push(Arc::new(Sessions::new(Arc::clone(siblings), agent.name.clone())));
+    }
+    let remembers = agent.upkeep.memory.as_ref().is_some_and(MemorySpec::is_on);
+    if let Some(mind) = catalog.mind.as_ref().filter(|_| remembers || asks(Builtin::Memory)) {
+        tools.extend(outlive_tools::memory::tools(mind, &agent.name));
     }
     if asks(Builtin::Web) {
         tools.extend(web(&agent.tools.web, sources)?.tools());

@@ -15,6 +15,7 @@ mod deleting;
 mod held;
 mod house;
 mod media;
+mod noting;
 mod outage;
 mod races;
 mod refused_files;

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::{StatusCode, header};
 use axum::response::IntoResponse;
-use outlive_core::command::{Command, Create};
+use outlive_core::command::{Command, Create, MemoryCommand};
 use outlive_core::digest::Digest;
 use outlive_core::id::{RequestId, SessionId};
 use outlive_protocol::session::{CreateSession, SessionView, UpdateSession};
@@ -37,9 +37,14 @@ pub(super) async fn create(
         project: body.project,
         on_disconnect: body.on_disconnect.unwrap_or(card.on_disconnect),
         labels: body.labels,
-        by: caller.by,
+        by: caller.by.clone(),
     };
     app.runtime.submit(session, Command::Create(create), request).await?;
+    if let Some(mode) = body.memory {
+        // Said again, it changes nothing.
+        let what = MemoryCommand::Mode(mode);
+        app.runtime.submit(session, Command::Memory { what, by: caller.by }, None).await?;
+    }
     let location = format!("{BASE}/sessions/{session}");
     Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(view(&app, session).await?)))
 }
@@ -74,7 +79,7 @@ pub(super) async fn show(State(app): State<App>, Path(session): Path<String>) ->
     Ok(Json(view(&app, id(&session)?).await?))
 }
 
-/// Renames, labels, archives or takes back out.
+/// Renames, labels, archives or takes back out, or says how far it takes part in what is remembered.
 #[utoipa::path(patch, path = "/sessions/{id}", tag = "sessions", params(("id" = String, Path)), request_body = UpdateSession,
     responses((status = 200, body = SessionView), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn update(
@@ -85,16 +90,20 @@ pub(super) async fn update(
 ) -> ApiResult<Json<SessionView>> {
     let session = id(&session)?;
     let request = caller.request(body.request_id.as_deref())?;
-    if body.archived.is_some() && (body.title.is_some() || body.labels.is_some()) {
-        return Err(ApiError::new(&code::INVALID, "change title and labels, or archive: one of them a request"));
-    }
-    if body.archived.is_none() && body.title.is_none() && body.labels.is_none() {
-        return Err(ApiError::new(&code::INVALID, "there is nothing to change: name title, labels or archived"));
-    }
+    let is_named = body.title.is_some() || body.labels.is_some();
     let by = caller.by;
-    let command = match body.archived {
-        Some(archived) => Command::Archive { archived, by },
-        None => Command::Update { title: body.title, labels: body.labels, by },
+    let command = match (body.archived, body.memory) {
+        (Some(archived), None) if !is_named => Command::Archive { archived, by },
+        (None, Some(mode)) if !is_named => Command::Memory { what: MemoryCommand::Mode(mode), by },
+        (None, None) if is_named => Command::Update { title: body.title, labels: body.labels, by },
+        (None, None) => {
+            let what = "there is nothing to change: name title, labels, archived or memory";
+            return Err(ApiError::new(&code::INVALID, what));
+        }
+        (Some(_) | None, Some(_)) | (Some(_), None) => {
+            let what = "change title and labels, or archive, or set memory: one of them a request";
+            return Err(ApiError::new(&code::INVALID, what));
+        }
     };
     app.runtime.submit(session, command, request).await?;
     Ok(Json(view(&app, session).await?))

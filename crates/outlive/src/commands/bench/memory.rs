@@ -101,9 +101,10 @@ fn plain(world: &Facts, join: &str) -> Result<f64, Failure> {
     for Asked { text, answer, .. } in &world.asked {
         let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty());
         let words: Vec<String> = words.map(|word| format!("\"{word}\"")).collect();
-        let rows = find.query_map((words.join(join), BEST as i64), |row| row.get::<_, usize>(0));
-        let rows: Vec<usize> = rows.and_then(Iterator::collect).map_err(Failure::failed)?;
-        let is_answer = |n: usize| world.memories.get(n).is_some_and(|memory| memory.id == *answer);
+        let rows = find.query_map((words.join(join), BEST as i64), |row| row.get::<_, i64>(0));
+        let rows: Vec<i64> = rows.and_then(Iterator::collect).map_err(Failure::failed)?;
+        let row = |n: i64| usize::try_from(n).ok().and_then(|n| world.memories.get(n));
+        let is_answer = |n: i64| row(n).is_some_and(|memory| memory.id == *answer);
         found += usize::from(rows.into_iter().any(is_answer));
     }
     Ok(found as f64 / world.asked.len().max(1) as f64)

@@ -1,0 +1,95 @@
+//! Looks at what was said for what is to be remembered, a piece at a time, and reports what it found. Beside turns: it reads the
+//! journal, never the actor.
+
+use outlive_core::command::Report;
+use outlive_core::content::{Failure, FailureKind, Usage};
+use outlive_core::id::Seq;
+use outlive_core::memory::observe::{Known, Piece, read, request};
+use outlive_core::memory::{Memory, reflect};
+
+use super::Errand;
+use super::keeper::{Notes, failure};
+use crate::memory::{of_session, seen_by};
+
+/// Bytes of a piece: at most, and however often looking failed.
+const PIECE_BYTES: (usize, usize) = (64 << 10, 2 << 10);
+/// Lines read at once.
+const PAGE: usize = 512;
+
+/// Looks, and reports.
+pub(crate) async fn observe(errand: Errand, notes: Notes, to: Seq) {
+    let from = notes.state.memories.observed_to;
+    let looked = look(&errand, &notes, (from, to)).await;
+    let report = match looked {
+        // Nothing was said that counts: nobody was asked.
+        Ok((to, None)) => Report::Observed { to, model: None, answer: Ok((Vec::new(), Usage::default())) },
+        Ok((to, Some(found))) => Report::Observed { to, model: Some(notes.kit.keeper.name.clone()), answer: Ok(found) },
+        Err(failure) => Report::Observed { to, model: None, answer: Err(failure) },
+    };
+    errand.report(report).await;
+}
+
+/// Condenses what is remembered of the session, and reports.
+pub(crate) async fn reflect(errand: Errand, notes: Notes) {
+    let answer = match of_session(&notes.shell.store, errand.session, notes.state.head).await {
+        Ok(rows) => notes.condense(rows.live().into_iter().map(|row| row.memory.clone()).collect()).await,
+        Err(error) => Err(failure(FailureKind::Network, &error.to_string())),
+    };
+    errand.report(Report::Reflected { model: Some(notes.kit.keeper.name.clone()), answer }).await;
+}
+
+type Found = (Vec<Memory>, Usage);
+
+async fn look(errand: &Errand, notes: &Notes, (from, to): (Seq, Seq)) -> Result<(Seq, Option<Found>), Failure> {
+    let unread = |error: outlive_store::StoreError| failure(FailureKind::Network, &error.to_string());
+    let piece = piece(errand, notes, (from, to)).await.map_err(unread)?;
+    if piece.is_empty() {
+        return Ok((piece.to.max(to), None));
+    }
+    let rows = of_session(&notes.shell.store, errand.session, notes.state.head).await.map_err(unread)?;
+    let others = seen_by(&notes.shell.store, &notes.state).await.map_err(unread)?;
+    let own = rows.live().into_iter().map(|row| row.memory.clone());
+    let known = Known::of(others.into_iter().chain(own).collect());
+    let (text, usage) = notes.ask(request(&piece, &known, notes.shell.moments.now())).await?;
+    let has_project = notes.state.profile.as_ref().is_some_and(|profile| profile.project.is_some());
+    let memories = read(&text, &piece, &known, has_project).map_err(|why| failure(FailureKind::OffSchema, &why))?;
+    Ok((piece.to, Some((memories, usage))))
+}
+
+/// Reads as much as is looked at in one go. What failed before is looked at in smaller pieces.
+async fn piece(errand: &Errand, notes: &Notes, (from, to): (Seq, Seq)) -> Result<Piece, outlive_store::StoreError> {
+    let (most, least) = PIECE_BYTES;
+    // Half of the window, at three bytes a token.
+    let window = usize::try_from(notes.kit.keeper.window.usable()).unwrap_or(usize::MAX);
+    let room = (window.saturating_mul(3) / 2).min(most) >> notes.state.memories.failures.min(8);
+    let aside = notes.state.profile.as_ref().map(|profile| profile.aside.clone()).unwrap_or_default();
+    let redactor = errand.secrets.now();
+    let mut piece = Piece::behind(from, room.max(least));
+    while piece.to < to {
+        let lines = notes.shell.store.journals.read(errand.session, piece.to, PAGE).await?.lines;
+        if lines.is_empty() {
+            break;
+        }
+        for line in lines.iter().filter(|line| line.seq() <= to) {
+            let clean = line.redacted(&redactor).ok().flatten();
+            if !piece.take(&crate::load::read(errand.session, clean.as_ref().unwrap_or(line))?, &aside) {
+                return Ok(piece);
+            }
+        }
+    }
+    Ok(piece)
+}
+
+impl Notes {
+    /// Has notes condensed, the oldest first.
+    pub(crate) async fn condense(&self, mut memories: Vec<Memory>) -> Result<Found, Failure> {
+        memories.truncate(reflect::NOTES);
+        if memories.len() < 2 {
+            return Ok((Vec::new(), Usage::default()));
+        }
+        let known = Known::of(memories);
+        let (text, usage) = self.ask(reflect::request(&known, self.shell.moments.now())).await?;
+        let memories = reflect::read(&text, &known).map_err(|why| failure(FailureKind::OffSchema, &why))?;
+        Ok((memories, usage))
+    }
+}
