@@ -1,6 +1,7 @@
 //! Asks models: one file per wire dialect, the rehearsal, a scripted model and a loopback server for tests.
 
 pub mod anthropic;
+pub mod embeddings;
 pub mod gemini;
 mod http;
 #[cfg(feature = "loopback")]
