@@ -30,8 +30,8 @@ use outlive_tools::{Pending, Place};
 
 pub use servers::Asked;
 
-use crate::scales::Scales;
 use crate::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Offered, Terms, Voice, Voices};
+use crate::scales::Scales;
 
 /// Connects to models. The binary names the concrete ones.
 pub trait Models: Send + Sync {
@@ -130,7 +130,8 @@ impl Catalog {
         let invalid = |why: String| KitError::Invalid { agent: name.clone(), why };
         let stamp = self.sources.folders.stamp(name.as_str()).map_err(|error| invalid(error.to_string()))?;
         let known = self.sources.models.known();
-        let stamp = stamp.ok_or_else(|| KitError::Unknown(name.clone()))? ^ known.stamp ^ self.scales().stamp().rotate_left(32);
+        let stamp =
+            stamp.ok_or_else(|| KitError::Unknown(name.clone()))? ^ known.stamp ^ self.scales().stamp().rotate_left(32);
         let listed = self.servers.version(name);
         if let Some(ready) = self.lock().get(name).filter(|ready| (ready.stamp, ready.listed) == (stamp, listed)) {
             return Ok(ready.clone());
