@@ -70,8 +70,57 @@ pub struct Loopback {
     _stop: Arc<tokio::sync::watch::Sender<()>>,
 }
 
+/// A window, and how its owner counts.
+#[derive(Debug, Clone, Copy)]
+pub struct Bounds {
+    /// Tokens that a request and its reply may have together.
+    pub window: u64,
+    /// Tokens that it counts for one of the rehearsal's.
+    pub ratio: f64,
+    /// Tokens that it adds to every request.
+    pub fixed: u64,
+}
+
+impl Bounds {
+    /// Returns the tokens that are counted for so many of the rehearsal's.
+    fn counted(&self, tokens: u64) -> u64 {
+        self.fixed + (tokens as f64 * self.ratio).round() as u64
+    }
+
+    /// Refuses a request that is too long, as each API does.
+    fn refuse(&self, dialect: Dialect, request: &Request) -> Option<Response> {
+        let (tokens, window) = (self.counted(crate::rehearsal::input_tokens(request)), self.window);
+        let (kind, message) = match dialect {
+            Dialect::Anthropic => {
+                ("invalid_request_error", format!("prompt is too long: {tokens} tokens > {window} maximum"))
+            }
+            Dialect::OpenAi | Dialect::Responses => (
+                "context_length_exceeded",
+                format!(
+                    "This model's maximum context length is {window} tokens. However, your messages resulted in {tokens} tokens."
+                ),
+            ),
+            Dialect::OpenRouter => (
+                "",
+                format!(
+                    "This endpoint's maximum context length is {window} tokens. However, you requested about {tokens} tokens."
+                ),
+            ),
+            Dialect::Gemini => (
+                "",
+                format!("The input token count ({tokens}) exceeds the maximum number of tokens allowed ({window})."),
+            ),
+            Dialect::Ollama => {
+                ("", format!("the request exceeds the available context size ({window} tokens), try increasing it"))
+            }
+        };
+        (tokens > window).then(|| refuse(dialect, 400, kind, &message))
+    }
+}
+
 #[derive(Default)]
 struct Script {
+    bounds: Option<Bounds>,
     plans: VecDeque<Plan>,
     bodies: Vec<Value>,
     wire: Vec<String>,
@@ -129,6 +178,11 @@ impl Loopback {
     /// Plans what happens to the next request that nothing is planned for.
     pub fn plan(&self, plan: Plan) {
         self.lock().plans.push_back(plan);
+    }
+
+    /// Refuses what is longer than this from now on, and counts as it says.
+    pub fn bound(&self, bounds: Bounds) {
+        self.lock().bounds = Some(bounds);
     }
 
     /// Returns the bodies that it was sent.
@@ -234,14 +288,17 @@ async fn answer(State(script): Shared, dialect: Dialect, (shown, versioned): (bo
         Ok(request) => request,
         Err(why) => return refuse(dialect, 400, "invalid_request_error", &why),
     };
-    let plan = {
+    let (plan, bounds) = {
         let mut script = script.lock().unwrap_or_else(PoisonError::into_inner);
         script.bodies.push(body);
         script.wire.push(String::from_utf8_lossy(bytes).into_owned());
-        script.plans.pop_front().unwrap_or(Plan::Rehearse)
+        (script.plans.pop_front().unwrap_or(Plan::Rehearse), script.bounds)
     };
+    if let Some(refused) = bounds.and_then(|bounds| bounds.refuse(dialect, &request)) {
+        return refused;
+    }
     match plan {
-        Plan::Rehearse => play::rehearse(dialect, request),
+        Plan::Rehearse => play::rehearse(dialect, request, bounds),
         Plan::Reply(reply) => play::stream(dialect, play::frames(dialect, &reply)),
         Plan::Status(status, retry_after) => {
             let mut response = refuse(dialect, status, "api_error", "planned");

@@ -79,7 +79,7 @@ fn settings_are_read_and_their_misspellings_refused_with_their_place() {
         ("context: {hard: 101}", "5:3: spec.context: `warn`, `soft` and `hard` are percentages, 1 to 100"),
         (
             "memory: {embedding: {base_url: ftp://x, model: m}}",
-            "5:34: spec.memory.embedding.base_url: begins with `http://` or `https://`",
+            "5:24: spec.memory.embedding.base_url: begins with `http://` or `https://`",
         ),
     ] {
         assert_eq!(of(spec).unwrap_err().to_string(), format!("agent.yaml:{said}\n    {spec}"));

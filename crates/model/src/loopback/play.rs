@@ -10,7 +10,7 @@ use futures_util::stream::{self, StreamExt as _};
 use outlive_core::content::{Reply, ReplyBlock, Request, StopReason};
 use serde_json::{Value, json};
 
-use super::{Dialect, gemini, ollama, openrouter, responses};
+use super::{Bounds, Dialect, gemini, ollama, openrouter, responses};
 use crate::Model as _;
 use crate::rehearsal::Rehearsal;
 
@@ -20,9 +20,17 @@ fn headers(dialect: Dialect) -> [(header::HeaderName, &'static str); 1] {
 }
 
 /// The rehearsal answers, at its own pace.
-pub(super) fn rehearse(dialect: Dialect, request: Request) -> Response {
+pub(super) fn rehearse(dialect: Dialect, request: Request, bounds: Option<Bounds>) -> Response {
     let body = stream::once(async move {
         let reply = Rehearsal::instant().stream(request, Arc::new(|_| {})).await;
+        let reply = reply.map(|mut reply| {
+            if let Some(bounds) = bounds {
+                let usage = &mut reply.usage;
+                usage.input_tokens = bounds.counted(usage.input_tokens);
+                usage.output_tokens = (usage.output_tokens as f64 * bounds.ratio).round() as u64;
+            }
+            reply
+        });
         let frames = reply.map(|reply| frames(dialect, &reply)).unwrap_or_default();
         stream::iter(frames).then(async |frame| {
             tokio::time::sleep(std::time::Duration::from_millis(2)).await;

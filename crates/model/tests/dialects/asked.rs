@@ -3,8 +3,9 @@
 use std::sync::Arc;
 
 use outlive_core::content::{Block, FailureKind, Message, Reply, ReplyBlock, Role, StopReason, Usage};
+use outlive_core::context::taught;
 use outlive_core::id::CallId;
-use outlive_model::loopback::{Loopback, Plan, recording};
+use outlive_model::loopback::{Bounds, Loopback, Plan, recording};
 use outlive_model::{Settings, connect};
 use serde_json::json;
 
@@ -145,6 +146,24 @@ async fn a_local_model_gets_its_context_is_kept_loaded_and_never_cut_in_silence(
     let (url, _) = canned(answer("400 Bad", "content-type: application/json\r\n", too_long), Then::HangUp);
     let failure = ask_canned("ollama", &url).await.unwrap_err();
     assert!(failure.message.ends_with("set model.context_window to what the machine can hold"), "{failure}");
+    assert_eq!(failure.kind, FailureKind::Overflow);
+}
+
+#[tokio::test]
+async fn a_request_that_is_too_long_is_told_apart_in_every_dialect_and_teaches_the_window() {
+    let server = Loopback::start(0).await.unwrap();
+    server.bound(Bounds { window: 4_000, ratio: 1.6, fixed: 300 });
+    for provider in DIALECTS {
+        let failure =
+            ask(&server, provider, request(vec![user(vec![text(&"word ".repeat(4_000))])])).await.0.unwrap_err();
+        assert_eq!(
+            (failure.kind, taught(&failure.message)),
+            (FailureKind::Overflow, Some(4_000)),
+            "{provider}: {failure}"
+        );
+        let usage = ask(&server, provider, hi()).await.0.unwrap().usage;
+        assert!((300..4_000).contains(&usage.all_input()), "{provider}: counts in its own way");
+    }
 }
 
 #[tokio::test]
