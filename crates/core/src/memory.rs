@@ -4,6 +4,10 @@
 //! |---|---|
 //! | [`question`] | what a person or a model asks, as words, names, and words that mean about the same |
 //! | [`rank`] | which of the memories that have some of it come first, and why |
+//! | [`observe`] | what of a journal is looked at, and what of an answer is believed |
+//! | [`reflect`] | notes that belong together become fewer |
+//! | [`pack`] | what of all that stands in every request |
+//! | [`Rows`] | what a journal says is remembered |
 
 mod kin;
 pub mod question;
