@@ -5,7 +5,9 @@ mod remember;
 
 use std::time::Duration;
 
-use outlive_core::content::{Block, Delta, Failure, Message, Purpose, Reply, ReplyBlock, Request, Role, StopReason, Usage};
+use outlive_core::content::{
+    Block, Delta, Failure, Message, Purpose, Reply, ReplyBlock, Request, Role, StopReason, Usage,
+};
 use outlive_core::media::File;
 use serde_json::{Value, json};
 

@@ -98,7 +98,9 @@ mod vocabulary {
         fn pieces_are_the_text_and_end_between_characters() {
             for text in ["", "a", &"漢".repeat(20_000), &"é".repeat(PIECE), &" ".repeat(3 * PIECE)] {
                 assert_eq!(pieces(text).collect::<String>(), text);
-                assert!(pieces(text).all(|piece| piece.len() <= PIECE && piece.len() > PIECE - 4 || text.ends_with(piece)));
+                assert!(
+                    pieces(text).all(|piece| piece.len() <= PIECE && piece.len() > PIECE - 4 || text.ends_with(piece))
+                );
             }
         }
 

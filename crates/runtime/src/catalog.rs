@@ -136,7 +136,8 @@ impl Catalog {
         let invalid = |why: String| KitError::Invalid { agent: name.clone(), why };
         let stamp = self.sources.folders.stamp(name.as_str()).map_err(|error| invalid(error.to_string()))?;
         let known = self.sources.models.known();
-        let stamp = stamp.ok_or_else(|| KitError::Unknown(name.clone()))? ^ known.stamp ^ self.scales().stamp().rotate_left(32);
+        let stamp =
+            stamp.ok_or_else(|| KitError::Unknown(name.clone()))? ^ known.stamp ^ self.scales().stamp().rotate_left(32);
         let listed = self.servers.version(name);
         if let Some(ready) = self.lock().get(name).filter(|ready| (ready.stamp, ready.listed) == (stamp, listed)) {
             return Ok(ready.clone());

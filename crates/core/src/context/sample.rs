@@ -158,7 +158,8 @@ pub fn play(
 }
 
 fn tool(dice: &mut Dice, at: usize) -> ToolSpec {
-    let input_schema = json!({"type": "object", "properties": {"path": {"type": "string", "description": dice.prose(1)}}});
+    let input_schema =
+        json!({"type": "object", "properties": {"path": {"type": "string", "description": dice.prose(1)}}});
     ToolSpec { name: format!("tool_{at}"), description: dice.prose(3), input_schema }
 }
 
@@ -185,8 +186,7 @@ impl Session<'_> {
             let long = self.dice.throw(8) == 0;
             let content = if long { self.code_of(250) } else { self.code_of(40) };
             let (outcome, details, artifact) = (Outcome::Ok, None, None);
-            let finished =
-                CallFinished { call, attempt: 1, outcome, content, details, artifact, duration_ms: 1 };
+            let finished = CallFinished { call, attempt: 1, outcome, content, details, artifact, duration_ms: 1 };
             self.hear(Event::CallFinished(finished));
         }
         let said = self.prose_of(8);

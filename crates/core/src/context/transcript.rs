@@ -113,7 +113,9 @@ impl Transcript {
                 self.reply(&finished.content, Weight::of(entry));
                 self.tally.answered(finished.usage);
             }
-            Event::CheckpointActivated(_) | Event::ContextPruned(_) | Event::ContextRebuilt(_) => self.tally.lift_anchor(),
+            Event::CheckpointActivated(_) | Event::ContextPruned(_) | Event::ContextRebuilt(_) => {
+                self.tally.lift_anchor()
+            }
             Event::CallDenied(denied) => self.answer(denied.call, (&denied.content, true), Weight::of(entry)),
             Event::CallLost(lost) => self.answer(lost.call, (&lost.known, true), Weight::of(entry)),
             // Of a call that goes on: its result is still to come.

@@ -3,8 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 use crate::budget::Capped;
-use crate::context::Room;
 use crate::content::{Block, FailureKind, StopReason, Usage};
+use crate::context::Room;
 use crate::media::Attachment;
 use crate::time::Timestamp;
 

@@ -171,7 +171,9 @@ fn check_text(text: &str) -> Result<(), Refusal> {
     let count = text.chars().count();
     let what = match count {
         _ if text.trim().is_empty() => "a memory needs text".to_owned(),
-        count if count > MEMORY_CHARS => format!("a memory has at most {MEMORY_CHARS} characters, this one has {count}"),
+        count if count > MEMORY_CHARS => {
+            format!("a memory has at most {MEMORY_CHARS} characters, this one has {count}")
+        }
         _fits => return Ok(()),
     };
     Err(Refusal::Invalid { code: "memory_invalid", what })

@@ -50,7 +50,8 @@ pub(super) fn reflect(request: &Request) -> String {
             None => groups.push((begin, vec![line])),
         }
     }
-    let memories: Vec<Value> = groups.into_iter().filter(|(_, group)| group.len() > 1).map(|(_, group)| one(&group)).collect();
+    let memories: Vec<Value> =
+        groups.into_iter().filter(|(_, group)| group.len() > 1).map(|(_, group)| one(&group)).collect();
     json!({ "memories": memories }).to_string()
 }
 

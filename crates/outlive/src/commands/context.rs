@@ -1,8 +1,8 @@
 //! Shows what the next request of a session would be, and what its parts weigh.
 
+use outlive_protocol::Page;
 use outlive_protocol::context::ContextView;
 use outlive_protocol::session::SessionRow;
-use outlive_protocol::Page;
 
 use crate::client::{Client, encoded};
 use crate::exit::Failure;

@@ -58,7 +58,11 @@ pub async fn show(client: &Client, session: &str) -> Result<(), Failure> {
     say!("session   {}", view.row.id);
     say!("title     {}", view.row.title.as_deref().unwrap_or("-"));
     say!("agent     {}", view.row.agent);
-    say!("status    {}{}", view.row.status, view.standing.paused_because.map(|why| format!(" ({why})")).unwrap_or_default());
+    say!(
+        "status    {}{}",
+        view.row.status,
+        view.standing.paused_because.map(|why| format!(" ({why})")).unwrap_or_default()
+    );
     say!("events    {}", view.row.head);
     say!("turns     {} ended, {} follow-ups wait", view.turns, view.queue_length);
     say!("tokens    {} in, {} out", view.usage.all_input(), view.usage.output_tokens);

@@ -9,8 +9,8 @@ use outlive_core::content::{Failure, FailureKind};
 use outlive_core::context::{Counter, Layer, Layers};
 use outlive_core::event::{ContextRebuilt, Event, Line, RebuildCause};
 use outlive_core::id::{Seq, TurnId};
-use outlive_core::memory::{Memory, Mode};
 use outlive_core::memory::pack::{Part, choose, render};
+use outlive_core::memory::{Memory, Mode};
 use outlive_core::session::{Beside, Fact, Notes as Allowed, Shown};
 use outlive_store::StoreError;
 use tracing::Instrument as _;
@@ -33,7 +33,11 @@ struct Packs {
 
 impl Actor {
     /// Returns what stands in this session's requests of what is remembered, made anew where that is due.
-    pub(super) async fn layers(&mut self, batch: &mut Batch, (turn, kit): (TurnId, &Kit)) -> Result<Layers, StoreError> {
+    pub(super) async fn layers(
+        &mut self,
+        batch: &mut Batch,
+        (turn, kit): (TurnId, &Kit),
+    ) -> Result<Layers, StoreError> {
         if kit.keeper.memory.is_none() {
             return Ok(Layers::default());
         }
@@ -46,7 +50,7 @@ impl Actor {
             None => Some(RebuildCause::Load),
             Some(shown) => shown.stale,
         };
-        if let Some(layers) = self.layers.as_ref().filter(|_| cause.is_none()) {
+        if let Some(layers) = self.equipment.layers.as_ref().filter(|_| cause.is_none()) {
             return Ok(layers.clone());
         }
         let is_cached = |shown: &&Shown| self.shell.moments.now().ms_since(shown.asked_at) < CACHED_MS;
@@ -54,7 +58,7 @@ impl Actor {
         if let Some(shown) = before
             && let Some(layers) = self.as_before(&shown, batch).await?
         {
-            self.layers = Some(layers.clone());
+            self.equipment.layers = Some(layers.clone());
             return Ok(layers);
         }
         self.rebuild(batch, (turn, kit), cause.unwrap_or(RebuildCause::Load)).await
@@ -79,7 +83,7 @@ impl Actor {
         let (global, session) = (ids(&packs.global), ids(&packs.session));
         let rebuilt = Event::ContextRebuilt(ContextRebuilt { cause, blocks: layers.blocks(), global, session });
         self.record(batch, vec![Fact::of_turn(turn, rebuilt)]);
-        self.layers = Some(layers.clone());
+        self.equipment.layers = Some(layers.clone());
         Ok(layers)
     }
 

@@ -10,8 +10,8 @@ use outlive_core::command::Report;
 use outlive_core::content::Block;
 use outlive_core::event::{Entry, Event, Line};
 use outlive_core::id::{MemoryId, Seq, SessionId};
-use outlive_core::memory::pack::harmless;
 use outlive_core::memory::Memory;
+use outlive_core::memory::pack::harmless;
 use outlive_core::redact::{FORGOTTEN, Redactor};
 use outlive_core::secret::Secret;
 use outlive_core::session::State;
@@ -195,7 +195,9 @@ impl Traces {
 /// What a person said stays unless they ask for it to go.
 fn is_message(line: &Line) -> bool {
     let head: String = line.as_str().chars().take(160).collect();
-    ["message.received", "input.queued", "input.edited"].iter().any(|name| head.contains(&format!("\"type\":\"{name}\"")))
+    ["message.received", "input.queued", "input.edited"]
+        .iter()
+        .any(|name| head.contains(&format!("\"type\":\"{name}\"")))
 }
 
 /// Puts a mark in the place of all that an event says; says whether it said something.
@@ -211,7 +213,9 @@ fn blank(entry: &mut Entry) -> bool {
             answered.content = forgotten();
             answered.answers = answered.answers.iter().map(|_| vec![forgotten()]).collect();
         }
-        Event::StepFinished(finished) => return finished.content.iter_mut().fold(false, |any, it| blank_block(it) | any),
+        Event::StepFinished(finished) => {
+            return finished.content.iter_mut().fold(false, |any, it| blank_block(it) | any);
+        }
         _no_source => return false,
     }
     entry.tokens = None;

@@ -8,8 +8,8 @@ use outlive_core::content::{Block, Purpose, Request};
 use outlive_core::event::{Event, RebuildCause};
 use outlive_core::memory::Mode;
 use outlive_model::scripted::{Scripted, Step};
-use outlive_runtime::kit::{Keeper, Kit, Voices};
 use outlive_runtime::Whose;
+use outlive_runtime::kit::{Keeper, Kit, Voices};
 use outlive_tools::registry::Toolbox;
 use serde_json::{Value, json};
 
@@ -28,7 +28,10 @@ fn remembering(model: Scripted) -> Agents {
 /// The lines of a conversation that the observer is shown.
 fn shown(request: &Request) -> Vec<Value> {
     let Some(Block::Text { text }) = request.messages[0].content.first() else { return Vec::new() };
-    text.lines().filter(|line| line.starts_with("{\"day\"") || line.starts_with("{\"seq\"")).map(|line| serde_json::from_str(line).unwrap()).collect()
+    text.lines()
+        .filter(|line| line.starts_with("{\"day\"") || line.starts_with("{\"seq\""))
+        .map(|line| serde_json::from_str(line).unwrap())
+        .collect()
 }
 
 /// Notes every line that a person said, word by word.
@@ -41,9 +44,12 @@ fn noting(request: &Request, _nth: usize) -> Step {
                 said.map(|line| json!({ "text": line["text"], "scope": "agent", "sources": [line["seq"]] })).collect();
             Step::text(&json!({ "memories": memories }).to_string())
         }
-        Purpose::Reflect => Step::text(&json!({ "memories": [
+        Purpose::Reflect => Step::text(
+            &json!({ "memories": [
             { "text": "Ada has a dog called Rex.", "replaces": ["m1", "m2"] },
-        ] }).to_string()),
+        ] })
+            .to_string(),
+        ),
     }
 }
 
@@ -90,7 +96,11 @@ async fn what_was_said_is_noted_after_the_turn_and_shown_once_the_session_is_loa
     tokio::time::sleep(Duration::from_secs(301)).await;
     talk(&house, "And then?").await;
     let last = of(&model, Purpose::Step)[3].clone();
-    assert!(system(&last).contains("Ada has a dog.") && system(&last).contains("It is called Rex."), "{}", system(&last));
+    assert!(
+        system(&last).contains("Ada has a dog.") && system(&last).contains("It is called Rex."),
+        "{}",
+        system(&last)
+    );
     let rebuilt = |event: &Event| match event {
         Event::ContextRebuilt(rebuilt) => Some((rebuilt.cause, rebuilt.session.len())),
         _ => None,
@@ -267,7 +277,8 @@ async fn another_session_of_the_agent_begins_with_what_this_one_noted_and_forget
     let knows = |request: &Request| system(request).contains("Ada has a dog called Rex.");
     assert!(knows(&of(&model, Purpose::Step)[1]), "{}", system(&of(&model, Purpose::Step)[1]));
     let events = house.events(1).await;
-    let Some(Event::MemoryObserved(observed)) = events.into_iter().find(|event| event.name() == "memory.observed") else {
+    let Some(Event::MemoryObserved(observed)) = events.into_iter().find(|event| event.name() == "memory.observed")
+    else {
         panic!("nothing observed")
     };
     house.runtime.forget_memory(observed.memories[0].id, true, (by(), None)).await.unwrap();

@@ -126,7 +126,11 @@ pub async fn all_is_noted_and_what_is_forgotten_is_gone(store: &Store, sessions:
         entries.iter().for_each(|entry| state.apply(entry));
         assert_eq!(state.memories.forgetting, BTreeSet::new(), "not erased in {session}");
         if state.memories.mode.is_some() {
-            assert!(state.memories.observed_to >= state.memories.said_at, "not looked at in {session}: {:?}", state.memories);
+            assert!(
+                state.memories.observed_to >= state.memories.said_at,
+                "not looked at in {session}: {:?}",
+                state.memories
+            );
         }
         let forgotten = entries.iter().filter_map(|entry| match &entry.event {
             Event::MemoryForgotten(forgotten) => Some(forgotten.memories.clone()),

@@ -37,7 +37,10 @@ fn estimates(ratio: f64, scale: Scale, counter: &dyn Counter) -> Figure {
         ours.extend(later.clone().map(|asked: &Asked| asked.error(asked.estimated) * 100.0));
         plain.extend(later.map(|asked| asked.error(asked.rough) * 100.0));
     }
-    let what = format!("estimate error, {sessions} sessions, ratio {ratio}, p95 (beside: {:.1} % bytes/4)", percentile(&plain, 95));
+    let what = format!(
+        "estimate error, {sessions} sessions, ratio {ratio}, p95 (beside: {:.1} % bytes/4)",
+        percentile(&plain, 95)
+    );
     Figure::new(what, percentile(&ours, 95), "%").bar(Bar::AtMost(1.0))
 }
 
