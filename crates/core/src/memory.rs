@@ -4,9 +4,10 @@
 //! |---|---|
 //! | [`question`] | what a person or a model asks, as words, names, and words that mean about the same |
 //! | [`rank`] | which of the memories that have some of it come first, and why |
-//! | [`observe`] | what is asked about what was said, and what of the answer is a memory |
-//! | [`reflect`] | what is asked about memories that are many, and what takes the place of which |
-//! | [`pack`] | what of them a request shows |
+//! | [`observe`] | what of a journal is looked at, and what of an answer is believed |
+//! | [`reflect`] | notes that belong together become fewer |
+//! | [`pack`] | what of all that stands in every request |
+//! | [`Rows`] | what a journal says is remembered |
 //! | `curated` | files that a person may edit |
 
 mod candidate;

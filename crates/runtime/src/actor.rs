@@ -23,7 +23,7 @@ pub(crate) use life::{Life, spawn};
 use std::collections::BTreeMap;
 
 use outlive_core::command::{Command, Done, Found, Report};
-use outlive_core::context::{Layers, Load, Transcript};
+use outlive_core::context::{Load, Transcript};
 use outlive_core::event::{Asked, Outcome};
 use outlive_core::id::{CallId, QuestionId, RequestId, Seq, SessionId};
 use outlive_core::session::{Beside, Decided, Fact, Held, Refusal, State};
@@ -46,8 +46,6 @@ pub(crate) struct Actor {
     /// Read when the first request is assembled, then kept up.
     transcript: Option<Transcript>,
     equipment: tools::Equipment,
-    /// What requests begin with of what is remembered, once it was needed.
-    layers: Option<Layers>,
     held: Held,
     running: Running,
     errand: Errand,
@@ -91,7 +89,6 @@ impl Actor {
             state: State::default(),
             transcript: None,
             equipment: tools::Equipment::default(),
-            layers: None,
             held: Held::default(),
             running: Running::default(),
             errand,
@@ -217,7 +214,7 @@ impl Actor {
         self.state = loaded.state;
         self.shell.ledger.note(self.id, &self.state);
         self.cut_bytes = self.cut_bytes.max(loaded.cut_bytes);
-        (self.transcript, self.layers) = (None, None);
+        (self.transcript, self.equipment.layers) = (None, None);
         self.astray = false;
         Ok(())
     }

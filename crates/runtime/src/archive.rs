@@ -133,7 +133,7 @@ impl Runtime {
 
     /// Gives a journal to its session's one writer. Says whether somebody was faster with the same one.
     async fn take_in(&self, session: SessionId, lines: &[Line]) -> Result<bool, SubmitError> {
-        if self.shell.closing.is_cancelled() {
+        if self.shell.door.closing.is_cancelled() {
             return Err(SubmitError::Closing);
         }
         let (reply, answer) = oneshot::channel();

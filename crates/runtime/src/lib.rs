@@ -191,7 +191,6 @@ impl Runtime {
             notices: notices::Notices::default(),
             settings,
             brake,
-            closing: CancellationToken::new(),
             door: Door::default(),
         };
         let runtime =
@@ -200,9 +199,9 @@ impl Runtime {
         runtime.shell.kits.met(&runtime.shell.door);
         runtime.finish_erasing().await;
         let owed = runtime.shell.store.index.unsettled().await?;
-        let clock = runtime.shell.scheduler.clone().run(Arc::downgrade(&runtime), runtime.shell.closing.clone());
+        let clock = runtime.shell.scheduler.clone().run(Arc::downgrade(&runtime), runtime.shell.door.closing.clone());
         runtime.shell.tasks.spawn("scheduler", clock);
-        let present = presence::watch(Arc::downgrade(&runtime), silent, runtime.shell.closing.clone());
+        let present = presence::watch(Arc::downgrade(&runtime), silent, runtime.shell.door.closing.clone());
         runtime.shell.tasks.spawn("presence", present);
         let waking = Arc::clone(&runtime);
         runtime.shell.tasks.spawn("recovery", async move {
@@ -225,7 +224,7 @@ impl Runtime {
         command: Command,
         request: Option<RequestId>,
     ) -> Result<Accepted, SubmitError> {
-        if self.shell.closing.is_cancelled() {
+        if self.shell.door.closing.is_cancelled() {
             return Err(SubmitError::Closing);
         }
         schema::check(&command).await?;
@@ -313,7 +312,7 @@ impl Runtime {
     ///
     /// Why not.
     pub async fn answers(&self) -> Result<(), SubmitError> {
-        if self.shell.closing.is_cancelled() {
+        if self.shell.door.closing.is_cancelled() {
             return Err(SubmitError::Closing);
         }
         self.shell.store.journals.health().map_err(SubmitError::Store)?;
@@ -336,13 +335,13 @@ impl Runtime {
     /// Returns a token that is cancelled when the runtime begins to shut down.
     #[must_use]
     pub fn closing(&self) -> CancellationToken {
-        self.shell.closing.clone()
+        self.shell.door.closing.clone()
     }
 
     /// Shuts down: running calls are ended and their outcome recorded, sessions leave memory, and what runs in the
     /// background is ended. What is owed is taken up at the next start.
     pub async fn shutdown(&self) {
-        self.shell.closing.cancel();
+        self.shell.door.closing.cancel();
         let grace = self.shell.settings.closing * 2;
         if tokio::time::timeout(grace, self.shell.tasks.ended()).await.is_err() {
             tracing::warn!("some tasks did not end in time");

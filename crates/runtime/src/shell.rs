@@ -32,31 +32,34 @@ pub(crate) struct Shell {
     pub(crate) notices: Notices,
     pub(crate) settings: Settings,
     pub(crate) brake: Brake,
-    pub(crate) closing: CancellationToken,
     pub(crate) door: Door,
 }
 
 /// The way to the one door for what works within the runtime: what tools ask of sessions, and what is erased in several.
 #[derive(Clone, Default)]
-pub struct Door(Arc<OnceLock<Weak<Runtime>>>);
+pub struct Door {
+    runtime: Arc<OnceLock<Weak<Runtime>>>,
+    /// Cancelled when it is shut.
+    pub(crate) closing: CancellationToken,
+}
 
 impl Door {
     pub(crate) fn open(&self, runtime: &Arc<Runtime>) {
         // It is opened once, by the start that made it.
-        self.0.set(Arc::downgrade(runtime)).ok();
+        self.runtime.set(Arc::downgrade(runtime)).ok();
     }
 
     /// Leads where the other one does.
     pub(crate) fn lead_to(&self, other: &Self) {
-        if let Some(runtime) = other.0.get() {
-            self.0.set(runtime.clone()).ok();
+        if let Some(runtime) = other.runtime.get() {
+            self.runtime.set(runtime.clone()).ok();
         }
     }
 
     /// Returns the runtime; none before it has started, and once it is gone.
     #[must_use]
     pub fn runtime(&self) -> Option<Arc<Runtime>> {
-        self.0.get().and_then(Weak::upgrade)
+        self.runtime.get().and_then(Weak::upgrade)
     }
 }
 

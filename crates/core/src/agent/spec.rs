@@ -152,9 +152,8 @@ pub(super) struct ToolEntry {
 const DURAGENT: &str = "duragent/v1alpha1";
 pub(crate) const VERSIONS: [&str; 2] = ["outlive/v1", DURAGENT];
 
-/// Built-in tools that are here, and those that are on their way.
+/// Built-in tools.
 const HERE: [&str; 7] = ["bash", "files", "web", "session", "skill", "memory", ASK_USER];
-const COMING: [&str; 0] = [];
 
 impl File {
     fn is_duragent(&self) -> bool {
@@ -305,11 +304,11 @@ impl File {
                 // Every agent can ask.
                 Asked::Builtin(ASK_USER) => {}
                 Asked::Builtin(name) if HERE.contains(&name) => names.push(name.to_owned()),
-                Asked::Builtin(name) if COMING.contains(&name) || self.is_duragent() => {
+                Asked::Builtin(name) if self.is_duragent() => {
                     warnings.push(format!("builtin tool `{name}` is not in this version"));
                 }
                 Asked::Builtin(name) => {
-                    let nearest = crate::yaml::nearest(name, HERE.into_iter().chain(COMING)).unwrap_or("bash");
+                    let nearest = crate::yaml::nearest(name, HERE).unwrap_or("bash");
                     let why = format!("there is no `{name}`: the nearest is `{nearest}`");
                     return Err(Misfit::new("spec.tools.builtin", why));
                 }

@@ -57,10 +57,10 @@ fn variables_expand_after_parsing_and_never_change_the_structure() {
 
 #[test]
 fn what_this_version_does_not_have_is_a_warning_never_silence() {
-    let yaml = format!("{HEAD}spec:\n  tools: [{{builtin: bash}}, {{builtin: memory}}]\n");
+    let yaml = format!("{HEAD}spec:\n  tools: [{{builtin: bash}}, {{builtin: memory}}]\n  access: {{}}\n");
     let agent = read(&yaml).unwrap();
-    assert_eq!(agent.tools.builtin, ["bash"]);
-    assert_eq!(agent.warnings, ["builtin tool `memory` is not in this version"]);
+    assert_eq!(agent.tools.builtin, ["bash", "memory"]);
+    assert_eq!(agent.warnings, ["`access` is not in this version"]);
 }
 
 #[test]

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Memory;
 use crate::event::{Entry, Event};
 use crate::id::{MemoryId, Seq};
+use crate::redact::FORGOTTEN;
 use crate::time::Timestamp;
 
 /// The memories of one journal, with what has become of each.
@@ -33,6 +34,9 @@ impl Rows {
             Event::MemoryObserved(observed) => self.keep(&observed.memories, entry),
             Event::MemoryReflected(reflected) => self.keep(&reflected.memories, entry),
             Event::MemoryAdded(added) => self.keep(std::slice::from_ref(&added.memory), entry),
+            Event::MemoryEdited(edited) if edited.text == FORGOTTEN => {
+                self.rows.remove(&edited.memory);
+            }
             Event::MemoryEdited(edited) => {
                 if let Some(row) = self.rows.get_mut(&edited.memory) {
                     row.memory.text.clone_from(&edited.text);
@@ -47,7 +51,9 @@ impl Rows {
     }
 
     fn keep(&mut self, memories: &[Memory], entry: &Entry) {
-        for memory in memories.iter().filter(|memory| !self.forgotten.contains(&memory.id)) {
+        // In a fork's journal its words may be erased without a word about it.
+        let is_there = |memory: &&Memory| !self.forgotten.contains(&memory.id) && memory.text != FORGOTTEN;
+        for memory in memories.iter().filter(is_there) {
             let row = Row { memory: memory.clone(), seq: entry.seq, at: entry.at };
             self.rows.entry(memory.id).or_insert(row);
         }

@@ -200,7 +200,7 @@ impl Loop {
             biased;
             Ok(()) = self.brake.changed() => Next::Brake,
             mail = self.inbox.recv() => mail.map_or(Next::Close, |mail| Next::Mail(Box::new(mail))),
-            () = self.life.shell.closing.cancelled() => Next::Close,
+            () = self.life.shell.door.closing.cancelled() => Next::Close,
             () = tokio::time::sleep(pause), if waits => then,
         }
     }

@@ -50,7 +50,7 @@ impl Actor {
             None => Some(RebuildCause::Load),
             Some(shown) => shown.stale,
         };
-        if let Some(layers) = self.layers.as_ref().filter(|_| cause.is_none()) {
+        if let Some(layers) = self.equipment.layers.as_ref().filter(|_| cause.is_none()) {
             return Ok(layers.clone());
         }
         let is_cached = |shown: &&Shown| self.shell.moments.now().ms_since(shown.asked_at) < CACHED_MS;
@@ -58,7 +58,7 @@ impl Actor {
         if let Some(shown) = before
             && let Some(layers) = self.as_before(&shown, batch).await?
         {
-            self.layers = Some(layers.clone());
+            self.equipment.layers = Some(layers.clone());
             return Ok(layers);
         }
         self.rebuild(batch, (turn, kit), cause.unwrap_or(RebuildCause::Load)).await
@@ -83,7 +83,7 @@ impl Actor {
         let (global, session) = (ids(&packs.global), ids(&packs.session));
         let rebuilt = Event::ContextRebuilt(ContextRebuilt { cause, blocks: layers.blocks(), global, session });
         self.record(batch, vec![Fact::of_turn(turn, rebuilt)]);
-        self.layers = Some(layers.clone());
+        self.equipment.layers = Some(layers.clone());
         Ok(layers)
     }
 

@@ -4,6 +4,7 @@
 
 use std::sync::Arc;
 
+use outlive_core::context::Layers;
 use outlive_core::id::TurnId;
 use tokio_util::sync::CancellationToken;
 
@@ -18,6 +19,8 @@ pub(super) struct Equipment {
     version: u64,
     /// Set while the next step waits for tools; cancelled once they are there, or given up.
     found: Option<CancellationToken>,
+    /// What requests begin with of what is remembered, once it was needed.
+    pub(super) layers: Option<Layers>,
 }
 
 impl Actor {

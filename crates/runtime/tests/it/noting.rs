@@ -13,7 +13,7 @@ use outlive_runtime::kit::{Keeper, Kit, Voices};
 use outlive_tools::registry::Toolbox;
 use serde_json::{Value, json};
 
-use crate::house::{Agents, House, by, id, kit, voice};
+use crate::house::{Agents, House, by, create, id, kit, voice};
 
 /// An agent that remembers, whose model answers people with this and is asked for notes by that.
 fn remembering(model: Scripted) -> Agents {
@@ -263,4 +263,31 @@ async fn a_note_in_an_agents_notebook_is_made_once_however_often_it_is_asked_for
     assert_eq!(first.0, outlive_runtime::notebook(&agent));
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(house.runtime.note(&whose, memory(), key()).await.unwrap(), first);
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_session_of_the_agent_begins_with_what_this_one_noted_and_forgets_it_too() {
+    let model = Scripted::by(noting);
+    let house = House::of(remembering(model.clone())).await;
+    talk(&house, "Ada has a dog called Rex.").await;
+    noted(&house, 1).await;
+    house.ask(2, Command::Create(create())).await.unwrap();
+    let said = house.say(2, "What do you know?").await;
+    house.outcome(2, said).await;
+    let knows = |request: &Request| system(request).contains("Ada has a dog called Rex.");
+    assert!(knows(&of(&model, Purpose::Step)[1]), "{}", system(&of(&model, Purpose::Step)[1]));
+    let events = house.events(1).await;
+    let Some(Event::MemoryObserved(observed)) = events.into_iter().find(|event| event.name() == "memory.observed")
+    else {
+        panic!("nothing observed")
+    };
+    house.runtime.forget_memory(observed.memories[0].id, true, (by(), None)).await.unwrap();
+    house.ask(3, Command::Create(create())).await.unwrap();
+    let said = house.say(3, "And you?").await;
+    house.outcome(3, said).await;
+    assert!(!knows(&of(&model, Purpose::Step)[2]));
+    for session in 1..=3 {
+        let lines = house.runtime.entries(id(session), 0, 1_000).await.unwrap();
+        assert!(!lines.iter().any(|line| line.as_str().contains("dog called Rex")), "session {session}");
+    }
 }
