@@ -70,10 +70,8 @@ pub struct State {
     pub last: Option<LastTurn>,
     /// Follow-ups, oldest first.
     pub queue: Queue,
-    /// Request ids that were answered.
-    pub requests: Requests,
-    /// Decided approvals.
-    pub decisions: Decisions,
+    /// What was answered before.
+    pub answered: Answered,
     /// What people are asked.
     #[serde(default, skip_serializing_if = "Questions::is_empty")]
     pub questions: Questions,
@@ -82,12 +80,37 @@ pub struct State {
     pub todos: Vec<Todo>,
     /// Sums over all turns.
     pub totals: Totals,
+    /// What is done beside turns.
+    #[serde(default, skip_serializing_if = "Upkeep::is_none")]
+    pub upkeep: Upkeep,
+}
+
+/// What was answered before: once more it is answered the same.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Answered {
+    /// Request ids.
+    pub requests: Requests,
+    /// Decided approvals.
+    pub decisions: Decisions,
+}
+
+/// What keeps a conversation within the model's window, and what is to outlast it.
+#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+pub struct Upkeep {
     /// What the model sees of the journal.
     #[serde(default, skip_serializing_if = "View::is_whole")]
     pub view: View,
     /// How it stands with what is remembered.
     #[serde(default, skip_serializing_if = "Memories::is_empty")]
     pub memories: Memories,
+}
+
+impl Upkeep {
+    /// Says whether nothing was ever done about it.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 /// Who and what a session is.

@@ -304,7 +304,7 @@ impl SessionView {
                     Hold::Paused { reason, .. } => reason.clone(),
                     Hold::Open | Hold::Archived { .. } => None,
                 },
-                memory: state.memories.mode,
+                memory: state.upkeep.memories.mode,
                 context: state.totals.filled.as_ref().map(ContextStatus::of),
             },
         })

@@ -316,7 +316,7 @@ impl Kit {
         match judgement.verdict {
             Verdict::Allow { rule } => Ruling::Allowed { by: Decider::Policy(rule), effect, on_lost, ruled },
             Verdict::Deny { rule, reason } => Ruling::Denied { by: Decider::Policy(rule), content: reason },
-            Verdict::Ask { .. } if state.decisions.grants.contains(&grant) || self.policy.grants(&grant) => {
+            Verdict::Ask { .. } if state.answered.decisions.grants.contains(&grant) || self.policy.grants(&grant) => {
                 Ruling::Allowed { by: Decider::Grant(grant), effect, on_lost, ruled }
             }
             Verdict::Ask { .. } if denies => {

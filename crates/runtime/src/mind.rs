@@ -34,7 +34,7 @@ impl Mind for Kept {
             let runtime = self.runtime()?;
             let moments: &Moments = runtime.moments();
             let state = load::state(&self.store, asker.session).await.map_err(|error| error.to_string())?.state;
-            if state.memories.mode == Some(Mode::Off) {
+            if state.upkeep.memories.mode == Some(Mode::Off) {
                 return Err("the memory of this session is off".to_owned());
             }
             let project = state.profile.and_then(|profile| profile.project);

@@ -94,7 +94,7 @@ impl Runtime {
     ) -> Result<Forgotten, SubmitError> {
         let home = self.home(memory).await?.ok_or_else(|| unknown(memory))?;
         if let Some(request) = &request
-            && let Some(before) = self.state_of(home).await?.requests.get(request)
+            && let Some(before) = self.state_of(home).await?.answered.requests.get(request)
             && let Some(MemoryForgotten { memories, .. }) = self.was_forgotten(home, before.seq).await?
         {
             return Ok(Forgotten { memories, ..Forgotten::default() });
@@ -132,7 +132,7 @@ impl Runtime {
     ) -> Result<Vec<Memory>, SubmitError> {
         let session = self.place(whose, &by).await?;
         let state = self.state_of(session).await?;
-        if let Some(before) = request.as_ref().and_then(|request| state.requests.get(request)) {
+        if let Some(before) = request.as_ref().and_then(|request| state.answered.requests.get(request)) {
             let accepted = Accepted { seq: before.seq, turn: None, duplicate: true, head: state.head };
             return self.reflected(session, &accepted).await;
         }

@@ -6,9 +6,9 @@ use crate::command::Verdict;
 use crate::content::{Block, Usage};
 use crate::event::{
     CallAllowed, CallDenied, Decider, Ending, Entry, Event, InputQueued, MessageReceived, Origin, RecoveryNoted, Scope,
-    SessionArchived, SessionCreated, SessionPaused, StepFailed, StepFinished, StepStarted, TurnEnded,
+    SessionArchived, SessionCreated, SessionPaused, SessionUpdated, StepFailed, StepFinished, StepStarted, TurnEnded,
 };
-use crate::id::{CallId, TurnId};
+use crate::id::{CallId, Seq, TurnId};
 use crate::limits::{DECISIONS_REMEMBERED, FALLBACK_REST_MS};
 use crate::media::Attachment;
 use crate::time::Timestamp;
@@ -20,11 +20,11 @@ impl State {
         self.head = entry.seq;
         self.updated_at = entry.at;
         if let Some(asked) = &entry.asked {
-            self.requests.remember(asked, entry.seq, entry.turn);
+            self.answered.requests.remember(asked, entry.seq, entry.turn);
         }
         self.totals.filled = Filled::after(self.totals.filled, &entry.event);
         self.apply_session(entry);
-        self.memories.hear(entry);
+        self.upkeep.memories.hear(entry);
         if let Some(usage) = used_beside(&entry.event).filter(|_| self.is_own(entry.seq)) {
             self.totals.spent.add(usage, entry.at);
         }
@@ -34,23 +34,11 @@ impl State {
     fn apply_session(&mut self, entry: &Entry) {
         match &entry.event {
             Event::SessionCreated(created) => self.create(created, entry.at),
-            Event::SessionUpdated(updated) => {
-                if let Some(profile) = &mut self.profile {
-                    profile.title = updated.title.clone().or_else(|| profile.title.take());
-                    profile.labels = updated.labels.clone().unwrap_or_else(|| std::mem::take(&mut profile.labels));
-                }
-                self.memories.take_part(updated.memory, entry.seq);
-            }
+            Event::SessionUpdated(updated) => self.apply_updated(updated, entry.seq),
             Event::SessionPaused(paused) if self.hold == Hold::Open => {
                 self.hold = Hold::Paused { by: paused.by.clone(), reason: paused.reason.clone() };
             }
-            Event::SessionResumed(_) if !self.is_archived() => {
-                self.hold = Hold::Open;
-                self.queue.held = false;
-                let parked =
-                    self.turn.iter_mut().flat_map(|turn| &mut turn.calls).filter(|call| call.fate == Fate::Parked);
-                parked.for_each(|call| call.fate = Fate::GivenUp);
-            }
+            Event::SessionResumed(_) if !self.is_archived() => self.apply_resumed(),
             // Said once more, it changes nothing.
             Event::SessionPaused(_) | Event::SessionResumed(_) => {}
             Event::SessionArchived(archived) => self.apply_archived(archived),
@@ -99,16 +87,31 @@ impl State {
             | Event::CompactionCancelled(_)
             | Event::CompactionSkipped(_)
             | Event::CheckpointCreated(_)
-            | Event::CheckpointActivated(_) => self.view.apply(entry),
+            | Event::CheckpointActivated(_) => self.upkeep.view.apply(entry),
             Event::MemoryObserved(_)
             | Event::MemoryReflected(_)
             | Event::MemoryAdded(_)
             | Event::MemoryEdited(_)
             | Event::MemoryForgotten(_)
             | Event::MemoryErased(_)
-            | Event::MemoryFailed(_) => self.memories.apply(entry),
+            | Event::MemoryFailed(_) => self.upkeep.memories.apply(entry),
             Event::ArtifactStored(_) | Event::Unknown { .. } => {}
         }
+    }
+
+    fn apply_updated(&mut self, updated: &SessionUpdated, at: Seq) {
+        if let Some(profile) = &mut self.profile {
+            profile.title = updated.title.clone().or_else(|| profile.title.take());
+            profile.labels = updated.labels.clone().unwrap_or_else(|| std::mem::take(&mut profile.labels));
+        }
+        self.upkeep.memories.take_part(updated.memory, at);
+    }
+
+    fn apply_resumed(&mut self) {
+        self.hold = Hold::Open;
+        self.queue.held = false;
+        let parked = self.turn.iter_mut().flat_map(|turn| &mut turn.calls).filter(|call| call.fate == Fate::Parked);
+        parked.for_each(|call| call.fate = Fate::GivenUp);
     }
 
     fn apply_archived(&mut self, event: &SessionArchived) {
@@ -180,7 +183,7 @@ impl State {
     }
 
     fn create(&mut self, created: &SessionCreated, at: Timestamp) {
-        self.memories.mode = created.memory;
+        self.upkeep.memories.mode = created.memory;
         self.profile = Some(Profile {
             session: created.session,
             created_at: at,
@@ -246,7 +249,7 @@ impl State {
                     Scope::Agent => Verdict::AllowAgent,
                 };
                 if let (Scope::Always | Scope::Agent, Some(rule)) = (scope, self.awaited_rule(*call)) {
-                    self.decisions.grant(rule);
+                    self.answered.decisions.grant(rule);
                 }
                 self.push_decision(PastDecision { call: *call, verdict: Some(verdict), by: by.clone(), at });
             }
@@ -289,9 +292,9 @@ impl State {
     }
 
     fn push_decision(&mut self, decision: PastDecision) {
-        self.decisions.made.push(decision);
-        let surplus = self.decisions.made.len().saturating_sub(DECISIONS_REMEMBERED);
-        self.decisions.made.drain(..surplus);
+        self.answered.decisions.made.push(decision);
+        let surplus = self.answered.decisions.made.len().saturating_sub(DECISIONS_REMEMBERED);
+        self.answered.decisions.made.drain(..surplus);
     }
 }
 

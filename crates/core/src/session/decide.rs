@@ -103,7 +103,7 @@ impl State {
         moment: &mut Moment,
     ) -> Result<Decided, Refusal> {
         if let Some(asked) = asked
-            && let Some(before) = self.requests.get(&asked.request_id)
+            && let Some(before) = self.answered.requests.get(&asked.request_id)
         {
             let same = before.digest == asked.request_digest;
             return if same {
@@ -254,7 +254,7 @@ impl State {
             Phase::Asked | Phase::Asking(_) | Phase::Cleared | Phase::Running | Phase::Settled => false,
         };
         let Some((turn, call)) = call.filter(|(_, call)| is_asked(call)) else {
-            let past = self.decisions.made.iter().rev().find(|past| past.call == id);
+            let past = self.answered.decisions.made.iter().rev().find(|past| past.call == id);
             return Err(past.map_or(Refusal::NoApproval(id), |past| Refusal::AlreadyDecided(Box::new(past.clone()))));
         };
         if self.is_archived() {

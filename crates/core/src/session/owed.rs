@@ -128,7 +128,7 @@ impl State {
         debts.extend(self.owed_of_turn(now, held, allowed));
         // A turn comes before what only waits to be tried again.
         let is_to_wait = self.is_to_observe(allowed.notes) || self.is_to_reflect(allowed.notes);
-        debts.extend(self.memories.retry_at.filter(|at| now < *at && is_to_wait).map(Debt::WaitUntil));
+        debts.extend(self.upkeep.memories.retry_at.filter(|at| now < *at && is_to_wait).map(Debt::WaitUntil));
         debts
     }
 
@@ -147,29 +147,29 @@ impl State {
         if self.is_archived() {
             return Vec::new();
         }
-        let condense = self.view.under_way.as_ref().map(|it| Beside::Condense(it.compaction));
-        let is_time = self.memories.retry_at.is_none_or(|at| at <= now);
+        let condense = self.upkeep.view.under_way.as_ref().map(|it| Beside::Condense(it.compaction));
+        let is_time = self.upkeep.memories.retry_at.is_none_or(|at| at <= now);
         // One after the other: what is condensed is whole.
         let is_busy = held.beside.iter().any(|beside| matches!(beside, Beside::Observe(_) | Beside::Reflect));
         let is_ready = is_time && !is_busy;
-        let observe = (is_ready && self.is_to_observe(notes)).then_some(Beside::Observe(self.memories.said_at));
+        let observe = (is_ready && self.is_to_observe(notes)).then_some(Beside::Observe(self.upkeep.memories.said_at));
         let reflect = (is_ready && observe.is_none() && self.is_to_reflect(notes)).then_some(Beside::Reflect);
-        let erase = (!self.memories.forgetting.is_empty()).then_some(Beside::Erase);
+        let erase = (!self.upkeep.memories.forgetting.is_empty()).then_some(Beside::Erase);
         let wanted = [erase, condense, observe, reflect].into_iter().flatten();
         wanted.filter(|beside| !held.beside.contains(beside)).map(Debt::Beside).collect()
     }
 
     fn is_to_observe(&self, notes: Notes) -> bool {
-        let is_new = self.memories.said_at > self.memories.observed_to;
+        let is_new = self.upkeep.memories.said_at > self.upkeep.memories.observed_to;
         notes.observes && is_new && self.takes_notes()
     }
 
     fn is_to_reflect(&self, notes: Notes) -> bool {
-        self.memories.noted > notes.room && self.takes_notes()
+        self.upkeep.memories.noted > notes.room && self.takes_notes()
     }
 
     fn takes_notes(&self) -> bool {
-        self.memories.mode == Some(Mode::On) && self.turn.is_none() && self.hold == Hold::Open
+        self.upkeep.memories.mode == Some(Mode::On) && self.turn.is_none() && self.hold == Hold::Open
     }
 
     fn owed_between_turns(&self) -> Vec<Debt> {

@@ -36,8 +36,8 @@ impl State {
                 Event::MemoryEdited(MemoryEdited { memory: *memory, text: text.clone(), by: by.clone() })
             }
             MemoryCommand::Forget { memories, sources } => {
-                let is_new = |id: &&MemoryId| !self.memories.forgetting.contains(id);
-                let new = memories.iter().any(|id| is_new(&id)) || *sources && !self.memories.with_sources;
+                let is_new = |id: &&MemoryId| !self.upkeep.memories.forgetting.contains(id);
+                let new = memories.iter().any(|id| is_new(&id)) || *sources && !self.upkeep.memories.with_sources;
                 check_count(memories.len())?;
                 if !new {
                     return Ok(Vec::new());
@@ -52,7 +52,7 @@ impl State {
                 Event::MemoryReflected(MemoryReflected { memories, model: None, usage: Usage::default() })
             }
             MemoryCommand::Mode(mode) => {
-                if self.memories.mode == Some(*mode) {
+                if self.upkeep.memories.mode == Some(*mode) {
                     return Ok(Vec::new());
                 }
                 mode_set(*mode, by)
@@ -65,19 +65,19 @@ impl State {
     #[must_use]
     pub fn remembering(&self) -> Option<Fact> {
         let by = Origin::of(crate::event::OriginKind::Runtime);
-        self.memories.mode.is_none().then(|| Fact::of_session(mode_set(Mode::On, &by)))
+        self.upkeep.memories.mode.is_none().then(|| Fact::of_session(mode_set(Mode::On, &by)))
     }
 
     /// Returns the part of these events that nobody has looked at yet: what is about to leave the model's sight is marked so.
     #[must_use]
     pub fn unobserved(&self, covers: Aside) -> Option<Aside> {
-        let first = covers.first.max(self.memories.observed_to.saturating_add(1));
-        let last = covers.last.min(self.memories.said_at);
+        let first = covers.first.max(self.upkeep.memories.observed_to.saturating_add(1));
+        let last = covers.last.min(self.upkeep.memories.said_at);
         (first <= last).then_some(Aside { first, last })
     }
 
     fn check_mode(&self) -> Result<(), Refusal> {
-        let what = match self.memories.mode {
+        let what = match self.upkeep.memories.mode {
             Some(Mode::On) | None => return Ok(()),
             Some(Mode::Incognito) => "nothing of this session is remembered: it is incognito",
             Some(Mode::Off) => "nothing of this session is remembered: its memory is off",
@@ -89,7 +89,7 @@ impl State {
         let event = match report {
             // What comes too late is let go, and with it what is held for it.
             Report::Observed { to, .. } if !self.awaits(*to) => return Ok(Vec::new()),
-            Report::Reflected { .. } if self.memories.mode != Some(Mode::On) => return Ok(Vec::new()),
+            Report::Reflected { .. } if self.upkeep.memories.mode != Some(Mode::On) => return Ok(Vec::new()),
             Report::Observed { to, model, answer } => self.observed(*to, model.as_ref(), answer, moment),
             Report::Reflected { model, answer: Ok((memories, usage)) } => {
                 let memories = with_ids(memories, &mut moment.ids);
@@ -100,7 +100,7 @@ impl State {
             }
             Report::Erased { memories, lines } => {
                 let memories: Vec<MemoryId> =
-                    memories.iter().filter(|id| self.memories.forgetting.contains(id)).copied().collect();
+                    memories.iter().filter(|id| self.upkeep.memories.forgetting.contains(id)).copied().collect();
                 if memories.is_empty() {
                     return Ok(Vec::new());
                 }
@@ -123,7 +123,7 @@ impl State {
         answer: &Result<(Vec<Memory>, Usage), Failure>,
         moment: &mut Moment,
     ) -> Event {
-        let covers = Aside { first: self.memories.observed_to.saturating_add(1), last: to };
+        let covers = Aside { first: self.upkeep.memories.observed_to.saturating_add(1), last: to };
         match answer {
             Ok((memories, usage)) => {
                 let within = |memory: &&Memory| {
@@ -140,14 +140,14 @@ impl State {
 
     /// Whether a look up to there says something new. Said to be incognito meanwhile, nothing of it is kept.
     fn awaits(&self, to: Seq) -> bool {
-        (self.memories.observed_to..=self.head).contains(&to)
-            && to > self.memories.observed_to
-            && self.memories.mode == Some(Mode::On)
+        (self.upkeep.memories.observed_to..=self.head).contains(&to)
+            && to > self.upkeep.memories.observed_to
+            && self.upkeep.memories.mode == Some(Mode::On)
     }
 
     fn failed_to_remember(&self, work: MemoryWork, failure: &Failure, at: Timestamp) -> Event {
         let (first, most) = RETRY_MS;
-        let doubled = first.saturating_mul(1 << self.memories.failures.min(10));
+        let doubled = first.saturating_mul(1 << self.upkeep.memories.failures.min(10));
         let pause = doubled.min(most).max(failure.retry_after_ms.unwrap_or(0).min(most));
         let message = failure.message.chars().take(500).collect();
         Event::MemoryFailed(MemoryFailed { work, message, retry_at: at.plus_ms(pause) })

@@ -111,7 +111,11 @@ fn a_decision_on_the_first_attempt_does_not_decide_the_second() {
     assert!(matches!(late, Err(Refusal::AlreadyDecided(_))), "{late:?}");
     desk.command(decide(&desk, second)).unwrap();
     assert_eq!(desk.owed(), vec![Debt::Start { call: desk.call(0), attempt: 2, again: false }]);
-    assert_eq!(desk.state.decisions.grants.iter().collect::<Vec<_>>(), ["bash:ls"], "a lost call grants nothing");
+    assert_eq!(
+        desk.state.answered.decisions.grants.iter().collect::<Vec<_>>(),
+        ["bash:ls"],
+        "a lost call grants nothing"
+    );
 }
 
 #[test]

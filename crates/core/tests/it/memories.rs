@@ -103,7 +103,7 @@ fn a_look_that_failed_is_tried_again_later_and_each_time_later() {
     for _ in 0..3 {
         observed(&mut desk, to, Err(failure()));
         assert_eq!(observing(&desk), None);
-        let at = desk.state.memories.retry_at.unwrap();
+        let at = desk.state.upkeep.memories.retry_at.unwrap();
         assert_eq!(desk.owed(), vec![Debt::WaitUntil(at)]);
         pauses.push(at.ms_since(desk.moment.at));
         desk.moment.at = at;

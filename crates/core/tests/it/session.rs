@@ -132,7 +132,7 @@ fn allowing_always_grants_exactly_the_rule_that_was_asked_about() {
     let verdict = Verdict::AllowAlways;
     desk.command(Command::Decide(Decision { call: desk.call(0), asked: None, verdict, reason: None, by: by() }))
         .unwrap();
-    assert_eq!(desk.state.decisions.grants.iter().collect::<Vec<_>>(), vec!["bash:ls"]);
+    assert_eq!(desk.state.answered.decisions.grants.iter().collect::<Vec<_>>(), vec!["bash:ls"]);
     assert_eq!(desk.owed(), vec![Debt::Start { call: desk.call(0), attempt: 1, again: false }]);
 }
 

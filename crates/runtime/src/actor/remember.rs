@@ -43,10 +43,10 @@ impl Actor {
         }
         let begins = self.state.remembering();
         self.record(batch, begins.into_iter().collect());
-        if !self.state.memories.reads() {
+        if !self.state.upkeep.memories.reads() {
             return Ok(Layers::default());
         }
-        let cause = match &self.state.memories.shown {
+        let cause = match &self.state.upkeep.memories.shown {
             None => Some(RebuildCause::Load),
             Some(shown) => shown.stale,
         };
@@ -54,7 +54,7 @@ impl Actor {
             return Ok(layers.clone());
         }
         let is_cached = |shown: &&Shown| self.shell.moments.now().ms_since(shown.asked_at) < CACHED_MS;
-        let before = self.state.memories.shown.as_ref().filter(is_cached).filter(|_| cause.is_none()).cloned();
+        let before = self.state.upkeep.memories.shown.as_ref().filter(is_cached).filter(|_| cause.is_none()).cloned();
         if let Some(shown) = before
             && let Some(layers) = self.as_before(&shown, batch).await?
         {
@@ -115,7 +115,7 @@ impl Actor {
     /// Returns what the agent's files allow between turns to be done for what is to be remembered. They are read only where
     /// there is something to do.
     pub(super) fn allowed_notes(&self) -> Allowed {
-        let memories = &self.state.memories;
+        let memories = &self.state.upkeep.memories;
         let nothing = Allowed { observes: false, room: u64::MAX };
         if memories.mode != Some(Mode::On) || (memories.said_at <= memories.observed_to && memories.noted == 0) {
             return nothing;
@@ -179,7 +179,7 @@ impl Actor {
     fn observed_to(&self, beside: Beside) -> Seq {
         match beside {
             Beside::Observe(to) => to,
-            Beside::Reflect | Beside::Erase | Beside::Condense(_) => self.state.memories.said_at,
+            Beside::Reflect | Beside::Erase | Beside::Condense(_) => self.state.upkeep.memories.said_at,
         }
     }
 }

@@ -42,7 +42,7 @@ pub(crate) struct Traces {
 
 /// Erases, and reports.
 pub(crate) async fn erase(errand: Errand, shell: Shell, state: State) {
-    let memories: Vec<MemoryId> = state.memories.forgetting.iter().copied().collect();
+    let memories: Vec<MemoryId> = state.upkeep.memories.forgetting.iter().copied().collect();
     let report = match everywhere(&errand, &shell, &state).await {
         Ok(lines) => Report::Erased { memories, lines },
         Err(why) => {
@@ -84,7 +84,7 @@ async fn everywhere(errand: &Errand, shell: &Shell, state: &State) -> Result<u64
 
 /// Reads from the session's own journal what its forgotten rows said, and where that came from.
 async fn traces(shell: &Shell, session: SessionId, state: &State) -> Result<Traces, StoreError> {
-    let forgetting = &state.memories.forgetting;
+    let forgetting = &state.upkeep.memories.forgetting;
     let (mut texts, mut sources) = (BTreeSet::new(), BTreeSet::new());
     each(shell, session, |line| {
         if line.as_str().contains("\"memory.") {
@@ -96,7 +96,7 @@ async fn traces(shell: &Shell, session: SessionId, state: &State) -> Result<Trac
     texts.extend(texts.iter().map(|text| harmless(text)).collect::<Vec<_>>());
     texts.retain(|text| text.chars().count() >= TELLING && text != FORGOTTEN);
     let (sources, spared) =
-        if state.memories.with_sources { (sources, BTreeSet::new()) } else { (BTreeSet::new(), sources) };
+        if state.upkeep.memories.with_sources { (sources, BTreeSet::new()) } else { (BTreeSet::new(), sources) };
     if !sources.is_empty() {
         each(shell, session, |line| {
             if sources.contains(&line.seq()) {
@@ -108,7 +108,7 @@ async fn traces(shell: &Shell, session: SessionId, state: &State) -> Result<Trac
     }
     let secrets: Vec<Secret> = texts.into_iter().map(Secret::new).collect();
     let words = Redactor::forgetting(&secrets);
-    Ok(Traces { words, sources, spared, with_sources: state.memories.with_sources })
+    Ok(Traces { words, sources, spared, with_sources: state.upkeep.memories.with_sources })
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else says what a row says")]

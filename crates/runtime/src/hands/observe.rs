@@ -18,7 +18,7 @@ const PAGE: usize = 512;
 
 /// Looks, and reports.
 pub(crate) async fn observe(errand: Errand, notes: Notes, to: Seq) {
-    let from = notes.state.memories.observed_to;
+    let from = notes.state.upkeep.memories.observed_to;
     let looked = look(&errand, &notes, (from, to)).await;
     let report = match looked {
         // Nothing was said that counts: nobody was asked.
@@ -61,7 +61,7 @@ async fn piece(errand: &Errand, notes: &Notes, (from, to): (Seq, Seq)) -> Result
     let (most, least) = PIECE_BYTES;
     // Half of the window, at three bytes a token.
     let window = usize::try_from(notes.kit.keeper.window.usable()).unwrap_or(usize::MAX);
-    let room = (window.saturating_mul(3) / 2).min(most) >> notes.state.memories.failures.min(8);
+    let room = (window.saturating_mul(3) / 2).min(most) >> notes.state.upkeep.memories.failures.min(8);
     let aside = notes.state.profile.as_ref().map(|profile| profile.aside.clone()).unwrap_or_default();
     let redactor = errand.secrets.now();
     let mut piece = Piece::behind(from, room.max(least));

@@ -124,12 +124,12 @@ pub async fn all_is_noted_and_what_is_forgotten_is_gone(store: &Store, sessions:
     for session in sessions {
         let (entries, mut state) = (read_all(store, *session).await, State::default());
         entries.iter().for_each(|entry| state.apply(entry));
-        assert_eq!(state.memories.forgetting, BTreeSet::new(), "not erased in {session}");
-        if state.memories.mode.is_some() {
+        assert_eq!(state.upkeep.memories.forgetting, BTreeSet::new(), "not erased in {session}");
+        if state.upkeep.memories.mode.is_some() {
             assert!(
-                state.memories.observed_to >= state.memories.said_at,
+                state.upkeep.memories.observed_to >= state.upkeep.memories.said_at,
                 "not looked at in {session}: {:?}",
-                state.memories
+                state.upkeep.memories
             );
         }
         let forgotten = entries.iter().filter_map(|entry| match &entry.event {
