@@ -117,10 +117,9 @@ impl Reader {
         for call in calls.into_iter().flatten() {
             let function = call.get("function").unwrap_or(call);
             let given = ["arguments", "input", "args"].iter().find_map(|key| function.get(key)).cloned();
-            let given = match given.unwrap_or_default() {
-                Value::String(text) => serde_json::from_str(&text).unwrap_or(Value::String(text)),
-                other => other,
-            };
+            let given = given.unwrap_or_default();
+            let written = given.as_str().and_then(|text| serde_json::from_str(text).ok());
+            let given = written.unwrap_or(given);
             let id = text(call, "id");
             self.gathering.call(voice, (number, id), text(function, "name"), &given);
             if let Some(result) = call.get("result").or_else(|| call.get("output")).filter(|result| !result.is_null()) {
