@@ -68,7 +68,7 @@ async fn noted(house: &House, times: usize) {
         if count(&house.events(1).await) >= times {
             return;
         }
-        tokio::time::sleep(Duration::from_millis(10)).await;
+        tokio::time::sleep(Duration::from_millis(500)).await;
     }
     panic!("not observed {times} times: {:?}", house.events(1).await);
 }

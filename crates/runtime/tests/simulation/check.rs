@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use outlive_core::content::Usage;
 use outlive_core::event::{Effect, Entry, Event};
-use outlive_core::id::{CallId, MemoryId, RequestId, SessionId, TurnId};
+use outlive_core::id::{CallId, RequestId, SessionId, TurnId};
 use outlive_core::session::{State, read_snapshot, write_snapshot};
 use outlive_runtime::Accepted;
 use outlive_store::Store;
@@ -25,7 +25,6 @@ pub async fn everything(
         acknowledged_is_there(&entries, acknowledged.get(session).map_or(&[], Vec::as_slice));
         one_ending_a_turn(&entries);
         budgets_hold(&entries);
-        looks_follow_each_other(&entries);
         effectful_calls_start_once(&entries);
         results_come_once(&entries);
         snapshot_and_tail_is_the_whole(&entries);
@@ -92,58 +91,9 @@ fn budgets_hold(entries: &[Entry]) {
             *steps += 1;
             assert!(*steps <= BUDGET_STEPS, "a turn of {BUDGET_STEPS} steps at most has {steps}");
         }
-        // What is noted costs, too, and in no turn.
-        let noted = match &entry.event {
-            Event::MemoryObserved(observed) => observed.usage,
-            Event::MemoryReflected(reflected) => reflected.usage,
-            _ => continue,
-        };
-        let parent = state.profile.as_ref().and_then(|profile| profile.parent.as_ref());
-        if noted.steps > 0 && parent.is_none_or(|parent| entry.seq > parent.seq) {
-            own.add(noted);
-        }
     }
     assert_eq!((all.steps, all.priced_steps), (turns.values().sum(), turns.values().sum()));
     assert_eq!(state.totals.spent.all, own);
-}
-
-/// What was said is looked at once: each look goes on where the one before ended.
-fn looks_follow_each_other(entries: &[Entry]) {
-    let mut to = 0;
-    for entry in entries {
-        if let Event::MemoryObserved(observed) = &entry.event {
-            assert_eq!(observed.covers.first, to + 1, "looked at twice, or not at all");
-            assert!(observed.covers.last >= observed.covers.first && observed.covers.last < entry.seq);
-            to = observed.covers.last;
-        }
-    }
-}
-
-/// With nothing broken any more all that was said is looked at, and of what is forgotten no word is left.
-pub async fn all_is_noted_and_what_is_forgotten_is_gone(store: &Store, sessions: &[SessionId]) {
-    for session in sessions {
-        let (entries, mut state) = (read_all(store, *session).await, State::default());
-        entries.iter().for_each(|entry| state.apply(entry));
-        assert_eq!(state.upkeep.memories.forgetting, BTreeSet::new(), "not erased in {session}");
-        if state.upkeep.memories.mode.is_some() {
-            assert!(
-                state.upkeep.memories.observed_to >= state.upkeep.memories.said_at,
-                "not looked at in {session}: {:?}",
-                state.upkeep.memories
-            );
-        }
-        let forgotten = entries.iter().filter_map(|entry| match &entry.event {
-            Event::MemoryForgotten(forgotten) => Some(forgotten.memories.clone()),
-            _ => None,
-        });
-        let forgotten: BTreeSet<MemoryId> = forgotten.flatten().collect();
-        for entry in &entries {
-            if let Event::MemoryObserved(observed) = &entry.event {
-                let words = observed.memories.iter().filter(|memory| forgotten.contains(&memory.id));
-                words.for_each(|memory| assert_eq!(memory.text, "[forgotten]", "in {session}"));
-            }
-        }
-    }
 }
 
 fn effectful_calls_start_once(entries: &[Entry]) {

@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use outlive_core::command::{Command, Create, Decision, MemoryCommand, Message, Verdict};
+use outlive_core::command::{Command, Create, Decision, Message, Verdict};
 use outlive_core::digest::Digest;
 use outlive_core::event::{Behavior, OnDisconnect, Origin, OriginKind};
 use outlive_core::id::{RequestId, Seq, SessionId};
 use outlive_core::media::Attachment;
-use outlive_core::memory::Rows;
 use outlive_core::time::Timestamp;
 use outlive_runtime::clock::{Moments, TokioClock};
 use outlive_runtime::subscribe::{Signal, Subscription};
@@ -19,7 +18,7 @@ use outlive_store::Store;
 use outlive_store::memory::{self, Fault, Faults};
 
 use crate::check;
-use crate::hands::{SimKits, World, read_all};
+use crate::hands::{SimKits, World};
 use crate::rng::Rng;
 
 pub struct Simulation {
@@ -118,7 +117,6 @@ impl Simulation {
             77..78 => self.fork(life, session).await,
             78..80 => self.stop(life).await,
             80..84 => self.lift(life).await,
-            84..88 => self.forget(life, session).await,
             _ => tokio::time::sleep(Duration::from_millis(self.rng.below(20_000))).await,
         }
         self.hear(life).await;
@@ -135,19 +133,6 @@ impl Simulation {
         self.faults.release();
         let answer = life.runtime.submit(session, command, id);
         tokio::time::timeout(Duration::from_secs(600), answer).await.ok()
-    }
-
-    async fn forget(&mut self, life: &Life, session: SessionId) {
-        let mut rows = Rows::default();
-        read_all(&self.store, session).await.iter().for_each(|entry| rows.apply(entry));
-        let live = rows.live();
-        if live.is_empty() {
-            return;
-        }
-        let at = usize::try_from(self.rng.below(live.len() as u64)).unwrap();
-        let (memories, sources) = (rows.derived(&[live[at].memory.id]), self.rng.chance(30));
-        let what = MemoryCommand::Forget { memories, sources };
-        self.ask(life, session, Command::Memory { what, by: Origin::of(OriginKind::Api) }, None).await;
     }
 
     async fn say(&mut self, life: &Life, session: SessionId) {
@@ -288,8 +273,7 @@ impl Simulation {
                 if let Signal::Event(line, _) = signal {
                     assert_eq!(line.seq(), *cursor + 1, "listener of {session}");
                     let durable = self.store.journals.read(*session, *cursor, 1).await.unwrap().lines;
-                    let is_erased = durable.first().is_some_and(|now| now.as_str().contains("[forgotten]"));
-                    assert!(is_erased || durable.first() == Some(&line), "heard before it was durable");
+                    assert_eq!(durable.first(), Some(&line), "heard before it was durable");
                     *cursor += 1;
                 }
             }
@@ -326,10 +310,6 @@ impl Simulation {
         assert_eq!(life.runtime.live(), 0, "a session at rest stays in memory");
         check::everything(&self.store, &self.sessions, &self.acknowledged, &self.world).await;
         check::all_turns_ended(&self.store, &self.sessions).await;
-        // What failed while not all was well is tried again within an hour.
-        tokio::time::sleep(Duration::from_secs(3 * 3_600)).await;
-        check::everything(&self.store, &self.sessions, &self.acknowledged, &self.world).await;
-        check::all_is_noted_and_what_is_forgotten_is_gone(&self.store, &self.sessions).await;
     }
 }
 

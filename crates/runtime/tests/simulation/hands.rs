@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use outlive_core::budget::{Budget, Limits};
 use outlive_core::content::{
-    Block, Delta, Failure, FailureKind, Purpose, Reply, ReplyBlock, Request, Role, StopReason, ToolSpec, Usage,
+    Block, Delta, Failure, FailureKind, Reply, ReplyBlock, Request, Role, StopReason, ToolSpec, Usage,
 };
 use outlive_core::context::{Frame, FrameParts};
 use outlive_core::cost::Prices;
@@ -135,10 +135,7 @@ impl Model for SimModel {
                 panics();
             }
             tokio::time::sleep(Duration::from_millis(self.rng.below(500))).await;
-            Ok(match request.purpose {
-                Purpose::Observe | Purpose::Reflect => self.notes(calm, &request),
-                Purpose::Step | Purpose::Condense => self.reply(calm),
-            })
+            Ok(self.reply(calm))
         })
     }
 }
@@ -158,24 +155,6 @@ impl SimModel {
         let kind = kinds[usize::try_from(self.rng.below(8)).unwrap()];
         let retry_after_ms = self.rng.chance(30).then(|| self.rng.below(90_000));
         Failure { kind, message: "simulated".into(), retry_after_ms }
-    }
-
-    /// A fact of each message, or what is none.
-    fn notes(&self, calm: bool, request: &Request) -> Reply {
-        let mut reply = self.reply(true);
-        let Some(Block::Text { text }) = request.messages[0].content.first() else { return reply };
-        let lines = text.lines().filter_map(|line| serde_json::from_str::<Value>(line).ok());
-        let said = lines.filter(|line| line["who"] == "user").map(|line| {
-            json!({ "text": format!("somebody noted this: {}", line["text"]), "scope": "agent", "sources": [line["seq"]] })
-        });
-        let memories: Vec<Value> = said.collect();
-        let hostile = ["", "I cannot.", "{\"memories\":[{", "{\"error\":1}"];
-        let text = match self.rng.below(8) {
-            n @ 0..4 if !calm => hostile[usize::try_from(n).unwrap()].to_owned(),
-            _ => json!({ "memories": memories }).to_string(),
-        };
-        reply.content = vec![ReplyBlock::Text(text)];
-        reply
     }
 
     fn reply(&self, calm: bool) -> Reply {
@@ -409,10 +388,7 @@ impl Kits for SimKits {
             Voice { frame, model: Arc::new(SimModel { rng, world, calm }) }
         };
         Ok(Arc::new(Kit {
-            keeper: Keeper {
-                memory: Some(outlive_core::agent::MemorySpec::default()),
-                ..Keeper::plain(&voice("sim/sim"))
-            },
+            keeper: Keeper::plain(&voice("sim/sim")),
             voices: Voices::only(voice("sim/sim")).with_fallback(vec![voice("sim/other")], 2, 60_000),
             toolbox,
             policy: Policy::default(),
