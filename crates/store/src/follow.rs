@@ -118,10 +118,13 @@ const PAGE: usize = 512;
 /// Batches that a question waits for: what can have gathered, and what came while that was followed.
 const PATIENCE: usize = 2;
 
+/// What somebody asks, with where its answer goes.
+type Question<K> = Box<dyn FnOnce(&mut Keeper<K>) + Send>;
+
 enum Job<K: Kept> {
     /// Much has gathered.
     Follow,
-    Ask(Box<dyn FnOnce(&mut Keeper<K>) + Send>),
+    Ask(Question<K>),
     Catching(Reply<Catching>),
     BeginAnew(Reply<Catching>),
     /// Take out what is gone.

@@ -37,7 +37,10 @@ impl MemoryIndex for Memories {
     }
 
     fn measured(&self, space: Space, vectors: Vec<Measured<Vec<f32>>>) -> Pending<'_, Result<(), StoreError>> {
-        Box::pin(async move { Ok(self.ask(move |table| vectors::keep(table, &space, &vectors)).await?.0) })
+        Box::pin(async move {
+            self.ask(move |table| vectors::keep(table, &space, &vectors)).await?;
+            Ok(())
+        })
     }
 
     fn begin_anew(&self) -> Pending<'_, Result<Catching, StoreError>> {
