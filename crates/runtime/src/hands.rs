@@ -1,11 +1,13 @@
 //! The hands: they do what is owed, outside the actor, and report back through its inbox. They decide nothing.
 
+mod condense;
 mod files;
 mod inquiries;
 mod model;
 mod speech;
 mod tool;
 
+pub(crate) use condense::{Condense, KeeperVoice, condense};
 pub(crate) use inquiries::Inquiries;
 pub(crate) use model::ask;
 pub(crate) use tool::{find, run};

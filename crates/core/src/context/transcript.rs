@@ -1,14 +1,16 @@
 //! The conversation as the provider's alternating messages, folded event by event.
 
 mod past;
+mod shown;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use crate::content::{Block, Message, Role};
 use crate::digest::Digest;
+use crate::compaction::Start;
 use crate::event::{Ending, Entry, Event, MessageReceived};
-use crate::id::CallId;
+use crate::id::{CallId, Seq};
 use crate::media::{Attachment, Family, MediaType};
 pub use past::Did;
 
@@ -35,6 +37,7 @@ pub struct Transcript {
     /// The first message that belongs to the turn which began last.
     turn_from: usize,
     refused: Refused,
+    shown: shown::Shown,
 }
 
 /// A conversation that ends with the user's message, ready to be sent.
@@ -62,6 +65,7 @@ impl Default for Transcript {
             reasoned: Vec::new(),
             turn_from: 0,
             refused: Refused::default(),
+            shown: shown::Shown::default(),
         }
     }
 }
@@ -71,7 +75,16 @@ impl Transcript {
     #[expect(clippy::wildcard_enum_match_arm, reason = "a new event is silent until it is given a voice")]
     pub fn apply(&mut self, entry: &Entry) {
         match &entry.event {
-            Event::MessageReceived(message) => self.hear(message),
+            Event::MessageReceived(message) => {
+                let start = self.open.is_empty().then_some(Start::Message);
+                if message.output_schema.is_some() {
+                    self.shown.schema_from = Some(entry.seq);
+                }
+                let said = self.said.len();
+                self.hear(message);
+                let bytes = self.said.get(said..).unwrap_or_default().iter().map(size).sum();
+                self.mark(entry.seq, bytes, start);
+            }
             Event::TurnStarted(_) => self.turn_from = self.messages.len(),
             Event::TurnEnded(ended) => {
                 self.refused.forget_doubts();
@@ -88,22 +101,28 @@ impl Transcript {
             }
             Event::StepStarted(started) => {
                 self.close();
+                self.mark(entry.seq, 0, Some(Start::Step));
                 if *self.asked != *started.model {
                     self.asked = started.model.as_str().into();
                 }
             }
             Event::StepFinished(finished) => {
                 self.refused.believe(&self.asked);
+                self.mark(entry.seq, finished.content.iter().map(size).sum(), None);
                 self.reply(&finished.content);
             }
-            Event::CallDenied(denied) => self.answer(denied.call, &denied.content, true),
-            Event::CallLost(lost) => self.answer(lost.call, &lost.known, true),
+            Event::ContextPruned(pruned) => self.prune(pruned),
+            Event::CallDenied(denied) => self.answer(entry.seq, denied.call, (&denied.content, true)),
+            Event::CallLost(lost) => self.answer(entry.seq, lost.call, (&lost.known, true)),
             // Of a call that goes on: its result is still to come.
             Event::QuestionAnswered(answered) if answered.attempt.is_some() => {}
-            Event::QuestionAnswered(answered) => self.answer(answered.call, &answered.content, false),
+            Event::QuestionAnswered(answered) => {
+                self.answer(entry.seq, answered.call, (&answered.content, false));
+            }
             Event::CallFinished(finished) => {
                 let failed = finished.outcome != crate::event::Outcome::Ok;
-                self.answer(finished.call, &finished.content, failed);
+                self.keep(entry.seq, finished);
+                self.answer(entry.seq, finished.call, (&finished.content, failed));
             }
             _silent => {}
         }
@@ -135,8 +154,9 @@ impl Transcript {
         self.schema = message.output_schema.clone().or_else(|| self.schema.take());
     }
 
-    fn answer(&mut self, call: CallId, content: &str, failed: bool) {
+    fn answer(&mut self, seq: Seq, call: CallId, (content, failed): (&str, bool)) {
         if self.open.contains(&call) {
+            self.mark(seq, content.len() as u64, None);
             self.results.insert(call, (content.to_owned(), failed));
         }
     }

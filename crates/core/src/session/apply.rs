@@ -3,7 +3,7 @@
 
 use super::{Hold, LastTurn, PastAnswer, PastDecision, Profile, Queued, State, question_of};
 use crate::command::Verdict;
-use crate::content::Block;
+use crate::content::{Block, Usage};
 use crate::event::{
     CallAllowed, CallDenied, Decider, Ending, Entry, Event, InputQueued, MessageReceived, Origin, RecoveryNoted, Scope,
     SessionArchived, SessionCreated, SessionPaused, StepFailed, StepFinished, StepStarted, TurnEnded,
@@ -86,11 +86,17 @@ impl State {
             | Event::CallLost(_) => self.apply_turn(entry),
             Event::QuestionAnswered(answered) => self.apply_answer(answered, entry.at),
             Event::TodoChanged(changed) => self.todos.clone_from(&changed.items),
+            Event::CompactionProgressed(progressed) => {
+                self.spend(progressed.usage, entry);
+                self.view.apply(entry);
+            }
+            Event::CompactionFailed(failed) => {
+                self.spend(failed.usage, entry);
+                self.view.apply(entry);
+            }
             Event::ContextPruned(_)
             | Event::ContextRebuilt(_)
             | Event::CompactionStarted(_)
-            | Event::CompactionProgressed(_)
-            | Event::CompactionFailed(_)
             | Event::CompactionCancelled(_)
             | Event::CompactionSkipped(_)
             | Event::CheckpointCreated(_)
@@ -103,6 +109,12 @@ impl State {
             | Event::MemoryErased(_)
             | Event::MemoryFailed(_) => self.memories.apply(entry),
             Event::ArtifactStored(_) | Event::Unknown { .. } => {}
+        }
+    }
+
+    fn spend(&mut self, usage: Usage, entry: &Entry) {
+        if self.is_own(entry.seq) {
+            self.totals.spent.add(usage, entry.at);
         }
     }
 
@@ -121,6 +133,11 @@ impl State {
     #[expect(clippy::wildcard_enum_match_arm, reason = "only events of a turn come here")]
     fn apply_turn(&mut self, entry: &Entry) {
         self.remember_decision(entry);
+        match &entry.event {
+            Event::StepFailed(failed) => self.view.note_failed(entry.seq, failed),
+            Event::StepFinished(_) => self.view.overflow = None,
+            _other => {}
+        }
         let is_own = self.is_own(entry.seq);
         let turn = match &mut self.turn {
             Some(turn) => Some(turn).filter(|turn| entry.turn == Some(turn.id)),
