@@ -1,9 +1,13 @@
 //! The built-in offline model: a script, no AI, and it says so first. Good enough to try tools, approvals, a crash and a
 //! resume without a key. It reads nothing but the request.
 
+mod condense;
+
 use std::time::Duration;
 
-use outlive_core::content::{Block, Delta, Failure, Message, Reply, ReplyBlock, Request, Role, StopReason, Usage};
+use outlive_core::content::{
+    Block, Delta, Failure, Message, Purpose, Reply, ReplyBlock, Request, Role, StopReason, Usage,
+};
 use outlive_core::media::File;
 use serde_json::{Value, json};
 
@@ -54,8 +58,11 @@ impl Model for Rehearsal {
 
     fn stream(&self, request: Request, sink: Sink) -> Pending<'_, Result<Reply, Failure>> {
         Box::pin(async move {
-            let content = answer(&request);
-            for block in &content {
+            let content = match request.purpose {
+                Purpose::Condense => vec![condense::condensed(&request)],
+                Purpose::Step | Purpose::Observe | Purpose::Reflect => answer(&request),
+            };
+            for block in content.iter().filter(|_| request.purpose == Purpose::Step) {
                 self.play(block, &sink).await;
             }
             let calls = content.iter().any(|block| matches!(block, ReplyBlock::ToolUse { .. }));

@@ -11,6 +11,7 @@ mod budget;
 mod calls;
 mod catalog;
 mod clients;
+mod condensing;
 mod deleting;
 mod held;
 mod house;
