@@ -1,6 +1,7 @@
 //! What can be typed. The comments are the help.
 
 mod audit;
+pub mod checkpoint;
 pub mod mcp;
 pub mod moving;
 mod operations;
@@ -303,6 +304,8 @@ pub enum Session {
         #[arg(value_parser = session_id)]
         session: String,
     },
+    #[command(flatten)]
+    Context(checkpoint::Context),
 }
 
 /// What was deleted.

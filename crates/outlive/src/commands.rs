@@ -8,6 +8,7 @@ mod audit;
 mod backup;
 pub mod bench;
 mod chat;
+mod checkpoint;
 mod decide;
 mod doctor;
 mod follow;

@@ -20,7 +20,7 @@ const RULE: &str = "You must never push to main.";
 /// A kit whose model takes so many tokens.
 fn small(model: impl Fn(&Request, usize) -> Step + Send + Sync + 'static, tokens: u64) -> (Kit, Scripted) {
     let model = Scripted::by(model);
-    let toolbox = Toolbox::default();
+    let toolbox = Toolbox::new(Vec::new());
     let mut voice = voice(model.clone(), &toolbox);
     voice.frame.window = Window { tokens, output: tokens / 8, buffer: tokens / 16, ..Window::default() };
     let keeper = Keeper::plain(&voice);
