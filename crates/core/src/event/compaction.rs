@@ -60,6 +60,7 @@ pub struct CompactionStarted {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
     /// How much there is of it.
+    #[serde(rename = "sizes")]
     pub tokens: Sizes,
     /// The newest message of a person.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -150,6 +151,7 @@ pub struct CheckpointCreated {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_from: Option<Seq>,
     /// The request's tokens before it and with it.
+    #[serde(rename = "sizes")]
     pub tokens: (u64, u64),
     /// What it says.
     pub summary: Summary,

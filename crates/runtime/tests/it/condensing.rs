@@ -24,7 +24,7 @@ fn small(model: impl Fn(&Request, usize) -> Step + Send + Sync + 'static, tokens
     let mut voice = voice(model.clone(), &toolbox);
     voice.frame.window = Window { tokens, output: tokens / 8, buffer: tokens / 16, ..Window::default() };
     let keeper = Keeper::plain(&voice);
-    (Kit { keeper, voices: Voices::only(voice), ..kit(Scripted::default(), toolbox, "default: allow") }, model)
+    (Kit { keeper, voices: Voices::only(voice), ..kit(Scripted::default(), toolbox, "") }, model)
 }
 
 fn bytes(request: &Request) -> u64 {

@@ -14,6 +14,7 @@ mod clients;
 mod condensing;
 mod deleting;
 mod held;
+mod hostile;
 mod house;
 mod media;
 mod outage;
