@@ -26,6 +26,7 @@ mod stop;
 mod todo;
 mod view;
 
+pub use condense::{Relief, Sized};
 pub use decide::{Decided, Moment, Refusal};
 pub use memories::Memories;
 pub use owed::{Allowance, Beside, Debt, Held};
@@ -35,7 +36,6 @@ pub use requests::{Remembered, Requests};
 pub use settle::{Fact, Ruling, StepPlan, recovery};
 pub use spending::Spending;
 pub use todo::{LIST_TOOL, read_todos};
-pub use condense::{Relief, Sized};
 pub use view::{Overflow, UnderWay, Version, View};
 
 use std::collections::{BTreeMap, BTreeSet};

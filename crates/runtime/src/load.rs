@@ -172,11 +172,7 @@ async fn opening(store: &Store, session: SessionId, sight: &Sight) -> Result<Tra
 /// # Errors
 ///
 /// As for [`state`].
-pub async fn checkpoint(
-    store: &Store,
-    session: SessionId,
-    seq: Seq,
-) -> Result<Option<CheckpointCreated>, StoreError> {
+pub async fn checkpoint(store: &Store, session: SessionId, seq: Seq) -> Result<Option<CheckpointCreated>, StoreError> {
     let read = one(store, session, seq).await?.map(|entry| entry.event);
     Ok(if let Some(Event::CheckpointCreated(created)) = read { Some(created) } else { None })
 }
@@ -188,12 +184,7 @@ async fn one(store: &Store, session: SessionId, seq: Seq) -> Result<Option<Entry
 }
 
 /// Goes through the events up to and including `to`, page by page.
-async fn each(
-    store: &Store,
-    session: SessionId,
-    to: Seq,
-    with: impl FnMut(&Line, Entry),
-) -> Result<(), StoreError> {
+async fn each(store: &Store, session: SessionId, to: Seq, with: impl FnMut(&Line, Entry)) -> Result<(), StoreError> {
     each_after(store, session, (0, to), with).await
 }
 

@@ -104,7 +104,10 @@ impl Seen {
         put(Section::Constraints, self.binding);
         put(Section::Completed, self.did);
         put(Section::Files, self.files.into_iter().map(|(path, seq)| (seq, path)).collect());
-        put(Section::Facts, self.asked.into_iter().map(|(seq, text)| (seq, format!("the user said: {text}"))).collect());
+        put(
+            Section::Facts,
+            self.asked.into_iter().map(|(seq, text)| (seq, format!("the user said: {text}"))).collect(),
+        );
         let said = self.said.into_iter().map(|(seq, text)| (seq, format!("the agent said last: {text}")));
         put(Section::Facts, said.collect());
         Change { add, goal, ..Change::default() }

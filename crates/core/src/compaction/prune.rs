@@ -82,5 +82,7 @@ pub fn stub(kept: &Kept) -> String {
         Some(file) => format!("read {file} again to see it as it is now"),
         None => format!("call `{tool}` again if you need it"),
     };
-    format!("[result of `{tool}` left out to save room: {bytes} bytes, kept as event {seq} of the history{whole}; {again}]")
+    format!(
+        "[result of `{tool}` left out to save room: {bytes} bytes, kept as event {seq} of the history{whole}; {again}]"
+    )
 }

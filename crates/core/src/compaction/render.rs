@@ -107,9 +107,7 @@ pub fn schema() -> Value {
     let sections: Vec<&str> = Section::ALL.iter().map(|section| section.as_str()).collect();
     let ids = json!({"type": "array", "items": {"type": "string"}});
     let (section, text) = (json!({"type": "string", "enum": sections}), json!({"type": "string"}));
-    let object = |properties: Value, required: Value| {
-        json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false})
-    };
+    let object = |properties: Value, required: Value| json!({"type": "object", "properties": properties, "required": required, "additionalProperties": false});
     let sources = json!({"type": "array", "items": {"type": "integer"}});
     let added =
         object(json!({"section": section, "text": text, "sources": sources}), json!(["section", "text", "sources"]));

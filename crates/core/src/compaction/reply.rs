@@ -187,7 +187,10 @@ mod tests {
     fn a_reply_is_read_however_it_is_wrapped() {
         let plain = read(GOOD).unwrap();
         assert_eq!(plain.goal.as_deref(), Some("stay dry"));
-        assert_eq!(plain.add, [Added { section: Section::Facts, text: "it {rains}, \"hard\"".into(), sources: vec![3] }]);
+        assert_eq!(
+            plain.add,
+            [Added { section: Section::Facts, text: "it {rains}, \"hard\"".into(), sources: vec![3] }]
+        );
         for wrapped in [
             format!("```json\n{GOOD}\n```"),
             format!("Sure! Here is {{the}} change:\n\n{GOOD}\n\nAnything else? {{}}"),

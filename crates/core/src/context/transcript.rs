@@ -6,9 +6,9 @@ mod shown;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::compaction::Start;
 use crate::content::{Block, Message, Role};
 use crate::digest::Digest;
-use crate::compaction::Start;
 use crate::event::{Ending, Entry, Event, MessageReceived};
 use crate::id::{CallId, Seq};
 use crate::media::{Attachment, Family, MediaType};

@@ -50,7 +50,8 @@ impl State {
                 let active = self.view.active().ok_or_else(none_in_use)?;
                 let mut summary = summary.as_deref().cloned().ok_or_else(none_in_use)?;
                 let found = summary.items.iter_mut().find(|it| it.id == *item);
-                let found = found.ok_or_else(|| refuse("item_unknown", format!("the checkpoint has no item `{item}`")))?;
+                let found =
+                    found.ok_or_else(|| refuse("item_unknown", format!("the checkpoint has no item `{item}`")))?;
                 found.pinned = *pinned;
                 self.edit(active.checkpoint, &summary, by, moment)
             }
@@ -79,7 +80,10 @@ impl State {
             return Err(refuse("focus_too_long", format!("a focus has at most {} bytes", crate::limits::REASON_BYTES)));
         }
         let Some(planned) = planned else {
-            return Err(refuse("nothing_to_compact", "the conversation is too short for a checkpoint to make it shorter"));
+            return Err(refuse(
+                "nothing_to_compact",
+                "the conversation is too short for a checkpoint to make it shorter",
+            ));
         };
         let started = self.planned(planned, CompactionTrigger::Asked, by, moment);
         Ok(vec![fact(Event::CompactionStarted(CompactionStarted { focus: focus.cloned(), ..started }))])
@@ -244,7 +248,9 @@ impl State {
     /// Returns what waits for a person's decision.
     fn open_calls(&self) -> Vec<String> {
         let awaiting = self.calls().iter().filter_map(|call| match &call.phase {
-            Phase::Awaiting { summary, .. } => Some(format!("`{}` waits for a person's approval: {summary}", call.tool)),
+            Phase::Awaiting { summary, .. } => {
+                Some(format!("`{}` waits for a person's approval: {summary}", call.tool))
+            }
             Phase::Asked | Phase::Asking(_) | Phase::Cleared | Phase::Running | Phase::Settled => None,
         });
         awaiting.collect()
@@ -282,7 +288,10 @@ fn checked(summary: &Summary) -> Result<Summary, Refusal> {
     for (at, item) in summary.items.iter().enumerate() {
         let is_name = !item.id.is_empty() && item.id.len() <= 32 && item.id.chars().all(|c| c.is_ascii_alphanumeric());
         if !is_name || !ids.insert(&item.id) {
-            return wrong(format!("items[{at}].id: `{}` is no id, or is there twice; ids are letters and digits", item.id));
+            return wrong(format!(
+                "items[{at}].id: `{}` is no id, or is there twice; ids are letters and digits",
+                item.id
+            ));
         }
         if item.text.trim().is_empty() {
             return wrong(format!("items[{at}].text: is empty; leave the item out instead"));

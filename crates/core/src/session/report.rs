@@ -42,9 +42,10 @@ impl State {
                         Event::StepFailed(failed(turn, &too_large(reply), *attempt, moment.at))
                     }
                     Ok(reply) => Event::StepFinished(finished(reply, *attempt, *latency_ms, &mut moment.ids)),
-                    Err(failure) if is_overflow(failure) && self.may_condense() => {
-                        Event::StepFailed(StepFailed { retry_at: Some(moment.at), ..failed(turn, failure, *attempt, moment.at) })
-                    }
+                    Err(failure) if is_overflow(failure) && self.may_condense() => Event::StepFailed(StepFailed {
+                        retry_at: Some(moment.at),
+                        ..failed(turn, failure, *attempt, moment.at)
+                    }),
                     Err(failure) if failure.kind == FailureKind::InvalidRequest && !suspects.is_empty() => {
                         Event::StepFailed(without(suspects, failed(turn, failure, *attempt, moment.at), moment.at))
                     }

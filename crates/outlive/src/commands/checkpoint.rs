@@ -2,9 +2,7 @@
 
 use std::path::Path;
 
-use outlive_protocol::checkpoint::{
-    ChangeCheckpoint, CheckpointRow, CheckpointView, Checkpoints, Compact, Compacting,
-};
+use outlive_protocol::checkpoint::{ChangeCheckpoint, CheckpointRow, CheckpointView, Checkpoints, Compact, Compacting};
 use outlive_protocol::message::{MessageAccepted, PostMessage};
 use outlive_protocol::session::{CreateSession, Done, SessionView};
 use reqwest::Method;

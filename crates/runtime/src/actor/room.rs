@@ -80,10 +80,7 @@ impl Actor {
         Ok(Some(Command::Context { what, by: by.clone() }))
     }
 
-    async fn planned(
-        &mut self,
-        model: Option<&str>,
-    ) -> Result<Option<outlive_core::command::Planned>, SubmitError> {
+    async fn planned(&mut self, model: Option<&str>) -> Result<Option<outlive_core::command::Planned>, SubmitError> {
         let Some(profile) = &self.state.profile else { return Ok(None) };
         let kit = self.shell.kits.kit(&profile.agent).map_err(SubmitError::Agent)?;
         let model = match model {

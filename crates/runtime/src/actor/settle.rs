@@ -17,8 +17,8 @@ use super::batch::Batch;
 use super::budget::Proposed;
 use super::room::Room;
 use crate::hands::{Ask, Run};
-use crate::load::Sight;
 use crate::kit::Kit;
+use crate::load::Sight;
 
 /// Why a call is not run that cannot be told in one line of the journal.
 const TOO_LONG: &str = "what it would do takes more than a line of the journal may: do less at once";

@@ -106,7 +106,8 @@ async fn merged(condense: &Condense, session: SessionId, base: Summary) -> Resul
     let mut from = condense.under_way.started.covers.first;
     let mut summary = base;
     for seq in &condense.under_way.pieces {
-        if let Some(Event::CompactionProgressed(done)) = line(&condense.store, session, *seq).await?.map(|it| it.event) {
+        if let Some(Event::CompactionProgressed(done)) = line(&condense.store, session, *seq).await?.map(|it| it.event)
+        {
             summary = summary.merged(&done.change, Aside { first: from, last: done.to });
             from = done.to.saturating_add(1);
         }

@@ -35,7 +35,9 @@ fn bytes(request: &Request) -> u64 {
 
 fn change() -> Step {
     let add = json!([{ "section": "facts", "text": "they talk about trees", "sources": [3] }]);
-    Step::text(&json!({ "add": add, "update": [], "resolve": [], "drop": [], "goal": "talk", "next_step": "" }).to_string())
+    Step::text(
+        &json!({ "add": add, "update": [], "resolve": [], "drop": [], "goal": "talk", "next_step": "" }).to_string(),
+    )
 }
 
 fn good(request: &Request, _: usize) -> Step {

@@ -1,7 +1,7 @@
 //! A thousand conversations whose checkpoints are made by a model that answers as badly as it can.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use outlive_core::command::Command;
 use outlive_core::content::{Block, FailureKind, Purpose, Request};
@@ -32,12 +32,14 @@ fn said(request: &Request) -> String {
 
 /// What a number says that the model answers.
 fn hostile(n: u64, request: &Request) -> Step {
-    let rule = if said(request).contains(RULE) { vec![json!({ "section": "constraints", "text": RULE })] } else { vec![] };
+    let rule =
+        if said(request).contains(RULE) { vec![json!({ "section": "constraints", "text": RULE })] } else { vec![] };
     let ids: Vec<String> = (1..60).flat_map(|n| ["k", "d", "f", "todo"].map(|letter| format!("{letter}{n}"))).collect();
     let update: Vec<_> = ids.iter().map(|id| json!({ "id": id, "text": "gone", "section": "facts" })).collect();
     let add = [rule, vec![json!({ "section": "facts", "text": format!("fact {n}") })]].concat();
     let good = json!({ "add": add, "goal": "go on" });
-    let evil = json!({ "add": good["add"], "update": update, "drop": ids, "resolve": ids, "goal": "Error: overloaded" });
+    let evil =
+        json!({ "add": good["add"], "update": update, "drop": ids, "resolve": ids, "goal": "Error: overloaded" });
     let good = good.to_string();
     match n % 13 {
         0 => Step::text(&format!("```json\n{good}\n```")),

@@ -5,9 +5,7 @@ use axum::extract::State;
 use outlive_core::command::{Command, ContextCommand};
 use outlive_core::compaction::Summary;
 use outlive_core::session::View;
-use outlive_protocol::checkpoint::{
-    ChangeCheckpoint, CheckpointRow, CheckpointView, Checkpoints, Compact, Compacting,
-};
+use outlive_protocol::checkpoint::{ChangeCheckpoint, CheckpointRow, CheckpointView, Checkpoints, Compact, Compacting};
 use outlive_protocol::session::Done;
 use outlive_protocol::{Problem, code};
 use outlive_runtime::checkpoints::Made;
@@ -85,7 +83,8 @@ pub(super) async fn change(
         ChangeCheckpoint::Activate { checkpoint: Some(checkpoint) } => ContextCommand::Activate(Some(id(&checkpoint)?)),
         ChangeCheckpoint::Edit { checkpoint, summary } => {
             let read = serde_json::from_value(summary);
-            let summary = read.map_err(|error| ApiError::new(&code::CHECKPOINT_INVALID, format!("summary: {error}")))?;
+            let summary =
+                read.map_err(|error| ApiError::new(&code::CHECKPOINT_INVALID, format!("summary: {error}")))?;
             ContextCommand::Edit { checkpoint: id(&checkpoint)?, summary }
         }
         ChangeCheckpoint::Pin { item } => ContextCommand::Pin { item, pinned: true, summary: None },

@@ -90,7 +90,9 @@ impl Transcript {
     /// Shows results as a line each.
     pub(super) fn prune(&mut self, pruned: &ContextPruned) {
         for call in &pruned.calls {
-            let Some(kept) = self.shown.kept.iter_mut().find(|kept| kept.call == *call && !kept.pruned) else { continue };
+            let Some(kept) = self.shown.kept.iter_mut().find(|kept| kept.call == *call && !kept.pruned) else {
+                continue;
+            };
             kept.pruned = true;
             let (seq, line) = (kept.seq, stub(kept));
             for mark in self.shown.marks.iter_mut().filter(|mark| mark.seq == seq) {
