@@ -2,14 +2,14 @@
 
 mod beside;
 
-pub use beside::{ContextCommand, MemoryCommand};
+pub use beside::{ContextCommand, MemoryCommand, Planned};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use serde::Serialize;
 
-use crate::compaction::Change;
+use crate::compaction::{Change, Summary};
 use crate::content::{Failure, Reply, Usage};
 use crate::digest::Digest;
 use crate::event::{ArtifactRef, Behavior, Entry, OnDisconnect, Origin, Outcome, Parent, Question, Scope};
@@ -299,9 +299,9 @@ pub enum Report {
         compaction: CompactionId,
         /// The last event of the piece.
         to: Seq,
-        /// What the model made of it.
+        /// What became of it.
         #[serde(skip)]
-        answer: Result<(Change, Usage), Failure>,
+        answer: Result<Condensed, (Failure, Usage)>,
     },
     /// What was said was looked at for what is to be remembered, or could not be.
     Observed {
@@ -328,6 +328,15 @@ pub enum Report {
         /// Lines that were written anew.
         lines: u64,
     },
+}
+
+/// What became of a compaction, so far.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Condensed {
+    /// A piece of the conversation changes this.
+    Piece(Change, Usage),
+    /// All pieces are merged: this is the summary.
+    Whole(Box<Summary>),
 }
 
 /// How a call ended.

@@ -1,5 +1,25 @@
 //! What a checkpoint says, and how it changes: code merges what a model says has changed, so that a bad reply cannot erase what
 //! must stay.
+//!
+//! [`plan`] says what is covered and where the tail begins, [`prune`] which results are shown as a line each, [`Summary::merged`]
+//! what a model's change makes of a summary, [`fallback`] what events alone make of it, and [`read`] what a model's reply says.
+
+mod fallback;
+mod gates;
+mod merge;
+mod overflow;
+mod plan;
+mod prune;
+mod render;
+mod reply;
+
+pub use fallback::fallback;
+pub use gates::{Unfit, kept};
+pub use overflow::is_overflow;
+pub use plan::{Mark, Plan, Start, plan};
+pub use prune::{Kept, prune, stub};
+pub use render::{conversation, schema};
+pub use reply::{Unusable, read};
 
 use serde::{Deserialize, Serialize};
 
@@ -20,6 +40,9 @@ pub struct Summary {
     /// What is known, oldest first.
     #[serde(default)]
     pub items: Vec<Item>,
+    /// The number of the newest item's id: none is given twice.
+    #[serde(default)]
+    pub last_id: u32,
 }
 
 /// One thing that is known.
@@ -59,6 +82,56 @@ pub enum Section {
     Facts,
     /// Files that matter.
     Files,
+}
+
+impl Section {
+    /// All of them, as a summary shows them.
+    pub const ALL: [Self; 8] = [
+        Self::Constraints,
+        Self::Decisions,
+        Self::InProgress,
+        Self::Pending,
+        Self::Blockers,
+        Self::Files,
+        Self::Facts,
+        Self::Completed,
+    ];
+
+    /// Returns the word for it.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Completed => "completed",
+            Self::InProgress => "in_progress",
+            Self::Pending => "pending",
+            Self::Decisions => "decisions",
+            Self::Blockers => "blockers",
+            Self::Constraints => "constraints",
+            Self::Facts => "facts",
+            Self::Files => "files",
+        }
+    }
+
+    /// Returns the letter that its items' ids begin with.
+    #[must_use]
+    pub fn letter(self) -> char {
+        match self {
+            Self::Completed => 'c',
+            Self::InProgress => 'w',
+            Self::Pending => 'p',
+            Self::Decisions => 'd',
+            Self::Blockers => 'b',
+            Self::Constraints => 'k',
+            Self::Facts => 'f',
+            Self::Files => 'l',
+        }
+    }
+
+    /// Says whether no reply of a model may take away what belongs here.
+    #[must_use]
+    pub fn is_binding(self) -> bool {
+        matches!(self, Self::Decisions | Self::Constraints)
+    }
 }
 
 /// What a piece of the conversation changes in a summary.

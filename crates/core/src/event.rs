@@ -23,7 +23,7 @@ pub use call::{
 };
 pub use compaction::{
     ActivationCause, CheckpointActivated, CheckpointCreated, CompactionCancelled, CompactionFailed,
-    CompactionProgressed, CompactionSkipped, CompactionStarted, CompactionTrigger, Made, Strategy,
+    CompactionProgressed, CompactionSkipped, CompactionStarted, CompactionTrigger, Made, Sizes, Strategy,
 };
 pub use context::{ContextPruned, ContextRebuilt, RebuildCause};
 pub use line::{Line, LineError};

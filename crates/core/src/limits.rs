@@ -96,3 +96,7 @@ pub const CONVERSATION_PARTS: usize = 100_000;
 pub const RECORD_BYTES: usize = 16 << 20;
 /// Records set aside of one conversation that are named one by one; more are counted.
 pub const DAMAGES_NAMED: usize = 20;
+/// Bytes of a checkpoint's summary that a person writes, and its items.
+pub const SUMMARY_BYTES: usize = 64 << 10;
+/// Items of a summary.
+pub const SUMMARY_ITEMS: usize = 1_000;

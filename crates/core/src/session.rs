@@ -27,6 +27,7 @@ mod stop;
 mod todo;
 mod view;
 
+pub use condense::{Relief, Sized};
 pub use decide::{Decided, Moment, Refusal};
 pub use filled::Filled;
 pub use memories::{Memories, Shown};
@@ -37,7 +38,7 @@ pub use requests::{Remembered, Requests};
 pub use settle::{Fact, Ruling, StepPlan, recovery};
 pub use spending::Spending;
 pub use todo::{LIST_TOOL, read_todos};
-pub use view::{UnderWay, Version, View};
+pub use view::{Overflow, UnderWay, Version, View};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -336,7 +337,7 @@ impl State {
 }
 
 /// First line of a snapshot: which fold made it. Raised when events fold to another state than before.
-const FOLD: &str = "fold: 5\n";
+const FOLD: &str = "fold: 6\n";
 
 /// Writes a snapshot: YAML, for people to read. Its head says which events it covers.
 #[must_use]

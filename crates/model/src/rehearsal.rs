@@ -1,6 +1,7 @@
 //! The built-in offline model: a script, no AI, and it says so first. Good enough to try tools, approvals, a crash and a
 //! resume without a key. It reads nothing but the request.
 
+mod condense;
 mod remember;
 
 use std::time::Duration;
@@ -61,9 +62,10 @@ impl Model for Rehearsal {
             let content = match request.purpose {
                 Purpose::Observe => vec![ReplyBlock::Text(remember::observe(&request))],
                 Purpose::Reflect => vec![ReplyBlock::Text(remember::reflect(&request))],
-                Purpose::Step | Purpose::Condense => answer(&request),
+                Purpose::Condense => vec![condense::condensed(&request)],
+                Purpose::Step => answer(&request),
             };
-            for block in &content {
+            for block in content.iter().filter(|_| request.purpose == Purpose::Step) {
                 self.play(block, &sink).await;
             }
             let calls = content.iter().any(|block| matches!(block, ReplyBlock::ToolUse { .. }));

@@ -1,6 +1,7 @@
 //! What can be typed. The comments are the help.
 
 mod audit;
+pub mod checkpoint;
 pub mod mcp;
 pub mod memory;
 pub mod moving;
@@ -312,6 +313,8 @@ pub enum Session {
         #[arg(value_parser = session_id)]
         session: String,
     },
+    #[command(flatten)]
+    Checkpoints(checkpoint::Context),
 }
 
 /// What was deleted.

@@ -8,6 +8,7 @@ mod audit;
 mod backup;
 pub mod bench;
 mod chat;
+mod checkpoint;
 pub mod context;
 mod decide;
 mod doctor;

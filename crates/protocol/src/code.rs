@@ -58,6 +58,13 @@ codes! {
     ANSWER_INVALID = "answer_invalid", 422, "The answer does not fit the question";
     SEQ_OUT_OF_RANGE = "seq_out_of_range", 422, "There is no such event to go to";
     SEQ_IN_TURN = "seq_in_turn", 422, "The event is in the middle of a turn";
+    COMPACTION_RUNNING = "compaction_running", 409, "A compaction is under way";
+    NOTHING_TO_COMPACT = "nothing_to_compact", 409, "The conversation is too short to be condensed";
+    CHECKPOINT_NOT_FOUND = "checkpoint_not_found", 404, "There is no such checkpoint";
+    CHECKPOINT_INVALID = "checkpoint_invalid", 422, "The checkpoint is not one";
+    ITEM_UNKNOWN = "item_unknown", 404, "The checkpoint has no such item";
+    FOCUS_TOO_LONG = "focus_too_long", 422, "The focus is too long";
+    MODEL_UNKNOWN = "model_unknown", 422, "The agent asks no such model";
     FORK_TOO_LARGE = "fork_too_large", 422, "The events to share are too many for a fork";
     IMPORT_INVALID = "import_invalid", 422, "The conversation cannot be imported";
     IMPORT_TOO_LARGE = "import_too_large", 422, "The conversation is too large to be imported";
@@ -87,8 +94,8 @@ codes! {
     MODEL_REFUSED = "model_refused", 0, "The model declined";
     MODEL_TRUNCATED = "model_truncated", 0, "The model's replies kept being cut";
     MODEL_UNAVAILABLE = "model_unavailable", 0, "The provider is not available";
+    CONTEXT_OVERFLOW = "context_overflow", 0, "The request is longer than the model takes";
     ANSWER_CUT = "answer_cut", 0, "The model's answer was cut";
-    CONTEXT_OVERFLOW = "context_overflow", 0, "The conversation is longer than the model's window";
     OUTPUT_INVALID = "output_invalid", 0, "The answer does not fit the schema";
     BUDGET_EXCEEDED = "budget_exceeded", 0, "A budget does not last for another step";
     PRICE_UNKNOWN = "price_unknown", 0, "A budget is in dollars, and the model's price is not known";

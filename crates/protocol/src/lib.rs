@@ -8,6 +8,7 @@ pub mod agent_files;
 pub mod approval;
 pub mod archive;
 pub mod audit;
+pub mod checkpoint;
 pub mod code;
 pub mod context;
 pub mod event;

@@ -13,6 +13,7 @@ mod beside;
 mod budget;
 mod life;
 mod remember;
+mod room;
 mod settle;
 mod tools;
 mod weighing;
@@ -108,6 +109,8 @@ impl Actor {
             self.reload().await?;
         }
         let asked = request.map(|request_id| Asked { request_id, request_digest: command.digest() });
+        let prepared = self.prepared(command).await?;
+        let command = prepared.as_ref().unwrap_or(command);
         let mut moment = self.shell.moments.moment();
         let decided = self.state.decide(self.id, command, asked.as_ref(), &mut moment).map_err(SubmitError::Refused)?;
         let mut batch = Batch::new(&self.state, self.held.clone(), self.counting());
@@ -137,9 +140,7 @@ impl Actor {
             let (what, why) = ("the request".to_owned(), "is longer than a line of the journal may be".to_owned());
             return Err(self.go_back(batch, StoreError::Refused { what, why }).await);
         }
-        if matches!(command, Command::Rewind(_)) {
-            self.transcript = None;
-        }
+        self.look_again(&batch);
         let first = if has_facts { batch.before() + 1 } else { batch.before() };
         if matches!(command, Command::Report(_)) {
             self.hold_started(&mut batch);

@@ -1,5 +1,6 @@
 //! The hands: they do what is owed, outside the actor, and report back through its inbox. They decide nothing.
 
+mod condense;
 mod erase;
 mod files;
 mod inquiries;
@@ -9,6 +10,7 @@ mod observe;
 mod speech;
 mod tool;
 
+pub(crate) use condense::{Condense, KeeperVoice, condense};
 pub(crate) use erase::{erase, holding};
 pub(crate) use inquiries::Inquiries;
 pub(crate) use keeper::Notes;

@@ -36,6 +36,7 @@ mod answers;
 mod archive;
 mod attach;
 pub mod catalog;
+pub mod checkpoints;
 pub mod clock;
 pub mod feeds;
 mod hands;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use outlive_core::context::Transcript;
-use outlive_core::event::{Aside, Entry, Event, Line};
+use outlive_core::event::{Aside, CheckpointCreated, Entry, Event, Line};
 use outlive_core::id::{Seq, SessionId};
 use outlive_core::redact::Redactor;
 use outlive_core::session::State;
@@ -103,8 +103,38 @@ pub async fn entries(store: &Store, session: SessionId, to: Seq) -> Result<Vec<E
     Ok(entries)
 }
 
-/// Reads the transcript up to and including `head`, without what is set aside and without secrets: it is what a model is
-/// told, and the journal may be older than what is known now.
+/// What of a journal a model sees.
+#[derive(Debug, Clone, Default)]
+pub struct Sight {
+    /// The last event.
+    pub head: Seq,
+    /// What rewinds have set aside.
+    pub aside: Vec<Aside>,
+    /// The first event that is shown as it is.
+    pub tail_from: Seq,
+    /// Where the checkpoint is that stands before it.
+    pub checkpoint: Option<Seq>,
+    /// That checkpoint, where the journal does not have it yet.
+    pub fresh: Option<Entry>,
+}
+
+impl Sight {
+    /// Returns what a session's model sees of its journal.
+    #[must_use]
+    pub fn of(state: &State) -> Self {
+        let view = &state.upkeep.view;
+        Self {
+            head: state.head,
+            aside: state.profile.as_ref().map(|profile| profile.aside.clone()).unwrap_or_default(),
+            tail_from: view.tail_from,
+            checkpoint: view.active().map(|active| active.seq),
+            fresh: None,
+        }
+    }
+}
+
+/// Reads the transcript that a model sees: a checkpoint, where one is in use, and the events from its tail on, without what is
+/// set aside and without secrets: the journal may be older than what is known now. What the checkpoint stands for is not read.
 ///
 /// # Errors
 ///
@@ -112,14 +142,16 @@ pub async fn entries(store: &Store, session: SessionId, to: Seq) -> Result<Vec<E
 pub async fn transcript(
     store: &Store,
     session: SessionId,
-    (head, aside): (Seq, Vec<Aside>),
+    sight: Sight,
     redactor: Arc<Redactor>,
 ) -> Result<Transcript, StoreError> {
     let store = store.clone();
-    apart_if(head > LONG, async move {
-        let mut transcript = Transcript::default();
-        let folded = each(&store, session, head, |line, entry| {
-            if Aside::holds(&aside, entry.seq) {
+    let rest = sight.head.saturating_sub(sight.tail_from);
+    apart_if(rest > LONG, async move {
+        let mut transcript = opening(&store, session, &sight).await?;
+        let after = sight.tail_from.saturating_sub(1);
+        let folded = each_after(&store, session, (after, sight.head), |line, entry| {
+            if Aside::holds(&sight.aside, entry.seq) {
                 return;
             }
             let clean = line.redacted(&redactor).ok().flatten().and_then(|clean| clean.read().ok());
@@ -131,14 +163,54 @@ pub async fn transcript(
     .await
 }
 
+/// Returns what the conversation begins with.
+async fn opening(store: &Store, session: SessionId, sight: &Sight) -> Result<Transcript, StoreError> {
+    let created = match (&sight.fresh, sight.checkpoint) {
+        (Some(Entry { event: Event::CheckpointCreated(created), .. }), _) => Some(created.clone()),
+        (_, Some(seq)) => checkpoint(store, session, seq).await?,
+        (_, None) => None,
+    };
+    let Some(created) = created else { return Ok(Transcript::default()) };
+    let schema = match created.schema_from.filter(|_| created.tail_from == sight.tail_from) {
+        Some(seq) => one(store, session, seq).await?,
+        None => None,
+    };
+    let schema = match schema.map(|entry| entry.event) {
+        Some(Event::MessageReceived(message)) => message.output_schema,
+        Some(_) | None => None,
+    };
+    Ok(Transcript::after(&created, schema))
+}
+
+/// Reads a checkpoint.
+///
+/// # Errors
+///
+/// As for [`state`].
+pub async fn checkpoint(store: &Store, session: SessionId, seq: Seq) -> Result<Option<CheckpointCreated>, StoreError> {
+    let read = one(store, session, seq).await?.map(|entry| entry.event);
+    Ok(if let Some(Event::CheckpointCreated(created)) = read { Some(created) } else { None })
+}
+
+/// Reads one event.
+async fn one(store: &Store, session: SessionId, seq: Seq) -> Result<Option<Entry>, StoreError> {
+    let lines = store.journals.read(session, seq.saturating_sub(1), 1).await?.lines;
+    lines.iter().find(|line| line.seq() == seq).map(|line| read(session, line)).transpose()
+}
+
 /// Goes through the events up to and including `to`, page by page.
-async fn each(
+async fn each(store: &Store, session: SessionId, to: Seq, with: impl FnMut(&Line, Entry)) -> Result<(), StoreError> {
+    each_after(store, session, (0, to), with).await
+}
+
+/// Goes through the events after the first of these, up to and including the second.
+async fn each_after(
     store: &Store,
     session: SessionId,
-    to: Seq,
+    (after, to): (Seq, Seq),
     mut with: impl FnMut(&Line, Entry),
 ) -> Result<(), StoreError> {
-    let mut at = 0;
+    let mut at = after;
     while at < to {
         let lines = store.journals.read(session, at, PAGE).await?.lines;
         let Some(last) = lines.last() else { break };

@@ -47,6 +47,8 @@ struct Numbers {
     steps: Counter,
     failures: Counts,
     calls: Counts,
+    /// What was done about what models see.
+    context: Counts,
     tokens: Counts,
     cost: Dollars,
     seconds: Seconds,
@@ -74,6 +76,7 @@ impl Default for Meter {
             steps: Counter::default(),
             failures: Counts::of(&word::FAILURES),
             calls: Counts::of(&word::CALLS),
+            context: Counts::of(&word::CONTEXT),
             tokens: Counts::of(&word::TOKENS),
             cost: Dollars::default(),
             seconds: Seconds {
@@ -159,6 +162,20 @@ impl Meter {
             }
             Event::CallDenied(_) => numbers.calls.add("denied", 1),
             Event::CallLost(_) => numbers.calls.add("lost", 1),
+            Event::CompactionProgressed(progressed) => {
+                numbers.context.add(entry.event.name(), 1);
+                self.count_tokens(progressed.usage);
+            }
+            Event::CompactionFailed(failed) => {
+                numbers.context.add(entry.event.name(), 1);
+                self.count_tokens(failed.usage);
+            }
+            Event::ContextPruned(_)
+            | Event::CompactionStarted(_)
+            | Event::CompactionCancelled(_)
+            | Event::CompactionSkipped(_)
+            | Event::CheckpointCreated(_)
+            | Event::CheckpointActivated(_) => numbers.context.add(entry.event.name(), 1),
             _not_counted => {}
         }
     }

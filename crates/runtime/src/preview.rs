@@ -17,7 +17,7 @@ impl Runtime {
         let profile = state.profile.as_ref().ok_or(SubmitError::Refused(Refusal::NoSession))?;
         let kit = self.shell.kits.kit(&profile.agent).map_err(SubmitError::Agent)?;
         let redactor = self.secrets().now();
-        let read = load::transcript(&self.shell.store, session, (state.head, profile.aside.clone()), redactor);
+        let read = load::transcript(&self.shell.store, session, load::Sight::of(&state), redactor);
         let transcript = read.await.map_err(SubmitError::Store)?;
         let outages = state.turn.as_ref().map(|turn| &turn.outages);
         let outages = outages.or(state.last.as_ref().map(|last| &last.outages));

@@ -6,6 +6,7 @@ mod approvals;
 mod archives;
 mod artifacts;
 mod audit;
+mod checkpoints;
 mod context;
 mod control;
 mod document;
@@ -72,6 +73,9 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(control::interrupt))
         .routes(routes!(control::pause))
         .routes(routes!(control::resume))
+        .routes(routes!(checkpoints::compact))
+        .routes(routes!(checkpoints::list, checkpoints::change))
+        .routes(routes!(checkpoints::show))
         .routes(routes!(history::fork))
         .routes(routes!(history::rewind))
         .routes(routes!(archives::export))

@@ -235,6 +235,9 @@ impl Screen {
                 self.paused = false;
                 self.note(Style::Notice, "▶ resumed", pieces);
             }
+            Event::CompactionStarted(_) | Event::CheckpointCreated(_) | Event::CompactionFailed(_) => {
+                self.note(Style::Dim, &condensing(&entry.event), pieces);
+            }
             Event::SessionRewound(rewound) => self.rewind(rewound, pieces),
             Event::QuestionAsked(asked) => self.ask_person(asked, pieces),
             Event::QuestionAnswered(answered) => self.hear_answer(answered, pieces),
@@ -327,6 +330,21 @@ impl Screen {
 enum Again {
     First,
     Asked,
+}
+
+/// In one line: how it goes with what the model sees.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only events of compactions come here")]
+fn condensing(event: &Event) -> String {
+    let shown = |tokens: u64| if tokens < 1_000 { tokens.to_string() } else { format!("{}k", tokens / 1_000) };
+    match event {
+        Event::CompactionStarted(started) => format!("⋯ condensing {} tokens of it", shown(started.tokens.covered)),
+        Event::CheckpointCreated(created) => {
+            let (before, after) = created.tokens;
+            format!("⋯ checkpoint {}: {} → {} tokens", created.version, shown(before), shown(after))
+        }
+        Event::CompactionFailed(failed) => format!("⋯ not condensed: {}", failed.message),
+        _other => String::new(),
+    }
 }
 
 /// In one line: what died, when it came back, what was done about it.

@@ -2,8 +2,8 @@
 
 use serde::Serialize;
 
-use crate::compaction::Summary;
-use crate::id::{CheckpointId, MemoryId};
+use crate::compaction::{Plan, Summary};
+use crate::id::{CheckpointId, MemoryId, Seq};
 use crate::memory::{Memory, Mode};
 
 /// A change to what the model sees.
@@ -14,6 +14,11 @@ pub enum ContextCommand {
     Compact {
         /// What it is to keep above all.
         focus: Option<String>,
+        /// Who makes it, as `provider/name`; whoever keeps the agent's conversations where nobody is named.
+        model: Option<String>,
+        /// What it is to cover: brought by who knows the conversation.
+        #[serde(skip)]
+        plan: Option<Box<Planned>>,
     },
     /// Stop the compaction that is under way.
     Cancel,
@@ -32,11 +37,27 @@ pub enum ContextCommand {
         item: String,
         /// False lets it go.
         pinned: bool,
+        /// The summary in use: brought by who knows it.
+        #[serde(skip)]
+        summary: Option<Box<Summary>>,
     },
     /// Show nothing of the conversation so far but its checkpoint.
     Clear,
     /// Show nothing of the conversation so far.
     Reset,
+}
+
+/// What a compaction that somebody asks for is to do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Planned {
+    /// What it covers.
+    pub plan: Plan,
+    /// The newest message of a person.
+    pub newest: Option<Seq>,
+    /// The message whose schema the turn's answer must fit, where it is covered.
+    pub schema_from: Option<Seq>,
+    /// Who makes it, as `provider/name`.
+    pub model: Option<String>,
 }
 
 /// A change to what is remembered.

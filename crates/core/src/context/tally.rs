@@ -89,6 +89,13 @@ impl Tally {
         }
     }
 
+    /// A message has so many tokens less.
+    pub(super) fn lighten(&mut self, at: usize, tokens: u64) {
+        if let Some(weight) = self.messages.get_mut(at) {
+            weight.tokens = weight.tokens.saturating_sub(tokens);
+        }
+    }
+
     /// Returns what the messages weigh.
     pub(super) fn total(&self) -> Weight {
         self.messages.iter().copied().fold(Weight::default(), Weight::plus)

@@ -1,10 +1,12 @@
 //! The conversation as the provider's alternating messages, folded event by event.
 
 mod past;
+mod shown;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use crate::compaction::Start;
 use crate::content::{Block, Message, Role};
 use crate::digest::Digest;
 use crate::event::{BlockHash, Ending, Entry, Event, MessageReceived};
@@ -38,6 +40,7 @@ pub struct Transcript {
     refused: Refused,
     /// What each message weighs.
     tally: Tally,
+    shown: shown::Shown,
 }
 
 /// A conversation that ends with the user's message, ready to be sent.
@@ -74,6 +77,7 @@ impl Default for Transcript {
             turn_from: 0,
             refused: Refused::default(),
             tally: Tally::default(),
+            shown: shown::Shown::default(),
         }
     }
 }
@@ -84,8 +88,14 @@ impl Transcript {
     pub fn apply(&mut self, entry: &Entry) {
         match &entry.event {
             Event::MessageReceived(message) => {
-                self.tally.hear(Weight::of(entry));
+                let start = self.open.is_empty().then_some(Start::Message);
+                if message.output_schema.is_some() {
+                    self.shown.schema_from = Some(entry.seq);
+                }
+                let weight = Weight::of(entry);
+                self.tally.hear(weight);
                 self.hear(message);
+                self.mark(entry.seq, weight.tokens, start);
             }
             Event::TurnStarted(_) => self.turn_from = self.messages.len(),
             Event::TurnEnded(ended) => {
@@ -103,6 +113,7 @@ impl Transcript {
             }
             Event::StepStarted(started) => {
                 self.close();
+                self.mark(entry.seq, 0, Some(Start::Step));
                 if *self.asked != *started.model {
                     self.asked = started.model.as_str().into();
                 }
@@ -110,22 +121,27 @@ impl Transcript {
             }
             Event::StepFinished(finished) => {
                 self.refused.believe(&self.asked);
-                self.reply(&finished.content, Weight::of(entry));
+                let weight = Weight::of(entry);
+                self.mark(entry.seq, weight.tokens, None);
+                self.reply(&finished.content, weight);
                 self.tally.answered(finished.usage);
             }
-            Event::CheckpointActivated(_) | Event::ContextPruned(_) | Event::ContextRebuilt(_) => {
-                self.tally.lift_anchor()
+            Event::ContextPruned(pruned) => {
+                self.tally.lift_anchor();
+                self.prune(pruned);
             }
-            Event::CallDenied(denied) => self.answer(denied.call, (&denied.content, true), Weight::of(entry)),
-            Event::CallLost(lost) => self.answer(lost.call, (&lost.known, true), Weight::of(entry)),
+            Event::CheckpointActivated(_) | Event::ContextRebuilt(_) => self.tally.lift_anchor(),
+            Event::CallDenied(denied) => self.answer(entry, denied.call, (&denied.content, true)),
+            Event::CallLost(lost) => self.answer(entry, lost.call, (&lost.known, true)),
             // Of a call that goes on: its result is still to come.
             Event::QuestionAnswered(answered) if answered.attempt.is_some() => {}
             Event::QuestionAnswered(answered) => {
-                self.answer(answered.call, (&answered.content, false), Weight::of(entry));
+                self.answer(entry, answered.call, (&answered.content, false));
             }
             Event::CallFinished(finished) => {
                 let failed = finished.outcome != crate::event::Outcome::Ok;
-                self.answer(finished.call, (&finished.content, failed), Weight::of(entry));
+                self.keep(entry, finished);
+                self.answer(entry, finished.call, (&finished.content, failed));
             }
             _silent => {}
         }
@@ -167,9 +183,11 @@ impl Transcript {
         self.schema = message.output_schema.clone().or_else(|| self.schema.take());
     }
 
-    fn answer(&mut self, call: CallId, (content, failed): (&str, bool), weight: Weight) {
+    fn answer(&mut self, entry: &Entry, call: CallId, (content, failed): (&str, bool)) {
         if self.open.contains(&call) {
+            let weight = Weight::of(entry);
             self.tally.answer(call, weight);
+            self.mark(entry.seq, weight.tokens, None);
             self.results.insert(call, (content.to_owned(), failed));
         }
     }

@@ -59,10 +59,28 @@ pub struct CompactionStarted {
     /// The model, as `provider/name`; none where events alone are to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// The request's tokens before it.
-    pub tokens_before: u64,
+    /// How much there is of it.
+    #[serde(rename = "sizes")]
+    pub tokens: Sizes,
+    /// The newest message of a person.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub newest: Option<Seq>,
+    /// The message whose schema the turn's answer must fit, where it is covered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_from: Option<Seq>,
     /// By whom.
     pub by: Origin,
+}
+
+/// How many tokens a compaction is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Sizes {
+    /// The request's before it.
+    pub before: u64,
+    /// Those of them that it takes the place of.
+    pub covered: u64,
+    /// The most that its summary may have.
+    pub room: u64,
 }
 
 /// A piece was condensed.
@@ -129,7 +147,11 @@ pub struct CheckpointCreated {
     pub tail_from: Seq,
     /// Who made it, and why.
     pub made: Made,
+    /// The message whose schema the turn's answer must fit, where it is covered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_from: Option<Seq>,
     /// The request's tokens before it and with it.
+    #[serde(rename = "sizes")]
     pub tokens: (u64, u64),
     /// What it says.
     pub summary: Summary,

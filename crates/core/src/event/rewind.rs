@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::{Origin, Todo};
-use crate::id::Seq;
+use crate::id::{CheckpointId, Seq};
 use crate::session::OpenQuestion;
 
 /// A part of the journal that the conversation goes on without. Both ends belong to it.
@@ -39,4 +39,15 @@ pub struct SessionRewound {
     /// The agent's list at that time.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub todos: Vec<Todo>,
+    /// The checkpoint that the model saw at that time: it sees it again.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub checkpoint: Option<CheckpointId>,
+    /// The first event that the model saw as it was, with it.
+    #[serde(default, skip_serializing_if = "is_start")]
+    pub tail_from: Seq,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde asks for a reference")]
+fn is_start(seq: &Seq) -> bool {
+    *seq == 0
 }

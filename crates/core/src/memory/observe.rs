@@ -119,7 +119,7 @@ impl Piece {
             _silent => return None,
         };
         let is_said = !text.trim().is_empty();
-        is_said.then(|| Said { seq: entry.seq, at: entry.at, who, text })
+        is_said.then_some(Said { seq: entry.seq, at: entry.at, who, text })
     }
 
     fn words(&mut self, content: &[Block]) -> String {

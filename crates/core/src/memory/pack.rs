@@ -57,7 +57,7 @@ pub fn tokens(text: &str) -> u64 {
 /// Chooses what fits: what matters most first, of that the newest.
 #[must_use]
 pub fn choose(mut memories: Vec<Memory>, budget: u64) -> Vec<Memory> {
-    memories.sort_by(|a, b| (b.priority, b.since, b.id).cmp(&(a.priority, a.since, a.id)));
+    memories.sort_by_key(|memory| std::cmp::Reverse((memory.priority, memory.since, memory.id)));
     memories.dedup_by_key(|memory| memory.id);
     let mut left = budget.saturating_sub(tokens(&frame(Part::Global, "")));
     let mut chosen = Vec::new();

@@ -79,11 +79,17 @@ impl State {
             | Event::CallLost(_) => self.apply_turn(entry),
             Event::QuestionAnswered(answered) => self.apply_answer(answered, entry.at),
             Event::TodoChanged(changed) => self.todos.clone_from(&changed.items),
+            Event::CompactionProgressed(progressed) => {
+                self.spend(progressed.usage, entry);
+                self.upkeep.view.apply(entry);
+            }
+            Event::CompactionFailed(failed) => {
+                self.spend(failed.usage, entry);
+                self.upkeep.view.apply(entry);
+            }
             Event::ContextPruned(_)
             | Event::ContextRebuilt(_)
             | Event::CompactionStarted(_)
-            | Event::CompactionProgressed(_)
-            | Event::CompactionFailed(_)
             | Event::CompactionCancelled(_)
             | Event::CompactionSkipped(_)
             | Event::CheckpointCreated(_)
@@ -114,6 +120,12 @@ impl State {
         parked.for_each(|call| call.fate = Fate::GivenUp);
     }
 
+    fn spend(&mut self, usage: Usage, entry: &Entry) {
+        if self.is_own(entry.seq) {
+            self.totals.spent.add(usage, entry.at);
+        }
+    }
+
     fn apply_archived(&mut self, event: &SessionArchived) {
         match (event.archived, &self.hold) {
             (true, Hold::Open) => self.hold = Hold::Archived { paused: None },
@@ -129,6 +141,11 @@ impl State {
     #[expect(clippy::wildcard_enum_match_arm, reason = "only events of a turn come here")]
     fn apply_turn(&mut self, entry: &Entry) {
         self.remember_decision(entry);
+        match &entry.event {
+            Event::StepFailed(failed) => self.upkeep.view.note_failed(entry.seq, failed),
+            Event::StepFinished(_) => self.upkeep.view.overflow = None,
+            _other => {}
+        }
         let is_own = self.is_own(entry.seq);
         let turn = match &mut self.turn {
             Some(turn) => Some(turn).filter(|turn| entry.turn == Some(turn.id)),

@@ -1,25 +1,308 @@
 //! How checkpoints are made and chosen: what is asked about what the model sees, and what hands report of it, becomes facts.
+//!
+//! Invariants: one compaction at a time; what fails or is cancelled changes nothing that the model sees; a summary without what
+//! must stay does not count.
 
-use super::State;
+mod relief;
+
+pub use relief::{Relief, Sized};
+
 use super::decide::{Facts, Moment, Refusal};
-use crate::command::ContextCommand;
-use crate::compaction::Change;
+use super::settle::Fact;
+use super::{State, View};
+use crate::command::{Condensed, ContextCommand, Planned};
+use crate::compaction::{Section, Summary};
 use crate::content::{Failure, Usage};
-use crate::event::Origin;
-use crate::id::{CompactionId, Seq};
+use crate::event::{
+    ActivationCause, CheckpointActivated, CheckpointCreated, CompactionCancelled, CompactionFailed,
+    CompactionProgressed, CompactionStarted, CompactionTrigger, Event, Made, Origin, OriginKind, Strategy, TodoStatus,
+};
+use crate::id::{CheckpointId, CompactionId, Seq};
+use crate::limits::{SUMMARY_BYTES, SUMMARY_ITEMS};
+use crate::turn::Phase;
+
+/// Pauses after the first, second and third failure in a row before a model is asked again, in milliseconds; the last one stays.
+const RESTS_MS: [u64; 3] = [60_000, 300_000, 3_600_000];
+
+fn refuse(code: &'static str, what: impl Into<String>) -> Refusal {
+    Refusal::Invalid { code, what: what.into() }
+}
+
+fn fact(event: Event) -> Fact {
+    Fact::of_session(event)
+}
 
 impl State {
-    pub(super) fn decide_context(&self, _what: &ContextCommand, _by: &Origin, _moment: &mut Moment) -> Facts {
-        Err(Refusal::Stale)
+    pub(super) fn decide_context(&self, what: &ContextCommand, by: &Origin, moment: &mut Moment) -> Facts {
+        if self.is_archived() {
+            return Err(Refusal::Archived);
+        }
+        match what {
+            ContextCommand::Compact { focus, plan, .. } => self.compact(focus.as_ref(), plan.as_deref(), by, moment),
+            ContextCommand::Cancel => Ok(self.compaction_cancelled(by).into_iter().collect()),
+            ContextCommand::Activate(None) => self.show(None, 0, ActivationCause::Chosen, by),
+            ContextCommand::Activate(Some(id)) => {
+                let version = self.upkeep.view.version(*id).ok_or_else(|| no_checkpoint(*id))?;
+                self.show(Some(*id), version.tail_from, ActivationCause::Chosen, by)
+            }
+            ContextCommand::Edit { checkpoint, summary } => self.edit(*checkpoint, summary, by, moment),
+            ContextCommand::Pin { item, pinned, summary } => {
+                let active = self.upkeep.view.active().ok_or_else(none_in_use)?;
+                let mut summary = summary.as_deref().cloned().ok_or_else(none_in_use)?;
+                let found = summary.items.iter_mut().find(|it| it.id == *item);
+                let found =
+                    found.ok_or_else(|| refuse("item_unknown", format!("the checkpoint has no item `{item}`")))?;
+                found.pinned = *pinned;
+                self.edit(active.checkpoint, &summary, by, moment)
+            }
+            ContextCommand::Clear => {
+                self.check_calm()?;
+                self.show(self.upkeep.view.checkpoint, self.head + 1, ActivationCause::Cleared, by)
+            }
+            ContextCommand::Reset => {
+                self.check_calm()?;
+                self.show(None, self.head + 1, ActivationCause::Reset, by)
+            }
+        }
+    }
+
+    /// Nothing is set aside that somebody is about to answer.
+    fn check_calm(&self) -> Result<(), Refusal> {
+        let waits = self.turn.is_some() || !self.questions.open.is_empty() || self.questions.parked.is_some();
+        if waits { Err(Refusal::TurnRunning) } else { Ok(()) }
+    }
+
+    fn compact(&self, focus: Option<&String>, planned: Option<&Planned>, by: &Origin, moment: &mut Moment) -> Facts {
+        if self.upkeep.view.under_way.is_some() {
+            return Err(refuse("compaction_running", "a compaction is under way; wait for it, or cancel it"));
+        }
+        if focus.is_some_and(|focus| focus.len() > crate::limits::REASON_BYTES) {
+            return Err(refuse("focus_too_long", format!("a focus has at most {} bytes", crate::limits::REASON_BYTES)));
+        }
+        let Some(planned) = planned else {
+            return Err(refuse(
+                "nothing_to_compact",
+                "the conversation is too short for a checkpoint to make it shorter",
+            ));
+        };
+        let started = self.planned(planned, CompactionTrigger::Asked, by, moment);
+        Ok(vec![fact(Event::CompactionStarted(CompactionStarted { focus: focus.cloned(), ..started }))])
+    }
+
+    fn planned(
+        &self,
+        planned: &Planned,
+        trigger: CompactionTrigger,
+        by: &Origin,
+        moment: &mut Moment,
+    ) -> CompactionStarted {
+        CompactionStarted {
+            compaction: CompactionId::from_bits(moment.ids.fresh()),
+            trigger,
+            focus: None,
+            base: self.upkeep.view.checkpoint,
+            covers: planned.plan.covers,
+            tail_from: planned.plan.tail_from,
+            model: planned.model.clone(),
+            tokens: planned.plan.tokens,
+            newest: planned.newest,
+            schema_from: planned.schema_from,
+            by: by.clone(),
+        }
+    }
+
+    /// Returns the fact that the compaction which is under way ends without a trace.
+    pub(super) fn compaction_cancelled(&self, by: &Origin) -> Option<Fact> {
+        let compaction = self.upkeep.view.under_way.as_ref()?.compaction;
+        Some(fact(Event::CompactionCancelled(CompactionCancelled { compaction, by: by.clone() })))
+    }
+
+    /// Whatever was being made is of a view that nobody has any more.
+    fn show(&self, checkpoint: Option<CheckpointId>, tail_from: Seq, cause: ActivationCause, by: &Origin) -> Facts {
+        let cancelled = self.compaction_cancelled(by);
+        let activated = CheckpointActivated { checkpoint, tail_from, cause, by: by.clone() };
+        Ok(cancelled.into_iter().chain([fact(Event::CheckpointActivated(activated))]).collect())
+    }
+
+    fn edit(&self, checkpoint: CheckpointId, summary: &Summary, by: &Origin, moment: &mut Moment) -> Facts {
+        let version = self.upkeep.view.version(checkpoint).ok_or_else(|| no_checkpoint(checkpoint))?;
+        let summary = checked(summary)?;
+        let made = Made {
+            trigger: CompactionTrigger::Asked,
+            strategy: Strategy::Edited,
+            model: None,
+            usage: Usage::default(),
+        };
+        let tokens = (summary.tokens(), summary.tokens());
+        let id = CheckpointId::from_bits(moment.ids.fresh());
+        let created = CheckpointCreated {
+            checkpoint: id,
+            version: self.upkeep.view.next_version(),
+            parent: Some(checkpoint),
+            compaction: None,
+            covers: version.covers,
+            tail_from: version.tail_from,
+            made,
+            schema_from: None,
+            tokens,
+            summary,
+        };
+        // What was cleared stays so.
+        let is_active = self.upkeep.view.checkpoint == Some(checkpoint);
+        let tail_from = if is_active { self.upkeep.view.tail_from } else { version.tail_from };
+        let mut facts = self.show(Some(id), tail_from, ActivationCause::Edited, by)?;
+        facts.insert(facts.len().saturating_sub(1), fact(Event::CheckpointCreated(created)));
+        Ok(facts)
     }
 
     pub(super) fn condensed(
         &self,
-        _compaction: CompactionId,
-        _to: Seq,
-        _answer: &Result<(Change, Usage), Failure>,
-        _moment: &mut Moment,
+        compaction: CompactionId,
+        to: Seq,
+        answer: &Result<Condensed, (Failure, Usage)>,
+        moment: &mut Moment,
     ) -> Facts {
-        Err(Refusal::Stale)
+        let under_way =
+            self.upkeep.view.under_way.as_ref().filter(|it| it.compaction == compaction).ok_or(Refusal::Stale)?;
+        match answer {
+            Ok(Condensed::Piece(change, usage)) if to > under_way.done_to && to <= under_way.to => {
+                let (change, usage) = (change.clone(), *usage);
+                let progressed = CompactionProgressed { compaction, to, change, usage };
+                Ok(vec![fact(Event::CompactionProgressed(progressed))])
+            }
+            Ok(Condensed::Whole(summary)) if under_way.done_to >= under_way.to => Ok(self.created(summary, moment)),
+            Ok(Condensed::Piece(..) | Condensed::Whole(_)) => Err(Refusal::Stale),
+            Err((failure, usage)) => Ok(self.failed(failure, *usage, moment)),
+        }
     }
+
+    /// The model made nothing of it: events alone do, unless they have already.
+    fn failed(&self, failure: &Failure, usage: Usage, moment: &mut Moment) -> Vec<Fact> {
+        let Some(under_way) = &self.upkeep.view.under_way else { return Vec::new() };
+        let started = &under_way.started;
+        let rest = RESTS_MS.get(self.upkeep.view.failures as usize).or(RESTS_MS.last()).copied().unwrap_or_default();
+        let failed = CompactionFailed {
+            compaction: under_way.compaction,
+            message: failure.message.chars().take(500).collect(),
+            usage,
+            rests_until: Some(moment.at.plus_ms(rest)),
+        };
+        let mut facts = vec![fact(Event::CompactionFailed(failed))];
+        if started.model.is_some() && started.trigger != CompactionTrigger::Upgrade {
+            let again = CompactionStarted {
+                compaction: CompactionId::from_bits(moment.ids.fresh()),
+                model: None,
+                ..(**started).clone()
+            };
+            facts.push(fact(Event::CompactionStarted(again)));
+        }
+        facts
+    }
+
+    fn created(&self, summary: &Summary, moment: &mut Moment) -> Vec<Fact> {
+        let Some(under_way) = &self.upkeep.view.under_way else { return Vec::new() };
+        let started = &under_way.started;
+        let summary = summary.clone().with_open(&self.open_todos(), &self.open_calls());
+        let after = started.tokens.before.saturating_sub(started.tokens.covered).saturating_add(summary.tokens());
+        let most = started.tokens.before.saturating_mul(60) / 100;
+        let must = matches!(started.trigger, CompactionTrigger::Hard | CompactionTrigger::Overflow);
+        let is_upgrade = started.trigger == CompactionTrigger::Upgrade;
+        let asked = started.trigger == CompactionTrigger::Asked;
+        let fits = after <= most || is_upgrade || (must || asked) && after < started.tokens.before;
+        if !fits {
+            let message = format!("the request would still have {after} of {} tokens", started.tokens.before);
+            let failure = Failure { kind: crate::content::FailureKind::OffSchema, message, retry_after_ms: None };
+            return self.failed(&failure, Usage::default(), moment);
+        }
+        let strategy = if started.model.is_some() { Strategy::Model } else { Strategy::Deterministic };
+        let id = CheckpointId::from_bits(moment.ids.fresh());
+        let created = CheckpointCreated {
+            checkpoint: id,
+            version: self.upkeep.view.next_version(),
+            parent: started.base,
+            compaction: Some(under_way.compaction),
+            covers: started.covers,
+            tail_from: started.tail_from,
+            made: Made { trigger: started.trigger, strategy, model: started.model.clone(), usage: under_way.usage },
+            schema_from: started.schema_from,
+            tokens: (started.tokens.before, after),
+            summary,
+        };
+        let activated = CheckpointActivated {
+            checkpoint: Some(id),
+            tail_from: started.tail_from,
+            cause: ActivationCause::Compacted,
+            by: Origin::of(OriginKind::Runtime),
+        };
+        vec![fact(Event::CheckpointCreated(created)), fact(Event::CheckpointActivated(activated))]
+    }
+
+    fn open_todos(&self) -> Vec<(Section, String)> {
+        let open = self.todos.iter().filter_map(|todo| match todo.status {
+            TodoStatus::Pending => Some((Section::Pending, todo.text.clone())),
+            TodoStatus::InProgress => Some((Section::InProgress, todo.text.clone())),
+            TodoStatus::Done => None,
+        });
+        open.collect()
+    }
+
+    /// Returns what waits for a person's decision.
+    fn open_calls(&self) -> Vec<String> {
+        let awaiting = self.calls().iter().filter_map(|call| match &call.phase {
+            Phase::Awaiting { summary, .. } => {
+                Some(format!("`{}` waits for a person's approval: {summary}", call.tool))
+            }
+            Phase::Asked | Phase::Asking(_) | Phase::Cleared | Phase::Running | Phase::Settled => None,
+        });
+        awaiting.collect()
+    }
+
+    /// Says whether a request that is too long can be made shorter once more.
+    pub(super) fn may_condense(&self) -> bool {
+        self.upkeep.view.overflow.is_none_or(|overflow| overflow.times < relief::OVERFLOWS)
+    }
+}
+
+impl View {
+    /// Returns where the conversation begins that is shown as it is, from 1.
+    #[must_use]
+    pub fn shown_from(&self) -> Seq {
+        self.tail_from.max(1)
+    }
+}
+
+fn no_checkpoint(id: CheckpointId) -> Refusal {
+    refuse("checkpoint_not_found", format!("this session has no checkpoint `{id}`, or a rewind set it aside"))
+}
+
+fn none_in_use() -> Refusal {
+    refuse("checkpoint_not_found", "no checkpoint is in use")
+}
+
+/// Refuses what no summary is, with the place.
+fn checked(summary: &Summary) -> Result<Summary, Refusal> {
+    let wrong = |what: String| Err(refuse("checkpoint_invalid", what));
+    if summary.items.len() > SUMMARY_ITEMS {
+        return wrong(format!("items: at most {SUMMARY_ITEMS}, these are {}", summary.items.len()));
+    }
+    let mut ids = std::collections::BTreeSet::new();
+    for (at, item) in summary.items.iter().enumerate() {
+        let is_name = !item.id.is_empty() && item.id.len() <= 32 && item.id.chars().all(|c| c.is_ascii_alphanumeric());
+        if !is_name || !ids.insert(&item.id) {
+            return wrong(format!(
+                "items[{at}].id: `{}` is no id, or is there twice; ids are letters and digits",
+                item.id
+            ));
+        }
+        if item.text.trim().is_empty() {
+            return wrong(format!("items[{at}].text: is empty; leave the item out instead"));
+        }
+    }
+    let bytes = summary.render(crate::event::Aside { first: 1, last: 1 }, 1).len();
+    if bytes > SUMMARY_BYTES {
+        return wrong(format!("a summary has at most {SUMMARY_BYTES} bytes, this one has {bytes}"));
+    }
+    let numbers = summary.items.iter().filter_map(|item| item.id.trim_start_matches(char::is_alphabetic).parse().ok());
+    let last_id = numbers.max().unwrap_or(0).max(summary.last_id);
+    Ok(Summary { last_id, ..summary.clone() })
 }

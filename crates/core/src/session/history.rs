@@ -34,6 +34,7 @@ impl State {
     #[must_use]
     pub fn parted(&self, title: Option<&String>, by: &Origin) -> Vec<Fact> {
         let mut facts: Vec<Fact> = self.turn.iter().flat_map(|turn| turn.parted()).collect();
+        facts.extend(self.compaction_cancelled(by));
         if let (None, Some(parked)) = (&self.turn, &self.questions.parked) {
             facts.extend(parked.left());
         }
@@ -84,7 +85,9 @@ impl State {
             );
         }
         let (questions, todos) = (then.questions.open.clone(), then.todos.clone());
-        let rewound = SessionRewound { to_seq, by: rewind.by.clone(), aside, questions, todos };
+        let (checkpoint, tail_from) = (then.upkeep.view.checkpoint, then.upkeep.view.tail_from);
+        let by = rewind.by.clone();
+        let rewound = SessionRewound { to_seq, by, aside, questions, todos, checkpoint, tail_from };
         Ok(vec![Fact::of_session(Event::SessionRewound(rewound))])
     }
 
@@ -98,6 +101,8 @@ impl State {
             profile.aside.clone_from(&rewound.aside);
             profile.aside.push(Aside { first: rewound.to_seq.saturating_add(1), last: entry.seq.saturating_sub(1) });
         }
+        let aside = self.profile.as_ref().map(|profile| profile.aside.as_slice()).unwrap_or_default();
+        self.upkeep.view.go_back(rewound, aside);
     }
 }
 

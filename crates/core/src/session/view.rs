@@ -2,7 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{CheckpointActivated, CompactionFailed, CompactionStarted, Entry, Event, Strategy};
+use crate::compaction::is_overflow;
+use crate::content::{Failure, Usage};
+use crate::event::{
+    Aside, CheckpointActivated, CheckpointCreated, CompactionFailed, CompactionProgressed, CompactionStarted,
+    CompactionTrigger, Entry, Event, SessionRewound, StepFailed, Strategy,
+};
 use crate::id::{CheckpointId, CompactionId, Seq};
 use crate::time::Timestamp;
 
@@ -30,6 +35,21 @@ pub struct View {
     /// Checkpoints in a row that freed little.
     #[serde(default)]
     pub meagre: u32,
+    /// Set once it was said that none begins, until one does.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub skipped: bool,
+    /// Set while the provider says that the request is too long.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub overflow: Option<Overflow>,
+}
+
+/// A request that a provider says is too long.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Overflow {
+    /// How often in a row it said so.
+    pub times: u32,
+    /// Where it said so last.
+    pub seq: Seq,
 }
 
 /// A checkpoint, by where its summary is.
@@ -43,6 +63,11 @@ pub struct Version {
     pub version: u32,
     /// The first event that it leaves as it is.
     pub tail_from: Seq,
+    /// The events that it stands for.
+    pub covers: Aside,
+    /// The version that it was made from.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub parent: Option<CheckpointId>,
     /// Who made it.
     pub strategy: Strategy,
 }
@@ -58,6 +83,14 @@ pub struct UnderWay {
     pub done_to: Seq,
     /// The last event that it condenses.
     pub to: Seq,
+    /// What began it.
+    pub started: Box<CompactionStarted>,
+    /// Where its pieces are.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub pieces: Vec<Seq>,
+    /// The tokens that they took.
+    #[serde(default)]
+    pub usage: Usage,
 }
 
 /// Of the tokens before, a checkpoint that frees less than this part is meagre, in percent.
@@ -76,42 +109,86 @@ impl View {
         *self == Self::default()
     }
 
+    /// Returns a checkpoint by its id.
+    #[must_use]
+    pub fn version(&self, checkpoint: CheckpointId) -> Option<&Version> {
+        self.made.iter().find(|version| version.checkpoint == checkpoint)
+    }
+
+    /// Returns the number of the next checkpoint.
+    pub(super) fn next_version(&self) -> u32 {
+        self.made.iter().map(|version| version.version).max().unwrap_or_default().saturating_add(1)
+    }
+
     #[expect(clippy::wildcard_enum_match_arm, reason = "only events of what the model sees come here")]
     pub(super) fn apply(&mut self, entry: &Entry) {
         match &entry.event {
             Event::CompactionStarted(started) => self.begin(entry.seq, started),
-            Event::CompactionProgressed(progressed) => {
-                if let Some(it) = self.under_way.as_mut().filter(|it| it.compaction == progressed.compaction) {
-                    it.done_to = progressed.to;
-                }
-            }
+            Event::CompactionProgressed(progressed) => self.progress(entry.seq, progressed),
             Event::CompactionFailed(failed) => self.fail(failed),
             Event::CompactionCancelled(cancelled) => self.end(cancelled.compaction),
-            Event::CheckpointCreated(created) => {
-                created.compaction.into_iter().for_each(|compaction| self.end(compaction));
-                let (before, after) = created.tokens;
-                let freed = before.saturating_sub(after).saturating_mul(100);
-                let is_meagre = freed < before.saturating_mul(MEAGRE_PERCENT);
-                self.meagre = if is_meagre { self.meagre.saturating_add(1) } else { 0 };
-                if created.made.strategy == Strategy::Model {
-                    (self.failures, self.rests_until) = (0, None);
-                }
-                self.made.push(Version {
-                    checkpoint: created.checkpoint,
-                    seq: entry.seq,
-                    version: created.version,
-                    tail_from: created.tail_from,
-                    strategy: created.made.strategy,
-                });
-            }
+            Event::CompactionSkipped(_) => self.skipped = true,
+            Event::CheckpointCreated(created) => self.create(entry.seq, created),
             Event::CheckpointActivated(activated) => self.activate(activated),
             _of_requests => {}
         }
     }
 
+    /// A step failed: it may be for the length of its request.
+    pub(super) fn note_failed(&mut self, seq: Seq, failed: &StepFailed) {
+        let failure = Failure { kind: failed.kind, message: failed.message.clone(), retry_after_ms: None };
+        if is_overflow(&failure) {
+            let times = self.overflow.map_or(0, |overflow| overflow.times).saturating_add(1);
+            self.overflow = Some(Overflow { times, seq });
+        }
+    }
+
+    /// Goes back to what the model saw then; what is set aside is no version any more.
+    pub(super) fn go_back(&mut self, rewound: &SessionRewound, aside: &[Aside]) {
+        self.made.retain(|version| !Aside::holds(aside, version.seq));
+        (self.under_way, self.overflow, self.skipped) = (None, None, false);
+        (self.checkpoint, self.tail_from) = (rewound.checkpoint, rewound.tail_from);
+    }
+
     fn begin(&mut self, seq: Seq, started: &CompactionStarted) {
         let (done_to, to) = (started.covers.first.saturating_sub(1), started.covers.last);
-        self.under_way = Some(UnderWay { compaction: started.compaction, seq, done_to, to });
+        let (compaction, started) = (started.compaction, Box::new(started.clone()));
+        self.skipped = false;
+        let (pieces, usage) = (Vec::new(), Usage::default());
+        self.under_way = Some(UnderWay { compaction, seq, done_to, to, started, pieces, usage });
+    }
+
+    fn progress(&mut self, seq: Seq, progressed: &CompactionProgressed) {
+        if let Some(it) = self.under_way.as_mut().filter(|it| it.compaction == progressed.compaction) {
+            it.done_to = progressed.to;
+            it.pieces.push(seq);
+            it.usage.add(progressed.usage);
+        }
+    }
+
+    fn create(&mut self, seq: Seq, created: &CheckpointCreated) {
+        created.compaction.into_iter().for_each(|compaction| self.end(compaction));
+        let (before, after) = created.tokens;
+        let freed = before.saturating_sub(after).saturating_mul(100);
+        let is_meagre = freed < before.saturating_mul(MEAGRE_PERCENT);
+        let of_itself = matches!(created.made.trigger, CompactionTrigger::Soft | CompactionTrigger::Hard);
+        match (of_itself, is_meagre) {
+            (true, true) => self.meagre = self.meagre.saturating_add(1),
+            (_, false) => self.meagre = 0,
+            (false, true) => {}
+        }
+        if created.made.strategy == Strategy::Model {
+            (self.failures, self.rests_until) = (0, None);
+        }
+        self.made.push(Version {
+            checkpoint: created.checkpoint,
+            seq,
+            version: created.version,
+            tail_from: created.tail_from,
+            covers: created.covers,
+            parent: created.parent,
+            strategy: created.made.strategy,
+        });
     }
 
     fn fail(&mut self, failed: &CompactionFailed) {
@@ -128,6 +205,7 @@ impl View {
         let known = |id: &CheckpointId| self.made.iter().any(|version| version.checkpoint == *id);
         if activated.checkpoint.as_ref().is_none_or(known) {
             (self.checkpoint, self.tail_from) = (activated.checkpoint, activated.tail_from);
+            self.skipped = false;
         }
     }
 }

@@ -43,6 +43,7 @@ pub async fn run(place: &Workspace, command: Session) -> Outcome {
         Session::Delete { session, for_good: false, .. } => trash::delete(&client, &session).await?,
         Session::Restore { session } => trash::restore(&client, &session).await?,
         Session::Pause { session } => control(&client, &session, "pause").await?,
+        Session::Checkpoints(command) => super::checkpoint::run(&client, command).await?,
         Session::Resume { session } => control(&client, &session, "resume").await?,
     }
     ok()

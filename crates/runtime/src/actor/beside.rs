@@ -1,20 +1,43 @@
 //! What is done beside turns: it begins once its intent is durable, holds up nothing, and reports like any hand.
 
 use outlive_core::command::Report;
+use outlive_core::id::CompactionId;
 use outlive_core::session::Beside;
+use tracing::Instrument as _;
 
 use super::Actor;
+use crate::hands::{self, Condense, KeeperVoice};
 
 impl Actor {
     /// Begins what is to be done beside the turn.
     pub(super) fn begin_beside(&mut self, wanted: &[Beside]) {
         for beside in wanted {
             let task = match beside {
-                Beside::Condense(_) => None::<tokio::task::AbortHandle>,
+                Beside::Condense(compaction) => self.condense(*compaction),
                 Beside::Observe(_) | Beside::Reflect | Beside::Erase => self.begin_notes(*beside),
             };
             self.running.beside.extend(task.map(|task| (*beside, task)));
         }
+    }
+
+    fn condense(&self, compaction: CompactionId) -> Option<tokio::task::AbortHandle> {
+        let under_way = self.state.upkeep.view.under_way.clone().filter(|it| it.compaction == compaction)?;
+        let profile = self.state.profile.as_ref()?;
+        let base =
+            under_way.started.base.and_then(|base| self.state.upkeep.view.version(base)).map(|version| version.seq);
+        let voice = under_way.started.model.as_deref().and_then(|name| {
+            let (model, window) = self.shell.kits.kit(&profile.agent).ok()?.keeper(name)?;
+            Some(KeeperVoice { model, window, prices: self.shell.kits.prices(name) })
+        });
+        let (aside, store) = (profile.aside.clone(), self.shell.store.clone());
+        let condense = Condense { under_way, base, aside, store, voice };
+        let (errand, at_work) = (self.errand.clone(), self.shell.brake.work(self.id));
+        let span = tracing::info_span!("compaction", id = %compaction);
+        let task = async move {
+            hands::condense(errand, condense).await;
+            drop(at_work);
+        };
+        Some(self.shell.tasks.spawn("condense", task.instrument(span)))
     }
 
     /// Forgets what a report says has ended.

@@ -4,8 +4,8 @@
 use std::sync::Arc;
 
 use outlive_core::command::{Command, Verdict};
-use outlive_core::context::{Transcript, assemble_with};
-use outlive_core::event::{Decider, Ending, TurnError};
+use outlive_core::context::Transcript;
+use outlive_core::event::{Aside, Decider, Ending, Entry, TurnError};
 use outlive_core::hooks::About;
 use outlive_core::id::CallId;
 use outlive_core::session::{Allowance, Debt, Fact, Ruling, recovery};
@@ -15,8 +15,10 @@ use outlive_store::StoreError;
 use super::Actor;
 use super::batch::Batch;
 use super::budget::Proposed;
+use super::room::Room;
 use crate::hands::{Ask, Run};
 use crate::kit::Kit;
+use crate::load::Sight;
 
 /// Why a call is not run that cannot be told in one line of the journal.
 const TOO_LONG: &str = "what it would do takes more than a line of the journal may: do less at once";
@@ -50,7 +52,15 @@ impl Actor {
                 Debt::Find { call, .. } | Debt::Start { call, .. } if self.is_unfit(batch, call) => {}
                 Debt::Find { call, attempt } => self.look_for(batch, call, attempt),
                 Debt::StartStep { .. } if self.waits_for_tools() => return Ok(()),
-                Debt::StartStep { step, attempt, .. } => self.start_step(batch, step, attempt).await?,
+                Debt::StartStep { step, attempt, .. } => {
+                    if !self.start_step(batch, step, attempt).await? {
+                        // What it waits for may be owed: that comes first.
+                        if self.owed().iter().any(|debt| matches!(debt, Debt::Beside(_))) {
+                            continue;
+                        }
+                        return Ok(());
+                    }
+                }
                 Debt::Rule(call) => self.rule(batch, call).await?,
                 Debt::Start { call, attempt, .. } => {
                     if self.record(batch, self.state.settle(&debt)) {
@@ -172,27 +182,32 @@ impl Actor {
         }
     }
 
-    async fn start_step(&mut self, batch: &mut Batch, step: u32, attempt: u32) -> Result<(), StoreError> {
-        let Some(running) = &self.state.turn else { return Ok(()) };
+    /// Says whether it was started, or its turn ended; not where it waits for a compaction.
+    async fn start_step(&mut self, batch: &mut Batch, step: u32, attempt: u32) -> Result<bool, StoreError> {
+        let Some(running) = &self.state.turn else { return Ok(true) };
         let (turn, outages) = (running.id, running.outages.clone());
         let kit = match self.kit() {
             Ok(kit) => kit,
             Err(error) => {
                 self.fail(batch, TurnError { code: "agent_invalid".to_owned(), message: error.to_string() });
-                return Ok(());
+                return Ok(true);
             }
         };
         let (place, _) = outages.next(self.shell.moments.now(), kit.voices.lineup());
         let voice = kit.voices.at(place);
-        voice.frame.count(&**self.shell.kits.scales().counter());
-        let layers = self.layers(batch, (turn, &kit)).await?;
-        let (request, plan) = assemble_with(&voice.frame, &layers, self.transcript(batch).await?);
-        let plan = self.weigh(plan);
+        let (request, plan) = match self.room(batch, (turn, &kit), voice).await? {
+            Room::There(made) => *made,
+            Room::Awaited => return Ok(false),
+            Room::None(error) => {
+                self.fail(batch, error);
+                return Ok(true);
+            }
+        };
         let prices = self.shell.kits.prices(&plan.model);
         let mut proposed = Proposed { request, plan, prices };
         if let Err(error) = self.afford(&kit.terms.budget, &mut proposed).await? {
             self.fail(batch, error);
-            return Ok(());
+            return Ok(true);
         }
         let Proposed { request, plan, .. } = proposed;
         self.record(batch, vec![plan.started(turn, step, attempt)]);
@@ -200,7 +215,7 @@ impl Actor {
         let (model, limit) = (Arc::clone(&voice.model), kit.terms.step_timeout);
         let artifacts = Arc::clone(&self.shell.store.artifacts);
         batch.acts().ask = Some(Ask { turn, step, attempt, request, model, artifacts, limit, prices });
-        Ok(())
+        Ok(true)
     }
 
     /// Ends the turn before its next step is asked.
@@ -209,13 +224,17 @@ impl Actor {
         self.record(batch, self.state.settle(&end));
     }
 
-    async fn transcript(&mut self, batch: &Batch) -> Result<&Transcript, StoreError> {
+    pub(super) async fn transcript(&mut self, batch: &Batch) -> Result<&Transcript, StoreError> {
         if self.transcript.is_none() {
-            let aside = self.state.profile.as_ref().map(|profile| profile.aside.clone()).unwrap_or_default();
-            let (store, before) = (&self.shell.store, batch.before());
+            let sight = Sight::of(&self.state);
+            let (aside, tail_from) = (sight.aside.clone(), sight.tail_from);
+            // Only just made, it is not in the journal yet.
+            let fresh = batch.entries().find(|entry| Some(entry.seq) == sight.checkpoint).cloned();
+            let sight = Sight { head: batch.before(), fresh, ..sight };
             let redactor = self.errand.secrets.now();
-            let mut read = crate::load::transcript(store, self.id, (before, aside), redactor).await?;
-            batch.entries().for_each(|entry| read.apply(entry));
+            let mut read = crate::load::transcript(&self.shell.store, self.id, sight, redactor).await?;
+            let seen = |entry: &&Entry| entry.seq >= tail_from && !Aside::holds(&aside, entry.seq);
+            batch.entries().filter(seen).for_each(|entry| read.apply(entry));
             self.transcript = Some(read);
         }
         Ok(self.transcript.get_or_insert_default())

@@ -67,6 +67,8 @@ impl Text {
         let failed = "Steps that the model did not answer.";
         self.kinds("outlive_step_failures_total", failed, ("kind", &numbers.failures));
         self.kinds("outlive_calls_total", "Tool calls that were settled.", ("outcome", &numbers.calls));
+        let context = "What was done about what models see of long conversations.";
+        self.kinds("outlive_context_total", context, ("event", &numbers.context));
         self.kinds("outlive_tokens_total", "Tokens of answered steps.", ("kind", &numbers.tokens));
         let cost = "What turns cost in US dollars, where prices are known.";
         self.one("outlive_cost_dollars_total", "counter", cost, numbers.cost.get());

@@ -19,6 +19,17 @@ pub const FAILURES: [&str; 9] = [
 ];
 /// How calls end, those that never ran included.
 pub const CALLS: [&str; 6] = ["ok", "error", "timeout", "interrupted", "denied", "lost"];
+/// What is done about what models see.
+pub const CONTEXT: [&str; 8] = [
+    "context.pruned",
+    "compaction.started",
+    "compaction.progressed",
+    "compaction.failed",
+    "compaction.cancelled",
+    "compaction.skipped",
+    "checkpoint.created",
+    "checkpoint.activated",
+];
 /// What tokens are.
 pub const TOKENS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];
 

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outlive_core::command::{Command, Create, Message};
-use outlive_core::context::{Frame, FrameParts};
+use outlive_core::context::{Frame, FrameParts, Window};
 use outlive_core::cost::Prices;
 use outlive_core::event::{Behavior, Event, OnDisconnect, Origin, OriginKind};
 use outlive_core::id::{AgentName, SessionId};
@@ -53,7 +53,8 @@ pub fn message(content: &str) -> Message {
 pub fn voice(model: impl Model + 'static, toolbox: &Toolbox) -> Voice {
     let described = model.describe();
     let parts = FrameParts {
-        window: outlive_core::context::Window::default(),
+        // Room for all that these tests say.
+        window: Window { tokens: 4_000_000, soft_cap: None, ..Window::default() },
         system: vec!["test".into()],
         tools: toolbox.specs(),
         max_output_tokens: 1_000,

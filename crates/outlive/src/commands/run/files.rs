@@ -64,7 +64,7 @@ pub fn schema(path: &Path) -> Result<Arc<Value>, Failure> {
 }
 
 /// Reads a file of at most so many bytes: a device or a disk image is not read to its end.
-fn read(path: &Path, most: usize) -> Result<Vec<u8>, Failure> {
+pub fn read(path: &Path, most: usize) -> Result<Vec<u8>, Failure> {
     let cannot = |error: std::io::Error| Failure::Usage(format!("{} cannot be read: {error}", path.display()));
     let mut bytes = Vec::new();
     let file = std::fs::File::open(path).map_err(cannot)?;

@@ -1,0 +1,166 @@
+//! What is done about a request that is long, before it is sent.
+//!
+//! Invariant: nothing above what is usable is sent, and nothing that is tried is tried for ever: each thing done makes the request
+//! shorter, and what cannot be made shorter ends the turn.
+
+use super::super::decide::Moment;
+use super::super::{Fact, State};
+use crate::command::Planned;
+use crate::compaction::{Plan, plan, prune};
+use crate::context::{Transcript, Window};
+use crate::event::{
+    CompactionSkipped, CompactionStarted, CompactionTrigger, Event, Origin, OriginKind, Sizes, Strategy, TurnError,
+};
+
+/// Times that a provider says that a request is too long, before the turn fails.
+pub(super) const OVERFLOWS: u32 = 2;
+/// Checkpoints in a row that freed little, after which none begins by itself.
+const MEAGRE: u32 = 2;
+/// Unless it covers this part of the request, in percent.
+const WORTH_PERCENT: u64 = 30;
+
+/// How long a request is, and what may be done about it.
+#[derive(Debug, Clone, Copy)]
+pub struct Sized<'a> {
+    /// Its tokens.
+    pub tokens: u64,
+    /// What it may have.
+    pub window: &'a Window,
+    /// Who condenses, as `provider/name`.
+    pub keeper: &'a str,
+    /// Whether checkpoints are made by themselves.
+    pub compacts: bool,
+}
+
+/// What is to be done before a request is sent.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Relief {
+    /// Nothing: it is sent.
+    None,
+    /// These are recorded, then it is looked at again.
+    Facts(Vec<Fact>),
+    /// The compaction that is under way is waited for.
+    Wait,
+    /// It cannot be sent.
+    Fail(TurnError),
+}
+
+impl State {
+    /// Says what is to be done about a request, made of this transcript, before it is sent.
+    #[must_use]
+    pub fn relieve(&self, transcript: &Transcript, sized: &Sized<'_>, moment: &mut Moment) -> Relief {
+        let Sized { tokens, window, .. } = *sized;
+        let overflows = self.overflows();
+        let trigger = match tokens {
+            _ if overflows > 0 => CompactionTrigger::Overflow,
+            tokens if tokens >= window.hard() => CompactionTrigger::Hard,
+            tokens if tokens >= window.soft() => CompactionTrigger::Soft,
+            _below => return self.upgrade(transcript, sized, moment),
+        };
+        if self.upkeep.view.under_way.is_some() {
+            return if trigger == CompactionTrigger::Soft { Relief::None } else { Relief::Wait };
+        }
+        if let Some(pruned) = prune(transcript.kept(), transcript.marks(), (tokens, window)) {
+            return Relief::Facts(vec![Fact::of_session(Event::ContextPruned(pruned))]);
+        }
+        let forced = overflows > 0 || tokens > window.usable();
+        if !sized.compacts {
+            return if forced { Relief::Fail(too_long(transcript, sized)) } else { Relief::None };
+        }
+        // What the provider takes is less than was thought.
+        let less = Window { input: Some(tokens * u64::from(8 - 2 * overflows.min(3)) / 10), ..*window };
+        let room = if overflows > 0 { &less } else { window };
+        let planned = plan(transcript.marks(), self.head, (tokens, room), forced);
+        match planned {
+            None if forced => Relief::Fail(too_long(transcript, sized)),
+            None => self.skip(trigger, "what could be condensed is too little", moment),
+            Some(plan) if !forced && self.is_thrashing(&plan) => {
+                self.skip(trigger, "the last ones freed little, and there is little more now", moment)
+            }
+            Some(_) if trigger == CompactionTrigger::Soft && self.rests(moment) => {
+                self.skip(trigger, "the last one failed; it is tried again later", moment)
+            }
+            Some(plan) => {
+                let asks = overflows < OVERFLOWS && !self.rests(moment);
+                let planned = transcript.planned(plan, asks.then(|| sized.keeper.to_owned()));
+                Relief::Facts(vec![self.begun(&planned, trigger, moment)])
+            }
+        }
+    }
+
+    fn begun(&self, planned: &Planned, trigger: CompactionTrigger, moment: &mut Moment) -> Fact {
+        let by = Origin::of(OriginKind::Runtime);
+        Fact::of_session(Event::CompactionStarted(self.planned(planned, trigger, &by, moment)))
+    }
+
+    /// Returns how often the provider said that this very request is too long.
+    fn overflows(&self) -> u32 {
+        let Some(overflow) = self.upkeep.view.overflow else { return 0 };
+        let is_shorter = self.upkeep.view.made.last().is_some_and(|version| version.seq > overflow.seq);
+        if is_shorter { 0 } else { overflow.times }
+    }
+
+    fn rests(&self, moment: &Moment) -> bool {
+        self.upkeep.view.rests_until.is_some_and(|until| moment.at < until)
+    }
+
+    fn is_thrashing(&self, plan: &Plan) -> bool {
+        let Sizes { before, covered, room } = plan.tokens;
+        let frees = covered.saturating_sub(room).saturating_mul(100);
+        self.upkeep.view.meagre >= MEAGRE && frees < before.saturating_mul(WORTH_PERCENT)
+    }
+
+    /// Says once why none begins.
+    fn skip(&self, trigger: CompactionTrigger, reason: &str, moment: &Moment) -> Relief {
+        let resting = self.upkeep.view.rests_until.is_some_and(|until| moment.at < until);
+        if self.upkeep.view.skipped || resting && self.upkeep.view.failures > 1 {
+            return Relief::None;
+        }
+        let reason = reason.to_owned();
+        Relief::Facts(vec![Fact::of_session(Event::CompactionSkipped(CompactionSkipped { trigger, reason }))])
+    }
+
+    /// A checkpoint that was made without a model is made anew by one, once it is worth asking again.
+    fn upgrade(&self, transcript: &Transcript, sized: &Sized<'_>, moment: &mut Moment) -> Relief {
+        let active = self.upkeep.view.active().filter(|active| active.strategy == Strategy::Deterministic);
+        let Some(active) =
+            active.filter(|_| sized.compacts && self.upkeep.view.under_way.is_none() && !self.rests(moment))
+        else {
+            return Relief::None;
+        };
+        // Nobody asked the model in vain when the checkpoint was made: it was made without one for another reason.
+        if self.upkeep.view.failures == 0 {
+            return Relief::None;
+        }
+        let covered = transcript.marks().first().filter(|mark| mark.seq == 0).map_or(0, |mark| mark.tokens);
+        let room = covered.max(sized.window.usable() / 8).min(8_000);
+        let tokens = Sizes { before: sized.tokens, covered, room };
+        let plan = Plan { covers: active.covers, tail_from: self.upkeep.view.tail_from, tokens };
+        let planned = transcript.planned(plan, Some(sized.keeper.to_owned()));
+        let started = CompactionStarted {
+            base: active.parent,
+            ..self.planned(&planned, CompactionTrigger::Upgrade, &Origin::of(OriginKind::Runtime), moment)
+        };
+        Relief::Facts(vec![Fact::of_session(Event::CompactionStarted(started))])
+    }
+}
+
+/// Names the part that has the most of it, and the way out.
+fn too_long(transcript: &Transcript, sized: &Sized<'_>) -> TurnError {
+    let said: u64 = transcript.marks().iter().map(|mark| mark.tokens).sum();
+    let fixed = sized.tokens.saturating_sub(said);
+    let largest = transcript.marks().iter().max_by_key(|mark| mark.tokens);
+    let (tokens, part) = match largest {
+        Some(mark) if mark.tokens > fixed && mark.start.is_some() => {
+            (mark.tokens, format!("message {}: send it in parts, or as a file that the agent reads", mark.seq))
+        }
+        Some(mark) if mark.tokens > fixed => (mark.tokens, format!("event {}: rewind to before it", mark.seq)),
+        Some(_) | None => (fixed, "the agent's own prompt and tools: make them shorter".to_owned()),
+    };
+    let usable = sized.window.usable();
+    let message = format!(
+        "the request has about {} tokens, of {usable} that the model can be given; {tokens} of them are {part}",
+        sized.tokens
+    );
+    TurnError { code: "context_overflow".to_owned(), message }
+}

@@ -1,0 +1,169 @@
+//! Looks at what a session's model sees, and changes it.
+
+use std::path::Path;
+
+use outlive_protocol::checkpoint::{ChangeCheckpoint, CheckpointRow, CheckpointView, Checkpoints, Compact, Compacting};
+use outlive_protocol::message::{MessageAccepted, PostMessage};
+use outlive_protocol::session::{CreateSession, Done, SessionView};
+use reqwest::Method;
+
+use crate::cli::checkpoint::{self, Checkpoint, Context};
+use crate::client::Client;
+use crate::exit::Failure;
+use crate::show;
+
+/// Bytes of a file that is to be a checkpoint.
+const FILE_BYTES: usize = 1 << 20;
+
+/// Does it.
+///
+/// # Errors
+///
+/// What the server says.
+pub async fn run(client: &Client, command: Context) -> Result<(), Failure> {
+    match command {
+        Context::Compact(compact) => self::compact(client, compact).await,
+        Context::Checkpoint(command) => checkpoint(client, command).await,
+        Context::Clear { session } => {
+            change(client, &session, ChangeCheckpoint::Clear).await?;
+            say!("{session}: the model sees the checkpoint, and nothing of the messages so far");
+            Ok(())
+        }
+        Context::Reset { session } => {
+            change(client, &session, ChangeCheckpoint::Reset).await?;
+            say!("{session}: the model sees nothing of what was so far");
+            Ok(())
+        }
+        Context::Handoff { session, goal } => handoff(client, &session, &goal).await,
+    }
+}
+
+async fn compact(client: &Client, compact: checkpoint::Compact) -> Result<(), Failure> {
+    let checkpoint::Compact { session, focus, model, preview, cancel, json } = compact;
+    if cancel {
+        change(client, &session, ChangeCheckpoint::Cancel).await?;
+        say!("{session}: no compaction is under way");
+        return Ok(());
+    }
+    let body = Compact { focus, model, preview, request_id: None };
+    let about: Compacting = client.send(Method::POST, &format!("/sessions/{session}/compact"), &body).await?;
+    if json {
+        return show::json(&about);
+    }
+    let Some(covers) = about.covers else {
+        say!("{} tokens; nothing can be gained", about.tokens_before);
+        return Ok(());
+    };
+    let (first, last) = (covers.first, covers.last);
+    say!("events {first} to {last}: {} → about {} tokens", about.tokens_before, about.tokens_after);
+    match about.summary {
+        Some(summary) => say!("\nwithout a model it would be:\n\n{}", show::seen(&summary.render(covers, 0))),
+        None => say!("it is made beside the session; `outlive session checkpoint list {session}` shows it once it is"),
+    }
+    Ok(())
+}
+
+async fn checkpoint(client: &Client, command: Checkpoint) -> Result<(), Failure> {
+    match command {
+        Checkpoint::List { session, json } => {
+            let all: Checkpoints = client.get(&format!("/sessions/{session}/checkpoints")).await?;
+            if json {
+                return show::json(&all);
+            }
+            all.items.iter().for_each(|row| say!("{}", line(row)));
+            let doing = if all.compacting { "; another is being made" } else { "" };
+            say!("the model sees events from {} on as they are{doing}", all.tail_from.max(1));
+        }
+        Checkpoint::Show { session, version, json } => {
+            let view = view(client, &session, version).await?;
+            if json {
+                return show::json(&view);
+            }
+            say!("{}\n\n{}", line(&view.row), show::seen(&view.text));
+        }
+        Checkpoint::Diff { session, from, to } => {
+            let (from, to) = (view(client, &session, Some(from)).await?, view(client, &session, Some(to)).await?);
+            differ(&from.text, &to.text);
+        }
+        Checkpoint::Edit { session, version, file } => edit(client, &session, version, &file).await?,
+        Checkpoint::Pin { session, item, undo } => {
+            let what = if undo { ChangeCheckpoint::Unpin { item } } else { ChangeCheckpoint::Pin { item } };
+            change(client, &session, what).await?;
+        }
+        Checkpoint::Activate { session, version } => {
+            let checkpoint = match version {
+                Some(_) => Some(view(client, &session, version).await?.row.id),
+                None => None,
+            };
+            change(client, &session, ChangeCheckpoint::Activate { checkpoint }).await?;
+        }
+    }
+    Ok(())
+}
+
+fn line(row: &CheckpointRow) -> String {
+    let CheckpointRow { version, covers, tokens: (before, after), .. } = row;
+    let word = |value: &dyn std::fmt::Debug| format!("{value:?}").to_lowercase();
+    let mark = if row.active { '*' } else { ' ' };
+    let model = row.model.as_deref().map(|model| format!(" ({model})")).unwrap_or_default();
+    let (strategy, trigger) = (word(&row.strategy), word(&row.trigger));
+    let (first, last, at) = (covers.first, covers.last, row.at);
+    format!("{mark} {version:>3}  {at}  events {first}-{last}  {before} → {after} tokens  {strategy}{model}, {trigger}")
+}
+
+/// Returns one by its number; the one in use where there is none.
+async fn view(client: &Client, session: &str, version: Option<u32>) -> Result<CheckpointView, Failure> {
+    let all: Checkpoints = client.get(&format!("/sessions/{session}/checkpoints")).await?;
+    let wanted = |row: &&CheckpointRow| version.map_or(row.active, |version| row.version == version);
+    let Some(row) = all.items.iter().find(wanted) else {
+        let which = version.map_or("no checkpoint in use".to_owned(), |version| format!("no checkpoint {version}"));
+        return Err(Failure::Failed(format!("{session} has {which}; `session checkpoint list` shows those there are")));
+    };
+    client.get(&format!("/sessions/{session}/checkpoints/{}", row.id)).await
+}
+
+async fn change(client: &Client, session: &str, what: ChangeCheckpoint) -> Result<Done, Failure> {
+    client.send(Method::POST, &format!("/sessions/{session}/checkpoints"), &what).await
+}
+
+async fn edit(client: &Client, session: &str, version: u32, file: &Path) -> Result<(), Failure> {
+    let read = serde_json::from_slice(&super::run::files::read(file, FILE_BYTES)?);
+    let summary = read.map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))?;
+    let checkpoint = view(client, session, Some(version)).await?.row.id;
+    change(client, session, ChangeCheckpoint::Edit { checkpoint, summary }).await?;
+    say!("{session}: the model sees it from its next step on");
+    Ok(())
+}
+
+/// Prints the lines that only one of two texts has.
+fn differ(from: &str, to: &str) {
+    for line in from.lines().filter(|line| !to.lines().any(|other| other == *line)) {
+        say!("- {}", show::seen(line));
+    }
+    for line in to.lines().filter(|line| !from.lines().any(|other| other == *line)) {
+        say!("+ {}", show::seen(line));
+    }
+}
+
+/// Begins a session with what another has come to.
+async fn handoff(client: &Client, session: &str, goal: &str) -> Result<(), Failure> {
+    let parent: SessionView = client.get(&format!("/sessions/{session}")).await?;
+    let all: Checkpoints = client.get(&format!("/sessions/{session}/checkpoints")).await?;
+    let text = if all.items.iter().any(|row| row.active) {
+        Some(view(client, session, None).await?.text)
+    } else {
+        let body = Compact { preview: true, ..Compact::default() };
+        let about: Compacting = client.send(Method::POST, &format!("/sessions/{session}/compact"), &body).await?;
+        about.covers.zip(about.summary).map(|(covers, summary)| summary.render(covers, 0))
+    };
+    let labels = [("handoff_from".to_owned(), session.to_owned())].into();
+    let create = CreateSession { agent: parent.row.agent.to_string(), labels, ..CreateSession::default() };
+    let made: SessionView = client.send(Method::POST, "/sessions", &create).await?;
+    let known = text.map(|text| format!("{text}\n\n")).unwrap_or_default();
+    let content = format!("{known}This goes on from session {session}.\n\n{goal}");
+    let post = PostMessage { content, ..PostMessage::default() };
+    let route = format!("/sessions/{}/messages", made.row.id);
+    let _accepted: MessageAccepted = client.send(Method::POST, &route, &post).await?;
+    say!("{} goes on from {session}; talk to it: outlive attach {}", made.row.id, made.row.id);
+    Ok(())
+}

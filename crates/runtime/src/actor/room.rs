@@ -1,0 +1,134 @@
+//! Makes room for a step before it is asked: what is done about a long request is recorded, or waited for, or ends the turn.
+
+use std::sync::Arc;
+
+use outlive_core::command::{Command, ContextCommand};
+use outlive_core::compaction::plan;
+use outlive_core::content::Request;
+use outlive_core::context::{assemble, assemble_with};
+use outlive_core::event::{Event, TurnError};
+use outlive_core::id::TurnId;
+use outlive_core::session::{Refusal, Relief, Sized, StepPlan};
+use outlive_store::StoreError;
+
+use super::Actor;
+use super::batch::Batch;
+use crate::SubmitError;
+use crate::kit::{Kit, Voice};
+
+/// What becomes of a step's request.
+pub(super) enum Room {
+    /// It is sent.
+    There(Box<(Request, StepPlan)>),
+    /// It waits for a compaction, whose report wakes the session.
+    Awaited,
+    /// It cannot be sent.
+    None(TurnError),
+}
+
+impl Actor {
+    /// Returns the request of the next step once there is room for it.
+    pub(super) async fn room(
+        &mut self,
+        batch: &mut Batch,
+        (turn, kit): (TurnId, &Kit),
+        voice: &Voice,
+    ) -> Result<Room, StoreError> {
+        voice.frame.count(&**self.shell.kits.scales().counter());
+        loop {
+            let layers = self.layers(batch, (turn, kit)).await?;
+            self.transcript(batch).await?;
+            let transcript = self.transcript.get_or_insert_default();
+            let (request, plan) = assemble_with(&voice.frame, &layers, transcript);
+            let plan = self.weigh(plan);
+            let transcript = self.transcript.get_or_insert_default();
+            let sized = Sized {
+                tokens: plan.tokens_estimated,
+                window: &voice.frame.window,
+                keeper: &kit.keeper.name,
+                compacts: kit.keeper.compacts,
+            };
+            let mut moment = self.shell.moments.moment();
+            match self.state.relieve(transcript, &sized, &mut moment) {
+                Relief::None => return Ok(Room::There(Box::new((request, plan)))),
+                Relief::Wait => return Ok(Room::Awaited),
+                Relief::Fail(error) => return Ok(Room::None(error)),
+                Relief::Facts(facts) => {
+                    if !self.record(batch, facts) {
+                        return Ok(Room::There(Box::new((request, plan))));
+                    }
+                }
+            }
+        }
+    }
+
+    /// Brings what a change to what the model sees is decided with: only the shell knows the conversation.
+    pub(super) async fn prepared(&mut self, command: &Command) -> Result<Option<Command>, SubmitError> {
+        let Command::Context { what, by } = command else { return Ok(None) };
+        let what = match what {
+            ContextCommand::Compact { focus, model, plan: None } => {
+                let plan = self.planned(model.as_deref()).await?.map(Box::new);
+                ContextCommand::Compact { focus: focus.clone(), model: model.clone(), plan }
+            }
+            ContextCommand::Pin { item, pinned, summary: None } => {
+                let active = self.state.upkeep.view.active().map(|active| active.seq);
+                let created = match active {
+                    Some(seq) => crate::load::checkpoint(&self.shell.store, self.id, seq).await,
+                    None => Ok(None),
+                };
+                let summary = created.map_err(SubmitError::Store)?.map(|created| Box::new(created.summary));
+                ContextCommand::Pin { item: item.clone(), pinned: *pinned, summary }
+            }
+            ContextCommand::Compact { .. }
+            | ContextCommand::Pin { .. }
+            | ContextCommand::Cancel
+            | ContextCommand::Activate(_)
+            | ContextCommand::Edit { .. }
+            | ContextCommand::Clear
+            | ContextCommand::Reset => return Ok(None),
+        };
+        Ok(Some(Command::Context { what, by: by.clone() }))
+    }
+
+    async fn planned(&mut self, model: Option<&str>) -> Result<Option<outlive_core::command::Planned>, SubmitError> {
+        let Some(profile) = &self.state.profile else { return Ok(None) };
+        let kit = self.shell.kits.kit(&profile.agent).map_err(SubmitError::Agent)?;
+        let model = match model {
+            None => kit.keeper.name.clone(),
+            Some(name) if kit.keeper(name).is_some() => name.to_owned(),
+            Some(name) => {
+                let what = format!("the agent asks no model `{name}`: name one of its own, as `provider/name`");
+                return Err(SubmitError::Refused(Refusal::Invalid { code: "model_unknown", what }));
+            }
+        };
+        let batch = Batch::new(&self.state, self.held.clone(), self.counting());
+        self.transcript(&batch).await.map_err(SubmitError::Store)?;
+        let (head, frame) = (self.state.head, &kit.voices.at(0).frame);
+        let transcript = self.transcript.get_or_insert_default();
+        let load = assemble(frame, transcript).1.load;
+        let tokens = self.shell.kits.scales().calibration(&frame.model).estimate(&load);
+        let plan = plan(transcript.marks(), head, (tokens, &frame.window), false);
+        Ok(plan.map(|plan| transcript.planned(plan, Some(model))))
+    }
+
+    /// Forgets the conversation as it was read where the model sees another part of it now.
+    pub(super) fn look_again(&mut self, batch: &Batch) {
+        let changes = |event: &Event| matches!(event, Event::CheckpointActivated(_) | Event::SessionRewound(_));
+        if batch.entries().any(|entry| changes(&entry.event)) {
+            self.transcript = None;
+        }
+    }
+}
+
+impl Kit {
+    /// Returns who condenses under this name: whoever keeps the agent's conversations, or one of the models that it asks.
+    #[must_use]
+    pub fn keeper(&self, name: &str) -> Option<(Arc<dyn outlive_model::Model>, outlive_core::context::Window)> {
+        if name == self.keeper.name {
+            return Some((Arc::clone(&self.keeper.model), self.keeper.window));
+        }
+        let places = 0..self.voices.lineup().models.len();
+        let voice = places.map(|place| self.voices.at(place)).find(|voice| voice.frame.model == name)?;
+        Some((Arc::clone(&voice.model), voice.frame.window))
+    }
+}

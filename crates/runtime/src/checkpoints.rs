@@ -1,0 +1,96 @@
+//! Looks at what a session's model sees: its checkpoints, and what a compaction would do. Nothing here changes anything.
+
+use outlive_core::compaction::{self, Plan, Summary};
+use outlive_core::context::assemble;
+use outlive_core::event::{Aside, CheckpointCreated};
+use outlive_core::id::{CheckpointId, Seq, SessionId};
+use outlive_core::session::{Refusal, View};
+use outlive_core::time::Timestamp;
+
+use crate::load::{self, Sight};
+use crate::query::missing;
+use crate::{Runtime, SubmitError};
+
+/// A checkpoint, where and when it was made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Made {
+    /// Where.
+    pub seq: Seq,
+    /// When.
+    pub at: Timestamp,
+    /// What it is.
+    pub created: CheckpointCreated,
+}
+
+/// What a compaction would do.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Preview {
+    /// What it would cover; nothing where nothing can be gained.
+    pub plan: Option<Plan>,
+    /// Tokens of the next request now.
+    pub tokens: u64,
+    /// What events alone would make of it.
+    pub summary: Option<Summary>,
+}
+
+impl Runtime {
+    /// Returns every checkpoint of a session, oldest first, and what its model sees.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`]
+    pub async fn checkpoints(&self, session: SessionId) -> Result<(Vec<Made>, View), SubmitError> {
+        let state = self.view(session).await?;
+        let mut made = Vec::new();
+        for version in &state.upkeep.view.made {
+            let lines = self.entries(session, version.seq.saturating_sub(1), 1).await?;
+            let Some(line) = lines.first() else { continue };
+            let entry = load::read(session, line).map_err(SubmitError::Store)?;
+            let read = load::checkpoint(&self.shell.store, session, version.seq).await.map_err(missing)?;
+            made.extend(read.map(|created| Made { seq: entry.seq, at: entry.at, created }));
+        }
+        Ok((made, state.upkeep.view.clone()))
+    }
+
+    /// Returns one of them.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`]
+    pub async fn checkpoint(&self, session: SessionId, id: CheckpointId) -> Result<(Made, View), SubmitError> {
+        let (made, view) = self.checkpoints(session).await?;
+        let found = made.into_iter().find(|made| made.created.checkpoint == id);
+        let what = format!("this session has no checkpoint `{id}`, or a rewind set it aside");
+        let unknown = SubmitError::Refused(Refusal::Invalid { code: "checkpoint_not_found", what });
+        found.map(|made| (made, view)).ok_or(unknown)
+    }
+
+    /// Says what a compaction would do now.
+    ///
+    /// # Errors
+    ///
+    /// [`SubmitError`]
+    pub async fn preview(&self, session: SessionId) -> Result<Preview, SubmitError> {
+        let state = self.view(session).await?;
+        let Some(profile) = &state.profile else { return Err(SubmitError::Refused(Refusal::NoSession)) };
+        let kit = self.shell.kits.kit(&profile.agent).map_err(SubmitError::Agent)?;
+        let (store, aside) = (&self.shell.store, profile.aside.clone());
+        let sight = Sight::of(&state);
+        let checkpoint = sight.checkpoint;
+        let redactor = self.shell.kits.secrets().now();
+        let transcript = load::transcript(store, session, sight, redactor).await.map_err(missing)?;
+        let frame = &kit.voices.at(0).frame;
+        let load = assemble(frame, &transcript).1.load;
+        let tokens = self.shell.kits.scales().calibration(&frame.model).estimate(&load);
+        let plan = compaction::plan(transcript.marks(), state.head, (tokens, &frame.window), false);
+        let Some(planned) = plan else { return Ok(Preview { plan, tokens, summary: None }) };
+        let base = match checkpoint {
+            Some(seq) => load::checkpoint(store, session, seq).await.map_err(missing)?.map(|created| created.summary),
+            None => None,
+        };
+        let entries = load::entries(store, session, planned.covers.last).await.map_err(missing)?;
+        let covered = entries.iter().filter(|it| it.seq >= planned.covers.first && !Aside::holds(&aside, it.seq));
+        let summary = base.unwrap_or_default().merged(&compaction::fallback(covered), planned.covers);
+        Ok(Preview { plan, tokens, summary: Some(summary.within(planned.tokens.room)) })
+    }
+}
