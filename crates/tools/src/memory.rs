@@ -45,10 +45,13 @@ pub struct Question {
     pub limit: usize,
 }
 
+/// What was found, best first, with words about how; or why nothing could be looked for.
+pub type Recalled = Result<(Vec<Memory>, Vec<String>), String>;
+
 /// What remembers.
 pub trait Mind: Send + Sync {
     /// Finds what the session may know, best first, with a word about how it was found where there is one.
-    fn recall(&self, asker: Asker, question: Question) -> Pending<'_, Result<(Vec<Memory>, Vec<String>), String>>;
+    fn recall(&self, asker: Asker, question: Question) -> Pending<'_, Recalled>;
 
     /// Has something noted in the session.
     fn remember(&self, asker: Asker, memory: Memory) -> Pending<'_, Result<MemoryId, String>>;

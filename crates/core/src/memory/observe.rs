@@ -299,12 +299,12 @@ fn admitted(candidate: Candidate, piece: &Piece, known: &Known, has_project: boo
     let is_found = !said_by(Who::Person) && !said_by(Who::Agent);
     let scope = match scope {
         Scope::All | Scope::Agent if is_found => Scope::Project,
-        scope => scope,
+        Scope::All | Scope::Agent | Scope::Project | Scope::Session => scope,
     };
     let scope = match scope {
         Scope::Project if !has_project && is_found => Scope::Session,
         Scope::Project if !has_project => Scope::Agent,
-        scope => scope,
+        Scope::All | Scope::Agent | Scope::Project | Scope::Session => scope,
     };
     let mut supersedes = known.named(&candidate.replaces);
     let replaced = |id: &MemoryId| known.0.iter().find(|memory| memory.id == *id).map(|memory| memory.scope);

@@ -52,10 +52,7 @@ fn turn(desk: &mut Desk, said: &str, answered: &str) {
 }
 
 fn observing(desk: &Desk) -> Option<u64> {
-    desk.owed().into_iter().find_map(|debt| match debt {
-        Debt::Beside(Beside::Observe(to)) => Some(to),
-        _ => None,
-    })
+    desk.owed().into_iter().find_map(|debt| if let Debt::Beside(Beside::Observe(to)) = debt { Some(to) } else { None })
 }
 
 fn observed(desk: &mut Desk, to: u64, answer: Result<Vec<Memory>, Failure>) {

@@ -13,8 +13,8 @@ const BINDING: [&str; 4] = ["must", "never", "always", "do not"];
 /// Answers a request to condense.
 pub(super) fn condensed(request: &Request) -> ReplyBlock {
     let blocks = request.messages.iter().flat_map(|message| &message.content);
-    let text = blocks.filter_map(|block| if let Block::Text { text } = block { Some(text.as_str()) } else { None });
-    let text = text.last().unwrap_or_default();
+    let text = blocks.rev().find_map(|block| if let Block::Text { text } = block { Some(text.as_str()) } else { None });
+    let text = text.unwrap_or_default();
     let said = text.split_once("The conversation goes on:\n").map_or(text, |(_, said)| said);
     let lines: Vec<(u64, &str, &str)> = said.lines().filter_map(line).collect();
     let of = |who: &'static str| lines.iter().filter(move |(_, by, _)| *by == who).map(|(seq, _, text)| (*seq, *text));
@@ -24,7 +24,7 @@ pub(super) fn condensed(request: &Request) -> ReplyBlock {
     add.extend(newest(of("user").filter(|it| !binds(it)).map(|it| item("facts", it)).collect()));
     let calls = of("agent").filter(|(_, text)| text.starts_with("calls "));
     add.extend(newest(calls.map(|it| item("completed", it)).collect()));
-    let next = of("agent").last().map(|(_, text)| text.chars().take(KEPT).collect::<String>()).unwrap_or_default();
+    let next = of("agent").next_back().map(|(_, text)| text.chars().take(KEPT).collect::<String>()).unwrap_or_default();
     let change = json!({ "add": add, "update": [], "resolve": [], "drop": [], "goal": "", "next_step": next });
     ReplyBlock::Text(change.to_string())
 }

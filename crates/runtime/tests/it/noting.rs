@@ -70,7 +70,7 @@ async fn noted(house: &House, times: usize) {
         }
         tokio::time::sleep(Duration::from_millis(500)).await;
     }
-    panic!("not observed {times} times: {:?}", house.events(1).await);
+    assert_eq!(count(&house.events(1).await), times, "{:?}", house.events(1).await);
 }
 
 fn system(request: &Request) -> String {
