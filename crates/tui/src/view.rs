@@ -184,16 +184,16 @@ fn status(talk: &Talk, width: usize) -> Vec<Piece> {
     let cost =
         usage.cost_shown().filter(|_| usage.cost_nano_usd > 0).map(|cost| format!("{cost} ")).unwrap_or_default();
     let spent = format!("{cost}↑{} ↓{} tokens", tokens(usage.all_input()), tokens(usage.output_tokens));
-    let mut parts =
-        vec![(Style::Dim, talk.who.agent.clone()), (Style::Dim, model.clone()), (Style::Dim, spent), state(talk)];
+    let mut parts = vec![(Style::Dim, talk.who.agent.clone()), (Style::Dim, model.clone())];
     parts.extend(screen.asked.filled.as_ref().map(context));
+    parts.extend([(Style::Dim, spent), state(talk)]);
     if !screen.queue.is_empty() {
         parts.push((Style::Dim, format!("{} queued", screen.queue.len())));
     }
     parts.retain(|(_, text)| !text.is_empty());
     let wide = |parts: &[(Style, String)]| parts.iter().map(|(_, text)| columns(text) + 3).sum::<usize>();
     while parts.len() > 1 && wide(&parts) > width + 3 {
-        // The model goes first, then the agent, then the tokens.
+        // The model goes first, then how full it is, then the tokens, then the agent.
         parts.remove(usize::from(parts.len() > 3));
     }
     let mut row = Vec::new();

@@ -145,8 +145,10 @@ impl Question {
     /// Reads what somebody asks.
     #[must_use]
     pub fn read(text: &str) -> Self {
-        let end = text.char_indices().nth(CHARS).map_or(text.len(), |(at, _)| at);
-        let tokens: Vec<&str> = words(text.get(..end).unwrap_or(text)).collect();
+        let end = text.char_indices().nth(CHARS).map(|(at, _)| at);
+        // Of a word that is cut nothing is asked.
+        let whole = |end: usize| text.get(..end)?.rsplit_once(char::is_whitespace).map(|(whole, _cut)| whole);
+        let tokens: Vec<&str> = words(end.map_or(text, |end| whole(end).unwrap_or_default())).collect();
         let lower: Vec<String> = tokens.iter().map(|token| token.to_lowercase()).collect();
         let says_nothing = lower.iter().all(|word| is_stop(word));
         let mut asked = Self { names: names(&tokens), ..Self::default() };

@@ -78,6 +78,7 @@ pub enum Checkpoint {
         #[arg(value_parser = session_id)]
         session: String,
         /// Its number
+        #[arg(id = "number")]
         version: Option<u32>,
         /// Print JSON
         #[arg(long)]
@@ -99,6 +100,7 @@ pub enum Checkpoint {
         #[arg(value_parser = session_id)]
         session: String,
         /// The number of the one that it is made from
+        #[arg(id = "number")]
         version: u32,
         /// The file: the `summary` that `show --json` prints
         #[arg(long)]
@@ -121,6 +123,7 @@ pub enum Checkpoint {
         #[arg(value_parser = session_id)]
         session: String,
         /// Its number
+        #[arg(id = "number")]
         version: Option<u32>,
     },
 }

@@ -175,5 +175,9 @@ fn a_path_without_conversations_is_refused_with_where_they_lie() {
         3,
         "they lie in `projects/FOLDER/SESSION.jsonl`",
     );
-    home.check(&["import", "wordstar", "."], 2, "possible values: duragent, claude-code, codex, opencode");
+    home.check(
+        &["import", "wordstar", "."],
+        2,
+        "possible values: duragent, claude-code, codex, dagent, opencode, memories",
+    );
 }

@@ -28,12 +28,14 @@ pub struct House {
     home: tempfile::TempDir,
 }
 
-/// Agents: one that does as it is told, one that talks slowly, one that asks first, one whose provider is not there.
-const AGENTS: [(&str, &str, &str); 4] = [
+/// Agents: one that does as it is told, one that talks slowly, one that asks first, one whose provider is not
+/// there, one that remembers.
+const AGENTS: [(&str, &str, &str); 5] = [
     ("worker", "provider: rehearsal, name: instant", "dangerous"),
     ("slow", "provider: rehearsal, name: script", "dangerous"),
     ("asks", "provider: rehearsal, name: instant", "ask"),
     ("alone", "provider: openai, name: none, base_url: \"http://127.0.0.1:1\"", "ask"),
+    ("minds", "provider: rehearsal, name: instant}\n  memory: {enabled: true", "dangerous"),
 ];
 
 impl House {

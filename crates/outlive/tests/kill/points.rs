@@ -35,14 +35,29 @@ enum Story {
     Outage,
     /// Much is said and much is printed: segments fill up, outputs become artifacts. Ends with a clean stop.
     Much,
+    /// Much is said, and condensed.
+    Condense,
+    /// What is said is noted, changed and forgotten.
+    Remember,
     /// The server was killed before, while a command ran.
     Again,
 }
 
-use Story::{Again, Approve, Ask, Control, Much, Outage, Queue, Work};
+use Story::{Again, Approve, Ask, Condense, Control, Much, Outage, Queue, Remember, Work};
+
+/// Kinds of append that no story here leads to: what goes wrong beside turns, and what takes a window that is nearly full. The
+/// runtime's own tests have them.
+const ELSEWHERE: [&str; 6] = [
+    "context.pruned",
+    "compaction.failed",
+    "compaction.cancelled",
+    "compaction.skipped",
+    "memory.reflected",
+    "memory.failed",
+];
 
 /// Each kind of append, and what leads to one.
-const APPENDS: [(&str, Story); 27] = [
+const APPENDS: [(&str, Story); 37] = [
     ("session.created", Work),
     ("message.received", Work),
     ("turn.started", Work),
@@ -68,6 +83,16 @@ const APPENDS: [(&str, Story); 27] = [
     ("todo.changed", Ask),
     ("step.failed", Outage),
     ("artifact.stored", Much),
+    ("compaction.started", Condense),
+    ("compaction.progressed", Condense),
+    ("checkpoint.created", Condense),
+    ("checkpoint.activated", Condense),
+    ("context.rebuilt", Remember),
+    ("memory.observed", Remember),
+    ("memory.added", Remember),
+    ("memory.edited", Remember),
+    ("memory.forgotten", Remember),
+    ("memory.erased", Remember),
     ("recovery.noted", Again),
     ("call.lost", Again),
 ];
@@ -88,7 +113,7 @@ const BESIDE: [(&str, Story); 10] = [
 
 #[test]
 fn every_kind_of_append_has_its_points() {
-    let named: BTreeSet<&str> = APPENDS.iter().map(|(what, _)| *what).collect();
+    let named: BTreeSet<&str> = APPENDS.iter().map(|(what, _)| *what).chain(ELSEWHERE).collect();
     assert_eq!(named, Event::NAMES.iter().copied().collect());
 }
 
@@ -291,6 +316,8 @@ impl Talk {
             Ask => self.ask().await,
             Outage => self.outage().await,
             Much => self.much().await,
+            Condense => self.condense().await,
+            Remember => self.remember().await,
             // It dies of what it had to do anyway.
             Again => self.server.gone().await,
         }
@@ -320,6 +347,49 @@ impl Talk {
         self.until(&session, "idle").await;
         self.post(&session, "rewind", json!({"to_seq": 1})).await;
         self.change(&session, json!({"archived": true})).await;
+    }
+
+    async fn condense(&self) {
+        let session = self.create("worker").await;
+        for _ in 0..8 {
+            self.say(&session, "help").await;
+            self.until(&session, "idle").await;
+        }
+        self.post(&session, "compact", json!({})).await;
+        let route = format!("/sessions/{session}/checkpoints");
+        while let Some((200, made)) = self.server.ask("GET", &route, None).await
+            && made["compacting"] == true
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn remember(&self) {
+        let session = self.create("minds").await;
+        self.say(&session, "my dog is called Bramble").await;
+        self.until(&session, "idle").await;
+        let route = format!("/sessions/{session}/events?after=0&limit=1000");
+        let is_noted = |page: &Value| page.to_string().contains("memory.observed");
+        while let Some((200, page)) = self.server.ask("GET", &route, None).await
+            && !is_noted(&page)
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        let added = json!({"text": "the cat is called Willow-Wisp", "session": session, "request_id": "added"});
+        let Some((201, noted)) = self.server.ask("POST", "/memory", Some(added)).await else { return };
+        let memory = format!("/memory/{}", noted["memory"]["id"].as_str().unwrap());
+        let edited = json!({"text": "the cat is called Thistledown"});
+        self.server.ask("PATCH", &memory, Some(edited)).await;
+        self.say(&session, "help").await;
+        self.until(&session, "idle").await;
+        self.server.ask("DELETE", &memory, Some(json!({}))).await;
+        // Erasing may take longer than its answer.
+        let is_erased = |page: &Value| page.to_string().contains("memory.erased");
+        while let Some((200, page)) = self.server.ask("GET", &route, None).await
+            && !is_erased(&page)
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
     }
 
     async fn queue(&self) {

@@ -129,7 +129,7 @@ impl Desk {
 #[tokio::test(start_paused = true)]
 async fn a_step_that_does_not_fit_is_not_asked_and_the_next_turn_begins_anew() {
     let budget = Budget { turn: tokens(5_000), ..Budget::default() };
-    let desk = Desk::with(budget, [look((4_000, 800)), say((100, 10))]).await;
+    let desk = Desk::with(budget, [look((2_000, 2_800)), say((100, 10))]).await;
     let outcome = desk.ask(1).await;
     let error = outcome.error.unwrap();
     assert_eq!((outcome.ending, error.code.as_str(), desk.asked()), (Ending::Failed, "budget_exceeded", 1));
@@ -143,7 +143,7 @@ async fn a_step_that_does_not_fit_is_not_asked_and_the_next_turn_begins_anew() {
 async fn a_reply_gets_the_room_that_is_left_and_an_answer_that_fills_it_says_so() {
     let cut = |step| with(using(step, (100, 300)), |reply| Reply { stop_reason: StopReason::MaxTokens, ..reply });
     let budget = Budget { turn: tokens(1_400), ..Budget::default() };
-    let desk = Desk::with(budget, [look((500, 500)), cut(Step::text("half an ans"))]).await;
+    let desk = Desk::with(budget, [look((50, 950)), cut(Step::text("half an ans"))]).await;
     let outcome = desk.ask(1).await;
     let rooms: Vec<u32> = desk.model.requests().iter().map(|request| request.max_output_tokens).collect();
     assert!(rooms[0] == 1_000 && (256..400).contains(&rooms[1]), "{rooms:?}");

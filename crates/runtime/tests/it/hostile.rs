@@ -17,7 +17,7 @@ use serde_json::json;
 use crate::house::{Agents, House, create, id, kit, voice};
 
 const RULE: &str = "You must never push to main.";
-const TODO: &str = "paint the fence";
+const CHORE: &str = "paint the fence";
 const WINDOW: u64 = 3_000;
 
 fn said(request: &Request) -> String {
@@ -62,7 +62,7 @@ fn world(seen: &Arc<AtomicU64>) -> (Kit, Scripted) {
     let model = Scripted::by(move |request, _| match request.purpose {
         Purpose::Condense => hostile(counted.fetch_add(1, Ordering::Relaxed).wrapping_mul(2_654_435_761) >> 7, request),
         _step if said(request).trim_end().ends_with("list") => {
-            let items = json!({ "items": [{ "text": TODO, "status": "pending" }] });
+            let items = json!({ "items": [{ "text": CHORE, "status": "pending" }] });
             Step::call("todo", &items)
         }
         _step => Step::text(&"leaf ".repeat(60)),
@@ -116,6 +116,6 @@ async fn check(house: &House, model: &Scripted, session: u128, last: &str) {
     assert_eq!((started, state.todos.len()), (1, 1));
     // The newest checkpoint may have come after the last request.
     if told.contains("<checkpoint version") {
-        assert!(told.contains(TODO), "{session}: {told}");
+        assert!(told.contains(CHORE), "{session}: {told}");
     }
 }

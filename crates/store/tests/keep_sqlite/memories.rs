@@ -109,9 +109,9 @@ async fn of_what_is_forgotten_neither_text_nor_words_nor_vectors_are_left() {
     for n in [0, 7, 250, 500, 999] {
         assert!(holds(root.path(), word(n).as_bytes()) && holds(root.path(), &lower(kept(n))), "looked for rightly");
     }
-    // Those, too, whose word is what a page of the index is found by.
-    let first = first_of_pages(root.path());
-    let firsts = (0..1_000).filter(|n| first.contains(&word(*n))).take(3);
+    // Those, too, by the beginning of whose word a page of the index is found.
+    let first: Vec<String> = first_of_pages(root.path()).into_iter().filter(|begin| begin.len() > 9).collect();
+    let firsts = (0..1_000).filter(|n| first.iter().any(|begin| word(*n).starts_with(begin.as_str()))).take(20);
     let numbers: Vec<u128> = [0, 7, 250, 500, 999].into_iter().chain(firsts).collect();
     assert!(numbers.len() > 5, "pages begin with words: {first:?}");
     let gone: Vec<u128> = numbers.iter().map(|n| n + 1).collect();
