@@ -50,14 +50,21 @@ struct World {
     leases: BTreeMap<SessionId, Epoch>,
     snapshots: BTreeMap<SessionId, String>,
     artifacts: BTreeMap<Digest, Vec<u8>>,
-    rows: BTreeMap<SessionId, Row>,
+    listed: Listed,
     trash: trash::Trashed,
     answers: Vec<Answer>,
     stop: Option<Stop>,
-    index_lost: bool,
     folders: folders::Folders,
-    vectors: Vec<(Space, Vec<Measured<Vec<f32>>>)>,
     plan: faults::Plan,
+}
+
+/// What is derived from the journals.
+#[derive(Default)]
+struct Listed {
+    rows: BTreeMap<SessionId, Row>,
+    /// The rows are to be made anew.
+    lost: bool,
+    vectors: Vec<(Space, Vec<Measured<Vec<f32>>>)>,
 }
 
 #[derive(Default)]

@@ -48,21 +48,16 @@ impl State {
                 if let Some(profile) = &mut self.profile {
                     profile.opening.get_or_insert_with(|| opening(message));
                 }
-                if let Some(turn) = &mut self.turn {
-                    turn.steered = true;
-                }
+                self.turn.iter_mut().for_each(|turn| turn.steered = true);
             }
             Event::InputQueued(queued) => self.enqueue(queued, entry),
             Event::InputEdited(edited) => {
-                if let Some(queued) = self.queue.items.iter_mut().find(|queued| queued.input == edited.input) {
-                    queued.content.clone_from(&edited.content);
-                }
+                let queued = self.queue.items.iter_mut().find(|queued| queued.input == edited.input);
+                queued.into_iter().for_each(|queued| queued.content.clone_from(&edited.content));
             }
             Event::InputRemoved(removed) => self.queue.items.retain(|queued| queued.input != removed.input),
             Event::TurnStarted(started) => {
-                if let Some(id) = entry.turn {
-                    self.begin(id, started.trigger, entry.at);
-                }
+                entry.turn.into_iter().for_each(|id| self.begin(id, started.trigger, entry.at));
             }
             Event::TurnEnded(ended) => self.end_turn(ended, entry.turn, entry.at),
             Event::RecoveryNoted(noted) => self.note_recovery(noted),

@@ -40,27 +40,27 @@ impl Artifacts for Memory {
 
 impl World {
     fn is_settled(&self, session: SessionId, head: u64) -> bool {
-        self.rows.get(&session).is_some_and(|row| !row.owed && row.head == head)
+        self.listed.rows.get(&session).is_some_and(|row| !row.owed && row.head == head)
     }
 }
 
 impl Index for Memory {
     fn note(&self, row: Row) {
-        self.world().rows.insert(row.session, row);
+        self.world().listed.rows.insert(row.session, row);
     }
 
     fn forget(&self, session: SessionId) {
-        self.world().rows.remove(&session);
+        self.world().listed.rows.remove(&session);
     }
 
     fn list(&self, query: ListQuery) -> Pending<'_, Result<Vec<Row>, StoreError>> {
-        Box::pin(async move { Ok(page(self.world().rows.values().cloned(), &query)) })
+        Box::pin(async move { Ok(page(self.world().listed.rows.values().cloned(), &query)) })
     }
 
     fn rows(&self, sessions: Vec<SessionId>) -> Pending<'_, Result<Vec<Row>, StoreError>> {
         Box::pin(async move {
             let world = self.world();
-            Ok(sessions.iter().filter_map(|session| world.rows.get(session).cloned()).collect())
+            Ok(sessions.iter().filter_map(|session| world.listed.rows.get(session).cloned()).collect())
         })
     }
 
@@ -74,14 +74,14 @@ impl Index for Memory {
 
     fn needs_rebuild(&self) -> bool {
         let world = self.world();
-        world.index_lost && world.journals.keys().any(|session| !world.rows.contains_key(session))
+        world.listed.lost && world.journals.keys().any(|session| !world.listed.rows.contains_key(session))
     }
 
     fn rebuild(&self, rows: Vec<Row>) -> Pending<'_, Result<(), StoreError>> {
         Box::pin(async move {
             let mut world = self.world();
-            world.rows = rows.into_iter().map(|row| (row.session, row)).collect();
-            world.index_lost = false;
+            world.listed.rows = rows.into_iter().map(|row| (row.session, row)).collect();
+            world.listed.lost = false;
             Ok(())
         })
     }

@@ -150,8 +150,8 @@ impl Faults {
     /// Loses the list, as if `index.db` had been deleted. Meant for just before [`Faults::reopen`].
     pub fn lose_index(&self) {
         let mut world = self.0.world();
-        world.rows.clear();
-        world.index_lost = true;
+        world.listed.rows.clear();
+        world.listed.lost = true;
     }
 
     /// Writes a file of an agent, as a person with an editor would; what begins with `../../` is the workspace's.

@@ -24,7 +24,7 @@ impl Memory {
             })
             .collect();
         table.add(&news).map_err(wrong)?;
-        for (space, vectors) in &world.vectors {
+        for (space, vectors) in &world.listed.vectors {
             asked::keep(&mut table, space, vectors)?;
         }
         Ok(table)
@@ -50,7 +50,7 @@ impl MemoryIndex for Memory {
 
     fn measured(&self, space: Space, vectors: Vec<Measured<Vec<f32>>>) -> Pending<'_, Result<(), StoreError>> {
         Box::pin(async move {
-            self.world().vectors.push((space, vectors));
+            self.world().listed.vectors.push((space, vectors));
             Ok(())
         })
     }
@@ -58,7 +58,7 @@ impl MemoryIndex for Memory {
     fn begin_anew(&self) -> Pending<'_, Result<Catching, StoreError>> {
         Box::pin(async move {
             let mut world = self.world();
-            world.vectors.clear();
+            world.listed.vectors.clear();
             Ok(Catching { sessions: world.journals.len(), behind: 0 })
         })
     }

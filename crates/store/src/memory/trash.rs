@@ -33,7 +33,7 @@ impl Memory {
         world.plan.check()?;
         let Some(journal) = world.journals.remove(&session) else { return Err(StoreError::NotFound(session)) };
         world.leases.remove(&session);
-        world.rows.remove(&session);
+        world.listed.rows.remove(&session);
         if let Some(request) = &note.request {
             world.trash.answered.insert((session, request.clone()), Deed::Discarded);
         }
@@ -50,7 +50,7 @@ impl Memory {
         }
         let Some(there) = world.trash.there.remove(&session) else { return Err(StoreError::NotFound(session)) };
         world.journals.insert(session, there.journal);
-        world.rows.insert(session, there.note.row);
+        world.listed.rows.insert(session, there.note.row);
         world.snapshots.extend(there.snapshot.map(|snapshot| (session, snapshot)));
         Ok(())
     }
@@ -85,7 +85,7 @@ impl Trash for Memory {
                 }
                 world.leases.remove(session);
                 world.snapshots.remove(session);
-                world.rows.remove(session);
+                world.listed.rows.remove(session);
             }
             let answers = gone.iter().filter_map(|session| Some(((*session, request.clone()?), Deed::Erased)));
             world.trash.answered.extend(answers);
