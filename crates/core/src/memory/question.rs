@@ -220,7 +220,7 @@ pub fn stem(word: &str) -> String {
     rest.to_owned()
 }
 
-/// Mends what cutting an ending has left: `runn` is `run`, `liv` is `live`.
+/// Mends what cutting an ending has left: a doubled letter becomes one, and a mute vowel comes back.
 fn undoubled(rest: &str) -> String {
     let bytes = rest.as_bytes();
     let (last, before) = (bytes.last().copied(), bytes.len().checked_sub(2).and_then(|at| bytes.get(at)).copied());

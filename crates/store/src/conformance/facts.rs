@@ -9,7 +9,7 @@ use super::remembering::{memory, on};
 
 /// Things that facts are about.
 const FIRST: [&str; 12] =
-    ["Anna", "Boris", "Clara", "Dmitri", "Elena", "Farid", "Greta", "Hugo", "Ines", "Jonas", "Katya", "Liam"];
+    ["Anna", "Boris", "Clara", "Dmitri", "Elena", "Farid", "Greta", "Hugo", "Irma", "Jonas", "Katya", "Liam"];
 const LAST: [&str; 6] = ["Abel", "Brandt", "Costa", "Duarte", "Engel", "Fischer"];
 
 /// What facts say: `N` is the name, `V` the value. How each is told, and how it is asked.
