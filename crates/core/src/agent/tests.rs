@@ -88,6 +88,8 @@ fn settings_are_read_and_their_misspellings_refused_with_their_place() {
     assert!(upkeep.memory.is_some_and(|memory| memory.observes()));
     let window = upkeep.context.window(100_000, 20_000);
     assert_eq!((window.usable(), window.soft(), window.buffer), (80_000, 48_000, 1_000));
+    let by_meaning = of("memory: {embedding: {base_url: http://x, model: m}}").unwrap().warnings;
+    assert_eq!(by_meaning, ["`memory.embedding` is not in this version: what is remembered is found by its words"]);
     let silent = of("context:").unwrap().upkeep;
     assert!(silent.memory.is_none() && silent.context.compacts());
 }

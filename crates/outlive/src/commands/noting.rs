@@ -36,7 +36,7 @@ pub async fn run(place: &Workspace, note: Note) -> Outcome {
             if json {
                 show::json(&forgotten)?;
             } else {
-                told(&memory, sources, &forgotten);
+                told(sources, &forgotten);
             }
         }
         Note::Reflect { agent, session, dry_run, json } => {
@@ -61,7 +61,7 @@ async fn named(client: &Client, asked: Option<String>, session: Option<&String>)
     agent(client, asked.as_deref()).await.map(Some)
 }
 
-fn told(memory: &str, sources: bool, forgotten: &ForgottenView) {
+fn told(sources: bool, forgotten: &ForgottenView) {
     say!("{} forgotten", forgotten.memories.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
     match forgotten.lines {
         Some(lines) => say!("{lines} lines of journals were written anew without it"),
@@ -75,7 +75,7 @@ fn told(memory: &str, sources: bool, forgotten: &ForgottenView) {
         say!("its words are left in session {}, event {}", left.session, left.seq);
     }
     if !sources {
-        say!("that is what was said: `outlive memory forget {memory} --sources` has it go, too");
+        say!("that is what was said, and it stays; `--sources`, when something is forgotten, has it go, too");
     }
 }
 
