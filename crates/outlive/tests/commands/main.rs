@@ -335,8 +335,7 @@ fn a_command_of_an_agent_finds_no_key_of_the_server() {
     home.write("agents/helper/agent.yaml", yaml);
     home.write("agents/helper/policy.yaml", "mode: dangerous\n");
     let key = "sk-canary-0123456789";
-    let prying =
-        "run env; cat /proc/self/environ /proc/$PPID/environ /proc/$PPID/maps; echo of $(cat /proc/$PPID/comm)";
+    let prying = "run exec 2>&1; env; cat /proc/self/environ /proc/$PPID/environ /proc/$PPID/maps; echo of $(cat /proc/$PPID/comm)";
     // Nothing holds root with all its capabilities: then the server gets those of a container.
     let container = ["setpriv", "--bounding-set=-sys_ptrace,-sys_admin,-perfmon", OUTLIVE];
     let program = if rustix::process::geteuid().is_root() { &container[..] } else { &container[2..] };
