@@ -20,7 +20,7 @@ mod rng;
 use driver::Simulation;
 
 /// Seeds in the ordinary test run.
-const SEEDS: u64 = 1_000;
+const SEEDS: u64 = 700;
 
 /// Seeds that failed once. They stay.
 const REGRESSIONS: &[u64] = &[];
