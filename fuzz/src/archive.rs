@@ -1,10 +1,8 @@
 //! An archive: whatever bytes a file holds, it is an archive, written again the same, or refused in words.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use outlive_core::archive::{AgentArchive, SessionArchive, unpack};
 
-fuzz_target!(|bytes: &[u8]| {
+pub fn run(bytes: &[u8]) {
     match AgentArchive::read(bytes) {
         Ok(archive) => assert_eq!(archive.write().expect("it was written before"), bytes),
         Err(error) => assert!(!error.to_string().is_empty()),
@@ -12,4 +10,4 @@ fuzz_target!(|bytes: &[u8]| {
     if SessionArchive::read(bytes).is_ok() {
         assert!(unpack(bytes).is_ok());
     }
-});
+}

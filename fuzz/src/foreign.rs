@@ -1,17 +1,15 @@
 //! Files of other programs: whatever their lines say, they are a conversation that becomes a session at rest, or damage
 //! in words. The first byte says whose file it is.
-#![no_main]
 
 use std::sync::Arc;
 
-use libfuzzer_sys::fuzz_target;
 use outlive_core::digest::Digest;
 use outlive_core::event::OnDisconnect;
 use outlive_core::import::{Adopted, Records, check, claude_code, codex, duragent, journal, opencode};
 use outlive_core::session::{Allowance, Held, State};
 use outlive_core::time::Timestamp;
 
-fuzz_target!(|bytes: &[u8]| {
+pub fn run(bytes: &[u8]) {
     let Some((kind, rest)) = bytes.split_first() else { return };
     let lines = || rest.split(|byte| *byte == b'\n');
     let reader: Option<Box<dyn Records>> = match kind % 4 {
@@ -46,4 +44,4 @@ fuzz_target!(|bytes: &[u8]| {
     let mut state = State::default();
     journal(session, &adopted, now).iter().for_each(|entry| state.apply(entry));
     assert!(state.turn.is_none() && state.owed(now, &Held::default(), &Allowance::default()).is_empty());
-});
+}

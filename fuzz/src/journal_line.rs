@@ -1,11 +1,9 @@
 //! A line of a journal: no bytes make the reader panic, and what it reads writes back to the same bytes' meaning.
-#![no_main]
 
-use libfuzzer_sys::fuzz_target;
 use outlive_core::event::Line;
 use outlive_core::session::State;
 
-fuzz_target!(|bytes: &[u8]| {
+pub fn run(bytes: &[u8]) {
     // A seal that fits lets the fuzzer past the checksum, to what a checksum does not protect against.
     let sealed = [bytes, format!(",\"crc\":\"{:08x}\"}}", crc32c::crc32c(bytes)).as_bytes()].concat();
     for bytes in [bytes, &sealed] {
@@ -15,4 +13,4 @@ fuzz_target!(|bytes: &[u8]| {
         assert_eq!(again.read().expect("what was written can be read"), entry);
         State::default().apply(&entry);
     }
-});
+}
