@@ -15,7 +15,7 @@ mod reply;
 
 pub use fallback::fallback;
 pub use gates::{Unfit, kept};
-pub use overflow::is_overflow;
+pub use overflow::says_too_long;
 pub use plan::{Mark, Plan, Start, plan};
 pub use prune::{Kept, prune, stub};
 pub use render::{conversation, schema};

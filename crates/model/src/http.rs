@@ -4,6 +4,7 @@
 use std::time::Duration;
 
 use futures_util::StreamExt as _;
+use outlive_core::compaction::says_too_long;
 use outlive_core::content::{Failure, FailureKind, Reply};
 use reqwest::header::{CONTENT_TYPE, HeaderMap};
 use reqwest::{RequestBuilder, Response, StatusCode};
@@ -258,25 +259,10 @@ fn kind_of(status: StatusCode, reason: &str) -> FailureKind {
     }
 }
 
-/// What providers say of a request that is longer than the window, in lower case. None of them has a code of its own but one.
-const TOO_LONG: [&str; 10] = [
-    "prompt is too long",
-    "maximum context length",
-    "maximum number of tokens allowed",
-    "exceed context limit",
-    "exceeds the context window",
-    "exceed the context window",
-    "context_length_exceeded",
-    "exceeds the available context size",
-    "exceeds the context length",
-    "exceeds maximum context length",
-];
-
 /// Tells a request that is longer than the window from others that are not taken.
 fn of_length(kind: FailureKind, reason: &str, message: &str) -> FailureKind {
     let is_ours = matches!(kind, FailureKind::InvalidRequest | FailureKind::Truncated);
-    let message = message.to_lowercase();
-    let is_too_long = reason == "context_length_exceeded" || TOO_LONG.iter().any(|words| message.contains(words));
+    let is_too_long = says_too_long(reason) || says_too_long(message);
     if is_ours && is_too_long { FailureKind::Overflow } else { kind }
 }
 

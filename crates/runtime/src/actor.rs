@@ -112,7 +112,13 @@ impl Actor {
         let prepared = self.prepared(command).await?;
         let command = prepared.as_ref().unwrap_or(command);
         let mut moment = self.shell.moments.moment();
-        let decided = self.state.decide(self.id, command, asked.as_ref(), &mut moment).map_err(SubmitError::Refused)?;
+        let decided = match self.state.decide(self.id, command, asked.as_ref(), &mut moment) {
+            Ok(decided) => decided,
+            Err(refusal) => {
+                self.go_on_after(command, &refusal).await?;
+                return Err(SubmitError::Refused(refusal));
+            }
+        };
         let mut batch = Batch::new(&self.state, self.held.clone(), self.counting());
         let (facts, mut written) = match decided {
             Decided::Duplicate(before) => {
@@ -245,6 +251,7 @@ impl Actor {
             model.abort();
             self.held.step = None;
         }
+        self.end_abandoned();
         self.give_back();
         for call in &acts.stops {
             if let Some(token) = self.running.calls.get(call) {

@@ -1,8 +1,10 @@
 //! Looks at what a session's model sees: its checkpoints, and what a compaction would do. Nothing here changes anything.
 
+use std::sync::Arc;
+
 use outlive_core::compaction::{self, Plan, Summary};
 use outlive_core::context::assemble;
-use outlive_core::event::{Aside, CheckpointCreated};
+use outlive_core::event::{Aside, CheckpointCreated, Event};
 use outlive_core::id::{CheckpointId, Seq, SessionId};
 use outlive_core::session::{Refusal, View};
 use outlive_core::time::Timestamp;
@@ -41,13 +43,15 @@ impl Runtime {
     /// [`SubmitError`]
     pub async fn checkpoints(&self, session: SessionId) -> Result<(Vec<Made>, View), SubmitError> {
         let state = self.view(session).await?;
-        let mut made = Vec::new();
+        let (mut made, redactor) = (Vec::new(), self.shell.kits.secrets().now());
         for version in &state.upkeep.view.made {
             let lines = self.entries(session, version.seq.saturating_sub(1), 1).await?;
             let Some(line) = lines.first() else { continue };
-            let entry = load::read(session, line).map_err(SubmitError::Store)?;
-            let read = load::checkpoint(&self.shell.store, session, version.seq).await.map_err(missing)?;
-            made.extend(read.map(|created| Made { seq: entry.seq, at: entry.at, created }));
+            let clean = line.redacted(&redactor).ok().flatten();
+            let entry = load::read(session, clean.as_ref().unwrap_or(line)).map_err(SubmitError::Store)?;
+            if let Event::CheckpointCreated(created) = entry.event {
+                made.push(Made { seq: entry.seq, at: entry.at, created });
+            }
         }
         Ok((made, state.upkeep.view.clone()))
     }
@@ -78,14 +82,17 @@ impl Runtime {
         let sight = Sight::of(&state);
         let checkpoint = sight.checkpoint;
         let redactor = self.shell.kits.secrets().now();
-        let transcript = load::transcript(store, session, sight, redactor).await.map_err(missing)?;
+        let transcript = load::transcript(store, session, sight, Arc::clone(&redactor)).await.map_err(missing)?;
         let frame = &kit.voices.at(0).frame;
         let load = assemble(frame, &transcript).1.load;
         let tokens = self.shell.kits.scales().calibration(&frame.model).estimate(&load);
         let plan = compaction::plan(transcript.marks(), state.head, (tokens, &frame.window), false);
         let Some(planned) = plan else { return Ok(Preview { plan, tokens, summary: None }) };
         let base = match checkpoint {
-            Some(seq) => load::checkpoint(store, session, seq).await.map_err(missing)?.map(|created| created.summary),
+            Some(seq) => {
+                let read = load::checkpoint(store, session, seq, &redactor).await.map_err(missing)?;
+                read.map(|created| created.summary)
+            }
             None => None,
         };
         let entries = load::entries(store, session, planned.covers.last).await.map_err(missing)?;

@@ -1,28 +1,28 @@
 //! How a provider says that a request is too long.
 
-use crate::content::{Failure, FailureKind};
-
-/// Parts of what providers say then, in lower case.
-const WORDS: [&str; 12] = [
+/// Parts of what providers say then, in lower case. Few of them have a code for it.
+const WORDS: [&str; 14] = [
     "context length",
     "context_length",
     "context window",
+    "context limit",
+    "context size",
     "maximum context",
     "prompt is too long",
     "prompt too long",
     "input is too long",
     "input token count",
     "too many tokens",
-    "exceeds the maximum number of tokens",
+    "maximum number of tokens",
     "reduce the length",
     "request too large",
 ];
 
-/// Says whether a provider refused a request for its length.
+/// Says whether a provider's reason for not taking a request is its length.
 #[must_use]
-pub fn is_overflow(failure: &Failure) -> bool {
-    let said = failure.message.to_lowercase();
-    failure.kind == FailureKind::InvalidRequest && WORDS.iter().any(|words| said.contains(words))
+pub fn says_too_long(message: &str) -> bool {
+    let said = message.to_lowercase();
+    WORDS.iter().any(|words| said.contains(words))
 }
 
 #[cfg(test)]
@@ -31,15 +31,16 @@ mod tests {
 
     #[test]
     fn providers_say_in_their_own_words_that_a_request_is_too_long() {
-        let failure = |kind, message: &str| Failure { kind, message: message.to_owned(), retry_after_ms: None };
         for message in [
             "This model's maximum context length is 8192 tokens",
             "prompt is too long: 212000 tokens > 200000 maximum",
-            "The input token count (1048577) exceeds the maximum",
+            "The input token count (1048577) exceeds the maximum number of tokens allowed (1048576).",
+            "input length and `max_tokens` exceed context limit",
+            "the request exceeds the available context size (4096 tokens), try increasing it",
+            "Request too large for model",
         ] {
-            assert!(is_overflow(&failure(FailureKind::InvalidRequest, message)), "{message}");
+            assert!(says_too_long(message), "{message}");
         }
-        assert!(!is_overflow(&failure(FailureKind::InvalidRequest, "image is broken")));
-        assert!(!is_overflow(&failure(FailureKind::Overloaded, "maximum context length")));
+        assert!(!says_too_long("image is broken"));
     }
 }

@@ -256,11 +256,6 @@ impl State {
         });
         awaiting.collect()
     }
-
-    /// Says whether a request that is too long can be made shorter once more.
-    pub(super) fn may_condense(&self) -> bool {
-        self.upkeep.view.overflow.is_none_or(|overflow| overflow.times < relief::OVERFLOWS)
-    }
 }
 
 impl View {

@@ -6,7 +6,6 @@ use super::question::{check_questions, withdrawn};
 use super::settle::Fact;
 use super::{Hold, State};
 use crate::command::{Done, Found, Report};
-use crate::compaction::is_overflow;
 use crate::content::{Block, Failure, FailureKind, Reply, ReplyBlock, StopReason};
 use crate::event::{
     ArtifactStored, CallFinished, CallLost, CallStarted, Event, Outcome, QuestionAsked, StepFailed, StepFinished,
@@ -42,7 +41,8 @@ impl State {
                         Event::StepFailed(failed(turn, &too_large(reply), *attempt, moment.at))
                     }
                     Ok(reply) => Event::StepFinished(finished(reply, *attempt, *latency_ms, &mut moment.ids)),
-                    Err(failure) if is_overflow(failure) && self.may_condense() => Event::StepFailed(StepFailed {
+                    // It is made shorter before it is asked again, or the turn ends with what is too long of it.
+                    Err(failure) if failure.kind == FailureKind::Overflow => Event::StepFailed(StepFailed {
                         retry_at: Some(moment.at),
                         ..failed(turn, failure, *attempt, moment.at)
                     }),

@@ -2,11 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::compaction::is_overflow;
-use crate::content::{Failure, Usage};
+use crate::content::{FailureKind, Usage};
 use crate::event::{
-    Aside, CheckpointActivated, CheckpointCreated, CompactionFailed, CompactionProgressed, CompactionStarted,
-    CompactionTrigger, Entry, Event, SessionRewound, StepFailed, Strategy,
+    ActivationCause, Aside, CheckpointActivated, CheckpointCreated, CompactionFailed, CompactionProgressed,
+    CompactionStarted, CompactionTrigger, Entry, Event, SessionRewound, StepFailed, Strategy,
 };
 use crate::id::{CheckpointId, CompactionId, Seq};
 use crate::time::Timestamp;
@@ -41,6 +40,9 @@ pub struct View {
     /// Set while the provider says that the request is too long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overflow: Option<Overflow>,
+    /// Set once even events alone made nothing of it that counts: nothing more is tried for this request.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub exhausted: bool,
 }
 
 /// A request that a provider says is too long.
@@ -136,17 +138,22 @@ impl View {
 
     /// A step failed: it may be for the length of its request.
     pub(super) fn note_failed(&mut self, seq: Seq, failed: &StepFailed) {
-        let failure = Failure { kind: failed.kind, message: failed.message.clone(), retry_after_ms: None };
-        if is_overflow(&failure) {
+        if failed.kind == FailureKind::Overflow {
             let times = self.overflow.map_or(0, |overflow| overflow.times).saturating_add(1);
             self.overflow = Some(Overflow { times, seq });
         }
     }
 
+    /// The request was taken, or nobody asks it any more: the next one is another.
+    pub(super) fn let_be(&mut self) {
+        (self.overflow, self.exhausted) = (None, false);
+    }
+
     /// Goes back to what the model saw then; what is set aside is no version any more.
     pub(super) fn go_back(&mut self, rewound: &SessionRewound, aside: &[Aside]) {
         self.made.retain(|version| !Aside::holds(aside, version.seq));
-        (self.under_way, self.overflow, self.skipped) = (None, None, false);
+        (self.under_way, self.skipped) = (None, false);
+        self.let_be();
         (self.checkpoint, self.tail_from) = (rewound.checkpoint, rewound.tail_from);
     }
 
@@ -192,6 +199,8 @@ impl View {
     }
 
     fn fail(&mut self, failed: &CompactionFailed) {
+        let it = self.under_way.as_ref().filter(|it| it.compaction == failed.compaction);
+        self.exhausted |= it.is_some_and(|it| it.started.model.is_none());
         self.end(failed.compaction);
         self.failures = self.failures.saturating_add(1);
         self.rests_until = failed.rests_until;
@@ -205,7 +214,9 @@ impl View {
         let known = |id: &CheckpointId| self.made.iter().any(|version| version.checkpoint == *id);
         if activated.checkpoint.as_ref().is_none_or(known) {
             (self.checkpoint, self.tail_from) = (activated.checkpoint, activated.tail_from);
-            self.skipped = false;
+            (self.skipped, self.exhausted) = (false, false);
+            // A compaction answers what the provider said; whoever chose another view asks another request.
+            self.overflow.take_if(|_| activated.cause != ActivationCause::Compacted);
         }
     }
 }

@@ -1,11 +1,13 @@
 //! What is done beside turns: it begins once its intent is durable, holds up nothing, and reports like any hand.
 
-use outlive_core::command::Report;
+use outlive_core::command::{Command, Report};
 use outlive_core::id::CompactionId;
-use outlive_core::session::Beside;
+use outlive_core::session::{Beside, Refusal};
 use tracing::Instrument as _;
 
 use super::Actor;
+use super::batch::Batch;
+use crate::SubmitError;
 use crate::hands::{self, Condense, KeeperVoice};
 
 impl Actor {
@@ -52,6 +54,33 @@ impl Actor {
         };
         self.held.beside.retain(|beside| !ended(beside));
         self.running.beside.retain(|beside, _| !ended(beside));
+    }
+
+    /// Ends what nobody asks for any more: a compaction that was cancelled, or made of what is not seen any more.
+    pub(super) fn end_abandoned(&mut self) {
+        let wanted = self.state.upkeep.view.under_way.as_ref().map(|it| it.compaction);
+        let is_wanted = |beside: &Beside| match beside {
+            Beside::Condense(id) => wanted == Some(*id),
+            Beside::Observe(_) | Beside::Reflect | Beside::Erase => true,
+        };
+        self.running.beside.iter().filter(|(beside, _)| !is_wanted(beside)).for_each(|(_, task)| task.abort());
+        self.running.beside.retain(|beside, _| is_wanted(beside));
+        self.held.beside.retain(is_wanted);
+    }
+
+    /// A report that came too late has ended, too: what it held up may be owed.
+    pub(super) async fn go_on_after(&mut self, command: &Command, refusal: &Refusal) -> Result<(), SubmitError> {
+        let Command::Report(report) = command else { return Ok(()) };
+        let before = self.held.beside.len();
+        self.release_beside(report);
+        if *refusal != Refusal::Stale || self.held.beside.len() == before {
+            return Ok(());
+        }
+        let mut batch = Batch::new(&self.state, self.held.clone(), self.counting());
+        match self.settle(&mut batch).await {
+            Ok(()) => self.commit(batch).await,
+            Err(error) => Err(self.go_back(batch, error).await),
+        }
     }
 
     /// Ends all of it: it is owed again.

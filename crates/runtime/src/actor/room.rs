@@ -73,7 +73,9 @@ impl Actor {
             ContextCommand::Pin { item, pinned, summary: None } => {
                 let active = self.state.upkeep.view.active().map(|active| active.seq);
                 let created = match active {
-                    Some(seq) => crate::load::checkpoint(&self.shell.store, self.id, seq).await,
+                    Some(seq) => {
+                        crate::load::checkpoint(&self.shell.store, self.id, seq, &self.errand.secrets.now()).await
+                    }
                     None => Ok(None),
                 };
                 let summary = created.map_err(SubmitError::Store)?.map(|created| Box::new(created.summary));

@@ -65,8 +65,8 @@ pub(crate) async fn condense(errand: Errand, condense: Condense) {
 async fn next(condense: &Condense, session: SessionId, redactor: &Redactor) -> Answer {
     let unread = |error: StoreError| (failure(&format!("the journal cannot be read: {error}")), Usage::default());
     let under_way = &condense.under_way;
-    let before = base(condense, session).await.map_err(unread)?;
-    let so_far = merged(condense, session, before.clone()).await.map_err(unread)?;
+    let before = base(condense, session, redactor).await.map_err(unread)?;
+    let so_far = merged(condense, session, before.clone(), redactor).await.map_err(unread)?;
     if under_way.done_to >= under_way.to {
         let whole = whole(condense, session, (&before, so_far), redactor).await.map_err(unread)?;
         compaction::kept(&before, &whole).map_err(|unfit| (failure(&unfit.to_string()), Usage::default()))?;
@@ -90,24 +90,24 @@ fn room(voice: &KeeperVoice, so_far: &Summary) -> usize {
     usable.saturating_sub(known + INSTRUCTIONS.len()).max(2_000)
 }
 
-async fn line(store: &Store, session: SessionId, seq: Seq) -> Result<Option<Entry>, StoreError> {
-    let lines = store.journals.read(session, seq.saturating_sub(1), 1).await?.lines;
-    lines.iter().find(|line| line.seq() == seq).map(|line| load::read(session, line)).transpose()
-}
-
-async fn base(condense: &Condense, session: SessionId) -> Result<Summary, StoreError> {
+async fn base(condense: &Condense, session: SessionId, redactor: &Redactor) -> Result<Summary, StoreError> {
     let Some(seq) = condense.base else { return Ok(Summary::default()) };
-    let read = line(&condense.store, session, seq).await?.map(|entry| entry.event);
-    Ok(if let Some(Event::CheckpointCreated(created)) = read { created.summary } else { Summary::default() })
+    let read = load::checkpoint(&condense.store, session, seq, redactor).await?;
+    Ok(read.map(|created| created.summary).unwrap_or_default())
 }
 
 /// Merges what the pieces before this one have changed.
-async fn merged(condense: &Condense, session: SessionId, base: Summary) -> Result<Summary, StoreError> {
+async fn merged(
+    condense: &Condense,
+    session: SessionId,
+    base: Summary,
+    redactor: &Redactor,
+) -> Result<Summary, StoreError> {
     let mut from = condense.under_way.started.covers.first;
     let mut summary = base;
     for seq in &condense.under_way.pieces {
-        if let Some(Event::CompactionProgressed(done)) = line(&condense.store, session, *seq).await?.map(|it| it.event)
-        {
+        let read = load::one(&condense.store, session, *seq, redactor).await?;
+        if let Some(Event::CompactionProgressed(done)) = read.map(|it| it.event) {
             summary = summary.merged(&done.change, Aside { first: from, last: done.to });
             from = done.to.saturating_add(1);
         }
@@ -126,10 +126,10 @@ async fn whole(
     let mut summary = summary;
     summary.last_request.clone_from(&before.last_request);
     if let Some(seq) = started.newest
-        && let Some(Event::MessageReceived(message)) = line(&condense.store, session, seq).await?.map(|it| it.event)
+        && let Some(Event::MessageReceived(message)) =
+            load::one(&condense.store, session, seq, redactor).await?.map(|it| it.event)
     {
-        let (mut said, is_shown) = (message.content, seq >= started.tail_from);
-        redactor.clean(&mut said);
+        let (said, is_shown) = (message.content, seq >= started.tail_from);
         let files: String = message.attachments.iter().map(|file| format!(" [file {}]", file.shown())).collect();
         // Where the tail has it, its beginning is enough.
         summary.last_request = if is_shown { said.chars().take(400).collect() } else { said + &files };

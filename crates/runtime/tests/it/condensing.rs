@@ -137,7 +137,7 @@ async fn a_provider_that_says_the_request_is_too_long_is_believed() {
     let (kit, _) = small(
         |request, n| {
             if request.purpose == Purpose::Step && bytes(request) > 6_000 {
-                let mut failure = Step::fail(FailureKind::InvalidRequest);
+                let mut failure = Step::fail(FailureKind::Overflow);
                 if let Step::Fail(failure) = &mut failure {
                     failure.message = "prompt is too long: 2000 tokens > 1500 maximum".to_owned();
                 }

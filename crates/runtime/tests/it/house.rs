@@ -9,6 +9,7 @@ use outlive_core::cost::Prices;
 use outlive_core::event::{Behavior, Event, OnDisconnect, Origin, OriginKind};
 use outlive_core::id::{AgentName, SessionId};
 use outlive_core::policy::Policy;
+use outlive_core::redact::Secrets;
 use outlive_core::time::Timestamp;
 use outlive_model::Model;
 use outlive_runtime::clock::{Moments, TokioClock};
@@ -87,12 +88,13 @@ pub struct Agents {
     pub prices: Option<Prices>,
     /// What their calls leave running.
     pub tasks: Option<Arc<Tasks>>,
+    pub secrets: Secrets,
 }
 
 impl Agents {
     /// Their kit is made anew whenever it is asked for.
     pub fn made(make: impl Fn(&AgentName) -> Made + Send + Sync + 'static) -> Self {
-        Self { make: Arc::new(make), prices: None, tasks: None }
+        Self { make: Arc::new(make), prices: None, tasks: None, secrets: Secrets::default() }
     }
 
     /// All have this kit.
@@ -130,6 +132,10 @@ impl Kits for Agents {
 
     fn prices(&self, _model: &str) -> Option<Prices> {
         self.prices
+    }
+
+    fn secrets(&self) -> Secrets {
+        self.secrets.clone()
     }
 }
 

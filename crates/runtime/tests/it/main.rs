@@ -21,5 +21,6 @@ mod noting;
 mod outage;
 mod races;
 mod refused_files;
+mod relieved;
 mod servers;
 mod trouble;

@@ -13,7 +13,7 @@ use crate::event::{
 };
 
 /// Times that a provider says that a request is too long, before the turn fails.
-pub(super) const OVERFLOWS: u32 = 2;
+const OVERFLOWS: u32 = 2;
 /// Checkpoints in a row that freed little, after which none begins by itself.
 const MEAGRE: u32 = 2;
 /// Unless it covers this part of the request, in percent.
@@ -64,15 +64,15 @@ impl State {
             return Relief::Facts(vec![Fact::of_session(Event::ContextPruned(pruned))]);
         }
         let forced = overflows > 0 || tokens > window.usable();
-        if !sized.compacts {
-            return if forced { Relief::Fail(too_long(transcript, sized)) } else { Relief::None };
+        if !sized.compacts || self.upkeep.view.exhausted || overflows > OVERFLOWS {
+            return if forced { Relief::Fail(too_long(transcript, sized, overflows)) } else { Relief::None };
         }
         // What the provider takes is less than was thought.
         let less = Window { input: Some(tokens * u64::from(8 - 2 * overflows.min(3)) / 10), ..*window };
         let room = if overflows > 0 { &less } else { window };
         let planned = plan(transcript.marks(), self.head, (tokens, room), forced);
         match planned {
-            None if forced => Relief::Fail(too_long(transcript, sized)),
+            None if forced => Relief::Fail(too_long(transcript, sized, overflows)),
             None => self.skip(trigger, "what could be condensed is too little", moment),
             Some(plan) if !forced && self.is_thrashing(&plan) => {
                 self.skip(trigger, "the last ones freed little, and there is little more now", moment)
@@ -146,7 +146,7 @@ impl State {
 }
 
 /// Names the part that has the most of it, and the way out.
-fn too_long(transcript: &Transcript, sized: &Sized<'_>) -> TurnError {
+fn too_long(transcript: &Transcript, sized: &Sized<'_>, overflows: u32) -> TurnError {
     let said: u64 = transcript.marks().iter().map(|mark| mark.tokens).sum();
     let fixed = sized.tokens.saturating_sub(said);
     let largest = transcript.marks().iter().max_by_key(|mark| mark.tokens);
@@ -158,9 +158,10 @@ fn too_long(transcript: &Transcript, sized: &Sized<'_>) -> TurnError {
         Some(_) | None => (fixed, "the agent's own prompt and tools: make them shorter".to_owned()),
     };
     let usable = sized.window.usable();
-    let message = format!(
-        "the request has about {} tokens, of {usable} that the model can be given; {tokens} of them are {part}",
-        sized.tokens
-    );
+    let bound = match overflows {
+        0 => format!("of {usable} that the model can be given"),
+        _said => "more than the provider takes".to_owned(),
+    };
+    let message = format!("the request has about {} tokens, {bound}; {tokens} of them are {part}", sized.tokens);
     TurnError { code: "context_overflow".to_owned(), message }
 }
