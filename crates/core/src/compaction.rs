@@ -17,7 +17,7 @@ pub use fallback::fallback;
 pub use gates::{Unfit, kept};
 pub use overflow::is_overflow;
 pub use plan::{Mark, Plan, Start, plan};
-pub use prune::{Kept, prune, stub};
+pub use prune::{Kept, is_exempt, prune, stub};
 pub use render::{conversation, schema};
 pub use reply::{Unusable, read};
 

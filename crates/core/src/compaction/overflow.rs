@@ -21,8 +21,19 @@ const WORDS: [&str; 12] = [
 /// Says whether a provider refused a request for its length.
 #[must_use]
 pub fn is_overflow(failure: &Failure) -> bool {
-    let said = failure.message.to_lowercase();
-    failure.kind == FailureKind::InvalidRequest && WORDS.iter().any(|words| said.contains(words))
+    let said = || failure.message.to_lowercase();
+    match failure.kind {
+        FailureKind::Overflow => true,
+        FailureKind::InvalidRequest => WORDS.iter().any(|words| said().contains(words)),
+        FailureKind::Overloaded
+        | FailureKind::RateLimited
+        | FailureKind::Timeout
+        | FailureKind::Network
+        | FailureKind::Auth
+        | FailureKind::Refused
+        | FailureKind::Truncated
+        | FailureKind::OffSchema => false,
+    }
 }
 
 #[cfg(test)]
@@ -39,6 +50,7 @@ mod tests {
         ] {
             assert!(is_overflow(&failure(FailureKind::InvalidRequest, message)), "{message}");
         }
+        assert!(is_overflow(&failure(FailureKind::Overflow, "whatever it says")));
         assert!(!is_overflow(&failure(FailureKind::InvalidRequest, "image is broken")));
         assert!(!is_overflow(&failure(FailureKind::Overloaded, "maximum context length")));
     }

@@ -39,6 +39,12 @@ const SMALL: u64 = 100;
 /// Tools whose results stay.
 const EXEMPT: [&str; 3] = ["skill", LIST_TOOL, ASK_USER];
 
+/// Says whether a tool's results stay whole.
+#[must_use]
+pub fn is_exempt(tool: &str) -> bool {
+    EXEMPT.contains(&tool)
+}
+
 /// Returns the results to be shown as a line each, if that is worth it.
 #[must_use]
 pub fn prune(kept: &[Kept], marks: &[Mark], (tokens, window): (u64, &Window)) -> Option<ContextPruned> {
@@ -62,7 +68,7 @@ pub fn prune(kept: &[Kept], marks: &[Mark], (tokens, window): (u64, &Window)) ->
     let goes = |at: usize, it: &Kept| {
         let is_old = it.seq < recent && it.seq < old;
         let is_repeated = it.seq < step && read_again(at, it);
-        !it.pruned && it.tokens > SMALL && !EXEMPT.contains(&it.tool.as_str()) && (is_old || is_repeated)
+        !it.pruned && it.tokens > SMALL && !is_exempt(&it.tool) && (is_old || is_repeated)
     };
     let chosen: Vec<&Kept> = kept.iter().enumerate().filter(|(at, it)| goes(*at, it)).map(|(_, it)| it).collect();
     let freed: u64 = chosen.iter().map(|it| it.tokens.saturating_sub(stub(it).len() as u64 / 4)).sum();

@@ -181,6 +181,7 @@ impl State {
         let Some(under_way) = &self.upkeep.view.under_way else { return Vec::new() };
         let started = &under_way.started;
         let rest = RESTS_MS.get(self.upkeep.view.failures as usize).or(RESTS_MS.last()).copied().unwrap_or_default();
+        let rest = rest.max(failure.retry_after_ms.unwrap_or(0));
         let failed = CompactionFailed {
             compaction: under_way.compaction,
             message: failure.message.chars().take(500).collect(),
@@ -257,9 +258,9 @@ impl State {
         awaiting.collect()
     }
 
-    /// Says whether a request that is too long can be made shorter once more.
+    /// Says whether a request that is too long is looked at once more: it is made shorter, or the turn ends with what is long.
     pub(super) fn may_condense(&self) -> bool {
-        self.upkeep.view.overflow.is_none_or(|overflow| overflow.times < relief::OVERFLOWS)
+        self.upkeep.view.overflow.is_none_or(|overflow| overflow.times <= relief::OVERFLOWS)
     }
 }
 

@@ -6,7 +6,7 @@ use outlive_core::session::Beside;
 use tracing::Instrument as _;
 
 use super::Actor;
-use crate::hands::{self, Condense, KeeperVoice};
+use crate::hands::{self, Condense, KeeperVoice, Notes};
 
 impl Actor {
     /// Begins what is to be done beside the turn.
@@ -26,8 +26,10 @@ impl Actor {
         let base =
             under_way.started.base.and_then(|base| self.state.upkeep.view.version(base)).map(|version| version.seq);
         let voice = under_way.started.model.as_deref().and_then(|name| {
-            let (model, window) = self.shell.kits.kit(&profile.agent).ok()?.keeper(name)?;
-            Some(KeeperVoice { model, window, prices: self.shell.kits.prices(name) })
+            let kit = self.kit_beside().ok()?;
+            let (model, window) = kit.keeper(name)?;
+            let notes = Notes { shell: self.shell.clone(), kit, state: self.state.clone() };
+            Some(KeeperVoice { model, window, name: name.to_owned(), notes })
         });
         let (aside, store) = (profile.aside.clone(), self.shell.store.clone());
         let condense = Condense { under_way, base, aside, store, voice };
@@ -52,6 +54,19 @@ impl Actor {
         };
         self.held.beside.retain(|beside| !ended(beside));
         self.running.beside.retain(|beside, _| !ended(beside));
+    }
+
+    /// Ends a compaction that is not under way any more: whatever it says would come too late.
+    pub(super) fn end_cancelled(&mut self) {
+        let under_way = self.state.upkeep.view.under_way.as_ref().map(|it| it.compaction);
+        let goes_on = |beside: &Beside| match beside {
+            Beside::Condense(compaction) => Some(*compaction) == under_way,
+            Beside::Observe(_) | Beside::Reflect | Beside::Erase => true,
+        };
+        let ended = self.running.beside.iter().filter(|(beside, _)| !goes_on(beside));
+        ended.for_each(|(_, task)| task.abort());
+        self.running.beside.retain(|beside, _| goes_on(beside));
+        self.held.beside.retain(goes_on);
     }
 
     /// Ends all of it: it is owed again.
