@@ -12,6 +12,7 @@ mod plan;
 mod prune;
 mod render;
 mod reply;
+mod written;
 
 pub use fallback::fallback;
 pub use gates::{Unfit, kept};
@@ -20,6 +21,7 @@ pub use plan::{Mark, Plan, Start, plan};
 pub use prune::{Kept, is_exempt, prune, stub};
 pub use render::{conversation, schema};
 pub use reply::{Unusable, read};
+pub use written::written;
 
 use serde::{Deserialize, Serialize};
 

@@ -3,6 +3,7 @@
 mod bounds;
 mod failing;
 mod history;
+mod usable;
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};

@@ -2,8 +2,7 @@
 
 use outlive_core::event::{CompactionProgressed, Entry};
 use outlive_core::id::Seq;
-use outlive_runtime::NewFork;
-use outlive_runtime::archive::NewImport;
+use outlive_runtime::{NewFork, NewImport};
 
 use super::failing::{Talk, settled};
 use super::*;
