@@ -12,14 +12,16 @@ mod plan;
 mod prune;
 mod render;
 mod reply;
+mod written;
 
 pub use fallback::fallback;
 pub use gates::{Unfit, kept};
 pub use overflow::says_too_long;
 pub use plan::{Mark, Plan, Start, plan};
-pub use prune::{Kept, prune, stub};
+pub use prune::{Kept, is_exempt, prune, stub};
 pub use render::{conversation, schema};
 pub use reply::{Unusable, read};
+pub use written::written;
 
 use serde::{Deserialize, Serialize};
 

@@ -5,6 +5,7 @@
 //! reasoning; reasoning goes back to the model whose it is, and to no other. A call that never got a result gets one made up here, which says so.
 
 mod counter;
+mod ends;
 mod estimate;
 mod layers;
 mod markdown;
@@ -18,6 +19,7 @@ mod transcript;
 mod window;
 
 pub use counter::{Counter, Rough, Weight, added};
+pub use ends::ends;
 pub use estimate::Calibration;
 pub use layers::{Layer, Layers};
 pub use markdown::{Heading, markdown};

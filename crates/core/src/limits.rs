@@ -48,6 +48,8 @@ pub const CALLS_PER_STEP: usize = 64;
 pub const INTERRUPT_MS: u64 = 2_000;
 /// Bytes of a tool's result that the model sees; the whole of it is kept as an artifact.
 pub const RESULT_BYTES: usize = 32 << 10;
+/// Tokens of a tool's result that the model sees, whatever its bytes.
+pub const RESULT_TOKENS: u32 = 8_000;
 /// Characters of a title.
 pub const TITLE_CHARS: usize = 200;
 /// Labels of a session, and bytes of each key and value.

@@ -40,7 +40,7 @@ pub struct Compacting {
     pub tokens_before: u64,
     /// About the tokens of it afterwards.
     pub tokens_after: u64,
-    /// The summary that events alone would make, in a preview.
+    /// The summary that events alone would make, in a preview: of what is covered, or of all where nothing can be gained.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub summary: Option<Summary>,

@@ -22,6 +22,7 @@ pub use life::Mail;
 pub(crate) use life::{Life, spawn};
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use outlive_core::command::{Command, Done, Found, Report};
 use outlive_core::context::{Load, Transcript};
@@ -82,7 +83,8 @@ impl Actor {
     pub(crate) fn new(shell: Shell, id: SessionId, epoch: Epoch, inbox: mpsc::Sender<Mail>) -> Self {
         let (feeds, turn) = (shell.feeds.clone(), crate::log::Turn::default());
         let inquiries = Inquiries::new(shell.moments.clone());
-        let errand = Errand { session: id, inbox, feeds, turn, secrets: shell.kits.secrets(), inquiries };
+        let (secrets, counter) = (shell.kits.secrets(), Arc::clone(shell.kits.scales().counter()));
+        let errand = Errand { session: id, inbox, feeds, turn, secrets, counter, inquiries };
         Self {
             id,
             shell,
@@ -251,8 +253,8 @@ impl Actor {
             model.abort();
             self.held.step = None;
         }
-        self.end_abandoned();
         self.give_back();
+        self.end_cancelled();
         for call in &acts.stops {
             if let Some(token) = self.running.calls.get(call) {
                 token.cancel();

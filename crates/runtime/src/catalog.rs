@@ -21,6 +21,7 @@ use outlive_core::limits::FALLBACK_AFTER;
 use outlive_core::redact::Secrets;
 use outlive_model::{Description, Model};
 use outlive_store::{AgentFolders, Store, StoreError};
+use outlive_tools::artifact::Outputs;
 use outlive_tools::exec::Exec;
 use outlive_tools::mcp::Pool;
 use outlive_tools::memory::Mind;
@@ -96,6 +97,7 @@ pub struct Catalog {
     sources: Sources,
     kits: Mutex<HashMap<AgentName, Ready>>,
     siblings: Option<Arc<dyn Siblings>>,
+    outputs: Option<Arc<dyn Outputs>>,
     mind: Option<Arc<dyn Mind>>,
     door: Door,
     scales: Option<Scales>,
@@ -116,14 +118,15 @@ impl Catalog {
     #[must_use]
     pub fn new(sources: Sources) -> Self {
         let (kits, door) = (Mutex::default(), Door::default());
-        Self { sources, kits, siblings: None, mind: None, door, scales: None, servers: Pool::default() }
+        Self { sources, kits, siblings: None, outputs: None, mind: None, door, scales: None, servers: Pool::default() }
     }
 
     /// Lets agents that ask for it look at the sessions of this store, and remember in it.
     #[must_use]
     pub fn sharing(self, store: &Store) -> Self {
         let mind = crate::mind::Kept { store: store.clone(), door: self.door.clone() };
-        Self { siblings: Some(Arc::new(crate::siblings::Kept(store.clone()))), mind: Some(Arc::new(mind)), ..self }
+        let siblings = Arc::new(crate::siblings::Kept(store.clone()));
+        Self { siblings: Some(siblings.clone()), outputs: Some(siblings), mind: Some(Arc::new(mind)), ..self }
     }
 
     /// Weighs requests with these.

@@ -31,8 +31,8 @@ pub struct Preview {
     pub plan: Option<Plan>,
     /// Tokens of the next request now.
     pub tokens: u64,
-    /// What events alone would make of it.
-    pub summary: Option<Summary>,
+    /// What events alone would make of it; where nothing can be gained, of all of it.
+    pub summary: Summary,
 }
 
 impl Runtime {
@@ -87,7 +87,9 @@ impl Runtime {
         let load = assemble(frame, &transcript).1.load;
         let tokens = self.shell.kits.scales().calibration(&frame.model).estimate(&load);
         let plan = compaction::plan(transcript.marks(), state.head, (tokens, &frame.window), false);
-        let Some(planned) = plan else { return Ok(Preview { plan, tokens, summary: None }) };
+        let room = plan.map_or(frame.window.usable() / 8, |planned| planned.tokens.room);
+        let covers = plan.map(|planned| planned.covers).or(transcript.covers());
+        let covers = covers.unwrap_or(Aside { first: 1, last: state.head });
         let base = match checkpoint {
             Some(seq) => {
                 let read = load::checkpoint(store, session, seq, &redactor).await.map_err(missing)?;
@@ -95,9 +97,9 @@ impl Runtime {
             }
             None => None,
         };
-        let entries = load::entries(store, session, planned.covers.last).await.map_err(missing)?;
-        let covered = entries.iter().filter(|it| it.seq >= planned.covers.first && !Aside::holds(&aside, it.seq));
-        let summary = base.unwrap_or_default().merged(&compaction::fallback(covered), planned.covers);
-        Ok(Preview { plan, tokens, summary: Some(summary.within(planned.tokens.room)) })
+        let entries = load::entries(store, session, covers.last).await.map_err(missing)?;
+        let covered = entries.iter().filter(|it| it.seq >= covers.first && !Aside::holds(&aside, it.seq));
+        let summary = base.unwrap_or_default().merged(&compaction::fallback(covered), covers);
+        Ok(Preview { plan, tokens, summary: summary.within(room) })
     }
 }

@@ -39,6 +39,8 @@ pub(crate) struct Errand {
     pub(crate) turn: crate::log::Turn,
     /// What must not be told.
     pub(crate) secrets: Secrets,
+    /// Counts what is told.
+    pub(crate) counter: Arc<dyn outlive_core::context::Counter>,
     /// Running calls that ask a person.
     pub(crate) inquiries: Inquiries,
 }

@@ -49,6 +49,8 @@ struct Numbers {
     calls: Counts,
     /// What was done about what models see.
     context: Counts,
+    /// What was done about what is remembered.
+    memory: Counts,
     tokens: Counts,
     cost: Dollars,
     seconds: Seconds,
@@ -77,6 +79,7 @@ impl Default for Meter {
             failures: Counts::of(&word::FAILURES),
             calls: Counts::of(&word::CALLS),
             context: Counts::of(&word::CONTEXT),
+            memory: Counts::of(&word::MEMORY),
             tokens: Counts::of(&word::TOKENS),
             cost: Dollars::default(),
             seconds: Seconds {
@@ -170,7 +173,21 @@ impl Meter {
                 numbers.context.add(entry.event.name(), 1);
                 self.count_tokens(failed.usage);
             }
+            Event::MemoryObserved(observed) => {
+                numbers.memory.add(entry.event.name(), 1);
+                self.count_tokens(observed.usage);
+            }
+            Event::MemoryReflected(reflected) => {
+                numbers.memory.add(entry.event.name(), 1);
+                self.count_tokens(reflected.usage);
+            }
+            Event::MemoryAdded(_)
+            | Event::MemoryEdited(_)
+            | Event::MemoryForgotten(_)
+            | Event::MemoryErased(_)
+            | Event::MemoryFailed(_) => numbers.memory.add(entry.event.name(), 1),
             Event::ContextPruned(_)
+            | Event::ContextRebuilt(_)
             | Event::CompactionStarted(_)
             | Event::CompactionCancelled(_)
             | Event::CompactionSkipped(_)

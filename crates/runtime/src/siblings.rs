@@ -1,10 +1,12 @@
-//! Lets the tool `session` look at other sessions: their rows and their journals, as they are kept.
+//! Lets the tools `session` and `artifact` look at what is kept: rows and journals of other sessions, and long results.
 
 use outlive_core::context::{MessageItem, fold_messages};
+use outlive_core::digest::Digest;
 use outlive_core::event::{Aside, Entry};
 use outlive_core::id::{AgentName, SessionId};
 use outlive_core::time::Timestamp;
 use outlive_store::{ListQuery, Pending, Row, Store, StoreError};
+use outlive_tools::artifact::Outputs;
 use outlive_tools::session::{Part, Said, Sibling, Siblings};
 
 use crate::load;
@@ -35,6 +37,12 @@ impl Siblings for Kept {
             }
             self.messages(session, part).await.map_err(|error| error.to_string())
         })
+    }
+}
+
+impl Outputs for Kept {
+    fn output(&self, hash: Digest) -> Pending<'_, Result<Option<Vec<u8>>, String>> {
+        Box::pin(async move { self.0.artifacts.get(hash).await.map_err(|error| error.to_string()) })
     }
 }
 

@@ -1,5 +1,6 @@
 //! Does things: the tool trait, bash, files and the web, process groups, sandboxes, orphans.
 
+pub mod artifact;
 mod blocking;
 pub mod builtin;
 pub mod cli;

@@ -138,7 +138,7 @@ impl State {
         self.remember_decision(entry);
         match &entry.event {
             Event::StepFailed(failed) => self.upkeep.view.note_failed(entry.seq, failed),
-            Event::StepFinished(_) => self.upkeep.view.let_be(),
+            Event::StepFinished(_) => self.upkeep.view.overflow = None,
             _other => {}
         }
         let is_own = self.is_own(entry.seq);
@@ -226,7 +226,8 @@ impl State {
 
     fn end_turn(&mut self, ended: &TurnEnded, turn: Option<TurnId>, at: Timestamp) {
         if let Some(running) = self.turn.take_if(|running| turn == Some(running.id)) {
-            self.upkeep.view.let_be();
+            // What a person did about it, nobody knows: the next request is sent as if it were the first.
+            self.upkeep.view.overflow = None;
             self.questions.open = running.open_questions();
             let waits = running.calls.iter().any(|call| matches!(call.phase, Phase::Awaiting { .. }));
             self.questions.parked = (ended.ending == Ending::Ask && waits).then(|| Box::new(running.clone()));

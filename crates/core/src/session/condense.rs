@@ -181,6 +181,7 @@ impl State {
         let Some(under_way) = &self.upkeep.view.under_way else { return Vec::new() };
         let started = &under_way.started;
         let rest = RESTS_MS.get(self.upkeep.view.failures as usize).or(RESTS_MS.last()).copied().unwrap_or_default();
+        let rest = rest.max(failure.retry_after_ms.unwrap_or(0));
         let failed = CompactionFailed {
             compaction: under_way.compaction,
             message: failure.message.chars().take(500).collect(),

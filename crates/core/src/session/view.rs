@@ -40,9 +40,9 @@ pub struct View {
     /// Set while the provider says that the request is too long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overflow: Option<Overflow>,
-    /// Set once even events alone made nothing of it that counts: nothing more is tried for this request.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub exhausted: bool,
+    /// What events alone made nothing shorter of, or somebody cancelled: it is not begun again by itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub vain: Option<Aside>,
 }
 
 /// A request that a provider says is too long.
@@ -128,7 +128,9 @@ impl View {
             Event::CompactionStarted(started) => self.begin(entry.seq, started),
             Event::CompactionProgressed(progressed) => self.progress(entry.seq, progressed),
             Event::CompactionFailed(failed) => self.fail(failed),
-            Event::CompactionCancelled(cancelled) => self.end(cancelled.compaction),
+            Event::CompactionCancelled(cancelled) => {
+                self.vain = self.end(cancelled.compaction).map(|it| it.started.covers).or(self.vain);
+            }
             Event::CompactionSkipped(_) => self.skipped = true,
             Event::CheckpointCreated(created) => self.create(entry.seq, created),
             Event::CheckpointActivated(activated) => self.activate(activated),
@@ -144,16 +146,10 @@ impl View {
         }
     }
 
-    /// The request was taken, or nobody asks it any more: the next one is another.
-    pub(super) fn let_be(&mut self) {
-        (self.overflow, self.exhausted) = (None, false);
-    }
-
     /// Goes back to what the model saw then; what is set aside is no version any more.
     pub(super) fn go_back(&mut self, rewound: &SessionRewound, aside: &[Aside]) {
         self.made.retain(|version| !Aside::holds(aside, version.seq));
-        (self.under_way, self.skipped) = (None, false);
-        self.let_be();
+        (self.under_way, self.overflow, self.skipped, self.vain) = (None, None, false, None);
         (self.checkpoint, self.tail_from) = (rewound.checkpoint, rewound.tail_from);
     }
 
@@ -174,7 +170,8 @@ impl View {
     }
 
     fn create(&mut self, seq: Seq, created: &CheckpointCreated) {
-        created.compaction.into_iter().for_each(|compaction| self.end(compaction));
+        created.compaction.into_iter().for_each(|compaction| drop(self.end(compaction)));
+        self.vain = None;
         let (before, after) = created.tokens;
         let freed = before.saturating_sub(after).saturating_mul(100);
         let is_meagre = freed < before.saturating_mul(MEAGRE_PERCENT);
@@ -199,24 +196,25 @@ impl View {
     }
 
     fn fail(&mut self, failed: &CompactionFailed) {
-        let it = self.under_way.as_ref().filter(|it| it.compaction == failed.compaction);
-        self.exhausted |= it.is_some_and(|it| it.started.model.is_none());
-        self.end(failed.compaction);
+        let ended = self.end(failed.compaction).filter(|it| it.started.model.is_none());
+        self.vain = ended.map(|it| it.started.covers).or(self.vain);
         self.failures = self.failures.saturating_add(1);
         self.rests_until = failed.rests_until;
     }
 
-    fn end(&mut self, compaction: CompactionId) {
-        self.under_way.take_if(|it| it.compaction == compaction);
+    fn end(&mut self, compaction: CompactionId) -> Option<UnderWay> {
+        self.under_way.take_if(|it| it.compaction == compaction)
     }
 
     fn activate(&mut self, activated: &CheckpointActivated) {
         let known = |id: &CheckpointId| self.made.iter().any(|version| version.checkpoint == *id);
         if activated.checkpoint.as_ref().is_none_or(known) {
             (self.checkpoint, self.tail_from) = (activated.checkpoint, activated.tail_from);
-            (self.skipped, self.exhausted) = (false, false);
+            (self.skipped, self.vain) = (false, None);
             // A compaction answers what the provider said; whoever chose another view asks another request.
-            self.overflow.take_if(|_| activated.cause != ActivationCause::Compacted);
+            if activated.cause != ActivationCause::Compacted {
+                (self.meagre, self.overflow) = (0, None);
+            }
         }
     }
 }

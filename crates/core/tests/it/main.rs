@@ -12,6 +12,7 @@ mod inquiry;
 mod journal;
 mod memories;
 mod properties;
+mod relief;
 mod said;
 mod session;
 mod stopping;

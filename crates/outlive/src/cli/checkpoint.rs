@@ -94,7 +94,7 @@ pub enum Checkpoint {
         /// The later one's number
         to: u32,
     },
-    /// Make a version that says what a JSON file says, and show that to the model
+    /// Make a version that says what a file says, and show that to the model
     Edit {
         /// Which session
         #[arg(value_parser = session_id)]
@@ -102,7 +102,7 @@ pub enum Checkpoint {
         /// The number of the one that it is made from
         #[arg(id = "number")]
         version: u32,
-        /// The file: the `summary` that `show --json` prints
+        /// The file, JSON or YAML: what `show --json` prints, or its `summary` alone
         #[arg(long)]
         file: PathBuf,
     },

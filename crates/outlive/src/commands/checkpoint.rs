@@ -2,10 +2,13 @@
 
 use std::path::Path;
 
+use outlive_core::event::Aside;
+use outlive_core::yaml;
 use outlive_protocol::checkpoint::{ChangeCheckpoint, CheckpointRow, CheckpointView, Checkpoints, Compact, Compacting};
 use outlive_protocol::message::{MessageAccepted, PostMessage};
 use outlive_protocol::session::{CreateSession, Done, SessionView};
 use reqwest::Method;
+use serde_json::Value;
 
 use crate::cli::checkpoint::{self, Checkpoint, Context};
 use crate::client::Client;
@@ -127,12 +130,25 @@ async fn change(client: &Client, session: &str, what: ChangeCheckpoint) -> Resul
 }
 
 async fn edit(client: &Client, session: &str, version: u32, file: &Path) -> Result<(), Failure> {
-    let read = serde_json::from_slice(&super::run::files::read(file, FILE_BYTES)?);
-    let summary = read.map_err(|error| Failure::Failed(format!("{}: {error}", file.display())))?;
+    let summary = summary(file)?;
     let checkpoint = view(client, session, Some(version)).await?.row.id;
     change(client, session, ChangeCheckpoint::Edit { checkpoint, summary }).await?;
     say!("{session}: the model sees it from its next step on");
     Ok(())
+}
+
+/// Reads a summary as JSON or YAML, alone or as `show --json` prints it.
+fn summary(file: &Path) -> Result<Value, Failure> {
+    let name = file.display().to_string();
+    let text = String::from_utf8(super::run::files::read(file, FILE_BYTES)?);
+    let text = text.map_err(|_| Failure::Failed(format!("{name}: is no text")))?;
+    let read: Result<Value, String> = if text.trim_start().starts_with('{') {
+        serde_json::from_str(&text).map_err(|error| format!("{name}: {error}"))
+    } else {
+        yaml::read(&text, &name).map_err(|error| error.to_string())
+    };
+    let mut value = read.map_err(Failure::Failed)?;
+    Ok(value.get_mut("summary").map(Value::take).unwrap_or(value))
 }
 
 /// Prints the lines that only one of two texts has.
@@ -148,18 +164,13 @@ fn differ(from: &str, to: &str) {
 /// Begins a session with what another has come to.
 async fn handoff(client: &Client, session: &str, goal: &str) -> Result<(), Failure> {
     let parent: SessionView = client.get(&format!("/sessions/{session}")).await?;
-    let all: Checkpoints = client.get(&format!("/sessions/{session}/checkpoints")).await?;
-    let text = if all.items.iter().any(|row| row.active) {
-        Some(view(client, session, None).await?.text)
-    } else {
-        let body = Compact { preview: true, ..Compact::default() };
-        let about: Compacting = client.send(Method::POST, &format!("/sessions/{session}/compact"), &body).await?;
-        about.covers.zip(about.summary).map(|(covers, summary)| summary.render(covers, 0))
-    };
+    let body = Compact { preview: true, ..Compact::default() };
+    let about: Compacting = client.send(Method::POST, &format!("/sessions/{session}/compact"), &body).await?;
+    let covers = about.covers.unwrap_or(Aside { first: 1, last: parent.row.head });
+    let known = about.summary.map(|summary| format!("{}\n\n", summary.render(covers, 0))).unwrap_or_default();
     let labels = [("handoff_from".to_owned(), session.to_owned())].into();
     let create = CreateSession { agent: parent.row.agent.to_string(), labels, ..CreateSession::default() };
     let made: SessionView = client.send(Method::POST, "/sessions", &create).await?;
-    let known = text.map(|text| format!("{text}\n\n")).unwrap_or_default();
     let content = format!("{known}This goes on from session {session}.\n\n{goal}");
     let post = PostMessage { content, ..PostMessage::default() };
     let route = format!("/sessions/{}/messages", made.row.id);

@@ -7,6 +7,7 @@
 
 mod attaching;
 mod budget;
+mod condensing;
 mod deleting;
 mod finding;
 mod importing;

@@ -8,7 +8,7 @@ use tracing::Instrument as _;
 use super::Actor;
 use super::batch::Batch;
 use crate::SubmitError;
-use crate::hands::{self, Condense, KeeperVoice};
+use crate::hands::{self, Condense, KeeperVoice, Notes};
 
 impl Actor {
     /// Begins what is to be done beside the turn.
@@ -28,8 +28,10 @@ impl Actor {
         let base =
             under_way.started.base.and_then(|base| self.state.upkeep.view.version(base)).map(|version| version.seq);
         let voice = under_way.started.model.as_deref().and_then(|name| {
-            let (model, window) = self.shell.kits.kit(&profile.agent).ok()?.keeper(name)?;
-            Some(KeeperVoice { model, window, prices: self.shell.kits.prices(name) })
+            let kit = self.kit_beside().ok()?;
+            let (model, window) = kit.keeper(name)?;
+            let notes = Notes { shell: self.shell.clone(), kit, state: self.state.clone() };
+            Some(KeeperVoice { model, window, name: name.to_owned(), notes })
         });
         let (aside, store) = (profile.aside.clone(), self.shell.store.clone());
         let condense = Condense { under_way, base, aside, store, voice };
@@ -56,18 +58,6 @@ impl Actor {
         self.running.beside.retain(|beside, _| !ended(beside));
     }
 
-    /// Ends what nobody asks for any more: a compaction that was cancelled, or made of what is not seen any more.
-    pub(super) fn end_abandoned(&mut self) {
-        let wanted = self.state.upkeep.view.under_way.as_ref().map(|it| it.compaction);
-        let is_wanted = |beside: &Beside| match beside {
-            Beside::Condense(id) => wanted == Some(*id),
-            Beside::Observe(_) | Beside::Reflect | Beside::Erase => true,
-        };
-        self.running.beside.iter().filter(|(beside, _)| !is_wanted(beside)).for_each(|(_, task)| task.abort());
-        self.running.beside.retain(|beside, _| is_wanted(beside));
-        self.held.beside.retain(is_wanted);
-    }
-
     /// A report that came too late has ended, too: what it held up may be owed.
     pub(super) async fn go_on_after(&mut self, command: &Command, refusal: &Refusal) -> Result<(), SubmitError> {
         let Command::Report(report) = command else { return Ok(()) };
@@ -81,6 +71,19 @@ impl Actor {
             Ok(()) => self.commit(batch).await,
             Err(error) => Err(self.go_back(batch, error).await),
         }
+    }
+
+    /// Ends a compaction that is not under way any more: whatever it says would come too late.
+    pub(super) fn end_cancelled(&mut self) {
+        let under_way = self.state.upkeep.view.under_way.as_ref().map(|it| it.compaction);
+        let goes_on = |beside: &Beside| match beside {
+            Beside::Condense(compaction) => Some(*compaction) == under_way,
+            Beside::Observe(_) | Beside::Reflect | Beside::Erase => true,
+        };
+        let ended = self.running.beside.iter().filter(|(beside, _)| !goes_on(beside));
+        ended.for_each(|(_, task)| task.abort());
+        self.running.beside.retain(|beside, _| goes_on(beside));
+        self.held.beside.retain(goes_on);
     }
 
     /// Ends all of it: it is owed again.

@@ -34,7 +34,7 @@ impl Actor {
         (turn, kit): (TurnId, &Kit),
         voice: &Voice,
     ) -> Result<Room, StoreError> {
-        voice.frame.count(&**self.shell.kits.scales().counter());
+        voice.frame.count(&*self.errand.counter);
         loop {
             let layers = self.layers(batch, (turn, kit)).await?;
             self.transcript(batch).await?;

@@ -13,7 +13,7 @@ use super::Actor;
 impl Actor {
     /// Returns what takes secrets out of events, and counts them.
     pub(super) fn counting(&self) -> (Secrets, Arc<dyn Counter>) {
-        (self.errand.secrets.clone(), Arc::clone(self.shell.kits.scales().counter()))
+        (self.errand.secrets.clone(), Arc::clone(&self.errand.counter))
     }
 
     /// Says how long the request is by all that is known of its model, and keeps in mind what that was made of.

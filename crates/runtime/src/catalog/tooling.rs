@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use outlive_core::agent::{Agent, MemorySpec, SearchSpec, WebSpec};
 use outlive_tools::Tool;
+use outlive_tools::artifact::Artifact;
 use outlive_tools::cli::Cli;
 use outlive_tools::exec::Exec;
 use outlive_tools::held::Held;
@@ -27,6 +28,10 @@ pub(super) fn equip(
     if let Some(siblings) = catalog.siblings.as_ref().filter(|_| asks(Builtin::Session)) {
         tools.push(Arc::new(Sessions::new(Arc::clone(siblings), agent.name.clone())));
     }
+    // Whoever has tools is told of results that are too long.
+    if let Some(outputs) = catalog.outputs.as_ref().filter(|_| has_tools(agent)) {
+        tools.push(Arc::new(Artifact::new(Arc::clone(outputs))));
+    }
     let remembers = agent.upkeep.memory.as_ref().is_some_and(MemorySpec::is_on);
     if let Some(mind) = catalog.mind.as_ref().filter(|_| remembers || asks(Builtin::Memory)) {
         tools.extend(outlive_tools::memory::tools(mind, &agent.name));
@@ -45,6 +50,11 @@ pub(super) fn equip(
     tools.extend(catalog.servers.tools(&agent.name));
     let (hooks, skills) = (agent.tools.hooks.clone(), Arc::clone(&agent.tools.skills));
     Ok(toolbox.and(tools).held_to(Held { hooks, skills, exec: Some(Arc::clone(exec)), folder }))
+}
+
+fn has_tools(agent: &Agent) -> bool {
+    let tools = &agent.tools;
+    !(tools.builtin.is_empty() && tools.cli.is_empty() && tools.mcp.is_empty())
 }
 
 fn web(spec: &WebSpec, sources: &Sources) -> Result<Web, String> {

@@ -10,7 +10,6 @@ use outlive_core::command::{Condensed, Report};
 use outlive_core::compaction::{self, Change, Summary};
 use outlive_core::content::{Block, Failure, FailureKind, Message, Purpose, Reply, ReplyBlock, Request, Role, Usage};
 use outlive_core::context::Window;
-use outlive_core::cost::Prices;
 use outlive_core::event::{Aside, Entry, Event};
 use outlive_core::id::{Seq, SessionId};
 use outlive_core::redact::Redactor;
@@ -18,7 +17,7 @@ use outlive_core::session::UnderWay;
 use outlive_model::Model;
 use outlive_store::{Store, StoreError};
 
-use super::Errand;
+use super::{Errand, Notes};
 use crate::load;
 
 /// Time of one request.
@@ -44,7 +43,10 @@ pub(crate) struct Condense {
 pub(crate) struct KeeperVoice {
     pub(crate) model: Arc<dyn Model>,
     pub(crate) window: Window,
-    pub(crate) prices: Option<Prices>,
+    /// Its name, as `provider/name`.
+    pub(crate) name: String,
+    /// The session when the piece began, and what it may use.
+    pub(crate) notes: Notes,
 }
 
 type Answer = Result<(Seq, Condensed), (Failure, Usage)>;
@@ -198,20 +200,26 @@ async fn ask(
     let asked = format!("The record so far:\n{}\n{focus}\nThe conversation goes on:\n{text}", written(so_far));
     let mut usage = Usage::default();
     let first = once(voice, asked.clone()).await.map_err(|failure| (failure, usage))?;
-    usage.add(first.usage.counted(voice.prices.as_ref()));
+    usage.add(voice.counted(&first));
     let why = match compaction::read(&said(&first)) {
         Ok(change) => return Ok((change, usage)),
         Err(why) => why,
     };
     let again = format!("{asked}\n\nYour last answer could not be used: {why}. Answer with the JSON object alone.");
     let second = once(voice, again).await.map_err(|failure| (failure, usage))?;
-    usage.add(second.usage.counted(voice.prices.as_ref()));
+    usage.add(voice.counted(&second));
     compaction::read(&said(&second)).map(|change| (change, usage)).map_err(|why| (failure(&why.to_string()), usage))
+}
+
+impl KeeperVoice {
+    fn counted(&self, reply: &Reply) -> Usage {
+        reply.usage.counted(self.notes.shell.kits.prices(&self.name).as_ref())
+    }
 }
 
 async fn once(voice: &KeeperVoice, text: String) -> Result<Reply, Failure> {
     let message = Message { role: Role::User, content: vec![Block::Text { text }] };
-    let request = Request {
+    let mut request = Request {
         system: Arc::from([INSTRUCTIONS.to_owned()]),
         messages: vec![Arc::new(message)],
         max_output_tokens: u32::try_from(voice.window.output.clamp(512, 8_192)).unwrap_or(8_192),
@@ -219,6 +227,7 @@ async fn once(voice: &KeeperVoice, text: String) -> Result<Reply, Failure> {
         purpose: Purpose::Condense,
         ..Request::default()
     };
+    let _aside = voice.notes.afford(&voice.name, &mut request).await?;
     let silent: outlive_model::Sink = Arc::new(|_| {});
     let answered = tokio::time::timeout(LIMIT, voice.model.stream(request, silent)).await;
     answered.unwrap_or_else(|_elapsed| {

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
-use outlive_core::budget::{Need, Purse, Scope, grant, input_at_most};
+use outlive_core::budget::{Grant, Need, Purse, Scope, grant, input_at_most};
 use outlive_core::content::{Block, Failure, FailureKind, ReplyBlock, Request, StopReason, Usage};
 use outlive_core::session::State;
 
@@ -29,7 +29,7 @@ impl Notes {
         let keeper = &self.kit.keeper;
         let room = u32::try_from(keeper.window.output).unwrap_or(u32::MAX);
         request.max_output_tokens = request.max_output_tokens.min(room.max(1));
-        let _aside = self.afford(&request).await?;
+        let _aside = self.afford(&keeper.name, &mut request).await?;
         let sink: outlive_model::Sink = Arc::new(|_fragment| {});
         let asked = std::panic::AssertUnwindSafe(keeper.model.stream(request, sink)).catch_unwind();
         let reply = match tokio::time::timeout(self.kit.terms.step_timeout, asked).await {
@@ -52,14 +52,14 @@ impl Notes {
         Ok((text, reply.usage.counted(prices.as_ref())))
     }
 
-    /// Holds the request against what the session and the day may use.
-    async fn afford(&self, request: &Request) -> Result<Option<Aside>, Failure> {
+    /// Holds a request to this model against what the session and the day may use; gives its reply only the room that is left.
+    pub(super) async fn afford(&self, model: &str, request: &mut Request) -> Result<Option<Aside>, Failure> {
         let (budget, workspace) = (&self.kit.terms.budget, self.shell.settings.budget);
         let system: usize = request.system.iter().map(String::len).sum();
         let said: usize = request.messages.iter().flat_map(|message| &message.content).map(bytes).sum();
         let need = Need {
-            model: &self.kit.keeper.name,
-            prices: self.shell.kits.prices(&self.kit.keeper.name),
+            model,
+            prices: self.shell.kits.prices(model),
             input_tokens: input_at_most((system + said) as u64 / 4),
             output_tokens: request.max_output_tokens,
         };
@@ -72,7 +72,9 @@ impl Notes {
         };
         let Some(profile) = self.state.profile.as_ref().filter(|_| !(budget.day.is_empty() && workspace.is_empty()))
         else {
-            return grant(&purses, &need).map(|_granted| None).map_err(broke);
+            let granted = grant(&purses, &need).map_err(broke)?;
+            cap(request, &granted);
+            return Ok(None);
         };
         let day = self.shell.moments.now().max(self.state.updated_at).day();
         let opened = self.shell.ledger.open(&self.shell.store, day).await;
@@ -83,8 +85,14 @@ impl Notes {
             purses.extend(daily.map(|(scope, limits, used)| Purse { scope, limits, used }));
             grant(&purses, &need)
         });
-        claimed.map(|(_granted, aside)| Some(aside)).map_err(broke)
+        let (granted, aside) = claimed.map_err(broke)?;
+        cap(request, &granted);
+        Ok(Some(aside))
     }
+}
+
+fn cap(request: &mut Request, granted: &Grant) {
+    request.max_output_tokens = granted.capped.map_or(request.max_output_tokens, |capped| capped.max_output_tokens);
 }
 
 fn bytes(block: &Block) -> usize {

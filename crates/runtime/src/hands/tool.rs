@@ -6,9 +6,12 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use outlive_core::command::{self, Report};
+use outlive_core::compaction::is_exempt;
 use outlive_core::content::Delta;
+use outlive_core::context::ends;
 use outlive_core::event::{ArtifactRef, Outcome};
 use outlive_core::id::QuestionId;
+use outlive_core::limits::RESULT_TOKENS;
 use outlive_core::policy::{Subject, Verdict};
 use outlive_core::redact::Redactor;
 use outlive_tools::{Asker, Finished, Found, Invocation, Tool};
@@ -40,7 +43,7 @@ pub(crate) async fn run(errand: Errand, run: Run) {
         Err(why) => error(why),
     };
     speech.end();
-    let done = keep(&run, finished, &errand.secrets.now()).await;
+    let done = keep(&errand, &run, finished).await;
     let duration_ms = u64::try_from(began.elapsed().as_millis()).unwrap_or(u64::MAX);
     errand.report(Report::Call { call: run.call, attempt: run.attempt, done, duration_ms }).await;
 }
@@ -57,7 +60,7 @@ pub(crate) async fn find(errand: Errand, run: Run) {
         Err(_gone) => Found::Unknown,
     };
     let found = match found {
-        Found::Done(finished) => command::Found::Done(keep(&run, finished, &errand.secrets.now()).await),
+        Found::Done(finished) => command::Found::Done(keep(&errand, &run, finished).await),
         Found::NotDone => command::Found::NotDone,
         Found::Unknown => command::Found::Unknown,
     };
@@ -146,14 +149,23 @@ fn error(content: String) -> Finished {
 }
 
 /// Keeps a large output as an artifact, before the outcome refers to it; known secrets are in neither.
-async fn keep(run: &Run, finished: Finished, redactor: &Redactor) -> command::Done {
+async fn keep(errand: &Errand, run: &Run, finished: Finished) -> command::Done {
+    let redactor = &errand.secrets.now();
     let Finished { outcome, mut content, mut details, whole } = finished;
     let mut artifact = None;
     redactor.clean(&mut content);
     if let Some(details) = &mut details {
         redactor.value(details);
     }
-    if let Some(bytes) = whole.map(|bytes| clean(bytes, redactor)) {
+    let mut whole = whole.map(|bytes| clean(bytes, redactor));
+    // What a skill says is an instruction: half of it is another one.
+    if !is_exempt(&run.tool)
+        && let Some(shorter) = ends(&content, RESULT_TOKENS, &*errand.counter)
+    {
+        let shown = std::mem::replace(&mut content, shorter);
+        whole = whole.or_else(|| Some(shown.into_bytes()));
+    }
+    if let Some(bytes) = whole {
         let size = bytes.len() as u64;
         // A tool whose whole output is a file says so in its details.
         let named = details.as_ref().and_then(|details| details.get("media_type")).and_then(serde_json::Value::as_str);

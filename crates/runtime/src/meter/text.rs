@@ -69,7 +69,10 @@ impl Text {
         self.kinds("outlive_calls_total", "Tool calls that were settled.", ("outcome", &numbers.calls));
         let context = "What was done about what models see of long conversations.";
         self.kinds("outlive_context_total", context, ("event", &numbers.context));
-        self.kinds("outlive_tokens_total", "Tokens of answered steps.", ("kind", &numbers.tokens));
+        let memory = "What was done about what is remembered.";
+        self.kinds("outlive_memory_total", memory, ("event", &numbers.memory));
+        let tokens = "Tokens of what models answered.";
+        self.kinds("outlive_tokens_total", tokens, ("kind", &numbers.tokens));
         let cost = "What turns cost in US dollars, where prices are known.";
         self.one("outlive_cost_dollars_total", "counter", cost, numbers.cost.get());
         let seconds = &numbers.seconds;

@@ -6,7 +6,7 @@ use outlive_core::event::{Ending, Outcome};
 /// How turns end.
 pub const ENDINGS: [&str; 5] = ["complete", "ask", "sleep", "interrupted", "failed"];
 /// How steps fail.
-pub const FAILURES: [&str; 9] = [
+pub const FAILURES: [&str; 10] = [
     "overloaded",
     "rate_limited",
     "timeout",
@@ -16,12 +16,14 @@ pub const FAILURES: [&str; 9] = [
     "refused",
     "truncated",
     "off_schema",
+    "overflow",
 ];
 /// How calls end, those that never ran included.
 pub const CALLS: [&str; 6] = ["ok", "error", "timeout", "interrupted", "denied", "lost"];
 /// What is done about what models see.
-pub const CONTEXT: [&str; 8] = [
+pub const CONTEXT: [&str; 9] = [
     "context.pruned",
+    "context.rebuilt",
     "compaction.started",
     "compaction.progressed",
     "compaction.failed",
@@ -29,6 +31,16 @@ pub const CONTEXT: [&str; 8] = [
     "compaction.skipped",
     "checkpoint.created",
     "checkpoint.activated",
+];
+/// What is done about what is remembered.
+pub const MEMORY: [&str; 7] = [
+    "memory.observed",
+    "memory.reflected",
+    "memory.added",
+    "memory.edited",
+    "memory.forgotten",
+    "memory.erased",
+    "memory.failed",
 ];
 /// What tokens are.
 pub const TOKENS: [&str; 4] = ["input", "output", "cache_read", "cache_write"];

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use outlive_core::agent::ModelSpec;
 use outlive_core::command::Command;
+use outlive_core::context::Counter;
 use outlive_core::event::{CallFinished, Event};
 use outlive_core::id::AgentName;
 use outlive_core::secret::Secret;
@@ -13,6 +14,7 @@ use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::catalog::{Catalog, Credentials, Models, Sources};
 use outlive_runtime::clock::{Moments, TokioClock};
 use outlive_runtime::kit::Kits;
+use outlive_runtime::scales::Scales;
 use outlive_runtime::{Runtime, Settings};
 use outlive_store::Store;
 use outlive_store::memory::{self, Faults};
@@ -45,6 +47,10 @@ impl Models for One {
 }
 
 fn catalog(store: &Store, model: &Scripted) -> Catalog {
+    catalog_in("/".into(), store, model)
+}
+
+fn catalog_in(cwd: std::path::PathBuf, store: &Store, model: &Scripted) -> Catalog {
     let sources = Sources {
         folders: Arc::clone(&store.agents),
         models: Arc::new(One(model.clone())),
@@ -56,7 +62,7 @@ fn catalog(store: &Store, model: &Scripted) -> Catalog {
         }),
         credentials: Arc::new(Given),
         workspace: "/w".into(),
-        cwd: "/".into(),
+        cwd,
     };
     Catalog::new(sources).sharing(store)
 }
@@ -88,7 +94,7 @@ async fn an_agent_has_the_tools_and_the_skills_that_its_files_ask_for() {
     ];
     write(&faults, "helper", spec, &files);
     let card = catalog.card(&helper()).unwrap();
-    let tools = ["ask_user", "todo", "session", "web_fetch", "web_search", "cli_gh", "cli_count", "skill"];
+    let tools = ["ask_user", "todo", "session", "artifact", "web_fetch", "web_search", "cli_gh", "cli_count", "skill"];
     assert_eq!(card.tools, tools);
     assert_eq!(card.skills, ["calm", "shared"]);
     assert_eq!(card.warnings.len(), 1, "{:?}", card.warnings);
@@ -157,6 +163,75 @@ async fn an_agent_reads_what_was_said_in_its_other_sessions_and_in_no_other_agen
     assert!(read.contains("user\nwhat is it?") && read.contains("assistant\nthe answer is 42"), "{read}");
     let refused = look(json!({"id": id(3).to_string()})).await;
     assert_eq!(refused, format!("agent `helper` has no session {}", id(3)));
+}
+
+/// A token a byte: as many as there can be.
+struct Bytes;
+
+impl Counter for Bytes {
+    fn count(&self, text: &str) -> u32 {
+        u32::try_from(text.len()).unwrap()
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_result_of_too_many_tokens_is_shortened_when_it_comes_and_the_agent_reads_on_by_its_hash() {
+    let folder = tempfile::tempdir().unwrap();
+    let cwd = folder.path().canonicalize().unwrap();
+    let text: String = (0..2_500).map(|n| format!("{n:08x}\n")).collect();
+    std::fs::write(cwd.join("long.txt"), &text).unwrap();
+    std::fs::write(cwd.join("short.txt"), "short").unwrap();
+    let (store, faults) = memory::store();
+    let model = Scripted::default();
+    write(&faults, "helper", "{tools: [{builtin: files}]}", &[]);
+    let clock = Arc::new(TokioClock::from(Timestamp::from_micros(1_700_000_000_000_000)));
+    let kits = Arc::new(catalog_in(cwd, &store, &model).weighing(Scales::new(Arc::new(Bytes))));
+    let runtime = Runtime::start(store.clone(), kits, Moments::new(clock, 1), Settings::default()).await.unwrap();
+    runtime.submit(id(1), Command::Create(create()), None).await.unwrap();
+    let call = async |tool: &str, arguments: Value| {
+        model.then(Step::call(tool, &arguments));
+        model.then(Step::text("done"));
+        let said = runtime.submit(id(1), Command::Message(message("go")), None).await.unwrap();
+        runtime.outcome(id(1), said.turn.unwrap(), said.seq).await.unwrap();
+        let lines = runtime.entries(id(1), 0, 10_000).await.unwrap();
+        let finished = lines.iter().rev().find_map(|line| match line.read().unwrap().event {
+            Event::CallFinished(finished) => Some(finished),
+            _other => None,
+        });
+        finished.unwrap()
+    };
+    let short = call("read", json!({"path": "short.txt"})).await;
+    assert_eq!((short.content.as_str(), short.artifact), ("     1\tshort\n", None));
+    let long = call("read", json!({"path": "long.txt"})).await;
+    let artifact = long.artifact.unwrap();
+    let whole = String::from_utf8(store.artifacts.get(artifact.hash.clone()).await.unwrap().unwrap()).unwrap();
+    assert!(long.content.len() < 8_000 + 120, "{}", long.content.len());
+    assert!(
+        long.content.contains("     1\t00000000\n") && long.content.contains(artifact.hash.as_str()),
+        "{}",
+        long.content
+    );
+    // The part that it was not shown, piece by piece.
+    let (mut offset, mut read) = (3_000, String::new());
+    loop {
+        let piece = call("artifact", json!({"id": artifact.hash.as_str(), "offset": offset})).await;
+        assert!(piece.artifact.is_none(), "a piece is no artifact again: {}", piece.content.len());
+        let shown = piece.content.split_once("]\n").unwrap().1;
+        read.push_str(shown.rsplit_once("\n[call_").unwrap().0);
+        match shown.split_once("[go on with offset ") {
+            Some((_, next)) => offset = next.trim_end_matches(']').parse().unwrap(),
+            None => break,
+        }
+    }
+    assert_eq!(read, whole[3_000..]);
+    for (arguments, why) in [
+        (json!({"id": "0".repeat(64)}), "there is no artifact"),
+        (json!({"id": "../../token"}), "is no artifact's hash"),
+        (json!({"id": artifact.hash.as_str(), "offset": 1_u64 << 60}), "there is nothing at"),
+    ] {
+        let refused = call("artifact", arguments).await;
+        assert!(refused.content.contains(why), "{}", refused.content);
+    }
 }
 
 #[tokio::test]

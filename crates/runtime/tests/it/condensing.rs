@@ -1,5 +1,10 @@
 //! A conversation outgrows its model's window, and goes on.
 
+mod bounds;
+mod failing;
+mod history;
+mod usable;
+
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;

@@ -73,7 +73,7 @@ async fn a_refusal_for_length_is_answered_by_one_compaction_then_one_without_a_m
     let error = error.unwrap();
     assert_eq!((ending, error.code.as_str()), (Ending::Failed, "context_overflow"));
     assert!(
-        error.message.contains("more than the provider takes") && error.message.contains("of them are"),
+        error.message.contains("the provider says that this is too long") && error.message.contains("of them are"),
         "{error:?}"
     );
     let made = house.events(1).await.into_iter().filter_map(|event| match event {

@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use outlive_core::command::{Command, ContextCommand};
-use outlive_core::compaction::Summary;
+use outlive_core::compaction::{Summary, written};
 use outlive_core::session::View;
 use outlive_protocol::checkpoint::{ChangeCheckpoint, CheckpointRow, CheckpointView, Checkpoints, Compact, Compacting};
 use outlive_protocol::session::Done;
@@ -28,13 +28,13 @@ pub(super) async fn compact(
     let request = caller.request(body.request_id.as_deref())?;
     let preview = app.runtime.preview(session).await?;
     let covered = preview.plan.map_or(0, |plan| plan.tokens.covered);
-    let summary = preview.summary.as_ref().map_or(0, Summary::tokens);
+    let summary = preview.plan.map_or(0, |_| preview.summary.tokens());
     let mut compacting = Compacting {
         seq: None,
         covers: preview.plan.map(|plan| plan.covers),
         tokens_before: preview.tokens,
         tokens_after: preview.tokens.saturating_sub(covered).saturating_add(summary),
-        summary: preview.summary,
+        summary: Some(preview.summary),
     };
     if !body.preview {
         let what = ContextCommand::Compact { focus: body.focus, model: body.model, plan: None };
@@ -82,9 +82,7 @@ pub(super) async fn change(
         ChangeCheckpoint::Activate { checkpoint: None } => ContextCommand::Activate(None),
         ChangeCheckpoint::Activate { checkpoint: Some(checkpoint) } => ContextCommand::Activate(Some(id(&checkpoint)?)),
         ChangeCheckpoint::Edit { checkpoint, summary } => {
-            let read = serde_json::from_value(summary);
-            let summary =
-                read.map_err(|error| ApiError::new(&code::CHECKPOINT_INVALID, format!("summary: {error}")))?;
+            let summary = written(summary).map_err(|why| ApiError::new(&code::CHECKPOINT_INVALID, why))?;
             ContextCommand::Edit { checkpoint: id(&checkpoint)?, summary }
         }
         ChangeCheckpoint::Pin { item } => ContextCommand::Pin { item, pinned: true, summary: None },

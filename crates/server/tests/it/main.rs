@@ -6,6 +6,7 @@
     reason = "a test that cannot go on has failed"
 )]
 
+mod checkpoints;
 mod files;
 mod fixture;
 mod hostile;

@@ -137,6 +137,37 @@ async fn metrics_are_strict_text_and_count_what_the_conversation_did() {
 }
 
 #[tokio::test]
+async fn what_is_done_about_long_conversations_and_memories_has_a_number_each() {
+    let server = Server::start().await;
+    let fresh = numbers(&server).await;
+    let of = |name: &str| -> BTreeSet<String> {
+        let kinds = fresh.keys().filter_map(|sample| sample.strip_prefix(&format!("{name}{{event=\"")));
+        kinds.map(|kind| kind.trim_end_matches("\"}").to_owned()).collect()
+    };
+    // As the journal names them.
+    let known = outlive_core::event::Event::NAMES.iter().map(|name| (*name).to_owned());
+    let (memory, context): (BTreeSet<String>, BTreeSet<String>) = known
+        .filter(|name| ["compaction.", "checkpoint.", "context.", "memory."].iter().any(|kind| name.starts_with(kind)))
+        .partition(|name| name.starts_with("memory."));
+    assert_eq!((of("outlive_context_total"), of("outlive_memory_total")), (context, memory));
+    let session = server.session().await;
+    for n in 0..10 {
+        let content = format!("{n} {}", "tree ".repeat(200));
+        server.post(&format!("/sessions/{session}/messages?wait=30"), json!({ "content": content })).await;
+    }
+    let (status, begun) = server.post(&format!("/sessions/{session}/compact"), json!({})).await;
+    assert_eq!(status, 200, "{begun}");
+    while numbers(&server).await["outlive_context_total{event=\"checkpoint.activated\"}"] == 0.0 {
+        tokio::task::yield_now().await;
+    }
+    let after = numbers(&server).await;
+    // The model says nothing that can be used: events alone do.
+    for (event, count) in [("compaction.started", 2.0), ("compaction.failed", 1.0), ("checkpoint.created", 1.0)] {
+        assert_eq!(after[&format!("outlive_context_total{{event=\"{event}\"}}")], count, "{event}");
+    }
+}
+
+#[tokio::test]
 async fn what_the_store_does_not_take_is_counted() {
     let server = Server::start().await;
     let session = server.session().await;

@@ -41,6 +41,13 @@ impl Transcript {
         &self.shown.marks
     }
 
+    /// Returns the first and the last event that are shown as they are.
+    #[must_use]
+    pub fn covers(&self) -> Option<Aside> {
+        let first = self.marks().iter().find(|mark| mark.seq > 0)?.seq;
+        Some(Aside { first, last: self.marks().last()?.seq })
+    }
+
     /// Returns the results in it, in order.
     #[must_use]
     pub fn kept(&self) -> &[Kept] {

@@ -6,18 +6,17 @@
 use super::super::decide::Moment;
 use super::super::{Fact, State};
 use crate::command::Planned;
-use crate::compaction::{Plan, plan, prune};
+use crate::compaction::{Mark, Plan, plan, prune};
 use crate::context::{Transcript, Window};
 use crate::event::{
     CompactionSkipped, CompactionStarted, CompactionTrigger, Event, Origin, OriginKind, Sizes, Strategy, TurnError,
 };
 
-/// Times that a provider says that a request is too long, before the turn fails.
+/// Times that a provider says that a request is too long, and it is made shorter; the next time the turn fails.
 const OVERFLOWS: u32 = 2;
-/// Checkpoints in a row that freed little, after which none begins by itself.
+/// Checkpoints in a row that freed little, after which none begins by itself, until the request is too long to be sent, one
+/// frees more, or somebody chooses what the model sees.
 const MEAGRE: u32 = 2;
-/// Unless it covers this part of the request, in percent.
-const WORTH_PERCENT: u64 = 30;
 
 /// How long a request is, and what may be done about it.
 #[derive(Debug, Clone, Copy)]
@@ -57,6 +56,9 @@ impl State {
             tokens if tokens >= window.soft() => CompactionTrigger::Soft,
             _below => return self.upgrade(transcript, sized, moment),
         };
+        if overflows > OVERFLOWS {
+            return Relief::Fail(self.too_long(transcript, sized));
+        }
         if self.upkeep.view.under_way.is_some() {
             return if trigger == CompactionTrigger::Soft { Relief::None } else { Relief::Wait };
         }
@@ -64,18 +66,24 @@ impl State {
             return Relief::Facts(vec![Fact::of_session(Event::ContextPruned(pruned))]);
         }
         let forced = overflows > 0 || tokens > window.usable();
-        if !sized.compacts || self.upkeep.view.exhausted || overflows > OVERFLOWS {
-            return if forced { Relief::Fail(too_long(transcript, sized, overflows)) } else { Relief::None };
+        if !sized.compacts || overflows > OVERFLOWS {
+            return if forced { Relief::Fail(self.too_long(transcript, sized)) } else { Relief::None };
         }
         // What the provider takes is less than was thought.
         let less = Window { input: Some(tokens * u64::from(8 - 2 * overflows.min(3)) / 10), ..*window };
         let room = if overflows > 0 { &less } else { window };
         let planned = plan(transcript.marks(), self.head, (tokens, room), forced);
         match planned {
-            None if forced => Relief::Fail(too_long(transcript, sized, overflows)),
+            None if forced => Relief::Fail(self.too_long(transcript, sized)),
             None => self.skip(trigger, "what could be condensed is too little", moment),
-            Some(plan) if !forced && self.is_thrashing(&plan) => {
-                self.skip(trigger, "the last ones freed little, and there is little more now", moment)
+            Some(plan) if self.upkeep.view.vain == Some(plan.covers) && forced => {
+                Relief::Fail(self.too_long(transcript, sized))
+            }
+            Some(plan) if self.upkeep.view.vain == Some(plan.covers) => {
+                self.skip(trigger, "the same was tried and made nothing shorter, or was cancelled", moment)
+            }
+            Some(_) if !forced && self.upkeep.view.meagre >= MEAGRE => {
+                self.skip(trigger, "the last ones freed little", moment)
             }
             Some(_) if trigger == CompactionTrigger::Soft && self.rests(moment) => {
                 self.skip(trigger, "the last one failed; it is tried again later", moment)
@@ -104,12 +112,6 @@ impl State {
         self.upkeep.view.rests_until.is_some_and(|until| moment.at < until)
     }
 
-    fn is_thrashing(&self, plan: &Plan) -> bool {
-        let Sizes { before, covered, room } = plan.tokens;
-        let frees = covered.saturating_sub(room).saturating_mul(100);
-        self.upkeep.view.meagre >= MEAGRE && frees < before.saturating_mul(WORTH_PERCENT)
-    }
-
     /// Says once why none begins.
     fn skip(&self, trigger: CompactionTrigger, reason: &str, moment: &Moment) -> Relief {
         let resting = self.upkeep.view.rests_until.is_some_and(|until| moment.at < until);
@@ -128,8 +130,9 @@ impl State {
         else {
             return Relief::None;
         };
-        // Nobody asked the model in vain when the checkpoint was made: it was made without one for another reason.
-        if self.upkeep.view.failures == 0 {
+        // Nobody asked the model in vain when the checkpoint was made: it was made without one for another reason. What was
+        // cancelled is not begun again.
+        if self.upkeep.view.failures == 0 || self.upkeep.view.vain == Some(active.covers) {
             return Relief::None;
         }
         let covered = transcript.marks().first().filter(|mark| mark.seq == 0).map_or(0, |mark| mark.tokens);
@@ -143,25 +146,28 @@ impl State {
         };
         Relief::Facts(vec![Fact::of_session(Event::CompactionStarted(started))])
     }
-}
 
-/// Names the part that has the most of it, and the way out.
-fn too_long(transcript: &Transcript, sized: &Sized<'_>, overflows: u32) -> TurnError {
-    let said: u64 = transcript.marks().iter().map(|mark| mark.tokens).sum();
-    let fixed = sized.tokens.saturating_sub(said);
-    let largest = transcript.marks().iter().max_by_key(|mark| mark.tokens);
-    let (tokens, part) = match largest {
-        Some(mark) if mark.tokens > fixed && mark.start.is_some() => {
-            (mark.tokens, format!("message {}: send it in parts, or as a file that the agent reads", mark.seq))
-        }
-        Some(mark) if mark.tokens > fixed => (mark.tokens, format!("event {}: rewind to before it", mark.seq)),
-        Some(_) | None => (fixed, "the agent's own prompt and tools: make them shorter".to_owned()),
-    };
-    let usable = sized.window.usable();
-    let bound = match overflows {
-        0 => format!("of {usable} that the model can be given"),
-        _said => "more than the provider takes".to_owned(),
-    };
-    let message = format!("the request has about {} tokens, {bound}; {tokens} of them are {part}", sized.tokens);
-    TurnError { code: "context_overflow".to_owned(), message }
+    /// Names the part that has the most of it, and the way out.
+    fn too_long(&self, transcript: &Transcript, sized: &Sized<'_>) -> TurnError {
+        let Sized { tokens, window, .. } = *sized;
+        let said: u64 = transcript.marks().iter().map(|mark| mark.tokens).sum();
+        let fixed = tokens.saturating_sub(said);
+        let largest = transcript.marks().iter().max_by_key(|mark| mark.tokens).filter(|mark| mark.tokens > fixed);
+        let (most, part) = match largest {
+            Some(Mark { seq: 0, tokens, .. }) => {
+                (*tokens, "the checkpoint: edit it to be shorter, or reset the session".to_owned())
+            }
+            Some(Mark { seq, tokens, start: Some(_) }) => {
+                (*tokens, format!("message {seq}: send it in parts, or as a file that the agent reads"))
+            }
+            Some(Mark { seq, tokens, start: None }) => (*tokens, format!("event {seq}: rewind to before it")),
+            None => (fixed, "the agent's own prompt and tools: make them shorter".to_owned()),
+        };
+        let taken = match self.overflows() {
+            0 => format!("of {} that the model can be given", window.usable()),
+            _refused => "and the provider says that this is too long".to_owned(),
+        };
+        let message = format!("the request has about {tokens} tokens, {taken}; {most} of them are {part}");
+        TurnError { code: "context_overflow".to_owned(), message }
+    }
 }
