@@ -39,11 +39,13 @@ enum Story {
     Condense,
     /// What is said is noted, changed and forgotten.
     Remember,
+    /// Turn after turn until a check passes.
+    Loop,
     /// The server was killed before, while a command ran.
     Again,
 }
 
-use Story::{Again, Approve, Ask, Condense, Control, Much, Outage, Queue, Remember, Work};
+use Story::{Again, Approve, Ask, Condense, Control, Loop, Much, Outage, Queue, Remember, Work};
 
 /// Kinds of append that no story here leads to: what goes wrong beside turns, and what takes a window that is nearly full. The
 /// runtime's own tests have them.
@@ -57,7 +59,7 @@ const ELSEWHERE: [&str; 6] = [
 ];
 
 /// Each kind of append, and what leads to one.
-const APPENDS: [(&str, Story); 37] = [
+const APPENDS: [(&str, Story); 41] = [
     ("session.created", Work),
     ("message.received", Work),
     ("turn.started", Work),
@@ -93,6 +95,10 @@ const APPENDS: [(&str, Story); 37] = [
     ("memory.edited", Remember),
     ("memory.forgotten", Remember),
     ("memory.erased", Remember),
+    ("loop.started", Loop),
+    ("loop.iteration_started", Loop),
+    ("loop.checks_asked", Loop),
+    ("loop.ended", Loop),
     ("recovery.noted", Again),
     ("call.lost", Again),
 ];
@@ -271,7 +277,7 @@ async fn restart(house: &House, before: &Talk) -> Vec<Vec<Entry>> {
 /// Says whether nothing is left to do without a person or a provider.
 fn is_done(entries: &[Entry]) -> bool {
     let mut waiting: BTreeSet<CallId> = BTreeSet::new();
-    let (mut open, mut stalled) = (false, false);
+    let (mut open, mut stalled, mut loops) = (false, false, false);
     for entry in entries {
         stalled = matches!(&entry.event, Event::StepFailed(failed) if failed.retry_at.is_some());
         #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else opens, closes or waits")]
@@ -279,13 +285,15 @@ fn is_done(entries: &[Entry]) -> bool {
             Event::TurnStarted(_) => open = true,
             Event::TurnEnded(_) => open = false,
             Event::SessionPaused(_) => stalled = true,
+            Event::LoopStarted(_) => loops = true,
+            Event::LoopEnded(_) => loops = false,
             Event::ApprovalRequested(asked) => drop(waiting.insert(asked.call)),
             Event::CallAllowed(allowed) => drop(waiting.remove(&allowed.call)),
             Event::CallDenied(denied) => drop(waiting.remove(&denied.call)),
             _other => {}
         }
     }
-    !open || stalled || !waiting.is_empty()
+    !open && !loops || stalled || !waiting.is_empty()
 }
 
 /// Somebody who talks to a server that will die, and remembers what it promised.
@@ -318,6 +326,7 @@ impl Talk {
             Much => self.much().await,
             Condense => self.condense().await,
             Remember => self.remember().await,
+            Loop => self.iterate().await,
             // It dies of what it had to do anyway.
             Again => self.server.gone().await,
         }
@@ -387,6 +396,21 @@ impl Talk {
         let is_erased = |page: &Value| page.to_string().contains("memory.erased");
         while let Some((200, page)) = self.server.ask("GET", &route, None).await
             && !is_erased(&page)
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn iterate(&self) {
+        let session = self.create("worker").await;
+        // It passes at the third iteration, whatever is run again.
+        let run = "echo x >> grown; test $(wc -l < grown) -ge 3";
+        let body = json!({"goal": "help", "checks": [{"name": "grown", "run": run}], "iterations": 9});
+        self.post(&session, "loop", body).await;
+        let route = format!("/sessions/{session}");
+        while let Some((200, view)) = self.server.ask("GET", &route, None).await
+            && view["loop"]["exit"].is_null()
+            && view["loop"].is_object()
         {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }

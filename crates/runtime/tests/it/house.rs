@@ -39,6 +39,7 @@ pub fn create() -> Create {
         agent_digest: "0".into(),
         title: None,
         project: None,
+        task: None,
         on_disconnect: OnDisconnect::Continue,
         labels: Default::default(),
         by: by(),

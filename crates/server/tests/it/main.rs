@@ -18,6 +18,7 @@ mod moving;
 mod order;
 mod pages;
 mod sockets;
+mod tasks;
 mod tokens;
 mod trash;
 
