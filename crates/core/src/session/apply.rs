@@ -97,12 +97,11 @@ impl State {
             | Event::MemoryForgotten(_)
             | Event::MemoryErased(_)
             | Event::MemoryFailed(_) => self.upkeep.memories.apply(entry),
-            Event::LoopChecksAsked(asked) => {
-                let turn = self.turn.as_mut().filter(|turn| entry.turn == Some(turn.id));
-                turn.into_iter().for_each(|turn| turn.take_checks(asked));
-            }
             // What they change is the loop's own.
-            Event::LoopStarted(_) | Event::LoopIterationStarted(_) | Event::LoopEnded(_) => {}
+            Event::LoopStarted(_)
+            | Event::LoopIterationStarted(_)
+            | Event::LoopChecksAsked(_)
+            | Event::LoopEnded(_) => {}
             Event::ArtifactStored(_) | Event::Unknown { .. } => {}
         }
     }

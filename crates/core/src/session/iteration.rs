@@ -305,6 +305,10 @@ impl State {
         if let Event::LoopStarted(started) = &entry.event {
             self.queue.looping = Some(Box::new(Loop::new(started)));
         }
+        if let Event::LoopChecksAsked(asked) = &entry.event {
+            let turn = self.turn.as_mut().filter(|turn| entry.turn == Some(turn.id));
+            turn.into_iter().for_each(|turn| turn.take_checks(asked));
+        }
         let overflows = self.upkeep.view.overflow.is_some();
         if let Some(looping) = self.queue.looping.as_mut().filter(|looping| looping.is_under_way()) {
             looping.hear(entry, overflows);

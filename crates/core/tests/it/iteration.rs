@@ -149,6 +149,17 @@ fn it_ends_as_passed_once_all_checks_pass_in_one_iteration() {
     check_end(&desk, LoopExit::Passed, 3, "");
 }
 
+/// A loop of two iterations, of which the second has a death in it: what the golden journal was made of.
+pub(super) fn looped() -> Desk {
+    let mut desk = looping(3);
+    round(&mut desk, FAILS);
+    says(&mut desk);
+    desk.die();
+    desk.recover();
+    PASSES.into_iter().for_each(|outcome| ends(&mut desk, outcome));
+    desk
+}
+
 #[test]
 fn it_ends_at_its_limit() {
     let mut desk = looping(2);
