@@ -79,9 +79,9 @@ impl Bench {
         Self { house, model, checker }
     }
 
-    /// Whose model says `done N` when it is asked for the N-th time.
+    /// Whose model says `uttered N` when it is asked for the N-th time.
     async fn plain() -> Self {
-        Self::with("mode: ask", |_, n| Step::text(&format!("done {}", n + 1))).await
+        Self::with("mode: ask", |_, n| Step::text(&format!("uttered {}", n + 1))).await
     }
 
     async fn start(&self, run: &str, limit: u32) {
@@ -136,16 +136,19 @@ async fn each_iteration_sees_nothing_of_the_one_before_but_its_checkpoint_until_
         let request = &requests[at];
         assert!(request.contains("make it work") && request.contains(&format!("[iteration {at} of 5")), "{request}");
         assert!(request.contains("failed when it ran last (exit code 3)"), "{request}");
-        assert!(request.contains(&format!("last words of call {before}")) && !request.contains("done"), "{request}");
+        assert!(request.contains(&format!("last words of call {before}")) && !request.contains("uttered"), "{request}");
     }
     // What was said stays, and so does what the model sees of the last iteration.
     let said = bench.house.say(1, "and now?").await;
     bench.house.outcome(1, said).await;
     let after = words(bench.model.requests().last().unwrap());
-    assert!(after.contains("check `test` passed") && after.contains("done 4") && !after.contains("done 3"), "{after}");
+    assert!(
+        after.contains("check `test` passed") && after.contains("uttered 4") && !after.contains("uttered 3"),
+        "{after}"
+    );
     let messages = bench.house.runtime.entries(id(1), 0, 1_000).await.unwrap();
     let whole: String = messages.iter().map(|line| line.as_str().to_owned()).collect();
-    assert!((1..=5).all(|n| whole.contains(&format!("done {n}"))));
+    assert!((1..=5).all(|n| whole.contains(&format!("uttered {n}"))));
 }
 
 #[tokio::test(start_paused = true)]
