@@ -1,8 +1,10 @@
 //! What can be asked of a session. Everything that happens to one is one of these, through one door.
 
 mod beside;
+mod iteration;
 
 pub use beside::{ContextCommand, MemoryCommand, Planned};
+pub use iteration::{LoopCommand, NewLoop};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -18,6 +20,7 @@ use crate::import::Adopted;
 use crate::media::Attachment;
 use crate::memory::Memory;
 use crate::session::State;
+use crate::task::Task;
 
 /// Something asked of a session, by a person, a program, the clock, or a hand that reports back.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -90,6 +93,13 @@ pub enum Command {
         /// By whom.
         by: Origin,
     },
+    /// Begin or end a loop.
+    Loop {
+        /// Which of it.
+        what: LoopCommand,
+        /// By whom.
+        by: Origin,
+    },
     /// Change what is remembered.
     Memory {
         /// How.
@@ -114,6 +124,8 @@ pub struct Create {
     pub title: Option<String>,
     /// The project it belongs to.
     pub project: Option<String>,
+    /// The piece of work that it is for, which gives it its id.
+    pub task: Option<Task>,
     /// What becomes of a turn without a client.
     pub on_disconnect: OnDisconnect,
     /// Free labels.
@@ -382,14 +394,11 @@ impl Command {
                 serde_json::to_string(&("decide", decision.call, decision.asked, decision.verdict, &decision.reason))
             }
             Self::Answer { question, answers, .. } => serde_json::to_string(&("answer", question, answers)),
-            Self::Create(create) => serde_json::to_string(&(
-                "create",
-                &create.agent,
-                &create.title,
-                &create.project,
-                create.on_disconnect,
-                &create.labels,
-            )),
+            Self::Create(Create { agent, title, project, task: None, on_disconnect, labels, .. }) => {
+                serde_json::to_string(&("create", agent, title, project, on_disconnect, labels))
+            }
+            // Whatever else is asked for with it: the task is the session's name.
+            Self::Create(Create { agent, task: Some(task), .. }) => serde_json::to_string(&("create", agent, task)),
             Self::Fork(fork) => serde_json::to_string(&("fork", fork.parent.session, fork.at, &fork.title)),
             Self::Adopt(adopted) => {
                 let source = &adopted.talk.source;
@@ -405,6 +414,7 @@ impl Command {
             Self::SetQueue { items, .. } => serde_json::to_string(&("queue", items)),
             Self::Context { what, .. } => serde_json::to_string(&("context", what)),
             Self::Memory { what, .. } => serde_json::to_string(&("memory", what)),
+            Self::Loop { what, .. } => serde_json::to_string(&("loop", what)),
             Self::Wake | Self::Report(_) => Ok(String::new()),
         };
         // Strings, numbers and maps with string keys always serialize.

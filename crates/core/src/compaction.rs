@@ -64,6 +64,17 @@ pub struct Item {
     pub pinned: bool,
 }
 
+/// What the session itself knows: an item that is made anew with each summary.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Open {
+    /// Its kind, with which its id begins: `todo`, `call`, `check`.
+    pub own: &'static str,
+    /// Where it belongs.
+    pub section: Section,
+    /// What it says.
+    pub text: String,
+}
+
 /// Where an item belongs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

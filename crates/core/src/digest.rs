@@ -39,6 +39,13 @@ impl Digest {
         &self.0
     }
 
+    /// Returns the first 128 bits: an id that everybody who knows the same makes of it.
+    #[must_use]
+    pub fn bits(&self) -> u128 {
+        // They are hex digits, and there are 64.
+        self.0.get(..32).and_then(|hex| u128::from_str_radix(hex, 16).ok()).unwrap_or_default()
+    }
+
     /// Returns the first 16 hex digits: enough to tell the contents of one session apart.
     #[must_use]
     pub fn short(&self) -> &str {

@@ -6,6 +6,7 @@
 mod call;
 mod compaction;
 mod context;
+mod iteration;
 mod line;
 mod memory;
 mod message;
@@ -26,6 +27,7 @@ pub use compaction::{
     CompactionProgressed, CompactionSkipped, CompactionStarted, CompactionTrigger, Made, Sizes, Strategy,
 };
 pub use context::{ContextPruned, ContextRebuilt, RebuildCause};
+pub use iteration::{Check, CheckCall, LoopChecksAsked, LoopEnded, LoopExit, LoopIterationStarted, LoopStarted};
 pub use line::{Line, LineError};
 pub use memory::{
     MemoryAdded, MemoryEdited, MemoryErased, MemoryFailed, MemoryForgotten, MemoryObserved, MemoryReflected, MemoryWork,
@@ -193,6 +195,14 @@ events! {
     CheckpointCreated(CheckpointCreated) = "checkpoint.created",
     /// The model sees another part of the conversation.
     CheckpointActivated(CheckpointActivated) = "checkpoint.activated",
+    /// A loop began.
+    LoopStarted(LoopStarted) = "loop.started",
+    /// An iteration of it began.
+    LoopIterationStarted(LoopIterationStarted) = "loop.iteration_started",
+    /// The iteration's checks are about to be run.
+    LoopChecksAsked(LoopChecksAsked) = "loop.checks_asked",
+    /// The loop came to its one end.
+    LoopEnded(LoopEnded) = "loop.ended",
     /// What was said was looked at for what is to be remembered.
     MemoryObserved(MemoryObserved) = "memory.observed",
     /// What is remembered was condensed.

@@ -6,6 +6,7 @@
 //! | [`event`] | the one vocabulary: what a journal line can say, and its exact bytes |
 //! | [`command`] | what can be asked of a session |
 //! | [`session`] | the state of a session: `decide`, `apply`, `owed` |
+//! | [`task`] | the piece of work that a session is for, which is its name |
 //! | [`turn`] | the machines inside a turn: step, call, ending |
 //! | [`context`] | the transcript and the model request made of it, always well-formed |
 //! | [`compaction`] | what stands for the older part of a conversation, and how it changes |
@@ -41,6 +42,7 @@ pub mod policy;
 pub mod redact;
 pub mod secret;
 pub mod session;
+pub mod task;
 pub mod time;
 pub mod turn;
 pub mod yaml;

@@ -100,5 +100,21 @@ pub const RECORD_BYTES: usize = 16 << 20;
 pub const DAMAGES_NAMED: usize = 20;
 /// Bytes of a checkpoint's summary that a person writes, and its items.
 pub const SUMMARY_BYTES: usize = 64 << 10;
+/// Bytes of a task's project, feature and name.
+pub const TASK_BYTES: usize = 128;
+/// Iterations of a loop.
+pub const ITERATIONS: u32 = 1_000;
+/// Bytes of a loop's goal: each iteration is told it.
+pub const GOAL_BYTES: usize = 16 << 10;
+/// Checks of a loop.
+pub const CHECKS: usize = 32;
+/// Characters of a check's name.
+pub const CHECK_NAME_CHARS: usize = 64;
+/// Bytes of a check's command line.
+pub const CHECK_BYTES: usize = 8 << 10;
+/// Time that a check has, in milliseconds: the most that a command may ask for.
+pub const CHECK_MS: u64 = 600_000;
+/// Characters of what a check printed last that the next iteration is told.
+pub const CHECK_TAIL_CHARS: usize = 1_000;
 /// Items of a summary.
 pub const SUMMARY_ITEMS: usize = 1_000;

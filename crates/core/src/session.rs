@@ -13,6 +13,7 @@ mod condense;
 mod decide;
 mod filled;
 mod history;
+mod iteration;
 mod memories;
 mod owed;
 mod parked;
@@ -30,6 +31,7 @@ mod view;
 pub use condense::{Relief, Sized};
 pub use decide::{Decided, Moment, Refusal};
 pub use filled::Filled;
+pub use iteration::{CheckResult, Checked, Loop, Round, Stage};
 pub use memories::{Memories, Shown};
 pub use owed::{Allowance, Beside, Debt, Held, Notes};
 pub use question::{ASK_USER, OpenQuestion, PastAnswer, Questions, question_of, read_questions};
@@ -51,6 +53,7 @@ use crate::event::{Aside, Ending, OnDisconnect, Origin, Parent, SessionPaused, T
 use crate::id::{CallId, InputId, Seq, SessionId, TurnId};
 use crate::limits::GRANTS_REMEMBERED;
 use crate::media::Attachment;
+use crate::task::Task;
 use crate::time::Timestamp;
 use crate::turn::{Outages, Phase, Turn};
 
@@ -129,6 +132,9 @@ pub struct Profile {
     pub title: Option<String>,
     /// The project it belongs to.
     pub project: Option<String>,
+    /// The piece of work that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
     /// Where it was forked from.
     pub parent: Option<Parent>,
     /// What becomes of a turn without a client.
@@ -180,13 +186,16 @@ pub struct LastTurn {
     pub outages: Outages,
 }
 
-/// Follow-ups that wait for the running turn to end.
+/// What begins turns by itself once the running one has ended: follow-ups, and a loop.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Queue {
     /// Oldest first.
     pub items: Vec<Queued>,
     /// Set when a turn failed: the next follow-up waits until a person speaks or resumes.
     pub held: bool,
+    /// The loop that was begun last: follow-ups come before its next iteration.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looping: Option<Box<Loop>>,
 }
 
 /// One follow-up.

@@ -103,9 +103,10 @@ impl Turn {
         match (&self.asking, awaits && !runs) {
             (Asking::Backoff { .. }, _) => Status::Waiting,
             (Asking::Answered { .. }, true) => Status::Approving,
-            (Asking::Due | Asking::Asked { .. } | Asking::Answered { .. } | Asking::GaveUp { .. }, _) => {
-                Status::Running
-            }
+            (
+                Asking::Due | Asking::Asked { .. } | Asking::Answered { .. } | Asking::Checks | Asking::GaveUp { .. },
+                _,
+            ) => Status::Running,
         }
     }
 }

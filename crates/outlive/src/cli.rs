@@ -9,6 +9,7 @@ mod operations;
 pub mod policy;
 mod queue;
 pub mod token;
+pub mod work;
 
 pub use audit::{Audit, AuditList, AuditVerify};
 pub use operations::{Backup, Logs, Serve, Stop};
@@ -315,6 +316,8 @@ pub enum Session {
     },
     #[command(flatten)]
     Checkpoints(checkpoint::Context),
+    #[command(flatten)]
+    Work(work::Work),
 }
 
 /// What was deleted.

@@ -35,6 +35,7 @@ mod stop;
 mod token;
 mod trash;
 mod verify;
+mod work;
 
 use std::path::Path;
 

@@ -79,10 +79,10 @@ pub struct CheckpointRow {
     pub covers: Aside,
     /// The first event that it leaves as it is.
     pub tail_from: Seq,
-    /// Why: `soft`, `hard`, `overflow`, `asked`, `upgrade`.
+    /// Why: `soft`, `hard`, `overflow`, `asked`, `upgrade`, `loop`.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub trigger: CompactionTrigger,
-    /// By whom: `model`, `deterministic`, `edited`.
+    /// By whom: `model`, `deterministic`, `edited`, `loop`.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub strategy: Strategy,
     /// The model, as `provider/name`.

@@ -14,6 +14,7 @@ pub mod context;
 pub mod event;
 pub mod health;
 pub mod import;
+pub mod iteration;
 pub mod memory;
 pub mod message;
 pub mod noting;
@@ -24,6 +25,7 @@ pub mod search;
 pub mod session;
 pub mod socket;
 pub mod stop;
+pub mod task;
 pub mod token;
 pub mod trash;
 

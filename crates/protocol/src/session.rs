@@ -7,8 +7,13 @@ use outlive_core::event::{Ending, OnDisconnect, Parent, Todo, TurnError};
 use outlive_core::id::{Seq, SessionId, TurnId};
 use outlive_core::memory::Mode;
 use outlive_core::session::{Filled, Hold, State};
+use outlive_core::task::Task;
 use outlive_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
+
+use crate::iteration::LoopView;
+#[cfg(feature = "openapi")]
+use crate::task::TaskBody;
 
 /// `POST /sessions`
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
@@ -23,6 +28,10 @@ pub struct CreateSession {
     /// The project it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
+    /// The piece of work that it is for: whoever asks for the same gets the same session, whatever else they ask for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<TaskBody>))]
+    pub task: Option<Task>,
     /// Free labels.
     #[serde(default)]
     pub labels: BTreeMap<String, String>,
@@ -74,6 +83,10 @@ pub struct SessionRow {
     pub title: Option<String>,
     /// Its project.
     pub project: Option<String>,
+    /// The piece of work that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<TaskBody>))]
+    pub task: Option<Task>,
     /// `idle`, `running`, `waiting`, `approving`, `asking`, `sleeping`, `paused` or `archived`.
     pub status: String,
     /// Seq of its last event.
@@ -142,6 +155,9 @@ pub struct Standing {
     /// How full the model's window was at the last request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<ContextStatus>,
+    /// The loop that was begun last.
+    #[serde(default, rename = "loop", skip_serializing_if = "Option::is_none")]
+    pub looping: Option<LoopView>,
 }
 
 /// How full a model's window is.
@@ -280,6 +296,7 @@ impl SessionView {
             agent: profile.agent.to_string(),
             title: profile.title.clone().or_else(|| profile.opening.clone()),
             project: profile.project.clone(),
+            task: profile.task.clone(),
             status: state.status().as_str().to_owned(),
             head: state.head,
             created_at: profile.created_at,
@@ -306,6 +323,7 @@ impl SessionView {
                 },
                 memory: state.upkeep.memories.mode,
                 context: state.totals.filled.as_ref().map(ContextStatus::of),
+                looping: state.queue.looping.as_deref().map(LoopView::of),
             },
         })
     }
@@ -331,7 +349,9 @@ impl TurnView {
         use outlive_core::turn::Asking;
         let (retry_at, waits_because) = match &turn.asking {
             Asking::Backoff { until, kind, .. } => (turn.outages.next_try(at).or(Some(*until)), Some(*kind)),
-            Asking::Due | Asking::Asked { .. } | Asking::Answered { .. } | Asking::GaveUp { .. } => (None, None),
+            Asking::Due | Asking::Asked { .. } | Asking::Answered { .. } | Asking::Checks | Asking::GaveUp { .. } => {
+                (None, None)
+            }
         };
         let model = turn.outages.asked().map(str::to_owned);
         Self { id: turn.id, step: turn.step, started_at: turn.started_at, retry_at, waits_because, model }

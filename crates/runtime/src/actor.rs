@@ -11,6 +11,7 @@ mod adopt;
 mod batch;
 mod beside;
 mod budget;
+mod iteration;
 mod life;
 mod remember;
 mod room;

@@ -22,6 +22,7 @@
 //! | [`meter`], `log` | what is counted of all that happens, and what is told of it |
 //! | [`scales`] | how models count, as far as that is learned |
 //! | `preview` | what the next request would be |
+//! | [`task`] | sessions that are found by what they are for |
 //! | `siblings` | what an agent sees of other sessions |
 //! | `stop` | the emergency stop |
 //! | [`kit`], [`catalog`] | an agent ready to run; read afresh when its files change |
@@ -66,6 +67,7 @@ mod shell;
 mod siblings;
 mod stop;
 pub mod subscribe;
+pub mod task;
 pub mod tasks;
 mod trash;
 
@@ -82,7 +84,8 @@ pub use outlive_store::{
     Author, Provenance, RecallHit, RecallQuery, Recalled, Remembered, RememberedPage, RememberedQuery, Sight,
 };
 pub use outlive_store::{
-    Catching, Expected, Found, Hit, Key, Label, ListQuery, Note, Row, SearchQuery, Sort, Stop, StoreError, Version,
+    Catching, Expected, Found, Hit, Key, Label, ListQuery, Note, OfTask, Row, SearchQuery, Sort, Stop, StoreError,
+    Version,
 };
 pub use query::{Approval, Outcome};
 pub use refusals::{Ear, Refused};
@@ -225,14 +228,31 @@ impl Runtime {
         command: Command,
         request: Option<RequestId>,
     ) -> Result<Accepted, SubmitError> {
+        schema::check(&command).await?;
+        let (mail, answer) = self.letter(command, request)?;
+        self.sessions.inbox(session, &self.shell).try_send(mail).map_err(busy)?;
+        answer.await.map_err(|_gone| SubmitError::Busy { retry_after_ms: BUSY_MS })?
+    }
+
+    /// As [`Runtime::submit`], and waits for room where many ask the session at once.
+    pub(crate) async fn submit_in_turn(
+        &self,
+        session: SessionId,
+        command: Command,
+        request: Option<RequestId>,
+    ) -> Result<Accepted, SubmitError> {
+        let (mail, answer) = self.letter(command, request)?;
+        let gone = SubmitError::Busy { retry_after_ms: BUSY_MS };
+        self.sessions.inbox(session, &self.shell).send(mail).await.map_err(|_gone| gone.clone())?;
+        answer.await.map_err(|_gone| gone)?
+    }
+
+    fn letter(&self, command: Command, request: Option<RequestId>) -> Result<(Mail, Answer), SubmitError> {
         if self.shell.door.closing.is_cancelled() {
             return Err(SubmitError::Closing);
         }
-        schema::check(&command).await?;
         let (reply, answer) = oneshot::channel();
-        let mail = Mail::Submit { command: Box::new(command), request, reply };
-        self.sessions.inbox(session, &self.shell).try_send(mail).map_err(busy)?;
-        answer.await.map_err(|_gone| SubmitError::Busy { retry_after_ms: BUSY_MS })?
+        Ok((Mail::Submit { command: Box::new(command), request, reply }, answer))
     }
 
     /// Puts a session that a start found unsettled into the list, and wakes it if it is owed something.
@@ -353,6 +373,9 @@ impl Runtime {
 }
 
 const BUSY_MS: u64 = 1_000;
+
+/// Where the answer to a command comes.
+type Answer = oneshot::Receiver<Result<Accepted, SubmitError>>;
 
 fn busy(error: mpsc::error::TrySendError<Mail>) -> SubmitError {
     match error {

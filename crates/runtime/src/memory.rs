@@ -16,9 +16,7 @@ const OTHERS: usize = 2_000;
 /// Returns the session in which what is remembered of an agent stands that came up in no conversation.
 #[must_use]
 pub fn notebook(agent: &AgentName) -> SessionId {
-    let digest = Digest::of(format!("notebook/{agent}").as_bytes());
-    let bits = digest.as_str().get(..32).and_then(|hex| u128::from_str_radix(hex, 16).ok());
-    SessionId::from_bits(bits.unwrap_or_default())
+    SessionId::from_bits(Digest::of(format!("notebook/{agent}").as_bytes()).bits())
 }
 
 /// Reads what a session's journal says is remembered, up to this event.

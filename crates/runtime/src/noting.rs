@@ -198,6 +198,7 @@ impl Runtime {
             agent_digest: card.voices.at(0).frame.agent_digest.clone(),
             title: Some(format!("Notebook of {agent}")),
             project: None,
+            task: None,
             on_disconnect: OnDisconnect::Continue,
             labels: BTreeMap::new(),
             by: by.clone(),

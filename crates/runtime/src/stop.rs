@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use outlive_core::command::Command;
+use outlive_core::command::{Command, LoopCommand};
 use outlive_core::event::Origin;
 use outlive_core::id::SessionId;
 use outlive_store::{Stop, StoreError};
@@ -198,6 +198,7 @@ impl Unsettled {
 pub(crate) fn begins(command: &Command) -> bool {
     match command {
         Command::Message(_) | Command::Decide(_) | Command::Answer { .. } | Command::Resume { .. } => true,
+        Command::Loop { what, .. } => matches!(what, LoopCommand::Start(_)),
         Command::SetQueue { items, .. } => items.iter().any(|item| item.input.is_none()),
         Command::Create(_)
         | Command::Interrupt { .. }

@@ -62,6 +62,8 @@ const TABLE: &[(&str, &str, &str, Weight)] = &[
     ("POST", "/sessions/{id}/interrupt", "interrupt", Said),
     ("POST", "/sessions/{id}/pause", "pause", Said),
     ("POST", "/sessions/{id}/resume", "resume", Said),
+    ("POST", "/sessions/{id}/loop", "loop.start", Change),
+    ("DELETE", "/sessions/{id}/loop", "loop.abort", Said),
     ("POST", "/sessions/{id}/compact", "session.compact", Said),
     ("GET", "/sessions/{id}/checkpoints", "session.read", Read),
     ("POST", "/sessions/{id}/checkpoints", "session.checkpoint", Said),

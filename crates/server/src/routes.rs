@@ -14,6 +14,7 @@ mod events;
 mod health;
 mod history;
 mod imports;
+mod iteration;
 mod list;
 mod memory;
 mod messages;
@@ -24,6 +25,7 @@ mod search;
 mod sessions;
 mod socket;
 mod stop;
+mod tasks;
 mod tokens;
 mod trash;
 
@@ -73,6 +75,8 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(control::interrupt))
         .routes(routes!(control::pause))
         .routes(routes!(control::resume))
+        .routes(routes!(iteration::start, iteration::abort))
+        .routes(routes!(tasks::show))
         .routes(routes!(checkpoints::compact))
         .routes(routes!(checkpoints::list, checkpoints::change))
         .routes(routes!(checkpoints::show))

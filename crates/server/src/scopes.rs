@@ -35,6 +35,10 @@ const TABLE: &[(&str, &str, Scope)] = &[
     ("POST", "/sessions/{id}/interrupt", Talk),
     ("POST", "/sessions/{id}/pause", Talk),
     ("POST", "/sessions/{id}/resume", Talk),
+    // Its checks run on the word of whoever begins it.
+    ("POST", "/sessions/{id}/loop", Approve),
+    ("DELETE", "/sessions/{id}/loop", Talk),
+    ("GET", "/tasks", Read),
     ("POST", "/sessions/{id}/compact", Talk),
     ("GET", "/sessions/{id}/checkpoints", Read),
     ("POST", "/sessions/{id}/checkpoints", Talk),

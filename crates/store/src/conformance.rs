@@ -130,6 +130,7 @@ pub fn row(session: SessionId, head: Seq, updated_at: i64) -> Row {
         agent: "scribe".to_owned(),
         title: None,
         project: None,
+        task: None,
         status: "idle".to_owned(),
         created_at: 1,
         updated_at,

@@ -9,10 +9,11 @@ mod table;
 mod writer;
 
 use outlive_core::id::{Seq, SessionId};
+use outlive_core::task::Task;
 use serde::{Deserialize, Serialize};
 
 pub use lazy::{Log, SqliteIndex};
-pub use query::{Key, Label, ListQuery, Sort, page};
+pub use query::{Key, Label, ListQuery, OfTask, Sort, page};
 
 use crate::{Pending, StoreError};
 
@@ -29,6 +30,9 @@ pub struct Row {
     pub title: Option<String>,
     /// Its project.
     pub project: Option<String>,
+    /// The piece of work that it is for.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
     /// Its status word (CONTRACT: idle, running, waiting, approving, asking, sleeping, paused, archived).
     pub status: String,
     /// Microseconds since 1970.

@@ -238,6 +238,12 @@ impl Screen {
             Event::CompactionStarted(_) | Event::CheckpointCreated(_) | Event::CompactionFailed(_) => {
                 self.note(Style::Dim, &condensing(&entry.event), pieces);
             }
+            Event::LoopStarted(_)
+            | Event::LoopIterationStarted(_)
+            | Event::LoopChecksAsked(_)
+            | Event::LoopEnded(_) => {
+                self.note(Style::Notice, &looping(&entry.event), pieces);
+            }
             Event::SessionRewound(rewound) => self.rewind(rewound, pieces),
             Event::QuestionAsked(asked) => self.ask_person(asked, pieces),
             Event::QuestionAnswered(answered) => self.hear_answer(answered, pieces),
@@ -343,6 +349,21 @@ fn condensing(event: &Event) -> String {
             format!("⋯ checkpoint {}: {} → {} tokens", created.version, shown(before), shown(after))
         }
         Event::CompactionFailed(failed) => format!("⋯ not condensed: {}", failed.message),
+        _other => String::new(),
+    }
+}
+
+/// In one line: how far a loop is.
+#[expect(clippy::wildcard_enum_match_arm, reason = "only events of loops come here")]
+fn looping(event: &Event) -> String {
+    match event {
+        Event::LoopStarted(started) => format!("↻ a loop of up to {} iterations begins", started.limit),
+        Event::LoopIterationStarted(started) => format!("↻ iteration {}", started.number),
+        Event::LoopChecksAsked(asked) => format!("↻ iteration {}: {} checks", asked.number, asked.calls.len()),
+        Event::LoopEnded(ended) => {
+            let why = ended.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+            format!("↻ the loop ended, {}, after {} iterations{why}", ended.exit.as_str(), ended.number)
+        }
         _other => String::new(),
     }
 }

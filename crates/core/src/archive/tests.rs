@@ -20,6 +20,7 @@ fn line(seq: u64, event: Event) -> Line {
 
 fn created() -> Event {
     Event::SessionCreated(SessionCreated {
+        task: None,
         memory: None,
         session: session(7),
         agent: name(),

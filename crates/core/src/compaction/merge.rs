@@ -3,7 +3,7 @@
 //! Invariants: constraints, decisions and pinned items outlast every change; an id that is not known changes nothing; no id is
 //! given twice.
 
-use super::{Added, Change, Item, Section, Summary, Updated};
+use super::{Added, Change, Item, Open, Section, Summary, Updated};
 use crate::event::Aside;
 use crate::id::Seq;
 
@@ -14,7 +14,7 @@ const ADDED: usize = 100;
 /// Sources of an item.
 const SOURCES: usize = 20;
 /// Letters of items that stand for what the session itself knows: they are made anew each time.
-const OWN: [&str; 2] = ["todo", "call"];
+const OWN: [&str; 3] = ["todo", "call", "check"];
 
 impl Summary {
     /// Returns it with a change that comes from these events.
@@ -70,17 +70,22 @@ impl Summary {
         self.items.push(Item { id, section: added.section, text, sources, pinned: false });
     }
 
-    /// Puts in what the session itself knows to be open, in place of what it knew before.
+    /// Puts in what the session itself knows, in place of what it knew before. The ids count up from 1 for each kind.
     #[must_use]
-    pub fn with_open(mut self, todos: &[(Section, String)], calls: &[String]) -> Self {
+    pub fn with_open(mut self, open: &[Open]) -> Self {
         self.items.retain(|item| !OWN.iter().any(|own| item.id.starts_with(own)));
-        let mut put = |own: &str, at: usize, section, text: &str| {
-            let (id, sources) = (format!("{own}{}", at + 1), Vec::new());
-            self.items.push(Item { id, section, text: text.to_owned(), sources, pinned: false });
-        };
-        todos.iter().enumerate().for_each(|(at, (section, text))| put("todo", at, *section, text));
-        calls.iter().enumerate().for_each(|(at, text)| put("call", at, Section::Blockers, text));
+        for Open { own, section, text } in open {
+            let at = self.items.iter().filter(|item| item.id.starts_with(own)).count() + 1;
+            let (id, sources) = (format!("{own}{at}"), Vec::new());
+            self.items.push(Item { id, section: *section, text: text.clone(), sources, pinned: false });
+        }
         self
+    }
+
+    /// Cuts what comes from elsewhere to the length that a change could give it.
+    #[must_use]
+    pub fn with_bounds(self) -> Self {
+        Self { goal: shortened(&self.goal), ..self }
     }
 
     /// Leaves out what matters least, oldest first, until it has at most so many tokens. What must stay stays.

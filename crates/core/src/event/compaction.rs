@@ -24,6 +24,8 @@ pub enum CompactionTrigger {
     Asked,
     /// The checkpoint in use was made without a model, and the model works again.
     Upgrade,
+    /// An iteration of a loop begins, or the loop ends.
+    Loop,
 }
 
 /// Who makes the summary.
@@ -36,6 +38,8 @@ pub enum Strategy {
     Deterministic,
     /// A person wrote it.
     Edited,
+    /// It is the one before, with how the checks of a loop went.
+    Loop,
 }
 
 /// When none is under way. It ends with `checkpoint.created`, `compaction.failed` or `compaction.cancelled`; after a crash it
@@ -138,7 +142,7 @@ pub struct CheckpointCreated {
     /// The version that it was made from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<CheckpointId>,
-    /// The compaction that made it; none where a person wrote it.
+    /// The compaction that made it; none where a person wrote it, or a loop.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub compaction: Option<CompactionId>,
     /// The events that it stands for.
@@ -186,6 +190,8 @@ pub enum ActivationCause {
     Cleared,
     /// All was set aside: the model begins anew.
     Reset,
+    /// A loop went on, or ended.
+    Iterated,
 }
 
 /// From here on the model sees this checkpoint, then the conversation from `tail_from` on.

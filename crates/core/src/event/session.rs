@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::id::{AgentName, Seq, SessionId};
 use crate::memory::Mode;
+use crate::task::Task;
 
 /// Where a message or a decision came from.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -79,6 +80,9 @@ pub struct SessionCreated {
     /// The project it belongs to.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub project: Option<String>,
+    /// The piece of work that it is for: whoever asks for the same gets this session.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub task: Option<Task>,
     /// Where it was forked from.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub parent: Option<Parent>,

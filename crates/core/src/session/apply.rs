@@ -24,6 +24,7 @@ impl State {
         }
         self.totals.filled = Filled::after(self.totals.filled, &entry.event);
         self.apply_session(entry);
+        self.hear_loop(entry);
         self.upkeep.memories.hear(entry);
         if let Some(usage) = used_beside(&entry.event).filter(|_| self.is_own(entry.seq)) {
             self.totals.spent.add(usage, entry.at);
@@ -96,6 +97,11 @@ impl State {
             | Event::MemoryForgotten(_)
             | Event::MemoryErased(_)
             | Event::MemoryFailed(_) => self.upkeep.memories.apply(entry),
+            // What they change is the loop's own.
+            Event::LoopStarted(_)
+            | Event::LoopIterationStarted(_)
+            | Event::LoopChecksAsked(_)
+            | Event::LoopEnded(_) => {}
             Event::ArtifactStored(_) | Event::Unknown { .. } => {}
         }
     }
@@ -203,6 +209,7 @@ impl State {
             agent_digest: created.agent_digest.clone(),
             title: created.title.clone(),
             project: created.project.clone(),
+            task: created.task.clone(),
             parent: created.parent.clone(),
             on_disconnect: created.on_disconnect,
             labels: created.labels.clone(),

@@ -9,9 +9,9 @@ pub use relief::{Relief, Sized};
 
 use super::decide::{Facts, Moment, Refusal};
 use super::settle::Fact;
-use super::{State, View};
+use super::{Loop, State, View};
 use crate::command::{Condensed, ContextCommand, Planned};
-use crate::compaction::{Section, Summary};
+use crate::compaction::{Open, Section, Summary};
 use crate::content::{Failure, Usage};
 use crate::event::{
     ActivationCause, CheckpointActivated, CheckpointCreated, CompactionCancelled, CompactionFailed,
@@ -67,7 +67,7 @@ impl State {
     }
 
     /// Nothing is set aside that somebody is about to answer.
-    fn check_calm(&self) -> Result<(), Refusal> {
+    pub(super) fn check_calm(&self) -> Result<(), Refusal> {
         let waits = self.turn.is_some() || !self.questions.open.is_empty() || self.questions.parked.is_some();
         if waits { Err(Refusal::TurnRunning) } else { Ok(()) }
     }
@@ -119,9 +119,19 @@ impl State {
 
     /// Whatever was being made is of a view that nobody has any more.
     fn show(&self, checkpoint: Option<CheckpointId>, tail_from: Seq, cause: ActivationCause, by: &Origin) -> Facts {
+        Ok(self.shown(checkpoint, tail_from, cause, by))
+    }
+
+    pub(super) fn shown(
+        &self,
+        checkpoint: Option<CheckpointId>,
+        tail_from: Seq,
+        cause: ActivationCause,
+        by: &Origin,
+    ) -> Vec<Fact> {
         let cancelled = self.compaction_cancelled(by);
         let activated = CheckpointActivated { checkpoint, tail_from, cause, by: by.clone() };
-        Ok(cancelled.into_iter().chain([fact(Event::CheckpointActivated(activated))]).collect())
+        cancelled.into_iter().chain([fact(Event::CheckpointActivated(activated))]).collect()
     }
 
     fn edit(&self, checkpoint: CheckpointId, summary: &Summary, by: &Origin, moment: &mut Moment) -> Facts {
@@ -203,7 +213,7 @@ impl State {
     fn created(&self, summary: &Summary, moment: &mut Moment) -> Vec<Fact> {
         let Some(under_way) = &self.upkeep.view.under_way else { return Vec::new() };
         let started = &under_way.started;
-        let summary = summary.clone().with_open(&self.open_todos(), &self.open_calls());
+        let summary = summary.clone().with_open(&self.open_items());
         let after = started.tokens.before.saturating_sub(started.tokens.covered).saturating_add(summary.tokens());
         let most = started.tokens.before.saturating_mul(60) / 100;
         let must = matches!(started.trigger, CompactionTrigger::Hard | CompactionTrigger::Overflow);
@@ -238,24 +248,22 @@ impl State {
         vec![fact(Event::CheckpointCreated(created)), fact(Event::CheckpointActivated(activated))]
     }
 
-    fn open_todos(&self) -> Vec<(Section, String)> {
-        let open = self.todos.iter().filter_map(|todo| match todo.status {
-            TodoStatus::Pending => Some((Section::Pending, todo.text.clone())),
-            TodoStatus::InProgress => Some((Section::InProgress, todo.text.clone())),
+    /// Returns what the session itself knows of what is to be done: it outlasts every summary.
+    pub(super) fn open_items(&self) -> Vec<Open> {
+        let todos = self.todos.iter().filter_map(|todo| match todo.status {
+            TodoStatus::Pending => Some(Open { own: "todo", section: Section::Pending, text: todo.text.clone() }),
+            TodoStatus::InProgress => Some(Open { own: "todo", section: Section::InProgress, text: todo.text.clone() }),
             TodoStatus::Done => None,
         });
-        open.collect()
-    }
-
-    /// Returns what waits for a person's decision.
-    fn open_calls(&self) -> Vec<String> {
-        let awaiting = self.calls().iter().filter_map(|call| match &call.phase {
+        let calls = self.calls().iter().filter_map(|call| match &call.phase {
             Phase::Awaiting { summary, .. } => {
-                Some(format!("`{}` waits for a person's approval: {summary}", call.tool))
+                let text = format!("`{}` waits for a person's approval: {summary}", call.tool);
+                Some(Open { own: "call", section: Section::Blockers, text })
             }
             Phase::Asked | Phase::Asking(_) | Phase::Cleared | Phase::Running | Phase::Settled => None,
         });
-        awaiting.collect()
+        let checks = self.looping().into_iter().flat_map(Loop::open);
+        todos.chain(calls).chain(checks).collect()
     }
 }
 

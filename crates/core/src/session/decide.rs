@@ -15,6 +15,7 @@ use crate::event::{
 };
 use crate::id::{CallId, Ids, InputId, QuestionId, RequestId, SessionId, TurnId};
 use crate::limits::{LABEL_BYTES, LABELS, QUEUE_LENGTH, REASON_BYTES, TITLE_CHARS};
+use crate::task::Task;
 use crate::time::Timestamp;
 use crate::turn::{Call, Phase};
 
@@ -152,6 +153,7 @@ impl State {
             Command::SetQueue { items, by } => self.set_queue(items, by, moment),
             Command::Context { what, by } => self.decide_context(what, by, moment),
             Command::Memory { what, by } => self.decide_memory(what, by, moment),
+            Command::Loop { what, by } => self.decide_loop(what, by),
             Command::Wake => Ok(Vec::new()),
             Command::Report(report) => self.report(report, moment),
         }
@@ -338,6 +340,7 @@ fn nothing_done(command: &Command) -> Option<Fact> {
         | Command::Answer { .. }
         | Command::Context { .. }
         | Command::Memory { .. }
+        | Command::Loop { .. }
         | Command::Wake
         | Command::Report(_) => return None,
     };
@@ -346,6 +349,9 @@ fn nothing_done(command: &Command) -> Option<Fact> {
 
 fn created(session: SessionId, create: &Create) -> Facts {
     check_profile(create.title.as_deref(), Some(&create.labels))?;
+    if let Some(Err(error)) = create.task.as_ref().map(Task::check) {
+        return Err(Refusal::Invalid { code: "task_invalid", what: error.to_string() });
+    }
     Ok(vec![Fact::of_session(Event::SessionCreated(SessionCreated {
         memory: None,
         session,
@@ -353,6 +359,7 @@ fn created(session: SessionId, create: &Create) -> Facts {
         agent_digest: create.agent_digest.clone(),
         title: create.title.clone(),
         project: create.project.clone(),
+        task: create.task.clone(),
         parent: None,
         on_disconnect: create.on_disconnect,
         labels: create.labels.clone(),

@@ -22,6 +22,8 @@ pub(super) fn shared(session: SessionId, fork: &Fork, asked: Option<&Asked>) -> 
         let mut own = Entry { asked: None, ..entry.clone() };
         if let Event::SessionCreated(created) = &mut own.event {
             (created.session, created.parent) = (session, Some(fork.parent.clone()));
+            // One session alone has the task's name.
+            created.task = None;
             own.asked = asked.cloned();
         }
         own
@@ -35,6 +37,7 @@ impl State {
     pub fn parted(&self, title: Option<&String>, by: &Origin) -> Vec<Fact> {
         let mut facts: Vec<Fact> = self.turn.iter().flat_map(|turn| turn.parted()).collect();
         facts.extend(self.compaction_cancelled(by));
+        facts.extend(self.loop_aborted());
         if let (None, Some(parked)) = (&self.turn, &self.questions.parked) {
             facts.extend(parked.left());
         }
@@ -63,6 +66,7 @@ impl State {
         if self.turn.is_some() {
             return Err(Refusal::TurnRunning);
         }
+        self.check_not_looping()?;
         let (to_seq, then) = (rewind.to_seq, &rewind.then);
         let refuse = |code, what: String| Err(Refusal::Invalid { code, what });
         if to_seq == 0 || to_seq >= self.head || then.head != to_seq {

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Hold, State};
+use super::{Hold, Round, State};
 use crate::content::FailureKind;
 use crate::event::{Effect, Ending, OnLost, TurnError};
 use crate::id::{CallId, CompactionId, Seq, TurnId};
@@ -60,6 +60,8 @@ pub enum Debt {
         /// Why, if it failed.
         error: Option<TurnError>,
     },
+    /// The loop goes on, or ends.
+    Loop(Round),
     /// Something is to be done beside the turn: it holds up nothing.
     Beside(Beside),
     /// Nothing until then.
@@ -138,7 +140,7 @@ impl State {
             (Hold::Archived { .. }, _) => Vec::new(),
             (Hold::Open | Hold::Paused { .. }, Some(_)) => turn.owed_interrupting(held),
             (Hold::Paused { .. }, None) => Vec::new(),
-            (Hold::Open, None) => turn.owed_running(now, held, allowed),
+            (Hold::Open, None) => self.checked_first(turn.owed_running(now, held, allowed)),
         }
     }
 
@@ -175,7 +177,16 @@ impl State {
     fn owed_between_turns(&self) -> Vec<Debt> {
         let waits = !self.queue.items.is_empty() && !self.is_asking_after();
         let ready = self.hold == Hold::Open && !self.queue.held && waits;
-        if ready { vec![Debt::StartQueued] } else { Vec::new() }
+        if ready {
+            return vec![Debt::StartQueued];
+        }
+        self.owed_of_loop().filter(|_| !self.is_archived()).map(Debt::Loop).into_iter().collect()
+    }
+
+    /// An iteration's turn ends behind its checks.
+    fn checked_first(&self, debts: Vec<Debt>) -> Vec<Debt> {
+        let completes = debts == [Debt::End { ending: Ending::Complete, error: None }];
+        if completes && self.is_to_check() { vec![Debt::Loop(Round::Check)] } else { debts }
     }
 }
 
@@ -193,6 +204,10 @@ impl Turn {
                 vec![Debt::End { ending: Ending::Failed, error: Some(failure_ending(*kind, message)) }]
             }
             Asking::Answered { stop } => self.owed_answered(*stop, held, allowed),
+            Asking::Checks if !self.calls_settled() => self.owed_calls(held),
+            // The model hears what was said meanwhile; then they are run again.
+            Asking::Checks if self.steered => vec![self.next_step(allowed)],
+            Asking::Checks => vec![Debt::End { ending: Ending::Complete, error: None }],
         }
     }
 
@@ -215,8 +230,7 @@ impl Turn {
             return vec![Debt::End { ending: Ending::Ask, error: None }];
         }
         if !self.calls_settled() {
-            let calls = self.calls.iter().enumerate();
-            let debts: Vec<Debt> = calls.filter_map(|(at, call)| self.owed_call(at, call, held)).collect();
+            let debts = self.owed_calls(held);
             if debts.is_empty() && self.is_to_park(held) {
                 return vec![Debt::End { ending: Ending::Ask, error: None }];
             }
@@ -249,6 +263,10 @@ impl Turn {
             return Debt::End { ending: Ending::Failed, error: Some(error) };
         }
         Debt::StartStep { step: self.step.saturating_add(1), attempt: 1, again: false }
+    }
+
+    fn owed_calls(&self, held: &Held) -> Vec<Debt> {
+        self.calls.iter().enumerate().filter_map(|(at, call)| self.owed_call(at, call, held)).collect()
     }
 
     fn owed_call(&self, at: usize, call: &Call, held: &Held) -> Option<Debt> {

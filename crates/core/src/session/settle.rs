@@ -179,7 +179,7 @@ impl Ruling {
 
 impl State {
     /// Returns the facts that settle a debt, or none where the shell must bring something first ([`Debt::StartStep`],
-    /// [`Debt::Rule`]) or only has to act ([`Debt::Find`], [`Debt::Stop`], [`Debt::WaitUntil`]).
+    /// [`Debt::Rule`], [`Debt::Loop`]) or only has to act ([`Debt::Find`], [`Debt::Stop`], [`Debt::WaitUntil`]).
     #[must_use]
     pub fn settle(&self, debt: &Debt) -> Vec<Fact> {
         match (debt, &self.turn) {
@@ -197,6 +197,7 @@ impl State {
                 | Debt::Rule(_)
                 | Debt::Find { .. }
                 | Debt::Stop(_)
+                | Debt::Loop(_)
                 | Debt::Beside(_)
                 | Debt::WaitUntil(_),
                 _,
@@ -224,10 +225,13 @@ fn start_queued(queued: &Queued) -> Vec<Fact> {
         origin: queued.origin.clone(),
         input: Some(queued.input),
     };
-    vec![
-        Fact::of_turn(queued.starts, Event::MessageReceived(message)),
-        Fact::of_turn(queued.starts, Event::TurnStarted(TurnStarted { trigger: queued.origin.trigger() })),
-    ]
+    begun(queued.starts, message)
+}
+
+/// Returns the facts that a message begins a turn.
+pub(super) fn begun(turn: TurnId, message: MessageReceived) -> Vec<Fact> {
+    let started = TurnStarted { trigger: message.origin.trigger() };
+    vec![Fact::of_turn(turn, Event::MessageReceived(message)), Fact::of_turn(turn, Event::TurnStarted(started))]
 }
 
 impl Turn {
@@ -346,6 +350,7 @@ pub fn recovery(state: &State, debts: &[Debt], cut_bytes: u64) -> Option<Fact> {
             | Debt::Skip(_)
             | Debt::Stop(_)
             | Debt::End { .. }
+            | Debt::Loop(_)
             | Debt::Beside(_)
             | Debt::WaitUntil(_) => {}
         }

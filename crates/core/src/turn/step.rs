@@ -31,6 +31,8 @@ pub enum Asking {
         /// Why the model stopped.
         stop: StopReason,
     },
+    /// Answered, and the turn's calls are the checks of a loop: once they are settled it ends.
+    Checks,
     /// That model is not asked again: where no other is left, the turn fails.
     GaveUp {
         /// The attempt that failed.

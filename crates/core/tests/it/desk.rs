@@ -88,6 +88,7 @@ impl Desk {
             agent_digest: "d".into(),
             title: None,
             project: None,
+            task: None,
             on_disconnect: OnDisconnect::Continue,
             labels: std::collections::BTreeMap::new(),
             by: by(),

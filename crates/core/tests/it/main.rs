@@ -9,6 +9,7 @@ mod fallback;
 mod history;
 mod import;
 mod inquiry;
+mod iteration;
 mod journal;
 mod memories;
 mod properties;

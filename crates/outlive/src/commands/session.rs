@@ -44,6 +44,7 @@ pub async fn run(place: &Workspace, command: Session) -> Outcome {
         Session::Restore { session } => trash::restore(&client, &session).await?,
         Session::Pause { session } => control(&client, &session, "pause").await?,
         Session::Checkpoints(command) => super::checkpoint::run(&client, command).await?,
+        Session::Work(command) => super::work::run(&client, command).await?,
         Session::Resume { session } => control(&client, &session, "resume").await?,
     }
     ok()
@@ -85,6 +86,9 @@ pub async fn show(client: &Client, session: &str) -> Result<(), Failure> {
             turn.retry_at.map(|at| format!(", waits{why}, the model is asked again at {at}")).unwrap_or_default();
         let asked = turn.model.map(|model| format!(", asks {model}")).unwrap_or_default();
         say!("turn      {} at step {}{asked}{retry}", turn.id, turn.step);
+    }
+    if let Some(looping) = &view.standing.looping {
+        super::work::looped(looping);
     }
     for todo in view.todos {
         say!("{} {}", outlive_tui::mark(todo.status), todo.text);

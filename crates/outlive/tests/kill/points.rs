@@ -3,6 +3,7 @@
 //! `OUTLIVE_KILL_POINT=synced:call` runs those that begin so.
 
 mod kinds;
+mod upkeep;
 
 use std::collections::BTreeSet;
 use std::sync::Mutex;
@@ -39,11 +40,13 @@ enum Story {
     Condense,
     /// What is said is noted, changed and forgotten.
     Remember,
+    /// Turn after turn until a check passes.
+    Loop,
     /// The server was killed before, while a command ran.
     Again,
 }
 
-use Story::{Again, Approve, Ask, Condense, Control, Much, Outage, Queue, Remember, Work};
+use Story::{Again, Approve, Ask, Condense, Control, Loop, Much, Outage, Queue, Remember, Work};
 
 /// Kinds of append that no story here leads to: what goes wrong beside turns, and what takes a window that is nearly full. The
 /// runtime's own tests have them.
@@ -57,7 +60,7 @@ const ELSEWHERE: [&str; 6] = [
 ];
 
 /// Each kind of append, and what leads to one.
-const APPENDS: [(&str, Story); 37] = [
+const APPENDS: [(&str, Story); 41] = [
     ("session.created", Work),
     ("message.received", Work),
     ("turn.started", Work),
@@ -93,6 +96,10 @@ const APPENDS: [(&str, Story); 37] = [
     ("memory.edited", Remember),
     ("memory.forgotten", Remember),
     ("memory.erased", Remember),
+    ("loop.started", Loop),
+    ("loop.iteration_started", Loop),
+    ("loop.checks_asked", Loop),
+    ("loop.ended", Loop),
     ("recovery.noted", Again),
     ("call.lost", Again),
 ];
@@ -271,7 +278,7 @@ async fn restart(house: &House, before: &Talk) -> Vec<Vec<Entry>> {
 /// Says whether nothing is left to do without a person or a provider.
 fn is_done(entries: &[Entry]) -> bool {
     let mut waiting: BTreeSet<CallId> = BTreeSet::new();
-    let (mut open, mut stalled) = (false, false);
+    let (mut open, mut stalled, mut loops) = (false, false, false);
     for entry in entries {
         stalled = matches!(&entry.event, Event::StepFailed(failed) if failed.retry_at.is_some());
         #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else opens, closes or waits")]
@@ -279,13 +286,15 @@ fn is_done(entries: &[Entry]) -> bool {
             Event::TurnStarted(_) => open = true,
             Event::TurnEnded(_) => open = false,
             Event::SessionPaused(_) => stalled = true,
+            Event::LoopStarted(_) => loops = true,
+            Event::LoopEnded(_) => loops = false,
             Event::ApprovalRequested(asked) => drop(waiting.insert(asked.call)),
             Event::CallAllowed(allowed) => drop(waiting.remove(&allowed.call)),
             Event::CallDenied(denied) => drop(waiting.remove(&denied.call)),
             _other => {}
         }
     }
-    !open || stalled || !waiting.is_empty()
+    !open && !loops || stalled || !waiting.is_empty()
 }
 
 /// Somebody who talks to a server that will die, and remembers what it promised.
@@ -318,6 +327,7 @@ impl Talk {
             Much => self.much().await,
             Condense => self.condense().await,
             Remember => self.remember().await,
+            Loop => self.iterate().await,
             // It dies of what it had to do anyway.
             Again => self.server.gone().await,
         }
@@ -347,49 +357,6 @@ impl Talk {
         self.until(&session, "idle").await;
         self.post(&session, "rewind", json!({"to_seq": 1})).await;
         self.change(&session, json!({"archived": true})).await;
-    }
-
-    async fn condense(&self) {
-        let session = self.create("worker").await;
-        for _ in 0..8 {
-            self.say(&session, "help").await;
-            self.until(&session, "idle").await;
-        }
-        self.post(&session, "compact", json!({})).await;
-        let route = format!("/sessions/{session}/checkpoints");
-        while let Some((200, made)) = self.server.ask("GET", &route, None).await
-            && made["compacting"] == true
-        {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-    }
-
-    async fn remember(&self) {
-        let session = self.create("minds").await;
-        self.say(&session, "my dog is called Bramble").await;
-        self.until(&session, "idle").await;
-        let route = format!("/sessions/{session}/events?after=0&limit=1000");
-        let is_noted = |page: &Value| page.to_string().contains("memory.observed");
-        while let Some((200, page)) = self.server.ask("GET", &route, None).await
-            && !is_noted(&page)
-        {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
-        let added = json!({"text": "the cat is called Willow-Wisp", "session": session, "request_id": "added"});
-        let Some((201, noted)) = self.server.ask("POST", "/memory", Some(added)).await else { return };
-        let memory = format!("/memory/{}", noted["memory"]["id"].as_str().unwrap());
-        let edited = json!({"text": "the cat is called Thistledown"});
-        self.server.ask("PATCH", &memory, Some(edited)).await;
-        self.say(&session, "help").await;
-        self.until(&session, "idle").await;
-        self.server.ask("DELETE", &memory, Some(json!({}))).await;
-        // Erasing may take longer than its answer.
-        let is_erased = |page: &Value| page.to_string().contains("memory.erased");
-        while let Some((200, page)) = self.server.ask("GET", &route, None).await
-            && !is_erased(&page)
-        {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
     }
 
     async fn queue(&self) {

@@ -8,7 +8,7 @@ use outlive_core::context::Transcript;
 use outlive_core::event::{Aside, Decider, Ending, Entry, TurnError};
 use outlive_core::hooks::About;
 use outlive_core::id::CallId;
-use outlive_core::session::{Allowance, Debt, Fact, Ruling, recovery};
+use outlive_core::session::{Allowance, Debt, Fact, Round, Ruling, recovery};
 use outlive_core::turn::Call;
 use outlive_store::StoreError;
 
@@ -62,6 +62,12 @@ impl Actor {
                     }
                 }
                 Debt::Rule(call) => self.rule(batch, call).await?,
+                Debt::Loop(Round::Iterate) if is_stopped => return Ok(()),
+                Debt::Loop(round) => {
+                    if !self.go_round(batch, round).await? {
+                        return Ok(());
+                    }
+                }
                 Debt::Start { call, attempt, .. } => {
                     if self.record(batch, self.state.settle(&debt)) {
                         self.hold(batch, call, attempt);
@@ -134,7 +140,8 @@ impl Actor {
         let ruling = match kit {
             Ok(kit) => {
                 let ruling = kit.rule(&self.state, &call);
-                self.narrowed(batch, &kit, (&call, ruling)).await?
+                let ruling = self.narrowed(batch, &kit, (&call, ruling)).await?;
+                self.state.vouched(id, ruling)
             }
             Err(error) => Ruling::Denied { by: Decider::Runtime, content: error.to_string() },
         };

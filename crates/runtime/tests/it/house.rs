@@ -40,6 +40,7 @@ pub fn create() -> Create {
         agent_digest: "0".into(),
         title: None,
         project: None,
+        task: None,
         on_disconnect: OnDisconnect::Continue,
         labels: Default::default(),
         by: by(),

@@ -16,6 +16,7 @@ mod deleting;
 mod held;
 mod hostile;
 mod house;
+mod iteration;
 mod media;
 mod noting;
 mod outage;

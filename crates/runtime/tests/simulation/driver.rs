@@ -143,6 +143,7 @@ impl Simulation {
                 agent_digest: "0".into(),
                 title: None,
                 project: None,
+                task: None,
                 on_disconnect: OnDisconnect::Continue,
                 labels: BTreeMap::new(),
                 by: by.clone(),

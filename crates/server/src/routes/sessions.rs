@@ -9,44 +9,75 @@ use outlive_core::digest::Digest;
 use outlive_core::id::{RequestId, SessionId};
 use outlive_protocol::session::{CreateSession, SessionView, UpdateSession};
 use outlive_protocol::{BASE, Problem, code};
+use outlive_runtime::task::Found;
 use serde::Deserialize;
 
 use crate::App;
 use crate::body::{Body, Caller, Path, Query, id};
 use crate::problem::{ApiError, ApiResult};
 
-/// Makes a session. With an `Idempotency-Key` the same request makes the same session.
+/// Makes a session. With an `Idempotency-Key` the same request makes the same session; with a `task` everybody who asks for the
+/// same task, role and state gets the same one.
 #[utoipa::path(post, path = "/sessions", tag = "sessions", request_body = CreateSession,
-    responses((status = 201, body = SessionView), (status = 404, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 201, body = SessionView), (status = 200, description = "the task has this session already", body = SessionView),
+        (status = 404, body = Problem), (status = 409, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn create(
     State(app): State<App>,
     caller: Caller,
     Body(body): Body<CreateSession>,
 ) -> ApiResult<impl IntoResponse> {
     let request = caller.request(body.request_id.as_deref())?;
-    if let Some(project) = body.project.as_deref().filter(|project| !is_project(project)) {
-        let what = format!("project `{project}` is not PREFIX-XXXXXXXX: letters or digits, a dash, 8 hex digits");
-        return Err(ApiError::new(&code::MALFORMED_ID, what));
-    }
+    let project = project(&body)?;
     let card = app.runtime.agents().card(&id(&body.agent)?)?;
-    let session = new_id(&app, "create", request.as_ref());
     let create = Create {
         agent: card.name,
         agent_digest: card.digest,
         title: body.title,
-        project: body.project,
+        project,
+        task: body.task,
         on_disconnect: body.on_disconnect.unwrap_or(card.on_disconnect),
         labels: body.labels,
         by: caller.by.clone(),
     };
-    app.runtime.submit(session, Command::Create(create), request).await?;
-    if let Some(mode) = body.memory {
+    let (session, status) = match &create.task {
+        None => {
+            let session = new_id(&app, "create", request.as_ref());
+            app.runtime.submit(session, Command::Create(create), request).await?;
+            (session, StatusCode::CREATED)
+        }
+        Some(task) => {
+            let session = task.session();
+            match app.runtime.find_or_make(session, create, request).await? {
+                Found::New => (session, StatusCode::CREATED),
+                Found::Old => (session, StatusCode::OK),
+            }
+        }
+    };
+    // Whoever finds a session finds it as it is.
+    if let Some(mode) = body.memory.filter(|_| status == StatusCode::CREATED) {
         // Said again, it changes nothing.
         let what = MemoryCommand::Mode(mode);
         app.runtime.submit(session, Command::Memory { what, by: caller.by }, None).await?;
     }
     let location = format!("{BASE}/sessions/{session}");
-    Ok((StatusCode::CREATED, [(header::LOCATION, location)], Json(view(&app, session).await?)))
+    Ok((status, [(header::LOCATION, location)], Json(view(&app, session).await?)))
+}
+
+/// The project that a new session belongs to: its task's, where it has one.
+fn project(body: &CreateSession) -> ApiResult<Option<String>> {
+    let of_task = body.task.as_ref().map(|task| &task.project);
+    if let (Some(project), Some(other)) = (&body.project, of_task)
+        && project != other
+    {
+        let what = format!("project is `{project}`, and `{other}` in task: leave one out");
+        return Err(ApiError::new(&code::TASK_INVALID, what));
+    }
+    let project = body.project.as_ref().or(of_task);
+    if let Some(project) = project.filter(|project| !is_project(project)) {
+        let what = format!("project `{project}` is not PREFIX-XXXXXXXX: letters or digits, a dash, 8 hex digits");
+        return Err(ApiError::new(&code::MALFORMED_ID, what));
+    }
+    Ok(project.cloned())
 }
 
 /// A project's id: a prefix, a dash, 8 hex digits.
@@ -62,9 +93,7 @@ fn is_project(id: &str) -> bool {
 /// The id of a new session. Made under a key, the same key finds the same session, after any restart.
 pub(super) fn new_id(app: &App, deed: &str, key: Option<&RequestId>) -> SessionId {
     let Some(key) = key else { return SessionId::from_bits(app.runtime.moments().moment().ids.fresh()) };
-    let digest = Digest::of(format!("{deed} {key}").as_bytes());
-    let bits = digest.as_str().get(..32).and_then(|hex| u128::from_str_radix(hex, 16).ok());
-    SessionId::from_bits(bits.unwrap_or_default())
+    SessionId::from_bits(Digest::of(format!("{deed} {key}").as_bytes()).bits())
 }
 
 pub(super) async fn view(app: &App, session: SessionId) -> ApiResult<SessionView> {

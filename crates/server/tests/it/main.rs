@@ -19,6 +19,7 @@ mod moving;
 mod order;
 mod pages;
 mod sockets;
+mod tasks;
 mod tokens;
 mod trash;
 

@@ -1,7 +1,9 @@
 //! Promises of the list.
 
+use outlive_core::task::{Task, TaskState};
+
 use super::{Subject, append, row, session, take};
-use crate::{Key, Label, ListQuery, Row, Sort, Store};
+use crate::{Key, Label, ListQuery, OfTask, Row, Sort, Store};
 
 async fn list(store: &Store, query: ListQuery) -> Vec<Row> {
     store.index.list(query).await.expect("listed")
@@ -107,18 +109,35 @@ pub async fn a_list_shows_what_has_all_labels_that_are_asked_for(subject: &mut i
     }
 }
 
-/// By agent, status, project, text, and all of it together.
+fn task(feature: Option<&str>, task: Option<&str>) -> Task {
+    let (feature, task) = (feature.map(str::to_owned), task.map(str::to_owned));
+    let role = "dev".parse().expect("a name");
+    Task { project: "house-1".to_owned(), role, feature, task, state: TaskState::InDev }
+}
+
+/// By agent, status, project, text, task, and all of it together.
 pub async fn a_list_shows_what_it_is_asked_for(subject: &mut impl Subject) {
     let rows = [
         Row { agent: "actor".to_owned(), title: Some("Über die Brücke 50%_".to_owned()), ..row(session(1), 1, 1) },
         Row { status: "asking".to_owned(), project: Some("house-1".to_owned()), ..row(session(2), 1, 2) },
         Row { status: "asking".to_owned(), title: Some("Bridge".to_owned()), ..row(session(0x300), 1, 3) },
+        Row { task: Some(task(Some("f"), Some("t"))), labels: r#"{"a":"b"}"#.to_owned(), ..row(session(4), 1, 4) },
+        Row { task: Some(task(Some("f"), None)), ..row(session(5), 1, 5) },
+        Row { task: Some(task(None, Some("t"))), ..row(session(6), 1, 6) },
     ];
+    let of_task = |feature: Option<&str>, task: Option<&str>| ListQuery {
+        of_task: Some(OfTask { feature: feature.map(str::to_owned), task: task.map(str::to_owned) }),
+        ..Default::default()
+    };
     let store = subject.open();
     rows.iter().cloned().for_each(|row| store.index.note(row));
     let text = |text: &str| Some(text.to_owned());
     let cases = [
-        (ListQuery::default(), vec![0x300, 2, 1]),
+        (ListQuery::default(), vec![6, 5, 4, 0x300, 2, 1]),
+        (of_task(Some("f"), Some("t")), vec![4]),
+        (of_task(Some("f"), None), vec![5]),
+        (of_task(None, Some("t")), vec![6]),
+        (of_task(Some("t"), None), vec![]),
         (ListQuery { agent: text("actor"), ..Default::default() }, vec![1]),
         (ListQuery { agent: text("act"), ..Default::default() }, vec![]),
         (ListQuery { status: text("asking"), ascending: true, ..Default::default() }, vec![2, 0x300]),

@@ -18,6 +18,7 @@ use crate::{Append, Found, SearchQuery, Store};
 #[must_use]
 pub fn begun(session: SessionId, agent: &str) -> Line {
     let created = SessionCreated {
+        task: None,
         memory: None,
         session,
         agent: agent.parse().expect("an agent's name"),

@@ -5,6 +5,7 @@
 use std::collections::BTreeMap;
 
 use outlive_core::id::SessionId;
+use outlive_core::task::Task;
 
 use super::Row;
 
@@ -38,6 +39,15 @@ pub struct Label {
     pub value: Option<String>,
 }
 
+/// A task that a row must have, in whatever state and role.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct OfTask {
+    /// Its feature; without, those of no feature.
+    pub feature: Option<String>,
+    /// Its name; without, those that have none.
+    pub task: Option<String>,
+}
+
 /// What a list shows and in which order.
 #[derive(Debug, Clone, Default)]
 pub struct ListQuery {
@@ -47,6 +57,8 @@ pub struct ListQuery {
     pub status: Option<String>,
     /// Only of this project.
     pub project: Option<String>,
+    /// Only of this task.
+    pub of_task: Option<OfTask>,
     /// Only with all of these labels.
     pub labels: Vec<Label>,
     /// Only what is put away, or only what is not.
@@ -64,9 +76,11 @@ pub struct ListQuery {
 }
 
 const ARCHIVED: &str = "archived";
-/// Before and after each label, and between its name and its value.
+/// Before and after each label, and between its name and its value. What a row is for stands like a label among them.
 const LABEL: char = '\u{1f}';
 const VALUE: char = '\u{1e}';
+/// Before each part of a task.
+const TASK: char = '\u{1d}';
 
 impl Row {
     /// Returns where the row stands in a list of this order.
@@ -89,7 +103,9 @@ impl Row {
     pub(super) fn tags(&self) -> String {
         let labels: BTreeMap<String, String> = serde_json::from_str(&self.labels).unwrap_or_default();
         let end = if labels.is_empty() { String::new() } else { LABEL.to_string() };
-        labels.iter().map(|(key, value)| format!("{LABEL}{key}{VALUE}{value}")).collect::<String>() + &end
+        let of = |task: &Task| OfTask { feature: task.feature.clone(), task: task.task.clone() }.tag();
+        let task = self.task.as_ref().map(of).unwrap_or_default();
+        labels.iter().map(|(key, value)| format!("{LABEL}{key}{VALUE}{value}")).collect::<String>() + &end + &task
     }
 }
 
@@ -97,6 +113,14 @@ impl Label {
     pub(super) fn tag(&self) -> String {
         let value = self.value.as_ref().map(|value| format!("{value}{LABEL}")).unwrap_or_default();
         format!("{LABEL}{}{VALUE}{value}", self.key)
+    }
+}
+
+impl OfTask {
+    /// What is not there is not the empty text.
+    pub(super) fn tag(&self) -> String {
+        let part = |text: &Option<String>| text.as_ref().map_or_else(|| "-".to_owned(), |text| format!("+{text}"));
+        format!("{LABEL}{TASK}{}{TASK}{}{LABEL}", part(&self.feature), part(&self.task))
     }
 }
 
@@ -132,6 +156,7 @@ impl ListQuery {
         fits(&self.agent, Some(&row.agent))
             && fits(&self.status, Some(&row.status))
             && fits(&self.project, row.project.as_deref())
+            && self.of_task.as_ref().is_none_or(|task| tags.contains(&task.tag()))
             && self.labels.iter().all(|label| tags.contains(&label.tag()))
             && self.archived.is_none_or(|archived| archived == (row.status == ARCHIVED))
             && self.text.as_deref().is_none_or(|text| Sought::new(text).is_in(row))

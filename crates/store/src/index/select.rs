@@ -67,6 +67,9 @@ fn narrow(wanted: &mut Where, query: &ListQuery) {
             wanted.add(condition, value.clone());
         }
     }
+    if let Some(task) = &query.of_task {
+        wanted.add("instr(tags, ?) > 0", task.tag());
+    }
     for label in &query.labels {
         wanted.add("instr(tags, ?) > 0", label.tag());
     }

@@ -14,7 +14,7 @@ use crate::sqlite::{self, AfterCrash, Checkpoint, FileError, Kind, Writes};
 
 const KIND: Kind = Kind {
     application: 0x6f75_746c,
-    version: 2,
+    version: 3,
     schema: SCHEMA,
     cache_kib: 1_024,
     after_crash: AfterCrash::Check,
@@ -27,7 +27,7 @@ const SCHEMA: &str = "
     CREATE TABLE sessions (
         id TEXT PRIMARY KEY, head INTEGER NOT NULL, agent TEXT NOT NULL, title TEXT, project TEXT, status TEXT NOT NULL,
         created_at INTEGER NOT NULL, updated_at INTEGER NOT NULL, owed INTEGER NOT NULL, labels TEXT NOT NULL,
-        title_key TEXT NOT NULL, tags TEXT NOT NULL
+        task TEXT, title_key TEXT NOT NULL, tags TEXT NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX by_updated_at ON sessions (updated_at, id, agent, status, project, tags, title_key);
     CREATE INDEX by_created_at ON sessions (created_at, id, agent, status, project, tags, title_key);
@@ -37,7 +37,7 @@ const SCHEMA: &str = "
     CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
-pub(super) const COLUMNS: &str = "id, head, agent, title, project, status, created_at, updated_at, owed, labels";
+pub(super) const COLUMNS: &str = "id, head, agent, title, project, status, created_at, updated_at, owed, labels, task";
 
 /// A number that the list keeps about itself.
 #[derive(Debug, Clone, Copy)]
@@ -153,9 +153,9 @@ impl Table {
 fn put(connection: &Connection, notes: &Notes, marks: &[(Mark, u64)]) -> Result<(), FileError> {
     // In place, so that an index whose columns stay as they are is not written.
     let mut insert = connection.prepare(&format!(
-        "INSERT INTO sessions ({COLUMNS}, title_key, tags) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12)
+        "INSERT INTO sessions ({COLUMNS}, title_key, tags) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13)
          ON CONFLICT (id) DO UPDATE SET head = ?2, agent = ?3, title = ?4, project = ?5, status = ?6, created_at = ?7,
-         updated_at = ?8, owed = ?9, labels = ?10, title_key = ?11, tags = ?12"
+         updated_at = ?8, owed = ?9, labels = ?10, task = ?11, title_key = ?12, tags = ?13"
     ))?;
     let mut remove = connection.prepare("DELETE FROM sessions WHERE id = ?1")?;
     let mut settle = connection.prepare("DELETE FROM stale WHERE id = ?1")?;
@@ -175,6 +175,7 @@ fn put(connection: &Connection, notes: &Notes, marks: &[(Mark, u64)]) -> Result<
                 row.updated_at,
                 row.owed,
                 row.labels,
+                row.task.as_ref().and_then(|task| serde_json::to_string(task).ok()),
                 row.title_key(),
                 row.tags()
             ])?,
@@ -199,6 +200,8 @@ fn row(found: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         updated_at: found.get(7)?,
         owed: found.get(8)?,
         labels: found.get(9)?,
+        // Written here, it can be read here.
+        task: found.get::<_, Option<String>>(10)?.and_then(|text| serde_json::from_str(&text).ok()),
     })
 }
 

@@ -52,6 +52,7 @@ fn story(session: SessionId, messages: usize) -> Result<Vec<Line>, Failure> {
     let mut events = vec![(
         None,
         Event::SessionCreated(SessionCreated {
+            task: None,
             memory: None,
             session,
             agent: "bench".parse().map_err(Failure::failed)?,
