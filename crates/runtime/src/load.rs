@@ -148,7 +148,7 @@ pub async fn transcript(
     let store = store.clone();
     let rest = sight.head.saturating_sub(sight.tail_from);
     apart_if(rest > LONG, async move {
-        let mut transcript = opening(&store, session, &sight).await?;
+        let mut transcript = opening(&store, session, (&sight, &redactor)).await?;
         let after = sight.tail_from.saturating_sub(1);
         let folded = each_after(&store, session, (after, sight.head), |line, entry| {
             if Aside::holds(&sight.aside, entry.seq) {
@@ -164,22 +164,28 @@ pub async fn transcript(
 }
 
 /// Returns what the conversation begins with.
-async fn opening(store: &Store, session: SessionId, sight: &Sight) -> Result<Transcript, StoreError> {
-    let created = match (&sight.fresh, sight.checkpoint) {
-        (Some(Entry { event: Event::CheckpointCreated(created), .. }), _) => Some(created.clone()),
-        (_, Some(seq)) => checkpoint(store, session, seq).await?,
-        (_, None) => None,
+async fn opening(
+    store: &Store,
+    session: SessionId,
+    (sight, redactor): (&Sight, &Redactor),
+) -> Result<Transcript, StoreError> {
+    let read = match (&sight.fresh, sight.checkpoint) {
+        (Some(fresh), _) => Some(fresh.clone()),
+        (None, Some(seq)) => one(store, session, (seq, Some(redactor))).await?,
+        (None, None) => None,
     };
-    let Some(created) = created else { return Ok(Transcript::default()) };
+    let Some(Entry { event: Event::CheckpointCreated(created), tokens, .. }) = read else {
+        return Ok(Transcript::default());
+    };
     let schema = match created.schema_from.filter(|_| created.tail_from == sight.tail_from) {
-        Some(seq) => one(store, session, seq).await?,
+        Some(seq) => one(store, session, (seq, None)).await?,
         None => None,
     };
     let schema = match schema.map(|entry| entry.event) {
         Some(Event::MessageReceived(message)) => message.output_schema,
         Some(_) | None => None,
     };
-    Ok(Transcript::after(&created, schema))
+    Ok(Transcript::after((&created, tokens), schema))
 }
 
 /// Reads a checkpoint.
@@ -188,14 +194,20 @@ async fn opening(store: &Store, session: SessionId, sight: &Sight) -> Result<Tra
 ///
 /// As for [`state`].
 pub async fn checkpoint(store: &Store, session: SessionId, seq: Seq) -> Result<Option<CheckpointCreated>, StoreError> {
-    let read = one(store, session, seq).await?.map(|entry| entry.event);
+    let read = one(store, session, (seq, None)).await?.map(|entry| entry.event);
     Ok(if let Some(Event::CheckpointCreated(created)) = read { Some(created) } else { None })
 }
 
-/// Reads one event.
-async fn one(store: &Store, session: SessionId, seq: Seq) -> Result<Option<Entry>, StoreError> {
+/// Reads one event, without what is known to be secret by now.
+async fn one(
+    store: &Store,
+    session: SessionId,
+    (seq, redactor): (Seq, Option<&Redactor>),
+) -> Result<Option<Entry>, StoreError> {
     let lines = store.journals.read(session, seq.saturating_sub(1), 1).await?.lines;
-    lines.iter().find(|line| line.seq() == seq).map(|line| read(session, line)).transpose()
+    let Some(line) = lines.iter().find(|line| line.seq() == seq) else { return Ok(None) };
+    let clean = redactor.and_then(|redactor| line.redacted(redactor).ok().flatten());
+    read(session, clean.as_ref().unwrap_or(line)).map(Some)
 }
 
 /// Goes through the events up to and including `to`, page by page.

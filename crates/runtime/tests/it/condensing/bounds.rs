@@ -44,7 +44,7 @@ async fn a_request_that_is_refused_as_too_long_is_made_shorter_by_the_model_and_
 
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_refused_twice_is_made_shorter_by_events_alone() {
-    let (house, _) = refused_above(4_200).await;
+    let (house, _) = refused_above(3_000).await;
     talk(&house, 1).await;
     assert_eq!(begun(&house).await, [(CompactionTrigger::Overflow, true), (CompactionTrigger::Overflow, false)]);
 }
@@ -70,7 +70,7 @@ async fn counted(budget: Budget) -> (House, Scripted) {
     let (kit, model) = small(
         |request, n| match good(request, n) {
             Step::Reply(reply) => {
-                let usage = Usage { input_tokens: 1_000, output_tokens: 100, ..Usage::default() };
+                let usage = Usage { input_tokens: 10_000, output_tokens: 1_000, ..Usage::default() };
                 Step::Reply(Reply { usage, ..reply })
             }
             step => step,
@@ -92,17 +92,17 @@ async fn what_a_compaction_takes_is_counted_for_the_session() {
     let spent = house.runtime.view(id(1)).await.unwrap().totals.spent;
     let pieces = named(&house, "compaction.progressed").await as u64;
     assert!(pieces > 0);
-    assert_eq!(spent.all.tokens(), (8 + pieces) * 1_100);
+    assert_eq!(spent.all.tokens(), (8 + pieces) * 11_000);
     let made = checkpoints(&house).await;
-    assert_eq!(made[0].made.usage.tokens(), pieces * 1_100);
+    assert_eq!(made[0].made.usage.tokens(), pieces * 11_000);
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_session_without_budget_left_is_condensed_without_a_model() {
     for budget in [
-        Budget { session: Limits { tokens: Some(9_000), ..Limits::default() }, ..Budget::default() },
+        Budget { session: Limits { tokens: Some(88_500), ..Limits::default() }, ..Budget::default() },
         Budget { session: Limits { steps: Some(8), ..Limits::default() }, ..Budget::default() },
-        Budget { day: Limits { tokens: Some(9_000), ..Limits::default() }, ..Budget::default() },
+        Budget { day: Limits { tokens: Some(88_500), ..Limits::default() }, ..Budget::default() },
     ] {
         let (house, model) = counted(budget).await;
         assert!(model.requests().iter().all(|request| request.purpose == Purpose::Step), "{budget:?}");
