@@ -13,6 +13,7 @@ use outlive_core::time::Timestamp;
 use outlive_model::Model;
 use outlive_runtime::clock::{Moments, TokioClock};
 use outlive_runtime::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Terms, Voice, Voices};
+use outlive_runtime::scales::Scales;
 use outlive_runtime::subscribe::{Signal, Subscription};
 use outlive_runtime::{Accepted, Outcome, Runtime, Settings, SubmitError};
 use outlive_store::memory::{self, Faults};
@@ -87,12 +88,14 @@ pub struct Agents {
     pub prices: Option<Prices>,
     /// What their calls leave running.
     pub tasks: Option<Arc<Tasks>>,
+    /// What weighs their requests; roughly where it is left out.
+    pub scales: Option<Arc<Scales>>,
 }
 
 impl Agents {
     /// Their kit is made anew whenever it is asked for.
     pub fn made(make: impl Fn(&AgentName) -> Made + Send + Sync + 'static) -> Self {
-        Self { make: Arc::new(make), prices: None, tasks: None }
+        Self { make: Arc::new(make), prices: None, tasks: None, scales: None }
     }
 
     /// All have this kit.
@@ -130,6 +133,10 @@ impl Kits for Agents {
 
     fn prices(&self, _model: &str) -> Option<Prices> {
         self.prices
+    }
+
+    fn scales(&self) -> &Scales {
+        self.scales.as_deref().unwrap_or(Scales::plain())
     }
 }
 

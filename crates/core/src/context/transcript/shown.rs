@@ -44,6 +44,14 @@ impl Transcript {
         &self.shown.marks
     }
 
+    /// Returns the same for a request of so many tokens as its provider counts them, of which we count so many.
+    #[must_use]
+    pub fn marks_in(&self, (tokens, counted): (u64, u64)) -> Vec<Mark> {
+        let part = |mark: &Mark| u128::from(mark.tokens) * u128::from(tokens) / u128::from(counted.max(1));
+        let scaled = |mark: &Mark| Mark { tokens: u64::try_from(part(mark)).unwrap_or(u64::MAX), ..*mark };
+        self.marks().iter().map(scaled).collect()
+    }
+
     /// Returns the first and the last event that are shown as they are.
     #[must_use]
     pub fn covers(&self) -> Option<Aside> {
