@@ -28,6 +28,10 @@ mod vocabulary {
 
     /// Bytes that are counted at once.
     const PIECE: usize = 16 << 10;
+    /// Bytes of letters, digits, spaces or signs in a row that no word, number, indentation or rule has.
+    const LONG: usize = 80;
+    /// Bytes of what is longer than that which are counted at once: merging takes the more for a byte the more there are.
+    const PART: usize = 48;
 
     /// The vocabulary, once it is read.
     pub struct Vocabulary {
@@ -72,7 +76,8 @@ mod vocabulary {
     impl Counter for Vocabulary {
         fn count(&self, text: &str) -> u32 {
             let Some(vocabulary) = self.ready() else { return Rough.count(text) };
-            let count = pieces(text).map(|piece| vocabulary.count_ordinary(piece)).sum::<usize>();
+            let parts = pieces(text).flat_map(parts);
+            let count = parts.map(|part| vocabulary.count_ordinary(part)).sum::<usize>();
             u32::try_from(count).unwrap_or(u32::MAX)
         }
 
@@ -91,6 +96,51 @@ mod vocabulary {
             text = rest;
             (!piece.is_empty()).then_some(piece)
         })
+    }
+
+    /// Cuts what is longer in a row than anything that is written; in any other text nothing.
+    fn parts(mut text: &str) -> impl Iterator<Item = &str> {
+        std::iter::from_fn(move || {
+            let mut at = 0;
+            let cut = loop {
+                let Some(run) = run(text.as_bytes().get(at..).unwrap_or_default()) else { break text.len() };
+                match at {
+                    0 if run > LONG => break PART,
+                    at if run > LONG => break at,
+                    _short => at += run,
+                }
+            };
+            let (part, rest) = text.split_at(cut);
+            text = rest;
+            (!part.is_empty()).then_some(part)
+        })
+    }
+
+    /// Returns how many bytes of one kind a text begins with, counted up to what is long; `None` where it has none.
+    fn run(bytes: &[u8]) -> Option<usize> {
+        let kind = kind(bytes.first()?);
+        // What is not ASCII stays together: it is counted fast enough, and many of its words stand side by side.
+        let most = if kind == Kind::Other { LONG } else { LONG + 1 };
+        Some(bytes.iter().take(most).take_while(|byte| self::kind(byte) == kind).count())
+    }
+
+    #[derive(Clone, Copy, PartialEq, Eq)]
+    enum Kind {
+        Letter,
+        Digit,
+        Space,
+        Sign,
+        Other,
+    }
+
+    fn kind(byte: &u8) -> Kind {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' => Kind::Letter,
+            b'0'..=b'9' => Kind::Digit,
+            b' ' | b'\t' | b'\r' | b'\n' => Kind::Space,
+            0x80.. => Kind::Other,
+            _sign => Kind::Sign,
+        }
     }
 
     /// Returns where a space follows something that is none: tokens begin with spaces, and do not go on with them.
@@ -127,72 +177,17 @@ mod vocabulary {
         }
 
         #[test]
-        fn zz_measure() {
-            let vocabulary = Vocabulary::read();
-            let mut dice = outlive_core::context::sample::Dice::new(7);
-            let mut x = 88172645463325252_u64;
-            let mut b64 = String::new();
-            while b64.len() < 70_000 {
-                x ^= x << 13;
-                x ^= x >> 7;
-                x ^= x << 17;
-                b64.push(
-                    "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/".as_bytes()
-                        [(x >> 20) as usize % 64] as char,
-                );
+        fn what_no_word_is_as_long_as_is_counted_in_parts_that_are_the_text() {
+            let long = |text: &str| text.repeat(1_000);
+            for text in
+                ["word ".repeat(99), long("a"), long(" "), long("=") + "é" + &long("漢"), long("x") + &long("\n")]
+            {
+                assert_eq!(parts(&text).collect::<String>(), text);
+                assert!(parts(&text).all(|part| part.len() <= text.len().max(LONG)), "{text}");
             }
-            let mut cjk = String::new();
-            while cjk.len() < 70_000 {
-                x ^= x << 13;
-                x ^= x >> 7;
-                x ^= x << 17;
-                cjk.push(char::from_u32(0x4e00 + ((x >> 20) % 3000) as u32).unwrap());
-                if x % 17 == 0 {
-                    cjk.push('，');
-                }
-            }
-            let mut lower = String::new();
-            while lower.len() < 70_000 {
-                x ^= x << 13;
-                x ^= x >> 7;
-                x ^= x << 17;
-                lower.push((b'a' + ((x >> 20) % 26) as u8) as char);
-            }
-            let hex: String = b64.bytes().map(|b| format!("{b:02x}")).collect();
-            for (name, text) in [
-                ("code", dice.code(2_000)),
-                ("prose", dice.prose(1_000)),
-                ("b64", b64),
-                ("cjk", cjk),
-                ("a", "a".repeat(70_000)),
-                ("lower", lower),
-                ("hex", hex),
-                ("spaces", " ".repeat(70_000)),
-                ("newlines", "\n".repeat(70_000)),
-                ("=", "=".repeat(70_000)),
-                ("emoji", "🦀👩‍🚀".repeat(9_000)),
-                ("punct", "!?.,;:".repeat(9_000)),
-                ("cjk1", "漢".repeat(20_000)),
-                ("mixed", "aB3$".repeat(20_000)),
-            ] {
-                let text = &text[..text.floor_char_boundary(16 << 10)];
-                for cut in [16 << 10, 1024, 256, 96, 48] {
-                    let mut best = f64::MAX;
-                    let mut n = 0;
-                    for _ in 0..7 {
-                        let began = std::time::Instant::now();
-                        n = 0;
-                        let mut rest = text;
-                        while !rest.is_empty() {
-                            let (a, b) = rest.split_at(rest.floor_char_boundary(cut.min(rest.len())));
-                            n += vocabulary.ready().unwrap().count_ordinary(a);
-                            rest = b;
-                        }
-                        best = best.min(began.elapsed().as_secs_f64() * 1000.0);
-                    }
-                    println!("{name} cut {cut}: {n} tokens {best:.3} ms");
-                }
-            }
+            let lengths = |text: &str| parts(text).map(str::len).collect::<Vec<_>>();
+            assert_eq!(lengths(&format!("a {} b", "x".repeat(LONG))), [LONG + 4]);
+            assert_eq!(lengths(&format!("a {} b", "x".repeat(LONG + 20))), [2, PART, 20 + LONG - PART + 2]);
         }
 
         #[test]

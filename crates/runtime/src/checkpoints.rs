@@ -86,7 +86,8 @@ impl Runtime {
         let frame = &kit.voices.at(0).frame;
         let load = assemble(frame, &transcript).1.load;
         let tokens = self.shell.kits.scales().calibration(&frame.model).estimate(&load);
-        let plan = compaction::plan(transcript.marks(), state.head, (tokens, &frame.window), false);
+        let marks = transcript.marks_in((tokens, load.counted()));
+        let plan = compaction::plan(&marks, state.head, (tokens, &frame.window), false);
         let room = plan.map_or(frame.window.usable() / 8, |planned| planned.tokens.room);
         let covers = plan.map(|planned| planned.covers).or(transcript.covers());
         let covers = covers.unwrap_or(Aside { first: 1, last: state.head });

@@ -148,7 +148,7 @@ pub async fn transcript(
     let store = store.clone();
     let rest = sight.head.saturating_sub(sight.tail_from);
     apart_if(rest > LONG, async move {
-        let mut transcript = opening(&store, session, &sight, &redactor).await?;
+        let mut transcript = opening(&store, session, (&sight, &redactor)).await?;
         let after = sight.tail_from.saturating_sub(1);
         let folded = each_after(&store, session, (after, sight.head), |line, entry| {
             if Aside::holds(&sight.aside, entry.seq) {
@@ -167,15 +167,16 @@ pub async fn transcript(
 async fn opening(
     store: &Store,
     session: SessionId,
-    sight: &Sight,
-    redactor: &Redactor,
+    (sight, redactor): (&Sight, &Redactor),
 ) -> Result<Transcript, StoreError> {
-    let created = match (&sight.fresh, sight.checkpoint) {
-        (Some(Entry { event: Event::CheckpointCreated(created), .. }), _) => Some(created.clone()),
-        (_, Some(seq)) => checkpoint(store, session, seq, redactor).await?,
-        (_, None) => None,
+    let read = match (&sight.fresh, sight.checkpoint) {
+        (Some(fresh), _) => Some(fresh.clone()),
+        (None, Some(seq)) => one(store, session, seq, redactor).await?,
+        (None, None) => None,
     };
-    let Some(created) = created else { return Ok(Transcript::default()) };
+    let Some(Entry { event: Event::CheckpointCreated(created), tokens, .. }) = read else {
+        return Ok(Transcript::default());
+    };
     let schema = match created.schema_from.filter(|_| created.tail_from == sight.tail_from) {
         Some(seq) => one(store, session, seq, redactor).await?,
         None => None,
@@ -184,7 +185,7 @@ async fn opening(
         Some(Event::MessageReceived(message)) => message.output_schema,
         Some(_) | None => None,
     };
-    Ok(Transcript::after(&created, schema))
+    Ok(Transcript::after((&created, tokens), schema))
 }
 
 /// Reads a checkpoint, without secrets that were not known when it was made.

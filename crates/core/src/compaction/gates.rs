@@ -39,7 +39,8 @@ pub fn kept(before: &Summary, after: &Summary) -> Result<(), Unfit> {
     let same = |item: &Item| {
         after.items.iter().any(|now| now.id == item.id && now.section == item.section && now.pinned == item.pinned)
     };
-    if before.items.iter().any(|item| item.stays() && !same(item)) {
+    let forgets_request = after.last_request.is_empty() && !before.last_request.is_empty();
+    if forgets_request || before.items.iter().any(|item| item.stays() && !same(item)) {
         return Err(Unfit::Forgets);
     }
     Ok(())

@@ -71,7 +71,7 @@ pub fn prune(kept: &[Kept], marks: &[Mark], (tokens, window): (u64, &Window)) ->
         !it.pruned && it.tokens > SMALL && !is_exempt(&it.tool) && (is_old || is_repeated)
     };
     let chosen: Vec<&Kept> = kept.iter().enumerate().filter(|(at, it)| goes(*at, it)).map(|(_, it)| it).collect();
-    let freed: u64 = chosen.iter().map(|it| it.tokens.saturating_sub(stub(it).len() as u64 / 4)).sum();
+    let freed: u64 = chosen.iter().map(|it| it.tokens.saturating_sub(stub(it).len() as u64 / 2)).sum();
     (freed >= FREED.min(usable / 8) && freed > 0).then(|| ContextPruned {
         calls: chosen.iter().map(|it| it.call).collect(),
         tokens_freed: freed,

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::merge::cut;
 use super::{Section, Summary};
 use crate::content::Block;
-use crate::event::{Aside, Entry, Event};
+use crate::event::{Aside, CheckpointCreated, Entry, Event};
 
 const OPENS: &str = "<checkpoint";
 const CLOSES: &str = "</checkpoint>";
@@ -44,6 +44,15 @@ impl Summary {
         }
         text.push_str(CLOSES);
         text
+    }
+}
+
+impl CheckpointCreated {
+    /// Returns it as the model reads it: it stands for all that was before it, too.
+    #[must_use]
+    pub fn shown(&self) -> String {
+        let Aside { first, last } = self.covers;
+        self.summary.render(Aside { first: first.min(1), last }, self.version)
     }
 }
 

@@ -93,6 +93,8 @@ pub fn added(event: &Event, counter: &dyn Counter) -> Option<u32> {
 enum Piece<'a> {
     Text(&'a str),
     Reasoning(&'a str),
+    /// A text that is made of the event.
+    Made(String),
     /// The name and the arguments of a call.
     Use(&'a str, String),
     /// So many tokens, whoever counts.
@@ -103,6 +105,7 @@ impl Piece<'_> {
     fn count(&self, counter: &dyn Counter) -> u32 {
         match self {
             Self::Text(text) | Self::Reasoning(text) => counter.count(text),
+            Self::Made(text) => counter.count(text),
             Self::Use(name, input) => counter.count(name).saturating_add(counter.count(input)),
             Self::Weighed(tokens) => *tokens,
         }
@@ -111,7 +114,7 @@ impl Piece<'_> {
     fn is_reasoning(&self) -> bool {
         match self {
             Self::Reasoning(_) => true,
-            Self::Text(_) | Self::Use(..) | Self::Weighed(_) => false,
+            Self::Text(_) | Self::Made(_) | Self::Use(..) | Self::Weighed(_) => false,
         }
     }
 }
@@ -126,6 +129,7 @@ fn pieces(event: &Event) -> Option<Vec<Piece<'_>>> {
         }
         Event::StepFinished(finished) => Some(finished.content.iter().filter_map(piece).collect()),
         Event::CallFinished(finished) => Some(vec![Piece::Text(&finished.content)]),
+        Event::CheckpointCreated(created) => Some(vec![Piece::Made(created.shown())]),
         Event::CallDenied(denied) => Some(vec![Piece::Text(&denied.content)]),
         Event::CallLost(lost) => Some(vec![Piece::Text(&lost.known)]),
         Event::QuestionAnswered(answered) if answered.attempt.is_none() => Some(vec![Piece::Text(&answered.content)]),

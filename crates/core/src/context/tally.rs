@@ -19,6 +19,14 @@ pub struct Load {
     pub anchor: Option<Anchor>,
 }
 
+impl Load {
+    /// Returns the tokens of all of it, as we count them.
+    #[must_use]
+    pub fn counted(&self) -> u64 {
+        self.frame.plus(self.messages).tokens
+    }
+}
+
 /// What a provider counted, and what has come since.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Anchor {

@@ -70,7 +70,7 @@ fn relief(desk: &mut Desk, percent: u64) -> String {
     let tokens: u64 = desk.transcript.marks().iter().map(|mark| mark.tokens).sum();
     let usable = tokens * 100 / percent;
     let window = Window { tokens: usable, output: 0, buffer: 0, ..Window::default() };
-    let sized = Sized { tokens, window: &window, keeper: "p/m", compacts: true };
+    let sized = Sized { tokens, counted: tokens, window: &window, keeper: "p/m", compacts: true };
     match desk.state.relieve(&desk.transcript, &sized, &mut desk.moment) {
         Relief::None => "sent".to_owned(),
         Relief::Wait => "waits".to_owned(),
@@ -95,6 +95,29 @@ fn what_is_done_follows_from_how_full_the_window_is() {
     record(&mut desk, vec![started(1, Some("p/m"), Aside { first: 1, last: 50 })]);
     for (percent, done) in [(76, "sent"), (93, "waits"), (120, "waits")] {
         assert_eq!(relief(&mut desk, percent), done, "{percent} %, one is under way");
+    }
+}
+
+#[test]
+fn what_is_condensed_does_not_depend_on_how_the_provider_counts() {
+    let mut desk = talked();
+    let counted: u64 = desk.transcript.marks().iter().map(|mark| mark.tokens).sum();
+    let mut covers = |percent: u64| {
+        let tokens = counted * percent / 100;
+        let window = Window { tokens: tokens * 100 / 93, output: 0, buffer: 0, ..Window::default() };
+        let sized = Sized { tokens, counted, window: &window, keeper: "p/m", compacts: true };
+        match desk.state.relieve(&desk.transcript, &sized, &mut desk.moment) {
+            Relief::Facts(facts) => match &facts[0].event {
+                Event::CompactionStarted(started) => started.covers,
+                other => panic!("{}", other.name()),
+            },
+            other => panic!("{other:?}"),
+        }
+    };
+    let plain = covers(100);
+    for percent in [50, 155, 300] {
+        let last = covers(percent).last;
+        assert!(last.abs_diff(plain.last) <= 8, "{percent} %: up to {last}, not {}", plain.last);
     }
 }
 

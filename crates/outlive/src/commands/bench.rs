@@ -4,6 +4,7 @@ mod appends;
 mod attach;
 mod bare;
 mod context;
+mod long;
 mod loose;
 mod made;
 mod memory;
@@ -144,7 +145,7 @@ pub async fn run(bench: &Bench) -> Outcome {
         figures.extend(sandbox::measure(&dir, scale).await?);
     }
     if wants(Group::Context) {
-        figures.extend(context::measure(scale));
+        figures.extend(context::measure(scale)?);
     }
     if bench.json {
         show::json(&figures)?;

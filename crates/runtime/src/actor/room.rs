@@ -44,6 +44,7 @@ impl Actor {
             let transcript = self.transcript.get_or_insert_default();
             let sized = Sized {
                 tokens: plan.tokens_estimated,
+                counted: plan.load.counted(),
                 window: &voice.frame.window,
                 keeper: &kit.keeper.name,
                 compacts: kit.keeper.compacts,
@@ -109,7 +110,8 @@ impl Actor {
         let transcript = self.transcript.get_or_insert_default();
         let load = assemble(frame, transcript).1.load;
         let tokens = self.shell.kits.scales().calibration(&frame.model).estimate(&load);
-        let plan = plan(transcript.marks(), head, (tokens, &frame.window), false);
+        let marks = transcript.marks_in((tokens, load.counted()));
+        let plan = plan(&marks, head, (tokens, &frame.window), false);
         Ok(plan.map(|plan| transcript.planned(plan, Some(model))))
     }
 

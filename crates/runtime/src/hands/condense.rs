@@ -127,7 +127,12 @@ async fn whole(
     let started = &condense.under_way.started;
     let mut summary = summary;
     summary.last_request.clone_from(&before.last_request);
-    if let Some(seq) = started.newest
+    // A whole turn may be covered: its message is then among what is.
+    let newest = match started.newest {
+        Some(seq) => Some(seq),
+        None => covered_message(condense, session).await?,
+    };
+    if let Some(seq) = newest
         && let Some(Event::MessageReceived(message)) =
             load::one(&condense.store, session, seq, redactor).await?.map(|it| it.event)
     {
@@ -140,6 +145,24 @@ async fn whole(
         summary.goal = summary.last_request.chars().take(400).collect();
     }
     Ok(summary.within(started.tokens.room))
+}
+
+/// Returns the newest message of those that are covered.
+async fn covered_message(condense: &Condense, session: SessionId) -> Result<Option<Seq>, StoreError> {
+    let Aside { first, last } = condense.under_way.started.covers;
+    let (mut at, mut newest) = (first.saturating_sub(1), None);
+    while at < last {
+        let lines = condense.store.journals.read(session, at, PAGE).await?.lines;
+        let Some(end) = lines.last().map(outlive_core::event::Line::seq) else { break };
+        for line in lines.iter().filter(|line| line.seq() <= last && !Aside::holds(&condense.aside, line.seq())) {
+            let entry = load::read(session, line)?;
+            if matches!(entry.event, Event::MessageReceived(_)) {
+                newest = Some(entry.seq);
+            }
+        }
+        at = end;
+    }
+    Ok(newest)
 }
 
 /// A part of the conversation.

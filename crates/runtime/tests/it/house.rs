@@ -14,6 +14,7 @@ use outlive_core::time::Timestamp;
 use outlive_model::Model;
 use outlive_runtime::clock::{Moments, TokioClock};
 use outlive_runtime::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Terms, Voice, Voices};
+use outlive_runtime::scales::Scales;
 use outlive_runtime::subscribe::{Signal, Subscription};
 use outlive_runtime::{Accepted, Outcome, Runtime, Settings, SubmitError};
 use outlive_store::memory::{self, Faults};
@@ -90,12 +91,14 @@ pub struct Agents {
     /// What their calls leave running.
     pub tasks: Option<Arc<Tasks>>,
     pub secrets: Secrets,
+    /// What weighs their requests; roughly where it is left out.
+    pub scales: Option<Arc<Scales>>,
 }
 
 impl Agents {
     /// Their kit is made anew whenever it is asked for.
     pub fn made(make: impl Fn(&AgentName) -> Made + Send + Sync + 'static) -> Self {
-        Self { make: Arc::new(make), prices: None, tasks: None, secrets: Secrets::default() }
+        Self { make: Arc::new(make), prices: None, tasks: None, secrets: Secrets::default(), scales: None }
     }
 
     /// All have this kit.
@@ -137,6 +140,10 @@ impl Kits for Agents {
 
     fn secrets(&self) -> Secrets {
         self.secrets.clone()
+    }
+
+    fn scales(&self) -> &Scales {
+        self.scales.as_deref().unwrap_or(Scales::plain())
     }
 }
 

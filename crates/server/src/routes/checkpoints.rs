@@ -3,7 +3,7 @@
 use axum::Json;
 use axum::extract::State;
 use outlive_core::command::{Command, ContextCommand};
-use outlive_core::compaction::{Summary, written};
+use outlive_core::compaction::written;
 use outlive_core::session::View;
 use outlive_protocol::checkpoint::{ChangeCheckpoint, CheckpointRow, CheckpointView, Checkpoints, Compact, Compacting};
 use outlive_protocol::session::Done;

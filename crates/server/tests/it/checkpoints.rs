@@ -103,7 +103,7 @@ async fn a_preview_changes_nothing_and_what_cannot_be_condensed_is_refused() {
     for (route, body, code) in [
         (&route, json!({"focus": "x".repeat(5_000)}), "focus_too_long"),
         (&route, json!({"model": "openai/gpt-5"}), "model_unknown"),
-        (&route, json!({"modle": "x"}), "malformed_json"),
+        (&route, json!({"modle": "x"}), "invalid"),
         (&format!("/sessions/{fresh}/compact"), json!({}), "nothing_to_compact"),
         (&format!("/sessions/{NOBODY}/compact"), json!({}), "session_not_found"),
     ] {
@@ -203,7 +203,7 @@ async fn an_edit_that_is_no_summary_is_refused_with_its_place_and_nothing_is_los
     assert_eq!(server.send("POST", &format!("/sessions/{session}/checkpoints"), &[], &huge).await.0, 413);
     for (body, code) in [
         ("{not json", "malformed_json"),
-        (r#"{"action":"explode"}"#, "malformed_json"),
+        (r#"{"action":"explode"}"#, "invalid"),
         (r#"{"action":"edit","checkpoint":"x","summary":{"items":[]}}"#, "malformed_id"),
         (r#"{"action":"pin","item":"f999"}"#, "item_unknown"),
         (r#"{"action":"activate","checkpoint":"chk_00000000000000000000000009"}"#, "checkpoint_not_found"),

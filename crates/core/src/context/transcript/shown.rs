@@ -20,14 +20,17 @@ pub(super) struct Shown {
 }
 
 impl Transcript {
-    /// Begins with a checkpoint, and with the schema that the running turn's answer must fit.
+    /// Begins with a checkpoint, of so many tokens where they were counted, and with the schema that the running turn's answer
+    /// must fit.
     #[must_use]
-    pub fn after(checkpoint: &CheckpointCreated, schema: Option<Arc<serde_json::Value>>) -> Self {
-        let first = checkpoint.covers.first.min(1);
-        let covers = Aside { first, last: checkpoint.covers.last };
-        let text = checkpoint.summary.render(covers, checkpoint.version);
+    pub fn after(
+        (checkpoint, tokens): (&CheckpointCreated, Option<u32>),
+        schema: Option<Arc<serde_json::Value>>,
+    ) -> Self {
+        let text = checkpoint.shown();
         let mut transcript = Self { schema, ..Self::default() };
-        let weight = Weight::of_text(&text, &Rough);
+        let rough = Weight::of_text(&text, &Rough);
+        let weight = Weight { tokens: tokens.map_or(rough.tokens, u64::from), ..rough };
         transcript.tally.hear(weight);
         transcript.mark(0, weight.tokens, None);
         transcript.shown.schema_from = checkpoint.schema_from;
@@ -39,6 +42,14 @@ impl Transcript {
     #[must_use]
     pub fn marks(&self) -> &[Mark] {
         &self.shown.marks
+    }
+
+    /// Returns the same for a request of so many tokens as its provider counts them, of which we count so many.
+    #[must_use]
+    pub fn marks_in(&self, (tokens, counted): (u64, u64)) -> Vec<Mark> {
+        let part = |mark: &Mark| u128::from(mark.tokens) * u128::from(tokens) / u128::from(counted.max(1));
+        let scaled = |mark: &Mark| Mark { tokens: u64::try_from(part(mark)).unwrap_or(u64::MAX), ..*mark };
+        self.marks().iter().map(scaled).collect()
     }
 
     /// Returns the first and the last event that are shown as they are.
@@ -104,7 +115,8 @@ impl Transcript {
             };
             kept.pruned = true;
             let (seq, before, line) = (kept.seq, kept.tokens, stub(kept));
-            let weight = Weight::of_text(&line, &Rough);
+            // Nobody counts it: hashes and paths have more tokens than words.
+            let weight = Weight { tokens: line.len() as u64 / 2, pieces: 1, reasoning: 0 };
             for mark in self.shown.marks.iter_mut().filter(|mark| mark.seq == seq) {
                 mark.tokens = weight.tokens;
             }

@@ -21,8 +21,10 @@ const MEAGRE: u32 = 2;
 /// How long a request is, and what may be done about it.
 #[derive(Debug, Clone, Copy)]
 pub struct Sized<'a> {
-    /// Its tokens.
+    /// Its tokens, as its provider counts them.
     pub tokens: u64,
+    /// Its tokens, as we count them.
+    pub counted: u64,
     /// What it may have.
     pub window: &'a Window,
     /// Who condenses, as `provider/name`.
@@ -72,7 +74,8 @@ impl State {
         // What the provider takes is less than was thought.
         let less = Window { input: Some(tokens * u64::from(8 - 2 * overflows.min(3)) / 10), ..*window };
         let room = if overflows > 0 { &less } else { window };
-        let planned = plan(transcript.marks(), self.head, (tokens, room), forced);
+        let marks = transcript.marks_in((tokens, sized.counted));
+        let planned = plan(&marks, self.head, (tokens, room), forced);
         match planned {
             None if forced => Relief::Fail(self.too_long(transcript, sized)),
             None => self.skip(trigger, "what could be condensed is too little", moment),
@@ -135,7 +138,8 @@ impl State {
         if self.upkeep.view.failures == 0 || self.upkeep.view.vain == Some(active.covers) {
             return Relief::None;
         }
-        let covered = transcript.marks().first().filter(|mark| mark.seq == 0).map_or(0, |mark| mark.tokens);
+        let marks = transcript.marks_in((sized.tokens, sized.counted));
+        let covered = marks.first().filter(|mark| mark.seq == 0).map_or(0, |mark| mark.tokens);
         let room = covered.max(sized.window.usable() / 8).min(8_000);
         let tokens = Sizes { before: sized.tokens, covered, room };
         let plan = Plan { covers: active.covers, tail_from: self.upkeep.view.tail_from, tokens };
@@ -150,9 +154,10 @@ impl State {
     /// Names the part that has the most of it, and the way out.
     fn too_long(&self, transcript: &Transcript, sized: &Sized<'_>) -> TurnError {
         let Sized { tokens, window, .. } = *sized;
-        let said: u64 = transcript.marks().iter().map(|mark| mark.tokens).sum();
+        let marks = transcript.marks_in((tokens, sized.counted));
+        let said: u64 = marks.iter().map(|mark| mark.tokens).sum();
         let fixed = tokens.saturating_sub(said);
-        let largest = transcript.marks().iter().max_by_key(|mark| mark.tokens).filter(|mark| mark.tokens > fixed);
+        let largest = marks.iter().max_by_key(|mark| mark.tokens).filter(|mark| mark.tokens > fixed);
         let (most, part) = match largest {
             Some(Mark { seq: 0, tokens, .. }) => {
                 (*tokens, "the checkpoint: edit it to be shorter, or reset the session".to_owned())

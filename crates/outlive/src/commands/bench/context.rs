@@ -4,7 +4,8 @@ use outlive_core::context::sample::{Asked, Dice, Hidden, play};
 use outlive_core::context::{Calibration, Counter};
 
 use super::bare::ms;
-use super::{Bar, Figure, Scale, median, percentile};
+use super::{Bar, Figure, Scale, long, median, percentile};
+use crate::exit::Failure;
 
 /// Turns of a session.
 const TURNS: u64 = 60;
@@ -12,7 +13,11 @@ const TURNS: u64 = 60;
 const MESSAGE: usize = 16 << 10;
 
 /// Measures estimates and counting.
-pub(super) fn measure(scale: Scale) -> Vec<Figure> {
+///
+/// # Errors
+///
+/// As for [`long::measure`].
+pub(super) fn measure(scale: Scale) -> Result<Vec<Figure>, Failure> {
     let counter = outlive_model::tokens::counter();
     let began = ms();
     // The vocabulary is read on a thread of its own; a build without one counts roughly at once.
@@ -22,7 +27,8 @@ pub(super) fn measure(scale: Scale) -> Vec<Figure> {
     let mut figures = vec![Figure::new("vocabulary read", ms() - began, "ms")];
     figures.extend([1.0, 1.2, 1.6].map(|ratio| estimates(ratio, scale, &*counter)));
     figures.extend(counting(scale, &*counter));
-    figures
+    figures.extend(long::measure(scale, &*counter)?);
+    Ok(figures)
 }
 
 /// Sessions against a provider that counts in its own way, each without anything learned before.
@@ -44,24 +50,40 @@ fn estimates(ratio: f64, scale: Scale, counter: &dyn Counter) -> Figure {
     Figure::new(what, percentile(&ours, 95), "%").bar(Bar::AtMost(1.0))
 }
 
-/// What a new message costs, and one long text.
+/// What a new message costs, whatever it is made of, and one long text.
 fn counting(scale: Scale, counter: &dyn Counter) -> Vec<Figure> {
-    let mut dice = Dice::new(1);
-    let mut took = Vec::new();
-    for _ in 0..scale.of(1_000) {
-        let mut text = dice.code(400);
-        text.truncate(text.floor_char_boundary(MESSAGE));
-        let began = ms();
-        counter.count(&text);
-        took.push(ms() - began);
+    let (mut dice, mut figures) = (Dice::new(1), Vec::new());
+    for kind in KINDS {
+        let mut took = Vec::new();
+        for _ in 0..scale.of(500) {
+            let mut text = made(kind, &mut dice);
+            text.truncate(text.floor_char_boundary(MESSAGE));
+            let began = ms();
+            counter.count(&text);
+            took.push(ms() - began);
+        }
+        let name = |what: &str| format!("16 KB message of {kind} counted, {what}");
+        figures.push(Figure::new(name("p99"), percentile(&took, 99), "ms").bar(Bar::AtMost(1.0)));
+        figures.push(Figure::new(name("p50"), median(took), "ms"));
     }
     let spaces = " ".repeat(1_000_000);
     let began = ms();
     counter.count(&spaces);
-    let long = ms() - began;
-    vec![
-        Figure::new("16 KB message counted, p99", percentile(&took, 99), "ms").bar(Bar::AtMost(1.0)),
-        Figure::new("16 KB message counted, p50", median(took), "ms"),
-        Figure::new("a million spaces counted", long, "ms"),
-    ]
+    figures.push(Figure::new("a million spaces counted", ms() - began, "ms"));
+    figures
+}
+
+const KINDS: [&str; 6] = ["code", "prose", "base64", "Chinese", "one letter", "spaces"];
+
+/// A message of this kind, of some more bytes than are counted.
+fn made(kind: &str, dice: &mut Dice) -> String {
+    const BASE64: &[u8; 64] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    match kind {
+        "code" => dice.code(400),
+        "prose" => dice.prose(400),
+        "base64" => (0..MESSAGE).map(|_| char::from(BASE64[dice.throw(64) as usize])).collect(),
+        "Chinese" => (0..MESSAGE / 3).filter_map(|_| char::from_u32(0x4e00 + dice.throw(3_000) as u32)).collect(),
+        "one letter" => "a".repeat(MESSAGE),
+        _spaces => " ".repeat(MESSAGE),
+    }
 }

@@ -89,6 +89,45 @@ async fn a_checkpoint_of_events_alone_is_made_anew_once_the_model_works_again() 
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_checkpoint_in_the_middle_of_a_long_turn_keeps_its_request_also_when_it_is_made_anew() {
+    let (works, asked) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicUsize::new(0)));
+    let (now, steps) = (Arc::clone(&works), Arc::clone(&asked));
+    let todo = json!({ "items": [{ "text": "oak ".repeat(60), "status": "pending" }] });
+    let model = Scripted::by(move |request, _| match request.purpose {
+        Purpose::Condense if now.load(Ordering::Relaxed) => change(),
+        Purpose::Condense => Step::fail(FailureKind::Overloaded),
+        _step => match steps.fetch_add(1, Ordering::Relaxed) {
+            // Time passes, and whoever condenses works again.
+            36 => Step::call("todo", &todo).held(),
+            48.. => Step::text("done"),
+            _few => Step::call("todo", &todo),
+        },
+    });
+    let toolbox = Toolbox::new(vec![Arc::new(outlive_tools::builtin::TodoList)]);
+    let mut voice = voice(model.clone(), &toolbox);
+    voice.frame.window = Window { tokens: 4_000, output: 500, buffer: 250, ..Window::default() };
+    let keeper = Keeper::plain(&voice);
+    let kit = Kit { keeper, voices: Voices::only(voice), ..kit(Scripted::default(), toolbox, "") };
+    let house = House::of(Agents::of(kit)).await;
+    let said = house.say(1, "count all the trees in this forest").await;
+    while asked.load(Ordering::Relaxed) < 37 {
+        settled().await;
+    }
+    let made = checkpoints(&house).await;
+    assert!(!made.is_empty() && made.iter().all(|it| it.made.strategy == Strategy::Deterministic), "{}", made.len());
+    works.store(true, Ordering::Relaxed);
+    tokio::time::advance(Duration::from_secs(7_200)).await;
+    model.release();
+    assert_eq!(house.outcome(1, said).await.ending, Ending::Complete);
+    settled().await;
+    let made = checkpoints(&house).await;
+    assert!(made.iter().any(|it| it.made.trigger == CompactionTrigger::Upgrade), "{:?}", made.last());
+    for made in made {
+        assert!(made.summary.last_request.contains("count all the trees"), "{:?} {:?}", made.made, made.summary);
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_model_that_goes_on_failing_is_asked_ever_less_often_also_after_a_restart() {
     let mut talk = Talk::with(4_000).await;
     for (times, rests) in [(1, 60), (2, 300), (3, 3_600)] {

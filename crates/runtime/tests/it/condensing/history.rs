@@ -80,7 +80,7 @@ async fn a_fork_has_the_checkpoint_and_none_of_what_was_under_way() {
 async fn an_exported_session_brings_its_checkpoints_along() {
     let (talk, _) = condensed().await;
     let bytes = talk.house.runtime.export(id(1)).await.unwrap();
-    let import = NewImport { bytes, copy: Some(id(2)), by: by() };
+    let import = NewImport { bytes: bytes.into(), copy: Some(id(2)), by: by() };
     talk.house.runtime.import(import, None).await.unwrap();
     let (made, view) = talk.house.runtime.checkpoints(id(2)).await.unwrap();
     let (original, active) = talk.house.runtime.checkpoints(id(1)).await.unwrap();
