@@ -29,7 +29,8 @@ impl Actor {
         if let Some(Event::CheckpointCreated(created)) = fresh.map(|entry| &entry.event) {
             return Ok(Some(created.summary.clone()));
         }
-        let created = crate::load::checkpoint(&self.shell.store, self.id, active.seq).await?;
+        let created =
+            crate::load::checkpoint(&self.shell.store, self.id, active.seq, &self.errand.secrets.now()).await?;
         Ok(created.map(|created| created.summary))
     }
 }
