@@ -127,7 +127,8 @@ fn stopped_story() -> Desk {
     desk
 }
 
-const GOLDEN: [(&str, Story); 8] = [
+const GOLDEN: [(&str, Story); 9] = [
+    ("v1-forgetting", super::memories::forgetting_story),
     ("v1-unattended", super::unattended::parked),
     ("v1-stopped", stopped_story),
     ("v1-lost-call", story),
