@@ -239,7 +239,7 @@ async fn a_piece_that_the_model_never_answers_holds_up_nothing_for_ever() {
     });
     let house = House::of(remembering(model.clone())).await;
     talk(&house, "poison").await;
-    noted(&house, 1).await;
+    house.until(1, "memory.observed").await;
     talk(&house, "Ada has a dog.").await;
     noted(&house, 2).await;
     let events = house.events(1).await;
