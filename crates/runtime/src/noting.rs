@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outlive_core::command::{Command, Create, MemoryCommand, Report};
-use outlive_core::event::{Event, Line, MemoryForgotten, OnDisconnect, Origin};
+use outlive_core::event::{Event, Line, MemoryForgotten, OnDisconnect, Origin, OriginKind};
 use outlive_core::id::{AgentName, MemoryId, RequestId, Seq, SessionId};
 use outlive_core::memory::forget::{Extent, says};
 use outlive_core::memory::{Memory, Mode};
@@ -15,7 +15,7 @@ use outlive_store::{Remembered, RememberedQuery, StoreError};
 use tokio::sync::oneshot;
 
 use crate::actor::Mail;
-use crate::hands::{Forgetting, Notes, holding, traces, would_erase};
+use crate::hands::{Forgetting, Notes, each, holding, traces, would_erase};
 use crate::memory::{notebook, of_session};
 use crate::subscribe::Signal;
 use crate::{Accepted, BUSY_MS, Runtime, SubmitError, load};
@@ -143,6 +143,32 @@ impl Runtime {
         let plan = self.made_of(home, memory).await?;
         let lines = would_erase(&self.shell, &plan.forgetting(extent)).await.map_err(SubmitError::Store)?;
         Ok(Forgotten { memories: plan.ids(home), lines: Some(lines), left: Vec::new() })
+    }
+
+    /// Forgets in a session what others have forgotten that it shares its beginning with: it was in the trash then.
+    pub(crate) async fn forget_with_others(&self, session: SessionId) -> Result<(), SubmitError> {
+        let rows = of_session(&self.shell.store, session, Seq::MAX).await.map_err(SubmitError::Store)?;
+        let mut memories = std::collections::BTreeSet::new();
+        for other in self.shell.store.directory.sessions().await.map_err(SubmitError::Store)? {
+            let looked = each(&self.shell, other, |line| {
+                if line.as_str().contains("\"memory.forgotten\"")
+                    && let Event::MemoryForgotten(forgotten) = load::read(other, line)?.event
+                {
+                    memories.extend(forgotten.memories.into_iter().filter(|id| rows.get(*id).is_some()));
+                }
+                Ok(())
+            });
+            match looked.await {
+                Ok(()) | Err(StoreError::Corrupt { .. } | StoreError::NotFound(_)) => {}
+                Err(error) => return Err(SubmitError::Store(error)),
+            }
+        }
+        if !memories.is_empty() {
+            let what = MemoryCommand::Forget { memories: memories.into_iter().collect(), sources: false };
+            let by = Origin::of(OriginKind::Runtime);
+            self.submit(session, Command::Memory { what, by }, None).await?;
+        }
+        Ok(())
     }
 
     async fn submit_forgets(

@@ -1,5 +1,7 @@
 //! What is forgotten is in no file of the workspace, by its bytes.
 
+use serde_json::Value;
+
 use super::Home;
 
 /// Said in what is noted, and nowhere else.
@@ -12,10 +14,9 @@ const WORDS: [&str; 7] =
 /// What is remembered that says this, once it is noted.
 fn noted(home: &Home, text: &str) -> String {
     for _ in 0..600 {
-        let listed = home.check(&["memory", "list", "--json"], 0, "");
-        if let Some(row) = listed.lines().find(|line| line.contains(text)) {
-            let at = row.find("mem_").unwrap();
-            return row[at..at + 30].to_owned();
+        let listed: Value = serde_json::from_str(&home.check(&["memory", "list", "--json"], 0, "")).unwrap();
+        if let Some(row) = listed["items"].as_array().unwrap().iter().find(|row| row["text"] == text) {
+            return row["id"].as_str().unwrap().to_owned();
         }
     }
     panic!("`{text}` is not noted");
@@ -29,22 +30,22 @@ fn what_was_noted_and_recalled_and_forgotten_is_in_no_file_of_the_workspace() {
     home.write("agents/minds/agent.yaml", &yaml);
     home.write("agents/minds/policy.yaml", "mode: dangerous\n");
     home.check(&["run", "-a", "minds", SAID], 0, "");
-    for text in [ADDED, SHORT] {
-        home.check(&["memory", "add", text, "--agent", "minds"], 0, "mem_");
-    }
-    let memories = [noted(&home, SAID), noted(&home, ADDED), noted(&home, SHORT)];
+    let add = |text: &str| home.check(&["memory", "add", text, "--agent", "minds"], 0, "mem_");
+    add(ADDED);
+    let memories = [noted(&home, SAID), noted(&home, ADDED)];
     home.check(&["run", "-a", "minds", "call recall {\"query\": \"What of Ada and mine?\"}"], 0, "gallimaufry");
-    home.check(&["memory", "recall", "What of Ada?"], 0, "mumpsimus");
+    home.check(&["memory", "search", "What of Ada?"], 0, "mumpsimus");
     home.check(&["memory", "forget", &memories[1], "--dry-run"], 0, "would be forgotten");
     assert!(!home.holding(&["mumpsimus"]).is_empty(), "nothing was done");
     home.check(&["memory", "forget", &memories[0]], 0, "--sources` has it go, too");
     // What is forgotten can be forgotten with its sources, also later.
-    for memory in &memories {
+    add(SHORT);
+    for memory in memories.iter().chain([&noted(&home, SHORT)]) {
         home.check(&["memory", "forget", memory, "--sources"], 0, "no line of any journal holds its words");
     }
     home.check(&["serve", "--stop"], 0, "");
     assert_eq!(home.holding(&WORDS), [] as [String; 0]);
-    home.check(&["memory", "recall", "What of Ada?"], 0, "");
+    home.check(&["memory", "search", "What of Ada?"], 0, "");
     home.check(&["verify"], 0, "");
     assert_eq!(home.holding(&WORDS), [] as [String; 0]);
 }

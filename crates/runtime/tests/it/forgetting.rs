@@ -1,18 +1,23 @@
 //! What is forgotten does not come back, stands in nothing that is sent, and is erased wherever it was.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use outlive_core::command::{Command, MemoryCommand};
-use outlive_core::content::Purpose;
-use outlive_core::event::{Event, RebuildCause};
+use outlive_core::content::{Purpose, ToolSpec};
+use outlive_core::event::{Effect, Event, OnLost, RebuildCause};
 use outlive_core::id::{MemoryId, Seq};
 use outlive_core::memory::forget::Extent;
 use outlive_core::memory::{Memory, Mode, Scope};
+use outlive_core::policy::{Reach, Subject};
 use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::{NewFork, SubmitError, Whose};
+use outlive_tools::registry::Toolbox;
+use outlive_tools::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
+use serde_json::{Value, json};
 
 use crate::house::{House, by, create, id};
-use crate::noting::{noted, noting, of, remembering, system, talk};
+use crate::noting::{noted, noting, of, remembering, remembering_with, system, talk};
 
 const SAID: &str = "Ada has a dog that is called Rex.";
 
@@ -227,6 +232,71 @@ async fn a_session_whose_lines_were_written_anew_only_in_part_sends_nothing_of_t
     let last = of(&model, Purpose::Step).pop().unwrap();
     assert!(!serde_json::to_string(&last.messages).unwrap().contains("called Rex"), "{last:?}");
     house.until(1, "memory.erased").await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_comes_back_from_the_trash_forgets_what_was_forgotten_meanwhile() {
+    let house = House::of(remembering(Scripted::by(noting))).await;
+    let (forgotten, kept) = (note(&house, 1, "O+", &[]).await, note(&house, 1, "Likes tea.", &[]).await);
+    let fork = NewFork { session: id(2), of: (id(1), None), title: None, by: by() };
+    house.runtime.fork(fork, None).await.unwrap();
+    house.runtime.discard(id(2), by(), None).await.unwrap();
+    forget(&house, forgotten, Extent::Words).await;
+    house.runtime.restore(id(2)).await.unwrap();
+    house.until(2, "memory.erased").await;
+    assert_eq!(holding(&house, &[2], "\"O+\"").await, [] as [String; 0]);
+    assert!(!holding(&house, &[2], &kept.to_string()).await.is_empty());
+    assert!(!holding(&house, &[2], "Likes tea.").await.is_empty(), "others stay");
+}
+
+/// A tool whose output is long, and whose end is kept beside the journal.
+struct Long;
+
+impl Tool for Long {
+    fn spec(&self) -> ToolSpec {
+        ToolSpec { name: "long".to_owned(), description: "Says much.".to_owned(), input_schema: json!({}) }
+    }
+
+    fn assess(&self, _arguments: &Value, _place: &Place) -> Result<Assessment, String> {
+        let subject = Subject { tool: "long".to_owned(), target: String::new(), reach: Reach::Within };
+        let (effect, on_lost) = (Effect::Read, OnLost::Report);
+        Ok(Assessment { effect, on_lost, subject, summary: String::new(), span: Span::Call })
+    }
+
+    fn run(&self, _invocation: Invocation) -> Pending<'_, Finished> {
+        let whole = Some(format!("much, and at its end: {SAID}\n").into_bytes());
+        Box::pin(async move { Finished { whole, ..Finished::ok("much") } })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_kept_beside_a_line_is_written_anew_with_it() {
+    let model = Scripted::by(|request, nth| match request.purpose {
+        Purpose::Step if nth == 0 => Step::call("long", &json!({})),
+        _ => noting(request, nth),
+    });
+    let agents = remembering_with(model, || Toolbox::new(vec![Arc::new(Long) as Arc<dyn Tool>]));
+    let house = House::of(agents).await;
+    talk(&house, "Go.").await;
+    let memory = note(&house, 1, SAID, &[]).await;
+    let kept = async |house: &House| {
+        let events = house.events(1).await;
+        let finished = events.into_iter().find_map(|event| match event {
+            Event::CallFinished(finished) => Some(finished),
+            _ => None,
+        });
+        let (finished, artifacts) = (finished.unwrap(), house.faults.store().artifacts);
+        let output = finished.artifact.clone().unwrap_or_else(|| panic!("{finished:?}"));
+        let bytes = artifacts.get(output.hash.clone()).await.unwrap().unwrap();
+        assert!(finished.content.contains(output.hash.as_str()) && output.bytes == bytes.len() as u64);
+        (output.hash, String::from_utf8(bytes).unwrap())
+    };
+    let (before, said) = kept(&house).await;
+    assert!(said.contains(SAID));
+    forget(&house, memory, Extent::Words).await;
+    let (_, says) = kept(&house).await;
+    assert_eq!(says, said.replace(SAID, "[forgotten]"));
+    assert_eq!(house.faults.store().artifacts.get(before).await.unwrap(), None, "the old one is gone");
 }
 
 #[tokio::test(start_paused = true)]

@@ -18,10 +18,15 @@ use crate::house::{Agents, House, by, create, id, kit, voice};
 
 /// An agent that remembers, whose model answers people with this and is asked for notes by that.
 pub fn remembering(model: Scripted) -> Agents {
+    remembering_with(model, || Toolbox::new(Vec::new()))
+}
+
+/// One that has these tools.
+pub fn remembering_with(model: Scripted, tools: impl Fn() -> Toolbox + Send + Sync + 'static) -> Agents {
     Agents::made(move |_| {
-        let voice = voice(model.clone(), &Toolbox::new(Vec::new()));
+        let voice = voice(model.clone(), &tools());
         let keeper = Keeper { memory: Some(MemorySpec::default()), ..Keeper::plain(&voice) };
-        let plain = kit(model.clone(), Toolbox::new(Vec::new()), "mode: ask");
+        let plain = kit(model.clone(), tools(), "mode: dangerous");
         Ok(std::sync::Arc::new(Kit { keeper, voices: Voices::only(voice), ..plain }))
     })
 }
