@@ -8,8 +8,8 @@ use super::Home;
 const SAID: &str = "My zugzwang is the borborygmus of a flibbertigibbet";
 const ADDED: &str = "The gallimaufry of Ada keeps a quinquennium of mumpsimus";
 const SHORT: &str = "Ada: Kerfuffle";
-const WORDS: [&str; 7] =
-    ["zugzwang", "borborygmus", "flibbertigibbet", "gallimaufry", "quinquennium", "mumpsimus", "kerfuffle"];
+const WORDS: [&str; 8] =
+    ["zugzwang", "borborygmus", "flibbertigibbet", "gallimaufry", "quinquennium", "mumpsimus", "Kerfuffle", "kerfuffl"];
 
 /// What is remembered that says this, once it is noted.
 fn noted(home: &Home, text: &str) -> String {

@@ -254,7 +254,11 @@ struct Long;
 
 impl Tool for Long {
     fn spec(&self) -> ToolSpec {
-        ToolSpec { name: "long".to_owned(), description: "Says much.".to_owned(), input_schema: json!({}) }
+        ToolSpec {
+            name: "long".to_owned(),
+            description: "Says much.".to_owned(),
+            input_schema: json!({ "type": "object" }),
+        }
     }
 
     fn assess(&self, _arguments: &Value, _place: &Place) -> Result<Assessment, String> {
@@ -281,11 +285,12 @@ async fn what_is_kept_beside_a_line_is_written_anew_with_it() {
     let memory = note(&house, 1, SAID, &[]).await;
     let kept = async |house: &House| {
         let events = house.events(1).await;
-        let finished = events.into_iter().find_map(|event| match event {
-            Event::CallFinished(finished) => Some(finished),
+        let finished = events.iter().find_map(|event| match event {
+            Event::CallFinished(finished) => Some(finished.clone()),
             _ => None,
         });
-        let (finished, artifacts) = (finished.unwrap(), house.faults.store().artifacts);
+        let finished = finished.unwrap_or_else(|| panic!("{events:?}"));
+        let artifacts = house.faults.store().artifacts;
         let output = finished.artifact.clone().unwrap_or_else(|| panic!("{finished:?}"));
         let bytes = artifacts.get(output.hash.clone()).await.unwrap().unwrap();
         assert!(finished.content.contains(output.hash.as_str()) && output.bytes == bytes.len() as u64);
