@@ -85,7 +85,7 @@ impl Actor {
         let (feeds, turn) = (shell.feeds.clone(), crate::log::Turn::default());
         let inquiries = Inquiries::new(shell.moments.clone());
         let (secrets, counter) = (shell.kits.secrets(), Arc::clone(shell.kits.scales().counter()));
-        let errand = Errand { session: id, inbox, feeds, turn, secrets, counter, inquiries };
+        let errand = Errand { session: id, inbox, feeds, turn, secrets, counter, inquiries, round: 0 };
         Self {
             id,
             shell,
@@ -199,6 +199,7 @@ impl Actor {
             }
         }
         self.tell(&batch);
+        self.heed(&batch);
         for (question, answers) in batch.answered() {
             self.errand.inquiries.answer(question, answers);
         }

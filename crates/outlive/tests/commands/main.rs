@@ -10,6 +10,7 @@ mod budget;
 mod condensing;
 mod deleting;
 mod finding;
+mod forgetting;
 mod importing;
 mod moving;
 mod policy;

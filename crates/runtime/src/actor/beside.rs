@@ -86,6 +86,25 @@ impl Actor {
         self.held.beside.retain(goes_on);
     }
 
+    /// Ends what has read the journal: something of it is erased. It is owed again, and what is reported of it is not believed.
+    pub(super) fn void(&mut self) {
+        self.errand.round += 1;
+        let is_kept = |beside: &Beside| *beside == Beside::Erase;
+        let ended = self.running.beside.iter().filter(|(beside, _)| !is_kept(beside));
+        ended.for_each(|(_, task)| task.abort());
+        self.running.beside.retain(|beside, _| is_kept(beside));
+        self.held.beside.retain(is_kept);
+    }
+
+    /// Says whether nothing was erased since a look of this round began.
+    pub(crate) fn is_round(&self, round: u64) -> bool {
+        self.errand.round == round
+    }
+
+    pub(crate) fn round(&self) -> u64 {
+        self.errand.round
+    }
+
     /// Ends all of it: it is owed again.
     pub(super) fn end_beside(&mut self) {
         self.running.beside.values().for_each(tokio::task::AbortHandle::abort);
