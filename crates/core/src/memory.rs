@@ -9,6 +9,7 @@
 //! | [`pack`] | what of all that stands in every request |
 //! | [`Rows`] | what a journal says is remembered |
 //! | `curated` | files that a person may edit |
+//! | [`world`] | how a tool changes those that all agents share |
 
 mod candidate;
 mod curated;
@@ -20,10 +21,11 @@ pub mod rank;
 pub mod reflect;
 mod reply;
 mod rows;
+pub mod world;
 
 pub use curated::{
     DAYS, DIRECTIVE, DIRECTIVE_PATH, Day, PAGE_BYTES, Page, PageNameError, TOPICS, Topic, WRITTEN_BYTES, Written,
-    curated,
+    curated, curated_within,
 };
 pub use rows::{Row, Rows};
 

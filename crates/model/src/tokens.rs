@@ -79,6 +79,10 @@ mod vocabulary {
         fn is_exact(&self) -> bool {
             self.ready().is_some()
         }
+
+        fn is_coming(&self) -> bool {
+            self.ready().is_none()
+        }
     }
 
     /// Cuts a text between characters.

@@ -10,6 +10,8 @@ use outlive_core::session::{Filled, Hold, State};
 use outlive_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::context::Thresholds;
+
 /// `POST /sessions`
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -156,6 +158,8 @@ pub struct ContextStatus {
     pub percent: u64,
     /// `ok`, `warn` or `hard`.
     pub level: String,
+    /// From where on something is done about it.
+    pub thresholds: Thresholds,
 }
 
 /// Tokens, steps, and what they cost.
@@ -313,8 +317,15 @@ impl SessionView {
 
 impl ContextStatus {
     fn of(filled: &Filled) -> Self {
-        let level = filled.level().as_str().to_owned();
-        Self { tokens: filled.tokens, usable: filled.room.usable, percent: filled.percent(), level }
+        let (level, room) = (filled.level().as_str().to_owned(), filled.room);
+        let thresholds = Thresholds::of(room);
+        Self { tokens: filled.tokens, usable: room.usable, percent: filled.percent(), level, thresholds }
+    }
+
+    /// Returns how full that is.
+    #[must_use]
+    pub fn filled(&self) -> Filled {
+        Filled { tokens: self.tokens, room: self.thresholds.room(self.usable) }
     }
 }
 

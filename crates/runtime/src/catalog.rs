@@ -20,6 +20,7 @@ use outlive_core::id::{AgentName, SessionId};
 use outlive_core::limits::FALLBACK_AFTER;
 use outlive_core::redact::Secrets;
 use outlive_model::{Description, Model};
+use outlive_store::memory_files::MemoryFiles;
 use outlive_store::{AgentFolders, Store, StoreError};
 use outlive_tools::exec::Exec;
 use outlive_tools::mcp::Pool;
@@ -74,6 +75,8 @@ pub type Variables = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 pub struct Sources {
     /// Agents' files.
     pub folders: Arc<dyn AgentFolders>,
+    /// The files of what they remember that people may edit.
+    pub memory: Arc<dyn MemoryFiles>,
     /// Models.
     pub models: Arc<dyn Models>,
     /// What runs commands.
@@ -122,7 +125,8 @@ impl Catalog {
     /// Lets agents that ask for it look at the sessions of this store, and remember in it.
     #[must_use]
     pub fn sharing(self, store: &Store) -> Self {
-        let mind = crate::mind::Kept { store: store.clone(), door: self.door.clone() };
+        let files = Arc::clone(&self.sources.memory);
+        let mind = crate::mind::Kept { store: store.clone(), door: self.door.clone(), files };
         Self { siblings: Some(Arc::new(crate::siblings::Kept(store.clone()))), mind: Some(Arc::new(mind)), ..self }
     }
 
@@ -232,6 +236,7 @@ impl Catalog {
         let plain = Keeper {
             compacts: upkeep.context.compacts(),
             memory: upkeep.memory.clone().filter(MemorySpec::is_on),
+            files: Arc::clone(&self.sources.memory),
             ..Keeper::plain(voice)
         };
         let Some(spec) = &upkeep.context.helper_model else { return Ok(plain) };
@@ -318,8 +323,11 @@ impl Kits for Catalog {
     }
 
     fn card(&self, agent: &AgentName) -> Result<Card, KitError> {
-        let mut card = self.ready(agent)?.card;
+        let Ready { mut card, kit, .. } = self.ready(agent)?;
         card.warnings.extend(self.servers.warnings(agent));
+        if kit.keeper.memory.is_some() {
+            card.warnings.extend(self.sources.memory.all(agent).1);
+        }
         Ok(card)
     }
 

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use outlive_core::command::{Command, ContextCommand};
 use outlive_core::compaction::plan;
 use outlive_core::content::Request;
-use outlive_core::context::{assemble, assemble_with};
+use outlive_core::context::assemble_with;
 use outlive_core::event::{Event, TurnError};
 use outlive_core::id::TurnId;
 use outlive_core::session::{Refusal, Relief, Sized, StepPlan};
@@ -36,7 +36,7 @@ impl Actor {
     ) -> Result<Room, StoreError> {
         voice.frame.count(&**self.shell.kits.scales().counter());
         loop {
-            let layers = self.layers(batch, (turn, kit)).await?;
+            let layers = self.layers(batch, (turn, kit), &voice.frame).await?;
             self.transcript(batch).await?;
             let transcript = self.transcript.get_or_insert_default();
             let (request, plan) = assemble_with(&voice.frame, &layers, transcript);
@@ -104,8 +104,9 @@ impl Actor {
         let batch = Batch::new(&self.state, self.held.clone(), self.counting());
         self.transcript(&batch).await.map_err(SubmitError::Store)?;
         let (head, frame) = (self.state.head, &kit.voices.at(0).frame);
+        let layers = self.equipment.layers.clone().unwrap_or_default();
         let transcript = self.transcript.get_or_insert_default();
-        let load = assemble(frame, transcript).1.load;
+        let load = assemble_with(frame, &layers, transcript).1.load;
         let tokens = self.shell.kits.scales().calibration(&frame.model).estimate(&load);
         let plan = plan(transcript.marks(), head, (tokens, &frame.window), false);
         Ok(plan.map(|plan| transcript.planned(plan, Some(model))))

@@ -16,6 +16,7 @@ use outlive_runtime::kit::Kits;
 use outlive_runtime::{Runtime, Settings};
 use outlive_store::Store;
 use outlive_store::memory::{self, Faults};
+use outlive_store::memory_files::HeldMemory;
 use outlive_tools::exec::Exec;
 use serde_json::{Value, json};
 
@@ -47,6 +48,7 @@ impl Models for One {
 fn catalog(store: &Store, model: &Scripted) -> Catalog {
     let sources = Sources {
         folders: Arc::clone(&store.agents),
+        memory: Arc::new(HeldMemory::default()),
         models: Arc::new(One(model.clone())),
         exec: Arc::new(Exec::new([], "/nonexistent".as_ref(), "/nonexistent".as_ref())),
         variables: Box::new(|name| match name {
