@@ -12,6 +12,7 @@ mod messages;
 mod overflow;
 pub mod preview;
 mod refused;
+pub mod reuse;
 pub mod sample;
 mod tally;
 mod transcript;

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use outlive_core::content::{FailureKind, Usage};
-use outlive_core::event::{Ending, OnDisconnect, Parent, Todo, TurnError};
+use outlive_core::event::{Aside, Ending, OnDisconnect, Parent, Todo, TurnError};
 use outlive_core::id::{Seq, SessionId, TurnId};
 use outlive_core::memory::Mode;
 use outlive_core::session::{Filled, Hold, State};
@@ -144,6 +144,10 @@ pub struct Standing {
     /// How full the model's window was at the last request.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub context: Option<ContextStatus>,
+    /// Events that the model does not see any more as they are, and that nobody has looked at yet for what is to be remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub unobserved: Option<Aside>,
 }
 
 /// How full a model's window is.
@@ -310,6 +314,7 @@ impl SessionView {
                 },
                 memory: state.upkeep.memories.mode,
                 context: state.totals.filled.as_ref().map(ContextStatus::of),
+                unobserved: state.evicted_unobserved(),
             },
         })
     }

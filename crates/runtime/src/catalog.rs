@@ -1,5 +1,6 @@
 //! Agents ready to run: read from their folders, and read again when a file of theirs has changed.
 
+mod directive;
 mod keys;
 mod servers;
 mod tooling;
@@ -147,8 +148,15 @@ impl Catalog {
             return Ok(ready.clone());
         }
         let files = self.sources.folders.read(name.as_str()).map_err(|error| invalid(error.to_string()))?;
-        let files = files.ok_or_else(|| KitError::Unknown(name.clone()))?;
-        let agent = Agent::read(name, &files, &*self.sources.variables).map_err(|error| invalid(error.to_string()))?;
+        let mut files = files.ok_or_else(|| KitError::Unknown(name.clone()))?;
+        let read = |files: &Files| {
+            Agent::read(name, files, &*self.sources.variables).map_err(|error| invalid(error.to_string()))
+        };
+        let mut agent = read(&files)?;
+        let remembers = agent.upkeep.memory.as_ref().is_some_and(MemorySpec::is_on);
+        if remembers && directive::add(&*self.sources.folders, name, &mut files) {
+            agent = read(&files)?;
+        }
         let ready = self.make(agent, stamp, &known).map_err(invalid)?;
         self.lock().insert(name.clone(), ready.clone());
         Ok(ready)

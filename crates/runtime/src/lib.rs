@@ -58,6 +58,7 @@ mod preview;
 mod query;
 mod recall;
 mod refusals;
+pub mod sample;
 pub mod scales;
 pub mod scheduler;
 mod schema;

@@ -60,16 +60,16 @@ impl Runtime {
     ///
     /// [`Refusal::NoSession`], or what the store says.
     pub async fn view(&self, session: SessionId) -> Result<Arc<State>, SubmitError> {
-        self.seen(session).await.map(|seen| seen.state)
+        self.viewed(session).await.map(|viewed| viewed.state)
     }
 
-    pub(crate) async fn seen(&self, session: SessionId) -> Result<Viewed, SubmitError> {
+    pub(crate) async fn viewed(&self, session: SessionId) -> Result<Viewed, SubmitError> {
         if let Some(inbox) = self.sessions.live(session) {
             let (reply, answer) = oneshot::channel();
             if inbox.send(Mail::View(reply)).await.is_ok()
-                && let Ok(seen) = answer.await
+                && let Ok(viewed) = answer.await
             {
-                return existing(seen);
+                return existing(viewed);
             }
         }
         let loaded = load::state(&self.shell.store, session).await.map_err(missing)?;
@@ -247,8 +247,8 @@ fn text(block: &Block) -> Option<&str> {
     }
 }
 
-fn existing(seen: Viewed) -> Result<Viewed, SubmitError> {
-    if seen.state.profile.is_some() { Ok(seen) } else { Err(SubmitError::Refused(Refusal::NoSession)) }
+fn existing(viewed: Viewed) -> Result<Viewed, SubmitError> {
+    if viewed.state.profile.is_some() { Ok(viewed) } else { Err(SubmitError::Refused(Refusal::NoSession)) }
 }
 
 pub(crate) fn missing(error: StoreError) -> SubmitError {

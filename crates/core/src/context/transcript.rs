@@ -286,7 +286,7 @@ fn is_reasoning(block: &Block) -> bool {
     }
 }
 
-fn size(block: &Block) -> u64 {
+pub(super) fn size(block: &Block) -> u64 {
     let bytes = match block {
         Block::Text { text } => text.len(),
         Block::Thinking { thinking, signature } => thinking.len() + signature.as_ref().map_or(0, String::len),

@@ -93,14 +93,7 @@ impl Actor {
     async fn planned(&mut self, model: Option<&str>) -> Result<Option<outlive_core::command::Planned>, SubmitError> {
         let Some(profile) = &self.state.profile else { return Ok(None) };
         let kit = self.shell.kits.kit(&profile.agent).map_err(SubmitError::Agent)?;
-        let model = match model {
-            None => kit.keeper.name.clone(),
-            Some(name) if kit.keeper(name).is_some() => name.to_owned(),
-            Some(name) => {
-                let what = format!("the agent asks no model `{name}`: name one of its own, as `provider/name`");
-                return Err(SubmitError::Refused(Refusal::Invalid { code: "model_unknown", what }));
-            }
-        };
+        let model = kit.condenser(model)?;
         let batch = Batch::new(&self.state, self.held.clone(), self.counting());
         self.transcript(&batch).await.map_err(SubmitError::Store)?;
         let (head, frame) = (self.state.head, &kit.voices.at(0).frame);
@@ -122,6 +115,18 @@ impl Actor {
 }
 
 impl Kit {
+    /// Returns the name of whoever condenses, where this one is asked for or none.
+    pub(crate) fn condenser(&self, asked: Option<&str>) -> Result<String, SubmitError> {
+        match asked {
+            None => Ok(self.keeper.name.clone()),
+            Some(name) if self.keeper(name).is_some() => Ok(name.to_owned()),
+            Some(name) => {
+                let what = format!("the agent asks no model `{name}`: name one of its own, as `provider/name`");
+                Err(SubmitError::Refused(Refusal::Invalid { code: "model_unknown", what }))
+            }
+        }
+    }
+
     /// Returns who condenses under this name: whoever keeps the agent's conversations, or one of the models that it asks.
     #[must_use]
     pub fn keeper(&self, name: &str) -> Option<(Arc<dyn outlive_model::Model>, outlive_core::context::Window)> {

@@ -13,6 +13,7 @@ use outlive_core::id::AgentName;
 use outlive_core::memory::{Mode, Page};
 use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::kit::{Keeper, Kit, Voice, Voices};
+use outlive_runtime::sample::{Length, play};
 use outlive_store::memory_files::{HeldMemory, MemoryFiles};
 use outlive_tools::registry::Toolbox;
 use serde_json::json;
@@ -196,6 +197,22 @@ async fn a_preview_is_the_next_request_whatever_came_before() {
     house.ask(1, Command::Memory { what: MemoryCommand::Mode(Mode::Off), by: by() }).await.unwrap();
     let off = foreseen(&house, &keepers, "Turned off.").await;
     assert_eq!((off.parts.memory, off.parts.context), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn over_2400_calls_requests_are_nearly_all_what_was_sent_before_and_none_is_too_long() {
+    let played = play(Length { sessions: 4, turns: 600, window: 128_000 }).await.unwrap();
+    assert_eq!((played.calls, played.over, played.undeclared), (2_400, 0, 0), "{played:?}");
+    assert!(played.reuse >= 0.985, "{played:?}");
+    for name in ["memory.observed", "memory.reflected", "checkpoint.activated", "context.rebuilt"] {
+        assert!(played.events.get(name).is_some_and(|count| *count >= 4), "{name}: {played:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn in_a_small_window_no_request_is_too_long_and_none_begins_otherwise_undeclared() {
+    let played = play(Length { sessions: 2, turns: 120, window: 16_000 }).await.unwrap();
+    assert_eq!((played.calls, played.over, played.undeclared), (240, 0, 0), "{played:?}");
 }
 
 #[tokio::test(start_paused = true)]
