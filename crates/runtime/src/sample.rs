@@ -50,6 +50,8 @@ pub struct Length {
     pub turns: usize,
     /// Tokens of the model's window.
     pub window: u64,
+    /// Sentences of a message; the reply has as many.
+    pub sentences: usize,
 }
 
 /// The rehearsal, listened to.
@@ -128,7 +130,7 @@ pub async fn play(length: Length) -> Result<Played, String> {
         reuse.lock().unwrap_or_else(PoisonError::into_inner).part();
         runtime.submit(session, Command::Create(create(&agent)), None).await.map_err(shown)?;
         for turn in 0..length.turns {
-            say(&runtime, session, &words(number * length.turns + turn)).await?;
+            say(&runtime, session, &words(number * length.turns + turn, length.sentences)).await?;
             if turn % (length.turns / 2).max(1) == 1 {
                 // A person edits a file, and has the notes condensed.
                 files.append(&agent, &Page::Curated, &format!("- turn {turn}\n")).map_err(shown)?;
@@ -162,12 +164,12 @@ fn create(agent: &AgentName) -> Create {
     }
 }
 
-/// About two hundred tokens that no other message has; the rehearsal answers with the same.
-fn words(number: usize) -> String {
+/// What no other message says; the rehearsal answers with the same.
+fn words(number: usize, sentences: usize) -> String {
     format!(
         "json Note that part {number} is kept on shelf {}. {}",
         number * 7 % 97,
-        "The store was full that day. ".repeat(24)
+        "The store was full that day. ".repeat(sentences)
     )
 }
 

@@ -120,7 +120,7 @@ impl Transcript {
                 if *self.asked != *started.model {
                     self.asked = started.model.as_str().into();
                 }
-                self.begins.clone_from(&started.blocks);
+                self.begins = super::tally::stable(&started.blocks);
                 self.tally.ask(started, self.refused.by(&started.model).len());
             }
             Event::StepFinished(finished) => {

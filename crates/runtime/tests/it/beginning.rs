@@ -200,18 +200,19 @@ async fn a_preview_is_the_next_request_whatever_came_before() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn over_2400_calls_requests_are_nearly_all_what_was_sent_before_and_none_is_too_long() {
-    let played = play(Length { sessions: 4, turns: 600, window: 128_000 }).await.unwrap();
-    assert_eq!((played.calls, played.over, played.undeclared), (2_400, 0, 0), "{played:?}");
+async fn requests_are_nearly_all_what_was_sent_before_and_none_is_too_long() {
+    // `outlive bench context` plays 2,400 calls in a window of the usual size.
+    let played = play(Length { sessions: 2, turns: 400, window: 32_000, sentences: 2 }).await.unwrap();
+    assert_eq!((played.calls, played.over, played.undeclared), (800, 0, 0), "{played:?}");
     assert!(played.reuse >= 0.985, "{played:?}");
     for name in ["memory.observed", "memory.reflected", "checkpoint.activated", "context.rebuilt"] {
-        assert!(played.events.get(name).is_some_and(|count| *count >= 4), "{name}: {played:?}");
+        assert!(played.events.get(name).is_some_and(|count| *count >= 2), "{name}: {played:?}");
     }
 }
 
 #[tokio::test(start_paused = true)]
 async fn in_a_small_window_no_request_is_too_long_and_none_begins_otherwise_undeclared() {
-    let played = play(Length { sessions: 2, turns: 120, window: 16_000 }).await.unwrap();
+    let played = play(Length { sessions: 2, turns: 120, window: 16_000, sentences: 12 }).await.unwrap();
     assert_eq!((played.calls, played.over, played.undeclared), (240, 0, 0), "{played:?}");
 }
 

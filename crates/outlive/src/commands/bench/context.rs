@@ -35,7 +35,7 @@ pub(super) async fn measure(scale: Scale) -> Result<Vec<Figure>, Failure> {
 
 /// A long run with memory on: how much of what is sent was sent before.
 async fn reuse(scale: Scale) -> Result<Vec<Figure>, Failure> {
-    let length = Length { sessions: scale.of(4), turns: 600, window: 128_000 };
+    let length = Length { sessions: scale.of(4), turns: 600, window: 128_000, sentences: 24 };
     let played = play(length).await.map_err(Failure::Failed)?;
     let count = |name: &str| played.events.get(name).copied().unwrap_or_default();
     let (rebuilt, condensed) = (count("context.rebuilt"), count("checkpoint.activated"));
