@@ -13,6 +13,7 @@ mod messages;
 mod overflow;
 pub mod preview;
 mod refused;
+pub mod reuse;
 pub mod sample;
 mod tally;
 mod transcript;
@@ -21,7 +22,7 @@ mod window;
 pub use counter::{Counter, Rough, Weight, added};
 pub use ends::ends;
 pub use estimate::Calibration;
-pub use layers::{Layer, Layers};
+pub use layers::{FILES, Layer, Layers};
 pub use markdown::{Heading, markdown};
 pub use messages::{MessageItem, MessageRole, ToolCallItem, fold_messages};
 pub use overflow::taught;
@@ -36,6 +37,10 @@ use crate::digest::Digest;
 use crate::event::BlockHash;
 use crate::media::{File, Files};
 use crate::session::StepPlan;
+
+/// The names of the blocks that are a frame's.
+const SYSTEM: &str = "system";
+const TOOLS: &str = "tools";
 
 /// The parts of a request that come from the agent and stay the same from step to step.
 #[derive(Debug, Clone)]
@@ -158,6 +163,24 @@ impl Frame {
     }
 }
 
+impl Frame {
+    /// Returns the hashes of what every request begins with: these blocks, then those of the layers.
+    #[must_use]
+    pub fn blocks(&self, layers: &Layers) -> Vec<BlockHash> {
+        let hash = |part: &str, digest: &Digest| BlockHash { part: part.to_owned(), hash: digest.short().to_owned() };
+        let own = [hash(SYSTEM, &self.seal.system), hash(TOOLS, &self.seal.tools)];
+        own.into_iter().chain(layers.blocks()).collect()
+    }
+
+    /// Says whether requests began with another system prompt or other tools where they began with these blocks.
+    #[must_use]
+    pub fn is_another_than(&self, blocks: &[BlockHash]) -> bool {
+        let own = self.blocks(&Layers::default());
+        let differs = |mine: &BlockHash| blocks.iter().any(|it| it.part == mine.part && it.hash != mine.hash);
+        own.iter().any(differs)
+    }
+}
+
 /// Makes the next request of a conversation, and what the journal says of it.
 #[must_use]
 pub fn assemble(frame: &Frame, transcript: &Transcript) -> (Request, StepPlan) {
@@ -183,11 +206,7 @@ pub fn assemble_with(frame: &Frame, layers: &Layers, transcript: &Transcript) ->
     let mut plan = StepPlan {
         model: frame.model.clone(),
         request: digest.short().to_owned(),
-        blocks: vec![
-            hash("system", &frame.seal.system),
-            hash("tools", &frame.seal.tools),
-            hash("messages", &closed.digest),
-        ],
+        blocks: frame.blocks(layers),
         // Whoever has learned more of the model says it better.
         tokens_estimated: 0,
         load: Load::default(),
@@ -196,8 +215,7 @@ pub fn assemble_with(frame: &Frame, layers: &Layers, transcript: &Transcript) ->
         messages: u32::try_from(closed.messages.len()).unwrap_or(u32::MAX),
         capped: None,
     };
-    // Behind the agent's own blocks, before what was said.
-    plan.blocks.splice(2..2, layers.blocks());
+    plan.blocks.push(hash("messages", &closed.digest));
     let anchor = closed.anchor(&frame.model, &plan.blocks);
     plan.load = Load { frame: frame.weight().all().plus(layers.weight()), messages: closed.weight, anchor };
     plan.tokens_estimated = Calibration::seeded(&frame.model).estimate(&plan.load);

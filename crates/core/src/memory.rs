@@ -10,6 +10,7 @@
 //! | [`pack`] | what of all that stands in every request |
 //! | [`Rows`] | what a journal says is remembered |
 //! | `curated` | files that a person may edit |
+//! | [`world`] | how a tool changes those that all agents share |
 
 mod candidate;
 mod curated;
@@ -23,10 +24,11 @@ pub mod reflect;
 mod reply;
 mod rows;
 mod sources;
+pub mod world;
 
 pub use curated::{
     DAYS, DIRECTIVE, DIRECTIVE_PATH, Day, PAGE_BYTES, Page, PageNameError, TOPICS, Topic, WRITTEN_BYTES, Written,
-    curated,
+    curated, curated_within,
 };
 pub use rows::{Row, Rows};
 

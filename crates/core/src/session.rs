@@ -338,10 +338,11 @@ impl State {
 
     /// Says whether a restart owes the session something: it must be opened even if nobody asks for it.
     ///
-    /// A turn that only waits for a person's decision needs nobody.
+    /// A turn that only waits for a person's decision needs nobody, and what is not to be noted needs nobody either.
     #[must_use]
-    pub fn is_owed(&self) -> bool {
-        !self.owed(Timestamp::from_micros(0), &Held::default(), &Allowance::default()).is_empty()
+    pub fn is_owed(&self, notes: Notes) -> bool {
+        let allowed = Allowance { notes, ..Allowance::default() };
+        !self.owed(Timestamp::from_micros(0), &Held::default(), &allowed).is_empty()
     }
 }
 

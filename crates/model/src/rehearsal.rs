@@ -104,12 +104,24 @@ impl Rehearsal {
 pub(crate) fn input_tokens(request: &Request) -> u64 {
     let said = |message: &std::sync::Arc<Message>| message.content.iter().map(bytes).sum::<usize>();
     let system: usize = request.system.iter().map(String::len).sum();
-    (system + request.messages.iter().map(said).sum::<usize>()) as u64 / 4
+    // Structs of strings and JSON values always serialize.
+    let tools = serde_json::to_string(&*request.tools).unwrap_or_default();
+    let tools = if request.tools.is_empty() { 0 } else { tools.len() };
+    (system + tools + request.messages.iter().map(said).sum::<usize>()) as u64 / 4
 }
 
 fn usage(request: &Request, content: &[ReplyBlock]) -> Usage {
-    let output: usize = content.iter().map(|block| format!("{block:?}").len()).sum();
+    let output: usize = content.iter().map(said).sum();
     Usage { input_tokens: input_tokens(request), output_tokens: output as u64 / 4, ..Usage::default() }
+}
+
+fn said(block: &ReplyBlock) -> usize {
+    match block {
+        ReplyBlock::Text(text) => text.len(),
+        ReplyBlock::Thinking { thinking, .. } => thinking.len(),
+        ReplyBlock::RedactedThinking(data) => data.len(),
+        ReplyBlock::ToolUse { name, arguments } => name.len() + arguments.len(),
+    }
 }
 
 fn bytes(block: &Block) -> usize {

@@ -84,6 +84,10 @@ mod vocabulary {
         fn is_exact(&self) -> bool {
             self.ready().is_some()
         }
+
+        fn is_coming(&self) -> bool {
+            self.ready().is_none()
+        }
     }
 
     /// Cuts a text where no token crosses; where there is no such place for long, between characters.

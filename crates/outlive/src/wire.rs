@@ -16,6 +16,7 @@ use outlive_server::{Token, Tokens};
 use outlive_store::audit::AuditLog;
 use outlive_store::files::fs::{Disk, RealDisk};
 use outlive_store::files::kept::Kept;
+use outlive_store::memory_files::PlainMemory;
 use outlive_store::workspace::{self, OpenError};
 use outlive_tools::exec::Exec;
 use outlive_tools::sandbox::Sandbox;
@@ -217,6 +218,7 @@ pub fn sources(
 ) -> Sources {
     Sources {
         folders,
+        memory: Arc::new(PlainMemory::of(place.root.clone())),
         models: Arc::new(Connector(ModelList::of(&place.root))),
         exec: Arc::new(exec),
         variables: Box::new(config::value),

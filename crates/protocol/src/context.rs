@@ -1,6 +1,8 @@
 //! The next request of a session on the wire.
 
+use outlive_core::context::Room;
 use outlive_core::context::preview::{self, Preview};
+use outlive_core::session::Filled;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
@@ -51,7 +53,23 @@ pub struct Thresholds {
     pub hard: u64,
 }
 
+impl Thresholds {
+    pub(crate) fn of(room: Room) -> Self {
+        Self { warn: room.warn, soft: room.soft, hard: room.hard }
+    }
+
+    pub(crate) fn room(&self, usable: u64) -> Room {
+        Room { usable, warn: self.warn, soft: self.soft, hard: self.hard }
+    }
+}
+
 impl ContextView {
+    /// Returns how full the window would be.
+    #[must_use]
+    pub fn filled(&self) -> Filled {
+        Filled { tokens: self.tokens, room: self.thresholds.room(self.usable) }
+    }
+
     /// Shows a preview.
     #[must_use]
     pub fn of(model: String, preview: &Preview) -> Self {
@@ -65,7 +83,7 @@ impl ContextView {
             usable: room.usable,
             percent: room.percent(preview.tokens),
             level: preview.level.as_str().to_owned(),
-            thresholds: Thresholds { warn: room.warn, soft: room.soft, hard: room.hard },
+            thresholds: Thresholds::of(room),
             request: preview::shown(&preview.request),
         }
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use outlive_core::content::{FailureKind, Usage};
-use outlive_core::event::{Ending, OnDisconnect, Parent, Todo, TurnError};
+use outlive_core::event::{Aside, Ending, OnDisconnect, Parent, Todo, TurnError};
 use outlive_core::id::{Seq, SessionId, TurnId};
 use outlive_core::memory::Mode;
 use outlive_core::session::{Filled, Hold, State};
@@ -11,6 +11,7 @@ use outlive_core::task::Task;
 use outlive_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::context::Thresholds;
 use crate::iteration::LoopView;
 #[cfg(feature = "openapi")]
 use crate::task::TaskBody;
@@ -158,6 +159,10 @@ pub struct Standing {
     /// The loop that was begun last.
     #[serde(default, rename = "loop", skip_serializing_if = "Option::is_none")]
     pub looping: Option<LoopView>,
+    /// Events that the model does not see any more as they are, and that nobody has looked at yet for what is to be remembered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
+    pub unobserved: Option<Aside>,
 }
 
 /// How full a model's window is.
@@ -172,6 +177,8 @@ pub struct ContextStatus {
     pub percent: u64,
     /// `ok`, `warn` or `hard`.
     pub level: String,
+    /// From where on something is done about it.
+    pub thresholds: Thresholds,
 }
 
 /// Tokens, steps, and what they cost.
@@ -324,6 +331,7 @@ impl SessionView {
                 memory: state.upkeep.memories.mode,
                 context: state.totals.filled.as_ref().map(ContextStatus::of),
                 looping: state.queue.looping.as_deref().map(LoopView::of),
+                unobserved: state.evicted_unobserved(),
             },
         })
     }
@@ -331,8 +339,15 @@ impl SessionView {
 
 impl ContextStatus {
     fn of(filled: &Filled) -> Self {
-        let level = filled.level().as_str().to_owned();
-        Self { tokens: filled.tokens, usable: filled.room.usable, percent: filled.percent(), level }
+        let (level, room) = (filled.level().as_str().to_owned(), filled.room);
+        let thresholds = Thresholds::of(room);
+        Self { tokens: filled.tokens, usable: room.usable, percent: filled.percent(), level, thresholds }
+    }
+
+    /// Returns how full that is.
+    #[must_use]
+    pub fn filled(&self) -> Filled {
+        Filled { tokens: self.tokens, room: self.thresholds.room(self.usable) }
     }
 }
 

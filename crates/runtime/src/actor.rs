@@ -19,8 +19,8 @@ mod settle;
 mod tools;
 mod weighing;
 
-pub use life::Mail;
 pub(crate) use life::{Life, spawn};
+pub use life::{Mail, Viewed};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -234,7 +234,7 @@ impl Actor {
         if batch.is_empty() {
             return;
         }
-        self.shell.store.index.note(crate::list::row(&self.state, self.id));
+        self.shell.store.index.note(crate::list::row(&self.shell, (self.id, &self.state)));
         self.shell.ledger.note(self.id, &self.state);
         let (began, happened) = batch.happened();
         let agent = || self.state.profile.as_ref().map(|profile| profile.agent.clone());
@@ -365,6 +365,11 @@ impl Actor {
 
     pub(crate) fn head(&self) -> Seq {
         self.state.head
+    }
+
+    /// Returns what requests begin with behind what the agent is, once it was needed.
+    pub(crate) fn layers_now(&self) -> Option<outlive_core::context::Layers> {
+        self.equipment.layers.clone()
     }
 
     /// Returns the state, if all of it is durable.

@@ -1,6 +1,7 @@
 //! Conversations of other programs come in: each becomes a session of its own, once.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use outlive_core::command::Command;
 use outlive_core::event::{Entry, Event};
@@ -9,6 +10,10 @@ use outlive_core::import::{Adopted, DIGEST_LABEL};
 use outlive_core::session::Refusal;
 
 use crate::{Runtime, SubmitError, load};
+
+/// How long the vocabulary is waited for that counts a conversation, and the time between two looks.
+const PATIENCE: Duration = Duration::from_secs(10);
+const MOMENT: Duration = Duration::from_millis(20);
 
 /// What became of a conversation.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -31,6 +36,7 @@ impl Runtime {
     pub async fn adopt(&self, adopted: Adopted, request: Option<RequestId>) -> Result<Arrived, SubmitError> {
         let talk = Arc::clone(&adopted.talk);
         let session = talk.session();
+        self.await_counter().await;
         match self.submit(session, Command::Adopt(adopted), request).await {
             Ok(accepted) => Ok(Arrived { session, already: accepted.duplicate, head: accepted.head }),
             Err(SubmitError::Refused(Refusal::Exists))
@@ -39,6 +45,16 @@ impl Runtime {
                 Ok(Arrived { session, already: true, head: self.head(session).await? })
             }
             Err(error) => Err(error),
+        }
+    }
+
+    /// What is counted roughly is counted anew each time that it is read: what comes whole is worth a short wait.
+    async fn await_counter(&self) {
+        let counter = self.shell.kits.scales().counter();
+        let mut left = PATIENCE;
+        while counter.is_coming() && !left.is_zero() {
+            tokio::time::sleep(MOMENT).await;
+            left = left.saturating_sub(MOMENT);
         }
     }
 

@@ -1,5 +1,6 @@
 //! Agents ready to run: read from their folders, and read again when a file of theirs has changed.
 
+mod directive;
 mod keys;
 mod servers;
 mod tooling;
@@ -20,6 +21,7 @@ use outlive_core::id::{AgentName, SessionId};
 use outlive_core::limits::FALLBACK_AFTER;
 use outlive_core::redact::Secrets;
 use outlive_model::{Description, Model};
+use outlive_store::memory_files::MemoryFiles;
 use outlive_store::{AgentFolders, Store, StoreError};
 use outlive_tools::artifact::Outputs;
 use outlive_tools::exec::Exec;
@@ -75,6 +77,8 @@ pub type Variables = Box<dyn Fn(&str) -> Option<String> + Send + Sync>;
 pub struct Sources {
     /// Agents' files.
     pub folders: Arc<dyn AgentFolders>,
+    /// The files of what they remember that people may edit.
+    pub memory: Arc<dyn MemoryFiles>,
     /// Models.
     pub models: Arc<dyn Models>,
     /// What runs commands.
@@ -124,7 +128,8 @@ impl Catalog {
     /// Lets agents that ask for it look at the sessions of this store, and remember in it.
     #[must_use]
     pub fn sharing(self, store: &Store) -> Self {
-        let mind = crate::mind::Kept { store: store.clone(), door: self.door.clone() };
+        let files = Arc::clone(&self.sources.memory);
+        let mind = crate::mind::Kept { store: store.clone(), door: self.door.clone(), files };
         let siblings = Arc::new(crate::siblings::Kept(store.clone()));
         Self { siblings: Some(siblings.clone()), outputs: Some(siblings), mind: Some(Arc::new(mind)), ..self }
     }
@@ -146,8 +151,15 @@ impl Catalog {
             return Ok(ready.clone());
         }
         let files = self.sources.folders.read(name.as_str()).map_err(|error| invalid(error.to_string()))?;
-        let files = files.ok_or_else(|| KitError::Unknown(name.clone()))?;
-        let agent = Agent::read(name, &files, &*self.sources.variables).map_err(|error| invalid(error.to_string()))?;
+        let mut files = files.ok_or_else(|| KitError::Unknown(name.clone()))?;
+        let read = |files: &Files| {
+            Agent::read(name, files, &*self.sources.variables).map_err(|error| invalid(error.to_string()))
+        };
+        let mut agent = read(&files)?;
+        let remembers = agent.upkeep.memory.as_ref().is_some_and(MemorySpec::is_on);
+        if remembers && directive::add(&*self.sources.folders, name, &mut files) {
+            agent = read(&files)?;
+        }
         let ready = self.make(agent, stamp, &known).map_err(invalid)?;
         self.lock().insert(name.clone(), ready.clone());
         Ok(ready)
@@ -235,6 +247,7 @@ impl Catalog {
         let plain = Keeper {
             compacts: upkeep.context.compacts(),
             memory: upkeep.memory.clone().filter(MemorySpec::is_on),
+            files: Arc::clone(&self.sources.memory),
             ..Keeper::plain(voice)
         };
         let Some(spec) = &upkeep.context.helper_model else { return Ok(plain) };
@@ -321,8 +334,11 @@ impl Kits for Catalog {
     }
 
     fn card(&self, agent: &AgentName) -> Result<Card, KitError> {
-        let mut card = self.ready(agent)?.card;
+        let Ready { mut card, kit, .. } = self.ready(agent)?;
         card.warnings.extend(self.servers.warnings(agent));
+        if kit.keeper.memory.is_some() {
+            card.warnings.extend(self.sources.memory.all(agent).1);
+        }
         Ok(card)
     }
 

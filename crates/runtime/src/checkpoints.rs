@@ -1,9 +1,7 @@
 //! Looks at what a session's model sees: its checkpoints, and what a compaction would do. Nothing here changes anything.
 
-use std::sync::Arc;
-
 use outlive_core::compaction::{self, Plan, Summary};
-use outlive_core::context::assemble;
+use outlive_core::context::assemble_with;
 use outlive_core::event::{Aside, CheckpointCreated, Event};
 use outlive_core::id::{CheckpointId, Seq, SessionId};
 use outlive_core::session::{Refusal, View};
@@ -69,22 +67,19 @@ impl Runtime {
         found.map(|made| (made, view)).ok_or(unknown)
     }
 
-    /// Says what a compaction would do now.
+    /// Says what a compaction would do now, by this model where one is named.
     ///
     /// # Errors
     ///
-    /// [`SubmitError`]
-    pub async fn preview(&self, session: SessionId) -> Result<Preview, SubmitError> {
-        let state = self.view(session).await?;
-        let Some(profile) = &state.profile else { return Err(SubmitError::Refused(Refusal::NoSession)) };
-        let kit = self.shell.kits.kit(&profile.agent).map_err(SubmitError::Agent)?;
-        let (store, aside) = (&self.shell.store, profile.aside.clone());
-        let sight = Sight::of(&state);
-        let checkpoint = sight.checkpoint;
+    /// [`SubmitError`]; [`Refusal::Invalid`] with `model_unknown` where the agent asks no such model.
+    pub async fn preview(&self, session: SessionId, model: Option<&str>) -> Result<Preview, SubmitError> {
+        let next = self.next(session).await?;
+        next.kit.condenser(model)?;
+        let (state, frame, transcript) = (&next.state, next.frame(), &next.transcript);
+        let (store, aside) = (&self.shell.store, state.profile.as_ref().map(|profile| profile.aside.clone()));
+        let (aside, checkpoint) = (aside.unwrap_or_default(), Sight::of(state).checkpoint);
         let redactor = self.shell.kits.secrets().now();
-        let transcript = load::transcript(store, session, sight, Arc::clone(&redactor)).await.map_err(missing)?;
-        let frame = &kit.voices.at(0).frame;
-        let load = assemble(frame, &transcript).1.load;
+        let load = assemble_with(frame, &next.layers, transcript).1.load;
         let tokens = self.shell.kits.scales().calibration(&frame.model).estimate(&load);
         let marks = transcript.marks_in((tokens, load.counted()));
         let plan = compaction::plan(&marks, state.head, (tokens, &frame.window), false);

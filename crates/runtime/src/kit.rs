@@ -17,6 +17,7 @@ use outlive_core::redact::Secrets;
 use outlive_core::session::{ASK_USER, Allowance, LIST_TOOL, Notes, Ruling, State, read_questions, read_todos};
 use outlive_core::turn::{Call, Lineup, Turn};
 use outlive_model::Model;
+use outlive_store::memory_files::{HeldMemory, MemoryFiles};
 use outlive_tools::path::{Want, resolve};
 use outlive_tools::registry::Toolbox;
 use outlive_tools::{Pending, Place};
@@ -51,6 +52,8 @@ pub struct Keeper {
     pub compacts: bool,
     /// What outlasts conversations; none where the agent's files say nothing of it.
     pub memory: Option<MemorySpec>,
+    /// The files of it that people may edit.
+    pub files: Arc<dyn MemoryFiles>,
 }
 
 impl Keeper {
@@ -63,6 +66,7 @@ impl Keeper {
             window: voice.frame.window,
             compacts: true,
             memory: None,
+            files: Arc::new(HeldMemory::default()),
         }
     }
 }
@@ -276,7 +280,8 @@ impl Kit {
     /// Returns what is done for what is to be remembered: nothing where the agent's files do not ask for it.
     #[must_use]
     pub fn notes(&self) -> Notes {
-        let room = Part::Session.tokens(&self.voices.at(0).frame.window, None);
+        let frame = &self.voices.at(0).frame;
+        let room = Part::Session.tokens((&frame.window, frame.weight().all().tokens), None);
         let observes = self.keeper.memory.as_ref().is_some_and(MemorySpec::observes);
         // As the tokens of a pack are counted.
         Notes { observes, room: room.saturating_mul(3) }

@@ -44,7 +44,7 @@ mod hands;
 mod history;
 pub mod kit;
 mod ledger;
-pub mod list;
+mod list;
 mod load;
 mod log;
 mod memory;
@@ -53,11 +53,13 @@ mod mind;
 pub mod notices;
 mod noting;
 mod pages;
+mod prefix;
 mod presence;
 mod preview;
 mod query;
 mod recall;
 mod refusals;
+pub mod sample;
 pub mod scales;
 pub mod scheduler;
 mod schema;
@@ -96,7 +98,7 @@ use std::sync::Arc;
 
 use outlive_core::command::Command;
 use outlive_core::id::{RequestId, Seq, SessionId, TurnId};
-use outlive_core::session::Refusal;
+use outlive_core::session::{Refusal, State};
 use outlive_store::Store;
 use tokio::sync::{mpsc, oneshot};
 use tokio_util::sync::CancellationToken;
@@ -258,17 +260,21 @@ impl Runtime {
     /// Puts a session that a start found unsettled into the list, and wakes it if it is owed something.
     async fn take_up(&self, session: SessionId) {
         match load::state(&self.shell.store, session).await {
-            Ok(loaded) if loaded.state.is_owed() || loaded.cut_bytes > 0 => {
+            Ok(loaded) if self.is_owed(&loaded.state) || loaded.cut_bytes > 0 => {
                 self.wake(session).await;
                 self.shell.feeds.cut_off(session).await;
             }
             // Whoever opened it meanwhile knows better what it is like.
             Ok(loaded) if loaded.state.head > 0 && !self.is_live(session) => {
-                self.shell.store.index.note(list::row(&loaded.state, session));
+                self.shell.store.index.note(list::row(&self.shell, (session, &loaded.state)));
             }
             Ok(_) => {}
             Err(error) => tracing::error!(%session, %error, "session set aside"),
         }
+    }
+
+    fn is_owed(&self, state: &State) -> bool {
+        state.is_owed(self.shell.notes(state))
     }
 
     /// Lets a session look at what it is owed.

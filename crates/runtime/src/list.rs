@@ -1,12 +1,13 @@
-//! A session's row in the list: a fold of its state.
+//! A session's row in the list: a fold of its state, and of what its agent's files have noted.
 
 use outlive_core::id::SessionId;
 use outlive_core::session::State;
 use outlive_store::Row;
 
+use crate::shell::Shell;
+
 /// Returns the row of a session in this state.
-#[must_use]
-pub fn row(state: &State, session: SessionId) -> Row {
+pub(crate) fn row(shell: &Shell, (session, state): (SessionId, &State)) -> Row {
     let profile = state.profile.as_ref();
     let labels = profile.map(|profile| serde_json::to_string(&profile.labels).unwrap_or_default());
     Row {
@@ -19,7 +20,7 @@ pub fn row(state: &State, session: SessionId) -> Row {
         status: state.status().as_str().to_owned(),
         created_at: profile.map_or(0, |profile| profile.created_at.micros()),
         updated_at: state.updated_at.micros(),
-        owed: state.is_owed(),
+        owed: state.is_owed(shell.notes(state)),
         labels: labels.unwrap_or_else(|| "{}".to_owned()),
     }
 }

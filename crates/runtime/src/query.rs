@@ -12,7 +12,7 @@ use outlive_core::turn::Phase;
 use outlive_store::{ListQuery, Row, StoreError};
 use tokio::sync::{broadcast, oneshot};
 
-use crate::actor::Mail;
+use crate::actor::{Mail, Viewed};
 use crate::feeds::Published;
 use crate::subscribe::{Signal, Subscription};
 use crate::{Runtime, SubmitError, load};
@@ -60,12 +60,16 @@ impl Runtime {
     ///
     /// [`Refusal::NoSession`], or what the store says.
     pub async fn view(&self, session: SessionId) -> Result<Arc<State>, SubmitError> {
+        self.viewed(session).await.map(|viewed| viewed.state)
+    }
+
+    pub(crate) async fn viewed(&self, session: SessionId) -> Result<Viewed, SubmitError> {
         if let Some(inbox) = self.sessions.live(session) {
             let (reply, answer) = oneshot::channel();
             if inbox.send(Mail::View(reply)).await.is_ok()
-                && let Ok(state) = answer.await
+                && let Ok(viewed) = answer.await
             {
-                return existing(state);
+                return existing(viewed);
             }
         }
         let loaded = load::state(&self.shell.store, session).await.map_err(missing)?;
@@ -73,7 +77,7 @@ impl Runtime {
             // Whoever looks once looks again: it stays in memory for a while, and leaves a snapshot.
             self.wake(session).await;
         }
-        existing(Arc::new(loaded.state))
+        existing(Viewed { state: Arc::new(loaded.state), layers: None })
     }
 
     /// Returns up to `limit` lines of a session's journal after a position.
@@ -243,8 +247,8 @@ fn text(block: &Block) -> Option<&str> {
     }
 }
 
-fn existing(state: Arc<State>) -> Result<Arc<State>, SubmitError> {
-    if state.profile.is_some() { Ok(state) } else { Err(SubmitError::Refused(Refusal::NoSession)) }
+fn existing(viewed: Viewed) -> Result<Viewed, SubmitError> {
+    if viewed.state.profile.is_some() { Ok(viewed) } else { Err(SubmitError::Refused(Refusal::NoSession)) }
 }
 
 pub(crate) fn missing(error: StoreError) -> SubmitError {

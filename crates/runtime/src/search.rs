@@ -50,7 +50,7 @@ impl Runtime {
             match load::state(store, *session).await {
                 // Whoever has it open keeps its row.
                 Ok(loaded) if loaded.state.head > 0 && !self.is_live(*session) => {
-                    store.index.note(list::row(&loaded.state, *session));
+                    store.index.note(list::row(&self.shell, (*session, &loaded.state)));
                     // Removed meanwhile.
                     if is_gone(store, *session).await {
                         store.index.forget(*session);

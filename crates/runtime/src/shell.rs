@@ -4,6 +4,7 @@ use std::sync::{Arc, OnceLock, Weak};
 use std::time::Duration;
 
 use outlive_core::budget::Limits;
+use outlive_core::session::{Notes, State};
 use outlive_store::Store;
 use tokio_util::sync::CancellationToken;
 
@@ -33,6 +34,16 @@ pub(crate) struct Shell {
     pub(crate) settings: Settings,
     pub(crate) brake: Brake,
     pub(crate) door: Door,
+}
+
+impl Shell {
+    /// Returns what a session's agent allows to be done for what is to be remembered. Its files are read only where there is
+    /// something to do.
+    pub(crate) fn notes(&self, state: &State) -> Notes {
+        let agent = state.profile.as_ref().map(|profile| &profile.agent).filter(|_| state.may_note());
+        // Where they cannot be read now, that is found when it is begun.
+        agent.and_then(|agent| self.kits.kit(agent).ok()).map_or_else(Notes::default, |kit| kit.notes())
+    }
 }
 
 /// The way to the one door for what works within the runtime: what tools ask of sessions, and what is erased in several.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::fs::File;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -24,27 +24,44 @@ pub trait MemoryFiles: Send + Sync {
     /// Reads a file's beginning; `None` where there is none.
     fn read(&self, agent: &AgentName, page: &Page) -> Result<Option<Written>, StoreError>;
 
-    /// Adds lines at the end of a file, which is made where there is none: all of it or nothing.
-    fn append(&self, agent: &AgentName, page: &Page, text: &str) -> Result<(), StoreError>;
+    /// Reads a piece of a file from this byte on, and how long the whole is; `None` where there is none.
+    fn piece(&self, agent: &AgentName, page: &Page, from: u64) -> Result<Option<(Vec<u8>, u64)>, StoreError>;
+
+    /// Puts what is made of a file's text in its place, all of it or nothing, while nobody else changes it; says whether
+    /// anything was to be put there. A file that is not there has no text.
+    fn change(&self, agent: &AgentName, page: &Page, make: &Making<'_>) -> Result<bool, StoreError>;
+
+    /// Adds lines at the end of a file, which is made where there is none.
+    fn append(&self, agent: &AgentName, page: &Page, text: &str) -> Result<(), StoreError> {
+        self.change(agent, page, &|before| Ok(Some(added(before, text)))).map(drop)
+    }
 
     /// Adds lines as [`MemoryFiles::append`] does, unless the file has the mark in it already: `marked` is the
     /// mark and the text. Says whether they were added.
-    fn append_once(&self, agent: &AgentName, page: &Page, marked: (&str, &str)) -> Result<bool, StoreError>;
+    fn append_once(&self, agent: &AgentName, page: &Page, (mark, text): (&str, &str)) -> Result<bool, StoreError> {
+        self.change(agent, page, &|before| Ok((!before.contains(mark)).then(|| added(before, text))))
+    }
 
-    /// Puts a text in the place of a file's: all of it or nothing.
-    fn replace(&self, agent: &AgentName, page: &Page, text: &str) -> Result<(), StoreError>;
+    /// Puts a text in the place of a file's.
+    fn replace(&self, agent: &AgentName, page: &Page, text: &str) -> Result<(), StoreError> {
+        self.change(agent, page, &|_| Ok(Some(text.to_owned()))).map(drop)
+    }
 
     /// Reads all that an agent may see. What cannot be read now is left out, and said.
-    fn all(&self, agent: &AgentName) -> Result<(Vec<Written>, Vec<String>), StoreError> {
+    fn all(&self, agent: &AgentName) -> (Vec<Written>, Vec<String>) {
         let (mut found, mut warnings) = (Vec::new(), Vec::new());
-        for page in self.pages(agent)? {
+        let pages = self.pages(agent).unwrap_or_else(|error| {
+            warnings.push(format!("days and topics of the memory are not shown: {error}"));
+            vec![Page::Curated]
+        });
+        for page in pages {
             match self.read(agent, &page) {
                 Ok(written) => found.extend(written),
-                Err(error) => warnings.push(format!("`{page}` is not shown: {error}")),
+                Err(error) => warnings.push(format!("`{page}` of the memory is not shown: {error}")),
             }
         }
         warnings.extend(found.iter().filter_map(Written::warning));
-        Ok((found, warnings))
+        (found, warnings)
     }
 }
 
@@ -52,11 +69,24 @@ fn refused(page: &Page, why: impl Into<String>) -> StoreError {
     StoreError::Refused { what: format!("memory file `{page}`"), why: why.into() }
 }
 
+/// Makes a file's text of what it was; nothing where it is to stay so, or why it cannot be.
+pub type Making<'a> = dyn Fn(&str) -> Result<Option<String>, String> + 'a;
+
 /// Returns what a file is after something was added to it.
-fn added(page: &Page, before: &str, text: &str) -> Result<String, StoreError> {
+fn added(before: &str, text: &str) -> String {
     let join = if before.is_empty() || before.ends_with('\n') { "" } else { "\n" };
     let end = if text.ends_with('\n') { "" } else { "\n" };
-    fitting(page, format!("{before}{join}{text}{end}"))
+    format!("{before}{join}{text}{end}")
+}
+
+/// Returns what a file of these bytes is to be; `None` where it is to stay.
+fn made(page: &Page, before: Vec<u8>, make: &Making<'_>) -> Result<Option<String>, StoreError> {
+    if before.len() > WRITTEN_BYTES {
+        return Err(refused(page, format!("it has more than {WRITTEN_BYTES} bytes; make it shorter first")));
+    }
+    let before = String::from_utf8(before).map_err(|_| refused(page, "it is not UTF-8: it is not changed"))?;
+    let made = make(&before).map_err(|why| refused(page, why))?;
+    made.filter(|text| *text != before).map(|text| fitting(page, text)).transpose()
 }
 
 fn fitting(page: &Page, text: String) -> Result<String, StoreError> {
@@ -82,6 +112,8 @@ pub struct PlainMemory {
     changing: Mutex<()>,
 }
 
+/// Times that a file is looked at again which somebody else changes meanwhile.
+const TRIES: usize = 3;
 const FOLDER: OFlags = OFlags::RDONLY.union(OFlags::DIRECTORY).union(OFlags::NOFOLLOW).union(OFlags::CLOEXEC);
 /// A pipe that somebody put there is not waited for.
 const FILE: OFlags = OFlags::RDONLY.union(OFlags::NOFOLLOW).union(OFlags::NONBLOCK).union(OFlags::CLOEXEC);
@@ -119,11 +151,16 @@ impl PlainMemory {
 
     /// Reads the beginning of a file, and how long it is.
     fn head(&self, names: &[String], most: usize) -> io::Result<Option<(Vec<u8>, u64)>> {
+        self.part(names, (0, most))
+    }
+
+    /// Reads at most so many bytes of a file from this one on, and how long it is.
+    fn part(&self, names: &[String], (from, most): (u64, usize)) -> io::Result<Option<(Vec<u8>, u64)>> {
         let (name, folders) = names.split_last().ok_or(io::ErrorKind::InvalidInput)?;
         let opened = self
             .folder(folders, 0)
             .and_then(|folder| Ok(rustix::fs::openat(&folder, name.as_str(), FILE, Mode::empty())?));
-        let file = match opened {
+        let mut file = match opened {
             Ok(file) => File::from(file),
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(error) if error.raw_os_error() == Some(rustix::io::Errno::LOOP.raw_os_error()) => {
@@ -135,13 +172,15 @@ impl PlainMemory {
         if !found.is_file() {
             return Err(io::Error::other("it is no plain file"));
         }
-        let mut head = Vec::new();
-        file.take(most as u64).read_to_end(&mut head)?;
-        let bytes = found.len().max(head.len() as u64);
-        Ok(Some((head, bytes)))
+        let mut part = Vec::new();
+        file.seek(SeekFrom::Start(from))?;
+        file.take(most as u64).read_to_end(&mut part)?;
+        let bytes = if part.is_empty() { found.len() } else { found.len().max(from + part.len() as u64) };
+        Ok(Some((part, bytes)))
     }
 
-    fn put(&self, agent: &AgentName, page: &Page, text: &str) -> io::Result<()> {
+    /// Says whether it is there: not where it is something else by now than what it was made of.
+    fn put(&self, agent: &AgentName, page: &Page, (text, is_same): (&str, &dyn Fn() -> bool)) -> io::Result<bool> {
         let names = page.place(agent);
         let (name, folders) = names.split_last().ok_or(io::ErrorKind::InvalidInput)?;
         // Agents are made elsewhere.
@@ -150,12 +189,18 @@ impl PlainMemory {
         let beside = format!(".{name}.new");
         let mut file = File::from(rustix::fs::openat(&folder, beside.as_str(), BESIDE, Mode::RUSR | Mode::WUSR)?);
         let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-        let put = written.and_then(|()| Ok(rustix::fs::renameat(&folder, beside.as_str(), &folder, name.as_str())?));
-        if put.is_err() {
+        let put = written.and_then(|()| {
+            let is_same = is_same();
+            if is_same {
+                rustix::fs::renameat(&folder, beside.as_str(), &folder, name.as_str())?;
+            }
+            Ok(is_same)
+        });
+        if !matches!(put, Ok(true)) {
             // On a full disk it is in the way.
             rustix::fs::unlinkat(&folder, beside.as_str(), AtFlags::empty()).ok();
         }
-        put.and_then(|()| Ok(rustix::fs::fsync(&folder)?))
+        put.and_then(|put| rustix::fs::fsync(&folder).map(|()| put).map_err(io::Error::from))
     }
 
     /// Returns the names of the pages in a folder.
@@ -194,32 +239,23 @@ impl MemoryFiles for PlainMemory {
         Ok(head.map(|(head, bytes)| Written::of(page.clone(), head, bytes)))
     }
 
-    fn append(&self, agent: &AgentName, page: &Page, text: &str) -> Result<(), StoreError> {
-        self.add(agent, page, (None, text)).map(drop)
+    fn piece(&self, agent: &AgentName, page: &Page, from: u64) -> Result<Option<(Vec<u8>, u64)>, StoreError> {
+        self.part(&page.place(agent), (from, PAGE_BYTES)).map_err(|error| failed(page, &error))
     }
 
-    fn append_once(&self, agent: &AgentName, page: &Page, (mark, text): (&str, &str)) -> Result<bool, StoreError> {
-        self.add(agent, page, (Some(mark), text))
-    }
-
-    fn replace(&self, agent: &AgentName, page: &Page, text: &str) -> Result<(), StoreError> {
+    fn change(&self, agent: &AgentName, page: &Page, make: &Making<'_>) -> Result<bool, StoreError> {
         let _alone = self.changing();
-        let text = fitting(page, text.to_owned())?;
-        self.put(agent, page, &text).map_err(|error| failed(page, &error))
-    }
-}
-
-impl PlainMemory {
-    fn add(&self, agent: &AgentName, page: &Page, (mark, text): (Option<&str>, &str)) -> Result<bool, StoreError> {
-        let _alone = self.changing();
-        let before = self.head(&page.place(agent), WRITTEN_BYTES + 1).map_err(|error| failed(page, &error))?;
-        let before = String::from_utf8(before.unwrap_or_default().0)
-            .map_err(|_| refused(page, "it is not UTF-8: nothing is added to it"))?;
-        if mark.is_some_and(|mark| before.contains(mark)) {
-            return Ok(false);
+        let read = || self.head(&page.place(agent), WRITTEN_BYTES + 1).map_err(|error| failed(page, &error));
+        for _ in 0..TRIES {
+            let before = read()?;
+            let Some(text) = made(page, before.clone().unwrap_or_default().0, make)? else { return Ok(false) };
+            // A person may have saved it meanwhile.
+            let is_same = || read().is_ok_and(|now| now == before);
+            if self.put(agent, page, (&text, &is_same)).map_err(|error| failed(page, &error))? {
+                return Ok(true);
+            }
         }
-        let text = added(page, &before, text)?;
-        self.put(agent, page, &text).map(|()| true).map_err(|error| failed(page, &error))
+        Err(refused(page, "somebody else changes it all the time; try again"))
     }
 }
 
@@ -249,21 +285,18 @@ impl MemoryFiles for HeldMemory {
         Ok(text.map(|text| Written::of(page.clone(), head(text), text.len() as u64)))
     }
 
-    fn append(&self, agent: &AgentName, page: &Page, text: &str) -> Result<(), StoreError> {
-        let before = self.held().get(&page.place(agent)).map(|(_, text)| text.clone()).unwrap_or_default();
-        self.replace(agent, page, &added(page, &before, text)?)
+    fn piece(&self, agent: &AgentName, page: &Page, from: u64) -> Result<Option<(Vec<u8>, u64)>, StoreError> {
+        let held = self.held();
+        let Some((_, text)) = held.get(&page.place(agent)) else { return Ok(None) };
+        let rest = text.as_bytes().get(usize::try_from(from).unwrap_or(usize::MAX)..).unwrap_or_default();
+        Ok(Some((rest.get(..rest.len().min(PAGE_BYTES)).unwrap_or_default().to_vec(), text.len() as u64)))
     }
 
-    fn append_once(&self, agent: &AgentName, page: &Page, (mark, text): (&str, &str)) -> Result<bool, StoreError> {
-        if self.held().get(&page.place(agent)).is_some_and(|(_, text)| text.contains(mark)) {
-            return Ok(false);
-        }
-        self.append(agent, page, text).map(|()| true)
-    }
-
-    fn replace(&self, agent: &AgentName, page: &Page, text: &str) -> Result<(), StoreError> {
-        let text = fitting(page, text.to_owned())?;
-        self.held().insert(page.place(agent), (page.clone(), text));
-        Ok(())
+    fn change(&self, agent: &AgentName, page: &Page, make: &Making<'_>) -> Result<bool, StoreError> {
+        let mut held = self.held();
+        let before = held.get(&page.place(agent)).map(|(_, text)| text.clone().into_bytes()).unwrap_or_default();
+        let Some(text) = made(page, before, make)? else { return Ok(false) };
+        held.insert(page.place(agent), (page.clone(), text));
+        Ok(true)
     }
 }

@@ -1,4 +1,4 @@
-//! `recall`, `remember`, `reflect`: what an agent does about what it remembers.
+//! `recall`, `remember`, `reflect`, `update_world`: what an agent does about what it remembers.
 //!
 //! Invariants: what is recalled is shown as a record, never as words to follow; what is to be remembered goes through the one door
 //! under the call's own name, so that a call that runs again notes nothing twice.
@@ -9,7 +9,8 @@ use outlive_core::content::ToolSpec;
 use outlive_core::event::{Effect, OnLost};
 use outlive_core::id::{AgentName, CallId, MemoryId, SessionId};
 use outlive_core::memory::pack::harmless;
-use outlive_core::memory::{Memory, Priority, Scope};
+use outlive_core::memory::world::Told;
+use outlive_core::memory::{Memory, Page, PageNameError, Priority, Scope, Topic};
 use outlive_core::policy::{Reach, Subject};
 use outlive_core::time::Timestamp;
 use schemars::JsonSchema;
@@ -58,13 +59,32 @@ pub trait Mind: Send + Sync {
 
     /// Condenses what the session noted, and returns the new notes.
     fn reflect(&self, asker: Asker) -> Pending<'_, Result<Vec<Memory>, String>>;
+
+    /// Reads a piece of a file that a person may edit, from this byte on.
+    fn page(&self, asker: Asker, page: Page, from: u64) -> Pending<'_, Result<Piece, String>>;
+
+    /// Changes what all agents share about a topic; says whether there was anything to change.
+    fn tell_world(&self, asker: Asker, topic: Topic, told: Told) -> Pending<'_, Result<bool, String>>;
+}
+
+/// A piece of a file.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Piece {
+    /// What it says.
+    pub text: String,
+    /// The byte at which the next piece begins, where there is one.
+    pub next: Option<u64>,
+    /// Bytes of the whole file.
+    pub bytes: u64,
+    /// The version of the whole, where all of it was looked at.
+    pub version: Option<String>,
 }
 
 /// The tools of an agent that remembers.
 #[must_use]
 pub fn tools(mind: &Arc<dyn Mind>, agent: &AgentName) -> Vec<Arc<dyn Tool>> {
     let one = |what| -> Arc<dyn Tool> { Arc::new(Remembering { mind: Arc::clone(mind), agent: agent.clone(), what }) };
-    vec![one(What::Recall), one(What::Remember), one(What::Reflect)]
+    [What::Recall, What::Remember, What::Reflect, What::World].map(one).into()
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,6 +92,7 @@ enum What {
     Recall,
     Remember,
     Reflect,
+    World,
 }
 
 struct Remembering {
@@ -84,6 +105,7 @@ struct Remembering {
 #[serde(deny_unknown_fields)]
 struct Recall {
     /// What you want to know, as a question or in words that the note may have.
+    #[serde(default)]
     query: String,
     /// A day, as YYYY-MM-DD: what held then, not what holds now.
     #[serde(default)]
@@ -92,6 +114,12 @@ struct Recall {
     #[serde(default)]
     #[schemars(range(min = 1, max = 50))]
     limit: Option<usize>,
+    /// Instead of a `query`: a file of your memory to look at, as `MEMORY.md`, `daily/2026-01-31.md` or `world/TOPIC.md`.
+    #[serde(default)]
+    page: Option<String>,
+    /// Of a `page`: the byte from which on it is shown.
+    #[serde(default)]
+    from: Option<u64>,
 }
 
 #[derive(Deserialize, JsonSchema)]
@@ -131,17 +159,51 @@ enum Mattering {
 #[serde(deny_unknown_fields)]
 struct Reflect {}
 
+#[derive(Deserialize, JsonSchema)]
+#[serde(deny_unknown_fields)]
+struct UpdateWorld {
+    /// The topic: 1 to 63 of `a-z`, `0-9` and `-`.
+    topic: String,
+    /// Markdown lines, each a fact that is understood without this conversation.
+    text: String,
+    /// To put `text` in the place of all that the topic says: the version that `recall` showed with its page. Left out, the
+    /// lines are added.
+    #[serde(default)]
+    version: Option<String>,
+}
+
 impl What {
     fn name(self) -> &'static str {
         match self {
             Self::Recall => "recall",
             Self::Remember => "remember",
             Self::Reflect => "reflect",
+            Self::World => "update_world",
         }
     }
 }
 
+impl UpdateWorld {
+    fn told(self) -> Result<(Topic, Told), String> {
+        let topic = self.topic.parse().map_err(|error: PageNameError| format!("`topic`: {error}"))?;
+        Ok((topic, Told { text: self.text, version: self.version }))
+    }
+}
+
 impl Recall {
+    fn page(&self) -> Result<Option<(Page, u64)>, String> {
+        let Some(page) = &self.page else {
+            let is_empty = self.query.trim().is_empty();
+            return if is_empty {
+                Err("say what you look for, as `query`, or name a `page`".to_owned())
+            } else {
+                Ok(None)
+            };
+        };
+        let page = page.parse().map_err(|error: PageNameError| format!("`page`: {error}"))?;
+        Ok(Some((page, self.from.unwrap_or(0))))
+    }
+
     fn question(&self) -> Result<Question, String> {
         let moment = |day: &String| {
             let at = day.parse().ok().or_else(|| format!("{day}T23:59:59Z").parse().ok());
@@ -189,6 +251,10 @@ impl Remembering {
         match self.what {
             What::Recall => {
                 let arguments: Recall = shape::read(&invocation.arguments)?;
+                if let Some((page, from)) = arguments.page()? {
+                    let piece = self.mind.page(asker, page.clone(), from).await?;
+                    return Ok(paged(invocation.call, (&page, from), &piece));
+                }
                 let (found, notes) = self.mind.recall(asker, arguments.question()?).await?;
                 Ok(shown(invocation.call, &found, &notes))
             }
@@ -202,6 +268,15 @@ impl Remembering {
                 let ids: Vec<MemoryId> = made.iter().map(|memory| memory.id).collect();
                 let replaced: usize = made.iter().map(|memory| memory.supersedes.len()).sum();
                 Ok(of(&ids, format!("{replaced} notes are condensed to {}.", made.len())))
+            }
+            What::World => {
+                let (topic, told) = shape::read::<UpdateWorld>(&invocation.arguments)?.told()?;
+                let page = Page::World(topic.clone());
+                let is_news = self.mind.tell_world(asker, topic, told).await?;
+                Ok(of(
+                    &[],
+                    if is_news { format!("`{page}` says it now.") } else { format!("`{page}` said so already.") },
+                ))
             }
         }
     }
@@ -227,6 +302,18 @@ fn shown(call: CallId, found: &[Memory], notes: &[String]) -> Finished {
     of(&ids, content)
 }
 
+/// A record like any other: nothing of it is noted again.
+fn paged(call: CallId, (page, from): (&Page, u64), piece: &Piece) -> Finished {
+    let Piece { text, next, bytes, version } = piece;
+    let mut content = crate::web::foreign(&format!("`{page}`, a file of your memory: data"), call, text.trim_end());
+    let end = next.unwrap_or(*bytes);
+    content.push_str(&format!("\n[bytes {from} to {end} of {bytes}"));
+    content.extend(next.map(|next| format!("; more with `from: {next}`")));
+    content.extend(version.as_ref().map(|version| format!("; version `{version}`")));
+    content.push(']');
+    of(&[], content)
+}
+
 impl Tool for Remembering {
     fn spec(&self) -> ToolSpec {
         match self.what {
@@ -244,6 +331,12 @@ impl Tool for Remembering {
                 "reflect",
                 "Condenses what was noted in this conversation: notes that belong together become fewer.",
             ),
+            What::World => shape::spec::<UpdateWorld>(
+                "update_world",
+                "Writes down what all agents here should know about a topic, in `world/TOPIC.md`. Lines are added, those that it \
+                 has already only once; to correct or condense it, look at its page with `recall` and give the `version`. Never \
+                 write passwords or keys there.",
+            ),
         }
     }
 
@@ -251,13 +344,19 @@ impl Tool for Remembering {
         let (effect, summary) = match self.what {
             What::Recall => {
                 let arguments: Recall = shape::read(arguments)?;
-                (Effect::Read, format!("recall {:.80}", arguments.question()?.text))
+                let about = arguments.page()?.map_or(arguments.question()?.text, |(page, _)| page.to_string());
+                (Effect::Read, format!("recall {about:.80}"))
             }
             What::Remember => {
                 let arguments: Remember = shape::read(arguments)?;
                 (Effect::Idempotent, format!("remember: {:.200}", arguments.memory()?.text))
             }
             What::Reflect => (Effect::Idempotent, "condense the notes of this conversation".to_owned()),
+            What::World => {
+                let (topic, told) = shape::read::<UpdateWorld>(arguments)?.told()?;
+                let does = if told.version.is_some() { "rewrite" } else { "add to" };
+                (Effect::Idempotent, format!("{does} {}: {:.200}", Page::World(topic), told.text))
+            }
         };
         let subject = Subject { tool: self.what.name().to_owned(), target: String::new(), reach: Reach::Within };
         Ok(Assessment { effect, on_lost: OnLost::Report, span: Span::Call, subject, summary })

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use outlive_core::content::Usage;
 use outlive_core::event::{Entry, Event, Question};
 use outlive_core::id::{CallId, InputId, QuestionId, Seq};
+use outlive_core::session::Filled;
 
 use crate::lines::Lines;
 use crate::{Activity, Input, Piece, Screen, Style, Waiting};
@@ -26,6 +27,8 @@ pub struct Before {
     pub queue: Vec<(InputId, String)>,
     /// Tokens of the steps that the screen is not given.
     pub usage: Usage,
+    /// How full the model's window is.
+    pub filled: Option<Filled>,
 }
 
 /// Part of a journal, in order.

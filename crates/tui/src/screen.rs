@@ -132,10 +132,11 @@ impl Screen {
     /// Begins in the middle of a session.
     #[must_use]
     pub fn knowing(before: Before) -> Self {
-        let Before { me, activity, paused, waiting, questions, queue, usage } = before;
+        let Before { me, activity, paused, waiting, questions, queue, usage, filled } = before;
         let questions = questions.into_iter().map(question::Open::from).collect();
         let hearer = Hearer { live: false, me };
-        Self { hearer, activity, paused, waiting, questions, queue, usage, ..Self::default() }
+        let asked = Asked { filled, ..Asked::default() };
+        Self { hearer, asked, activity, paused, waiting, questions, queue, usage, ..Self::default() }
     }
 
     /// Returns the name of whoever types here.

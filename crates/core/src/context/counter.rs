@@ -16,6 +16,11 @@ pub trait Counter: Send + Sync {
     fn is_exact(&self) -> bool {
         true
     }
+
+    /// Says whether it will count exactly soon, though not yet.
+    fn is_coming(&self) -> bool {
+        false
+    }
 }
 
 /// Four bytes a token: for tests, and as long as no vocabulary is loaded.

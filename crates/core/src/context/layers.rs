@@ -33,7 +33,10 @@ impl Layer {
 
 /// Those of a session, in order.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Layers(pub Vec<Layer>);
+pub struct Layers(pub Arc<[Layer]>);
+
+/// The name of the layer that shows files which people keep; the others show what is remembered.
+pub const FILES: &str = "files";
 
 impl Layers {
     /// Returns their hashes.
@@ -47,7 +50,21 @@ impl Layers {
 
     /// Returns what they add to a request.
     pub(super) fn weight(&self) -> Weight {
-        self.0.iter().fold(Weight::default(), |sum, layer| sum.plus(layer.weight))
+        self.files().plus(self.remembered())
+    }
+
+    /// Returns what those of files add.
+    pub(super) fn files(&self) -> Weight {
+        self.sum(|layer| layer.part == FILES)
+    }
+
+    /// Returns what those of what is remembered add.
+    pub(super) fn remembered(&self) -> Weight {
+        self.sum(|layer| layer.part != FILES)
+    }
+
+    fn sum(&self, of: impl Fn(&Layer) -> bool) -> Weight {
+        self.0.iter().filter(|layer| of(layer)).fold(Weight::default(), |sum, layer| sum.plus(layer.weight))
     }
 
     /// Returns the digest of a request with them.

@@ -11,7 +11,7 @@ use crate::event::{Behavior, Entry, Event, MessageReceived, Origin, OriginKind};
 use crate::id::Seq;
 use crate::time::Timestamp;
 
-use super::{Calibration, Counter, Frame, Level, Room, Transcript, Weight, added, assemble};
+use super::{Calibration, Counter, Frame, Layers, Level, Room, Transcript, Weight, added, assemble_with};
 
 /// The next request of a session.
 #[derive(Debug, Clone, PartialEq)]
@@ -82,9 +82,14 @@ pub struct Known<'a> {
     pub calibration: &'a Calibration,
 }
 
-/// Makes the next request, as if this had been said.
+/// Makes the next request, with these layers behind what the agent is, as if this had been said.
 #[must_use]
-pub fn preview(frame: &Frame, transcript: &Transcript, message: Option<&str>, known: &Known<'_>) -> Preview {
+pub fn preview(
+    (frame, layers): (&Frame, &Layers),
+    transcript: &Transcript,
+    message: Option<&str>,
+    known: &Known<'_>,
+) -> Preview {
     frame.count(known.counter);
     let heard = message.filter(|text| !text.trim().is_empty()).map(|text| heard(text, known.counter));
     let input = heard.as_ref().map(Weight::of).unwrap_or_default();
@@ -92,16 +97,16 @@ pub fn preview(frame: &Frame, transcript: &Transcript, message: Option<&str>, kn
     if let Some(entry) = &heard {
         transcript.apply(entry);
     }
-    let (request, plan) = assemble(frame, &transcript);
+    let (request, plan) = assemble_with(frame, layers, &transcript);
     let tokens = known.calibration.estimate(&plan.load);
     let weight = frame.weight();
     let (own, besides) = weight.system.split_at(frame.own.min(weight.system.len()));
     let sum = |blocks: &[Weight]| blocks.iter().map(|block| block.tokens).sum::<u64>();
-    // Memory packs and the checkpoint's summary are not in requests yet: whoever puts them there takes their weight out of
-    // what stands here as the conversation or the context.
-    let (memory, checkpoint) = (0, 0);
-    let messages = plan.load.messages.minus(input).tokens.saturating_sub(memory + checkpoint);
-    let counted = [sum(own), weight.tools.tokens, sum(besides), memory, checkpoint, messages, input.tokens];
+    let (context, memory) = (sum(besides) + layers.files().tokens, layers.remembered().tokens);
+    // The conversation begins with it.
+    let checkpoint = transcript.marks().first().filter(|mark| mark.seq == 0).map_or(0, |mark| mark.tokens);
+    let messages = plan.load.messages.minus(input).tokens.saturating_sub(checkpoint);
+    let counted = [sum(own), weight.tools.tokens, context, memory, checkpoint, messages, input.tokens];
     let [agent, tools, context, memory, checkpoint, messages, input] = shared(tokens, counted);
     let reserve = frame.window.output.max(frame.window.buffer);
     let parts = Parts { agent, tools, context, memory, checkpoint, messages, input, reserve };

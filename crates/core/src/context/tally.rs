@@ -149,6 +149,7 @@ impl Tally {
     }
 }
 
-fn stable(blocks: &[BlockHash]) -> Vec<BlockHash> {
+/// Returns those of a request's blocks that do not change with the conversation.
+pub(super) fn stable(blocks: &[BlockHash]) -> Vec<BlockHash> {
     blocks.iter().filter(|block| !CHANGING.contains(&block.part.as_str())).cloned().collect()
 }

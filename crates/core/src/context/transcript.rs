@@ -38,6 +38,8 @@ pub struct Transcript {
     /// The first message that belongs to the turn which began last.
     turn_from: usize,
     refused: Refused,
+    /// The blocks that requests begin with.
+    begins: Vec<BlockHash>,
     /// What each message weighs.
     tally: Tally,
     shown: shown::Shown,
@@ -76,6 +78,7 @@ impl Default for Transcript {
             reasoned: Vec::new(),
             turn_from: 0,
             refused: Refused::default(),
+            begins: Vec::new(),
             tally: Tally::default(),
             shown: shown::Shown::default(),
         }
@@ -117,6 +120,7 @@ impl Transcript {
                 if *self.asked != *started.model {
                     self.asked = started.model.as_str().into();
                 }
+                self.begins = super::tally::stable(&started.blocks);
                 self.tally.ask(started, self.refused.by(&started.model).len());
             }
             Event::StepFinished(finished) => {
@@ -130,7 +134,11 @@ impl Transcript {
                 self.tally.lift_anchor();
                 self.prune(pruned);
             }
-            Event::CheckpointActivated(_) | Event::ContextRebuilt(_) => self.tally.lift_anchor(),
+            Event::CheckpointActivated(_) => self.tally.lift_anchor(),
+            Event::ContextRebuilt(rebuilt) => {
+                self.begins.clone_from(&rebuilt.blocks);
+                self.tally.lift_anchor();
+            }
             Event::CallDenied(denied) => self.answer(entry, denied.call, (&denied.content, true)),
             Event::CallLost(lost) => self.answer(entry, lost.call, (&lost.known, true)),
             // Of a call that goes on: its result is still to come.
@@ -166,6 +174,12 @@ impl Transcript {
         let left_out = Weight { tokens: left_out / 4 + reasoning, reasoning, pieces: 0 };
         let (weight, tally) = (copy.tally.total().minus(left_out), copy.tally);
         Closed { messages: copy.messages, digest, schema: copy.schema, refused, weight, tally }
+    }
+
+    /// Returns the blocks of the last request, or those that requests begin with since; none where nothing was asked.
+    #[must_use]
+    pub fn begins(&self) -> &[BlockHash] {
+        &self.begins
     }
 
     /// Returns the reply that came last, and the tokens that its provider counted of it.
@@ -272,7 +286,7 @@ fn is_reasoning(block: &Block) -> bool {
     }
 }
 
-fn size(block: &Block) -> u64 {
+pub(super) fn size(block: &Block) -> u64 {
     let bytes = match block {
         Block::Text { text } => text.len(),
         Block::Thinking { thinking, signature } => thinking.len() + signature.as_ref().map_or(0, String::len),

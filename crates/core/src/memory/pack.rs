@@ -7,9 +7,18 @@ use super::observe::day;
 use super::{Kind, Memory, Priority};
 use crate::context::Window;
 
-/// Parts of what is usable, in thousandths: what is remembered of all sessions, and of this one. The rest is the conversation's.
+/// Files that people keep may have this part of what is usable, in thousandths, and no more tokens than so many.
+const FILES: (u64, u64) = (75, 16_000);
+/// Parts of what is left then: what is remembered of all sessions, and of this one. The rest is the conversation's.
 const GLOBAL: u64 = 75;
 const SESSION: u64 = 325;
+
+/// Returns the tokens that files may have which people keep.
+#[must_use]
+pub fn of_files(window: &Window) -> u64 {
+    let (thousandths, most) = FILES;
+    (window.usable().saturating_mul(thousandths) / 1_000).min(most)
+}
 
 /// Whose memories a pack has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -30,10 +39,11 @@ impl Part {
         }
     }
 
-    /// Returns the tokens that it may have in this window; `cap` bounds what is remembered of all sessions.
+    /// Returns the tokens that it may have in this window, of which so many are `fixed`: what the agent is, its tools, the files.
+    /// `cap` bounds what is remembered of all sessions.
     #[must_use]
-    pub fn tokens(self, window: &Window, cap: Option<u64>) -> u64 {
-        let part = |thousandths: u64| window.usable().saturating_mul(thousandths) / 1_000;
+    pub fn tokens(self, (window, fixed): (&Window, u64), cap: Option<u64>) -> u64 {
+        let part = |thousandths: u64| window.usable().saturating_sub(fixed).saturating_mul(thousandths) / 1_000;
         match self {
             Self::Global => cap.map_or(part(GLOBAL), |cap| cap.min(part(GLOBAL))),
             Self::Session => part(SESSION),
@@ -54,15 +64,18 @@ pub fn tokens(text: &str) -> u64 {
     (text.len() as u64).div_ceil(3)
 }
 
-/// Chooses what fits: what matters most first, of that the newest.
+/// Chooses what fits, as these tokens are counted: what matters most first, of that the newest.
 #[must_use]
-pub fn choose(mut memories: Vec<Memory>, budget: u64) -> Vec<Memory> {
+pub fn choose(mut memories: Vec<Memory>, budget: u64, count: &dyn Fn(&str) -> u64) -> Vec<Memory> {
     memories.sort_by_key(|memory| std::cmp::Reverse((memory.priority, memory.since, memory.id)));
     memories.dedup_by_key(|memory| memory.id);
-    let mut left = budget.saturating_sub(tokens(&frame(Part::Global, "")));
+    let mut left = budget.saturating_sub(count(&frame(Part::Global, "")));
     let mut chosen = Vec::new();
     for memory in memories {
-        let cost = tokens(&line(&memory));
+        if left == 0 {
+            break;
+        }
+        let cost = count(&line(&memory)).max(1);
         if cost <= left {
             left -= cost;
             chosen.push(memory);

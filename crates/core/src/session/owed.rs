@@ -117,7 +117,14 @@ pub struct Notes {
 impl Default for Allowance {
     /// All that can be.
     fn default() -> Self {
-        Self { max_steps: u32::MAX, lineup: Lineup::default(), notes: Notes { observes: true, room: u64::MAX } }
+        Self { max_steps: u32::MAX, lineup: Lineup::default(), notes: Notes::default() }
+    }
+}
+
+impl Default for Notes {
+    /// All that can be.
+    fn default() -> Self {
+        Self { observes: true, room: u64::MAX }
     }
 }
 
@@ -169,6 +176,13 @@ impl State {
 
     fn is_to_reflect(&self, notes: Notes) -> bool {
         self.upkeep.memories.noted > notes.room && self.takes_notes()
+    }
+
+    /// Says whether something may be to be noted now: what the agent's files say of it matters.
+    #[must_use]
+    pub fn may_note(&self) -> bool {
+        let memories = &self.upkeep.memories;
+        self.takes_notes() && (memories.said_at > memories.observed_to || memories.noted > 0)
     }
 
     fn takes_notes(&self) -> bool {

@@ -73,7 +73,15 @@ impl State {
         self.upkeep.memories.mode.is_none().then(|| Fact::of_session(mode_set(Mode::On, &by)))
     }
 
-    /// Returns the part of these events that nobody has looked at yet: what is about to leave the model's sight is marked so.
+    /// Returns the events that have left the model's sight, and that nobody has looked at yet. They stand in the journal: they
+    /// are looked at once the observer can, and are marked so until then.
+    #[must_use]
+    pub fn evicted_unobserved(&self) -> Option<Aside> {
+        let last = self.upkeep.view.shown_from().saturating_sub(1);
+        self.unobserved(Aside { first: 1, last })
+    }
+
+    /// Returns the part of these events that nobody has looked at yet.
     #[must_use]
     pub fn unobserved(&self, covers: Aside) -> Option<Aside> {
         let first = covers.first.max(self.upkeep.memories.observed_to.saturating_add(1));

@@ -1,14 +1,18 @@
 //! How many tokens a request has: sums of what was counted once, held against providers that count in their own way.
 
+use outlive_core::compaction::Summary;
 use outlive_core::content::{Block, StopReason, Usage};
 use outlive_core::context::preview::{Known, preview};
 use outlive_core::context::sample::{Hidden, play};
 use outlive_core::context::{
-    Anchor, Calibration, Counter, Frame, FrameParts, Load, Rough, Transcript, Weight, Window, added, assemble,
+    Anchor, Calibration, Counter, FILES, Frame, FrameParts, Layer, Layers, Load, Rough, Transcript, Weight, Window,
+    added, assemble, assemble_with,
 };
 use outlive_core::event::{
-    ActivationCause, Behavior, CheckpointActivated, Entry, Event, MessageReceived, StepFinished, StepStarted,
+    ActivationCause, Aside, Behavior, CheckpointActivated, CheckpointCreated, CompactionTrigger, Entry, Event, Made,
+    MessageReceived, StepFinished, StepStarted, Strategy,
 };
+use outlive_core::id::CheckpointId;
 use outlive_core::time::Timestamp;
 use proptest::prelude::*;
 
@@ -34,6 +38,28 @@ fn frame(model: &str) -> Frame {
         agent_digest: String::new(),
     })
     .with_own(1)
+}
+
+/// A checkpoint that says this.
+fn condensed(goal: &str) -> CheckpointCreated {
+    let summary = Summary { goal: goal.to_owned(), ..Summary::default() };
+    CheckpointCreated {
+        checkpoint: CheckpointId::from_bits(1),
+        version: 1,
+        parent: None,
+        compaction: None,
+        covers: Aside { first: 1, last: 9 },
+        tail_from: 10,
+        made: Made {
+            trigger: CompactionTrigger::Asked,
+            strategy: Strategy::Edited,
+            model: None,
+            usage: Usage::default(),
+        },
+        schema_from: None,
+        tokens: (10, 1),
+        summary,
+    }
 }
 
 #[derive(Default)]
@@ -245,8 +271,15 @@ proptest! {
         said in proptest::collection::vec("[a-z ]{0,200}", 0..6),
         message in proptest::option::of("\\PC{0,80}"),
         counted in proptest::option::of(1..100_000_u64),
+        behind in proptest::collection::vec(("files|memory\\.global|memory\\.session", "[a-z ]{0,300}"), 0..4),
+        goal in proptest::option::of("[a-z ]{1,80}"),
     ) {
         let (mut talk, frame) = (Talk::default(), frame("p/m"));
+        talk.transcript = goal.as_ref().map_or_else(Transcript::default, |goal| Transcript::after(&condensed(goal), None));
+        let part = |name: &str| [FILES, "memory.global", "memory.session"].into_iter().find(|part| *part == name);
+        let layers = Layers(behind.iter().filter_map(|(name, text)| {
+            Some(Layer::new(part(name)?, text.clone(), &Bytes))
+        }).collect());
         for text in &said {
             talk.hear(text);
             talk.ask(&frame);
@@ -254,14 +287,17 @@ proptest! {
         }
         let calibration = Calibration::seeded("p/m");
         let known = Known { counter: &Bytes, calibration: &calibration };
-        let shown = preview(&frame, &talk.transcript, message.as_deref(), &known);
+        let shown = preview((&frame, &layers), &talk.transcript, message.as_deref(), &known);
         prop_assert_eq!(shown.parts.total(), shown.total);
         prop_assert_eq!(shown.tokens + shown.parts.reserve, shown.total);
         prop_assert!(shown.parts.agent > 0 && shown.parts.context > 0);
+        let remembers = behind.iter().any(|(name, text)| name != FILES && text.len() > 100);
+        prop_assert!(!remembers || shown.parts.memory > 0);
+        prop_assert_eq!(shown.parts.checkpoint > 0, goal.is_some());
         // It is what is sent when that is said.
         if let Some(text) = message.filter(|text| !text.trim().is_empty()) {
             talk.hear(&text);
         }
-        prop_assert_eq!(assemble(&frame, &talk.transcript).0, shown.request);
+        prop_assert_eq!(assemble_with(&frame, &layers, &talk.transcript).0, shown.request);
     }
 }

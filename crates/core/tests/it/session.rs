@@ -7,7 +7,7 @@ use outlive_core::context::{Frame, FrameParts, assemble};
 use outlive_core::event::{Asked, Behavior, Effect, Ending, Event, OnLost, Outcome, Question};
 use outlive_core::limits::{ANSWERS_REMEMBERED, LIST_ITEMS, OUTCOME_BYTES, REPLY_BYTES};
 use outlive_core::session::{
-    Debt, Held, Refusal, Requests, Ruling, Status, read_questions, read_snapshot, read_todos, write_snapshot,
+    Debt, Held, Notes, Refusal, Requests, Ruling, Status, read_questions, read_snapshot, read_todos, write_snapshot,
 };
 use serde_json::json;
 
@@ -322,11 +322,11 @@ fn a_paused_session_that_is_archived_comes_back_as_paused_as_it_was() {
 #[test]
 fn a_resting_session_is_owed_nothing_after_a_restart_and_a_waiting_one_is() {
     let mut desk = Desk::with_approval();
-    assert!(!desk.state.is_owed(), "a person's decision needs nobody");
+    assert!(!desk.state.is_owed(Notes::default()), "a person's decision needs nobody");
     desk.command(Command::Interrupt { by: by() }).unwrap();
-    assert!(desk.state.is_owed());
+    assert!(desk.state.is_owed(Notes::default()));
     desk.settle();
-    assert!(!desk.state.is_owed());
+    assert!(!desk.state.is_owed(Notes::default()));
     assert_eq!(desk.held, Held::default());
 }
 

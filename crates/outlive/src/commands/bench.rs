@@ -145,7 +145,7 @@ pub async fn run(bench: &Bench) -> Outcome {
         figures.extend(sandbox::measure(&dir, scale).await?);
     }
     if wants(Group::Context) {
-        figures.extend(context::measure(scale)?);
+        figures.extend(context::measure(scale).await?);
     }
     if bench.json {
         show::json(&figures)?;

@@ -25,7 +25,7 @@ impl Actor {
         let read = self.reload().await;
         written.map_err(SubmitError::Store)?;
         read?;
-        self.shell.store.index.note(crate::list::row(&self.state, self.id));
+        self.shell.store.index.note(crate::list::row(&self.shell, (self.id, &self.state)));
         let entry = |line: Line| line.read().ok().map(|entry| (line, entry));
         let events: Vec<_> = lines.into_iter().filter_map(entry).collect();
         self.shell.feeds.tell(self.id, &events);

@@ -82,7 +82,7 @@ impl Batch {
         let at = at.max(state.updated_at);
         for fact in facts {
             let Fact { turn, step, event } = fact;
-            let tokens = if self.counter.is_exact() { added(&event, &*self.counter) } else { None };
+            let tokens = self.tokens(&event);
             let entry = Entry { seq: state.head + 1, at, turn, step, asked: asked.take(), tokens, event };
             match self.write(&entry) {
                 Ok((line, clean)) => {
@@ -104,9 +104,15 @@ impl Batch {
         all
     }
 
+    fn tokens(&self, event: &Event) -> Option<u32> {
+        if self.counter.is_exact() { added(event, &*self.counter) } else { None }
+    }
+
     /// Folds events that have their places already. Says whether all can be written.
     pub(super) fn share(&mut self, state: &mut State, entries: Vec<Entry>) -> bool {
         for entry in entries {
+            // Those of another program were never counted.
+            let entry = Entry { tokens: entry.tokens.or_else(|| self.tokens(&entry.event)), ..entry };
             let Ok((line, clean)) = self.write(&entry) else { return false };
             let entry = clean.unwrap_or(entry);
             state.apply(&entry);

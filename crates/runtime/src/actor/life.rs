@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outlive_core::command::{Command, Report};
+use outlive_core::context::Layers;
 use outlive_core::event::Line;
 use outlive_core::id::{RequestId, SessionId};
 use outlive_core::session::{Held, Refusal, State};
@@ -35,7 +36,7 @@ pub enum Mail {
     /// What comes of having read the journal in this round.
     Read(u64, Command),
     /// Show the state.
-    View(oneshot::Sender<Arc<State>>),
+    View(oneshot::Sender<Viewed>),
     /// Be the session that this journal tells of.
     Adopt {
         /// The journal, whole.
@@ -54,6 +55,14 @@ pub enum Mail {
     Halt(oneshot::Sender<Result<(), SubmitError>>),
     /// Stop what runs and remove the session.
     Remove(Removal, oneshot::Sender<Result<(), SubmitError>>),
+}
+
+/// A session as it is in memory.
+pub struct Viewed {
+    /// Its state.
+    pub state: Arc<State>,
+    /// What its requests begin with behind what its agent is, once it was needed.
+    pub layers: Option<Layers>,
 }
 
 /// What a life is made of.
@@ -266,9 +275,9 @@ impl Loop {
     }
 
     /// Shows what is durable; whoever gets no answer reads the journal.
-    fn show(&self, reply: oneshot::Sender<Arc<State>>) {
+    fn show(&self, reply: oneshot::Sender<Viewed>) {
         if let Some(state) = self.actor.state() {
-            reply.send(Arc::new(state.clone())).ok();
+            reply.send(Viewed { state: Arc::new(state.clone()), layers: self.actor.layers_now() }).ok();
         }
     }
 
@@ -369,7 +378,7 @@ impl Loop {
         let state = self.actor.state().ok_or(SubmitError::Refused(Refusal::NoSession))?;
         let removed = match removal {
             Removal::Trash { by, request } => {
-                let note = Note { at: shell.moments.now(), by, request, row: list::row(state, id) };
+                let note = Note { at: shell.moments.now(), by, request, row: list::row(shell, (id, state)) };
                 shell.store.trash.discard(id, note).await
             }
             Removal::ForGood { request } => shell.store.trash.erase(vec![id], request).await,

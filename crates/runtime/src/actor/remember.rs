@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use outlive_core::command::Report;
 use outlive_core::content::{Failure, FailureKind};
-use outlive_core::context::{Counter, Layer, Layers};
+use outlive_core::context::{Frame, Layers};
 use outlive_core::event::{ContextRebuilt, Event, Line, RebuildCause};
 use outlive_core::id::{Seq, TurnId};
-use outlive_core::memory::pack::{Part, choose, render};
-use outlive_core::memory::{Memory, Mode};
-use outlive_core::session::{Beside, Fact, Notes as Allowed, Shown};
+use outlive_core::memory::Rows;
+use outlive_core::session::{Beside, Fact};
 use outlive_store::StoreError;
 use tracing::Instrument as _;
 
@@ -20,69 +19,54 @@ use super::batch::Batch;
 use crate::SubmitError;
 use crate::hands::{self, Notes};
 use crate::kit::{Kit, KitError};
-use crate::memory::{of_session, seen_by};
-
-/// How long a provider keeps the beginning of a request, in milliseconds: after that nothing is lost by another one.
-const CACHED_MS: u64 = 300_000;
-
-/// The rows of both packs.
-struct Packs {
-    global: Vec<Memory>,
-    session: Vec<Memory>,
-}
+use crate::memory::of_session;
+use crate::prefix::{Begins, Prefix, is_due, shows};
 
 impl Actor {
-    /// Returns what stands in this session's requests of what is remembered, made anew where that is due.
+    /// Returns what stands in this session's requests behind what its agent is, made anew where that is due.
     pub(super) async fn layers(
         &mut self,
         batch: &mut Batch,
         (turn, kit): (TurnId, &Kit),
+        frame: &Frame,
     ) -> Result<Layers, StoreError> {
-        if kit.keeper.memory.is_none() {
-            return Ok(Layers::default());
+        let begins = self.transcript(batch).await?.begins().to_vec();
+        if !shows(&self.state, kit) {
+            let (layers, cause) = (Layers::default(), RebuildCause::Reload);
+            let blocks = frame.blocks(&layers);
+            if !begins.is_empty() && begins != blocks {
+                let rebuilt = ContextRebuilt { cause, blocks, global: Vec::new(), session: Vec::new() };
+                self.record(batch, vec![Fact::of_turn(turn, Event::ContextRebuilt(rebuilt))]);
+            }
+            return Ok(layers);
         }
-        let begins = self.state.remembering();
-        self.record(batch, begins.into_iter().collect());
-        if !self.state.upkeep.memories.reads() {
-            return Ok(Layers::default());
-        }
-        let cause = match &self.state.upkeep.memories.shown {
-            None => Some(RebuildCause::Load),
-            Some(shown) => shown.stale,
-        };
-        let changes = self.shell.feeds.changes();
-        let is_as_then = self.equipment.changes == changes && cause.is_none();
-        if let Some(layers) = self.equipment.layers.as_ref().filter(|_| is_as_then) {
+        let takes_part = self.state.remembering();
+        self.record(batch, takes_part.into_iter().collect());
+        let due = is_due(&self.state, frame, &begins);
+        let (changes, before) = (self.shell.feeds.changes(), self.equipment.layers.clone().filter(|_| due.is_none()));
+        if let Some(layers) = before.as_ref().filter(|_| self.equipment.changes == changes) {
             return Ok(layers.clone());
         }
         // What comes after this is seen before the next step.
         self.equipment.changes = changes;
-        let cause = cause.or(self.changed_elsewhere().await?);
-        let is_cached = |shown: &&Shown| self.shell.moments.now().ms_since(shown.asked_at) < CACHED_MS;
-        let before = self.state.upkeep.memories.shown.as_ref().filter(is_cached).filter(|_| cause.is_none()).cloned();
-        if let Some(shown) = before
-            && let Some(layers) = self.as_before(&shown, batch).await?
-        {
-            self.equipment.layers = Some(layers.clone());
-            return Ok(layers);
-        }
-        self.rebuild(batch, (turn, kit), cause.unwrap_or(RebuildCause::Load)).await
-    }
-
-    /// Says why what is shown is old, where another session has forgotten it or says it otherwise.
-    async fn changed_elsewhere(&self) -> Result<Option<RebuildCause>, StoreError> {
-        let Some(shown) = self.state.upkeep.memories.shown.as_ref().filter(|_| self.equipment.layers.is_some()) else {
-            return Ok(None);
+        let rows = self.own_rows(batch).await?;
+        let prefix = Prefix { shell: &self.shell, state: &self.state, kit, frame, rows };
+        let due = match before {
+            Some(layers) => match prefix.changed_elsewhere().await? {
+                None => return Ok(layers),
+                cause => cause,
+            },
+            None => due,
         };
-        let mut rows = Vec::new();
-        for id in &shown.global {
-            let Some(known) = self.shell.store.memories.get(*id).await? else { return Ok(Some(RebuildCause::Forget)) };
-            rows.push(known.row.memory);
-        }
-        let packs = Packs { global: rows, session: Vec::new() };
-        let layers = packs.layers(&**self.shell.kits.scales().counter());
-        let is_same = layers.blocks().iter().all(|block| shown.blocks.contains(block));
-        Ok((!is_same).then_some(RebuildCause::Reload))
+        let layers = match prefix.begin(due).await? {
+            Begins::AsBefore(layers) => layers,
+            Begins::Anew(layers, rebuilt) => {
+                self.record(batch, vec![Fact::of_turn(turn, Event::ContextRebuilt(rebuilt))]);
+                layers
+            }
+        };
+        self.equipment.layers = Some(layers.clone());
+        Ok(layers)
     }
 
     /// Sees to it that what was forgotten or said otherwise is not used any more.
@@ -96,64 +80,10 @@ impl Actor {
         }
     }
 
-    async fn rebuild(
-        &mut self,
-        batch: &mut Batch,
-        (turn, kit): (TurnId, &Kit),
-        cause: RebuildCause,
-    ) -> Result<Layers, StoreError> {
-        let window = &kit.voices.at(0).frame.window;
-        let cap = kit.keeper.memory.as_ref().and_then(|memory| memory.global_tokens);
-        let own = self.own_rows(batch).await?;
-        let others = seen_by(&self.shell.store, &self.state).await?;
-        let packs = Packs {
-            global: choose(others, Part::Global.tokens(window, cap)),
-            session: choose(own, Part::Session.tokens(window, cap)),
-        };
-        let layers = packs.layers(&**self.shell.kits.scales().counter());
-        let ids = |memories: &[Memory]| memories.iter().map(|memory| memory.id).collect();
-        let (global, session) = (ids(&packs.global), ids(&packs.session));
-        let rebuilt = Event::ContextRebuilt(ContextRebuilt { cause, blocks: layers.blocks(), global, session });
-        self.record(batch, vec![Fact::of_turn(turn, rebuilt)]);
-        self.equipment.layers = Some(layers.clone());
-        Ok(layers)
-    }
-
-    /// Renders the same rows again; none where they do not say the same any more.
-    async fn as_before(&self, shown: &Shown, batch: &Batch) -> Result<Option<Layers>, StoreError> {
-        let own = self.own_rows_all(batch).await?;
-        let mut packs = Packs { global: Vec::new(), session: Vec::new() };
-        for id in &shown.session {
-            packs.session.extend(own.get(*id).map(|row| row.memory.clone()));
-        }
-        for id in &shown.global {
-            packs.global.extend(self.shell.store.memories.get(*id).await?.map(|known| known.row.memory));
-        }
-        let layers = packs.layers(&**self.shell.kits.scales().counter());
-        Ok((layers.blocks() == shown.blocks).then_some(layers))
-    }
-
-    async fn own_rows(&self, batch: &Batch) -> Result<Vec<Memory>, StoreError> {
-        let rows = self.own_rows_all(batch).await?;
-        Ok(rows.live().into_iter().map(|row| row.memory.clone()).collect())
-    }
-
-    async fn own_rows_all(&self, batch: &Batch) -> Result<outlive_core::memory::Rows, StoreError> {
+    async fn own_rows(&self, batch: &Batch) -> Result<Rows, StoreError> {
         let mut rows = of_session(&self.shell.store, self.id, batch.before()).await?;
         batch.entries().for_each(|entry| rows.apply(entry));
         Ok(rows)
-    }
-
-    /// Returns what the agent's files allow between turns to be done for what is to be remembered. They are read only where
-    /// there is something to do.
-    pub(super) fn allowed_notes(&self) -> Allowed {
-        let memories = &self.state.upkeep.memories;
-        let nothing = Allowed { observes: false, room: u64::MAX };
-        if memories.mode != Some(Mode::On) || (memories.said_at <= memories.observed_to && memories.noted == 0) {
-            return nothing;
-        }
-        // Where they cannot be read now, that is found when it is begun.
-        self.kit_beside().map_or(Allowed { observes: true, room: u64::MAX }, |kit| kit.notes())
     }
 
     pub(super) fn kit_beside(&self) -> Result<Arc<Kit>, KitError> {
@@ -197,7 +127,7 @@ impl Actor {
         let read = self.reload().await;
         scrubbed.map_err(SubmitError::Store)?;
         read?;
-        self.shell.store.index.note(crate::list::row(&self.state, self.id));
+        self.shell.store.index.note(crate::list::row(&self.shell, (self.id, &self.state)));
         Ok(())
     }
 
@@ -217,13 +147,5 @@ impl Actor {
             Beside::Observe(to) => to,
             Beside::Reflect | Beside::Erase | Beside::Condense(_) => self.state.upkeep.memories.said_at,
         }
-    }
-}
-
-impl Packs {
-    fn layers(&self, counter: &dyn Counter) -> Layers {
-        let layer = |part: Part, rows: &[Memory]| render(part, rows).map(|text| Layer::new(part.name(), text, counter));
-        let layers = [layer(Part::Global, &self.global), layer(Part::Session, &self.session)];
-        Layers(layers.into_iter().flatten().collect())
     }
 }

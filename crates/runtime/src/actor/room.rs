@@ -5,7 +5,7 @@ use std::sync::Arc;
 use outlive_core::command::{Command, ContextCommand};
 use outlive_core::compaction::plan;
 use outlive_core::content::Request;
-use outlive_core::context::{assemble, assemble_with};
+use outlive_core::context::assemble_with;
 use outlive_core::event::{Event, TurnError};
 use outlive_core::id::TurnId;
 use outlive_core::session::{Refusal, Relief, Sized, StepPlan};
@@ -36,7 +36,7 @@ impl Actor {
     ) -> Result<Room, StoreError> {
         voice.frame.count(&*self.errand.counter);
         loop {
-            let layers = self.layers(batch, (turn, kit)).await?;
+            let layers = self.layers(batch, (turn, kit), &voice.frame).await?;
             self.transcript(batch).await?;
             let transcript = self.transcript.get_or_insert_default();
             let (request, plan) = assemble_with(&voice.frame, &layers, transcript);
@@ -96,19 +96,13 @@ impl Actor {
     async fn planned(&mut self, model: Option<&str>) -> Result<Option<outlive_core::command::Planned>, SubmitError> {
         let Some(profile) = &self.state.profile else { return Ok(None) };
         let kit = self.shell.kits.kit(&profile.agent).map_err(SubmitError::Agent)?;
-        let model = match model {
-            None => kit.keeper.name.clone(),
-            Some(name) if kit.keeper(name).is_some() => name.to_owned(),
-            Some(name) => {
-                let what = format!("the agent asks no model `{name}`: name one of its own, as `provider/name`");
-                return Err(SubmitError::Refused(Refusal::Invalid { code: "model_unknown", what }));
-            }
-        };
+        let model = kit.condenser(model)?;
         let batch = Batch::new(&self.state, self.held.clone(), self.counting());
         self.transcript(&batch).await.map_err(SubmitError::Store)?;
         let (head, frame) = (self.state.head, &kit.voices.at(0).frame);
+        let layers = self.equipment.layers.clone().unwrap_or_default();
         let transcript = self.transcript.get_or_insert_default();
-        let load = assemble(frame, transcript).1.load;
+        let load = assemble_with(frame, &layers, transcript).1.load;
         let tokens = self.shell.kits.scales().calibration(&frame.model).estimate(&load);
         let marks = transcript.marks_in((tokens, load.counted()));
         let plan = plan(&marks, head, (tokens, &frame.window), false);
@@ -125,6 +119,18 @@ impl Actor {
 }
 
 impl Kit {
+    /// Returns the name of whoever condenses, where this one is asked for or none.
+    pub(crate) fn condenser(&self, asked: Option<&str>) -> Result<String, SubmitError> {
+        match asked {
+            None => Ok(self.keeper.name.clone()),
+            Some(name) if self.keeper(name).is_some() => Ok(name.to_owned()),
+            Some(name) => {
+                let what = format!("the agent asks no model `{name}`: name one of its own, as `provider/name`");
+                Err(SubmitError::Refused(Refusal::Invalid { code: "model_unknown", what }))
+            }
+        }
+    }
+
     /// Returns who condenses under this name: whoever keeps the agent's conversations, or one of the models that it asks.
     #[must_use]
     pub fn keeper(&self, name: &str) -> Option<(Arc<dyn outlive_model::Model>, outlive_core::context::Window)> {

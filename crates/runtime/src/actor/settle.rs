@@ -103,7 +103,7 @@ impl Actor {
             // No agent is made ready for what only ends.
             Some(turn) if turn.interrupt.is_some() => Allowance::default(),
             Some(_) => self.kit().map(|kit| kit.allowance()).unwrap_or_default(),
-            None => Allowance { notes: self.allowed_notes(), ..Allowance::default() },
+            None => Allowance { notes: self.shell.notes(&self.state), ..Allowance::default() },
         };
         self.state.owed(self.shell.moments.now(), &self.held, &allowed)
     }

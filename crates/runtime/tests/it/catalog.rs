@@ -3,10 +3,11 @@
 use std::sync::Arc;
 
 use outlive_core::agent::ModelSpec;
-use outlive_core::command::Command;
+use outlive_core::command::{Command, MemoryCommand};
 use outlive_core::context::Counter;
 use outlive_core::event::{CallFinished, Event};
 use outlive_core::id::AgentName;
+use outlive_core::memory::{Mode, PAGE_BYTES, Page};
 use outlive_core::secret::Secret;
 use outlive_core::time::Timestamp;
 use outlive_model::Model;
@@ -18,10 +19,11 @@ use outlive_runtime::scales::Scales;
 use outlive_runtime::{Runtime, Settings};
 use outlive_store::Store;
 use outlive_store::memory::{self, Faults};
+use outlive_store::memory_files::{HeldMemory, MemoryFiles as _};
 use outlive_tools::exec::Exec;
 use serde_json::{Value, json};
 
-use super::house::{create, id, message};
+use super::house::{by, create, id, message};
 
 /// The values that there are.
 pub(super) struct Given;
@@ -47,12 +49,18 @@ impl Models for One {
 }
 
 fn catalog(store: &Store, model: &Scripted) -> Catalog {
-    catalog_in("/".into(), store, model)
+    keeping(store, model, Arc::default())
 }
 
-fn catalog_in(cwd: std::path::PathBuf, store: &Store, model: &Scripted) -> Catalog {
+/// As [`catalog`], with these files of what agents remember.
+fn keeping(store: &Store, model: &Scripted, files: Arc<HeldMemory>) -> Catalog {
+    catalog_in("/".into(), (store, model), files)
+}
+
+fn catalog_in(cwd: std::path::PathBuf, (store, model): (&Store, &Scripted), files: Arc<HeldMemory>) -> Catalog {
     let sources = Sources {
         folders: Arc::clone(&store.agents),
+        memory: files,
         models: Arc::new(One(model.clone())),
         exec: Arc::new(Exec::new([], "/nonexistent".as_ref(), "/nonexistent".as_ref())),
         variables: Box::new(|name| match name {
@@ -185,7 +193,7 @@ async fn a_result_of_too_many_tokens_is_shortened_when_it_comes_and_the_agent_re
     let model = Scripted::default();
     write(&faults, "helper", "{tools: [{builtin: files}]}", &[]);
     let clock = Arc::new(TokioClock::from(Timestamp::from_micros(1_700_000_000_000_000)));
-    let kits = Arc::new(catalog_in(cwd, &store, &model).weighing(Scales::new(Arc::new(Bytes))));
+    let kits = Arc::new(catalog_in(cwd, (&store, &model), Arc::default()).weighing(Scales::new(Arc::new(Bytes))));
     let runtime = Runtime::start(store.clone(), kits, Moments::new(clock, 1), Settings::default()).await.unwrap();
     runtime.submit(id(1), Command::Create(create()), None).await.unwrap();
     let call = async |tool: &str, arguments: Value| {
@@ -317,4 +325,81 @@ fn folded(lines: &[outlive_core::event::Line]) -> outlive_core::session::State {
     let mut state = outlive_core::session::State::default();
     lines.iter().for_each(|line| state.apply(&line.read().unwrap()));
     state
+}
+
+#[tokio::test]
+async fn agents_tell_the_world_and_lose_nothing_of_what_another_told() {
+    let (store, faults) = memory::store();
+    let (model, files) = (Scripted::default(), Arc::<HeldMemory>::default());
+    for name in ["helper", "other"] {
+        write(&faults, name, "{memory: {observe: false}}", &[]);
+    }
+    let kits = Arc::new(keeping(&store, &model, Arc::clone(&files)));
+    let clock = Arc::new(TokioClock::from(Timestamp::from_micros(1_700_000_000_000_000)));
+    let runtime = Runtime::start(store, kits, Moments::new(clock, 1), Settings::default()).await.unwrap();
+    for (n, agent) in [(1, "helper"), (2, "other")] {
+        let create = outlive_core::command::Create { agent: agent.parse().unwrap(), ..create() };
+        runtime.submit(id(n), Command::Create(create), None).await.unwrap();
+    }
+    let call = async |n: u128, tool: &str, arguments: Value| {
+        model.then(Step::call(tool, &arguments));
+        model.then(Step::text("done"));
+        let said = runtime.submit(id(n), Command::Message(message("go")), None).await.unwrap();
+        runtime.outcome(id(n), said.turn.unwrap(), said.seq).await.unwrap();
+        let lines = runtime.entries(id(n), 0, 10_000).await.unwrap();
+        let finished = lines.iter().rev().find_map(|line| match line.read().unwrap().event {
+            Event::CallFinished(CallFinished { content, .. }) => Some(content),
+            _other => None,
+        });
+        finished.unwrap()
+    };
+    let world = || files.read(&helper(), &"world/tools.md".parse().unwrap()).unwrap().map(|page| page.text);
+    call(1, "update_world", json!({"topic": "tools", "text": "- The hammer is in the shed."})).await;
+    let seen = call(1, "recall", json!({"page": "world/tools.md"})).await;
+    assert!(seen.contains("untrusted") && seen.contains("hammer"), "{seen}");
+    let version = seen.split("version `").nth(1).unwrap().split('`').next().unwrap().to_owned();
+    // Another tells something meanwhile: what is put in the place of what was seen is refused.
+    call(2, "update_world", json!({"topic": "tools", "text": "- The saw is in the shed."})).await;
+    let condensed = json!({"topic": "tools", "text": "- The hammer is at Ada's.", "version": version});
+    let refused = call(1, "update_world", condensed).await;
+    assert!(refused.contains("recall"), "{refused}");
+    assert_eq!(world().unwrap(), "- The hammer is in the shed.\n- The saw is in the shed.\n");
+    // Told twice, it stands there once.
+    let again = call(2, "update_world", json!({"topic": "tools", "text": "- The saw is in the shed."})).await;
+    assert!(again.contains("already"), "{again}");
+    for bad in [json!({"topic": "../x", "text": "a"}), json!({"topic": "a/b", "text": "a"}), json!({"topic": "A"})] {
+        model.then(Step::call("update_world", &bad));
+        model.then(Step::text("done"));
+        let said = runtime.submit(id(1), Command::Message(message("go")), None).await.unwrap();
+        runtime.outcome(id(1), said.turn.unwrap(), said.seq).await.unwrap();
+    }
+    let incognito = Command::Memory { what: MemoryCommand::Mode(Mode::Incognito), by: by() };
+    runtime.submit(id(1), incognito, None).await.unwrap();
+    let refused = call(1, "update_world", json!({"topic": "tools", "text": "- A secret."})).await;
+    assert!(refused.contains("incognito"), "{refused}");
+    assert_eq!(world().unwrap().lines().count(), 2);
+    assert_eq!(files.pages(&helper()).unwrap().len(), 2, "the curated one and one topic");
+}
+
+#[tokio::test]
+async fn an_agent_that_remembers_is_given_the_directive_that_a_person_may_write_anew() {
+    let (store, faults) = memory::store();
+    let model = Scripted::default();
+    let files = Arc::<HeldMemory>::default();
+    write(&faults, "helper", "{memory: {enabled: true}}", &[]);
+    write(&faults, "other", "{memory: {enabled: false}}", &[]);
+    let catalog = keeping(&store, &model, Arc::clone(&files));
+    let system = |name: &str| catalog.kit(&name.parse().unwrap()).unwrap().voices.at(0).frame.system.join("\n");
+    assert!(system("helper").contains("`update_world`"));
+    let there = |name: &str| store.agents.read(name).unwrap().unwrap().contains_key("directives/memory.md");
+    assert!(there("helper"));
+    assert!(!system("other").contains("update_world") && !there("other"));
+    faults.write_agent_file("helper", "directives/memory.md", "Mine.");
+    assert!(system("helper").contains("Mine.") && !system("helper").contains("update_world"));
+    let digest = catalog.card(&helper()).unwrap().digest;
+    // A file of its memory is no part of it; one that is too long is told of.
+    files.replace(&helper(), &Page::Curated, &"x".repeat(PAGE_BYTES + 1)).unwrap();
+    let card = catalog.card(&helper()).unwrap();
+    assert_eq!(card.digest, digest);
+    assert!(card.warnings.iter().any(|warning| warning.contains("MEMORY.md")), "{:?}", card.warnings);
 }

@@ -7,6 +7,7 @@
     reason = "a test that cannot go on has failed; some lay out the files that tools meet, and look at processes"
 )]
 
+mod beginning;
 mod budget;
 mod calls;
 mod catalog;

@@ -17,6 +17,7 @@ use outlive_runtime::clock::{Moments, TokioClock};
 use outlive_runtime::kit::{Aftermath, Card, Kit, KitError, Kits};
 use outlive_runtime::subscribe::{Signal, Subscription};
 use outlive_runtime::{Runtime, Settings, SubmitError};
+use outlive_store::memory_files::HeldMemory;
 use outlive_store::{Store, StoreError, memory};
 use outlive_tools::Pending;
 use outlive_tools::exec::Exec;
@@ -101,6 +102,7 @@ impl Desk {
 fn catalog(store: &Store, model: &Scripted, ws: &Path) -> Catalog {
     let sources = Sources {
         folders: Arc::clone(&store.agents),
+        memory: Arc::new(HeldMemory::default()),
         models: Arc::new(One(model.clone())),
         exec: Arc::new(Exec::new([], &ws.join("run"), &ws.join("run/children"))),
         variables: Box::new(|_| None),

@@ -26,7 +26,7 @@ pub(super) async fn compact(
 ) -> ApiResult<Json<Compacting>> {
     let session = id(&session)?;
     let request = caller.request(body.request_id.as_deref())?;
-    let preview = app.runtime.preview(session).await?;
+    let preview = app.runtime.preview(session, body.model.as_deref()).await?;
     let covered = preview.plan.map_or(0, |plan| plan.tokens.covered);
     let summary = preview.plan.map_or(0, |_| preview.summary.tokens());
     let mut compacting = Compacting {

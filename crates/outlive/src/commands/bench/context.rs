@@ -3,6 +3,8 @@
 use outlive_core::context::sample::{Asked, Dice, Hidden, play};
 use outlive_core::context::{Calibration, Counter};
 
+use outlive_runtime::sample::{Length, play};
+
 use super::bare::ms;
 use super::{Bar, Figure, Scale, long, median, percentile};
 use crate::exit::Failure;
@@ -16,8 +18,8 @@ const MESSAGE: usize = 16 << 10;
 ///
 /// # Errors
 ///
-/// As for [`long::measure`].
-pub(super) fn measure(scale: Scale) -> Result<Vec<Figure>, Failure> {
+/// As for [`long::measure`]; a turn of the long run did not complete.
+pub(super) async fn measure(scale: Scale) -> Result<Vec<Figure>, Failure> {
     let counter = outlive_model::tokens::counter();
     let began = ms();
     // The vocabulary is read on a thread of its own; a build without one counts roughly at once.
@@ -28,7 +30,22 @@ pub(super) fn measure(scale: Scale) -> Result<Vec<Figure>, Failure> {
     figures.extend([1.0, 1.2, 1.6].map(|ratio| estimates(ratio, scale, &*counter)));
     figures.extend(counting(scale, &*counter));
     figures.extend(long::measure(scale, &*counter)?);
+    figures.extend(reuse(scale).await?);
     Ok(figures)
+}
+
+/// A long run with memory on: how much of what is sent was sent before.
+async fn reuse(scale: Scale) -> Result<Vec<Figure>, Failure> {
+    let length = Length { sessions: scale.of(4), turns: 600, window: 128_000, sentences: 24 };
+    let played = play(length).await.map_err(Failure::Failed)?;
+    let count = |name: &str| played.events.get(name).copied().unwrap_or_default();
+    let (rebuilt, condensed) = (count("context.rebuilt"), count("checkpoint.activated"));
+    let what = format!("prefix reuse, {} calls, {rebuilt} rebuilds, {condensed} checkpoints", played.calls);
+    Ok(vec![
+        Figure::new(what, played.reuse * 100.0, "%").bar(Bar::AtLeast(98.5)),
+        Figure::new("requests above what is usable", played.over as f64, "").bar(Bar::AtMost(0.0)),
+        Figure::new("rebuilds that no event declares", played.undeclared as f64, "").bar(Bar::AtMost(0.0)),
+    ])
 }
 
 /// Sessions against a provider that counts in its own way, each without anything learned before.

@@ -5,8 +5,10 @@ use std::collections::VecDeque;
 
 use outlive_core::content::Usage;
 use outlive_core::event::{Entry, Event, Line};
+use outlive_core::session::Filled;
 use outlive_protocol::Page as Items;
 use outlive_protocol::approval::ApprovalView;
+use outlive_protocol::context::ContextView;
 use outlive_protocol::event::Events;
 use outlive_protocol::question::QuestionView;
 use outlive_protocol::queue::QueueView;
@@ -48,7 +50,7 @@ impl Opening {
         let (session, after) = (&view.row.id, view.row.head);
         let lines = lines(client, session, after + 1).await?;
         let page = Page::of(read(&lines)?);
-        let mut before = Before { me, ..Before::default() };
+        let mut before = Before { me, filled: filled(client, view).await?, ..Before::default() };
         if page.first > 1 {
             before = known(client, view, &page, before).await?;
         }
@@ -74,6 +76,20 @@ async fn lines(client: &Client, session: &str, before: u64) -> Result<Vec<Line>,
 
 fn read(lines: &[Line]) -> Result<Vec<Entry>, Failure> {
     lines.iter().map(|line| line.read().map_err(Failure::failed)).collect()
+}
+
+/// How full the window is: as the server knows it of the last request, else of the next one. Nothing was said to a model in a
+/// session that comes from elsewhere.
+async fn filled(client: &Client, view: &SessionView) -> Result<Option<Filled>, Failure> {
+    if let Some(context) = &view.context {
+        return Ok(Some(context.filled()));
+    }
+    if view.turn.is_some() || view.row.head < 2 {
+        return Ok(None);
+    }
+    // An agent that cannot run now has no next request.
+    let next: Result<ContextView, Failure> = client.get(&format!("/sessions/{}/context", view.row.id)).await;
+    Ok(next.ok().map(|next| next.filled()))
 }
 
 /// What the page does not say: what waits, and what was spent before.
