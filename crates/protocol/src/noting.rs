@@ -134,6 +134,10 @@ pub struct ForgottenView {
     pub lines: Option<u64>,
     /// Lines that hold its words still.
     pub left: Vec<LeftView>,
+    /// Sessions in the trash, which were not looked through.
+    #[serde(default)]
+    #[cfg_attr(feature = "openapi", schema(value_type = Vec<String>))]
+    pub trash: Vec<SessionId>,
 }
 
 /// A line of a journal.

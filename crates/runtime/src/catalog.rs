@@ -1,6 +1,7 @@
 //! Agents ready to run: read from their folders, and read again when a file of theirs has changed.
 
 mod keys;
+mod meanings;
 mod servers;
 mod tooling;
 
@@ -11,7 +12,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use outlive_core::agent::{Agent, ContextSpec, Files, MemorySpec, ModelSpec, Upkeep};
+use outlive_core::agent::{Agent, ContextSpec, EmbeddingSpec, Files, MemorySpec, ModelSpec, Upkeep};
 use outlive_core::catalogue::Catalogue;
 use outlive_core::content::ToolSpec;
 use outlive_core::context::{Frame, FrameParts, WINDOW, Window};
@@ -19,6 +20,7 @@ use outlive_core::cost::Prices;
 use outlive_core::id::{AgentName, SessionId};
 use outlive_core::limits::FALLBACK_AFTER;
 use outlive_core::redact::Secrets;
+use outlive_model::embeddings::Embedder;
 use outlive_model::{Description, Model};
 use outlive_store::{AgentFolders, Store, StoreError};
 use outlive_tools::exec::Exec;
@@ -33,6 +35,7 @@ pub use servers::Asked;
 
 use crate::Door;
 use crate::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Offered, Terms, Voice, Voices};
+use crate::meaning::Meaning;
 use crate::scales::Scales;
 
 /// Connects to models. The binary names the concrete ones.
@@ -43,6 +46,15 @@ pub trait Models: Send + Sync {
     ///
     /// What is missing, and how to get it.
     fn connect(&self, wanted: Option<&ModelSpec>) -> Result<Arc<dyn Model>, String>;
+
+    /// Returns the service that says in numbers what a text means.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, and how to get it.
+    fn embedder(&self, wanted: &EmbeddingSpec) -> Result<Embedder, String> {
+        Embedder::new(wanted.clone(), None).map_err(|error| error.to_string())
+    }
 
     /// Returns what is known of models now.
     fn known(&self) -> Known {
@@ -100,6 +112,7 @@ pub struct Catalog {
     door: Door,
     scales: Option<Scales>,
     servers: Pool,
+    meanings: Mutex<HashMap<AgentName, meanings::Named>>,
 }
 
 #[derive(Clone)]
@@ -115,8 +128,8 @@ impl Catalog {
     /// Makes a catalog; nothing is read before somebody asks.
     #[must_use]
     pub fn new(sources: Sources) -> Self {
-        let (kits, door) = (Mutex::default(), Door::default());
-        Self { sources, kits, siblings: None, mind: None, door, scales: None, servers: Pool::default() }
+        let (kits, meanings, door) = (Mutex::default(), Mutex::default(), Door::default());
+        Self { sources, kits, siblings: None, mind: None, door, scales: None, servers: Pool::default(), meanings }
     }
 
     /// Lets agents that ask for it look at the sessions of this store, and remember in it.
@@ -309,6 +322,10 @@ impl Aftermath for Catalog {
 
     fn erased(&self, session: SessionId) {
         self.sources.exec.tasks().erase(session);
+    }
+
+    fn meanings(&self, agent: Option<&AgentName>) -> Result<Vec<(AgentName, Arc<Meaning>)>, StoreError> {
+        self.meanings_of(agent)
     }
 }
 

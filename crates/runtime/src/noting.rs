@@ -8,7 +8,7 @@ use std::time::Duration;
 use outlive_core::command::{Command, Create, MemoryCommand, Report};
 use outlive_core::event::{Event, Line, MemoryForgotten, OnDisconnect, Origin};
 use outlive_core::id::{AgentName, MemoryId, RequestId, Seq, SessionId};
-use outlive_core::memory::{Memory, Mode};
+use outlive_core::memory::{Memory, Mode, Rows};
 use outlive_core::session::{Refusal, State};
 use outlive_store::{RememberedQuery, StoreError};
 use tokio::sync::oneshot;
@@ -42,6 +42,8 @@ pub struct Forgotten {
     pub lines: Option<u64>,
     /// Lines that hold its words still: what a person said stays unless they ask for it to go.
     pub left: Vec<(SessionId, Seq)>,
+    /// Sessions in the trash, which nobody has looked through.
+    pub trash: Vec<SessionId>,
 }
 
 impl Runtime {
@@ -92,7 +94,12 @@ impl Runtime {
         sources: bool,
         (by, request): (Origin, Option<RequestId>),
     ) -> Result<Forgotten, SubmitError> {
-        let home = self.home(memory).await?.ok_or_else(|| unknown(memory))?;
+        let home = match self.home(memory).await? {
+            Some(home) => home,
+            // What was said stayed then, and is to go now.
+            None if sources => return self.forget_sources(memory, (by, request)).await,
+            None => return Err(unknown(memory)),
+        };
         if let Some(request) = &request
             && let Some(before) = self.state_of(home).await?.answered.requests.get(request)
             && let Some(MemoryForgotten { memories, .. }) = self.was_forgotten(home, before.seq).await?
@@ -109,14 +116,49 @@ impl Runtime {
             let accepted = self.submit(session, Command::Memory { what, by: by.clone() }, request).await?;
             heard.push((session, accepted.seq));
         }
-        let mut lines = Some(0);
-        for (session, seq) in heard {
-            let erased = tokio::time::timeout(PATIENCE, self.erased(session, seq)).await.ok().flatten();
-            lines = lines.zip(erased).map(|(sum, lines)| sum + lines);
-        }
+        let lines = self.all_erased(&heard).await;
         let left = holding(&self.shell, &texts).await.map_err(SubmitError::Store)?;
         let memories = own.into_iter().chain(plan.into_values().flatten()).collect();
-        Ok(Forgotten { memories, lines, left })
+        Ok(Forgotten { memories, lines, left, trash: self.in_trash().await? })
+    }
+
+    /// Forgets what people and tools said that a memory came from, which itself is forgotten already.
+    async fn forget_sources(
+        self: &Arc<Self>,
+        memory: MemoryId,
+        (by, request): (Origin, Option<RequestId>),
+    ) -> Result<Forgotten, SubmitError> {
+        let (mut heard, mut all) = (Vec::new(), Vec::new());
+        for (session, rows) in self.all_rows().await? {
+            let memories = rows.forgotten_with(memory);
+            if memories.is_empty() {
+                continue;
+            }
+            let what = MemoryCommand::Forget { memories: memories.clone(), sources: true };
+            let accepted = self.submit(session, Command::Memory { what, by: by.clone() }, request.clone()).await?;
+            heard.push((session, accepted.seq));
+            all.extend(memories);
+        }
+        if heard.is_empty() {
+            return Err(unknown(memory));
+        }
+        let lines = self.all_erased(&heard).await;
+        Ok(Forgotten { memories: all, lines, left: Vec::new(), trash: self.in_trash().await? })
+    }
+
+    async fn in_trash(&self) -> Result<Vec<SessionId>, SubmitError> {
+        let notes = self.discarded().await.map_err(SubmitError::Store)?;
+        Ok(notes.into_iter().map(|note| note.row.session).collect())
+    }
+
+    /// Waits until what these events forgot is erased, and returns how many lines that took; none while it goes on.
+    async fn all_erased(self: &Arc<Self>, heard: &[(SessionId, Seq)]) -> Option<u64> {
+        let mut lines = Some(0);
+        for (session, seq) in heard {
+            let erased = tokio::time::timeout(PATIENCE, self.erased(*session, *seq)).await.ok().flatten();
+            lines = lines.zip(erased).map(|(sum, lines)| sum + lines);
+        }
+        lines
     }
 
     /// Condenses what a session noted, or what an agent knows in all its sessions. What comes of it is only shown where `is_dry`.
@@ -217,19 +259,22 @@ impl Runtime {
         if let Some(known) = known {
             return Ok(Some(known.row.session));
         }
-        let mut first = None;
+        // A fork shares the rows of its beginning: the oldest session is the one that wrote them.
+        let rows = self.all_rows().await?.into_iter();
+        Ok(rows.filter(|(_, rows)| rows.get(memory).is_some()).map(|(session, _)| session).min())
+    }
+
+    /// Returns the rows of all journals that can be read.
+    async fn all_rows(&self) -> Result<Vec<(SessionId, Rows)>, SubmitError> {
+        let mut all = Vec::new();
         for session in self.shell.store.directory.sessions().await.map_err(SubmitError::Store)? {
-            let rows = match of_session(&self.shell.store, session, Seq::MAX).await {
-                Ok(rows) => rows,
-                Err(StoreError::Corrupt { .. } | StoreError::NotFound(_)) => continue,
+            match of_session(&self.shell.store, session, Seq::MAX).await {
+                Ok(rows) => all.push((session, rows)),
+                Err(StoreError::Corrupt { .. } | StoreError::NotFound(_)) => {}
                 Err(error) => return Err(SubmitError::Store(error)),
-            };
-            // A fork shares the rows of its beginning: the oldest session is the one that wrote them.
-            if rows.get(memory).is_some() {
-                first = Some(first.map_or(session, |first: SessionId| first.min(session)));
             }
         }
-        Ok(first)
+        Ok(all)
     }
 
     /// Returns it with all that was made of it, by the journal that has each, and what all of these say.

@@ -1,4 +1,6 @@
 //! What a journal says is remembered: a fold of its own, apart from the session's state.
+//!
+//! Invariant: what something took the place of never holds again, whatever becomes of that.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -12,7 +14,10 @@ use crate::time::Timestamp;
 #[derive(Debug, Clone, PartialEq, Default)]
 pub struct Rows {
     rows: BTreeMap<MemoryId, Row>,
-    forgotten: BTreeSet<MemoryId>,
+    /// Those whose place another took, also where that is forgotten.
+    replaced: BTreeSet<MemoryId>,
+    /// What was forgotten, as it was forgotten together.
+    forgotten: Vec<Vec<MemoryId>>,
 }
 
 /// One memory in its place.
@@ -44,16 +49,19 @@ impl Rows {
             }
             Event::MemoryForgotten(forgotten) => {
                 self.rows.retain(|id, _| !forgotten.memories.contains(id));
-                self.forgotten.extend(&forgotten.memories);
+                self.forgotten.push(forgotten.memories.clone());
             }
             _of_nothing_remembered => {}
         }
     }
 
     fn keep(&mut self, memories: &[Memory], entry: &Entry) {
-        // In a fork's journal its words may be erased without a word about it.
-        let is_there = |memory: &&Memory| !self.forgotten.contains(&memory.id) && memory.text != FORGOTTEN;
-        for memory in memories.iter().filter(is_there) {
+        self.replaced.extend(memories.iter().flat_map(|memory| &memory.supersedes));
+        for memory in memories {
+            // In a fork's journal its words may be erased without a word about it.
+            if memory.text == FORGOTTEN || self.is_forgotten(memory.id) {
+                continue;
+            }
             let row = Row { memory: memory.clone(), seq: entry.seq, at: entry.at };
             self.rows.entry(memory.id).or_insert(row);
         }
@@ -65,12 +73,21 @@ impl Rows {
         self.rows.get(&id)
     }
 
-    /// Returns those whose place nothing took, oldest first. What a forgotten one had replaced is among them again.
+    fn is_forgotten(&self, id: MemoryId) -> bool {
+        self.forgotten.iter().any(|together| together.contains(&id))
+    }
+
+    /// Returns what was forgotten together with one, that one too; nothing where it was not forgotten here.
+    #[must_use]
+    pub fn forgotten_with(&self, id: MemoryId) -> Vec<MemoryId> {
+        let groups = self.forgotten.iter().filter(|together| together.contains(&id));
+        groups.flatten().copied().collect::<BTreeSet<_>>().into_iter().collect()
+    }
+
+    /// Returns those whose place nothing took, oldest first.
     #[must_use]
     pub fn live(&self) -> Vec<&Row> {
-        let replaced: BTreeSet<MemoryId> =
-            self.rows.values().flat_map(|row| row.memory.supersedes.iter().copied()).collect();
-        let mut live: Vec<&Row> = self.rows.values().filter(|row| !replaced.contains(&row.memory.id)).collect();
+        let mut live: Vec<&Row> = self.rows.values().filter(|row| !self.replaced.contains(&row.memory.id)).collect();
         live.sort_by_key(|row| (row.seq, row.memory.id));
         live
     }

@@ -144,8 +144,10 @@ impl State {
 
     /// What holds up no turn, and no turn holds up.
     fn owed_beside(&self, now: Timestamp, held: &Held, notes: Notes) -> Vec<Debt> {
+        let erase = (!self.upkeep.memories.forgetting.is_empty()).then_some(Beside::Erase);
         if self.is_archived() {
-            return Vec::new();
+            let wanted = erase.filter(|beside| !held.beside.contains(beside));
+            return wanted.map(Debt::Beside).into_iter().collect();
         }
         let condense = self.upkeep.view.under_way.as_ref().map(|it| Beside::Condense(it.compaction));
         let is_time = self.upkeep.memories.retry_at.is_none_or(|at| at <= now);
@@ -154,7 +156,6 @@ impl State {
         let is_ready = is_time && !is_busy;
         let observe = (is_ready && self.is_to_observe(notes)).then_some(Beside::Observe(self.upkeep.memories.said_at));
         let reflect = (is_ready && observe.is_none() && self.is_to_reflect(notes)).then_some(Beside::Reflect);
-        let erase = (!self.upkeep.memories.forgetting.is_empty()).then_some(Beside::Erase);
         let wanted = [erase, condense, observe, reflect].into_iter().flatten();
         wanted.filter(|beside| !held.beside.contains(beside)).map(Debt::Beside).collect()
     }

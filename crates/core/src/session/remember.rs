@@ -19,7 +19,8 @@ const RETRY_MS: (u64, u64) = (30_000, 3_600_000);
 
 impl State {
     pub(super) fn decide_memory(&self, what: &MemoryCommand, by: &Origin, moment: &mut Moment) -> Facts {
-        if self.is_archived() {
+        // What is archived is kept as it is, but not from whoever wants it forgotten.
+        if self.is_archived() && !matches!(what, MemoryCommand::Forget { .. }) {
             return Err(Refusal::Archived);
         }
         let event = match what {

@@ -250,7 +250,7 @@ fn a_condensed_note_replaces_what_it_was_made_of_and_reaches_no_further() {
 }
 
 #[test]
-fn what_a_forgotten_note_had_replaced_holds_again() {
+fn what_a_note_had_replaced_never_holds_again_whatever_becomes_of_the_note() {
     let mut rows = Rows::default();
     let add = |memory: Memory| Event::MemoryAdded(MemoryAdded { memory, by: by() });
     rows.apply(&entry(1, add(memory(1, "Lives in Rome."))));
@@ -262,10 +262,17 @@ fn what_a_forgotten_note_had_replaced_holds_again() {
         Event::MemoryForgotten(MemoryForgotten { memories: vec![MemoryId::from_bits(n)], sources: false, by: by() })
     };
     rows.apply(&entry(3, forget(2)));
-    assert_eq!(live(&rows), ["Lives in Rome."]);
+    assert_eq!(live(&rows), [""; 0]);
+    assert_eq!(rows.forgotten_with(MemoryId::from_bits(2)), [MemoryId::from_bits(2)]);
+    assert_eq!(rows.forgotten_with(MemoryId::from_bits(1)), []);
     // A line that says it again, a fork's or one that was written before, brings nothing back.
     rows.apply(&entry(4, add(memory(2, "Lives in Bern."))));
-    assert_eq!(live(&rows), ["Lives in Rome."]);
+    assert_eq!(live(&rows), [""; 0]);
+    // A fork whose words were erased has no word about that.
+    let mut fork = Rows::default();
+    fork.apply(&entry(1, add(memory(1, "Lives in Rome."))));
+    fork.apply(&entry(2, add(Memory { supersedes: vec![MemoryId::from_bits(1)], ..memory(2, "[forgotten]") })));
+    assert_eq!(live(&fork), [""; 0]);
 }
 
 #[test]

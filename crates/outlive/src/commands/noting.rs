@@ -67,6 +67,11 @@ fn told(sources: bool, forgotten: &ForgottenView) {
         Some(lines) => say!("{lines} lines of journals were written anew without it"),
         None => say!("its words are still being erased; ask again in a moment"),
     }
+    if !forgotten.trash.is_empty() {
+        let count = forgotten.trash.len();
+        say!("{count} sessions in the trash were not looked through: `outlive trash empty` erases them");
+    }
+    say!("backups that were made before have its words still");
     if forgotten.left.is_empty() {
         say!("no line of any journal holds its words");
         return;

@@ -6,12 +6,14 @@
 )]
 
 mod attaching;
+mod bringing;
 mod budget;
 mod deleting;
 mod finding;
 mod importing;
 mod moving;
 mod policy;
+mod remembering;
 mod sandboxing;
 
 use std::process::{Command, Output, Stdio};

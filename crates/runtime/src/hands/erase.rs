@@ -33,6 +33,10 @@ const PAUSE: Duration = Duration::from_secs(30);
 /// What is looked for.
 pub(crate) struct Traces {
     words: Redactor,
+    /// The same words, and shorter ones: taken from where a row or an answer names what is forgotten.
+    texts: BTreeSet<String>,
+    /// What is forgotten.
+    memories: BTreeSet<MemoryId>,
     /// Messages that are erased, too: their places in this journal.
     sources: BTreeSet<Seq>,
     /// Messages that stay, since nobody asked for them to go.
@@ -94,7 +98,9 @@ async fn traces(shell: &Shell, session: SessionId, state: &State) -> Result<Trac
     })
     .await?;
     texts.extend(texts.iter().map(|text| harmless(text)).collect::<Vec<_>>());
-    texts.retain(|text| text.chars().count() >= TELLING && text != FORGOTTEN);
+    texts.retain(|text| text != FORGOTTEN);
+    let all = texts.clone();
+    texts.retain(|text| text.chars().count() >= TELLING);
     let (sources, spared) =
         if state.upkeep.memories.with_sources { (sources, BTreeSet::new()) } else { (BTreeSet::new(), sources) };
     if !sources.is_empty() {
@@ -108,7 +114,8 @@ async fn traces(shell: &Shell, session: SessionId, state: &State) -> Result<Trac
     }
     let secrets: Vec<Secret> = texts.into_iter().map(Secret::new).collect();
     let words = Redactor::forgetting(&secrets);
-    Ok(Traces { words, sources, spared, with_sources: state.upkeep.memories.with_sources })
+    let (memories, with_sources) = (forgetting.clone(), state.upkeep.memories.with_sources);
+    Ok(Traces { words, texts: all, memories, sources, spared, with_sources })
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else says what a row says")]
@@ -188,7 +195,47 @@ impl Traces {
         if is_spared {
             return Ok(None);
         }
-        line.redacted(&self.words).map_err(corrupt)
+        let names = |line: &Line| {
+            let text = line.as_str();
+            (text.contains("\"memory.") || text.contains("\"memories\""))
+                && self.memories.iter().any(|memory| text.contains(&memory.to_string()))
+        };
+        if !names(line) {
+            return line.redacted(&self.words).map_err(corrupt);
+        }
+        // What is named goes, however short it is.
+        let mut entry = load::read(session, line)?;
+        let is_blanked = self.blank_rows(&mut entry.event);
+        let line = if is_blanked { &Line::write(&entry).map_err(corrupt)? } else { line };
+        Ok(line.redacted(&self.words).map_err(corrupt)?.or_else(|| is_blanked.then(|| line.clone())))
+    }
+
+    /// Puts a mark in the place of what forgotten rows of an event say; says whether there were any.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else says what a row says")]
+    fn blank_rows(&self, event: &mut Event) -> bool {
+        let said = |memory: &&mut Memory| self.memories.contains(&memory.id) && memory.text != FORGOTTEN;
+        let rows = match event {
+            Event::MemoryObserved(observed) => &mut observed.memories,
+            Event::MemoryReflected(reflected) => &mut reflected.memories,
+            Event::MemoryAdded(added) => std::slice::from_mut(&mut added.memory),
+            Event::MemoryEdited(edited) if self.memories.contains(&edited.memory) && edited.text != FORGOTTEN => {
+                edited.text = FORGOTTEN.to_owned();
+                return true;
+            }
+            // It was shown to a model, and by its name it is known that it was.
+            Event::CallFinished(finished) => {
+                let said = |content: String, text: &String| content.replace(text.as_str(), FORGOTTEN);
+                let clean = self.texts.iter().rev().fold(finished.content.clone(), said);
+                return std::mem::replace(&mut finished.content, clean.clone()) != clean;
+            }
+            _says_nothing => return false,
+        };
+        let mut blanked = 0;
+        for memory in rows.iter_mut().filter(said) {
+            memory.text = FORGOTTEN.to_owned();
+            blanked += 1;
+        }
+        blanked > 0
     }
 }
 

@@ -16,7 +16,7 @@ use serde_json::{Value, json};
 use crate::house::{Agents, House, by, create, id, kit, voice};
 
 /// An agent that remembers, whose model answers people with this and is asked for notes by that.
-fn remembering(model: Scripted) -> Agents {
+pub(super) fn remembering(model: Scripted) -> Agents {
     Agents::made(move |_| {
         let voice = voice(model.clone(), &Toolbox::new(Vec::new()));
         let keeper = Keeper { memory: Some(MemorySpec::default()), ..Keeper::plain(&voice) };
@@ -35,7 +35,7 @@ fn shown(request: &Request) -> Vec<Value> {
 }
 
 /// Notes every line that a person said, word by word.
-fn noting(request: &Request, _nth: usize) -> Step {
+pub(super) fn noting(request: &Request, _nth: usize) -> Step {
     match request.purpose {
         Purpose::Step | Purpose::Condense => Step::text("Well."),
         Purpose::Observe => {
@@ -57,12 +57,12 @@ fn of(model: &Scripted, purpose: Purpose) -> Vec<Request> {
     model.requests().into_iter().filter(|request| request.purpose == purpose).collect()
 }
 
-async fn talk(house: &House, content: &str) {
+pub(super) async fn talk(house: &House, content: &str) {
     let said = house.say(1, content).await;
     house.outcome(1, said).await;
 }
 
-async fn noted(house: &House, times: usize) {
+pub(super) async fn noted(house: &House, times: usize) {
     let count = |events: &[Event]| events.iter().filter(|event| event.name() == "memory.observed").count();
     for _ in 0..10_000 {
         if count(&house.events(1).await) >= times {
@@ -73,7 +73,7 @@ async fn noted(house: &House, times: usize) {
     assert_eq!(count(&house.events(1).await), times, "{:?}", house.events(1).await);
 }
 
-fn system(request: &Request) -> String {
+pub(super) fn system(request: &Request) -> String {
     request.system.join("\n\n")
 }
 

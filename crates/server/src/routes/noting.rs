@@ -75,7 +75,7 @@ pub(super) async fn forget(
     let sources = how.sources == Some(true);
     let forgotten = app.runtime.forget_memory(id(&memory)?, sources, (caller.by, request)).await?;
     let left = forgotten.left.into_iter().map(|(session, seq)| LeftView { session, seq }).collect();
-    Ok(Json(ForgottenView { memories: forgotten.memories, lines: forgotten.lines, left }))
+    Ok(Json(ForgottenView { memories: forgotten.memories, lines: forgotten.lines, left, trash: forgotten.trash }))
 }
 
 /// Condenses what is remembered: the new memories take the place of exactly those that they name.

@@ -17,6 +17,7 @@ mod metrics;
 mod moving;
 mod order;
 mod pages;
+mod remembering;
 mod sockets;
 mod tokens;
 mod trash;

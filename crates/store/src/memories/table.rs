@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use outlive_core::event::{Line, Origin};
 use outlive_core::id::{CallId, MemoryId, Seq, SessionId};
 use outlive_core::memory::{Kind as MemoryKind, Priority, Scope};
+use outlive_core::redact::FORGOTTEN;
 use outlive_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ use crate::sqlite::{self, AfterCrash, FileError, Kind, Writes};
 
 const KIND: Kind = Kind {
     application: 0x6f75_746d,
-    version: 1,
+    version: 2,
     schema: SCHEMA,
     cache_kib: 16_384,
     after_crash: AfterCrash::Trust,
@@ -61,7 +62,8 @@ const SCHEMA: &str = "
         PRIMARY KEY (memory, session, seq)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE vectors (
-        key INTEGER NOT NULL, model TEXT NOT NULL, dimensions INTEGER NOT NULL, vector BLOB NOT NULL, UNIQUE (key, model)
+        key INTEGER NOT NULL, service TEXT NOT NULL, model TEXT NOT NULL, dimensions INTEGER NOT NULL, vector BLOB NOT NULL,
+        UNIQUE (key, service)
     ) STRICT;
     CREATE VIRTUAL TABLE words USING fts5 (text, content = '', tokenize = 'porter unicode61 remove_diacritics 2');
     CREATE VIRTUAL TABLE parts USING fts5 (text, content = '', detail = none, tokenize = 'trigram');
@@ -279,8 +281,8 @@ impl Adding<'_> {
             self.file.prepare("INSERT OR REPLACE INTO taken VALUES (?1, ?2, ?3, ?4)")?.execute(values)?;
             mark_taken(self.file, &old.to_string())?;
         }
-        // What was erased from its journal has no text.
-        if memory.text.trim().is_empty() || self.is_forgotten(&id)? {
+        // What was erased from its journal has no text: in a fork's there may be no other word about it.
+        if is_erased(&memory.text) || self.is_forgotten(&id)? {
             return Ok(());
         }
         let mut insert = self.file.prepare(
@@ -319,7 +321,7 @@ impl Adding<'_> {
         let last = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
         let last: Option<(String, i64, String)> = statement.query_row([&id], last).optional()?;
         let Some((text, at, by)) = last else { return Ok(()) };
-        if text.trim().is_empty() || self.is_forgotten(&id)? {
+        if is_erased(&text) || self.is_forgotten(&id)? {
             return self.forget_text(&id);
         }
         for key in keys(self.file, "SELECT key FROM rows WHERE memory = ?1", params![id])? {
@@ -372,6 +374,10 @@ impl Adding<'_> {
         }
         Ok(())
     }
+}
+
+fn is_erased(text: &str) -> bool {
+    text.trim().is_empty() || text == FORGOTTEN
 }
 
 fn whole(seq: Seq) -> i64 {

@@ -1,5 +1,8 @@
 //! How well memories are found, beside what FTS5 finds in the same rows, and how long it takes.
 
+mod paraphrased;
+mod subjects;
+
 use std::path::Path;
 use std::sync::Arc;
 
@@ -8,7 +11,7 @@ use outlive_store::conformance::facts::{Asked, Facts, facts};
 use outlive_store::conformance::remembering::{note, observed, on};
 use outlive_store::conformance::session;
 use outlive_store::workspace::{self, Options, Workspace};
-use outlive_store::{RecallQuery, Store};
+use outlive_store::{RecallQuery, Store, Ways};
 use rusqlite::Connection;
 
 use super::bare::ms;
@@ -33,7 +36,8 @@ const TIMED: usize = 300;
 ///
 /// What the system says.
 pub(super) async fn measure(dir: &Path, scale: Scale) -> Result<Vec<Figure>, Failure> {
-    let mut figures = quality(dir).await?;
+    let mut figures = quality(dir, ("people", &facts(SEED, ROWS)), &[Bar::AtLeast(1.25), Bar::AtLeast(0.60)]).await?;
+    figures.extend(quality(dir, ("paraphrased", &paraphrased::paraphrased(SEED, ROWS)), &[Bar::AtLeast(1.25)]).await?);
     for (rows, bar) in [(10_000, 25.0), (100_000, 80.0)] {
         figures.extend(times(dir, scale.of(rows), bar).await?);
     }
@@ -49,25 +53,33 @@ async fn fill(store: &Store, world: &Facts) -> Result<(), Failure> {
         let events = part.chunks(TOGETHER).map(|part| observed(part.to_vec())).collect();
         note(store, session(n as u128 + 1), "scribe", events).await;
     }
-    ask(store, "warm", false).await.map(drop)
+    ask(store, "warm", usual()).await.map(drop)
 }
 
-async fn ask(store: &Store, text: &str, superseded: bool) -> Result<Vec<MemoryId>, Failure> {
-    let query = RecallQuery { text: text.to_owned(), now: on(400), limit: BEST, superseded, ..RecallQuery::default() };
+/// How it is asked by whoever says nothing else.
+fn usual() -> RecallQuery {
+    RecallQuery { now: on(400), limit: BEST, ..RecallQuery::default() }
+}
+
+async fn ask(store: &Store, text: &str, how: RecallQuery) -> Result<Vec<MemoryId>, Failure> {
+    let query = RecallQuery { text: text.to_owned(), ..how };
     let found = store.memories.recall(query).await.map_err(Failure::failed)?;
     Ok(found.hits.iter().map(|hit| hit.row.memory.id).collect())
 }
 
-async fn quality(dir: &Path) -> Result<Vec<Figure>, Failure> {
-    let world = facts(SEED, ROWS);
+/// How well memories of a world are found: beside FTS5, and without the words that mean about the same. Held by these: the
+/// share of FTS5's, then the share itself.
+async fn quality(dir: &Path, (name, world): (&str, &Facts), bars: &[Bar]) -> Result<Vec<Figure>, Failure> {
     let home = folder(dir)?;
     let (store, _files) = open(home.path())?;
-    fill(&store, &world).await?;
-    let (mut found, mut newest, mut changed) = (0_usize, 0_usize, 0_usize);
+    fill(&store, world).await?;
+    let (mut found, mut plainly, mut newest, mut changed) = (0_usize, 0_usize, 0_usize, 0_usize);
     for asked in &world.asked {
-        found += usize::from(ask(&store, &asked.text, false).await?.contains(&asked.answer));
+        found += usize::from(ask(&store, &asked.text, usual()).await?.contains(&asked.answer));
+        let without = RecallQuery { ways: Ways::WithoutKin, ..usual() };
+        plainly += usize::from(ask(&store, &asked.text, without).await?.contains(&asked.answer));
         if let Some(old) = asked.old {
-            let all = ask(&store, &asked.text, true).await?;
+            let all = ask(&store, &asked.text, RecallQuery { superseded: true, ..usual() }).await?;
             let place = |id| all.iter().position(|other| *other == id).unwrap_or(usize::MAX);
             let (new, old) = (place(asked.answer), place(old));
             if new.min(old) != usize::MAX {
@@ -78,12 +90,20 @@ async fn quality(dir: &Path) -> Result<Vec<Figure>, Failure> {
     }
     let share = |count: usize, of: usize| count as f64 / of.max(1) as f64;
     let ours = share(found, world.asked.len());
-    let (or, and) = (plain(&world, " OR ")?, plain(&world, " AND ")?);
+    let (or, and) = (plain(world, " OR ")?, plain(world, " AND ")?);
+    let held = |figure: Figure, at: usize| match bars.get(at) {
+        Some(bar) => figure.bar(*bar),
+        None => figure,
+    };
+    let what = format!("{name}: recall@{BEST}, {} rows", world.memories.len());
     Ok(vec![
-        Figure::new(format!("recall@{BEST}, {ROWS} rows"), ours, "").against("FTS5 OR", or).bar(Bar::AtLeast(1.25)),
-        Figure::new(format!("recall@{BEST}, {ROWS} rows, by itself"), ours, "").bar(Bar::AtLeast(0.60)),
-        Figure::new(format!("recall@{BEST} of FTS5 AND"), and, ""),
-        Figure::new(format!("newest first, of {changed} changed"), share(newest, changed), "").bar(Bar::AtLeast(0.95)),
+        held(Figure::new(what.clone(), ours, "").against("FTS5 OR", or), 0),
+        held(Figure::new(format!("{what}, by itself"), ours, ""), 1),
+        Figure::new(format!("{what}, without words that mean the same"), share(plainly, world.asked.len()), "")
+            .against("FTS5 OR", or),
+        Figure::new(format!("{name}: recall@{BEST} of FTS5 AND"), and, ""),
+        Figure::new(format!("{name}: newest first, of {changed} changed"), share(newest, changed), "")
+            .bar(Bar::AtLeast(0.95)),
     ])
 }
 
@@ -120,7 +140,7 @@ async fn times(dir: &Path, rows: usize, bar: f64) -> Result<Vec<Figure>, Failure
     let mut times = Vec::with_capacity(TIMED);
     for asked in world.asked.iter().cycle().step_by(7).take(TIMED) {
         let began = ms();
-        ask(&store, &asked.text, false).await?;
+        ask(&store, &asked.text, usual()).await?;
         times.push(ms() - began);
     }
     files.close();
@@ -128,7 +148,7 @@ async fn times(dir: &Path, rows: usize, bar: f64) -> Result<Vec<Figure>, Failure
     let (store, _files) = open(home.path())?;
     let began = ms();
     let first = world.asked.first().map_or("", |asked| asked.text.as_str());
-    ask(&store, first, false).await?;
+    ask(&store, first, usual()).await?;
     let reopened = ms() - began;
     Ok(vec![
         Figure::new(format!("{} memories noted and followed", world.memories.len()), filled, "ms"),
