@@ -1,8 +1,8 @@
 //! A second world of facts, whose questions were worded without a look at how recall understands words: see `subjects`.
 
 use outlive_core::id::MemoryId;
-use outlive_store::conformance::facts::{Asked, Dice, Facts};
 
+use super::facts::{Asked, Dice, Facts};
 use super::subjects::{ELSEWHERE, SUBJECTS, Topic};
 
 /// The days on which things are noted, changed ones last.
@@ -10,7 +10,8 @@ const DAYS: usize = 200;
 const CHANGED: i64 = 300;
 
 /// Makes it: 72 things with 8 facts each, 30 % of them changed later, and what is said besides, half of it of the same things.
-pub(super) fn paraphrased(seed: u64, rows: usize) -> Facts {
+#[must_use]
+pub fn paraphrased(seed: u64, rows: usize) -> Facts {
     let mut dice = Dice::of_seed(seed);
     let mut world = Facts::default();
     let topics = SUBJECTS.iter().flat_map(|subjects| subjects.topics.iter().map(move |topic| (subjects, topic)));
