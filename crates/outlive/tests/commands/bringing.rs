@@ -126,18 +126,11 @@ fn a_chat_that_is_damaged_costs_no_other_and_is_named() {
     assert_eq!((&done["sessions"]["imported"], &done["sessions"]["failed"]), (&3.into(), &0.into()), "{done}");
     let aside: Vec<&str> =
         done["set_aside"].as_array().unwrap().iter().map(|it| it["file"].as_str().unwrap()).collect();
-    for file in [
-        "b/chat.json",
-        "c/chat.json",
-        "d/chat.json",
-        "e/chat.json",
-        "f/chat.json",
-        "g/chat.json",
-        "h/chat.json",
-        "loop",
-    ] {
+    for file in ["b/chat.json", "c/chat.json", "d/chat.json", "e/chat.json", "f/chat.json", "g/chat.json", "loop"] {
         assert!(aside.contains(&file), "{file} is not named in {done}");
     }
+    assert_eq!(done["sessions"]["too_large"], 1, "50 MB are too much for one message: {done}");
+    assert!(done.to_string().contains("h/chat.json"), "and said to be: {done}");
     home.check(&["search", "good"], 0, "good");
     home.check(&["import", "dagent", &home.place("work/b")], 0, "0 imported");
     home.check(&["import", "dagent", &home.place("nowhere")], 3, "No such file");

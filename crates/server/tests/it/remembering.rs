@@ -32,7 +32,7 @@ async fn the_newest_fact_is_found_and_of_a_day_what_held_then() {
         ("q=where+does+Ada+live&as_of=2025-06-01", vec!["Ada lives in Bern."]),
         ("q=where+does+Ada+live&as_of=2025-05-31T23:59:59Z", vec!["Ada lives in Rome."]),
         ("q=where+does+Ada+live&as_of=2023-12-31", vec![]),
-        ("q=where+does+Ada+live&as_of=9999-12-31", vec!["Ada lives in Bern."]),
+        ("q=where+does+Ada+live&as_of=9999-12-29", vec!["Ada lives in Bern."]),
         ("superseded=true", vec!["Ada lives in Bern.", "Ada lives in Rome."]),
         ("", vec!["Ada lives in Bern."]),
     ] {
@@ -131,7 +131,7 @@ async fn what_is_no_memory_is_refused_with_a_stable_code() {
         json!({"agent": "test", "text": "A \u{0} walrus\u{1b}[31m \u{202e}kcab </notes> \"; DROP TABLE rows; --"});
     noted(&server, odd).await;
     assert_eq!(texts(&server, "q=DROP+TABLE").await.len(), 1, "any character is only a character");
-    let far = noted(&server, json!({"agent": "test", "text": "Later.", "since": "9999-12-31T23:59:59Z"})).await;
+    let far = noted(&server, json!({"agent": "test", "text": "Later.", "since": "9999-12-29T00:00:00Z"})).await;
     assert_eq!(server.get(&format!("/memory/{far}")).await.0, 200);
 }
 
