@@ -142,7 +142,7 @@ async fn what_a_forgotten_memory_had_replaced_comes_back_nowhere() {
 #[tokio::test(start_paused = true)]
 async fn a_death_at_any_moment_of_remembering_loses_nothing_and_brings_nothing_back() {
     let (mut forgot, mut kept) = (0, 0);
-    for polls in (1..160).chain((160..400).step_by(8)) {
+    for polls in (1..160).step_by(3).chain((160..400).step_by(16)) {
         let mut house = house().await;
         talk(&house, "Ada has a dog called Rex.").await;
         noted(&house, 1).await;
@@ -179,5 +179,5 @@ async fn a_death_at_any_moment_of_remembering_loses_nothing_and_brings_nothing_b
         let noted = events.iter().filter(|event| matches!(event, Event::MemoryObserved(it) if it.memories.iter().any(|m| m.text.contains("tea")))).count();
         assert_eq!(noted, usize::from(was_said), "{polls}: {events:?}");
     }
-    assert!(forgot > 20 && kept > 20, "{forgot} forgot, {kept} did not: the deaths are not where they are to be");
+    assert!(forgot > 5 && kept > 5, "{forgot} forgot, {kept} did not: the deaths are not where they are to be");
 }
