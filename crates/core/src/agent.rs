@@ -21,7 +21,8 @@ pub use files::{
 pub use mcp::{Expanded, McpAuth, McpGrant, McpProtocol, McpServer, McpWay};
 pub use skills::Skill;
 pub use spec::{
-    ContextSpec, EmbeddingSpec, MemorySpec, ModelSpec, NetworkSpec, SandboxMode, SandboxSpec, SearchSpec, WebSpec,
+    ContextSpec, DIMENSIONS, EmbeddingSpec, MemorySpec, ModelSpec, NetworkSpec, SandboxMode, SandboxSpec, SearchSpec,
+    WebSpec,
 };
 pub use starter::{starter, starter_in};
 pub use tools::Tools;

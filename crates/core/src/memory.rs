@@ -125,19 +125,3 @@ pub enum Mode {
     /// It neither reads nor writes.
     Off,
 }
-
-/// A service that says in numbers what a text means, as an agent's files name it.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Embedding {
-    /// Where it answers, as `https://host/v1`.
-    pub base_url: String,
-    /// The model that is asked.
-    pub model: String,
-    /// Numbers that are asked for in each vector; where nothing is said, as many as the model gives.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub dimensions: Option<u32>,
-    /// The environment variable that holds the key; none where no key is needed.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub api_key_env: Option<String>,
-}

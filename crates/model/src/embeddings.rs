@@ -3,35 +3,55 @@
 //! Invariant: whatever comes back is checked before anybody sees it: a vector for each text, each of the same length, that
 //! was asked for if one was, of nothing but numbers, and not all zero.
 
+use outlive_core::agent::{DIMENSIONS, EmbeddingSpec};
 use outlive_core::content::{Failure, FailureKind};
-use outlive_core::memory::Embedding;
 use serde_json::{Value, json};
 
-use crate::{Key, http};
+use crate::settings::client;
+use crate::{ConnectError, Key, http};
 
-/// Texts of one request.
-pub const TEXTS: usize = 64;
-/// Numbers in a vector, at most.
-const DIMENSIONS: usize = 8_192;
+/// Texts of one request: so few that an answer with the longest vectors is read whole.
+pub const TEXTS: usize = 16;
+/// Characters of the name by which a service calls its model.
+const NAME: usize = 200;
 
 /// A service that says in numbers what a text means.
 pub struct Embedder {
-    http: reqwest::Client,
-    embedding: Embedding,
+    /// None where it cannot be asked, and why.
+    http: Result<reqwest::Client, String>,
+    spec: EmbeddingSpec,
     key: Option<Key>,
+}
+
+/// What it says of some texts.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Vectors {
+    /// How the model that made them calls itself; as it was asked for, where it says nothing.
+    pub model: String,
+    /// One of each text, in their order, all of the same length.
+    pub vectors: Vec<Vec<f32>>,
 }
 
 impl Embedder {
     /// Makes it; nothing is asked yet.
+    ///
+    /// # Errors
+    ///
+    /// [`ConnectError::Http`]
+    pub fn new(spec: EmbeddingSpec, key: Option<Key>) -> Result<Self, ConnectError> {
+        Ok(Self { http: Ok(client()?), spec, key })
+    }
+
+    /// One that cannot be asked, for this reason: whoever asks is told.
     #[must_use]
-    pub fn new(http: reqwest::Client, embedding: Embedding, key: Option<Key>) -> Self {
-        Self { http, embedding, key }
+    pub fn unable(spec: EmbeddingSpec, why: String) -> Self {
+        Self { http: Err(why), spec, key: None }
     }
 
     /// Returns the name under which its vectors are kept: the endpoint, the model, and how many numbers are asked for.
     #[must_use]
     pub fn name(&self) -> String {
-        let Embedding { base_url, model, dimensions, .. } = &self.embedding;
+        let EmbeddingSpec { base_url, model, dimensions, .. } = &self.spec;
         let dimensions = dimensions.map(|dimensions| format!("/{dimensions}")).unwrap_or_default();
         format!("{} {model}{dimensions}", base_url.trim_end_matches('/'))
     }
@@ -40,26 +60,29 @@ impl Embedder {
     ///
     /// # Errors
     ///
-    /// [`Failure`]: it cannot be reached, refuses, or says what cannot be right.
-    pub async fn vectors(&self, texts: &[String]) -> Result<Vec<Vec<f32>>, Failure> {
-        let Embedding { base_url, model, dimensions, .. } = &self.embedding;
+    /// [`Failure`]: it cannot be reached, refuses ([`FailureKind::InvalidRequest`]), or says what cannot be right
+    /// ([`FailureKind::Truncated`]).
+    pub async fn vectors(&self, texts: &[String]) -> Result<Vectors, Failure> {
+        let client = self.http.as_ref().map_err(|why| http::failure(FailureKind::Auth, why.clone()))?;
+        let EmbeddingSpec { base_url, model, dimensions, .. } = &self.spec;
         let mut body = json!({ "model": model, "input": texts, "encoding_format": "float" });
         if let (Some(dimensions), Some(body)) = (dimensions, body.as_object_mut()) {
             body.insert("dimensions".to_owned(), json!(dimensions));
         }
-        let mut call = self.http.post(format!("{}/embeddings", base_url.trim_end_matches('/'))).json(&body);
+        let mut call = client.post(format!("{}/embeddings", base_url.trim_end_matches('/'))).json(&body);
         if let Some(key) = &self.key {
             call = call.bearer_auth(key.reveal());
         }
         let told = http::json(call).await?;
-        read(&told, texts.len(), dimensions.and_then(|dimensions| usize::try_from(dimensions).ok()))
+        let named = told.get("model").and_then(Value::as_str).filter(|named| !named.is_empty()).unwrap_or(model);
+        let model = named.chars().take(NAME).collect();
+        Ok(Vectors { model, vectors: read(&told, texts.len(), *dimensions)? })
     }
 }
 
 /// Reads an answer to so many texts.
 fn read(told: &Value, texts: usize, dimensions: Option<usize>) -> Result<Vec<Vec<f32>>, Failure> {
-    let wrong =
-        |why: String| http::failure(FailureKind::InvalidRequest, format!("the embedding service answers {why}"));
+    let wrong = |why: String| http::failure(FailureKind::Truncated, format!("the embedding service answers {why}"));
     let listed = told.get("data").and_then(Value::as_array).ok_or_else(|| wrong("without a list".to_owned()))?;
     if listed.len() != texts {
         return Err(wrong(format!("{} vectors to {texts} texts", listed.len())));

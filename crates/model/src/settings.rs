@@ -136,13 +136,7 @@ pub fn connect(mut settings: Settings) -> Result<Arc<dyn Model>, ConnectError> {
     {
         return Err(ConnectError::NoKey { provider: settings.provider, variable });
     }
-    // A redirect would carry the key to wherever it names.
-    let redirect = reqwest::redirect::Policy::none();
-    let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(20)).redirect(redirect);
-    // A peer that is gone without a word is noticed long before its silence is.
-    let http = http.tcp_keepalive(Duration::from_secs(30)).tcp_keepalive_interval(Duration::from_secs(15));
-    let http = http.tcp_keepalive_retries(4).build();
-    let http = http.map_err(|error| ConnectError::Http(error.to_string()))?;
+    let http = client()?;
     if settings.provider == "openrouter" {
         settings.base_url.get_or_insert_with(|| OPENROUTER.to_owned());
     }
@@ -153,6 +147,16 @@ pub fn connect(mut settings: Settings) -> Result<Arc<dyn Model>, ConnectError> {
         "ollama" => Arc::new(Ollama::new(http, settings)),
         _chat_completions => Arc::new(OpenAi::new(http, settings)),
     })
+}
+
+/// Makes what asks over HTTP.
+pub(crate) fn client() -> Result<reqwest::Client, ConnectError> {
+    // A redirect would carry the key to wherever it names.
+    let redirect = reqwest::redirect::Policy::none();
+    let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(20)).redirect(redirect);
+    // A peer that is gone without a word is noticed long before its silence is.
+    let http = http.tcp_keepalive(Duration::from_secs(30)).tcp_keepalive_interval(Duration::from_secs(15));
+    http.tcp_keepalive_retries(4).build().map_err(|error| ConnectError::Http(error.to_string()))
 }
 
 /// A tool's name as every provider takes it: a model may have made one up that none would take back.

@@ -3,11 +3,12 @@
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use outlive_core::agent::{ModelSpec, SandboxMode, SandboxSpec};
+use outlive_core::agent::{EmbeddingSpec, ModelSpec, SandboxMode, SandboxSpec};
 use outlive_core::catalogue::{Capability, Catalogue};
 use outlive_core::redact::Secrets;
 use outlive_core::secret::Secret;
 use outlive_model::Model;
+use outlive_model::embeddings::Embedder;
 use outlive_runtime::catalog::{Catalog, Known, Models, Sources};
 use outlive_runtime::clock::{Clock as _, Moments, SystemClock};
 use outlive_runtime::scales::Scales;
@@ -45,6 +46,11 @@ impl Models for Connector {
         let mut settings = wanted.map_or_else(best, |spec| settings(&spec.provider, &spec.name, Some(spec)))?;
         learn(&mut settings, &self.0.now().catalogue);
         outlive_model::connect(settings).map_err(|error| error.to_string())
+    }
+
+    fn embedder(&self, wanted: &EmbeddingSpec) -> Result<Embedder, String> {
+        let key = key("openai", Some(&wanted.base_url), wanted.api_key_env.as_deref())?;
+        Embedder::new(wanted.clone(), key).map_err(|error| error.to_string())
     }
 
     fn known(&self) -> Known {

@@ -81,8 +81,8 @@ pub struct MemoryOrigin {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct ScorePart {
-    /// `words`, `kin`, `parts`, `meaning`, `names`, `phrases`, `coverage`, `recency`, `scope`, `priority`, `newer` or
-    /// `validity`.
+    /// `words`, `kin`, `parts`, `meaning`, `names`, `phrases`, `coverage`, `answer`, `recency`, `scope`, `priority`,
+    /// `newer`, `again` or `validity`.
     pub part: String,
     /// How much.
     pub adds: f64,

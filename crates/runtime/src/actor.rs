@@ -36,6 +36,7 @@ use tokio_util::sync::CancellationToken;
 use tracing::Instrument as _;
 
 use crate::hands::{self, Errand, Inquiries};
+use crate::meaning::has_text;
 use crate::meter::Seen;
 use crate::shell::Shell;
 use crate::{Accepted, SubmitError, stop};
@@ -243,6 +244,9 @@ impl Actor {
         self.shell.notices.refusals.tell(self.id, &self.state, batch.refused());
         crate::log::note(happened);
         self.shell.feeds.tell(self.id, batch.events());
+        if batch.entries().any(|entry| has_text(&entry.event)) {
+            self.have_measured();
+        }
     }
 
     /// Begins the effects whose intents are durable now.

@@ -2,6 +2,7 @@
 
 mod directive;
 mod keys;
+mod meanings;
 mod servers;
 mod tooling;
 
@@ -12,7 +13,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use outlive_core::agent::{Agent, ContextSpec, Files, MemorySpec, ModelSpec, Upkeep};
+use outlive_core::agent::{Agent, ContextSpec, EmbeddingSpec, Files, MemorySpec, ModelSpec, Upkeep};
 use outlive_core::catalogue::Catalogue;
 use outlive_core::content::ToolSpec;
 use outlive_core::context::{Frame, FrameParts, WINDOW, Window};
@@ -20,6 +21,7 @@ use outlive_core::cost::Prices;
 use outlive_core::id::{AgentName, SessionId};
 use outlive_core::limits::FALLBACK_AFTER;
 use outlive_core::redact::Secrets;
+use outlive_model::embeddings::Embedder;
 use outlive_model::{Description, Model};
 use outlive_store::memory_files::MemoryFiles;
 use outlive_store::{AgentFolders, Store, StoreError};
@@ -36,6 +38,7 @@ pub use servers::Asked;
 
 use crate::Door;
 use crate::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Offered, Terms, Voice, Voices};
+use crate::meaning::Meaning;
 use crate::scales::Scales;
 
 /// Connects to models. The binary names the concrete ones.
@@ -46,6 +49,15 @@ pub trait Models: Send + Sync {
     ///
     /// What is missing, and how to get it.
     fn connect(&self, wanted: Option<&ModelSpec>) -> Result<Arc<dyn Model>, String>;
+
+    /// Returns the service that says in numbers what a text means.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, and how to get it.
+    fn embedder(&self, wanted: &EmbeddingSpec) -> Result<Embedder, String> {
+        Embedder::new(wanted.clone(), None).map_err(|error| error.to_string())
+    }
 
     /// Returns what is known of models now.
     fn known(&self) -> Known {
@@ -106,6 +118,7 @@ pub struct Catalog {
     door: Door,
     scales: Option<Scales>,
     servers: Pool,
+    meanings: Mutex<HashMap<AgentName, meanings::Named>>,
 }
 
 #[derive(Clone)]
@@ -121,8 +134,8 @@ impl Catalog {
     /// Makes a catalog; nothing is read before somebody asks.
     #[must_use]
     pub fn new(sources: Sources) -> Self {
-        let (kits, door) = (Mutex::default(), Door::default());
-        Self { sources, kits, siblings: None, outputs: None, mind: None, door, scales: None, servers: Pool::default() }
+        let (kits, meanings, door, servers) = (Mutex::default(), Mutex::default(), Door::default(), Pool::default());
+        Self { sources, kits, siblings: None, outputs: None, mind: None, door, scales: None, servers, meanings }
     }
 
     /// Lets agents that ask for it look at the sessions of this store, and remember in it.
@@ -325,6 +338,10 @@ impl Aftermath for Catalog {
 
     fn erased(&self, session: SessionId) {
         self.sources.exec.tasks().erase(session);
+    }
+
+    fn meanings(&self, agent: Option<&AgentName>) -> Result<Vec<(AgentName, Arc<Meaning>)>, StoreError> {
+        self.meanings_of(agent)
     }
 }
 

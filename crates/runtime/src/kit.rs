@@ -17,11 +17,13 @@ use outlive_core::redact::Secrets;
 use outlive_core::session::{ASK_USER, Allowance, LIST_TOOL, Notes, Ruling, State, read_questions, read_todos};
 use outlive_core::turn::{Call, Lineup, Turn};
 use outlive_model::Model;
+use outlive_store::StoreError;
 use outlive_store::memory_files::{HeldMemory, MemoryFiles};
 use outlive_tools::path::{Want, resolve};
 use outlive_tools::registry::Toolbox;
 use outlive_tools::{Pending, Place};
 
+use crate::meaning::Meaning;
 use crate::scales::Scales;
 
 /// What a session needs of its agent to take a step.
@@ -203,7 +205,7 @@ pub struct Offered {
     pub expected: Option<Pending<'static, ()>>,
 }
 
-/// What calls leave behind, and reach back to.
+/// What agents have beside their kits: what calls leave behind, and reach back to; what finds memories.
 pub trait Aftermath: Send + Sync {
     /// The runtime has started: tools that ask something of sessions ask it.
     fn met(&self, _door: &crate::Door) {}
@@ -215,6 +217,16 @@ pub trait Aftermath: Send + Sync {
 
     /// A session was erased: what its tools keep of it beside the journal goes, too.
     fn erased(&self, _session: SessionId) {}
+
+    /// Returns the services by which this agent, or each of all agents, finds memories by what they mean: of those that name
+    /// one. Starts nothing of theirs.
+    ///
+    /// # Errors
+    ///
+    /// What the store says.
+    fn meanings(&self, _agent: Option<&AgentName>) -> Result<Vec<(AgentName, Arc<Meaning>)>, StoreError> {
+        Ok(Vec::new())
+    }
 }
 
 /// Makes kits.
@@ -238,7 +250,7 @@ pub trait Kits: Aftermath {
     /// # Errors
     ///
     /// What the store says.
-    fn names(&self) -> Result<Vec<AgentName>, outlive_store::StoreError>;
+    fn names(&self) -> Result<Vec<AgentName>, StoreError>;
 
     /// Returns what the tokens of `provider/name` cost now, where that is known.
     fn prices(&self, model: &str) -> Option<Prices> {

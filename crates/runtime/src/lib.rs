@@ -16,6 +16,7 @@
 //! | [`subscribe`] | the journal from a position, then live |
 //! | [`scheduler`] | wakes sessions that wait for a time |
 //! | `memory`, `noting` | what is remembered, as sessions see it; what is asked about it |
+//! | [`meaning`] | what texts mean, in numbers: asked of a service, beside everything else |
 //! | `ledger` | what was used today, for budgets |
 //! | `pages` | a journal read from its end |
 //! | `presence` | what becomes of a turn when its last client goes |
@@ -47,6 +48,7 @@ mod ledger;
 mod list;
 mod load;
 mod log;
+pub mod meaning;
 mod memory;
 pub mod meter;
 mod mind;

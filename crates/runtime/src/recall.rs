@@ -1,74 +1,59 @@
 //! Finds what is remembered, and says where it comes from.
 
-use std::time::Duration;
-
 use outlive_core::id::MemoryId;
-use outlive_model::embeddings::{Embedder, TEXTS};
-use outlive_store::{Measured, Provenance, RecallQuery, Recalled, RememberedPage, RememberedQuery, Space, StoreError};
+use outlive_store::{Provenance, RecallQuery, Recalled, RememberedPage, RememberedQuery, StoreError};
 
-use crate::Runtime;
-
-/// How long a question waits for its vector; then it is looked for by its words.
-const PATIENCE: Duration = Duration::from_secs(2);
-/// How long vectors of what is remembered are waited for.
-const MEASURING: Duration = Duration::from_secs(20);
+use crate::meaning::{Service, service};
+use crate::{Runtime, load};
 
 impl Runtime {
-    /// Finds memories by what they say, asked now.
+    /// Finds memories by what they say, asked now; and by what they mean, where the agent that asks names a service for that.
+    /// Where that does not answer well and in time, by what they say alone; a note says so.
     ///
     /// # Errors
     ///
     /// What the store says.
-    pub async fn recall(&self, query: RecallQuery) -> Result<Recalled, StoreError> {
-        let now = self.shell.moments.now();
-        self.shell.store.memories.recall(RecallQuery { now, ..query }).await
-    }
-
-    /// Finds memories by what they say and by what they mean, as this service says it. Where it does not answer well and in
-    /// time, by what they say alone; a note says so.
-    ///
-    /// # Errors
-    ///
-    /// What the store says.
-    pub async fn recall_by(&self, query: RecallQuery, embedder: &Embedder) -> Result<Recalled, StoreError> {
-        let text = [query.text.clone()];
-        let (vector, note) = match tokio::time::timeout(PATIENCE, embedder.vectors(&text)).await {
-            Ok(Ok(vectors)) => (vectors.into_iter().next(), None),
-            Ok(Err(failure)) => (None, Some(failure.message)),
-            Err(_) => (None, Some("the embedding service does not answer".to_owned())),
+    pub async fn recall(&self, mut query: RecallQuery) -> Result<Recalled, StoreError> {
+        query.now = self.shell.moments.now();
+        if let (None, Some(session)) = (&query.sight.agent, query.sight.session) {
+            let state = load::state(&self.shell.store, session).await?.state;
+            query.sight.agent = state.profile.map(|profile| profile.agent.to_string());
+        }
+        let found = service(&self.shell, &query.sight);
+        let (service, vector) = match found {
+            Ok(None) => return self.shell.store.memories.recall(query).await,
+            Ok(Some(service)) => {
+                let vector = self.vector(&service, &query.text).await;
+                (service, vector)
+            }
+            Err(why) => (Service::new(), Err(why)),
         };
-        let space = |vector: &Vec<f32>| Space { model: embedder.name(), dimensions: vector.len() };
-        let vector = vector.map(|vector| (space(&vector), vector));
-        let mut recalled = self.recall(RecallQuery { vector, ..query }).await?;
-        recalled.notes.extend(note.map(|why| format!("found by words alone: {why}")));
+        let (vector, why) = vector.map_or_else(|why| (None, Some(why)), |vector| (Some(vector), None));
+        query.vector = vector;
+        let mut recalled = self.shell.store.memories.recall(query).await?;
+        let trouble = service.iter().find_map(|(_, meaning)| meaning.trouble());
+        let note = match (why, recalled.unmeasured) {
+            (Some(why), _) => Some(format!("vectors: unavailable because {why}; found by words alone")),
+            (None, 0) => None,
+            (None, missing) => {
+                service.iter().for_each(|(agent, meaning)| meaning.begin(&self.shell, agent));
+                let because = trouble.map(|why| format!(" because {why}")).unwrap_or_default();
+                Some(format!("vectors: {missing} memories have none yet{because}; these are found by words alone"))
+            }
+        };
+        let redactor = self.shell.kits.secrets().now();
+        recalled.notes.extend(note.map(|note| redactor.text(&note).into_owned()));
         Ok(recalled)
     }
 
-    /// Asks for vectors of memories that have none yet, the newest ones, as many as one request takes. Returns how many are
-    /// kept; asks nothing where none is missing.
-    ///
-    /// # Errors
-    ///
-    /// What the store says. A service that does not answer well is no error: none is kept.
-    pub async fn measure(&self, embedder: &Embedder) -> Result<usize, StoreError> {
-        let memories = &self.shell.store.memories;
-        let missing = memories.unmeasured(embedder.name(), TEXTS).await?;
-        if missing.is_empty() {
-            return Ok(0);
+    async fn vector(&self, service: &Service, text: &str) -> Result<(outlive_store::Space, Vec<f32>), String> {
+        let Some((_, meaning)) = service.first() else { return Err("no agent names a service".to_owned()) };
+        if self.shell.brake.stop().is_some() {
+            return Err("everything is stopped".to_owned());
         }
-        let texts: Vec<String> = missing.iter().map(|one| one.text.clone()).collect();
-        let Ok(Ok(vectors)) = tokio::time::timeout(MEASURING, embedder.vectors(&texts)).await else {
-            tracing::warn!("the embedding service does not answer well: memories are found by words alone");
-            return Ok(0);
-        };
-        let Some(dimensions) = vectors.first().map(Vec::len) else { return Ok(0) };
-        let space = Space { model: embedder.name(), dimensions };
-        let together = missing.into_iter().zip(vectors);
-        let measured: Vec<Measured<Vec<f32>>> =
-            together.map(|(one, vector)| Measured { memory: one.memory, text: one.text, vector }).collect();
-        let count = measured.len();
-        memories.measured(space, measured).await?;
-        Ok(count)
+        // What is known to be secret leaves with nobody's question.
+        let text = self.shell.kits.secrets().now().text(text).into_owned();
+        meaning.of(&text).await
     }
 
     /// Lists memories, newest first.

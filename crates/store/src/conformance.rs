@@ -11,9 +11,12 @@ pub mod beside;
 pub mod facts;
 pub mod journals;
 pub mod listing;
+pub mod paraphrased;
+pub mod recalling;
 pub mod remembering;
 pub mod searching;
 pub mod stops;
+mod subjects;
 pub mod trash;
 
 use outlive_core::event::Line;

@@ -37,7 +37,7 @@ pub use index::{Index, Key, Label, ListQuery, OfTask, Row, Sort};
 pub use journals::{Append, Directory, Epoch, Journals, Leases, Opened};
 pub use memories::{
     Author, Measured, MemoryIndex, Provenance, RecallHit, RecallQuery, Recalled, Remembered, RememberedPage,
-    RememberedQuery, Sight, Space, Use,
+    RememberedQuery, Sight, Space, Unmeasured, Use, Ways,
 };
 pub use search::{Catching, Found, Hit, Search, SearchQuery};
 pub use snapshots::Snapshots;

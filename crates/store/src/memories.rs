@@ -22,6 +22,8 @@ mod read;
 mod table;
 mod vectors;
 
+use std::collections::BTreeSet;
+
 use outlive_core::event::Origin;
 use outlive_core::id::{CallId, MemoryId, Seq, SessionId};
 use outlive_core::memory::{Memory, Scope};
@@ -99,6 +101,18 @@ pub struct RecallQuery {
     pub limit: usize,
     /// What the question means, as a model says it in numbers.
     pub vector: Option<(Space, Vec<f32>)>,
+    /// Which ways of looking are gone.
+    pub ways: Ways,
+}
+
+/// Ways of looking: whoever measures them leaves one out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Ways {
+    /// Every one.
+    #[default]
+    All,
+    /// But that by words that mean about the same.
+    WithoutKin,
 }
 
 /// What was found.
@@ -108,6 +122,8 @@ pub struct Recalled {
     pub hits: Vec<RecallHit>,
     /// Sessions whose newest memories could not be looked through yet.
     pub behind: usize,
+    /// Where the question has a vector: memories that have none to compare it with. They were found by words alone.
+    pub unmeasured: usize,
     /// What a person should know of how it was found: an embedding service that did not answer.
     pub notes: Vec<String>,
 }
@@ -181,13 +197,28 @@ pub struct Use {
     pub at: Timestamp,
 }
 
-/// What vectors can be compared with: those of the same model and the same length.
+/// What vectors can be compared with: those of the same service, model and length.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Space {
-    /// Where the model is asked, and its name.
+    /// Where the model is asked, and for what.
+    pub service: String,
+    /// How the model that answered calls itself.
     pub model: String,
     /// Numbers in each vector.
     pub dimensions: usize,
+}
+
+/// Which memories are to get a vector.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Unmeasured {
+    /// Those that have none of this service.
+    pub service: String,
+    /// Those, too, whose vector is of another space.
+    pub space: Option<Space>,
+    /// Only what this agent may know: its sessions' notes, and what is for all.
+    pub agent: Option<String>,
+    /// At most this many.
+    pub limit: usize,
 }
 
 /// A text without a vector yet, or the vector that it got.
@@ -212,14 +243,16 @@ pub trait MemoryIndex: Send + Sync {
     /// Returns one with all that is known of it; none where there is none, or where it is forgotten.
     fn get(&self, memory: MemoryId) -> Pending<'_, Result<Option<Provenance>, StoreError>>;
 
-    /// Returns memories that have no vector of this model yet, newest first, at most so many.
-    fn unmeasured(&self, model: String, limit: usize) -> Pending<'_, Result<Vec<Measured<()>>, StoreError>>;
+    /// Returns memories that have no vector yet, newest first.
+    fn unmeasured(&self, query: Unmeasured) -> Pending<'_, Result<Vec<Measured<()>>, StoreError>>;
 
     /// Keeps vectors. Those of memories that are gone or say something else meanwhile are dropped.
     fn measured(&self, space: Space, vectors: Vec<Measured<Vec<f32>>>) -> Pending<'_, Result<(), StoreError>>;
 
     /// Follows all that was durable before it was asked, however much: what is forgotten in a journal is in no file of it then.
     fn catch_up(&self) -> Pending<'_, Result<Catching, StoreError>>;
+    /// Takes out the vectors of all services but these.
+    fn retain(&self, services: BTreeSet<String>) -> Pending<'_, Result<(), StoreError>>;
 
     /// Forgets everything and begins anew from the journals. Returns at once.
     fn begin_anew(&self) -> Pending<'_, Result<Catching, StoreError>>;

@@ -19,7 +19,7 @@ use crate::event::OnDisconnect;
 use crate::id::AgentName;
 use crate::limits::{FALLBACK_REST_MS, FALLBACKS};
 use crate::session::ASK_USER;
-pub use context::{ContextSpec, EmbeddingSpec, MemorySpec};
+pub use context::{ContextSpec, DIMENSIONS, EmbeddingSpec, MemorySpec};
 use mcp::McpEntry;
 pub use sandbox::{NetworkSpec, SandboxMode, SandboxSpec};
 pub(super) use tooling::{CliEntry, Tooling, check_secrets};
@@ -428,10 +428,6 @@ impl Spec {
     fn warnings(&self) -> Vec<String> {
         let unused = |key| self.unused.contains(&key);
         let asked = [
-            (
-                self.memory.as_ref().is_some_and(|memory| memory.embedding.is_some()),
-                "`memory.embedding` is not in this version: what is remembered is found by its words",
-            ),
             (unused(Unused::Policy), "`policy` in agent.yaml is not read: write a policy.yaml beside it"),
             (unused(Unused::Access), "`access` is not in this version"),
             (self.session.ttl_hours.is_some(), "`session.ttl_hours`: sessions stay until they are deleted"),

@@ -78,6 +78,11 @@ fn settings_are_read_and_their_misspellings_refused_with_their_place() {
         ("context: {soft: 95}", "5:13: spec.context.soft: is 1 to `hard`, which is 92"),
         ("context: {hard: 101}", "5:3: spec.context: `warn`, `soft` and `hard` are percentages, 1 to 100"),
         (
+            "memory: {embedding: {base_url: http://x, model: m, dimensions: 9000}}",
+            "5:24: spec.memory.embedding.dimensions: is 1 to 8192",
+        ),
+        ("memory: {embedding: {base_url: http://x, model: ''}}", "5:24: spec.memory.embedding.model: names no model"),
+        (
             "memory: {embedding: {base_url: ftp://x, model: m}}",
             "5:24: spec.memory.embedding.base_url: begins with `http://` or `https://`",
         ),
@@ -88,8 +93,11 @@ fn settings_are_read_and_their_misspellings_refused_with_their_place() {
     assert!(upkeep.memory.is_some_and(|memory| memory.observes()));
     let window = upkeep.context.window(100_000, 20_000);
     assert_eq!((window.usable(), window.soft(), window.buffer), (80_000, 48_000, 1_000));
-    let by_meaning = of("memory: {embedding: {base_url: http://x, model: m}}").unwrap().warnings;
-    assert_eq!(by_meaning, ["`memory.embedding` is not in this version: what is remembered is found by its words"]);
+    let by_meaning = of("memory: {embedding: {base_url: http://x, model: m, dimensions: 8}}").unwrap();
+    assert_eq!(
+        (by_meaning.upkeep.memory.unwrap().embedding.unwrap().dimensions, by_meaning.warnings.len()),
+        (Some(8), 0)
+    );
     let silent = of("context:").unwrap().upkeep;
     assert!(silent.memory.is_none() && silent.context.compacts());
 }

@@ -139,6 +139,100 @@ pub struct Question {
     pub names: Vec<Vec<String>>,
     /// Words that mean about the same as some of them.
     pub kin: Vec<&'static str>,
+    /// What an answer has, where the question says so.
+    pub wants: Option<Wanted>,
+}
+
+/// What an answer has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Wanted {
+    /// A number.
+    Number,
+    /// A time: a number, a day, a month, a span.
+    Time,
+    /// A name that is not in the question.
+    Name,
+}
+
+/// Words that say a time without a number.
+const TIMES: &[&str] = &[
+    "april",
+    "august",
+    "autumn",
+    "daily",
+    "day",
+    "december",
+    "evening",
+    "february",
+    "fortnight",
+    "friday",
+    "hour",
+    "january",
+    "july",
+    "june",
+    "march",
+    "may",
+    "midnight",
+    "minute",
+    "monday",
+    "month",
+    "monthly",
+    "morning",
+    "night",
+    "noon",
+    "november",
+    "october",
+    "quarter",
+    "saturday",
+    "second",
+    "september",
+    "spring",
+    "summer",
+    "sunday",
+    "thursday",
+    "today",
+    "tomorrow",
+    "tuesday",
+    "wednesday",
+    "week",
+    "weekend",
+    "weekly",
+    "winter",
+    "year",
+    "yearly",
+    "yesterday",
+];
+
+impl Wanted {
+    /// Reads it from a question's words, in lower case.
+    fn of(words: &[String]) -> Option<Self> {
+        words.iter().zip(words.iter().skip(1).map(String::as_str).chain([""])).find_map(|(word, next)| {
+            match (word.as_str(), next) {
+                ("when", _) | ("how", "long" | "often") => Some(Self::Time),
+                ("how", "much" | "many" | "old" | "big" | "large" | "high" | "tall" | "far" | "fast" | "slow") => {
+                    Some(Self::Number)
+                }
+                ("who" | "whom" | "whose" | "where", _) => Some(Self::Name),
+                _ => None,
+            }
+        })
+    }
+
+    /// Says whether a text has it, and not by the names that it was asked with.
+    #[must_use]
+    pub fn is_in(self, text: &str, names: &[Vec<String>]) -> bool {
+        let is_asked = |word: &str| names.iter().flatten().any(|name| name == word);
+        let mut told = words(text).enumerate().map(|(n, word)| (n, word, word.to_lowercase()));
+        told.any(|(n, word, lower)| {
+            let has_digit = word.chars().any(char::is_numeric) && !is_asked(&lower);
+            match self {
+                Self::Number => has_digit,
+                Self::Time => has_digit || TIMES.binary_search(&stem(&lower).as_str()).is_ok(),
+                // What a sentence begins with has a capital anyway.
+                Self::Name => n > 0 && word.starts_with(char::is_uppercase) && !is_asked(&lower) && !is_stop(&lower),
+            }
+        })
+    }
 }
 
 impl Question {
@@ -151,7 +245,7 @@ impl Question {
         let tokens: Vec<&str> = words(end.map_or(text, |end| whole(end).unwrap_or_default())).collect();
         let lower: Vec<String> = tokens.iter().map(|token| token.to_lowercase()).collect();
         let says_nothing = lower.iter().all(|word| is_stop(word));
-        let mut asked = Self { names: names(&tokens), ..Self::default() };
+        let mut asked = Self { names: names(&tokens), wants: Wanted::of(&lower), ..Self::default() };
         for word in lower.into_iter().filter(|word| says_nothing || !is_stop(word)) {
             if asked.words.len() < WORDS && !asked.words.contains(&word) {
                 asked.words.push(word);
@@ -257,6 +351,22 @@ mod tests {
     }
 
     #[test]
+    fn what_an_answer_has_is_known_from_how_it_is_asked() {
+        let check = |question: &str, text: &str, is_in: bool| {
+            let asked = Question::read(question);
+            assert_eq!(asked.wants.is_some_and(|wants| wants.is_in(text, &asked.names)), is_in, "{question} {text}");
+        };
+        check("When was Ada born?", "Ada was born on 3 March", true);
+        check("When does Ada travel?", "Ada travels on Fridays", true);
+        check("When was Ada born?", "Ada laughed", false);
+        check("How much is web-03?", "web-03 costs little", false);
+        check("How much is web-03?", "web-03 costs 12", true);
+        check("Who leads Ada's team?", "The team of Ada has Bo Berg as its lead", true);
+        check("Where does Ada live?", "Today Ada laughed", false);
+        check("What is Ada's hobby?", "Ada has 3 dogs", false);
+    }
+
+    #[test]
     fn forms_of_a_word_are_the_same() {
         for (one, other) in [
             ("lives", "live"),
@@ -276,7 +386,7 @@ mod tests {
 
     #[test]
     fn the_lists_are_in_order_and_stemmed() {
-        assert!(STOP.is_sorted());
+        assert!(STOP.is_sorted() && TIMES.is_sorted());
         assert!(
             STOP.iter().all(|word| kin::of(word).next().is_none() || ["have", "when", "where", "who"].contains(word))
         );

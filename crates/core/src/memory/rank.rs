@@ -12,6 +12,8 @@ use crate::time::Timestamp;
 
 /// How much less a later place says.
 const K: f64 = 20.0;
+/// What puts a memory behind all that say something else, and before those that hold no more.
+const AGAIN: f64 = -0.5;
 /// Those among which a newer one about the same thing goes before the older one.
 const COMPARED: usize = 64;
 
@@ -80,6 +82,7 @@ pub fn rank(question: &Question, candidates: &[Candidate<'_>], limit: usize) -> 
                 ("names", place(1.0, at(&names))),
                 ("phrases", place(0.4, at(&phrases))),
                 ("coverage", place(0.6, at(&covers))),
+                ("answer", answer(question, one.text)),
                 ("recency", place(0.1, at(&recency))),
                 ("scope", scope(one.scope)),
                 ("priority", priority(one.priority)),
@@ -90,6 +93,7 @@ pub fn rank(question: &Question, candidates: &[Candidate<'_>], limit: usize) -> 
         .collect();
     order(&mut ranked, candidates);
     newest_first(&mut ranked, candidates, &texts);
+    once(&mut ranked, candidates, &texts);
     ranked.truncate(limit);
     ranked
 }
@@ -101,6 +105,11 @@ fn scored(index: usize, parts: Vec<(&'static str, f64)>) -> Ranked {
 fn order(ranked: &mut [Ranked], candidates: &[Candidate<'_>]) {
     let age = |one: &Ranked| candidates.get(one.index).map(|candidate| (candidate.since, candidate.memory));
     ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then_with(|| age(b).cmp(&age(a))));
+}
+
+/// What has what an answer has: as much as some places in the order by words.
+fn answer(question: &Question, text: &str) -> f64 {
+    if question.wants.is_some_and(|wants| wants.is_in(text, &question.names)) { 0.012 } else { 0.0 }
 }
 
 /// What decides among those that are alike: the nearer, the better.
@@ -190,8 +199,58 @@ fn newest_first(ranked: &mut [Ranked], candidates: &[Candidate<'_>], texts: &[Ve
     order(ranked, candidates);
 }
 
+/// Puts what says again what a better one says behind all others: it would take the place of what nobody has said yet.
+fn once(ranked: &mut [Ranked], candidates: &[Candidate<'_>], texts: &[Vec<String>]) {
+    let mut said: HashSet<&[String]> = HashSet::new();
+    for one in ranked.iter_mut() {
+        let text = texts.get(one.index).map(Vec::as_slice).filter(|text| !text.is_empty());
+        if text.is_some_and(|text| !said.insert(text)) {
+            one.parts.push(("again", AGAIN));
+            *one = scored(one.index, std::mem::take(&mut one.parts));
+        }
+    }
+    order(ranked, candidates);
+}
+
 /// Says whether two texts have at least half of their words in common, and two of them.
 fn about_the_same(one: &HashSet<&String>, other: &HashSet<&String>) -> bool {
     let common = one.intersection(other).count();
     common >= 2 && common * 2 >= one.union(other).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn order_of(question: &str, texts: &[&str]) -> Vec<usize> {
+        let one = |(n, text): (usize, &&'static str)| Candidate {
+            memory: MemoryId::from_bits(n as u128 + 1),
+            text,
+            scope: Scope::All,
+            priority: Priority::Medium,
+            since: Timestamp::from_micros(0),
+            holds: true,
+            places: Places { words: Some(n + 1), ..Places::default() },
+        };
+        let texts: Vec<&'static str> = texts.iter().map(|text| &*text.to_string().leak()).collect();
+        let candidates: Vec<Candidate<'_>> = texts.iter().enumerate().map(one).collect();
+        let ranked = rank(&Question::read(question), &candidates, 10);
+        assert!(
+            ranked.iter().all(|one| one.score == one.parts.iter().map(|(_, part)| part).sum::<f64>()),
+            "{ranked:?}"
+        );
+        ranked.iter().map(|one| one.index).collect()
+    }
+
+    #[test]
+    fn what_says_the_same_again_goes_behind_what_says_something_else() {
+        let texts = ["Lunch with Ada.", "Lunch with Ada!", "Lunch with Ada", "Ada lives in Rome."];
+        assert_eq!(order_of("Ada", &texts), [0, 3, 1, 2]);
+    }
+
+    #[test]
+    fn what_has_what_an_answer_has_goes_before_what_has_not() {
+        assert_eq!(order_of("When was Ada born?", &["Ada laughed", "Ada came on 3 March"]), [1, 0]);
+        assert_eq!(order_of("What about Ada?", &["Ada laughed", "Ada came on 3 March"]), [0, 1]);
+    }
 }

@@ -275,7 +275,7 @@ proptest! {
         goal in proptest::option::of("[a-z ]{1,80}"),
     ) {
         let (mut talk, frame) = (Talk::default(), frame("p/m"));
-        talk.transcript = goal.as_ref().map_or_else(Transcript::default, |goal| Transcript::after(&condensed(goal), None));
+        talk.transcript = goal.as_ref().map_or_else(Transcript::default, |goal| Transcript::after((&condensed(goal), None), None));
         let part = |name: &str| [FILES, "memory.global", "memory.session"].into_iter().find(|part| *part == name);
         let layers = Layers(behind.iter().filter_map(|(name, text)| {
             Some(Layer::new(part(name)?, text.clone(), &Bytes))

@@ -461,25 +461,6 @@ fn a_name_stays_a_name_where_it_is_a_word_for_a_day() {
 }
 
 #[test]
-fn what_a_forgotten_note_had_replaced_holds_again() {
-    let mut rows = Rows::default();
-    let add = |memory: Memory| Event::MemoryAdded(MemoryAdded { memory, by: by() });
-    rows.apply(&entry(1, add(memory(1, "Lives in Rome."))));
-    rows.apply(&entry(2, add(Memory { supersedes: vec![MemoryId::from_bits(1)], ..memory(2, "Lives in Bern.") })));
-    let live = |rows: &Rows| rows.live().iter().map(|row| row.memory.text.clone()).collect::<Vec<_>>();
-    assert_eq!(live(&rows), ["Lives in Bern."]);
-    assert_eq!(rows.derived(&[MemoryId::from_bits(1)]), [1, 2].map(MemoryId::from_bits));
-    let forget = |n| {
-        Event::MemoryForgotten(MemoryForgotten { memories: vec![MemoryId::from_bits(n)], sources: false, by: by() })
-    };
-    rows.apply(&entry(3, forget(2)));
-    assert_eq!(live(&rows), ["Lives in Rome."]);
-    // A line that says it again, a fork's or one that was written before, brings nothing back.
-    rows.apply(&entry(4, add(memory(2, "Lives in Bern."))));
-    assert_eq!(live(&rows), ["Lives in Rome."]);
-}
-
-#[test]
 fn a_pack_has_what_matters_most_then_what_is_newest_and_nothing_in_it_ends_it() {
     let important = Memory { priority: Priority::High, since: day("2025-01-01"), ..memory(1, "Allergic to nuts.") };
     let old = Memory { since: day("2025-06-01"), ..memory(2, &"old ".repeat(40)) };

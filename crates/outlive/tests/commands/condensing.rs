@@ -19,14 +19,14 @@ impl Home {
         session
     }
 
-    fn json(&self, arguments: &[&str]) -> Value {
+    fn told(&self, arguments: &[&str]) -> Value {
         serde_json::from_str(&self.check(&[arguments, &["--json"]].concat(), 0, "")).unwrap()
     }
 
     /// Waits for the compaction that was asked for.
     fn checkpoints(&self, session: &str) -> Vec<Value> {
         loop {
-            let all = self.json(&["session", "checkpoint", "list", session]);
+            let all = self.told(&["session", "checkpoint", "list", session]);
             if all["compacting"] == Value::Bool(false) {
                 return all["items"].as_array().unwrap().clone();
             }
@@ -56,7 +56,7 @@ fn a_session_is_condensed_looked_at_edited_undone_and_handed_on() {
     home.check(&["session", "checkpoint", "show", session], 0, "<checkpoint version=\"1\"");
     home.check(&["session", "checkpoint", "show", session, "7"], 1, "no checkpoint 7");
     // What `show` prints can be edited as it is, as JSON and as YAML.
-    let mut shown = home.json(&["session", "checkpoint", "show", session, "1"]);
+    let mut shown = home.told(&["session", "checkpoint", "show", session, "1"]);
     shown["summary"]["goal"] = "plant a forest".into();
     let json = home.file("edited.json", &shown.to_string());
     home.check(&["session", "checkpoint", "edit", session, "1", "--file", &json], 0, "from its next step on");
@@ -86,7 +86,7 @@ fn a_session_is_condensed_looked_at_edited_undone_and_handed_on() {
     let active = home.checkpoints(session).iter().filter(|row| row["active"] == Value::Bool(true)).count();
     assert_eq!((active, home.checkpoints(session).len()), (0, 4));
     home.check(&["session", "handoff", session, "--goal", "write the notes"], 0, "goes on from");
-    let newest = home.json(&["session", "list"]);
+    let newest = home.told(&["session", "list"]);
     let next = newest["items"][0]["id"].as_str().unwrap();
     assert_ne!(next, session);
     let said = home.check(&["session", "messages", next], 0, "write the notes");
@@ -103,7 +103,7 @@ fn a_short_session_is_handed_on_with_all_that_was_said() {
     let session = &home.talked("wordy", 1);
     home.check(&["session", "compact", session], 1, "too short");
     home.check(&["session", "handoff", session, "--goal", "write the notes"], 0, "goes on from");
-    let newest = home.json(&["session", "list"]);
+    let newest = home.told(&["session", "list"]);
     let said = home.check(&["session", "messages", newest["items"][0]["id"].as_str().unwrap()], 0, "write the notes");
     assert!(said.contains("You must never push to main"), "{said}");
 }
@@ -124,7 +124,7 @@ fn a_window_that_nobody_knew_of_and_a_model_s_way_to_count_are_learned_and_outla
     };
     start();
     let session = &home.talked("far", 14);
-    let usable = |session: &str| home.json(&["session", "context", session])["usable"].as_u64().unwrap();
+    let usable = |session: &str| home.told(&["session", "context", session])["usable"].as_u64().unwrap();
     assert!(usable(session) < 6_000, "{}", usable(session));
     let events = home.check(&["session", "events", session, "--json"], 0, "compaction.started");
     assert!(events.contains("\"kind\":\"overflow\"") && events.contains("checkpoint.activated"), "{events}");

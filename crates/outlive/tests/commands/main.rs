@@ -6,6 +6,7 @@
 )]
 
 mod attaching;
+mod bringing;
 mod budget;
 mod condensing;
 mod deleting;
@@ -14,6 +15,7 @@ mod forgetting;
 mod importing;
 mod moving;
 mod policy;
+mod remembering;
 mod sandboxing;
 
 use std::process::{Command, Output, Stdio};

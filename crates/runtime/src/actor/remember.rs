@@ -118,6 +118,15 @@ impl Actor {
         Some(self.shell.tasks.spawn("notes", task.instrument(span)))
     }
 
+    /// Has what is remembered now get its vectors, beside everything else.
+    pub(super) fn have_measured(&self) {
+        let Some(profile) = &self.state.profile else { return };
+        // Where files cannot be read now, the next question finds what is missing.
+        for (agent, meaning) in self.shell.kits.meanings(Some(&profile.agent)).unwrap_or_default() {
+            meaning.begin(&self.shell, &agent);
+        }
+    }
+
     /// Puts lines in the place of others, and believes what the journal says then, also where only some of it was done: the rest is
     /// done later, by whoever has the mark.
     pub(super) async fn scrub(&mut self, lines: Vec<Line>) -> Result<(), SubmitError> {

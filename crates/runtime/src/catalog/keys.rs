@@ -93,7 +93,8 @@ impl Catalog {
     /// Knows the secrets that an agent names. Returns a word about each that cannot be looked for.
     pub(super) fn learn(&self, agent: &Agent) -> Vec<String> {
         let models = agent.model.iter().flat_map(|first| std::iter::once(first).chain(&first.fallback));
-        let keys = models.filter_map(|model| model.api_key_env.as_ref());
+        let meant = agent.upkeep.memory.iter().filter_map(|memory| memory.embedding.as_ref()?.api_key_env.as_ref());
+        let keys = models.filter_map(|model| model.api_key_env.as_ref()).chain(meant);
         let search = agent.tools.web.search.iter().filter_map(|search| match search {
             SearchSpec::Searxng(_) => None,
             SearchSpec::Brave(variable) | SearchSpec::Tavily(variable) => Some(variable),

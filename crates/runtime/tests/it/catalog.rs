@@ -48,7 +48,7 @@ impl Models for One {
     }
 }
 
-fn catalog(store: &Store, model: &Scripted) -> Catalog {
+pub(super) fn catalog(store: &Store, model: &Scripted) -> Catalog {
     keeping(store, model, Arc::default())
 }
 
@@ -75,7 +75,7 @@ fn catalog_in(cwd: std::path::PathBuf, (store, model): (&Store, &Scripted), file
     Catalog::new(sources).sharing(store)
 }
 
-fn write(faults: &Faults, name: &str, spec: &str, files: &[(&str, &str)]) {
+pub(super) fn write(faults: &Faults, name: &str, spec: &str, files: &[(&str, &str)]) {
     let yaml = format!("apiVersion: outlive/v1\nkind: Agent\nmetadata: {{name: {name}}}\nspec: {spec}\n");
     for (path, text) in files.iter().copied().chain([("agent.yaml", yaml.as_str())]) {
         faults.write_agent_file(name, path, text);

@@ -16,6 +16,7 @@ use outlive_runtime::clock::{Moments, TokioClock};
 use outlive_runtime::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_runtime::scales::Scales;
 use outlive_runtime::subscribe::{Signal, Subscription};
+use outlive_runtime::tasks::Fuse;
 use outlive_runtime::{Accepted, Outcome, Runtime, Settings, SubmitError};
 use outlive_store::memory::{self, Faults};
 use outlive_store::{Store, StoreError};
@@ -185,6 +186,14 @@ impl House {
     /// The process dies, and another starts.
     pub async fn die(&mut self) {
         self.start(self.faults.reopen()).await;
+    }
+
+    /// The process dies, and another starts that dies, too, after so many polls of its tasks.
+    pub async fn die_again_after(&mut self, polls: i64) {
+        self.lives += 1;
+        let (store, moments) = (self.faults.reopen(), Moments::new(self.clock.clone(), self.lives));
+        let with = (self.settings, outlive_runtime::tasks::Tasks::with_fuse(Fuse::of(polls)));
+        self.runtime = Runtime::start_with(store, Arc::new(self.agents.clone()), moments, with).await.unwrap();
     }
 
     /// The process ends as it should, and another starts.

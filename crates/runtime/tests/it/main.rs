@@ -19,6 +19,7 @@ mod held;
 mod hostile;
 mod house;
 mod iteration;
+mod meaning;
 mod media;
 mod noting;
 mod outage;

@@ -106,16 +106,35 @@ pub struct Facts {
     pub asked: Vec<Asked>,
 }
 
+impl Facts {
+    /// Has everybody know this since that day of 1970, in the place of `old`.
+    pub fn say(&mut self, day: i64, text: &str, old: Option<MemoryId>) -> MemoryId {
+        let id = self.memories.len() as u128 + 1;
+        let supersedes = old.into_iter().collect();
+        let (kind, scope, priority) = (Kind::Fact, Scope::All, Priority::Medium);
+        self.memories.push(Memory { kind, scope, priority, supersedes, ..memory(id, day, text) });
+        MemoryId::from_bits(id)
+    }
+}
+
 /// Numbers from a seed.
-struct Dice(u64);
+pub struct Dice(u64);
 
 impl Dice {
-    fn below(&mut self, most: usize) -> usize {
+    /// Begins with this seed.
+    #[must_use]
+    pub fn of_seed(seed: u64) -> Self {
+        Self(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15))
+    }
+
+    /// Returns the next one, below this.
+    pub fn below(&mut self, most: usize) -> usize {
         self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         usize::try_from(self.0 >> 33).unwrap_or(0) % most.max(1)
     }
 
-    fn of<'a>(&mut self, items: &[&'a str]) -> &'a str {
+    /// Returns one of these.
+    pub fn of<'a>(&mut self, items: &[&'a str]) -> &'a str {
         let at = self.below(items.len());
         items.get(at).copied().unwrap_or_default()
     }
@@ -125,20 +144,10 @@ impl Dice {
 /// many rows.
 #[must_use]
 pub fn facts(seed: u64, rows: usize) -> Facts {
-    let mut dice = Dice(seed.wrapping_mul(0x9e37_79b9_7f4a_7c15));
+    let mut dice = Dice::of_seed(seed);
     let names: Vec<String> =
         FIRST.iter().flat_map(|first| LAST.iter().map(move |last| format!("{first} {last}"))).collect();
     let mut world = Facts::default();
-    let say = |world: &mut Facts, day: i64, text: String| {
-        let id = world.memories.len() as u128 + 1;
-        world.memories.push(Memory {
-            kind: Kind::Fact,
-            scope: Scope::All,
-            priority: Priority::Medium,
-            ..memory(id, day, &text)
-        });
-        MemoryId::from_bits(id)
-    };
     let told = |dice: &mut Dice, (name, at): (&str, usize), value: &str| {
         let tellings = ATTRIBUTES.get(at).map(|(tellings, _)| *tellings).unwrap_or_default();
         dice.of(tellings).replace('N', name).replace('V', value)
@@ -149,7 +158,7 @@ pub fn facts(seed: u64, rows: usize) -> Facts {
         for name in &names {
             let (value, day) = (dice.of(values), i64::try_from(dice.below(100)).unwrap_or(0));
             let text = told(&mut dice, (name, at), value);
-            latest.push((name, at, say(&mut world, day, text)));
+            latest.push((name, at, world.say(day, &text, None)));
         }
     }
     for _ in 0..chatter {
@@ -157,7 +166,7 @@ pub fn facts(seed: u64, rows: usize) -> Facts {
         let other = names.get(dice.below(names.len())).map_or("", String::as_str);
         let text = dice.of(&CHATTER).replace('N', "\u{1}").replace('O', other).replace('\u{1}', one);
         let day = i64::try_from(dice.below(200)).unwrap_or(0);
-        say(&mut world, day, text);
+        world.say(day, &text, None);
     }
     for (name, at, first) in latest {
         let is_changed = dice.below(10) < 3;
@@ -165,11 +174,8 @@ pub fn facts(seed: u64, rows: usize) -> Facts {
         if is_changed {
             let value = dice.of(VALUES.get(at).copied().unwrap_or_default());
             let text = told(&mut dice, (name, at), value);
-            answer = say(&mut world, 300, text);
+            answer = world.say(300, &text, Some(first));
             old = Some(first);
-            if let Some(last) = world.memories.last_mut() {
-                last.supersedes = vec![first];
-            }
         }
         let askings = ATTRIBUTES.get(at).map(|(_, askings)| *askings).unwrap_or_default();
         let text = dice.of(askings).replace('N', name);

@@ -12,7 +12,9 @@ use outlive_core::time::Timestamp;
 
 use super::searching::begun;
 use super::{Subject, row, session, take};
-use crate::{Append, Author, Measured, Note, RecallHit, RecallQuery, Recalled, RememberedQuery, Sight, Space, Store};
+use crate::{
+    Append, Author, Measured, Note, RecallHit, RecallQuery, Recalled, RememberedQuery, Sight, Space, Store, Unmeasured,
+};
 
 /// Returns a memory of an agent's, which holds since that day of 1970.
 #[must_use]
@@ -369,14 +371,15 @@ pub async fn vectors_of_different_spaces_are_never_compared(subject: &mut impl S
     let store = subject.open();
     let memories = vec![memory(1, 1, "cats purr"), memory(2, 1, "dogs bark"), memory(3, 1, "fish swim")];
     note(&store, session(1), "scribe", vec![observed(memories)]).await;
-    let space = |model: &str, dimensions| Space { model: model.to_owned(), dimensions };
+    let space = |model: &str, dimensions| Space { service: model.to_owned(), model: "m".to_owned(), dimensions };
     let vector = |id: u128, text: &str, vector: &[f32]| Measured {
         memory: MemoryId::from_bits(id),
         text: text.to_owned(),
         vector: vector.to_vec(),
     };
     let missing = async |model: &str| {
-        let missing = store.memories.unmeasured(model.to_owned(), 9).await.expect("read");
+        let query = Unmeasured { service: model.to_owned(), limit: 9, ..Unmeasured::default() };
+        let missing = store.memories.unmeasured(query).await.expect("read");
         missing.iter().map(|one| one.memory.bits()).collect::<Vec<_>>()
     };
     assert_eq!(missing("a").await, [3, 2, 1]);
@@ -398,6 +401,22 @@ pub async fn vectors_of_different_spaces_are_never_compared(subject: &mut impl S
     assert_eq!(near(space("b", 2), &[1.0, 0.0]).await, []);
     assert_eq!(near(space("a", 3), &[1.0, 0.0, 0.0]).await, []);
     assert_eq!(near(space("a", 2), &[f32::INFINITY, 0.0]).await, []);
+    let other = Space { model: "another".to_owned(), ..space("a", 2) };
+    assert_eq!(near(other.clone(), &[1.0, 0.0]).await, [], "it calls itself otherwise now");
+    let of = async |space: Option<Space>, agent: &str| {
+        let (service, agent) = ("a".to_owned(), Some(agent.to_owned()));
+        let missing = store.memories.unmeasured(Unmeasured { service, space, agent, limit: 9 }).await.expect("read");
+        missing.iter().map(|one| one.memory.bits()).collect::<Vec<_>>()
+    };
+    assert_eq!(of(Some(space("a", 2)), "scribe").await, [3, 2]);
+    assert_eq!(of(Some(other), "scribe").await, [3, 2, 1], "what another model made is made anew");
+    assert_eq!(of(Some(space("a", 3)), "scribe").await, [3, 2, 1], "and what has another length");
+    assert_eq!(of(None, "other").await, [0_u128; 0], "another agent's are not sent to this one's service");
+    let query = RecallQuery { vector: Some((space("a", 2), vec![1.0, 0.0])), ..asked("zoology") };
+    assert_eq!(recalled(&store, query.clone()).await.unmeasured, 2);
+    assert_eq!(ids(&recalled(&store, RecallQuery { text: "?".to_owned(), ..query }).await.hits), [1], "without a word");
+    store.memories.retain(["a".to_owned()].into()).await.expect("retained");
+    assert_eq!((near(space("a", 2), &[1.0, 0.0]).await, missing("b").await), (vec![1], vec![3, 2, 1]));
     note(&store, session(1), "scribe", vec![edited(1, "cats sleep")]).await;
     assert_eq!(near(space("a", 2), &[1.0, 0.0]).await, [], "it says something else now");
 }

@@ -3,7 +3,8 @@
 use outlive_core::id::MemoryId;
 
 use super::{
-    Measured, Provenance, RecallQuery, Recalled, RememberedPage, RememberedQuery, Space, Table, find, read, vectors,
+    Measured, Provenance, RecallQuery, Recalled, RememberedPage, RememberedQuery, Space, Table, Unmeasured, find, read,
+    vectors,
 };
 use crate::StoreError;
 use crate::sqlite::FileError;
@@ -13,8 +14,7 @@ fn wrong(error: FileError) -> StoreError {
 }
 
 pub(crate) fn recall(table: &Table, query: &RecallQuery) -> Result<Recalled, StoreError> {
-    let hits = find::recall(table, query).map_err(wrong)?;
-    Ok(Recalled { hits, ..Recalled::default() })
+    find::recall(table, query).map_err(wrong)
 }
 
 pub(crate) fn list(table: &Table, query: &RememberedQuery) -> Result<RememberedPage, StoreError> {
@@ -25,8 +25,8 @@ pub(crate) fn get(table: &Table, memory: MemoryId) -> Result<Option<Provenance>,
     read::get(table, memory).map_err(wrong)
 }
 
-pub(crate) fn missing(table: &Table, model: &str, limit: usize) -> Result<Vec<Measured<()>>, StoreError> {
-    vectors::missing(table, model, limit).map_err(wrong)
+pub(crate) fn missing(table: &Table, query: &Unmeasured) -> Result<Vec<Measured<()>>, StoreError> {
+    vectors::missing(table, query).map_err(wrong)
 }
 
 pub(crate) fn keep(table: &mut Table, space: &Space, vectors: &[Measured<Vec<f32>>]) -> Result<(), StoreError> {

@@ -14,7 +14,7 @@ use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 
 use super::read::{self, Found};
 use super::table::{Table, scope_number};
-use super::{RecallHit, RecallQuery, Remembered, Sight, vectors};
+use super::{RecallHit, RecallQuery, Recalled, Remembered, Sight, Ways, vectors};
 use crate::search::prepared;
 use crate::sqlite::FileError;
 
@@ -26,10 +26,14 @@ const LOOKED_AT: usize = 12_000;
 const PARTS: usize = 24;
 
 /// Finds memories, best first.
-pub(super) fn recall(table: &Table, query: &RecallQuery) -> Result<Vec<RecallHit>, FileError> {
-    let question = Question::read(&query.text);
-    if question.is_empty() || query.limit == 0 {
-        return Ok(Vec::new());
+pub(super) fn recall(table: &Table, query: &RecallQuery) -> Result<Recalled, FileError> {
+    let mut question = Question::read(&query.text);
+    if query.ways == Ways::WithoutKin {
+        question.kin.clear();
+    }
+    // What has no word that says something may mean something.
+    if (question.is_empty() && query.vector.is_none()) || query.limit == 0 {
+        return Ok(Recalled::default());
     }
     let file = &table.connection;
     let narrow = Narrow::of(file, query)?;
@@ -48,12 +52,14 @@ pub(super) fn recall(table: &Table, query: &RecallQuery) -> Result<Vec<RecallHit
     if !parts.is_empty() {
         note(&mut places, narrow.look(file, "parts", &parts)?, |places| &mut places.parts);
     }
+    let mut unmeasured = 0;
     if let Some((space, vector)) = &query.vector {
         let near = vectors::nearest(file, (space, vector), &narrow, CANDIDATES)?;
-        note(&mut places, near, |places| &mut places.meaning);
+        note(&mut places, near.keys, |places| &mut places.meaning);
+        unmeasured = near.without;
     }
     let rows = read::rows(file, places.keys().copied())?;
-    hits(file, &question, (rows, places), query)
+    Ok(Recalled { hits: hits(file, &question, (rows, places), query)?, unmeasured, ..Recalled::default() })
 }
 
 /// Has the candidates put in order, and makes hits of the best.

@@ -1,11 +1,13 @@
 //! What is remembered on SQLite, from outside of the thread that alone touches the file.
 
+use std::collections::BTreeSet;
+
 use outlive_core::id::MemoryId;
 
 use super::table::Table;
 use super::{
-    Measured, MemoryIndex, Provenance, RecallQuery, Recalled, RememberedPage, RememberedQuery, Space, find, read,
-    vectors,
+    Measured, MemoryIndex, Provenance, RecallQuery, Recalled, RememberedPage, RememberedQuery, Space, Unmeasured, find,
+    read, vectors,
 };
 use crate::follow::Following;
 use crate::{Catching, Pending, StoreError};
@@ -16,8 +18,8 @@ pub(crate) type Memories = Following<Table>;
 impl MemoryIndex for Memories {
     fn recall(&self, query: RecallQuery) -> Pending<'_, Result<Recalled, StoreError>> {
         Box::pin(async move {
-            let (hits, behind) = self.ask(move |table| find::recall(table, &query)).await?;
-            Ok(Recalled { hits, behind, notes: Vec::new() })
+            let (found, behind) = self.ask(move |table| find::recall(table, &query)).await?;
+            Ok(Recalled { behind, ..found })
         })
     }
 
@@ -32,8 +34,8 @@ impl MemoryIndex for Memories {
         Box::pin(async move { Ok(self.ask(move |table| read::get(table, memory)).await?.0) })
     }
 
-    fn unmeasured(&self, model: String, limit: usize) -> Pending<'_, Result<Vec<Measured<()>>, StoreError>> {
-        Box::pin(async move { Ok(self.ask(move |table| vectors::missing(table, &model, limit)).await?.0) })
+    fn unmeasured(&self, query: Unmeasured) -> Pending<'_, Result<Vec<Measured<()>>, StoreError>> {
+        Box::pin(async move { Ok(self.ask(move |table| vectors::missing(table, &query)).await?.0) })
     }
 
     fn measured(&self, space: Space, vectors: Vec<Measured<Vec<f32>>>) -> Pending<'_, Result<(), StoreError>> {
@@ -45,6 +47,13 @@ impl MemoryIndex for Memories {
 
     fn catch_up(&self) -> Pending<'_, Result<Catching, StoreError>> {
         Box::pin(Following::catch_up(self))
+    }
+
+    fn retain(&self, services: BTreeSet<String>) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.ask(move |table| vectors::retain(table, &services)).await?;
+            Ok(())
+        })
     }
 
     fn begin_anew(&self) -> Pending<'_, Result<Catching, StoreError>> {

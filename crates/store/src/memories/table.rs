@@ -62,7 +62,8 @@ const SCHEMA: &str = "
         PRIMARY KEY (memory, session, seq)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE vectors (
-        key INTEGER NOT NULL, model TEXT NOT NULL, dimensions INTEGER NOT NULL, vector BLOB NOT NULL, UNIQUE (key, model)
+        key INTEGER NOT NULL, service TEXT NOT NULL, model TEXT NOT NULL, dimensions INTEGER NOT NULL, vector BLOB NOT NULL,
+        UNIQUE (key, service)
     ) STRICT;
     CREATE VIRTUAL TABLE words USING fts5 (text, content = '', tokenize = 'porter unicode61 remove_diacritics 2');
     CREATE VIRTUAL TABLE parts USING fts5 (text, content = '', detail = none, tokenize = 'trigram');

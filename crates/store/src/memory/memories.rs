@@ -1,5 +1,7 @@
 //! What is remembered, in memory: the same tables, made anew for each question.
 
+use std::collections::BTreeSet;
+
 use outlive_core::id::MemoryId;
 
 use super::Memory;
@@ -7,7 +9,7 @@ use crate::follow::Kept as _;
 use crate::memories::{Table, asked};
 use crate::{
     Catching, Measured, MemoryIndex, Pending, Provenance, RecallQuery, Recalled, RememberedPage, RememberedQuery,
-    Space, StoreError,
+    Space, StoreError, Unmeasured,
 };
 
 impl Memory {
@@ -44,8 +46,8 @@ impl MemoryIndex for Memory {
         Box::pin(async move { asked::get(&self.remembered()?, memory) })
     }
 
-    fn unmeasured(&self, model: String, limit: usize) -> Pending<'_, Result<Vec<Measured<()>>, StoreError>> {
-        Box::pin(async move { asked::missing(&self.remembered()?, &model, limit) })
+    fn unmeasured(&self, query: Unmeasured) -> Pending<'_, Result<Vec<Measured<()>>, StoreError>> {
+        Box::pin(async move { asked::missing(&self.remembered()?, &query) })
     }
 
     fn measured(&self, space: Space, vectors: Vec<Measured<Vec<f32>>>) -> Pending<'_, Result<(), StoreError>> {
@@ -57,6 +59,13 @@ impl MemoryIndex for Memory {
 
     fn catch_up(&self) -> Pending<'_, Result<Catching, StoreError>> {
         Box::pin(async move { Ok(Catching { sessions: self.world().journals.len(), behind: 0 }) })
+    }
+
+    fn retain(&self, services: BTreeSet<String>) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            self.world().listed.vectors.retain(|(space, _)| services.contains(&space.service));
+            Ok(())
+        })
     }
 
     fn begin_anew(&self) -> Pending<'_, Result<Catching, StoreError>> {

@@ -5,6 +5,7 @@
 
 mod index;
 mod memories;
+mod recalling;
 mod search;
 
 use std::path::Path;

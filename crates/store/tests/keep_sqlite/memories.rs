@@ -6,7 +6,7 @@ use outlive_core::event::{Event, MemoryForgotten, Origin, OriginKind};
 use outlive_core::id::MemoryId;
 use outlive_store::conformance::remembering::{memory, note, observed, on, recalled};
 use outlive_store::conformance::session;
-use outlive_store::{Measured, RecallQuery, Recalled, Space, Store};
+use outlive_store::{Measured, RecallQuery, Recalled, Space, Store, Unmeasured};
 
 use super::{damages, open};
 
@@ -91,13 +91,14 @@ async fn of_what_is_forgotten_neither_text_nor_words_nor_vectors_are_left() {
     let many = (0..1_000).map(|n| memory(n + 1, 1, &format!("The {} of things is number {n}", word(n)))).collect();
     note(&store, session(1), "scribe", vec![observed(many)]).await;
     assert_eq!(recall(&store, "zorblax0007").await.hits.len(), 1);
-    let missing = store.memories.unmeasured("m".to_owned(), 2_000).await.unwrap();
+    let query = Unmeasured { service: "s".to_owned(), limit: 2_000, ..Unmeasured::default() };
+    let missing = store.memories.unmeasured(query).await.unwrap();
     let vector = |n: u128| vec![0.6_f32, 0.8 - (n as f32) / 65_536.0, 0.001 * n as f32];
     let vectors = missing.into_iter().map(|one| {
         let vector = vector(one.memory.bits() - 1);
         Measured { memory: one.memory, text: one.text, vector }
     });
-    let space = Space { model: "m".to_owned(), dimensions: 3 };
+    let space = Space { service: "s".to_owned(), model: "m".to_owned(), dimensions: 3 };
     store.memories.measured(space, vectors.collect()).await.unwrap();
     std::fs::write(root.path().join("memory.db.damaged"), word(500)).unwrap();
     let kept = |n: u128| -> Vec<u8> {

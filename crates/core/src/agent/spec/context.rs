@@ -98,6 +98,9 @@ pub struct MemorySpec {
     _backend: Option<IgnoredAny>,
 }
 
+/// Numbers in a vector, at most.
+pub const DIMENSIONS: usize = 8_192;
+
 /// An endpoint that makes vectors of texts, as OpenAI's does.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -106,7 +109,7 @@ pub struct EmbeddingSpec {
     pub base_url: String,
     /// The model.
     pub model: String,
-    /// Numbers of a vector.
+    /// Numbers that are asked for in each vector; where nothing is said, as many as the model gives.
     #[serde(default)]
     pub dimensions: Option<usize>,
     /// The variable of the server's environment that holds its key.
@@ -132,8 +135,11 @@ impl MemorySpec {
             Some(spec) if !spec.base_url.starts_with("http://") && !spec.base_url.starts_with("https://") => {
                 Err(Misfit::new("spec.memory.embedding.base_url", "begins with `http://` or `https://`"))
             }
-            Some(spec) if spec.dimensions == Some(0) => {
-                Err(Misfit::new("spec.memory.embedding.dimensions", "is at least 1"))
+            Some(spec) if spec.model.trim().is_empty() => {
+                Err(Misfit::new("spec.memory.embedding.model", "names no model"))
+            }
+            Some(EmbeddingSpec { dimensions: Some(dimensions), .. }) if !(1..=DIMENSIONS).contains(dimensions) => {
+                Err(Misfit::new("spec.memory.embedding.dimensions", format!("is 1 to {DIMENSIONS}")))
             }
             Some(_) | None => Ok(()),
         }
