@@ -250,7 +250,9 @@ impl Runtime {
             return Err(invalid("what it had read has changed meanwhile: ask again".to_owned()));
         }
         let made = self.reflected(session, &accepted).await?;
-        self.hold_to(&shown, &made, by).await?;
+        if let Whose::Agent(_) = whose {
+            self.hold_to(&shown, &made, by).await?;
+        }
         Ok(made)
     }
 
@@ -261,6 +263,8 @@ impl Runtime {
 
     /// Takes back what was made of notes of other journals that have been forgotten or said otherwise meanwhile.
     async fn hold_to(&self, shown: &[Memory], made: &[Memory], by: Origin) -> Result<(), SubmitError> {
+        // What is not there then is forgotten, not only late.
+        self.shell.store.memories.catch_up().await.map_err(SubmitError::Store)?;
         for new in made {
             for old in shown.iter().filter(|old| new.supersedes.contains(&old.id)) {
                 let known = self.shell.store.memories.get(old.id).await.map_err(SubmitError::Store)?;

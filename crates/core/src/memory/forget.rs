@@ -41,7 +41,7 @@ pub enum Whose {
 /// What tells: so much text, in so many words. A character of a script that has a sign for a word counts as a word, and for three.
 const TELLING: (usize, usize) = (24, 4);
 /// What says what a line is about, and what is said of a session by people.
-const NAMES: [&str; 6] = ["type", "title", "project", "agent", "labels", "model"];
+const NAMES: [&str; 7] = ["type", "request_id", "title", "project", "agent", "labels", "model"];
 /// What people say.
 const MESSAGES: [&str; 4] = ["message.received", "input.queued", "input.edited", "question.answered"];
 /// The tool by which something is noted, and what the summary of its calls begins with.
@@ -195,7 +195,7 @@ impl Traces {
         match name {
             "memory.observed" | "memory.reflected" => {
                 let rows = map.get_mut("memories").and_then(Value::as_array_mut).into_iter().flatten();
-                rows.fold(false, |found, row| self.is_of(row.get("id")) && blank(row.get_mut("text")) || found)
+                rows.fold(false, |found, row| (self.is_of(row.get("id")) && blank(row.get_mut("text"))) | found)
             }
             "memory.added" => {
                 let row = map.get_mut("memory");
@@ -208,7 +208,7 @@ impl Traces {
             "step.finished" => {
                 let blocks = map.get_mut("content").and_then(Value::as_array_mut).into_iter().flatten();
                 blocks.fold(false, |found, block| {
-                    is_noting(block.get("name")) && self.noted(block.get_mut("input")) || found
+                    (is_noting(block.get("name")) && self.noted(block.get_mut("input"))) | found
                 })
             }
             _shows_none => false,
@@ -291,12 +291,13 @@ pub fn says(event: &Event) -> bool {
 
 /// Returns the output that a line keeps beside itself.
 #[must_use]
+#[expect(clippy::wildcard_enum_match_arm, reason = "nothing else keeps one")]
 pub fn kept_beside(line: &Line) -> Option<ArtifactRef> {
     let may = ["\"artifact\":", "\"artifact.stored\""].iter().any(|key| line.as_str().contains(key));
     match line.read().ok().filter(|_| may)?.event {
         Event::CallFinished(finished) => finished.artifact,
         Event::ArtifactStored(stored) => Some(stored.artifact),
-        _ => None,
+        _keeps_none => None,
     }
 }
 

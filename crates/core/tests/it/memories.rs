@@ -136,11 +136,11 @@ fn an_incognito_session_is_never_looked_at_nor_what_it_said_then() {
     observed(&mut desk, to, Ok(Vec::new()));
     let to = observing(&desk).unwrap();
     observed(&mut desk, to, Ok(Vec::new()));
-    let looks = desk.entries.iter().filter_map(|entry| match &entry.event {
-        Event::MemoryObserved(observed) => Some(observed.covers),
-        _ => None,
-    });
-    let looks: Vec<Aside> = looks.collect();
+    let covers = |entry: &Entry| {
+        let Event::MemoryObserved(observed) = &entry.event else { return None };
+        Some(observed.covers)
+    };
+    let looks: Vec<Aside> = desk.entries.iter().filter_map(covers).collect();
     assert!(looks.len() == 2 && !Aside::holds(&looks, secret), "what was said meanwhile stays unlooked at: {looks:?}");
     assert_eq!(observing(&desk), None);
 }

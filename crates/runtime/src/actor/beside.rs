@@ -55,7 +55,9 @@ impl Actor {
             (Beside::Condense(_) | Beside::Observe(_) | Beside::Reflect | Beside::Erase, _) => false,
         };
         self.held.beside.retain(|beside| !ended(beside));
-        self.running.beside.retain(|beside, _| !ended(beside));
+        // Somebody else may have reported it: then it goes on for nothing.
+        let over = self.running.beside.extract_if(.., |beside, _| ended(beside));
+        over.for_each(|(_, task)| task.abort());
     }
 
     /// A report that came too late has ended, too: what it held up may be owed.

@@ -88,6 +88,31 @@ async fn an_observer_that_read_what_is_forgotten_meanwhile_brings_nothing_back()
 }
 
 #[tokio::test(start_paused = true)]
+async fn nor_does_one_that_read_it_in_another_session() {
+    let model = Scripted::by(|request, nth| {
+        let said = serde_json::to_string(&request.messages).unwrap();
+        match request.purpose {
+            Purpose::Step => Step::text(SAID),
+            Purpose::Observe if said.contains("called Rex") => {
+                Step::text(&json!({ "memories": [{ "text": SAID, "sources": [6, 7] }] }).to_string()).held()
+            }
+            _ => noting(request, nth),
+        }
+    });
+    let house = House::of(remembering(model.clone())).await;
+    talk(&house, "Hello.").await;
+    while of(&model, Purpose::Observe).is_empty() {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    house.ask(2, Command::Create(create())).await.unwrap();
+    let memory = note(&house, 2, SAID, &[]).await;
+    forget(&house, memory, Extent::Words).await;
+    model.release();
+    noted(&house, 1).await;
+    assert_eq!(holding(&house, &[1, 2], SAID).await, [] as [String; 0]);
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_session_that_is_alive_shows_what_another_one_forgot_or_said_otherwise_no_more() {
     let model = Scripted::by(noting);
     let house = House::of(remembering(model.clone())).await;
