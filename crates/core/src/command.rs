@@ -17,6 +17,7 @@ use crate::id::{AgentName, CallId, CompactionId, InputId, MemoryId, QuestionId, 
 use crate::import::Adopted;
 use crate::media::Attachment;
 use crate::memory::Memory;
+use crate::memory::forget::Extent;
 use crate::session::State;
 
 /// Something asked of a session, by a person, a program, the clock, or a hand that reports back.
@@ -315,6 +316,8 @@ pub enum Report {
     },
     /// What is remembered was condensed, or could not be.
     Reflected {
+        /// The last event that it had read.
+        read: Seq,
         /// Who condensed it, as `provider/name`.
         model: Option<String>,
         /// What takes the place of what.
@@ -323,8 +326,8 @@ pub enum Report {
     },
     /// Nothing of these is left in the journal.
     Erased {
-        /// Which memories.
-        memories: Vec<MemoryId>,
+        /// Which memories, each with what went with it.
+        memories: BTreeMap<MemoryId, Extent>,
         /// Lines that were written anew.
         lines: u64,
     },

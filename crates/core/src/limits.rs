@@ -40,6 +40,8 @@ pub const LIST_ITEM_CHARS: usize = 500;
 pub const MEMORY_CHARS: usize = 2_000;
 /// Memories of one command or event.
 pub const MEMORIES_AT_ONCE: usize = 256;
+/// Memories that are forgotten at once: one, with all that was made of it.
+pub const FORGOTTEN_AT_ONCE: usize = 16_384;
 /// Answered questions that a session remembers, so that a late answer learns of the first one.
 pub const ANSWERS_REMEMBERED: usize = 64;
 /// Tool calls of one step; more are cut from the reply and answered with an error.

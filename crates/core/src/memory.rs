@@ -6,12 +6,14 @@
 //! | [`rank`] | which of the memories that have some of it come first, and why |
 //! | [`observe`] | what of a journal is looked at, and what of an answer is believed |
 //! | [`reflect`] | notes that belong together become fewer |
+//! | [`forget`] | what of a line goes when something is forgotten |
 //! | [`pack`] | what of all that stands in every request |
 //! | [`Rows`] | what a journal says is remembered |
 //! | `curated` | files that a person may edit |
 
 mod candidate;
 mod curated;
+pub mod forget;
 mod kin;
 pub mod observe;
 pub mod pack;
@@ -20,6 +22,7 @@ pub mod rank;
 pub mod reflect;
 mod reply;
 mod rows;
+mod sources;
 
 pub use curated::{
     DAYS, DIRECTIVE, DIRECTIVE_PATH, Day, PAGE_BYTES, Page, PageNameError, TOPICS, Topic, WRITTEN_BYTES, Written,
@@ -53,7 +56,7 @@ pub struct Memory {
     /// Until when it holds, where that is known.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub until: Option<Timestamp>,
-    /// The events of this journal that it comes from.
+    /// The events of this journal that it comes from. What was made of notes of other journals has none: `supersedes` leads there.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub sources: Vec<Seq>,
     /// Those whose place it takes.

@@ -28,6 +28,12 @@ const FAST: usize = 64 << 10;
 /// What stands in the place of what is forgotten.
 pub const FORGOTTEN: &str = "[forgotten]";
 
+/// Says whether a text is one that was erased: nothing is left of it.
+#[must_use]
+pub fn is_forgotten(text: &str) -> bool {
+    matches!(text.trim(), "" | FORGOTTEN)
+}
+
 /// Finds known secrets in text and takes them out.
 #[derive(Default)]
 pub struct Redactor {
@@ -43,6 +49,8 @@ pub struct Redactor {
     pairs: Vec<bool>,
     /// Bytes that the longest needle takes at most.
     longest: usize,
+    /// Whether only what stands by itself is found, no part of a word.
+    is_worded: bool,
 }
 
 impl std::fmt::Debug for Redactor {
@@ -97,11 +105,12 @@ impl Redactor {
         redactor
     }
 
-    /// Makes one that takes these texts out as forgotten: `[forgotten]` stands in their place.
+    /// Makes one that takes these texts out as forgotten: `[forgotten]` stands in their place. They are found as whole words.
     #[must_use]
     pub fn forgetting<'a>(texts: impl IntoIterator<Item = &'a Secret>) -> Self {
         let mut redactor = Self::new(texts.into_iter().map(|text| ("forgotten", text)));
         redactor.marks.fill(FORGOTTEN.to_owned());
+        redactor.is_worded = true;
         redactor
     }
 
@@ -165,6 +174,9 @@ impl Redactor {
             let (at, from) = self.anchors.get(hit.pattern().as_usize())?;
             let needle = self.needles.get(*at)?;
             let (start, end) = needle.around(text, *from, (hit.start(), hit.end()))?;
+            if self.is_worded && !needle.stands_alone(text, (start, end)) {
+                return None;
+            }
             Some(Span { start, end, mark: needle.mark, named_by: needle.bytes.len() })
         })
     }

@@ -132,7 +132,7 @@ pub struct ForgottenView {
     pub memories: Vec<MemoryId>,
     /// Lines of journals that were written anew without it; null while that goes on.
     pub lines: Option<u64>,
-    /// Lines that hold its words still.
+    /// Lines that hold its words still, or that it comes from.
     pub left: Vec<LeftView>,
 }
 
@@ -145,4 +145,7 @@ pub struct LeftView {
     pub session: SessionId,
     /// Which.
     pub seq: Seq,
+    /// The journal cannot be read from there on: it may be left in it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub damaged: bool,
 }

@@ -82,7 +82,7 @@ impl Actor {
     pub(crate) fn new(shell: Shell, id: SessionId, epoch: Epoch, inbox: mpsc::Sender<Mail>) -> Self {
         let (feeds, turn) = (shell.feeds.clone(), crate::log::Turn::default());
         let inquiries = Inquiries::new(shell.moments.clone());
-        let errand = Errand { session: id, inbox, feeds, turn, secrets: shell.kits.secrets(), inquiries };
+        let errand = Errand { session: id, inbox, feeds, turn, secrets: shell.kits.secrets(), inquiries, round: 0 };
         Self {
             id,
             shell,
@@ -190,6 +190,7 @@ impl Actor {
             }
         }
         self.tell(&batch);
+        self.heed(&batch);
         for (question, answers) in batch.answered() {
             self.errand.inquiries.answer(question, answers);
         }

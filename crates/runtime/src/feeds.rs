@@ -9,7 +9,7 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry as Slot;
 use std::ops::{Deref, RangeInclusive};
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outlive_core::content::{Delta, SoFar};
@@ -107,6 +107,8 @@ pub struct Feeds {
     sessions: Arc<Mutex<HashMap<SessionId, Feed>>>,
     all: broadcast::Sender<(SessionId, Published)>,
     all_held: Room,
+    /// How often something remembered was forgotten or said otherwise, in whichever session.
+    changes: Arc<AtomicU64>,
     left: mpsc::Sender<SessionId>,
 }
 
@@ -141,7 +143,23 @@ impl Feeds {
     /// Makes feeds that tell `left` of each session whose last listener goes.
     #[must_use]
     pub fn new(left: mpsc::Sender<SessionId>) -> Self {
-        Self { sessions: Arc::default(), all: broadcast::Sender::new(4 * BEHIND), all_held: Room::default(), left }
+        Self {
+            sessions: Arc::default(),
+            all: broadcast::Sender::new(4 * BEHIND),
+            all_held: Room::default(),
+            changes: Arc::default(),
+            left,
+        }
+    }
+
+    /// Notes that something remembered was forgotten or said otherwise: other sessions may show it still.
+    pub(crate) fn change(&self) {
+        self.changes.fetch_add(1, Ordering::Relaxed);
+    }
+
+    /// Returns how often that was.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::Relaxed)
     }
 
     /// Tells the listeners of a session of events that are durable now.

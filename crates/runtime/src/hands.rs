@@ -11,7 +11,7 @@ mod speech;
 mod tool;
 
 pub(crate) use condense::{Condense, KeeperVoice, condense};
-pub(crate) use erase::{erase, holding};
+pub(crate) use erase::{Forgetting, each, erase, holding, traces, would_erase};
 pub(crate) use inquiries::Inquiries;
 pub(crate) use keeper::Notes;
 pub(crate) use model::ask;
@@ -41,6 +41,8 @@ pub(crate) struct Errand {
     pub(crate) secrets: Secrets,
     /// Running calls that ask a person.
     pub(crate) inquiries: Inquiries,
+    /// What was read when looks began: of an earlier round, they read what is erased since.
+    pub(crate) round: u64,
 }
 
 /// A model request to make.
@@ -76,6 +78,11 @@ impl Errand {
     /// Reports to the actor. If it is gone, so is whoever wanted to know.
     pub(crate) async fn report(&self, report: Report) {
         self.inbox.send(Mail::Told(Command::Report(report))).await.ok();
+    }
+
+    /// Reports what comes of having read the journal, unless something of it was erased since.
+    pub(crate) async fn report_read(&self, report: Report) {
+        self.inbox.send(Mail::Read(self.round, Command::Report(report))).await.ok();
     }
 
     /// Wakes the actor: what it is owed may have changed.

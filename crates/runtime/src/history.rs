@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use outlive_core::command::{Command, Fork, Rewind};
-use outlive_core::event::{Origin, Parent};
+use outlive_core::event::{Entry, Line, Origin, Parent};
 use outlive_core::id::{RequestId, Seq, SessionId};
 use outlive_core::limits::FORK_BYTES;
 use outlive_core::session::Refusal;
@@ -48,10 +48,21 @@ impl Runtime {
             let what = format!("the events up to {seq} have {bytes} bytes, of {FORK_BYTES} that a fork may share");
             return Err(refused("fork_too_large", what));
         }
-        let entries = load::entries(&self.shell.store, parent, seq).await.map_err(missing)?;
+        let entries = Arc::new(load::entries(&self.shell.store, parent, seq).await.map_err(missing)?);
         let parent = Parent { session: parent, seq };
-        let command = Command::Fork(Fork { parent, at, entries: Arc::new(entries), title, by });
-        self.submit(session, command, request).await
+        let command = Command::Fork(Fork { parent: parent.clone(), at, entries: Arc::clone(&entries), title, by });
+        let accepted = self.submit(session, command, request).await?;
+        self.erase_with(session, &parent, &entries).await?;
+        Ok(accepted)
+    }
+
+    /// What was erased in the journal of which a session was made, while that was done, goes from it, too.
+    async fn erase_with(&self, session: SessionId, parent: &Parent, read: &[Entry]) -> Result<(), SubmitError> {
+        let now = load::entries(&self.shell.store, parent.session, parent.seq).await.map_err(missing)?;
+        let changed =
+            now.iter().zip(read).filter(|(now, read)| now.event != read.event).map(|(now, _)| Line::write(now));
+        let lines: Vec<Line> = changed.filter_map(Result::ok).collect();
+        if lines.is_empty() { Ok(()) } else { self.scrub(session, lines).await }
     }
 
     /// Lets a session go on from an earlier event.

@@ -76,7 +76,7 @@ pub use archive::{AgentFate, Imported, NewImport};
 pub use attach::{AttachError, taken};
 pub use history::NewFork;
 pub use memory::notebook;
-pub use noting::{Forgotten, Whose};
+pub use noting::{Forgotten, Left, Whose};
 pub use outlive_store::audit;
 pub use outlive_store::{
     Author, Provenance, RecallHit, RecallQuery, Recalled, Remembered, RememberedPage, RememberedQuery, Sight,

@@ -6,15 +6,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use outlive_core::command::{Command, Create, MemoryCommand, Report};
-use outlive_core::event::{Event, Line, MemoryForgotten, OnDisconnect, Origin};
+use outlive_core::event::{Event, Line, MemoryForgotten, OnDisconnect, Origin, OriginKind};
 use outlive_core::id::{AgentName, MemoryId, RequestId, Seq, SessionId};
+use outlive_core::memory::forget::{Extent, says};
 use outlive_core::memory::{Memory, Mode};
 use outlive_core::session::{Refusal, State};
-use outlive_store::{RememberedQuery, StoreError};
+use outlive_store::{Remembered, RememberedQuery, StoreError};
 use tokio::sync::oneshot;
 
 use crate::actor::Mail;
-use crate::hands::{Notes, holding};
+use crate::hands::{Forgetting, Notes, each, holding, traces, would_erase};
 use crate::memory::{notebook, of_session};
 use crate::subscribe::Signal;
 use crate::{Accepted, BUSY_MS, Runtime, SubmitError, load};
@@ -40,8 +41,26 @@ pub struct Forgotten {
     pub memories: Vec<MemoryId>,
     /// Lines that were written anew; none while that goes on.
     pub lines: Option<u64>,
-    /// Lines that hold its words still: what a person said stays unless they ask for it to go.
-    pub left: Vec<(SessionId, Seq)>,
+    /// Lines that hold its words still, or that it comes from: what a person said stays unless they ask for it to go.
+    pub left: Vec<Left>,
+}
+
+/// A line in which something is left of what was forgotten.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Left {
+    /// Its session.
+    pub session: SessionId,
+    /// Its place.
+    pub seq: Seq,
+    /// Nobody can read that journal from there on: it may be left in it.
+    pub is_damaged: bool,
+}
+
+/// What is to be forgotten, by the journal that has it, and what that says.
+#[derive(Debug, Default)]
+struct Plan {
+    memories: BTreeMap<SessionId, Vec<MemoryId>>,
+    texts: Vec<String>,
 }
 
 impl Runtime {
@@ -80,8 +99,8 @@ impl Runtime {
         self.submit(session, Command::Memory { what, by }, request).await.map(|_| session)
     }
 
-    /// Forgets it, with all that was made of it; with `sources` the messages that it comes from, too. Waits until its words are
-    /// erased, and says where some are left.
+    /// Forgets it, with all that was made of it. Waits until it is erased, and says where something is left. What is forgotten already
+    /// can be forgotten again, with its sources.
     ///
     /// # Errors
     ///
@@ -89,34 +108,103 @@ impl Runtime {
     pub async fn forget_memory(
         self: &Arc<Self>,
         memory: MemoryId,
-        sources: bool,
+        extent: Extent,
         (by, request): (Origin, Option<RequestId>),
     ) -> Result<Forgotten, SubmitError> {
         let home = self.home(memory).await?.ok_or_else(|| unknown(memory))?;
-        if let Some(request) = &request
-            && let Some(before) = self.state_of(home).await?.answered.requests.get(request)
-            && let Some(MemoryForgotten { memories, .. }) = self.was_forgotten(home, before.seq).await?
-        {
-            return Ok(Forgotten { memories, ..Forgotten::default() });
+        let (plan, heard) = match self.asked_before(home, request.as_ref()).await? {
+            Some((forgotten, seq)) => {
+                let memories = BTreeMap::from([(home, forgotten.memories)]);
+                (Plan { memories, texts: Vec::new() }, vec![(home, seq)])
+            }
+            None => {
+                let plan = self.made_of(home, memory).await?;
+                let heard = self.submit_forgets(&plan, (home, extent), (by, request)).await?;
+                (plan, heard)
+            }
+        };
+        let mut lines = Some(0);
+        for (session, seq) in heard {
+            let memories = plan.memories.get(&session).cloned().unwrap_or_default();
+            let erased = tokio::time::timeout(PATIENCE, self.erased(session, seq, memories)).await.ok().flatten();
+            lines = lines.zip(erased).map(|(sum, lines)| sum + lines);
         }
-        let (mut plan, texts) = self.made_of(home, memory).await?;
-        let own = plan.remove(&home).unwrap_or_else(|| vec![memory]);
+        let left = self.left(&plan, extent).await.map_err(SubmitError::Store)?;
+        Ok(Forgotten { memories: plan.ids(home), lines, left })
+    }
+
+    /// Says what forgetting it would take: nothing is changed.
+    ///
+    /// # Errors
+    ///
+    /// As [`Runtime::forget_memory`].
+    pub async fn would_forget(&self, memory: MemoryId, extent: Extent) -> Result<Forgotten, SubmitError> {
+        let home = self.home(memory).await?.ok_or_else(|| unknown(memory))?;
+        let plan = self.made_of(home, memory).await?;
+        let lines = would_erase(&self.shell, &plan.forgetting(extent)).await.map_err(SubmitError::Store)?;
+        Ok(Forgotten { memories: plan.ids(home), lines: Some(lines), left: Vec::new() })
+    }
+
+    /// Forgets in a session what others have forgotten that it shares its beginning with: it was in the trash then.
+    pub(crate) async fn forget_with_others(&self, session: SessionId) -> Result<(), SubmitError> {
+        let rows = of_session(&self.shell.store, session, Seq::MAX).await.map_err(SubmitError::Store)?;
+        let mut memories = std::collections::BTreeSet::new();
+        for other in self.shell.store.directory.sessions().await.map_err(SubmitError::Store)? {
+            let looked = each(&self.shell, other, |line| {
+                if line.as_str().contains("\"memory.forgotten\"")
+                    && let Event::MemoryForgotten(forgotten) = load::read(other, line)?.event
+                {
+                    memories.extend(forgotten.memories.into_iter().filter(|id| rows.get(*id).is_some()));
+                }
+                Ok(())
+            });
+            match looked.await {
+                Ok(()) | Err(StoreError::Corrupt { .. } | StoreError::NotFound(_)) => {}
+                Err(error) => return Err(SubmitError::Store(error)),
+            }
+        }
+        if !memories.is_empty() {
+            let what = MemoryCommand::Forget { memories: memories.into_iter().collect(), sources: false };
+            let by = Origin::of(OriginKind::Runtime);
+            self.submit(session, Command::Memory { what, by }, None).await?;
+        }
+        Ok(())
+    }
+
+    async fn submit_forgets(
+        &self,
+        plan: &Plan,
+        (home, extent): (SessionId, Extent),
+        (by, request): (Origin, Option<RequestId>),
+    ) -> Result<Vec<(SessionId, Seq)>, SubmitError> {
         // Its own journal last: whoever asks again finds it until then.
+        let others = plan.memories.keys().copied().filter(|session| *session != home);
         let mut heard = Vec::new();
-        for (session, memories) in plan.iter().map(|(session, memories)| (*session, memories)).chain([(home, &own)]) {
+        for session in others.chain([home]) {
+            let memories = plan.memories.get(&session).cloned().unwrap_or_default();
             let request = request.clone().filter(|_| session == home);
-            let what = MemoryCommand::Forget { memories: memories.clone(), sources };
+            let what = MemoryCommand::Forget { memories, sources: extent == Extent::Sources };
             let accepted = self.submit(session, Command::Memory { what, by: by.clone() }, request).await?;
             heard.push((session, accepted.seq));
         }
-        let mut lines = Some(0);
-        for (session, seq) in heard {
-            let erased = tokio::time::timeout(PATIENCE, self.erased(session, seq)).await.ok().flatten();
-            lines = lines.zip(erased).map(|(sum, lines)| sum + lines);
+        Ok(heard)
+    }
+
+    /// Returns where something is left: the words, and where they come from unless that was to go.
+    async fn left(&self, plan: &Plan, extent: Extent) -> Result<Vec<Left>, StoreError> {
+        let mut left = holding(&self.shell, &plan.texts).await?;
+        for (session, forgetting) in plan.forgetting(Extent::Words).into_iter().filter(|_| extent == Extent::Words) {
+            let (_, spared) = traces(&self.shell, session, &forgetting).await?;
+            for seq in spared {
+                let opened = self.shell.store.journals.read(session, seq.saturating_sub(1), 1).await?;
+                let line = opened.lines.first().filter(|line| line.seq() == seq);
+                let says = line.map(|line| load::read(session, line)).transpose()?.is_some_and(|it| says(&it.event));
+                left.extend(says.then_some(Left { session, seq, is_damaged: false }));
+            }
         }
-        let left = holding(&self.shell, &texts).await.map_err(SubmitError::Store)?;
-        let memories = own.into_iter().chain(plan.into_values().flatten()).collect();
-        Ok(Forgotten { memories, lines, left })
+        left.sort_unstable();
+        left.dedup();
+        Ok(left)
     }
 
     /// Condenses what a session noted, or what an agent knows in all its sessions. What comes of it is only shown where `is_dry`.
@@ -136,13 +224,16 @@ impl Runtime {
             let accepted = Accepted { seq: before.seq, turn: None, duplicate: true, head: state.head };
             return self.reflected(session, &accepted).await;
         }
+        state.check_mode().map_err(SubmitError::Refused)?;
+        let read = state.head;
         let memories = match whose {
             Whose::Session(session) => {
                 let rows = of_session(&self.shell.store, *session, state.head).await.map_err(SubmitError::Store)?;
                 rows.live().into_iter().map(|row| row.memory.clone()).collect()
             }
-            Whose::Agent(agent) => self.wide(agent).await.map_err(SubmitError::Store)?,
+            Whose::Agent(agent) => self.wide(agent, session).await.map_err(SubmitError::Store)?,
         };
+        let shown = memories.clone();
         let agent = state.profile.as_ref().map(|profile| profile.agent.clone());
         let agent = agent.ok_or(SubmitError::Refused(Refusal::NoSession))?;
         let kit = self.shell.kits.kit(&agent).map_err(SubmitError::Agent)?;
@@ -153,9 +244,40 @@ impl Runtime {
         if is_dry {
             return Ok(answer.0);
         }
-        let report = Report::Reflected { model: Some(name), answer: Ok(answer) };
+        let report = Report::Reflected { read, model: Some(name), answer: Ok(answer) };
         let accepted = self.submit(session, Command::Report(report), request).await?;
-        self.reflected(session, &accepted).await
+        if accepted.seq <= read || self.is_late(session, &accepted).await? {
+            return Err(invalid("what it had read has changed meanwhile: ask again".to_owned()));
+        }
+        let made = self.reflected(session, &accepted).await?;
+        if let Whose::Agent(_) = whose {
+            self.hold_to(&shown, &made, by).await?;
+        }
+        Ok(made)
+    }
+
+    /// Says whether a report was let go: then nothing was written.
+    async fn is_late(&self, session: SessionId, accepted: &Accepted) -> Result<bool, SubmitError> {
+        Ok(!matches!(self.event(session, accepted).await?, Event::MemoryReflected(_)))
+    }
+
+    /// Takes back what was made of notes of other journals that have been forgotten or said otherwise meanwhile.
+    async fn hold_to(&self, shown: &[Memory], made: &[Memory], by: Origin) -> Result<(), SubmitError> {
+        // What is not there then is forgotten, not only late.
+        self.shell.store.memories.catch_up().await.map_err(SubmitError::Store)?;
+        for new in made {
+            for old in shown.iter().filter(|old| new.supersedes.contains(&old.id)) {
+                let known = self.shell.store.memories.get(old.id).await.map_err(SubmitError::Store)?;
+                if known.is_some_and(|known| known.row.memory.text == old.text) {
+                    continue;
+                }
+                let runtime = self.shell.door.runtime().ok_or(SubmitError::Closing)?;
+                runtime.forget_memory(new.id, Extent::Words, (by, None)).await?;
+                let what = "what it had read has changed meanwhile: ask again".to_owned();
+                return Err(SubmitError::Refused(Refusal::Invalid { code: "reflection_failed", what }));
+            }
+        }
+        Ok(())
     }
 
     async fn reflected(&self, session: SessionId, accepted: &Accepted) -> Result<Vec<Memory>, SubmitError> {
@@ -172,14 +294,18 @@ impl Runtime {
         answer.await.map_err(|_gone| SubmitError::Busy { retry_after_ms: BUSY_MS })?
     }
 
-    /// What an agent knows in all its sessions, oldest first.
-    async fn wide(&self, agent: &AgentName) -> Result<Vec<Memory>, StoreError> {
+    /// What an agent knows in all its sessions, oldest first. Events of other journals than this one are no sources of what is made of it.
+    async fn wide(&self, agent: &AgentName, own: SessionId) -> Result<Vec<Memory>, StoreError> {
         let scope = Some(outlive_core::memory::Scope::Agent);
         let query =
             RememberedQuery { agent: Some(agent.to_string()), scope, limit: OF_AGENT, ..RememberedQuery::default() };
         let mut rows = self.shell.store.memories.list(query).await?.rows;
         rows.reverse();
-        Ok(rows.into_iter().map(|row| row.memory).collect())
+        let memory = |row: Remembered| {
+            let sources = if row.session == own { row.memory.sources } else { Vec::new() };
+            Memory { sources, ..row.memory }
+        };
+        Ok(rows.into_iter().map(memory).collect())
     }
 
     /// Returns the session in which something is noted; a notebook is begun with the first note.
@@ -225,7 +351,7 @@ impl Runtime {
                 Err(error) => return Err(SubmitError::Store(error)),
             };
             // A fork shares the rows of its beginning: the oldest session is the one that wrote them.
-            if rows.get(memory).is_some() {
+            if rows.get(memory).is_some() || rows.has_forgotten(memory) {
                 first = Some(first.map_or(session, |first: SessionId| first.min(session)));
             }
         }
@@ -233,28 +359,24 @@ impl Runtime {
     }
 
     /// Returns it with all that was made of it, by the journal that has each, and what all of these say.
-    async fn made_of(
-        &self,
-        home: SessionId,
-        memory: MemoryId,
-    ) -> Result<(BTreeMap<SessionId, Vec<MemoryId>>, Vec<String>), SubmitError> {
-        let (mut plan, mut texts) = (BTreeMap::<SessionId, Vec<MemoryId>>::new(), Vec::new());
+    async fn made_of(&self, home: SessionId, memory: MemoryId) -> Result<Plan, SubmitError> {
+        let mut plan = Plan::default();
         let mut open = vec![(home, memory)];
         while let Some((session, id)) = open.pop() {
             let rows = of_session(&self.shell.store, session, Seq::MAX).await.map_err(SubmitError::Store)?;
             for id in rows.derived(&[id]) {
-                let planned = plan.entry(session).or_default();
+                let planned = plan.memories.entry(session).or_default();
                 if planned.contains(&id) {
                     continue;
                 }
                 planned.push(id);
-                texts.extend(rows.get(id).map(|row| row.memory.text.clone()));
+                plan.texts.extend(rows.get(id).map(|row| row.memory.text.clone()));
                 let known = self.shell.store.memories.get(id).await.map_err(SubmitError::Store)?;
                 let elsewhere = known.into_iter().flat_map(|known| known.superseders);
                 open.extend(elsewhere.filter(|row| row.session != session).map(|row| (row.session, row.memory.id)));
             }
         }
-        Ok((plan, texts))
+        Ok(plan)
     }
 
     async fn state_of(&self, session: SessionId) -> Result<State, SubmitError> {
@@ -268,24 +390,48 @@ impl Runtime {
         load::read(session, line).map(|entry| entry.event).map_err(SubmitError::Store)
     }
 
-    async fn was_forgotten(&self, session: SessionId, seq: Seq) -> Result<Option<MemoryForgotten>, SubmitError> {
-        let accepted = Accepted { seq, turn: None, duplicate: true, head: seq };
-        let event = self.event(session, &accepted).await?;
-        let Event::MemoryForgotten(forgotten) = event else { return Ok(None) };
-        Ok(Some(forgotten))
+    /// Returns what this request has forgotten already, and where.
+    async fn asked_before(
+        &self,
+        home: SessionId,
+        request: Option<&RequestId>,
+    ) -> Result<Option<(MemoryForgotten, Seq)>, SubmitError> {
+        let Some(request) = request else { return Ok(None) };
+        let state = self.state_of(home).await?;
+        let Some(before) = state.answered.requests.get(request) else { return Ok(None) };
+        let accepted = Accepted { seq: before.seq, turn: None, duplicate: true, head: before.seq };
+        let Event::MemoryForgotten(forgotten) = self.event(home, &accepted).await? else { return Ok(None) };
+        Ok(Some((forgotten, before.seq)))
     }
 
-    /// Waits until nothing is left of what this event forgot, and returns how many lines that took.
-    async fn erased(self: &Arc<Self>, session: SessionId, seq: Seq) -> Option<u64> {
-        let mut heard = self.subscribe(session, seq.saturating_sub(1));
+    /// Waits until nothing is left of these, which this event forgot, and returns how many lines that took.
+    async fn erased(self: &Arc<Self>, session: SessionId, seq: Seq, mut memories: Vec<MemoryId>) -> Option<u64> {
+        let (mut heard, mut lines) = (self.subscribe(session, seq.saturating_sub(1)), 0);
         while let Ok(Some(signal)) = heard.next().await {
             if let Signal::Event(_, entry) = signal
                 && let Event::MemoryErased(erased) = &entry.event
+                && memories.iter().any(|memory| erased.memories.contains(memory))
             {
-                return Some(erased.lines);
+                lines += erased.lines;
+                memories.retain(|memory| !erased.memories.contains(memory));
+                if memories.is_empty() {
+                    return Some(lines);
+                }
             }
         }
         None
+    }
+}
+
+impl Plan {
+    fn ids(&self, home: SessionId) -> Vec<MemoryId> {
+        let of_others = self.memories.iter().filter(|(session, _)| **session != home).map(|(_, memories)| memories);
+        self.memories.get(&home).into_iter().chain(of_others).flatten().copied().collect()
+    }
+
+    fn forgetting(&self, extent: Extent) -> Vec<(SessionId, Forgetting)> {
+        let all = |memories: &[MemoryId]| memories.iter().map(|memory| (*memory, extent)).collect();
+        self.memories.iter().map(|(session, memories)| (*session, all(memories))).collect()
     }
 }
 

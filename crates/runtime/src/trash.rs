@@ -108,7 +108,7 @@ impl Runtime {
         self.shell.store.trash.restore(session).await.map_err(missing)?;
         self.shell.feeds.restored(session);
         self.take_up(session).await;
-        Ok(())
+        self.forget_with_others(session).await
     }
 
     /// Returns what is in the trash, newest first.

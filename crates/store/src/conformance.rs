@@ -78,6 +78,9 @@ macro_rules! conformance {
             remembering::nobody_recalls_what_only_another_may_know
             remembering::a_newer_fact_stands_before_the_older
             remembering::what_is_edited_or_forgotten_is_found_as_it_is_now
+            remembering::what_was_erased_from_its_line_is_no_memory
+            remembering::what_a_forgotten_one_had_replaced_is_found_again
+            remembering::nothing_takes_the_place_of_what_more_may_know
             remembering::whatever_is_asked_is_only_words
             remembering::what_was_shown_to_a_model_is_a_use
             remembering::memories_go_and_come_with_their_session

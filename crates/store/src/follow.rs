@@ -95,6 +95,11 @@ impl<K: Kept> Following<K> {
         self.clerk.ask(Job::Catching).await
     }
 
+    /// Follows all that was durable before.
+    pub(crate) async fn catch_up(&self) -> Result<Catching, StoreError> {
+        self.clerk.ask(Job::CatchUp).await
+    }
+
     /// Forgets everything and begins anew.
     pub(crate) async fn begin_anew(&self) -> Result<Catching, StoreError> {
         self.clerk.ask(Job::BeginAnew).await
@@ -126,6 +131,7 @@ enum Job<K: Kept> {
     Follow,
     Ask(Question<K>),
     Catching(Reply<Catching>),
+    CatchUp(Reply<Catching>),
     BeginAnew(Reply<Catching>),
     /// Take out what is gone.
     Erase(Reply<()>),
@@ -209,6 +215,7 @@ impl<K: Kept> Keeper<K> {
             Job::Follow => {}
             Job::Ask(question) => question(self),
             Job::Catching(reply) => drop(reply.send(self.catching())),
+            Job::CatchUp(reply) => drop(reply.send(self.catch_up())),
             Job::BeginAnew(reply) => drop(reply.send(self.begin_anew())),
             Job::Erase(reply) => drop(reply.send(self.take_out())),
         }
@@ -382,6 +389,20 @@ impl<K: Kept> Keeper<K> {
 
     fn catching(&mut self) -> Result<Catching, StoreError> {
         self.hurry()?;
+        let sessions = self.with(|table| K::positions(table))?.len();
+        Ok(Catching { sessions, behind: self.behind() })
+    }
+
+    fn catch_up(&mut self) -> Result<Catching, StoreError> {
+        self.prepare()?;
+        let told: Vec<(SessionId, Seq)> =
+            self.told.due().heads.iter().map(|(session, head)| (*session, *head)).collect();
+        for (session, head) in told {
+            // What cannot be read any further is told no more.
+            while self.told.due().heads.contains_key(&session) && self.with(|table| table.position(session))? < head {
+                self.follow()?;
+            }
+        }
         let sessions = self.with(|table| K::positions(table))?.len();
         Ok(Catching { sessions, behind: self.behind() })
     }

@@ -218,6 +218,9 @@ pub trait MemoryIndex: Send + Sync {
     /// Keeps vectors. Those of memories that are gone or say something else meanwhile are dropped.
     fn measured(&self, space: Space, vectors: Vec<Measured<Vec<f32>>>) -> Pending<'_, Result<(), StoreError>>;
 
+    /// Follows all that was durable before it was asked, however much: what is forgotten in a journal is in no file of it then.
+    fn catch_up(&self) -> Pending<'_, Result<Catching, StoreError>>;
+
     /// Forgets everything and begins anew from the journals. Returns at once.
     fn begin_anew(&self) -> Pending<'_, Result<Catching, StoreError>>;
 }

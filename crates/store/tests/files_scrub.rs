@@ -235,6 +235,19 @@ async fn a_scrub_that_is_cut_again_and_again_is_finished_in_the_end() {
 }
 
 #[tokio::test]
+async fn a_mark_that_cannot_be_read_is_kept_and_what_is_wanted_now_goes_on() {
+    let place = Place::new();
+    let store = filled(&place).await;
+    let mark = place.home.path().join("trash").join(format!("{}.scrub", session(2)));
+    place.disk.make_dir(mark.parent().unwrap()).ok();
+    place.disk.open(&mark, Open::Write).unwrap().write_at(0, b"no mark").unwrap();
+    scrub(&store).await.unwrap();
+    assert_eq!(place.holding(SECRET), [] as [PathBuf; 0]);
+    assert_eq!(place.holding("no mark"), [mark.with_extension("scrub.damaged")]);
+    assert!(place.disk.identity(&mark).is_err());
+}
+
+#[tokio::test]
 async fn appends_and_reads_go_on_while_lines_are_written_anew() {
     let place = Place::new();
     let store = filled(&place).await;

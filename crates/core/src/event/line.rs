@@ -180,6 +180,21 @@ impl Line {
         if line.read().is_ok() { Ok(Some(line)) } else { self.redacted_where_it_may_be(redactor, before) }
     }
 
+    /// Returns it changed and sealed anew; `None` where nothing is changed. Its place stays as it is.
+    ///
+    /// # Errors
+    ///
+    /// [`LineError::NotAnEvent`] where it is none, or would be none; [`LineError::TooLong`].
+    pub fn changed(&self, change: impl FnOnce(&mut Map) -> bool) -> Result<Option<Self>, LineError> {
+        let refuse = |e: serde_json::Error| LineError::NotAnEvent(e.to_string());
+        let mut line: Map = serde_json::from_str(&format!("{}}}", self.unsealed())).map_err(refuse)?;
+        if !change(&mut line) {
+            return Ok(None);
+        }
+        let line = Self::seal(self.seq, &line)?;
+        line.read().map(|_| Some(line))
+    }
+
     /// A word of ours is a secret of somebody's: it stays where the line would be no event without it.
     fn redacted_where_it_may_be(&self, redactor: &Redactor, before: Map) -> Result<Option<Self>, LineError> {
         let (mut line, mut texts) = (Value::Object(before), Vec::new());

@@ -21,6 +21,9 @@ pub struct MemoryObserved {
     /// The tokens that it took.
     #[serde(default)]
     pub usage: Usage,
+    /// Whether it was given up: nobody could look at it.
+    #[serde(default, rename = "unobserved", skip_serializing_if = "std::ops::Not::not")]
+    pub is_unobserved: bool,
 }
 
 /// Memories take the place of exactly those that each names; these stay to be looked up.

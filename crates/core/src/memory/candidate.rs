@@ -62,7 +62,7 @@ pub(super) fn gist(text: &str) -> String {
     words.map(str::to_lowercase).collect::<Vec<_>>().join(" ")
 }
 
-/// Gives words that say a day by the day of speaking their date.
+/// Gives words that say a day by the day of speaking their date. One with a capital may be a part of a name, and stays.
 pub(super) fn dated(text: &str, at: Timestamp) -> String {
     const DAY_MS: i64 = 86_400_000_000;
     let on = |days: i64| {
@@ -71,7 +71,7 @@ pub(super) fn dated(text: &str, at: Timestamp) -> String {
     };
     let word = |word: &str| {
         let bare = word.trim_matches(|c: char| !c.is_alphanumeric());
-        let days = match bare.to_lowercase().as_str() {
+        let days = match bare {
             "today" | "tonight" => 0,
             "yesterday" => -1,
             "tomorrow" => 1,

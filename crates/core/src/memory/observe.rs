@@ -39,6 +39,8 @@ pub enum Who {
     Agent,
     /// A tool.
     Tool,
+    /// Somebody who wrote from elsewhere, or what wrote in their place: nobody here knows who.
+    Stranger,
 }
 
 /// Something that was said.
@@ -98,12 +100,10 @@ impl Piece {
     fn hear(&mut self, entry: &Entry) -> Option<Said> {
         let (who, text) = match &entry.event {
             // What Outlive itself says is no one's words.
-            Event::MessageReceived(message) if message.origin.kind != OriginKind::Runtime => {
-                (Who::Person, message.content.clone())
-            }
+            Event::MessageReceived(message) => (speaker(message.origin.kind)?, message.content.clone()),
             Event::QuestionAnswered(answered) => {
                 let chosen: Vec<String> = answered.answers.iter().map(|labels| labels.join(", ")).collect();
-                (Who::Person, chosen.join("; "))
+                (speaker(answered.by.kind)?, chosen.join("; "))
             }
             Event::StepFinished(finished) => (Who::Agent, self.words(&finished.content)),
             Event::CallFinished(finished) => {
@@ -142,6 +142,21 @@ impl Piece {
             }
         }
         words.join("\n")
+    }
+}
+
+/// Returns whose words come through a door; none where it is Outlive that speaks.
+fn speaker(door: OriginKind) -> Option<Who> {
+    match door {
+        OriginKind::Cli | OriginKind::Api | OriginKind::Web => Some(Who::Person),
+        OriginKind::Gateway
+        | OriginKind::Schedule
+        | OriginKind::Webhook
+        | OriginKind::Relay
+        | OriginKind::Worker
+        | OriginKind::Import
+        | OriginKind::Other => Some(Who::Stranger),
+        OriginKind::Runtime => None,
     }
 }
 
@@ -201,6 +216,7 @@ impl Known {
     #[must_use]
     pub fn of(mut memories: Vec<Memory>) -> Self {
         let surplus = memories.len().saturating_sub(KNOWN);
+        memories.sort_by_key(|memory| (memory.since, memory.id));
         memories.drain(..surplus);
         Self(memories)
     }
@@ -248,6 +264,7 @@ pub fn request(piece: &Piece, known: &Known, now: Timestamp) -> Request {
             Who::Person => "user",
             Who::Agent => "assistant",
             Who::Tool => "tool",
+            Who::Stranger => "somebody",
         };
         let line = json!({ "seq": said.seq, "day": day(said.at), "who": who, "text": said.text });
         // Writing to a String cannot fail.

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Memory;
 use crate::event::{Entry, Event};
 use crate::id::{MemoryId, Seq};
-use crate::redact::FORGOTTEN;
+use crate::redact::is_forgotten;
 use crate::time::Timestamp;
 
 /// The memories of one journal, with what has become of each.
@@ -34,7 +34,7 @@ impl Rows {
             Event::MemoryObserved(observed) => self.keep(&observed.memories, entry),
             Event::MemoryReflected(reflected) => self.keep(&reflected.memories, entry),
             Event::MemoryAdded(added) => self.keep(std::slice::from_ref(&added.memory), entry),
-            Event::MemoryEdited(edited) if edited.text == FORGOTTEN => {
+            Event::MemoryEdited(edited) if is_forgotten(&edited.text) => {
                 self.rows.remove(&edited.memory);
             }
             Event::MemoryEdited(edited) => {
@@ -52,7 +52,7 @@ impl Rows {
 
     fn keep(&mut self, memories: &[Memory], entry: &Entry) {
         // In a fork's journal its words may be erased without a word about it.
-        let is_there = |memory: &&Memory| !self.forgotten.contains(&memory.id) && memory.text != FORGOTTEN;
+        let is_there = |memory: &&Memory| !self.forgotten.contains(&memory.id) && !is_forgotten(&memory.text);
         for memory in memories.iter().filter(is_there) {
             let row = Row { memory: memory.clone(), seq: entry.seq, at: entry.at };
             self.rows.entry(memory.id).or_insert(row);
@@ -65,11 +65,22 @@ impl Rows {
         self.rows.get(&id)
     }
 
-    /// Returns those whose place nothing took, oldest first. What a forgotten one had replaced is among them again.
+    /// Says whether it was forgotten.
+    #[must_use]
+    pub fn has_forgotten(&self, id: MemoryId) -> bool {
+        self.forgotten.contains(&id)
+    }
+
+    /// Returns those whose place nothing took, oldest first. What a forgotten one had replaced is among them again; what fewer may know
+    /// takes the place of nothing that more may know.
     #[must_use]
     pub fn live(&self) -> Vec<&Row> {
-        let replaced: BTreeSet<MemoryId> =
-            self.rows.values().flat_map(|row| row.memory.supersedes.iter().copied()).collect();
+        let reaches =
+            |row: &Row, old: &MemoryId| self.rows.get(old).is_some_and(|old| old.memory.scope <= row.memory.scope);
+        let mut replaced: BTreeSet<MemoryId> = BTreeSet::new();
+        for row in self.rows.values() {
+            replaced.extend(row.memory.supersedes.iter().filter(|old| reaches(row, old)));
+        }
         let mut live: Vec<&Row> = self.rows.values().filter(|row| !replaced.contains(&row.memory.id)).collect();
         live.sort_by_key(|row| (row.seq, row.memory.id));
         live

@@ -141,6 +141,18 @@ impl Needle {
         }
     }
 
+    /// Says whether no word goes on at either end of where it was found. What is encoded stands in the middle of something.
+    pub(super) fn stands_alone(&self, text: &[u8], (start, end): (usize, usize)) -> bool {
+        let (before, after) = (text.get(..start).unwrap_or_default(), text.get(end..).unwrap_or_default());
+        let (first, last) = (character(&self.bytes), last_character(&self.bytes));
+        let goes_on = |inner: Option<char>, outer: Option<char>| {
+            let is_of_word = |c: char| c.is_alphanumeric() && c.len_utf8() < 3;
+            inner.is_some_and(is_of_word) && outer.is_some_and(is_of_word)
+        };
+        let begins = is_escaped(before) || !goes_on(first, last_character(before));
+        self.layout == Layout::Lines || (begins && !goes_on(last, character(after)))
+    }
+
     /// Returns how many bytes of text it takes at most.
     pub(super) fn most(&self) -> usize {
         match self.layout {
@@ -186,6 +198,26 @@ impl Needle {
             }
         }
         false
+    }
+}
+
+/// The first character of what may begin or end within one.
+fn character(text: &[u8]) -> Option<char> {
+    let bytes = &text[..text.len().min(4)];
+    (1..=bytes.len()).find_map(|end| std::str::from_utf8(&bytes[..end]).ok()?.chars().next())
+}
+
+fn last_character(text: &[u8]) -> Option<char> {
+    let from = text.len().saturating_sub(4);
+    (from..text.len()).rev().find_map(|at| std::str::from_utf8(&text[at..]).ok()?.chars().next())
+}
+
+/// Says whether the text ends with a character that is written as a letter or a number: `\n` in JSON, `%20` in an address.
+fn is_escaped(text: &[u8]) -> bool {
+    match text {
+        [.., b'%', a, b] if a.is_ascii_hexdigit() && b.is_ascii_hexdigit() => true,
+        [.., b'\\', b'n' | b't' | b'r' | b'f' | b'b'] => true,
+        _plain => false,
     }
 }
 

@@ -105,6 +105,9 @@ impl State {
             profile.title = updated.title.clone().or_else(|| profile.title.take());
             profile.labels = updated.labels.clone().unwrap_or_else(|| std::mem::take(&mut profile.labels));
         }
+        if self.last.is_some() {
+            self.upkeep.memories.begin(updated.memory, at);
+        }
         self.upkeep.memories.take_part(updated.memory, at);
     }
 

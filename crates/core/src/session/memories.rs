@@ -1,12 +1,13 @@
 //! How far what was said has been looked at for what is to be remembered, and what of it stands in requests. What is remembered
 //! is a fold of its own.
 
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
-use crate::event::{BlockHash, ContextRebuilt, Entry, Event, RebuildCause};
+use crate::event::{Aside, BlockHash, ContextRebuilt, Entry, Event, RebuildCause};
 use crate::id::{MemoryId, Seq};
+use crate::memory::forget::Extent;
 use crate::memory::{Memory, Mode};
 use crate::time::Timestamp;
 
@@ -31,12 +32,15 @@ pub struct Memories {
     /// When it is tried again.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub retry_at: Option<Timestamp>,
-    /// What is forgotten, and not yet erased.
-    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
-    pub forgetting: BTreeSet<MemoryId>,
-    /// Whether the messages are erased, too, that something of it comes from.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub with_sources: bool,
+    /// Parts that were said while it did not take part, behind what is still to be looked at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unheard: Vec<Aside>,
+    /// What is forgotten and not yet erased, each with how much goes with it.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub forgetting: BTreeMap<MemoryId, Extent>,
+    /// The last event by which something remembered was forgotten, said otherwise or replaced.
+    #[serde(default)]
+    pub changed_at: Seq,
     /// What of it stands in requests.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub shown: Option<Shown>,
@@ -73,16 +77,49 @@ impl Memories {
         matches!(self.mode, Some(Mode::On | Mode::Incognito))
     }
 
-    /// From here on it takes part that far. What was said while it did not stays unlooked at.
+    /// From here on it takes part that far. What was said while it did not stays unlooked at; what was said before is looked at once it
+    /// takes part again.
     pub(super) fn take_part(&mut self, mode: Option<Mode>, seq: Seq) {
         let Some(mode) = mode else { return };
         if mode == Mode::On && self.mode.is_some_and(|before| before != Mode::On) {
-            (self.observed_to, self.said_at) = (seq, seq);
+            self.leave_out(seq);
         }
         if self.mode.is_some_and(|before| before != mode) {
             self.stale(RebuildCause::Reload);
         }
         self.mode = Some(mode);
+    }
+
+    /// It begins to take part in the middle of a conversation: what was said before stays unlooked at.
+    pub(super) fn begin(&mut self, mode: Option<Mode>, seq: Seq) {
+        if self.mode.is_none() && mode == Some(Mode::On) {
+            (self.observed_to, self.said_at) = (seq, seq);
+        }
+    }
+
+    fn leave_out(&mut self, to: Seq) {
+        if self.said_at <= self.observed_to {
+            (self.observed_to, self.said_at) = (to, to);
+            return;
+        }
+        match self.unheard.last_mut().filter(|last| last.last >= self.said_at) {
+            Some(last) => last.last = to,
+            None => self.unheard.push(Aside { first: self.said_at.saturating_add(1), last: to }),
+        }
+    }
+
+    /// Returns up to where it is looked at in one go, where something is to be looked at.
+    pub(super) fn to_observe(&self) -> Option<Seq> {
+        let to = self.unheard.first().map_or(self.said_at, |part| part.first.saturating_sub(1));
+        (to > self.observed_to).then_some(to)
+    }
+
+    fn observe(&mut self, to: Seq) {
+        self.observed_to = self.observed_to.max(to);
+        while let Some(part) = self.unheard.first().filter(|part| part.first <= self.observed_to.saturating_add(1)) {
+            self.observed_to = self.observed_to.max(part.last);
+            self.unheard.remove(0);
+        }
     }
 
     /// Follows what is said, and what makes what is shown of it old.
@@ -109,15 +146,15 @@ impl Memories {
     pub(super) fn apply(&mut self, entry: &Entry) {
         match &entry.event {
             Event::MemoryObserved(observed) => {
-                self.observed_to = self.observed_to.max(observed.covers.last);
+                self.observe(observed.covers.last);
                 (self.failures, self.retry_at) = (0, None);
-                self.note(&observed.memories);
+                self.note(&observed.memories, entry.seq);
             }
-            Event::MemoryAdded(added) => self.note(std::slice::from_ref(&added.memory)),
+            Event::MemoryAdded(added) => self.note(std::slice::from_ref(&added.memory), entry.seq),
             Event::MemoryReflected(reflected) => {
                 (self.failures, self.retry_at) = (0, None);
                 self.noted = 0;
-                self.note(&reflected.memories);
+                self.note(&reflected.memories, entry.seq);
                 if !reflected.memories.is_empty() {
                     self.stale(RebuildCause::Reflection);
                 }
@@ -126,21 +163,28 @@ impl Memories {
                 self.failures = self.failures.saturating_add(1);
                 self.retry_at = Some(failed.retry_at);
             }
-            Event::MemoryEdited(_) => self.stale(RebuildCause::Reload),
+            Event::MemoryEdited(_) => {
+                self.changed_at = entry.seq;
+                self.stale(RebuildCause::Reload);
+            }
             Event::MemoryForgotten(forgotten) => {
-                self.forgetting.extend(&forgotten.memories);
-                self.with_sources |= forgotten.sources;
+                let extent = if forgotten.sources { Extent::Sources } else { Extent::Words };
+                for memory in &forgotten.memories {
+                    let before = self.forgetting.entry(*memory).or_insert(extent);
+                    *before = extent.max(*before);
+                }
+                self.changed_at = entry.seq;
                 self.stale(RebuildCause::Forget);
             }
-            Event::MemoryErased(erased) => {
-                self.forgetting.retain(|memory| !erased.memories.contains(memory));
-                self.with_sources &= !self.forgetting.is_empty();
-            }
+            Event::MemoryErased(erased) => self.forgetting.retain(|memory, _| !erased.memories.contains(memory)),
             _of_rows => {}
         }
     }
 
-    fn note(&mut self, memories: &[Memory]) {
+    fn note(&mut self, memories: &[Memory], at: Seq) {
+        if memories.iter().any(|memory| !memory.supersedes.is_empty()) {
+            self.changed_at = at;
+        }
         let bytes: usize = memories.iter().map(|memory| memory.text.len()).sum();
         self.noted = self.noted.saturating_add(bytes as u64);
     }

@@ -144,24 +144,25 @@ impl State {
 
     /// What holds up no turn, and no turn holds up.
     fn owed_beside(&self, now: Timestamp, held: &Held, notes: Notes) -> Vec<Debt> {
-        if self.is_archived() {
-            return Vec::new();
+        let erase = (!self.upkeep.memories.forgetting.is_empty()).then_some(Beside::Erase);
+        // What reads what is being erased waits for that, and an archived session does nothing else.
+        if erase.is_some() || self.is_archived() {
+            return erase.filter(|beside| !held.beside.contains(beside)).map(Debt::Beside).into_iter().collect();
         }
         let condense = self.upkeep.view.under_way.as_ref().map(|it| Beside::Condense(it.compaction));
         let is_time = self.upkeep.memories.retry_at.is_none_or(|at| at <= now);
         // One after the other: what is condensed is whole.
         let is_busy = held.beside.iter().any(|beside| matches!(beside, Beside::Observe(_) | Beside::Reflect));
         let is_ready = is_time && !is_busy;
-        let observe = (is_ready && self.is_to_observe(notes)).then_some(Beside::Observe(self.upkeep.memories.said_at));
+        let observe = self.upkeep.memories.to_observe().filter(|_| is_ready && self.is_to_observe(notes));
+        let observe = observe.map(Beside::Observe);
         let reflect = (is_ready && observe.is_none() && self.is_to_reflect(notes)).then_some(Beside::Reflect);
-        let erase = (!self.upkeep.memories.forgetting.is_empty()).then_some(Beside::Erase);
-        let wanted = [erase, condense, observe, reflect].into_iter().flatten();
+        let wanted = [condense, observe, reflect].into_iter().flatten();
         wanted.filter(|beside| !held.beside.contains(beside)).map(Debt::Beside).collect()
     }
 
     fn is_to_observe(&self, notes: Notes) -> bool {
-        let is_new = self.upkeep.memories.said_at > self.upkeep.memories.observed_to;
-        notes.observes && is_new && self.takes_notes()
+        notes.observes && self.upkeep.memories.to_observe().is_some() && self.takes_notes()
     }
 
     fn is_to_reflect(&self, notes: Notes) -> bool {

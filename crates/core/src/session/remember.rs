@@ -4,22 +4,26 @@ use super::State;
 use super::decide::{Facts, Moment, Refusal};
 use super::settle::Fact;
 use crate::command::{MemoryCommand, Report};
-use crate::content::{Failure, Usage};
+use crate::content::{Failure, FailureKind, Usage};
 use crate::event::{
     Aside, Event, MemoryAdded, MemoryEdited, MemoryErased, MemoryFailed, MemoryForgotten, MemoryObserved,
     MemoryReflected, MemoryWork, Origin, SessionUpdated,
 };
 use crate::id::{Ids, MemoryId, Seq};
-use crate::limits::{MEMORIES_AT_ONCE, MEMORY_CHARS};
+use crate::limits::{FORGOTTEN_AT_ONCE, MEMORIES_AT_ONCE, MEMORY_CHARS};
+use crate::memory::forget::Extent;
 use crate::memory::{Memory, Mode};
 use crate::time::Timestamp;
 
 /// Pause before what failed is tried again: first, and at most.
 const RETRY_MS: (u64, u64) = (30_000, 3_600_000);
+/// Looks that failed after which a piece, which is as small as they get by then, is left unlooked at.
+const LOOKS: u32 = 8;
 
 impl State {
     pub(super) fn decide_memory(&self, what: &MemoryCommand, by: &Origin, moment: &mut Moment) -> Facts {
-        if self.is_archived() {
+        // What is to be gone goes from whatever there is.
+        if self.is_archived() && !matches!(what, MemoryCommand::Forget { .. }) {
             return Err(Refusal::Archived);
         }
         let event = match what {
@@ -36,17 +40,18 @@ impl State {
                 Event::MemoryEdited(MemoryEdited { memory: *memory, text: text.clone(), by: by.clone() })
             }
             MemoryCommand::Forget { memories, sources } => {
-                let is_new = |id: &&MemoryId| !self.upkeep.memories.forgetting.contains(id);
-                let new = memories.iter().any(|id| is_new(&id)) || *sources && !self.upkeep.memories.with_sources;
-                check_count(memories.len())?;
-                if !new {
+                let extent = if *sources { Extent::Sources } else { Extent::Words };
+                let is_new = |id: &MemoryId| self.upkeep.memories.forgetting.get(id).is_none_or(|it| *it < extent);
+                check_count(memories.len(), FORGOTTEN_AT_ONCE)?;
+                if !memories.iter().any(is_new) {
                     return Ok(Vec::new());
                 }
                 let memories = memories.clone();
                 Event::MemoryForgotten(MemoryForgotten { memories, sources: *sources, by: by.clone() })
             }
             MemoryCommand::Reflect(memories) => {
-                check_count(memories.len())?;
+                self.check_mode()?;
+                check_count(memories.len(), MEMORIES_AT_ONCE)?;
                 memories.iter().try_for_each(|memory| check_text(&memory.text))?;
                 let memories = with_ids(memories, &mut moment.ids);
                 Event::MemoryReflected(MemoryReflected { memories, model: None, usage: Usage::default() })
@@ -76,7 +81,12 @@ impl State {
         (first <= last).then_some(Aside { first, last })
     }
 
-    fn check_mode(&self) -> Result<(), Refusal> {
+    /// Says whether something of the session may be remembered.
+    ///
+    /// # Errors
+    ///
+    /// [`Refusal::Invalid`] with `memory_off`.
+    pub fn check_mode(&self) -> Result<(), Refusal> {
         let what = match self.upkeep.memories.mode {
             Some(Mode::On) | None => return Ok(()),
             Some(Mode::Incognito) => "nothing of this session is remembered: it is incognito",
@@ -89,9 +99,14 @@ impl State {
         let event = match report {
             // What comes too late is let go, and with it what is held for it.
             Report::Observed { to, .. } if !self.awaits(*to) => return Ok(Vec::new()),
-            Report::Reflected { .. } if self.upkeep.memories.mode != Some(Mode::On) => return Ok(Vec::new()),
+            // So is what was made of notes that have changed since: it would bring back what they said, or say it twice.
+            Report::Reflected { read, .. }
+                if self.upkeep.memories.mode != Some(Mode::On) || *read < self.upkeep.memories.changed_at =>
+            {
+                return Ok(Vec::new());
+            }
             Report::Observed { to, model, answer } => self.observed(*to, model.as_ref(), answer, moment),
-            Report::Reflected { model, answer: Ok((memories, usage)) } => {
+            Report::Reflected { model, answer: Ok((memories, usage)), .. } => {
                 let memories = with_ids(memories, &mut moment.ids);
                 Event::MemoryReflected(MemoryReflected { memories, model: model.clone(), usage: *usage })
             }
@@ -99,8 +114,9 @@ impl State {
                 self.failed_to_remember(MemoryWork::Reflect, failure, moment.at)
             }
             Report::Erased { memories, lines } => {
-                let memories: Vec<MemoryId> =
-                    memories.iter().filter(|id| self.upkeep.memories.forgetting.contains(id)).copied().collect();
+                let forgetting = &self.upkeep.memories.forgetting;
+                let is_done = |(id, extent): &(&MemoryId, &Extent)| forgetting.get(id) == Some(extent);
+                let memories: Vec<MemoryId> = memories.iter().filter(is_done).map(|(id, _)| *id).collect();
                 if memories.is_empty() {
                     return Ok(Vec::new());
                 }
@@ -132,17 +148,34 @@ impl State {
                 };
                 let memories: Vec<Memory> = memories.iter().filter(within).take(MEMORIES_AT_ONCE).cloned().collect();
                 let memories = with_ids(&memories, &mut moment.ids);
-                Event::MemoryObserved(MemoryObserved { covers, memories, model: model.cloned(), usage: *usage })
+                Event::MemoryObserved(MemoryObserved {
+                    covers,
+                    memories,
+                    model: model.cloned(),
+                    usage: *usage,
+                    is_unobserved: false,
+                })
             }
+            Err(failure) if self.gives_up(failure) => Event::MemoryObserved(MemoryObserved {
+                covers,
+                memories: Vec::new(),
+                model: model.cloned(),
+                usage: Usage::default(),
+                is_unobserved: true,
+            }),
             Err(failure) => self.failed_to_remember(MemoryWork::Observe, failure, moment.at),
         }
     }
 
+    /// Whether a piece is left as it is: its own words are why no answer to it is one, however small it is cut.
+    fn gives_up(&self, failure: &Failure) -> bool {
+        let is_its_own = matches!(failure.kind, FailureKind::Refused | FailureKind::OffSchema | FailureKind::Truncated);
+        is_its_own && self.upkeep.memories.failures >= LOOKS
+    }
+
     /// Whether a look up to there says something new. Said to be incognito meanwhile, nothing of it is kept.
     fn awaits(&self, to: Seq) -> bool {
-        (self.upkeep.memories.observed_to..=self.head).contains(&to)
-            && to > self.upkeep.memories.observed_to
-            && self.upkeep.memories.mode == Some(Mode::On)
+        self.upkeep.memories.mode == Some(Mode::On) && to > self.upkeep.memories.observed_to && to <= self.head
     }
 
     fn failed_to_remember(&self, work: MemoryWork, failure: &Failure, at: Timestamp) -> Event {
@@ -179,10 +212,10 @@ fn check_text(text: &str) -> Result<(), Refusal> {
     Err(Refusal::Invalid { code: "memory_invalid", what })
 }
 
-fn check_count(count: usize) -> Result<(), Refusal> {
-    if count <= MEMORIES_AT_ONCE {
+fn check_count(count: usize, most: usize) -> Result<(), Refusal> {
+    if count <= most {
         return Ok(());
     }
-    let what = format!("at most {MEMORIES_AT_ONCE} memories at once, not {count}");
+    let what = format!("at most {most} memories at once, not {count}");
     Err(Refusal::Invalid { code: "memory_invalid", what })
 }

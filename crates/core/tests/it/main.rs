@@ -6,6 +6,7 @@ mod budget;
 mod desk;
 mod edges;
 mod fallback;
+mod forgetting;
 mod history;
 mod import;
 mod inquiry;

@@ -5,6 +5,7 @@ use outlive_core::content::{Block, Failure, FailureKind, Usage};
 use outlive_core::event::{Aside, Origin};
 use outlive_core::event::{Entry, Event, MemoryAdded, MemoryForgotten, MemoryObserved, MessageReceived, OriginKind};
 use outlive_core::id::MemoryId;
+use outlive_core::memory::forget::Extent;
 use outlive_core::memory::observe::{Known, Piece, Who, read, request};
 use outlive_core::memory::pack::{Part, choose, render};
 use outlive_core::memory::{Kind, Memory, Mode, Priority, Rows, Scope, reflect};
@@ -125,13 +126,164 @@ fn an_incognito_session_is_never_looked_at_nor_what_it_said_then() {
     assert!(desk.command(add).is_err(), "nothing of it is remembered");
     turn(&mut desk, "A secret.", "Quiet.");
     set(&mut desk, Mode::On).unwrap();
-    assert_eq!(observing(&desk), None, "what was said meanwhile stays unlooked at");
+    assert_eq!(observing(&desk), Some(to), "what was said before is looked at now");
+    set(&mut desk, Mode::Off).unwrap();
+    set(&mut desk, Mode::On).unwrap();
     turn(&mut desk, "Two.", "Yes.");
+    let secret = desk.entries.iter().find(|entry| format!("{:?}", entry.event).contains("A secret.")).unwrap().seq;
+    assert_eq!(observing(&desk), Some(to));
+    observed(&mut desk, to, Ok(Vec::new()));
+    let to = observing(&desk).unwrap();
+    observed(&mut desk, to, Ok(Vec::new()));
+    let covers = |entry: &Entry| {
+        let Event::MemoryObserved(observed) = &entry.event else { return None };
+        Some(observed.covers)
+    };
+    let looks: Vec<Aside> = desk.entries.iter().filter_map(covers).collect();
+    assert!(looks.len() == 2 && !Aside::holds(&looks, secret), "what was said meanwhile stays unlooked at: {looks:?}");
+    assert_eq!(observing(&desk), None);
+}
+
+#[test]
+fn what_was_said_before_a_session_took_part_is_not_looked_at() {
+    let mut desk = Desk::with_session();
+    turn(&mut desk, "Long ago.", "Yes.");
+    desk.say("Now.").unwrap();
+    let begins = desk.state.remembering().unwrap();
+    desk.record(vec![begins], None);
+    desk.start_step(1, 1);
+    desk.answer(1, 1, Ok(reply(vec![text("That is new.")]))).unwrap();
+    desk.settle();
     let to = observing(&desk).unwrap();
     observed(&mut desk, to, Ok(Vec::new()));
     let Event::MemoryObserved(MemoryObserved { covers, .. }) = desk.entries.last().unwrap().event else { panic!() };
-    let secret = desk.entries.iter().find(|entry| format!("{:?}", entry.event).contains("A secret.")).unwrap();
-    assert!(covers.first > secret.seq, "{covers:?}");
+    let seq = |said: &str| desk.entries.iter().find(|entry| format!("{:?}", entry.event).contains(said)).unwrap().seq;
+    assert!(covers.first > seq("Long ago.") && covers.first <= seq("That is new."), "{covers:?}");
+}
+
+#[test]
+fn what_nobody_can_look_at_is_given_up_and_what_comes_after_is_looked_at() {
+    let mut desk = remembering();
+    turn(&mut desk, "Hi.", "Hello.");
+    let to = observing(&desk).unwrap();
+    let refused = || Failure { kind: FailureKind::Refused, message: "no".into(), retry_after_ms: None };
+    for _ in 0..8 {
+        observed(&mut desk, to, Err(refused()));
+        assert_eq!(desk.entries.last().unwrap().event.name(), "memory.failed");
+        desk.moment.at = desk.state.upkeep.memories.retry_at.unwrap();
+    }
+    observed(&mut desk, to, Err(failure()));
+    assert_eq!(desk.entries.last().unwrap().event.name(), "memory.failed", "a service that is away comes back");
+    desk.moment.at = desk.state.upkeep.memories.retry_at.unwrap();
+    observed(&mut desk, to, Err(refused()));
+    let Event::MemoryObserved(given_up) = &desk.entries.last().unwrap().event else { panic!("it goes on for ever") };
+    assert!(given_up.is_unobserved && given_up.memories.is_empty() && given_up.covers.last == to);
+    assert_eq!(observing(&desk), None);
+}
+
+fn forget(desk: &mut Desk, memories: &[u128], sources: bool) -> outlive_core::id::Seq {
+    let memories = memories.iter().map(|n| MemoryId::from_bits(*n)).collect();
+    desk.command(Command::Memory { what: MemoryCommand::Forget { memories, sources }, by: by() }).unwrap();
+    desk.state.head
+}
+
+fn erased(desk: &mut Desk, memories: &[(u128, Extent)]) {
+    let memories = memories.iter().map(|(n, extent)| (MemoryId::from_bits(*n), *extent)).collect();
+    desk.command(Command::Report(Report::Erased { memories, lines: 3 })).unwrap();
+}
+
+/// Noted, looked at, given up, left out, forgotten twice, and not yet erased.
+pub fn forgetting_story() -> Desk {
+    let mut desk = remembering();
+    let add = |n| MemoryCommand::Add(Box::new(memory(n, "A fact.")));
+    for n in 1..=2 {
+        desk.command(Command::Memory { what: add(n), by: by() }).unwrap();
+    }
+    for said in ["One.", "Two."] {
+        turn(&mut desk, said, "Yes.");
+        let to = observing(&desk).unwrap();
+        observed(&mut desk, to, Ok(vec![Memory { sources: vec![to], ..memory(3, said) }]));
+    }
+    turn(&mut desk, "Three.", "Yes.");
+    let to = observing(&desk).unwrap();
+    for _ in 0..9 {
+        let failure = Failure { kind: FailureKind::Refused, message: "no".into(), retry_after_ms: None };
+        observed(&mut desk, to, Err(failure));
+    }
+    turn(&mut desk, "Four.", "Yes.");
+    for mode in [Mode::Off, Mode::On] {
+        desk.command(Command::Memory { what: MemoryCommand::Mode(mode), by: by() }).unwrap();
+    }
+    forget(&mut desk, &[1, 2], false);
+    erased(&mut desk, &[(1, Extent::Words)]);
+    forget(&mut desk, &[2], true);
+    desk
+}
+
+#[test]
+fn each_that_is_forgotten_goes_as_far_as_was_asked_for_it() {
+    let mut desk = remembering();
+    forget(&mut desk, &[1], false);
+    forget(&mut desk, &[2], true);
+    let (words, sources) = (Extent::Words, Extent::Sources);
+    let forgetting = |desk: &Desk| {
+        let all = desk.state.upkeep.memories.forgetting.iter().map(|(id, extent)| (id.bits(), *extent));
+        all.collect::<Vec<_>>()
+    };
+    assert_eq!(forgetting(&desk), [(1, words), (2, sources)]);
+    // While that goes on, somebody wants more of the first to go.
+    forget(&mut desk, &[1], true);
+    erased(&mut desk, &[(1, words), (2, sources)]);
+    assert_eq!(forgetting(&desk), [(1, sources)], "it goes on until that is done, too");
+    let head = forget(&mut desk, &[1], false);
+    erased(&mut desk, &[(1, sources)]);
+    assert_eq!((forgetting(&desk), desk.state.head), (vec![], head + 1));
+}
+
+#[test]
+fn while_something_is_erased_nothing_else_is_done_beside_turns_also_in_the_archive() {
+    let mut desk = remembering();
+    turn(&mut desk, "Hi.", "Hello.");
+    assert!(observing(&desk).is_some());
+    desk.command(Command::Archive { archived: true, by: by() }).unwrap();
+    assert_eq!(desk.owed(), []);
+    forget(&mut desk, &[1], false);
+    assert_eq!(desk.owed(), [Debt::Beside(Beside::Erase)]);
+    desk.command(Command::Archive { archived: false, by: by() }).unwrap();
+    assert_eq!(desk.owed(), [Debt::Beside(Beside::Erase)]);
+    erased(&mut desk, &[(1, Extent::Words)]);
+    assert!(observing(&desk).is_some());
+}
+
+#[test]
+fn what_was_condensed_of_notes_that_changed_meanwhile_is_let_go() {
+    let reflected = |desk: &mut Desk, read| {
+        let made = Memory { supersedes: [1, 2].map(MemoryId::from_bits).to_vec(), ..memory(0, "Both.") };
+        let answer = Ok((vec![made], Usage::default()));
+        desk.command(Command::Report(Report::Reflected { read, model: None, answer })).unwrap();
+        desk.entries.last().unwrap().event.name() == "memory.reflected"
+    };
+    let add = |desk: &mut Desk, n| {
+        let what = MemoryCommand::Add(Box::new(memory(n, "One of them.")));
+        desk.command(Command::Memory { what, by: by() }).unwrap();
+        desk.state.head
+    };
+    let mut desk = remembering();
+    add(&mut desk, 1);
+    let read = add(&mut desk, 2);
+    add(&mut desk, 3);
+    assert!(reflected(&mut desk, read), "a new note changes nothing of the others");
+    desk.say("Hi.").unwrap();
+    assert!(!reflected(&mut desk, read), "they are replaced already");
+    let read = desk.state.head;
+    let edit = MemoryCommand::Edit { memory: MemoryId::from_bits(1), text: "Other words.".into() };
+    desk.command(Command::Memory { what: edit, by: by() }).unwrap();
+    assert!(!reflected(&mut desk, read), "one says something else");
+    let read = desk.state.head;
+    forget(&mut desk, &[1], false);
+    assert!(!reflected(&mut desk, read), "one is forgotten");
+    let read = desk.state.head;
+    assert!(reflected(&mut desk, read));
 }
 
 #[test]
@@ -236,17 +388,75 @@ fn a_condensed_note_replaces_what_it_was_made_of_and_reaches_no_further() {
     let known = Known::of(vec![wide, memory(2, "Likes green tea."), memory(3, "Has a dog.")]);
     let answer = json!({ "memories": [
         { "text": "Likes tea, above all green.", "scope": "all", "replaces": ["m1", "m2"] },
+        { "text": "Likes tea and has a dog.", "scope": "all", "replaces": ["m2", "m3"] },
         { "text": "Likes all tea.", "replaces": ["m2"] },
         { "text": "Out of nothing.", "replaces": [] },
     ] });
     let made = reflect::read(&answer.to_string(), &known).unwrap();
     let expected = Memory {
         scope: Scope::Session,
-        priority: Priority::High,
-        supersedes: vec![MemoryId::from_bits(1), MemoryId::from_bits(2)],
-        ..memory(0, "Likes tea, above all green.")
+        priority: Priority::Medium,
+        supersedes: vec![MemoryId::from_bits(2), MemoryId::from_bits(3)],
+        ..memory(0, "Likes tea and has a dog.")
     };
-    assert_eq!(made, [expected]);
+    assert_eq!(made, [expected], "those who knew the first one know it still");
+}
+
+#[test]
+fn what_fewer_may_know_takes_the_place_of_nothing_that_more_may_know() {
+    let add = |memory: Memory| Event::MemoryAdded(MemoryAdded { memory, by: by() });
+    let one = MemoryId::from_bits(1);
+    for (scope, expected) in [(Scope::Session, vec![1, 2]), (Scope::Agent, vec![2]), (Scope::All, vec![2])] {
+        let mut rows = Rows::default();
+        rows.apply(&entry(1, add(Memory { scope: Scope::Agent, ..memory(1, "Likes tea.") })));
+        rows.apply(&entry(2, add(Memory { scope, supersedes: vec![one], ..memory(2, "Likes green tea.") })));
+        let live: Vec<u128> = rows.live().iter().map(|row| row.memory.id.bits()).collect();
+        assert_eq!(live, expected, "{scope:?}");
+    }
+}
+
+#[test]
+fn the_newest_notes_are_known_wherever_they_stand() {
+    let at = |n: i64| Timestamp::from_micros(day("2026-01-02").micros() + n);
+    let notes: Vec<Memory> =
+        (0..200).rev().map(|n| Memory { since: at(n), ..memory(n as u128 + 1, &format!("Note {n}.")) }).collect();
+    let request = request(&piece(&[person(1, "Hi.")]), &Known::of(notes), day("2026-03-10"));
+    let Block::Text { text } = &request.messages[0].content[0] else { panic!() };
+    assert!(text.contains("Note 199.") && text.contains("Note 80.") && !text.contains("Note 79."), "{text}");
+}
+
+#[test]
+fn words_that_come_from_elsewhere_are_nobodys_here() {
+    let said = |kind| {
+        let mut entry = person(1, "I like tea.");
+        let Event::MessageReceived(message) = &mut entry.event else { panic!() };
+        message.origin = Origin::of(kind);
+        entry
+    };
+    let answer = json!({ "memories": [{ "text": "Likes tea.", "scope": "all", "sources": [1] }] }).to_string();
+    for (kind, scope) in [
+        (OriginKind::Cli, Scope::All),
+        (OriginKind::Web, Scope::All),
+        (OriginKind::Gateway, Scope::Project),
+        (OriginKind::Webhook, Scope::Project),
+        (OriginKind::Other, Scope::Project),
+    ] {
+        let found = read(&answer, &piece(&[said(kind)]), &Known::default(), true).unwrap();
+        assert_eq!(found[0].scope, scope, "{kind:?}");
+    }
+}
+
+#[test]
+fn a_name_stays_a_name_where_it_is_a_word_for_a_day() {
+    for (text, expected) in [
+        ("Reads USA Today.", "Reads USA Today."),
+        ("Likes Yesterday by the Beatles.", "Likes Yesterday by the Beatles."),
+        ("Moves tomorrow.", "Moves on 2026-03-11."),
+    ] {
+        let answer = json!({ "memories": [{ "text": text, "sources": [1] }] }).to_string();
+        let found = read(&answer, &piece(&[person(1, "x")]), &Known::default(), true).unwrap();
+        assert_eq!(found[0].text, expected);
+    }
 }
 
 #[test]

@@ -44,6 +44,9 @@ pub enum Note {
         /// The messages that it comes from, too
         #[arg(long)]
         sources: bool,
+        /// Only say how many lines of journals would be written anew
+        #[arg(long)]
+        dry_run: bool,
         /// Print JSON
         #[arg(long)]
         json: bool,

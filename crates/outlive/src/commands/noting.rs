@@ -30,13 +30,16 @@ pub async fn run(place: &Workspace, note: Note) -> Outcome {
             let edited: Edited = client.send(Method::PATCH, &format!("/memory/{memory}"), &body).await?;
             say!("{memory} says that from now on, in session {}", edited.session);
         }
-        Note::Forget { memory, sources, json } => {
-            let route = format!("/memory/{memory}?sources={sources}");
+        Note::Forget { memory, sources, dry_run, json } => {
+            let route = format!("/memory/{memory}?sources={sources}&dry_run={dry_run}");
             let forgotten: ForgottenView = client.send(Method::DELETE, &route, &serde_json::json!({})).await?;
             if json {
                 show::json(&forgotten)?;
+            } else if dry_run {
+                let lines = forgotten.lines.unwrap_or_default();
+                say!("{} would be forgotten, and {lines} lines of journals written anew", ids(&forgotten));
             } else {
-                told(sources, &forgotten);
+                told(&memory, sources, &forgotten);
             }
         }
         Note::Reflect { agent, session, dry_run, json } => {
@@ -61,21 +64,34 @@ async fn named(client: &Client, asked: Option<String>, session: Option<&String>)
     agent(client, asked.as_deref()).await.map(Some)
 }
 
-fn told(sources: bool, forgotten: &ForgottenView) {
-    say!("{} forgotten", forgotten.memories.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "));
-    match forgotten.lines {
-        Some(lines) => say!("{lines} lines of journals were written anew without it"),
-        None => say!("its words are still being erased; ask again in a moment"),
-    }
+fn ids(forgotten: &ForgottenView) -> String {
+    forgotten.memories.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
+}
+
+fn told(memory: &str, sources: bool, forgotten: &ForgottenView) {
+    say!("{} forgotten", ids(forgotten));
+    let Some(lines) = forgotten.lines else {
+        say!("it is shown to nobody any more; its words are still being erased, also if the server ends meanwhile");
+        say!("`outlive memory forget {memory}` waits for that once more, and says what is left");
+        return;
+    };
+    say!("{lines} lines of journals were written anew without it");
     if forgotten.left.is_empty() {
         say!("no line of any journal holds its words");
         return;
     }
     for left in &forgotten.left {
-        say!("its words are left in session {}, event {}", left.session, left.seq);
+        let (session, seq) = (left.session, left.seq);
+        if left.damaged {
+            say!(
+                "session {session} cannot be read from event {seq} on: `outlive verify` says why, and something may be left in it"
+            );
+        } else {
+            say!("session {session}, event {seq}, holds its words, or is where it comes from");
+        }
     }
     if !sources {
-        say!("that is what was said, and it stays; `--sources`, when something is forgotten, has it go, too");
+        say!("that is what was said, and it stays: `outlive memory forget {memory} --sources` has it go, too");
     }
 }
 

@@ -51,7 +51,28 @@ impl Actor {
             (Beside::Condense(_) | Beside::Observe(_) | Beside::Reflect | Beside::Erase, _) => false,
         };
         self.held.beside.retain(|beside| !ended(beside));
-        self.running.beside.retain(|beside, _| !ended(beside));
+        // Somebody else may have reported it: then it goes on for nothing.
+        let over = self.running.beside.extract_if(.., |beside, _| ended(beside));
+        over.for_each(|(_, task)| task.abort());
+    }
+
+    /// Ends what has read the journal: something of it is erased. It is owed again, and what is reported of it is not believed.
+    pub(super) fn void(&mut self) {
+        self.errand.round += 1;
+        let is_kept = |beside: &Beside| *beside == Beside::Erase;
+        let ended = self.running.beside.iter().filter(|(beside, _)| !is_kept(beside));
+        ended.for_each(|(_, task)| task.abort());
+        self.running.beside.retain(|beside, _| is_kept(beside));
+        self.held.beside.retain(is_kept);
+    }
+
+    /// Says whether nothing was erased since a look of this round began.
+    pub(crate) fn is_round(&self, round: u64) -> bool {
+        self.errand.round == round
+    }
+
+    pub(crate) fn round(&self) -> u64 {
+        self.errand.round
     }
 
     /// Ends all of it: it is owed again.

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
-use outlive_core::command::Command;
+use outlive_core::command::{Command, Report};
 use outlive_core::event::Line;
 use outlive_core::id::{RequestId, SessionId};
 use outlive_core::session::{Held, Refusal, State};
@@ -32,6 +32,8 @@ pub enum Mail {
     },
     /// A hand reports, or the clock wakes: nobody waits for an answer.
     Told(Command),
+    /// What comes of having read the journal in this round.
+    Read(u64, Command),
     /// Show the state.
     View(oneshot::Sender<Arc<State>>),
     /// Be the session that this journal tells of.
@@ -103,7 +105,7 @@ async fn refuse(mut inbox: mpsc::Receiver<Mail>, sessions: &Sessions, id: Sessio
             // Nothing of it runs, and only a repair lets it run again: it does not keep the others from going on.
             Mail::Halt(reply) if is_beyond(error) => drop(reply),
             Mail::Halt(reply) => drop(reply.send(Err(error.clone()))),
-            Mail::View(_) | Mail::Told(_) => {}
+            Mail::View(_) | Mail::Told(_) | Mail::Read(..) => {}
         }
     }
 }
@@ -113,12 +115,17 @@ fn is_beyond(error: &SubmitError) -> bool {
     matches!(error, SubmitError::Store(StoreError::Corrupt { .. } | StoreError::NotFound(_)))
 }
 
+/// Says whether a command is what comes of having read the journal.
+fn has_read(command: &Command) -> bool {
+    matches!(command, Command::Report(Report::Observed { .. } | Report::Reflected { .. } | Report::Condensed { .. }))
+}
+
 struct Loop {
     life: Life,
     actor: Actor,
     inbox: mpsc::Receiver<Mail>,
     /// What hands reported and could not be recorded yet.
-    untold: VecDeque<Command>,
+    untold: VecDeque<(u64, Command)>,
     /// The pause before trying again, while there is something to try.
     retry: Option<Duration>,
     /// The actor cannot go on. The next one starts from the journal, as after a crash.
@@ -221,7 +228,14 @@ impl Loop {
             Mail::Halt(reply) => self.halt(reply).await,
             Mail::View(reply) => self.show(reply),
             Mail::Adopt { lines, reply } => drop(reply.send(self.actor.adopt(lines).await)),
-            Mail::Scrub { lines, reply } => drop(reply.send(self.actor.scrub(lines).await)),
+            Mail::Read(round, command) if self.actor.is_round(round) => self.told(command).await,
+            Mail::Read(..) => tracing::debug!("what was read is erased since: it is read again"),
+            Mail::Scrub { lines, reply } => {
+                let scrubbed = self.actor.scrub(lines).await;
+                reply.send(scrubbed).ok();
+                // What had read the old lines is owed again.
+                self.told(Command::Wake).await;
+            }
             Mail::Remove(removal, reply) => {
                 let removed = self.remove(removal).await;
                 reply.send(removed).ok();
@@ -270,7 +284,7 @@ impl Loop {
         match trouble {
             Trouble::Stale => tracing::debug!("report of an attempt that was given up"),
             Trouble::Passing => {
-                self.untold.push_back(command);
+                self.untold.push_back((self.actor.round(), command));
                 self.schedule_retry();
             }
             Trouble::Refused => tracing::debug!(%error, "nothing done"),
@@ -288,11 +302,15 @@ impl Loop {
 
     /// Tries what could not be recorded; a wake makes good whatever else is owed.
     async fn try_again(&mut self) {
-        let waiting: Vec<Command> = self.untold.drain(..).chain([Command::Wake]).collect();
+        let wake = (self.actor.round(), Command::Wake);
+        let waiting: Vec<(u64, Command)> = self.untold.drain(..).chain([wake]).collect();
         let before = self.retry.take();
-        for command in waiting {
+        for (round, command) in waiting {
+            if !self.actor.is_round(round) && has_read(&command) {
+                continue;
+            }
             if self.retry.is_some() {
-                self.untold.push_back(command);
+                self.untold.push_back((round, command));
             } else {
                 self.retry = before;
                 let pause = self.retry.take();
@@ -333,6 +351,7 @@ impl Loop {
                 Ok(Some(Mail::Halt(reply))) => drop(reply.send(Err(SubmitError::Closing))),
                 Ok(Some(Mail::View(reply))) => self.show(reply),
                 Ok(Some(Mail::Told(command))) => self.told(command).await,
+                Ok(Some(Mail::Read(..))) => {}
                 Ok(None) | Err(_) => break,
             }
         }

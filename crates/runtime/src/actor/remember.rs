@@ -50,9 +50,14 @@ impl Actor {
             None => Some(RebuildCause::Load),
             Some(shown) => shown.stale,
         };
-        if let Some(layers) = self.equipment.layers.as_ref().filter(|_| cause.is_none()) {
+        let changes = self.shell.feeds.changes();
+        let is_as_then = self.equipment.changes == changes && cause.is_none();
+        if let Some(layers) = self.equipment.layers.as_ref().filter(|_| is_as_then) {
             return Ok(layers.clone());
         }
+        // What comes after this is seen before the next step.
+        self.equipment.changes = changes;
+        let cause = cause.or(self.changed_elsewhere().await?);
         let is_cached = |shown: &&Shown| self.shell.moments.now().ms_since(shown.asked_at) < CACHED_MS;
         let before = self.state.upkeep.memories.shown.as_ref().filter(is_cached).filter(|_| cause.is_none()).cloned();
         if let Some(shown) = before
@@ -62,6 +67,33 @@ impl Actor {
             return Ok(layers);
         }
         self.rebuild(batch, (turn, kit), cause.unwrap_or(RebuildCause::Load)).await
+    }
+
+    /// Says why what is shown is old, where another session has forgotten it or says it otherwise.
+    async fn changed_elsewhere(&self) -> Result<Option<RebuildCause>, StoreError> {
+        let Some(shown) = self.state.upkeep.memories.shown.as_ref().filter(|_| self.equipment.layers.is_some()) else {
+            return Ok(None);
+        };
+        let mut rows = Vec::new();
+        for id in &shown.global {
+            let Some(known) = self.shell.store.memories.get(*id).await? else { return Ok(Some(RebuildCause::Forget)) };
+            rows.push(known.row.memory);
+        }
+        let packs = Packs { global: rows, session: Vec::new() };
+        let layers = packs.layers(&**self.shell.kits.scales().counter());
+        let is_same = layers.blocks().iter().all(|block| shown.blocks.contains(block));
+        Ok((!is_same).then_some(RebuildCause::Reload))
+    }
+
+    /// Sees to it that what was forgotten or said otherwise is not used any more.
+    pub(super) fn heed(&mut self, batch: &Batch) {
+        let has = |is: fn(&Event) -> bool| batch.entries().any(|entry| is(&entry.event));
+        if has(|event| matches!(event, Event::MemoryForgotten(_) | Event::MemoryEdited(_))) {
+            self.shell.feeds.change();
+        }
+        if has(|event| matches!(event, Event::MemoryForgotten(_))) {
+            self.void();
+        }
     }
 
     async fn rebuild(
@@ -156,11 +188,15 @@ impl Actor {
         Some(self.shell.tasks.spawn("notes", task.instrument(span)))
     }
 
-    /// Puts lines in the place of others, and believes what the journal says then.
+    /// Puts lines in the place of others, and believes what the journal says then, also where only some of it was done: the rest is
+    /// done later, by whoever has the mark.
     pub(super) async fn scrub(&mut self, lines: Vec<Line>) -> Result<(), SubmitError> {
+        self.void();
         let scrubbed = self.shell.store.journals.scrub(self.id, self.epoch, lines).await;
+        self.astray = true;
+        let read = self.reload().await;
         scrubbed.map_err(SubmitError::Store)?;
-        self.reload().await?;
+        read?;
         self.shell.store.index.note(crate::list::row(&self.state, self.id));
         Ok(())
     }
@@ -168,12 +204,12 @@ impl Actor {
     fn report_beside(&self, beside: Beside, failure: Failure) -> tokio::task::AbortHandle {
         let (errand, to) = (self.errand.clone(), self.observed_to(beside));
         let report = match beside {
-            Beside::Reflect => Report::Reflected { model: None, answer: Err(failure) },
+            Beside::Reflect => Report::Reflected { read: self.state.head, model: None, answer: Err(failure) },
             Beside::Observe(_) | Beside::Erase | Beside::Condense(_) => {
                 Report::Observed { to, model: None, answer: Err(failure) }
             }
         };
-        self.shell.tasks.spawn("report", async move { errand.report(report).await })
+        self.shell.tasks.spawn("report", async move { errand.report_read(report).await })
     }
 
     fn observed_to(&self, beside: Beside) -> Seq {

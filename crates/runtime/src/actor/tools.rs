@@ -21,6 +21,8 @@ pub(super) struct Equipment {
     found: Option<CancellationToken>,
     /// What requests begin with of what is remembered, once it was needed.
     pub(super) layers: Option<Layers>,
+    /// What had changed by then of what all sessions remember.
+    pub(super) changes: u64,
 }
 
 impl Actor {

@@ -59,7 +59,7 @@ pub(crate) async fn condense(errand: Errand, condense: Condense) {
         Ok((to, condensed)) => (to, Ok(condensed)),
         Err(why) => (done_to, Err(why)),
     };
-    errand.report(Report::Condensed { compaction, to, answer }).await;
+    errand.report_read(Report::Condensed { compaction, to, answer }).await;
 }
 
 async fn next(condense: &Condense, session: SessionId, redactor: &Redactor) -> Answer {

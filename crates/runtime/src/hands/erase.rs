@@ -1,146 +1,177 @@
-//! Erases what is forgotten: every line that holds its words, in this journal and in all others, is written anew without them, each
-//! by its session's own actor.
+//! Erases what is forgotten: every line that has something of it, in this journal and in all others, is written anew without, each by
+//! its session's own actor.
 //!
-//! Invariant: this journal's own lines go last. Until then its rows say which words they are, so that a start after a death goes on.
+//! Invariants: this journal's own lines go last: until then its rows say which words they are, so that a start after a death goes on.
+//! Nothing is reported before the index of what is remembered has followed, too.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 use std::time::Duration;
 
 use outlive_core::command::Report;
-use outlive_core::content::Block;
-use outlive_core::event::{Entry, Event, Line};
+use outlive_core::digest::Digest;
+use outlive_core::event::{ArtifactRef, Line, LineError};
 use outlive_core::id::{MemoryId, Seq, SessionId};
-use outlive_core::memory::Memory;
-use outlive_core::memory::pack::harmless;
-use outlive_core::redact::{FORGOTTEN, Redactor};
+use outlive_core::memory::forget::{Extent, Gathering, Traces, Whose, beside, kept_beside};
+use outlive_core::redact::{Redactor, is_forgotten};
 use outlive_core::secret::Secret;
 use outlive_core::session::State;
 use outlive_store::StoreError;
 
 use super::Errand;
-use crate::load;
+use crate::noting::Left;
 use crate::shell::Shell;
+use crate::{Runtime, load};
 
 /// Lines read at once.
 const PAGE: usize = 1_024;
-/// Characters from which on words are looked for in whatever line: shorter ones are said by chance.
-const TELLING: usize = 8;
-/// The same for whole messages.
-const TELLING_MESSAGE: usize = 24;
 /// Pause before what failed is tried again.
 const PAUSE: Duration = Duration::from_secs(30);
+/// Lines that are named where something is left.
+const NAMED: usize = 1_000;
 
-/// What is looked for.
-pub(crate) struct Traces {
-    words: Redactor,
-    /// Messages that are erased, too: their places in this journal.
-    sources: BTreeSet<Seq>,
-    /// Messages that stay, since nobody asked for them to go.
-    spared: BTreeSet<Seq>,
-    with_sources: bool,
+/// What is to be forgotten, and how much goes with each.
+pub(crate) type Forgetting = BTreeMap<MemoryId, Extent>;
+
+/// What is to be written in the place of what.
+#[derive(Default)]
+struct Anew {
+    lines: BTreeMap<Seq, Line>,
+    /// What these keep beside themselves.
+    outputs: Vec<Vec<u8>>,
 }
 
 /// Erases, and reports.
 pub(crate) async fn erase(errand: Errand, shell: Shell, state: State) {
-    let memories: Vec<MemoryId> = state.upkeep.memories.forgetting.iter().copied().collect();
-    let report = match everywhere(&errand, &shell, &state).await {
+    let memories = state.upkeep.memories.forgetting.clone();
+    let report = match everywhere(&errand, &shell, &memories).await {
         Ok(lines) => Report::Erased { memories, lines },
         Err(why) => {
             tracing::warn!(%why, "what is forgotten is not erased yet");
             tokio::time::sleep(PAUSE).await;
-            Report::Erased { memories: Vec::new(), lines: 0 }
+            Report::Erased { memories: Forgetting::new(), lines: 0 }
         }
     };
     errand.report(report).await;
 }
 
-async fn everywhere(errand: &Errand, shell: &Shell, state: &State) -> Result<u64, String> {
-    let own = errand.session;
-    let gone = |error: StoreError| error.to_string();
-    let traces = traces(shell, own, state).await.map_err(gone)?;
+async fn everywhere(errand: &Errand, shell: &Shell, forgetting: &Forgetting) -> Result<u64, String> {
+    let (own, gone) = (errand.session, |error: StoreError| error.to_string());
+    let (traces, _) = traces(shell, own, forgetting).await.map_err(gone)?;
     let runtime = shell.door.runtime().ok_or("the runtime is closing")?;
-    let mut others = shell.store.directory.sessions().await.map_err(gone)?;
-    others.retain(|session| *session != own);
-    others.push(own);
-    let mut count = 0;
-    for session in others {
-        let lines = match found(shell, session, &traces, session == own).await {
-            Ok(lines) => lines,
-            // Nobody can read it: it has no words for anybody.
-            Err(StoreError::Corrupt { .. } | StoreError::NotFound(_)) if session != own => continue,
-            Err(error) => return Err(error.to_string()),
-        };
-        count += lines.len() as u64;
-        if !lines.is_empty() {
-            runtime.scrub(session, lines).await.map_err(|error| error.to_string())?;
-        }
-    }
+    let (mut seen, mut count) = (BTreeSet::from([own]), 0);
+    count += others(shell, &runtime, &traces, &mut seen).await?;
+    count += rewrite(shell, &runtime, &traces, (own, Whose::Own)).await?;
+    // A fork may have been made of what it was.
+    count += others(shell, &runtime, &traces, &mut seen).await?;
     if count > 0 {
         // What was found by its words is found no more.
         shell.store.search.begin_anew().await.map_err(gone)?;
     }
+    shell.store.memories.catch_up().await.map_err(gone)?;
     Ok(count)
 }
 
-/// Reads from the session's own journal what its forgotten rows said, and where that came from.
-async fn traces(shell: &Shell, session: SessionId, state: &State) -> Result<Traces, StoreError> {
-    let forgetting = &state.upkeep.memories.forgetting;
-    let (mut texts, mut sources) = (BTreeSet::new(), BTreeSet::new());
+/// Goes through all journals that were not seen yet, until there are none.
+async fn others(
+    shell: &Shell,
+    runtime: &Arc<Runtime>,
+    traces: &Traces,
+    seen: &mut BTreeSet<SessionId>,
+) -> Result<u64, String> {
+    let mut count = 0;
+    loop {
+        let mut sessions = shell.store.directory.sessions().await.map_err(|error| error.to_string())?;
+        sessions.retain(|session| seen.insert(*session));
+        if sessions.is_empty() {
+            return Ok(count);
+        }
+        for session in sessions {
+            count += rewrite(shell, runtime, traces, (session, Whose::Other)).await?;
+        }
+    }
+}
+
+async fn rewrite(
+    shell: &Shell,
+    runtime: &Arc<Runtime>,
+    traces: &Traces,
+    (session, whose): (SessionId, Whose),
+) -> Result<u64, String> {
+    let anew = match found(shell, session, (traces, whose)).await {
+        Ok(anew) => anew,
+        // Nobody can read it now: it is named among what is left.
+        Err(StoreError::Corrupt { .. } | StoreError::NotFound(_)) if whose == Whose::Other => return Ok(0),
+        Err(error) => return Err(error.to_string()),
+    };
+    for output in anew.outputs {
+        shell.store.artifacts.put(output).await.map_err(|error| error.to_string())?;
+    }
+    let lines: Vec<Line> = anew.lines.into_values().collect();
+    let count = lines.len() as u64;
+    if count > 0 {
+        runtime.scrub(session, lines).await.map_err(|error| error.to_string())?;
+    }
+    Ok(count)
+}
+
+/// Returns how many lines would be written anew.
+pub(crate) async fn would_erase(shell: &Shell, plan: &[(SessionId, Forgetting)]) -> Result<u64, StoreError> {
+    let mut found_in = BTreeSet::new();
+    for (own, forgetting) in plan {
+        let (traces, _) = traces(shell, *own, forgetting).await?;
+        for session in shell.store.directory.sessions().await? {
+            let whose = if session == *own { Whose::Own } else { Whose::Other };
+            match found(shell, session, (&traces, whose)).await {
+                Ok(anew) => found_in.extend(anew.lines.into_keys().map(|seq| (session, seq))),
+                Err(StoreError::Corrupt { .. } | StoreError::NotFound(_)) => {}
+                Err(error) => return Err(error),
+            }
+        }
+    }
+    Ok(found_in.len() as u64)
+}
+
+/// Reads from the session's own journal what its forgotten rows said, and where that came from. With what stays of that.
+pub(crate) async fn traces(
+    shell: &Shell,
+    session: SessionId,
+    forgetting: &Forgetting,
+) -> Result<(Traces, BTreeSet<Seq>), StoreError> {
+    let mut gathering = Gathering::of(forgetting);
     each(shell, session, |line| {
         if line.as_str().contains("\"memory.") {
-            note(&load::read(session, line)?.event, forgetting, &mut texts, &mut sources);
+            gathering.row(&load::read(session, line)?.event);
         }
         Ok(())
     })
     .await?;
-    texts.extend(texts.iter().map(|text| harmless(text)).collect::<Vec<_>>());
-    texts.retain(|text| text.chars().count() >= TELLING && text != FORGOTTEN);
-    let (sources, spared) =
-        if state.upkeep.memories.with_sources { (sources, BTreeSet::new()) } else { (BTreeSet::new(), sources) };
+    let (sources, spared) = (gathering.sources().clone(), gathering.spared());
     if !sources.is_empty() {
         each(shell, session, |line| {
             if sources.contains(&line.seq()) {
-                texts.extend(said(&load::read(session, line)?.event));
+                gathering.said(&load::read(session, line)?.event);
             }
             Ok(())
         })
         .await?;
     }
-    let secrets: Vec<Secret> = texts.into_iter().map(Secret::new).collect();
-    let words = Redactor::forgetting(&secrets);
-    Ok(Traces { words, sources, spared, with_sources: state.upkeep.memories.with_sources })
+    Ok((gathering.traces(), spared))
 }
 
-#[expect(clippy::wildcard_enum_match_arm, reason = "nothing else says what a row says")]
-fn note(event: &Event, of: &BTreeSet<MemoryId>, texts: &mut BTreeSet<String>, sources: &mut BTreeSet<Seq>) {
-    let mut rows = |memories: &[Memory]| {
-        for memory in memories.iter().filter(|memory| of.contains(&memory.id)) {
-            texts.insert(memory.text.clone());
-            sources.extend(&memory.sources);
-        }
-    };
-    match event {
-        Event::MemoryObserved(observed) => rows(&observed.memories),
-        Event::MemoryReflected(reflected) => rows(&reflected.memories),
-        Event::MemoryAdded(added) => rows(std::slice::from_ref(&added.memory)),
-        Event::MemoryEdited(edited) if of.contains(&edited.memory) => {
-            texts.insert(edited.text.clone());
-        }
-        _says_nothing => {}
-    }
-}
-
-/// Returns the lines of all journals that hold one of these texts still.
-pub(crate) async fn holding(shell: &Shell, texts: &[String]) -> Result<Vec<(SessionId, Seq)>, StoreError> {
-    let secrets: Vec<Secret> = texts.iter().filter(|text| *text != FORGOTTEN).map(Secret::new).collect();
-    let (words, mut left) = (Redactor::new(secrets.iter().map(|text| ("", text))), Vec::new());
+/// Returns where one of these texts is left, in order; a journal that cannot be read may have it.
+pub(crate) async fn holding(shell: &Shell, texts: &[String]) -> Result<Vec<Left>, StoreError> {
+    let secrets: Vec<Secret> = texts.iter().filter(|text| !is_forgotten(text)).map(Secret::new).collect();
+    let (words, mut left) = (Redactor::forgetting(&secrets), Vec::new());
     for session in shell.store.directory.sessions().await? {
         let looked = each(shell, session, |line| {
-            left.extend(words.finds(line.as_str().as_bytes()).then(|| (session, line.seq())));
+            let is_there = left.len() < NAMED && words.finds(line.as_str().as_bytes());
+            left.extend(is_there.then(|| Left { session, seq: line.seq(), is_damaged: false }));
             Ok(())
         });
         match looked.await {
-            Ok(()) | Err(StoreError::NotFound(_) | StoreError::Corrupt { .. }) => {}
+            Ok(()) | Err(StoreError::NotFound(_)) => {}
+            Err(StoreError::Corrupt { line, .. }) => left.push(Left { session, seq: line, is_damaged: true }),
             Err(error) => return Err(error),
         }
     }
@@ -148,17 +179,48 @@ pub(crate) async fn holding(shell: &Shell, texts: &[String]) -> Result<Vec<(Sess
 }
 
 /// Returns the lines of a journal that hold what is looked for, without it.
-async fn found(shell: &Shell, session: SessionId, traces: &Traces, is_own: bool) -> Result<Vec<Line>, StoreError> {
-    let mut lines = Vec::new();
+async fn found(shell: &Shell, session: SessionId, what: (&Traces, Whose)) -> Result<Anew, StoreError> {
+    let ((traces, whose), mut anew, mut kept) = (what, Anew::default(), Vec::new());
+    let corrupt =
+        |seq: Seq, error: LineError| StoreError::Corrupt { journal: session, line: seq, why: error.to_string() };
     each(shell, session, |line| {
-        lines.extend(traces.without(session, line, is_own)?);
+        let clean = traces.without(line, whose).map_err(|error| corrupt(line.seq(), error))?;
+        let output = kept_beside(clean.as_ref().unwrap_or(line));
+        kept.extend(output.map(|output| (clean.clone().unwrap_or_else(|| line.clone()), output)));
+        anew.lines.extend(clean.map(|clean| (clean.seq(), clean)));
         Ok(())
     })
     .await?;
-    Ok(lines)
+    for (line, output) in kept {
+        let Some((clean, bytes)) = without(shell, traces, &output).await? else { continue };
+        let line = beside(&line, &output.hash, &clean).map_err(|error| corrupt(line.seq(), error))?;
+        anew.lines.extend(line.map(|line| (line.seq(), line)));
+        anew.outputs.push(bytes);
+    }
+    Ok(anew)
 }
 
-async fn each(
+/// Returns what a line keeps beside itself without what is looked for, where it holds some of it.
+async fn without(
+    shell: &Shell,
+    traces: &Traces,
+    output: &ArtifactRef,
+) -> Result<Option<(ArtifactRef, Vec<u8>)>, StoreError> {
+    if traces.words().is_empty() {
+        return Ok(None);
+    }
+    let bytes = match shell.store.artifacts.get(output.hash.clone()).await {
+        Ok(bytes) => bytes.unwrap_or_default(),
+        Err(StoreError::Corrupt { .. } | StoreError::NotFound(_)) => Vec::new(),
+        Err(error) => return Err(error),
+    };
+    let std::borrow::Cow::Owned(clean) = traces.words().bytes(&bytes) else { return Ok(None) };
+    let (hash, length) = (Digest::of(&clean), clean.len() as u64);
+    Ok(Some((ArtifactRef { hash, bytes: length, media_type: output.media_type.clone() }, clean)))
+}
+
+/// Goes through a journal's lines.
+pub(crate) async fn each(
     shell: &Shell,
     session: SessionId,
     mut with: impl FnMut(&Line) -> Result<(), StoreError>,
@@ -170,99 +232,4 @@ async fn each(
         at = last.seq();
         lines.iter().try_for_each(&mut with)?;
     }
-}
-
-impl Traces {
-    /// Returns the line without what is looked for, where it has some of it.
-    fn without(&self, session: SessionId, line: &Line, is_own: bool) -> Result<Option<Line>, StoreError> {
-        let corrupt = |error: outlive_core::event::LineError| StoreError::Corrupt {
-            journal: session,
-            line: line.seq(),
-            why: error.to_string(),
-        };
-        if is_own && self.sources.contains(&line.seq()) {
-            let mut entry = load::read(session, line)?;
-            return if blank(&mut entry) { Line::write(&entry).map(Some).map_err(corrupt) } else { Ok(None) };
-        }
-        let is_spared = (is_own && self.spared.contains(&line.seq())) || !self.with_sources && is_message(line);
-        if is_spared {
-            return Ok(None);
-        }
-        line.redacted(&self.words).map_err(corrupt)
-    }
-}
-
-/// What a person said stays unless they ask for it to go.
-fn is_message(line: &Line) -> bool {
-    let head: String = line.as_str().chars().take(160).collect();
-    ["message.received", "input.queued", "input.edited"]
-        .iter()
-        .any(|name| head.contains(&format!("\"type\":\"{name}\"")))
-}
-
-/// Puts a mark in the place of all that an event says; says whether it said something.
-#[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is a source")]
-fn blank(entry: &mut Entry) -> bool {
-    let forgotten = || FORGOTTEN.to_owned();
-    match &mut entry.event {
-        Event::MessageReceived(message) if message.content != FORGOTTEN => message.content = forgotten(),
-        Event::CallFinished(finished) if finished.content != FORGOTTEN => {
-            (finished.content, finished.details, finished.artifact) = (forgotten(), None, None);
-        }
-        Event::QuestionAnswered(answered) if answered.content != FORGOTTEN => {
-            answered.content = forgotten();
-            answered.answers = answered.answers.iter().map(|_| vec![forgotten()]).collect();
-        }
-        Event::StepFinished(finished) => {
-            return finished.content.iter_mut().fold(false, |any, it| blank_block(it) | any);
-        }
-        _no_source => return false,
-    }
-    entry.tokens = None;
-    true
-}
-
-fn blank_block(block: &mut Block) -> bool {
-    match block {
-        Block::Text { text } if text != FORGOTTEN => *text = FORGOTTEN.to_owned(),
-        Block::Thinking { thinking, signature } if thinking != FORGOTTEN => {
-            (*thinking, *signature) = (FORGOTTEN.to_owned(), None);
-        }
-        Block::ToolUse { input, .. } => {
-            let empty = serde_json::Value::Object(serde_json::Map::new());
-            if *input == empty {
-                return false;
-            }
-            *input = empty;
-        }
-        Block::Text { .. }
-        | Block::Thinking { .. }
-        | Block::RedactedThinking { .. }
-        | Block::ToolResult { .. }
-        | Block::Media(_) => return false,
-    }
-    true
-}
-
-/// Returns what an event says, where others may have repeated it word by word.
-#[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is a source")]
-fn said(event: &Event) -> Vec<String> {
-    let texts = match event {
-        Event::MessageReceived(message) => vec![message.content.trim().to_owned()],
-        Event::CallFinished(finished) => vec![finished.content.trim().to_owned()],
-        Event::StepFinished(finished) => finished
-            .content
-            .iter()
-            .filter_map(|block| match block {
-                Block::Text { text } => Some(text.trim().to_owned()),
-                Block::Thinking { .. }
-                | Block::RedactedThinking { .. }
-                | Block::ToolUse { .. }
-                | Block::ToolResult { .. }
-                | Block::Media(_) => None,
-            })
-            .collect(),
-        _no_source => Vec::new(),
-    };
-    texts.into_iter().filter(|text| text.chars().count() >= TELLING_MESSAGE && text != FORGOTTEN).collect()
 }

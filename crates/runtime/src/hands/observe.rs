@@ -24,9 +24,9 @@ pub(crate) async fn observe(errand: Errand, notes: Notes, to: Seq) {
         // Nothing was said that counts: nobody was asked.
         Ok((to, None)) => Report::Observed { to, model: None, answer: Ok((Vec::new(), Usage::default())) },
         Ok((to, Some(found))) => Report::Observed { to, model: Some(notes.kit.keeper.name.clone()), answer: Ok(found) },
-        Err(failure) => Report::Observed { to, model: None, answer: Err(failure) },
+        Err((to, failure)) => Report::Observed { to, model: None, answer: Err(failure) },
     };
-    errand.report(report).await;
+    errand.report_read(report).await;
 }
 
 /// Condenses what is remembered of the session, and reports.
@@ -35,25 +35,36 @@ pub(crate) async fn reflect(errand: Errand, notes: Notes) {
         Ok(rows) => notes.condense(rows.live().into_iter().map(|row| row.memory.clone()).collect()).await,
         Err(error) => Err(failure(FailureKind::Network, &error.to_string())),
     };
-    errand.report(Report::Reflected { model: Some(notes.kit.keeper.name.clone()), answer }).await;
+    let (read, model) = (notes.state.head, Some(notes.kit.keeper.name.clone()));
+    errand.report_read(Report::Reflected { read, model, answer }).await;
 }
 
 type Found = (Vec<Memory>, Usage);
 
-async fn look(errand: &Errand, notes: &Notes, (from, to): (Seq, Seq)) -> Result<(Seq, Option<Found>), Failure> {
-    let unread = |error: outlive_store::StoreError| failure(FailureKind::Network, &error.to_string());
-    let piece = piece(errand, notes, (from, to)).await.map_err(unread)?;
+/// Returns how far it looked, and what it found; or how far it would have.
+async fn look(errand: &Errand, notes: &Notes, (from, to): (Seq, Seq)) -> Result<(Seq, Option<Found>), (Seq, Failure)> {
+    let piece = piece(errand, notes, (from, to)).await.map_err(|error| (to, unread(&error)))?;
     if piece.is_empty() {
         return Ok((piece.to.max(to), None));
     }
+    let found = ask(errand, notes, &piece).await.map_err(|failure| (piece.to, failure))?;
+    Ok((piece.to, Some(found)))
+}
+
+fn unread(error: &outlive_store::StoreError) -> Failure {
+    failure(FailureKind::Network, &error.to_string())
+}
+
+async fn ask(errand: &Errand, notes: &Notes, piece: &Piece) -> Result<Found, Failure> {
+    let unread = |error| unread(&error);
     let rows = of_session(&notes.shell.store, errand.session, notes.state.head).await.map_err(unread)?;
     let others = seen_by(&notes.shell.store, &notes.state).await.map_err(unread)?;
     let own = rows.live().into_iter().map(|row| row.memory.clone());
     let known = Known::of(others.into_iter().chain(own).collect());
-    let (text, usage) = notes.ask(request(&piece, &known, notes.shell.moments.now())).await?;
+    let (text, usage) = notes.ask(request(piece, &known, notes.shell.moments.now())).await?;
     let has_project = notes.state.profile.as_ref().is_some_and(|profile| profile.project.is_some());
-    let memories = read(&text, &piece, &known, has_project).map_err(|why| failure(FailureKind::OffSchema, &why))?;
-    Ok((piece.to, Some((memories, usage))))
+    let memories = read(&text, piece, &known, has_project).map_err(|why| failure(FailureKind::OffSchema, &why))?;
+    Ok((memories, usage))
 }
 
 /// Reads as much as is looked at in one go. What failed before is looked at in smaller pieces.
@@ -62,7 +73,8 @@ async fn piece(errand: &Errand, notes: &Notes, (from, to): (Seq, Seq)) -> Result
     // Half of the window, at three bytes a token.
     let window = usize::try_from(notes.kit.keeper.window.usable()).unwrap_or(usize::MAX);
     let room = (window.saturating_mul(3) / 2).min(most) >> notes.state.upkeep.memories.failures.min(8);
-    let aside = notes.state.profile.as_ref().map(|profile| profile.aside.clone()).unwrap_or_default();
+    let mut aside = notes.state.profile.as_ref().map(|profile| profile.aside.clone()).unwrap_or_default();
+    aside.extend(&notes.state.upkeep.memories.unheard);
     let redactor = errand.secrets.now();
     let mut piece = Piece::behind(from, room.max(least));
     while piece.to < to {

@@ -13,6 +13,7 @@ mod catalog;
 mod clients;
 mod condensing;
 mod deleting;
+mod forgetting;
 mod held;
 mod hostile;
 mod house;

@@ -7,6 +7,7 @@ use outlive_core::command::{Command, MemoryCommand};
 use outlive_core::content::{Block, Purpose, Request};
 use outlive_core::event::{Event, RebuildCause};
 use outlive_core::memory::Mode;
+use outlive_core::memory::forget::Extent;
 use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::Whose;
 use outlive_runtime::kit::{Keeper, Kit, Voices};
@@ -16,11 +17,16 @@ use serde_json::{Value, json};
 use crate::house::{Agents, House, by, create, id, kit, voice};
 
 /// An agent that remembers, whose model answers people with this and is asked for notes by that.
-fn remembering(model: Scripted) -> Agents {
+pub fn remembering(model: Scripted) -> Agents {
+    remembering_with(model, || Toolbox::new(Vec::new()))
+}
+
+/// One that has these tools.
+pub fn remembering_with(model: Scripted, tools: impl Fn() -> Toolbox + Send + Sync + 'static) -> Agents {
     Agents::made(move |_| {
-        let voice = voice(model.clone(), &Toolbox::new(Vec::new()));
+        let voice = voice(model.clone(), &tools());
         let keeper = Keeper { memory: Some(MemorySpec::default()), ..Keeper::plain(&voice) };
-        let plain = kit(model.clone(), Toolbox::new(Vec::new()), "mode: ask");
+        let plain = kit(model.clone(), tools(), "mode: dangerous");
         Ok(std::sync::Arc::new(Kit { keeper, voices: Voices::only(voice), ..plain }))
     })
 }
@@ -35,7 +41,7 @@ fn shown(request: &Request) -> Vec<Value> {
 }
 
 /// Notes every line that a person said, word by word.
-fn noting(request: &Request, _nth: usize) -> Step {
+pub fn noting(request: &Request, _nth: usize) -> Step {
     match request.purpose {
         Purpose::Step | Purpose::Condense => Step::text("Well."),
         Purpose::Observe => {
@@ -53,16 +59,16 @@ fn noting(request: &Request, _nth: usize) -> Step {
     }
 }
 
-fn of(model: &Scripted, purpose: Purpose) -> Vec<Request> {
+pub fn of(model: &Scripted, purpose: Purpose) -> Vec<Request> {
     model.requests().into_iter().filter(|request| request.purpose == purpose).collect()
 }
 
-async fn talk(house: &House, content: &str) {
+pub async fn talk(house: &House, content: &str) {
     let said = house.say(1, content).await;
     house.outcome(1, said).await;
 }
 
-async fn noted(house: &House, times: usize) {
+pub async fn noted(house: &House, times: usize) {
     let count = |events: &[Event]| events.iter().filter(|event| event.name() == "memory.observed").count();
     for _ in 0..10_000 {
         if count(&house.events(1).await) >= times {
@@ -73,7 +79,7 @@ async fn noted(house: &House, times: usize) {
     assert_eq!(count(&house.events(1).await), times, "{:?}", house.events(1).await);
 }
 
-fn system(request: &Request) -> String {
+pub fn system(request: &Request) -> String {
     request.system.join("\n\n")
 }
 
@@ -226,7 +232,9 @@ async fn what_is_forgotten_stands_in_no_line_but_the_message_it_came_from_unless
         };
         let memory = observed.memories[0].id;
         let key = || (by(), "f1".parse().ok());
-        let forgotten = house.runtime.forget_memory(memory, sources, key()).await.unwrap();
+        let extent = if sources { Extent::Sources } else { Extent::Words };
+        let forgotten = house.runtime.forget_memory(memory, extent, key()).await.unwrap();
+        assert_eq!(house.runtime.forget_memory(memory, extent, key()).await.unwrap(), forgotten, "asked again");
         assert_eq!(forgotten.memories, [memory]);
         assert!(forgotten.lines.is_some_and(|lines| lines > 0), "{forgotten:?}");
         let lines = house.runtime.entries(id(1), 0, 1_000).await.unwrap();
@@ -281,7 +289,7 @@ async fn another_session_of_the_agent_begins_with_what_this_one_noted_and_forget
     else {
         panic!("nothing observed")
     };
-    house.runtime.forget_memory(observed.memories[0].id, true, (by(), None)).await.unwrap();
+    house.runtime.forget_memory(observed.memories[0].id, Extent::Sources, (by(), None)).await.unwrap();
     house.ask(3, Command::Create(create())).await.unwrap();
     let said = house.say(3, "And you?").await;
     house.outcome(3, said).await;

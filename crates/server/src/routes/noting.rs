@@ -4,9 +4,10 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
+use outlive_core::memory::forget::Extent;
 use outlive_protocol::noting::{AddMemory, EditMemory, Edited, ForgottenView, LeftView, Noted, Reflect, Reflected};
 use outlive_protocol::{Problem, code};
-use outlive_runtime::Whose;
+use outlive_runtime::{Left, Whose};
 use serde::Deserialize;
 
 use crate::App;
@@ -59,10 +60,13 @@ pub(super) async fn edit(
 pub(super) struct How {
     /// The messages that it comes from go, too.
     sources: Option<bool>,
+    /// Only says how many lines would be written anew.
+    dry_run: Option<bool>,
 }
 
-/// Forgets a memory, with all that was made of it: its words are erased from every journal. What people said stays, unless
-/// `sources` has it go, too; the answer names the lines that hold its words still.
+/// Forgets a memory, with all that was made of it: it is erased from every journal, and so are its words, as whole words, where they
+/// are so many that nobody says them by chance. What people said stays, unless `sources` has it go, too; the answer names the lines in
+/// which something is left.
 #[utoipa::path(delete, path = "/memory/{id}", tag = "memory", params(("id" = String, Path), How),
     responses((status = 200, body = ForgottenView), (status = 404, body = Problem)))]
 pub(super) async fn forget(
@@ -72,9 +76,15 @@ pub(super) async fn forget(
     caller: Caller,
 ) -> ApiResult<Json<ForgottenView>> {
     let request = caller.request(None)?;
-    let sources = how.sources == Some(true);
-    let forgotten = app.runtime.forget_memory(id(&memory)?, sources, (caller.by, request)).await?;
-    let left = forgotten.left.into_iter().map(|(session, seq)| LeftView { session, seq }).collect();
+    let memory = id(&memory)?;
+    let extent = if how.sources == Some(true) { Extent::Sources } else { Extent::Words };
+    let forgotten = if how.dry_run == Some(true) {
+        app.runtime.would_forget(memory, extent).await?
+    } else {
+        app.runtime.forget_memory(memory, extent, (caller.by, request)).await?
+    };
+    let view = |left: Left| LeftView { session: left.session, seq: left.seq, damaged: left.is_damaged };
+    let left = forgotten.left.into_iter().map(view).collect();
     Ok(Json(ForgottenView { memories: forgotten.memories, lines: forgotten.lines, left }))
 }
 

@@ -7,6 +7,7 @@ use outlive_core::event::{
 };
 use outlive_core::id::{CallId, MemoryId, Seq, SessionId};
 use outlive_core::memory::{Kind, Memory, Priority, Scope};
+use outlive_core::redact::FORGOTTEN;
 use outlive_core::time::Timestamp;
 
 use super::searching::begun;
@@ -43,7 +44,8 @@ fn who() -> Origin {
 #[must_use]
 pub fn observed(memories: Vec<Memory>) -> Event {
     let covers = Aside { first: 1, last: 1 };
-    Event::MemoryObserved(MemoryObserved { covers, memories, model: Some("m".to_owned()), usage: Usage::default() })
+    let (model, usage) = (Some("m".to_owned()), Usage::default());
+    Event::MemoryObserved(MemoryObserved { covers, memories, model, usage, is_unobserved: false })
 }
 
 fn forgotten(memories: &[u128]) -> Event {
@@ -78,16 +80,19 @@ fn recalled_by(call: u128, tool: &str, memories: &[u128]) -> [Event; 2] {
     [Event::CallStarted(started), Event::CallFinished(finished)]
 }
 
+fn line_of(seq: Seq, event: Event) -> Line {
+    let at = on(i64::try_from(seq).expect("a small seq"));
+    let entry = Entry { seq, at, turn: None, step: None, asked: None, tokens: None, event };
+    Line::write(&entry).expect("a line that can be written")
+}
+
 /// Appends these events to a session of this agent, which is made where it is missing, and notes its row.
 pub async fn note(store: &Store, journal: SessionId, agent: &str, events: Vec<Event>) {
     let epoch = take(store, journal).await;
     let expected = store.journals.head(journal).await.unwrap_or(0);
     let mut lines = if expected == 0 { vec![begun(journal, agent)] } else { Vec::new() };
     for event in events {
-        let seq = expected + lines.len() as Seq + 1;
-        let at = on(i64::try_from(seq).expect("a small seq"));
-        let entry = Entry { seq, at, turn: None, step: None, asked: None, tokens: None, event };
-        lines.push(Line::write(&entry).expect("a line that can be written"));
+        lines.push(line_of(expected + lines.len() as Seq + 1, event));
     }
     let head = expected + lines.len() as Seq;
     store.journals.append(Append { journal, epoch, expected, lines }).await.expect("appended");
@@ -236,6 +241,71 @@ pub async fn what_is_edited_or_forgotten_is_found_as_it_is_now(subject: &mut imp
             store.memories.begin_anew().await.expect("begun anew");
         }
     }
+}
+
+/// A line that was written anew without its words says nothing any more, however the file came to know of it.
+pub async fn what_was_erased_from_its_line_is_no_memory(subject: &mut impl Subject) {
+    let mut store = subject.open();
+    let said = "Ada has a dog called Zorblax";
+    note(&store, session(1), "scribe", vec![observed(vec![memory(1, 1, said)])]).await;
+    let others = vec![memory(2, 1, said), memory(3, 1, "The roof is red")];
+    note(&store, session(2), "scribe", vec![observed(others), edited(3, said), observed(vec![memory(4, 1, "Well")])])
+        .await;
+    assert_eq!(found(&store, "Zorblax").await.len(), 3);
+    note(&store, session(1), "scribe", vec![forgotten(&[1])]).await;
+    let gone = [observed(vec![memory(2, 1, FORGOTTEN), memory(3, 1, "The roof is red")]), edited(3, FORGOTTEN)];
+    let lines = (2..).zip(gone).map(|(seq, event)| line_of(seq, event)).collect();
+    let epoch = take(&store, session(2)).await;
+    store.journals.scrub(session(2), epoch, lines).await.expect("written anew");
+    for case in ["at once", "after a new start", "made anew"] {
+        assert_eq!(found(&store, "Zorblax").await, [], "{case}");
+        assert_eq!(found(&store, "forgotten").await, [], "{case}");
+        assert_eq!(listed(&store, RememberedQuery::default()).await, [4], "{case}");
+        drop(store);
+        store = subject.open();
+        if case == "after a new start" {
+            store.memories.begin_anew().await.expect("begun anew");
+        }
+    }
+}
+
+/// Whichever of them is read first.
+pub async fn what_a_forgotten_one_had_replaced_is_found_again(subject: &mut impl Subject) {
+    let mut store = subject.open();
+    let one = |id| MemoryId::from_bits(id);
+    let taking = Memory { supersedes: vec![one(1)], ..memory(2, 2, "a needle in hay") };
+    note(&store, session(1), "scribe", vec![observed(vec![memory(1, 1, "a needle"), taking])]).await;
+    assert_eq!(listed(&store, RememberedQuery::default()).await, [2]);
+    note(&store, session(1), "scribe", vec![forgotten(&[2])]).await;
+    for case in ["at once", "after a new start", "made anew"] {
+        assert_eq!(found(&store, "needle").await, [1], "{case}");
+        assert_eq!(listed(&store, RememberedQuery::default()).await, [1], "{case}");
+        let row = store.memories.get(one(1)).await.expect("read").expect("it is there").row;
+        assert_eq!(row.superseded_by, [], "{case}");
+        drop(store);
+        store = subject.open();
+        if case == "after a new start" {
+            store.memories.begin_anew().await.expect("begun anew");
+        }
+    }
+}
+
+/// Who knew it knows it still: of another agent's nothing takes a place, nor does what fewer may know.
+pub async fn nothing_takes_the_place_of_what_more_may_know(subject: &mut impl Subject) {
+    let store = subject.open();
+    let over = |id: u128, old: u128, scope: Scope| Memory {
+        supersedes: vec![MemoryId::from_bits(old)],
+        scope,
+        ..memory(id, 2, "another needle")
+    };
+    let old = vec![memory(1, 1, "a needle"), memory(2, 1, "a needle"), memory(3, 1, "a needle")];
+    note(&store, session(1), "scribe", vec![observed(old)]).await;
+    note(&store, session(2), "scribe", vec![observed(vec![over(11, 1, Scope::Session), over(12, 2, Scope::All)])])
+        .await;
+    note(&store, session(3), "other", vec![observed(vec![over(13, 3, Scope::Agent)])]).await;
+    let mut shown = listed(&store, RememberedQuery::default()).await;
+    shown.sort_unstable();
+    assert_eq!(shown, [1, 3, 11, 12, 13]);
 }
 
 /// No character has a meaning.

@@ -139,7 +139,14 @@ impl Flusher {
         let _files = shared.files();
         let mut mark = match read_mark(&*shared.disk, &path) {
             Ok(mark) => mark,
-            Err(error) if error.kind() == io::ErrorKind::NotFound || past::is_damage(&error) => Mark::default(),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Mark::default(),
+            Err(error) if past::is_damage(&error) => {
+                // Whoever wanted it wants it still: what it says is kept for a person, and what is wanted now goes on.
+                let aside = path.with_extension("scrub.damaged");
+                shared.disk.rename(&path, &aside).map_err(|error| io_error("set aside", &path, &error))?;
+                tracing::error!(%journal, "what was to be erased of a journal could not be read: set aside");
+                Mark::default()
+            }
             Err(error) => return Err(failed(&error)),
         };
         let new: Vec<Line> = scrub.lines.values().cloned().collect();

@@ -43,6 +43,10 @@ impl MemoryIndex for Memories {
         })
     }
 
+    fn catch_up(&self) -> Pending<'_, Result<Catching, StoreError>> {
+        Box::pin(Following::catch_up(self))
+    }
+
     fn begin_anew(&self) -> Pending<'_, Result<Catching, StoreError>> {
         Box::pin(Following::begin_anew(self))
     }

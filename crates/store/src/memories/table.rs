@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use outlive_core::event::{Line, Origin};
 use outlive_core::id::{CallId, MemoryId, Seq, SessionId};
 use outlive_core::memory::{Kind as MemoryKind, Priority, Scope};
+use outlive_core::redact::is_forgotten;
 use outlive_core::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension as _, Transaction, params};
 use serde::{Deserialize, Serialize};
@@ -22,7 +23,7 @@ use crate::sqlite::{self, AfterCrash, FileError, Kind, Writes};
 
 const KIND: Kind = Kind {
     application: 0x6f75_746d,
-    version: 1,
+    version: 2,
     schema: SCHEMA,
     cache_kib: 16_384,
     after_crash: AfterCrash::Trust,
@@ -45,7 +46,7 @@ const SCHEMA: &str = "
     CREATE INDEX rows_session ON rows (session);
     CREATE TABLE texts (key INTEGER PRIMARY KEY, text TEXT NOT NULL, rest TEXT NOT NULL) STRICT;
     CREATE TABLE taken (
-        old TEXT NOT NULL, new TEXT NOT NULL, session INTEGER NOT NULL, since INTEGER NOT NULL,
+        old TEXT NOT NULL, new TEXT NOT NULL, session INTEGER NOT NULL, since INTEGER NOT NULL, scope INTEGER NOT NULL,
         PRIMARY KEY (old, new, session)
     ) STRICT, WITHOUT ROWID;
     CREATE TABLE edits (
@@ -225,9 +226,13 @@ fn add_words(file: &Transaction<'_>, key: i64, text: &str) -> Result<(), FileErr
     Ok(())
 }
 
-/// Notes at a row since when another has its place.
+/// Notes at a row since when another has its place. What fewer may know, or another agent noted, takes it from nobody who knows it.
 fn mark_taken(file: &Transaction<'_>, memory: &str) -> Result<(), FileError> {
-    let sql = "UPDATE rows SET taken = (SELECT min(since) FROM taken WHERE old = ?1) WHERE memory = ?1";
+    let sql = "UPDATE rows SET taken = (
+            SELECT min(t.since) FROM taken AS t JOIN sessions AS theirs ON theirs.key = t.session
+            JOIN sessions AS ours ON ours.key = rows.session
+            WHERE t.old = ?1 AND t.scope >= rows.scope AND (t.scope = 3 OR theirs.agent = ours.agent)
+        ) WHERE memory = ?1";
     file.prepare(sql)?.execute([memory])?;
     Ok(())
 }
@@ -274,14 +279,13 @@ impl Adding<'_> {
 
     fn row(&mut self, session: i64, new: &New) -> Result<(), FileError> {
         let (memory, id) = (&new.memory, new.memory.id.to_string());
-        for old in &memory.supersedes {
-            let values = params![old.to_string(), id, session, memory.since.micros()];
-            self.file.prepare("INSERT OR REPLACE INTO taken VALUES (?1, ?2, ?3, ?4)")?.execute(values)?;
-            mark_taken(self.file, &old.to_string())?;
-        }
-        // What was erased from its journal has no text.
-        if memory.text.trim().is_empty() || self.is_forgotten(&id)? {
+        if is_forgotten(&memory.text) || self.is_forgotten(&id)? {
             return Ok(());
+        }
+        for old in &memory.supersedes {
+            let values = params![old.to_string(), id, session, memory.since.micros(), scope_number(memory.scope)];
+            self.file.prepare("INSERT OR REPLACE INTO taken VALUES (?1, ?2, ?3, ?4, ?5)")?.execute(values)?;
+            mark_taken(self.file, &old.to_string())?;
         }
         let mut insert = self.file.prepare(
             "INSERT INTO rows (session, scope, priority, since, until, at, seq, memory) VALUES (?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)
@@ -319,7 +323,7 @@ impl Adding<'_> {
         let last = |row: &rusqlite::Row<'_>| Ok((row.get(0)?, row.get(1)?, row.get(2)?));
         let last: Option<(String, i64, String)> = statement.query_row([&id], last).optional()?;
         let Some((text, at, by)) = last else { return Ok(()) };
-        if text.trim().is_empty() || self.is_forgotten(&id)? {
+        if is_forgotten(&text) || self.is_forgotten(&id)? {
             return self.forget_text(&id);
         }
         for key in keys(self.file, "SELECT key FROM rows WHERE memory = ?1", params![id])? {
@@ -342,7 +346,7 @@ impl Adding<'_> {
         self.forget_text(&id)
     }
 
-    /// Takes out all that a memory says.
+    /// Takes out all that a memory says. What it had replaced holds again.
     fn forget_text(&mut self, memory: &str) -> Result<(), FileError> {
         for key in keys(self.file, "SELECT key FROM rows WHERE memory = ?1", params![memory])? {
             take_out(self.file, key)?;
@@ -350,7 +354,11 @@ impl Adding<'_> {
         }
         self.file.execute("DELETE FROM edits WHERE memory = ?1", [memory])?;
         self.file.execute("DELETE FROM uses WHERE memory = ?1", [memory])?;
-        Ok(())
+        let olds: Vec<String> = {
+            let mut statement = self.file.prepare("DELETE FROM taken WHERE new = ?1 RETURNING old")?;
+            statement.query_map([memory], |row| row.get(0))?.collect::<Result<_, _>>()?
+        };
+        olds.iter().try_for_each(|old| mark_taken(self.file, old))
     }
 
     fn used(

@@ -34,6 +34,8 @@ pub(super) struct Plan {
     pub(super) releases: u64,
     poisoned: bool,
     pub(super) is_unreadable: bool,
+    /// Whether the next lines that are written anew are, and nobody is told.
+    pub(super) cuts_scrub: bool,
 }
 
 impl Plan {
@@ -103,6 +105,11 @@ impl Faults {
         let mut world = self.0.world();
         world.plan.next.clear();
         world.plan.every = None;
+    }
+
+    /// The next lines that are written anew are written, and whoever asked hears that they could not be.
+    pub fn cut_scrub(&self) {
+        self.0.world().plan.cuts_scrub = true;
     }
 
     /// Lets go of all appends that hang.

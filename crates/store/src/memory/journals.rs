@@ -168,7 +168,8 @@ impl Journals for Memory {
             tokio::task::yield_now().await;
             self.write_anew(journal, epoch, lines)?;
             tokio::task::yield_now().await;
-            Ok(())
+            let is_cut = std::mem::take(&mut self.world().plan.cuts_scrub);
+            if is_cut { Err(StoreError::NoSpace) } else { Ok(()) }
         })
     }
 

@@ -1,4 +1,5 @@
-//! Lines that are written anew: the journals' part of it, and what the words, the list and the artifacts have of what they were.
+//! Lines that are written anew: the journals' part of it, and what the words, the memories, the list and the artifacts have of what
+//! they were.
 //!
 //! Invariant: the mark goes last, when nothing of the old lines is left anywhere.
 
@@ -58,8 +59,12 @@ impl Bin {
     async fn finish_scrub(&self, journal: SessionId, mark: &Mark) -> Result<(), StoreError> {
         self.listed.index.erase().await?;
         self.listed.words.erase(journal).await?;
+        self.listed.memories.erase(journal).await?;
         match self.journals.head(journal).await {
-            Ok(head) => self.listed.words.tell(journal, head),
+            Ok(head) => {
+                self.listed.words.tell(journal, head);
+                self.listed.memories.tell(journal, head);
+            }
             Err(StoreError::NotFound(_)) => {}
             Err(error) => return Err(error),
         }

@@ -131,3 +131,21 @@ async fn of_what_is_forgotten_neither_text_nor_words_nor_vectors_are_left() {
         }
     }
 }
+
+#[tokio::test]
+async fn of_a_line_that_was_written_anew_neither_text_nor_words_are_left_in_the_file() {
+    let root = tempfile::tempdir().unwrap();
+    let (store, files) = open(root.path());
+    fill(&store).await;
+    assert_eq!(recall(&store, "swordfish").await.hits.len(), 3);
+    assert!(holds(root.path(), b"zorblax2"), "looked for rightly");
+    let lines = store.journals.read(session(2), 0, 10).await.unwrap().lines;
+    let words = outlive_core::secret::Secret::new("The swordfish of Person2 is called Zorblax2");
+    let anew = lines[1].redacted(&outlive_core::redact::Redactor::forgetting([&words])).unwrap().unwrap();
+    let epoch = store.leases.take(session(2)).await.unwrap();
+    store.journals.scrub(session(2), epoch, vec![anew]).await.unwrap();
+    let behind = store.memories.catch_up().await.unwrap().behind;
+    assert!(behind == 0 && !holds(root.path(), b"zorblax2"), "{behind}");
+    assert!(holds(root.path(), b"zorblax3"), "others stay");
+    files.close();
+}
