@@ -47,7 +47,7 @@ fn forms(word: &str) -> Vec<String> {
 
 impl Home {
     /// Every file of the workspace that holds one of the words, in any form.
-    fn holding(&self, words: &[&str]) -> Vec<String> {
+    pub(super) fn holding(&self, words: &[&str]) -> Vec<String> {
         let sought: Vec<String> = words.iter().flat_map(|word| forms(word)).collect();
         let mut found = Vec::new();
         for path in files(&self.0.path().join(".outlive")) {

@@ -9,6 +9,7 @@ mod attaching;
 mod budget;
 mod deleting;
 mod finding;
+mod forgetting;
 mod importing;
 mod moving;
 mod policy;
