@@ -59,7 +59,10 @@ impl Bin {
     async fn finish_scrub(&self, journal: SessionId, mark: &Mark) -> Result<(), StoreError> {
         self.listed.index.erase().await?;
         self.listed.words.erase(journal).await?;
-        self.listed.memories.erase(journal).await?;
+        // Nothing but these lines says what is remembered; whoever reads them anew measures their texts anew.
+        if mark.lines.values().any(|line| line.as_str().contains("\"type\":\"memory.")) {
+            self.listed.memories.erase(journal).await?;
+        }
         match self.journals.head(journal).await {
             Ok(head) => {
                 self.listed.words.tell(journal, head);
