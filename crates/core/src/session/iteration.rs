@@ -16,8 +16,8 @@ use crate::compaction::{Open, Section, Summary};
 use crate::content::Usage;
 use crate::event::{
     ActivationCause, Aside, Behavior, CallFinished, Check, CheckCall, CheckpointCreated, CompactionTrigger, Decider,
-    Effect, Ending, Entry, Event, InterruptRequested, LoopChecksAsked, LoopEnded, LoopExit, LoopIterationStarted,
-    LoopStarted, Made, MessageReceived, OnLost, Origin, OriginKind, Outcome, Strategy, TurnEnded,
+    Ending, Entry, Event, InterruptRequested, LoopChecksAsked, LoopEnded, LoopExit, LoopIterationStarted, LoopStarted,
+    Made, MessageReceived, Origin, OriginKind, Outcome, Strategy, TurnEnded,
 };
 use crate::id::{CallId, CheckpointId, TurnId};
 use crate::limits::{CHECK_BYTES, CHECK_MS, CHECK_NAME_CHARS, CHECK_TAIL_CHARS, CHECKS, GOAL_BYTES, ITERATIONS};

@@ -13,6 +13,7 @@ mod importing;
 mod moving;
 mod policy;
 mod sandboxing;
+mod working;
 
 use std::process::{Command, Output, Stdio};
 
