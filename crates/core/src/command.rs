@@ -126,7 +126,7 @@ pub struct Create {
     /// The project it belongs to.
     pub project: Option<String>,
     /// The piece of work that it is for, which gives it its id.
-    pub task: Option<Task>,
+    pub task: Option<Box<Task>>,
     /// What becomes of a turn without a client.
     pub on_disconnect: OnDisconnect,
     /// Free labels.

@@ -8,7 +8,7 @@ use outlive_core::budget::Budget;
 use outlive_core::catalogue::Catalogue;
 use outlive_core::context::{Frame, Window};
 use outlive_core::cost::Prices;
-use outlive_core::event::{Decider, OnDisconnect};
+use outlive_core::event::{Decider, Effect, OnDisconnect, OnLost};
 use outlive_core::id::{AgentName, SessionId};
 use outlive_core::memory::pack::Part;
 use outlive_core::policy::shell::Touch;
@@ -327,19 +327,29 @@ impl Kit {
         // Not what the policy suggests: it does not know how long the call runs.
         let grant = assessment.grant();
         let grant = tool.pin().map_or(grant.clone(), |pin| format!("{grant} as described by {pin}"));
-        let (effect, on_lost, ruled) = (assessment.effect, assessment.on_lost, assessment.subject.ruled());
+        let vouched = state.vouched(call.id);
+        let (effect, on_lost) = match vouched {
+            Some(_) => (Effect::Idempotent, OnLost::Retry),
+            None => (assessment.effect, assessment.on_lost),
+        };
+        let ruled = assessment.subject.ruled();
         let judgement = judge(&self.policy, &self.place, &assessment.subject);
         let because = judgement.because();
-        match judgement.verdict {
-            Verdict::Allow { rule } => Ruling::Allowed { by: Decider::Policy(rule), effect, on_lost, ruled },
-            Verdict::Deny { rule, reason } => Ruling::Denied { by: Decider::Policy(rule), content: reason },
-            Verdict::Ask { .. } if state.answered.decisions.grants.contains(&grant) || self.policy.grants(&grant) => {
+        match (judgement.verdict, vouched) {
+            (Verdict::Allow { rule }, _) => Ruling::Allowed { by: Decider::Policy(rule), effect, on_lost, ruled },
+            (Verdict::Deny { rule, reason }, _) => Ruling::Denied { by: Decider::Policy(rule), content: reason },
+            (Verdict::Ask { .. }, _)
+                if state.answered.decisions.grants.contains(&grant) || self.policy.grants(&grant) =>
+            {
                 Ruling::Allowed { by: Decider::Grant(grant), effect, on_lost, ruled }
             }
-            Verdict::Ask { .. } if denies => {
+            (Verdict::Ask { .. }, Some(by)) => {
+                Ruling::Allowed { by: Decider::Person(by.clone()), effect, on_lost, ruled }
+            }
+            (Verdict::Ask { .. }, None) if denies => {
                 Ruling::Denied { by: Decider::Policy("unattended: deny".to_owned()), content: NOBODY.to_owned() }
             }
-            Verdict::Ask { .. } => {
+            (Verdict::Ask { .. }, None) => {
                 Ruling::Ask { summary: assessment.summary, rule: grant, because, effect, on_lost, ruled }
             }
         }

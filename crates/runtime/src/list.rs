@@ -16,7 +16,7 @@ pub(crate) fn row(shell: &Shell, (session, state): (SessionId, &State)) -> Row {
         agent: profile.map(|profile| profile.agent.to_string()).unwrap_or_default(),
         title: profile.and_then(|profile| profile.title.clone().or_else(|| profile.opening.clone())),
         project: profile.and_then(|profile| profile.project.clone()),
-        task: profile.and_then(|profile| profile.task.clone()),
+        task: profile.and_then(|profile| profile.task.clone().map(Box::new)),
         status: state.status().as_str().to_owned(),
         created_at: profile.map_or(0, |profile| profile.created_at.micros()),
         updated_at: state.updated_at.micros(),

@@ -58,9 +58,9 @@ impl Runtime {
     /// What the store says.
     pub async fn of_task(&self, project: &str, of: OfTask) -> Result<Vec<Row>, StoreError> {
         let is_of = |task: &Task| task.project == project && task.feature == of.feature && task.task == of.task;
-        let (project, of_task) = (Some(project.to_owned()), Some(of.clone()));
+        let (project, of_task) = (Some(project.to_owned()), Some(Box::new(of.clone())));
         let mut rows = self.list(ListQuery { project, of_task, limit: SHOWN, ..ListQuery::default() }).await?;
-        rows.retain(|row| row.task.as_ref().is_some_and(is_of));
+        rows.retain(|row| row.task.as_deref().is_some_and(is_of));
         Ok(rows)
     }
 }

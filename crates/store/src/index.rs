@@ -32,7 +32,7 @@ pub struct Row {
     pub project: Option<String>,
     /// The piece of work that it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub task: Option<Task>,
+    pub task: Option<Box<Task>>,
     /// Its status word (CONTRACT: idle, running, waiting, approving, asking, sleeping, paused, archived).
     pub status: String,
     /// Microseconds since 1970.

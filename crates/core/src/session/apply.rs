@@ -5,8 +5,9 @@ use super::{Filled, Hold, LastTurn, PastAnswer, PastDecision, Profile, Queued, S
 use crate::command::Verdict;
 use crate::content::{Block, Usage};
 use crate::event::{
-    CallAllowed, CallDenied, Decider, Ending, Entry, Event, InputQueued, MessageReceived, Origin, RecoveryNoted, Scope,
-    SessionArchived, SessionCreated, SessionPaused, SessionUpdated, StepFailed, StepFinished, StepStarted, TurnEnded,
+    CallAllowed, CallDenied, CompactionFailed, CompactionProgressed, Decider, Ending, Entry, Event, InputQueued,
+    MessageReceived, Origin, RecoveryNoted, Scope, SessionArchived, SessionCreated, SessionPaused, SessionUpdated,
+    StepFailed, StepFinished, StepStarted, TurnEnded,
 };
 use crate::id::{CallId, Seq, TurnId};
 use crate::limits::{DECISIONS_REMEMBERED, FALLBACK_REST_MS};
@@ -75,12 +76,9 @@ impl State {
             | Event::CallLost(_) => self.apply_turn(entry),
             Event::QuestionAnswered(answered) => self.apply_answer(answered, entry.at),
             Event::TodoChanged(changed) => self.todos.clone_from(&changed.items),
-            Event::CompactionProgressed(progressed) => {
-                self.spend(progressed.usage, entry);
-                self.upkeep.view.apply(entry);
-            }
-            Event::CompactionFailed(failed) => {
-                self.spend(failed.usage, entry);
+            Event::CompactionProgressed(CompactionProgressed { usage, .. })
+            | Event::CompactionFailed(CompactionFailed { usage, .. }) => {
+                self.spend(*usage, entry);
                 self.upkeep.view.apply(entry);
             }
             Event::ContextPruned(_)

@@ -349,7 +349,7 @@ fn nothing_done(command: &Command) -> Option<Fact> {
 
 fn created(session: SessionId, create: &Create) -> Facts {
     check_profile(create.title.as_deref(), Some(&create.labels))?;
-    if let Some(Err(error)) = create.task.as_ref().map(Task::check) {
+    if let Some(Err(error)) = create.task.as_deref().map(Task::check) {
         return Err(Refusal::Invalid { code: "task_invalid", what: error.to_string() });
     }
     Ok(vec![Fact::of_session(Event::SessionCreated(SessionCreated {
@@ -359,7 +359,7 @@ fn created(session: SessionId, create: &Create) -> Facts {
         agent_digest: create.agent_digest.clone(),
         title: create.title.clone(),
         project: create.project.clone(),
-        task: create.task.clone(),
+        task: create.task.as_deref().cloned(),
         parent: None,
         on_disconnect: create.on_disconnect,
         labels: create.labels.clone(),

@@ -9,15 +9,15 @@
 use serde::{Deserialize, Serialize};
 
 use super::decide::{Facts, Moment, Refusal};
-use super::settle::{Fact, Ruling, begun};
+use super::settle::{Fact, begun};
 use super::{Hold, State};
 use crate::command::{LoopCommand, NewLoop};
 use crate::compaction::{Open, Section, Summary};
 use crate::content::Usage;
 use crate::event::{
     ActivationCause, Aside, Behavior, CallFinished, Check, CheckCall, CheckpointCreated, CompactionTrigger, Decider,
-    Effect, Ending, Entry, Event, InterruptRequested, LoopChecksAsked, LoopEnded, LoopExit, LoopIterationStarted,
-    LoopStarted, Made, MessageReceived, OnLost, Origin, OriginKind, Outcome, Strategy, TurnEnded,
+    Ending, Entry, Event, InterruptRequested, LoopChecksAsked, LoopEnded, LoopExit, LoopIterationStarted, LoopStarted,
+    Made, MessageReceived, Origin, OriginKind, Outcome, Strategy, TurnEnded,
 };
 use crate::id::{CallId, CheckpointId, TurnId};
 use crate::limits::{CHECK_BYTES, CHECK_MS, CHECK_NAME_CHARS, CHECK_TAIL_CHARS, CHECKS, GOAL_BYTES, ITERATIONS};
@@ -395,19 +395,11 @@ impl State {
         facts
     }
 
-    /// Returns the ruling on a call, where it is a check: whoever began the loop has approved it, and it may be run again.
+    /// Returns who began the loop that a call is a check of: they have approved it, and it may be run again.
     #[must_use]
-    pub fn vouched(&self, call: CallId, ruling: Ruling) -> Ruling {
-        let is_check = |looping: &&Loop| looping.checks.iter().any(|checked| checked.call == Some(call));
-        let Some(looping) = self.looping().filter(is_check) else { return ruling };
-        let (effect, on_lost) = (Effect::Idempotent, OnLost::Retry);
-        match ruling {
-            Ruling::Allowed { by, ruled, .. } => Ruling::Allowed { by, effect, on_lost, ruled },
-            Ruling::Ask { ruled, .. } => {
-                Ruling::Allowed { by: Decider::Person(looping.by.clone()), effect, on_lost, ruled }
-            }
-            Ruling::Question(_) | Ruling::Todos(_) | Ruling::Denied { .. } => ruling,
-        }
+    pub fn vouched(&self, call: CallId) -> Option<&Origin> {
+        let looping = self.looping()?;
+        looping.checks.iter().any(|checked| checked.call == Some(call)).then_some(&looping.by)
     }
 }
 

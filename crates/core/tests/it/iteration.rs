@@ -1,10 +1,12 @@
 //! A loop: its five ends, its checks, and that a crash anywhere goes on with the same iteration.
+#![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for what it names")]
 
 use outlive_core::command::{Command, Done, LoopCommand, NewLoop, Report};
 use outlive_core::compaction::Summary;
 use outlive_core::content::{Failure, FailureKind};
 use outlive_core::event::{
-    Behavior, CallStarted, Check, CompactionTrigger, Decider, Effect, Entry, Event, LoopExit, OnLost, Outcome, Strategy,
+    Behavior, CallStarted, Check, CompactionTrigger, Decider, Effect, Entry, Event, LoopExit, OnLost, Origin, Outcome,
+    Strategy,
 };
 use outlive_core::id::CallId;
 use outlive_core::session::{CheckResult, Debt, Refusal, Ruling, Stage, State, read_snapshot, write_snapshot};
@@ -28,6 +30,19 @@ fn abort() -> Command {
 fn asked() -> Ruling {
     let (effect, on_lost) = (Effect::Effectful, OnLost::Report);
     Ruling::Ask { summary: "just".into(), rule: "bash:just".into(), because: vec![], effect, on_lost, ruled: None }
+}
+
+/// As the shell rules on what somebody vouches for.
+fn ruled(by: Option<&Origin>, ruling: &Ruling) -> Ruling {
+    match (by, ruling) {
+        (Some(by), Ruling::Ask { .. }) => Ruling::Allowed {
+            by: Decider::Person(by.clone()),
+            effect: Effect::Idempotent,
+            on_lost: OnLost::Retry,
+            ruled: None,
+        },
+        _other => ruling.clone(),
+    }
 }
 
 fn looping(limit: u32) -> Desk {
@@ -56,7 +71,8 @@ fn advance_ruling(desk: &mut Desk, ruling: &Ruling) {
             Debt::Loop(round) => desk.state.go_round(*round, summary(desk).as_ref(), &mut moment),
             Debt::Rule(id) => {
                 let turn = desk.state.turn.as_ref().unwrap();
-                desk.state.vouched(*id, ruling.clone()).facts(turn, turn.call(*id).unwrap())
+                let ruling = ruled(desk.state.vouched(*id), ruling);
+                ruling.facts(turn, turn.call(*id).unwrap())
             }
             Debt::StartStep { step, attempt, .. } => return desk.start_step(*step, *attempt),
             other => desk.state.settle(other),

@@ -31,6 +31,7 @@ fn stock() -> Vec<Entry> {
     let answer = outlive_core::command::Command::Answer { question, answers: vec![vec!["red".into()]], by: desk::by() };
     asking.command(answer).unwrap();
     entries.extend(asking.entries);
+    entries.extend(super::iteration::looped().entries);
     entries
 }
 

@@ -140,8 +140,7 @@ impl Actor {
         let ruling = match kit {
             Ok(kit) => {
                 let ruling = kit.rule(&self.state, &call);
-                let ruling = self.narrowed(batch, &kit, (&call, ruling)).await?;
-                self.state.vouched(id, ruling)
+                self.narrowed(batch, &kit, (&call, ruling)).await?
             }
             Err(error) => Ruling::Denied { by: Decider::Runtime, content: error.to_string() },
         };

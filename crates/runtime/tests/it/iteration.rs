@@ -102,7 +102,8 @@ impl Bench {
             .iter()
             .filter_map(|event| if let Event::LoopEnded(ended) = event { Some(ended.clone()) } else { None })
             .collect();
-        let [ended] = ends.as_slice() else { panic!("{ends:?}") };
+        assert_eq!(ends.len(), 1, "{ends:?}");
+        let ended = &ends[0];
         let reason = ended.reason.clone().unwrap_or_default();
         assert_eq!((ended.exit, ended.number), (exit, number), "{reason}");
         assert!(reason.contains(says), "{reason}");
@@ -232,7 +233,7 @@ fn task() -> Task {
 #[tokio::test(start_paused = true)]
 async fn a_hundred_who_ask_for_a_task_at_once_get_one_session_and_so_does_who_asks_later() {
     let mut house = House::of(Agents::of(kit(Scripted::default(), Toolbox::new(Vec::new()), ""))).await;
-    let asked = || Create { task: Some(task()), project: Some(task().project), ..create() };
+    let asked = || Create { task: Some(Box::new(task())), project: Some(task().project), ..create() };
     let session = task().session();
     let all = join_all((0..100).map(|_| house.runtime.find_or_make(session, asked(), None))).await;
     let made = all.into_iter().map(Result::unwrap).filter(|found| *found == Found::New).count();

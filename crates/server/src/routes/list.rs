@@ -173,7 +173,7 @@ pub(super) fn row(row: Row) -> SessionRow {
         agent: row.agent,
         title: row.title,
         project: row.project,
-        task: row.task,
+        task: row.task.map(|task| *task),
         status: row.status,
         head: row.head,
         created_at: Timestamp::from_micros(row.created_at),

@@ -34,7 +34,7 @@ pub(super) async fn create(
         agent_digest: card.digest,
         title: body.title,
         project,
-        task: body.task,
+        task: body.task.map(Box::new),
         on_disconnect: body.on_disconnect.unwrap_or(card.on_disconnect),
         labels: body.labels,
         by: caller.by.clone(),

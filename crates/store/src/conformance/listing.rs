@@ -109,10 +109,10 @@ pub async fn a_list_shows_what_has_all_labels_that_are_asked_for(subject: &mut i
     }
 }
 
-fn task(feature: Option<&str>, task: Option<&str>) -> Task {
+fn task(feature: Option<&str>, task: Option<&str>) -> Box<Task> {
     let (feature, task) = (feature.map(str::to_owned), task.map(str::to_owned));
     let role = "dev".parse().expect("a name");
-    Task { project: "house-1".to_owned(), role, feature, task, state: TaskState::InDev }
+    Box::new(Task { project: "house-1".to_owned(), role, feature, task, state: TaskState::InDev })
 }
 
 /// By agent, status, project, text, task, and all of it together.
@@ -126,7 +126,7 @@ pub async fn a_list_shows_what_it_is_asked_for(subject: &mut impl Subject) {
         Row { task: Some(task(None, Some("t"))), ..row(session(6), 1, 6) },
     ];
     let of_task = |feature: Option<&str>, task: Option<&str>| ListQuery {
-        of_task: Some(OfTask { feature: feature.map(str::to_owned), task: task.map(str::to_owned) }),
+        of_task: Some(Box::new(OfTask { feature: feature.map(str::to_owned), task: task.map(str::to_owned) })),
         ..Default::default()
     };
     let store = subject.open();

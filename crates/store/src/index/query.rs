@@ -58,7 +58,7 @@ pub struct ListQuery {
     /// Only of this project.
     pub project: Option<String>,
     /// Only of this task.
-    pub of_task: Option<OfTask>,
+    pub of_task: Option<Box<OfTask>>,
     /// Only with all of these labels.
     pub labels: Vec<Label>,
     /// Only what is put away, or only what is not.
@@ -104,7 +104,7 @@ impl Row {
         let labels: BTreeMap<String, String> = serde_json::from_str(&self.labels).unwrap_or_default();
         let end = if labels.is_empty() { String::new() } else { LABEL.to_string() };
         let of = |task: &Task| OfTask { feature: task.feature.clone(), task: task.task.clone() }.tag();
-        let task = self.task.as_ref().map(of).unwrap_or_default();
+        let task = self.task.as_deref().map(of).unwrap_or_default();
         labels.iter().map(|(key, value)| format!("{LABEL}{key}{VALUE}{value}")).collect::<String>() + &end + &task
     }
 }

@@ -78,6 +78,20 @@ fn answered() -> Input {
 }
 
 #[test]
+fn a_loop_is_a_line_at_each_of_its_turns() {
+    let shown = drawn(&[
+        entry(1, r#""type":"loop.started","goal":"g","checks":[],"limit":3,"by":{"kind":"cli"}"#),
+        entry(2, r#""type":"loop.iteration_started","number":1"#),
+        entry(3, r#""type":"loop.checks_asked","number":1,"calls":[]"#),
+        entry(4, r#""type":"loop.ended","exit":"error","number":1,"reason":"no""#),
+    ]);
+    assert_eq!(
+        shown,
+        "↻ a loop of up to 3 iterations begins\n↻ iteration 1\n↻ iteration 1: 0 checks\n↻ the loop ended, error, after 1 iterations: no\n"
+    );
+}
+
+#[test]
 fn an_answer_that_streamed_is_not_printed_twice() {
     let parts = [text("Hello "), text("there.\n"), text("By"), text("e.")];
     let mut screen = Screen::default();
