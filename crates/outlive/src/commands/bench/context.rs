@@ -3,7 +3,7 @@
 use outlive_core::context::sample::{Asked, Dice, Hidden, play};
 use outlive_core::context::{Calibration, Counter};
 
-use outlive_runtime::sample::{Length, play};
+use outlive_runtime::sample::{self as long, Length};
 
 use super::bare::ms;
 use super::{Bar, Figure, Scale, median, percentile};
@@ -36,7 +36,7 @@ pub(super) async fn measure(scale: Scale) -> Result<Vec<Figure>, Failure> {
 /// A long run with memory on: how much of what is sent was sent before.
 async fn reuse(scale: Scale) -> Result<Vec<Figure>, Failure> {
     let length = Length { sessions: scale.of(4), turns: 600, window: 128_000, sentences: 24 };
-    let played = play(length).await.map_err(Failure::Failed)?;
+    let played = long::play(length).await.map_err(Failure::Failed)?;
     let count = |name: &str| played.events.get(name).copied().unwrap_or_default();
     let (rebuilt, condensed) = (count("context.rebuilt"), count("checkpoint.activated"));
     let what = format!("prefix reuse, {} calls, {rebuilt} rebuilds, {condensed} checkpoints", played.calls);

@@ -81,7 +81,7 @@ fn read(lines: &[Line]) -> Result<Vec<Entry>, Failure> {
 /// How full the window is: as the server knows it of the last request, else of the next one. Nothing was said to a model in a
 /// session that comes from elsewhere.
 async fn filled(client: &Client, view: &SessionView) -> Result<Option<Filled>, Failure> {
-    if let Some(context) = &view.context {
+    if let Some(context) = &view.standing.context {
         return Ok(Some(context.filled()));
     }
     if view.turn.is_some() || view.row.head < 2 {
