@@ -457,4 +457,15 @@ mod tests {
         assert_eq!(calls(&blocks), vec![]);
         assert!(matches!(&blocks[0], ReplyBlock::Text(text) if text.contains("outcome is unknown")));
     }
+
+    #[test]
+    fn the_usage_counts_all_that_was_sent_and_what_was_said_and_nothing_else() {
+        let message = Message { role: Role::User, content: vec![Block::Text { text: "tools, please: all".into() }] };
+        let request = request(vec![message]);
+        let tools = serde_json::to_string(&*request.tools).unwrap().len();
+        let counted = usage(&request, &[ReplyBlock::Text("\"quoted\"\n12".into())]);
+        assert_eq!((counted.input_tokens, counted.output_tokens), ((tools + 18) as u64 / 4, 2));
+        let bare = Request { tools: Arc::new([]), ..request };
+        assert_eq!(usage(&bare, &[]).input_tokens, 4);
+    }
 }

@@ -38,8 +38,6 @@ pub struct Transcript {
     /// The first message that belongs to the turn which began last.
     turn_from: usize,
     refused: Refused,
-    /// The blocks that requests begin with.
-    begins: Vec<BlockHash>,
     /// What each message weighs.
     tally: Tally,
     shown: shown::Shown,
@@ -78,7 +76,6 @@ impl Default for Transcript {
             reasoned: Vec::new(),
             turn_from: 0,
             refused: Refused::default(),
-            begins: Vec::new(),
             tally: Tally::default(),
             shown: shown::Shown::default(),
         }
@@ -120,7 +117,7 @@ impl Transcript {
                 if *self.asked != *started.model {
                     self.asked = started.model.as_str().into();
                 }
-                self.begins = super::tally::stable(&started.blocks);
+                self.shown.begins = super::tally::stable(&started.blocks);
                 self.tally.ask(started, self.refused.by(&started.model).len());
             }
             Event::StepFinished(finished) => {
@@ -136,7 +133,7 @@ impl Transcript {
             }
             Event::CheckpointActivated(_) => self.tally.lift_anchor(),
             Event::ContextRebuilt(rebuilt) => {
-                self.begins.clone_from(&rebuilt.blocks);
+                self.shown.begins.clone_from(&rebuilt.blocks);
                 self.tally.lift_anchor();
             }
             Event::CallDenied(denied) => self.answer(entry, denied.call, (&denied.content, true)),
@@ -179,7 +176,7 @@ impl Transcript {
     /// Returns the blocks of the last request, or those that requests begin with since; none where nothing was asked.
     #[must_use]
     pub fn begins(&self) -> &[BlockHash] {
-        &self.begins
+        &self.shown.begins
     }
 
     /// Returns the reply that came last, and the tokens that its provider counted of it.

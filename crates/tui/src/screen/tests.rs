@@ -337,3 +337,18 @@ fn the_agent_s_list_is_shown_when_it_changes() {
     let shown = draw(&mut Screen::default(), &[changed]);
     assert_eq!(shown, "☰ 1 of 3 done\n  ☑ look\n  ◐ think twice\n  ☐ act\n");
 }
+
+#[test]
+fn whoever_joins_later_sees_how_full_the_window_is_and_is_not_told_again() {
+    let room = outlive_core::context::Room { usable: 100, warn: 50, soft: 75, hard: 90 };
+    let filled = Some(Filled { tokens: 60, room });
+    let mut screen = Screen::knowing(Before { filled, ..Before::default() });
+    assert_eq!(screen.asked.filled, filled);
+    let full = entry(
+        1,
+        r#""type":"step.started","model":"p/m","attempt":1,"request":"0","blocks":[],"tokens_estimated":70,"agent_digest":"0","messages":1,"room":{"usable":100,"warn":50,"soft":75,"hard":90}"#,
+    );
+    let printed = draw(&mut screen, &[full]);
+    assert!(!printed.contains("full"), "{printed}");
+    assert_eq!(screen.asked.filled.map(|filled| filled.tokens), Some(70));
+}

@@ -6,7 +6,7 @@ use crate::compaction::{Kept, Mark, Plan, Start, stub};
 use crate::content::{Block, Message, Role};
 use crate::context::counter::{Rough, Weight};
 use crate::digest::Digest;
-use crate::event::{Aside, CallFinished, CheckpointCreated, ContextPruned, Entry};
+use crate::event::{Aside, BlockHash, CallFinished, CheckpointCreated, ContextPruned, Entry};
 use crate::id::{CallId, Seq};
 use std::sync::Arc;
 
@@ -17,6 +17,8 @@ pub(super) struct Shown {
     pub(super) kept: Vec<Kept>,
     /// The message whose schema the turn's answer must fit.
     pub(super) schema_from: Option<Seq>,
+    /// The blocks that requests begin with.
+    pub(super) begins: Vec<BlockHash>,
 }
 
 impl Transcript {
