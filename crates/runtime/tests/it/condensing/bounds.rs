@@ -58,10 +58,14 @@ async fn a_request_that_is_refused_twice_is_made_shorter_by_events_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_refused_again_and_again_ends_its_turn_and_names_what_is_long() {
     let (house, model) = refused(3).await;
-    let said = house.say(1, &"birch ".repeat(300)).await;
+    let said = house.say(1, &"birch ".repeat(110)).await;
     let error = house.outcome(1, said).await.error.unwrap();
     assert_eq!(error.code, "context_overflow");
-    assert!(error.message.contains("the provider says") && error.message.contains("message "), "{}", error.message);
+    assert!(
+        error.message.contains("the provider says") && error.message.contains(" of them are "),
+        "{}",
+        error.message
+    );
     let steps = model.requests().iter().filter(|request| request.purpose == Purpose::Step).count();
     assert_eq!(steps, 24 + 3);
     // The next message is sent as if nothing had been: whoever refused may take it now.
