@@ -75,13 +75,15 @@ fn relief(desk: &mut Desk, percent: u64) -> String {
         Relief::None => "sent".to_owned(),
         Relief::Wait => "waits".to_owned(),
         Relief::Fail(error) => error.code,
-        Relief::Facts(facts) => match &facts[0].event {
-            Event::CompactionStarted(started) => {
-                format!("{} by {}", facts[0].event.name(), started.model.as_deref().unwrap_or("events"))
-            }
-            other => other.name().to_owned(),
+        Relief::Facts(facts) => match begun(&facts) {
+            Some(started) => format!("compaction.started by {}", started.model.as_deref().unwrap_or("events")),
+            None => facts[0].event.name().to_owned(),
         },
     }
+}
+
+fn begun(facts: &[Fact]) -> Option<&CompactionStarted> {
+    if let Event::CompactionStarted(started) = &facts[0].event { Some(started) } else { None }
 }
 
 const BEGINS: &str = "compaction.started by p/m";
@@ -106,13 +108,9 @@ fn what_is_condensed_does_not_depend_on_how_the_provider_counts() {
         let tokens = counted * percent / 100;
         let window = Window { tokens: tokens * 100 / 93, output: 0, buffer: 0, ..Window::default() };
         let sized = Sized { tokens, counted, window: &window, keeper: "p/m", compacts: true };
-        match desk.state.relieve(&desk.transcript, &sized, &mut desk.moment) {
-            Relief::Facts(facts) => match &facts[0].event {
-                Event::CompactionStarted(started) => started.covers,
-                other => panic!("{}", other.name()),
-            },
-            other => panic!("{other:?}"),
-        }
+        let relief = desk.state.relieve(&desk.transcript, &sized, &mut desk.moment);
+        let Relief::Facts(facts) = relief else { panic!("{relief:?}") };
+        begun(&facts).unwrap().covers
     };
     let plain = covers(100);
     for percent in [50, 155, 300] {

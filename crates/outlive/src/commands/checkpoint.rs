@@ -120,7 +120,9 @@ async fn view(client: &Client, session: &str, version: Option<u32>) -> Result<Ch
     let wanted = |row: &&CheckpointRow| version.map_or(row.active, |version| row.version == version);
     let Some(row) = all.items.iter().find(wanted) else {
         let which = version.map_or("no checkpoint in use".to_owned(), |version| format!("no checkpoint {version}"));
-        return Err(Failure::Failed(format!("{session} has {which}; `session checkpoint list` shows those there are")));
+        return Err(Failure::NotFound(format!(
+            "{session} has {which}; `session checkpoint list` shows those there are"
+        )));
     };
     client.get(&format!("/sessions/{session}/checkpoints/{}", row.id)).await
 }

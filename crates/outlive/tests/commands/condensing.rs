@@ -50,11 +50,11 @@ fn a_session_is_condensed_looked_at_edited_undone_and_handed_on() {
     assert!(context.contains("messages") && context.contains("usable tokens"), "{context}");
     home.check(&["session", "compact", session, "--preview"], 0, "without a model it would be:");
     assert!(home.checkpoints(session).is_empty(), "a preview makes none");
-    home.check(&["session", "compact", session, "--model", "openai/none"], 1, "the agent asks no model");
+    home.check(&["session", "compact", session, "--model", "openai/none"], 2, "the agent asks no model");
     home.check(&["session", "compact", session, "--focus", "the trees"], 0, "it is made beside the session");
     assert_eq!(home.checkpoints(session).len(), 1);
     home.check(&["session", "checkpoint", "show", session], 0, "<checkpoint version=\"1\"");
-    home.check(&["session", "checkpoint", "show", session, "7"], 1, "no checkpoint 7");
+    home.check(&["session", "checkpoint", "show", session, "7"], 3, "no checkpoint 7");
     // What `show` prints can be edited as it is, as JSON and as YAML.
     let mut shown = home.told(&["session", "checkpoint", "show", session, "1"]);
     shown["summary"]["goal"] = "plant a forest".into();
@@ -133,7 +133,10 @@ fn a_window_that_nobody_knew_of_and_a_model_s_way_to_count_are_learned_and_outla
     let learned: Value = serde_json::from_slice(&std::fs::read(&kept).unwrap()).unwrap();
     let known = &learned["openai/nobody-knows"];
     assert_eq!(known["window"], 6_000, "{learned}");
-    assert!(known["calibration"]["reports"].as_u64().unwrap() >= 10, "{learned}");
+    // It is written down where it changes, which it does less and less.
+    let sums = &known["calibration"]["sums"];
+    let ratio = sums[3].as_f64().unwrap() / sums[0].as_f64().unwrap();
+    assert!(known["calibration"]["reports"].as_u64().unwrap() >= 3 && (1.3..2.0).contains(&ratio), "{learned}");
     start();
     assert!(usable(session) < 6_000, "it is known after a restart");
     home.check(&["serve", "--stop"], 0, "");

@@ -10,9 +10,9 @@ use outlive_runtime::kit::Terms;
 use super::failing::{named, settled};
 use super::*;
 
-/// A conversation of eight turns, whose provider then refuses so many requests as too long.
+/// A conversation of some turns, whose provider then refuses so many requests as too long.
 async fn refused(times: usize) -> (House, Scripted) {
-    let (left, talks) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(8));
+    let (left, talks) = (Arc::new(AtomicUsize::new(0)), AtomicUsize::new(24));
     let now = Arc::clone(&left);
     let is_refused = move || {
         let talking = talks.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |left| left.checked_sub(1)).is_ok();
@@ -26,7 +26,7 @@ async fn refused(times: usize) -> (House, Scripted) {
         64_000,
     );
     let house = House::of(Agents::of(kit)).await;
-    talk(&house, 8).await;
+    talk(&house, 24).await;
     left.store(times, Ordering::Relaxed);
     (house, model)
 }
@@ -45,7 +45,7 @@ async fn a_request_that_is_refused_as_too_long_is_made_shorter_by_the_model_and_
     talk(&house, 1).await;
     assert_eq!(begun(&house).await, [(CompactionTrigger::Overflow, true)]);
     let steps = model.requests().iter().filter(|request| request.purpose == Purpose::Step).count();
-    assert_eq!(steps, 8 + 2);
+    assert_eq!(steps, 24 + 2);
 }
 
 #[tokio::test(start_paused = true)]
@@ -58,12 +58,16 @@ async fn a_request_that_is_refused_twice_is_made_shorter_by_events_alone() {
 #[tokio::test(start_paused = true)]
 async fn a_request_that_is_refused_again_and_again_ends_its_turn_and_names_what_is_long() {
     let (house, model) = refused(3).await;
-    let said = house.say(1, &"birch ".repeat(300)).await;
+    let said = house.say(1, &"birch ".repeat(110)).await;
     let error = house.outcome(1, said).await.error.unwrap();
     assert_eq!(error.code, "context_overflow");
-    assert!(error.message.contains("the provider says") && error.message.contains("message "), "{}", error.message);
+    assert!(
+        error.message.contains("the provider says") && error.message.contains(" of them are "),
+        "{}",
+        error.message
+    );
     let steps = model.requests().iter().filter(|request| request.purpose == Purpose::Step).count();
-    assert_eq!(steps, 8 + 3);
+    assert_eq!(steps, 24 + 3);
     // The next message is sent as if nothing had been: whoever refused may take it now.
     talk(&house, 1).await;
 }

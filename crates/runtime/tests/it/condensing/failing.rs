@@ -47,7 +47,9 @@ impl Talk {
             talk(&self.house, 1).await;
             settled().await;
         }
-        panic!("it never was: {:?}", self.view().await);
+        let made = checkpoints(&self.house).await;
+        assert!(what(&made), "it never was: {:?}", self.view().await);
+        made
     }
 
     /// Talks until the model was asked so often.
