@@ -235,7 +235,7 @@ pub(crate) fn has_text(event: &Event) -> bool {
 }
 
 /// Returns the one service by which whoever asks finds memories, with the agents that name it; none where words are to do.
-pub(crate) fn service(shell: &Shell, sight: &Sight) -> Result<Option<Service>, String> {
+pub(crate) fn service(shell: &Shell, sight: &Sight) -> Result<Option<Meanings>, String> {
     let agent: Option<AgentName> = sight.agent.as_deref().and_then(|agent| agent.parse().ok());
     let named = shell.kits.meanings(agent.as_ref()).map_err(|error| error.to_string())?;
     let Some((_, first)) = named.first() else { return Ok(None) };
@@ -246,4 +246,4 @@ pub(crate) fn service(shell: &Shell, sight: &Sight) -> Result<Option<Service>, S
 }
 
 /// A service, as each of these agents names it: at least one.
-pub(crate) type Service = Vec<(AgentName, Arc<Meaning>)>;
+pub(crate) type Meanings = Vec<(AgentName, Arc<Meaning>)>;

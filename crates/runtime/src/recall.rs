@@ -3,7 +3,7 @@
 use outlive_core::id::MemoryId;
 use outlive_store::{Provenance, RecallQuery, Recalled, RememberedPage, RememberedQuery, StoreError};
 
-use crate::meaning::{Service, service};
+use crate::meaning::{Meanings, service};
 use crate::{Runtime, load};
 
 impl Runtime {
@@ -26,7 +26,7 @@ impl Runtime {
                 let vector = self.vector(&service, &query.text).await;
                 (service, vector)
             }
-            Err(why) => (Service::new(), Err(why)),
+            Err(why) => (Meanings::new(), Err(why)),
         };
         let (vector, why) = vector.map_or_else(|why| (None, Some(why)), |vector| (Some(vector), None));
         query.vector = vector;
@@ -46,7 +46,7 @@ impl Runtime {
         Ok(recalled)
     }
 
-    async fn vector(&self, service: &Service, text: &str) -> Result<(outlive_store::Space, Vec<f32>), String> {
+    async fn vector(&self, service: &Meanings, text: &str) -> Result<(outlive_store::Space, Vec<f32>), String> {
         let Some((_, meaning)) = service.first() else { return Err("no agent names a service".to_owned()) };
         if self.shell.brake.stop().is_some() {
             return Err("everything is stopped".to_owned());

@@ -79,9 +79,9 @@ fn settings_are_read_and_their_misspellings_refused_with_their_place() {
         ("context: {hard: 101}", "5:3: spec.context: `warn`, `soft` and `hard` are percentages, 1 to 100"),
         (
             "memory: {embedding: {base_url: http://x, model: m, dimensions: 9000}}",
-            "5:24: spec.memory.embedding.dimensions: is 1 to 8192",
+            "5:54: spec.memory.embedding.dimensions: is 1 to 8192",
         ),
-        ("memory: {embedding: {base_url: http://x, model: ''}}", "5:24: spec.memory.embedding.model: names no model"),
+        ("memory: {embedding: {base_url: http://x, model: ''}}", "5:44: spec.memory.embedding.model: names no model"),
         (
             "memory: {embedding: {base_url: ftp://x, model: m}}",
             "5:24: spec.memory.embedding.base_url: begins with `http://` or `https://`",
