@@ -22,7 +22,8 @@ const WORDS: [&str; 12] = [
 #[must_use]
 pub fn is_overflow(failure: &Failure) -> bool {
     let said = failure.message.to_lowercase();
-    failure.kind == FailureKind::InvalidRequest && WORDS.iter().any(|words| said.contains(words))
+    let is_said = || failure.kind == FailureKind::InvalidRequest && WORDS.iter().any(|words| said.contains(words));
+    failure.kind == FailureKind::Overflow || is_said()
 }
 
 #[cfg(test)]
@@ -39,6 +40,7 @@ mod tests {
         ] {
             assert!(is_overflow(&failure(FailureKind::InvalidRequest, message)), "{message}");
         }
+        assert!(is_overflow(&failure(FailureKind::Overflow, "what the adapter already knows to be one")));
         assert!(!is_overflow(&failure(FailureKind::InvalidRequest, "image is broken")));
         assert!(!is_overflow(&failure(FailureKind::Overloaded, "maximum context length")));
     }
