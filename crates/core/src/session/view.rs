@@ -5,8 +5,8 @@ use serde::{Deserialize, Serialize};
 use crate::compaction::is_overflow;
 use crate::content::{Failure, Usage};
 use crate::event::{
-    Aside, CheckpointActivated, CheckpointCreated, CompactionFailed, CompactionProgressed, CompactionStarted,
-    CompactionTrigger, Entry, Event, SessionRewound, StepFailed, Strategy,
+    ActivationCause, Aside, CheckpointActivated, CheckpointCreated, CompactionFailed, CompactionProgressed,
+    CompactionStarted, CompactionTrigger, Entry, Event, SessionRewound, StepFailed, Strategy,
 };
 use crate::id::{CheckpointId, CompactionId, Seq};
 use crate::time::Timestamp;
@@ -206,6 +206,8 @@ impl View {
         if activated.checkpoint.as_ref().is_none_or(known) {
             (self.checkpoint, self.tail_from) = (activated.checkpoint, activated.tail_from);
             self.skipped = false;
+            // Whoever chose what is shown made another request of it.
+            self.overflow.take_if(|_| activated.cause != ActivationCause::Compacted);
         }
     }
 }
