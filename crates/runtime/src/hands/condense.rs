@@ -125,7 +125,11 @@ async fn whole(
     let started = &condense.under_way.started;
     let mut summary = summary;
     summary.last_request.clone_from(&before.last_request);
-    if let Some(seq) = started.newest
+    let newest = match started.newest {
+        None => newest(condense, session).await?,
+        known => known,
+    };
+    if let Some(seq) = newest
         && let Some(Event::MessageReceived(message)) = line(&condense.store, session, seq).await?.map(|it| it.event)
     {
         let (mut said, is_shown) = (message.content, seq >= started.tail_from);
@@ -138,6 +142,24 @@ async fn whole(
         summary.goal = summary.last_request.chars().take(400).collect();
     }
     Ok(summary.within(started.tokens.room))
+}
+
+/// Finds the newest message of a person among what is condensed: the tail has none.
+async fn newest(condense: &Condense, session: SessionId) -> Result<Option<Seq>, StoreError> {
+    let covers = condense.under_way.started.covers;
+    let (mut at, mut newest) = (covers.first.saturating_sub(1), None);
+    while at < covers.last {
+        let lines = condense.store.journals.read(session, at, PAGE).await?.lines;
+        let Some(end) = lines.last().map(outlive_core::event::Line::seq) else { break };
+        for line in lines.iter().filter(|line| line.seq() <= covers.last && !Aside::holds(&condense.aside, line.seq()))
+        {
+            if matches!(load::read(session, line)?.event, Event::MessageReceived(_)) {
+                newest = Some(line.seq());
+            }
+        }
+        at = end;
+    }
+    Ok(newest)
 }
 
 /// A part of the conversation.
