@@ -156,8 +156,12 @@ impl Actor {
         Some(self.shell.tasks.spawn("notes", task.instrument(span)))
     }
 
-    /// Puts lines in the place of others, and believes what the journal says then.
+    /// Puts lines in the place of others, and believes what the journal says then. What requests begin with is read anew.
     pub(super) async fn scrub(&mut self, lines: Vec<Line>) -> Result<(), SubmitError> {
+        self.equipment.layers = None;
+        if lines.is_empty() {
+            return Ok(());
+        }
         let scrubbed = self.shell.store.journals.scrub(self.id, self.epoch, lines).await;
         scrubbed.map_err(SubmitError::Store)?;
         self.reload().await?;
