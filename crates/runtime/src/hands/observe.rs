@@ -15,6 +15,8 @@ use crate::memory::{of_session, seen_by};
 const PIECE_BYTES: (usize, usize) = (64 << 10, 2 << 10);
 /// Lines read at once.
 const PAGE: usize = 512;
+/// Lines before a piece in which the calls are whose results it may begin with.
+const BEFORE: u64 = 256;
 
 /// Looks, and reports.
 pub(crate) async fn observe(errand: Errand, notes: Notes, to: Seq) {
@@ -65,6 +67,11 @@ async fn piece(errand: &Errand, notes: &Notes, (from, to): (Seq, Seq)) -> Result
     let aside = notes.state.profile.as_ref().map(|profile| profile.aside.clone()).unwrap_or_default();
     let redactor = errand.secrets.now();
     let mut piece = Piece::behind(from, room.max(least));
+    let before = from.saturating_sub(BEFORE);
+    let earlier = notes.shell.store.journals.read(errand.session, before, PAGE).await?.lines;
+    for line in earlier.iter().filter(|line| line.seq() <= from && line.as_str().contains("\"step.finished\"")) {
+        piece.look_back(&crate::load::read(errand.session, line)?);
+    }
     while piece.to < to {
         let lines = notes.shell.store.journals.read(errand.session, piece.to, PAGE).await?.lines;
         if lines.is_empty() {
