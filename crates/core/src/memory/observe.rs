@@ -212,6 +212,15 @@ impl Known {
         Self(memories)
     }
 
+    /// Leaves the oldest out until they are shown in so many bytes.
+    #[must_use]
+    pub fn within(mut self, bytes: usize) -> Self {
+        while !self.0.is_empty() && self.lines().len() > bytes {
+            self.0.remove(0);
+        }
+        self
+    }
+
     fn labelled(&self) -> impl Iterator<Item = (String, &Memory)> {
         self.0.iter().enumerate().map(|(at, memory)| (format!("m{}", at + 1), memory))
     }
