@@ -78,7 +78,8 @@ impl Simulation {
     }
 
     pub async fn run(mut self) {
-        for life in 0..3 + self.rng.below(4) {
+        let most = if self.evening.remembers { 3 } else { u64::MAX };
+        for life in 0..most.min(3 + self.rng.below(4)) {
             let polls = if self.rng.chance(30) { self.rng.below(60) } else { self.rng.below(3_000) };
             let mut process = self.start(life, i64::try_from(polls).unwrap()).await;
             for _ in 0..40 {
