@@ -24,7 +24,7 @@ mod world;
 use driver::Simulation;
 
 /// Seeds in the ordinary test run.
-const SEEDS: u64 = 700;
+const SEEDS: u64 = 500;
 
 /// Seeds that failed once. They stay.
 const REGRESSIONS: &[u64] = &[31, 43, 56, 91, 103, 139];
