@@ -239,6 +239,10 @@ impl Runtime {
         let kit = self.shell.kits.kit(&agent).map_err(SubmitError::Agent)?;
         let name = kit.keeper.name.clone();
         let notes = Notes { shell: self.shell.clone(), kit, state };
+        let _at_work = self.shell.brake.work(session);
+        if let Some(stop) = self.shell.brake.stop() {
+            return Err(SubmitError::Stopped(stop));
+        }
         let invalid = |what: String| SubmitError::Refused(Refusal::Invalid { code: "reflection_failed", what });
         let answer = notes.condense(memories).await.map_err(|failure| invalid(failure.message))?;
         if is_dry {

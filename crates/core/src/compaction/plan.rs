@@ -14,7 +14,7 @@ pub struct Mark {
     pub seq: Seq,
     /// About the tokens of it.
     pub tokens: u64,
-    /// Set where the tail may begin with it.
+    /// Set where the tail may begin with it, and where a person said it.
     pub start: Option<Start>,
 }
 
@@ -25,6 +25,8 @@ pub enum Start {
     Message,
     /// A step, within a turn.
     Step,
+    /// A person's message while calls wait for their results: the tail cannot begin with it.
+    Within,
 }
 
 /// What a compaction is to do.
@@ -84,26 +86,30 @@ struct Candidates {
     head: Seq,
     /// Tokens of the newest message, and where it is.
     newest: Option<(Seq, u64)>,
+    /// The newest message that the tail may begin with.
+    asked_at: Seq,
 }
 
 impl Candidates {
     fn of(marks: &[Mark], head: Seq) -> Self {
-        let (mut messages, mut steps, mut newest, mut after) = (Vec::new(), Vec::new(), None, 0);
+        let (mut messages, mut steps, mut newest, mut asked_at, mut after) = (Vec::new(), Vec::new(), None, 0, 0);
         for (at, mark) in marks.iter().enumerate().rev() {
             after += mark.tokens;
             let covers_something = marks.iter().take(at).any(|before| before.seq > 0 && before.tokens > 0);
             match mark.start {
                 Some(Start::Message) => {
                     newest = newest.or(Some((mark.seq, mark.tokens)));
+                    asked_at = asked_at.max(mark.seq);
                     messages.extend(covers_something.then_some((mark.seq, after)));
                 }
+                Some(Start::Within) => newest = newest.or(Some((mark.seq, mark.tokens))),
                 Some(Start::Step) => steps.extend(covers_something.then_some((mark.seq, after))),
                 None => {}
             }
         }
         messages.reverse();
         steps.reverse();
-        Self { messages, steps, head, newest }
+        Self { messages, steps, head, newest, asked_at }
     }
 
     /// Returns where it begins, its tokens, and those of the newest message where that is not in it.
@@ -117,9 +123,10 @@ impl Candidates {
             return Some((*seq, *tail, 0));
         }
         let (newest_at, carried) = self.newest.unwrap_or_default();
-        let within = self.steps.iter().filter(|(seq, _)| *seq > newest_at);
-        if let Some((seq, tail)) = within.clone().find(|(_, tail)| fits(tail + carried)) {
-            return Some((*seq, *tail, carried));
+        let left = |seq: Seq| if seq > newest_at { carried } else { 0 };
+        let mut within = self.steps.iter().filter(|(seq, _)| *seq > self.asked_at);
+        if let Some((seq, tail)) = within.find(|(seq, tail)| fits(tail + left(*seq))) {
+            return Some((*seq, *tail, left(*seq)));
         }
         let end = (self.head + 1, 0, carried);
         (forced && fits(carried)).then_some(end)

@@ -88,7 +88,8 @@ impl Transcript {
     pub fn apply(&mut self, entry: &Entry) {
         match &entry.event {
             Event::MessageReceived(message) => {
-                let start = self.open.is_empty().then_some(Start::Message);
+                let is_settled = self.open.iter().all(|call| self.results.contains_key(call));
+                let start = Some(if is_settled { Start::Message } else { Start::Within });
                 if message.output_schema.is_some() {
                     self.shown.schema_from = Some(entry.seq);
                 }

@@ -75,6 +75,13 @@ impl Piece {
         Self { said: Vec::new(), to: seq, room, bytes: 0, tools: BTreeMap::new() }
     }
 
+    /// Learns of which tools the calls are that were made before it: their results may come only now.
+    pub fn look_back(&mut self, entry: &Entry) {
+        if let Event::StepFinished(finished) = &entry.event {
+            self.words(&finished.content);
+        }
+    }
+
     /// Takes the next event in; says whether there was room. The first one that says something always has it, cut where it is longer.
     pub fn take(&mut self, entry: &Entry, aside: &[Aside]) -> bool {
         let said = if Aside::holds(aside, entry.seq) { None } else { self.hear(entry) };
@@ -219,6 +226,15 @@ impl Known {
         memories.sort_by_key(|memory| (memory.since, memory.id));
         memories.drain(..surplus);
         Self(memories)
+    }
+
+    /// Leaves the oldest out until they are shown in so many bytes.
+    #[must_use]
+    pub fn within(mut self, bytes: usize) -> Self {
+        while !self.0.is_empty() && self.lines().len() > bytes {
+            self.0.remove(0);
+        }
+        self
     }
 
     fn labelled(&self) -> impl Iterator<Item = (String, &Memory)> {

@@ -59,6 +59,8 @@ impl State {
             }
             Event::InputRemoved(removed) => self.queue.items.retain(|queued| queued.input != removed.input),
             Event::TurnStarted(started) => {
+                // What was too long in another turn may be shorter in this one.
+                self.upkeep.view.overflow = None;
                 entry.turn.into_iter().for_each(|id| self.begin(id, started.trigger, entry.at));
             }
             Event::TurnEnded(ended) => self.end_turn(ended, entry.turn, entry.at),

@@ -107,6 +107,15 @@ impl Actor {
         self.errand.round
     }
 
+    /// Ends a compaction that is no longer under way: nobody waits for what it makes.
+    pub(super) fn end_cancelled(&mut self) {
+        let under_way = self.state.upkeep.view.under_way.as_ref().map(|it| it.compaction);
+        let goes_on = |beside: &Beside| !matches!(beside, Beside::Condense(id) if Some(*id) != under_way);
+        self.running.beside.iter().filter(|(beside, _)| !goes_on(beside)).for_each(|(_, task)| task.abort());
+        self.running.beside.retain(|beside, _| goes_on(beside));
+        self.held.beside.retain(goes_on);
+    }
+
     /// Ends all of it: it is owed again.
     pub(super) fn end_beside(&mut self) {
         self.running.beside.values().for_each(tokio::task::AbortHandle::abort);

@@ -12,9 +12,11 @@ use super::keeper::{Notes, failure};
 use crate::memory::{of_session, seen_by};
 
 /// Bytes of a piece: at most, and however often looking failed.
-const PIECE_BYTES: (usize, usize) = (64 << 10, 2 << 10);
+const PIECE_BYTES: (usize, usize) = (64 << 10, 512);
 /// Lines read at once.
 const PAGE: usize = 512;
+/// Lines before a piece in which the calls are whose results it may begin with.
+const BEFORE: u64 = 256;
 
 /// Looks, and reports.
 pub(crate) async fn observe(errand: Errand, notes: Notes, to: Seq) {
@@ -60,23 +62,30 @@ async fn ask(errand: &Errand, notes: &Notes, piece: &Piece) -> Result<Found, Fai
     let rows = of_session(&notes.shell.store, errand.session, notes.state.head).await.map_err(unread)?;
     let others = seen_by(&notes.shell.store, &notes.state).await.map_err(unread)?;
     let own = rows.live().into_iter().map(|row| row.memory.clone());
-    let known = Known::of(others.into_iter().chain(own).collect());
+    let known = Known::of(others.into_iter().chain(own).collect()).within(room(notes) / 2);
     let (text, usage) = notes.ask(request(piece, &known, notes.shell.moments.now())).await?;
     let has_project = notes.state.profile.as_ref().is_some_and(|profile| profile.project.is_some());
     let memories = read(&text, piece, &known, has_project).map_err(|why| failure(FailureKind::OffSchema, &why))?;
     Ok((memories, usage))
 }
 
+/// Bytes of a piece: half of the window, at three bytes a token, and less where it failed before.
+fn room(notes: &Notes) -> usize {
+    let window = usize::try_from(notes.kit.keeper.window.usable()).unwrap_or(usize::MAX);
+    (window.saturating_mul(3) / 2).min(PIECE_BYTES.0) >> notes.state.upkeep.memories.failures.min(8)
+}
+
 /// Reads as much as is looked at in one go. What failed before is looked at in smaller pieces.
 async fn piece(errand: &Errand, notes: &Notes, (from, to): (Seq, Seq)) -> Result<Piece, outlive_store::StoreError> {
-    let (most, least) = PIECE_BYTES;
-    // Half of the window, at three bytes a token.
-    let window = usize::try_from(notes.kit.keeper.window.usable()).unwrap_or(usize::MAX);
-    let room = (window.saturating_mul(3) / 2).min(most) >> notes.state.upkeep.memories.failures.min(8);
     let mut aside = notes.state.profile.as_ref().map(|profile| profile.aside.clone()).unwrap_or_default();
     aside.extend(&notes.state.upkeep.memories.unheard);
     let redactor = errand.secrets.now();
-    let mut piece = Piece::behind(from, room.max(least));
+    let mut piece = Piece::behind(from, room(notes).max(PIECE_BYTES.1));
+    let before = from.saturating_sub(BEFORE);
+    let earlier = notes.shell.store.journals.read(errand.session, before, PAGE).await?.lines;
+    for line in earlier.iter().filter(|line| line.seq() <= from && line.as_str().contains("\"step.finished\"")) {
+        piece.look_back(&crate::load::read(errand.session, line)?);
+    }
     while piece.to < to {
         let lines = notes.shell.store.journals.read(errand.session, piece.to, PAGE).await?.lines;
         if lines.is_empty() {

@@ -1,15 +1,19 @@
 //! The invariants, checked after every kill and at the end. ARCHITECTURE.md lists them; each is a function here.
 
+pub mod memory;
+mod shrink;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use outlive_core::content::Usage;
-use outlive_core::event::{Effect, Entry, Event};
+use outlive_core::event::{Effect, Entry, Event, Line};
 use outlive_core::id::{CallId, RequestId, SessionId, TurnId};
 use outlive_core::session::{State, read_snapshot, write_snapshot};
 use outlive_runtime::Accepted;
 use outlive_store::Store;
 
-use crate::hands::{BUDGET_STEPS, World, read_all};
+use crate::hands::{BUDGET_STEPS, read_all};
+use crate::world::World;
 
 pub async fn everything(
     store: &Store,
@@ -18,20 +22,55 @@ pub async fn everything(
     world: &World,
 ) {
     assert_eq!(world.violations(), Vec::<String>::new());
-    let mut journals = Vec::new();
-    for session in sessions {
+    let mut journals = BTreeMap::new();
+    let all: BTreeSet<SessionId> = sessions.iter().chain(acknowledged.keys()).copied().collect();
+    for session in &all {
         let entries = read_all(store, *session).await;
         no_gap_and_no_step_back(&entries);
         acknowledged_is_there(&entries, acknowledged.get(session).map_or(&[], Vec::as_slice));
-        one_ending_a_turn(&entries);
+        if sessions.contains(session) {
+            one_ending_a_turn(&entries);
+        }
         budgets_hold(&entries);
         effectful_calls_start_once(&entries);
         results_come_once(&entries);
         snapshot_and_tail_is_the_whole(&entries);
         snapshot_is_a_fold(store, *session, &entries).await;
-        journals.extend(entries);
+        shrink::checkpoints_hold(&entries);
+        journals.insert(*session, entries);
     }
-    effects_happen_once(&journals, world);
+    effects_happen_once(journals.values().flatten(), world);
+}
+
+/// What was written stays as it was, byte by byte; but for what is forgotten.
+pub async fn history_stays(store: &Store, before: &mut BTreeMap<SessionId, Vec<Line>>) {
+    for session in store.directory.sessions().await.unwrap_or_default() {
+        let lines = store.journals.read(session, 0, usize::MAX).await.map(|opened| opened.lines).unwrap_or_default();
+        let old = before.insert(session, lines.clone()).unwrap_or_default();
+        assert!(old.len() <= lines.len(), "{session} has become shorter");
+        for (old, new) in old.iter().zip(&lines).filter(|(old, new)| old != new) {
+            assert!(new.as_str().contains("[forgotten]"), "history was changed: {} {}", old.as_str(), new.as_str());
+        }
+    }
+}
+
+pub async fn memories_hold(store: &Store, promised: &memory::Promised) {
+    let mut journals = BTreeMap::new();
+    for session in store.directory.sessions().await.unwrap_or_default() {
+        journals.insert(session, read_all(store, session).await);
+    }
+    memory::notes_follow(&journals);
+    memory::kept_is_there(&journals, promised);
+    memory::nowhere(store, &promised.gone).await;
+}
+
+/// How much is written, and how often a model was asked: neither grows while nobody says anything.
+pub async fn written(store: &Store, world: &World) -> (u64, u64) {
+    let mut lines = 0;
+    for session in store.directory.sessions().await.unwrap_or_default() {
+        lines += store.journals.head(session).await.unwrap_or_default();
+    }
+    (lines, world.requests())
 }
 
 fn no_gap_and_no_step_back(entries: &[Entry]) {
@@ -91,6 +130,18 @@ fn budgets_hold(entries: &[Entry]) {
             *steps += 1;
             assert!(*steps <= BUDGET_STEPS, "a turn of {BUDGET_STEPS} steps at most has {steps}");
         }
+        // What is done beside turns costs, too.
+        let beside = match &entry.event {
+            Event::MemoryObserved(observed) => observed.usage,
+            Event::MemoryReflected(reflected) => reflected.usage,
+            Event::CompactionProgressed(progressed) => progressed.usage,
+            Event::CompactionFailed(failed) => failed.usage,
+            _ => continue,
+        };
+        let parent = state.profile.as_ref().and_then(|profile| profile.parent.as_ref());
+        if beside.steps > 0 && parent.is_none_or(|parent| entry.seq > parent.seq) {
+            own.add(beside);
+        }
     }
     assert_eq!((all.steps, all.priced_steps), (turns.values().sum(), turns.values().sum()));
     assert_eq!(state.totals.spent.all, own);
@@ -108,11 +159,15 @@ fn effectful_calls_start_once(entries: &[Entry]) {
     }
 }
 
-/// A call has at most one result, and none after the next step has begun.
+/// A call has at most one result, and never begins again once it has one.
 fn results_come_once(entries: &[Entry]) {
     let mut settled: BTreeSet<CallId> = BTreeSet::new();
     for entry in entries {
         let call = match &entry.event {
+            Event::CallStarted(started) => {
+                assert!(!settled.contains(&started.call), "call {} begins again after its result", started.call);
+                continue;
+            }
             Event::CallFinished(finished) => finished.call,
             Event::CallDenied(denied) => denied.call,
             Event::CallLost(lost) => lost.call,
@@ -129,7 +184,10 @@ fn snapshot_and_tail_is_the_whole(entries: &[Entry]) {
         state
     };
     let whole = fold(State::default(), entries);
-    let cut = entries.len() * 2 / 3;
+    // In the middle of what is done beside turns, where there is some.
+    let beside =
+        entries.iter().rposition(|entry| matches!(entry.event.name(), "compaction.started" | "memory.forgotten"));
+    let cut = beside.map_or(entries.len() * 2 / 3, |at| at + 1);
     let text = write_snapshot(&fold(State::default(), &entries[..cut])).expect("a state can be written");
     let state = read_snapshot(&text).unwrap_or_else(|| panic!("a snapshot can be read back:\n{text}"));
     assert_eq!(fold(state, &entries[cut..]), whole);
@@ -144,14 +202,16 @@ async fn snapshot_is_a_fold(store: &Store, session: SessionId, entries: &[Entry]
 }
 
 /// What cannot be repeated happened at most once, and only after its intent.
-fn effects_happen_once(entries: &[Entry], world: &World) {
+fn effects_happen_once<'a>(entries: impl Iterator<Item = &'a Entry>, world: &World) {
     let mut done: BTreeMap<CallId, u32> = BTreeMap::new();
+    let started =
+        entries.filter_map(|entry| if let Event::CallStarted(it) = &entry.event { Some(it.call) } else { None });
+    let intended: BTreeSet<CallId> = started.collect();
     for deed in world.deeds() {
         let times = done.entry(deed.call).or_default();
         *times += 1;
         assert!(deed.effect != Effect::Effectful || *times == 1, "{} was done twice", deed.call);
-        let intended = entries.iter().any(|entry| matches!(&entry.event, Event::CallStarted(s) if s.call == deed.call));
-        assert!(intended, "{} was done without an intent", deed.call);
+        assert!(intended.contains(&deed.call), "{} was done without an intent", deed.call);
     }
 }
 

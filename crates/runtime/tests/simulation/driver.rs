@@ -1,16 +1,21 @@
 //! What people, time and death do to a few sessions.
 
+mod remember;
+mod shrink;
+
 use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use outlive_core::command::{Command, Create, Decision, Message, Verdict};
+use outlive_core::context::Rough;
 use outlive_core::digest::Digest;
-use outlive_core::event::{Behavior, OnDisconnect, Origin, OriginKind};
+use outlive_core::event::{Behavior, Line, OnDisconnect, Origin, OriginKind};
 use outlive_core::id::{RequestId, Seq, SessionId};
 use outlive_core::media::Attachment;
 use outlive_core::time::Timestamp;
 use outlive_runtime::clock::{Moments, TokioClock};
+use outlive_runtime::scales::Scales;
 use outlive_runtime::subscribe::{Signal, Subscription};
 use outlive_runtime::tasks::{Fuse, Tasks};
 use outlive_runtime::{Accepted, NewFork, Runtime, Settings, SubmitError};
@@ -18,8 +23,12 @@ use outlive_store::Store;
 use outlive_store::memory::{self, Fault, Faults};
 
 use crate::check;
-use crate::hands::{SimKits, World};
+use crate::check::memory::Promised;
+use crate::evening::Evening;
+use crate::hands::{HARNESS, SimKits, filled};
 use crate::rng::Rng;
+use crate::seen::mark;
+use crate::world::World;
 
 pub struct Simulation {
     seed: u64,
@@ -33,6 +42,10 @@ pub struct Simulation {
     pub acknowledged: BTreeMap<SessionId, Vec<(RequestId, Accepted)>>,
     asked: u64,
     clock: Arc<TokioClock>,
+    evening: Evening,
+    promised: Promised,
+    /// What the journals said when they were looked at last.
+    before: BTreeMap<SessionId, Vec<Line>>,
 }
 
 /// One life of the process.
@@ -58,11 +71,15 @@ impl Simulation {
             acknowledged: BTreeMap::new(),
             asked: 0,
             clock: Arc::new(TokioClock::from(Timestamp::from_micros(1_700_000_000_000_000))),
+            evening: Evening::of(seed),
+            promised: Promised::default(),
+            before: BTreeMap::new(),
         }
     }
 
     pub async fn run(mut self) {
-        for life in 0..3 + self.rng.below(4) {
+        let most = if self.evening.remembers { 3 } else { u64::MAX };
+        for life in 0..most.min(3 + self.rng.below(4)) {
             let polls = if self.rng.chance(30) { self.rng.below(60) } else { self.rng.below(3_000) };
             let mut process = self.start(life, i64::try_from(polls).unwrap()).await;
             for _ in 0..40 {
@@ -77,9 +94,17 @@ impl Simulation {
             self.faults.crash();
             self.store = self.faults.reopen();
             self.world.die(self.store.stops.stopped().unwrap().is_some());
-            check::everything(&self.store, &self.sessions, &self.acknowledged, &self.world).await;
+            self.check().await;
         }
         self.come_to_rest().await;
+    }
+
+    async fn check(&mut self) {
+        check::everything(&self.store, &self.sessions, &self.acknowledged, &self.world).await;
+        check::history_stays(&self.store, &mut self.before).await;
+        if self.evening.remembers {
+            check::memories_hold(&self.store, &self.promised).await;
+        }
     }
 
     async fn start(&self, life: u64, polls: i64) -> Life {
@@ -89,6 +114,8 @@ impl Simulation {
             world: self.world.clone(),
             store: self.store.clone(),
             calm: Arc::clone(&self.calm),
+            evening: self.evening,
+            scales: Scales::new(Arc::new(Rough)),
         };
         let moments = Moments::new(self.clock.clone(), self.seed ^ (life << 32));
         let settings = Settings { idle_evict: Duration::from_secs(5), ..Settings::default() };
@@ -117,6 +144,10 @@ impl Simulation {
             77..78 => self.fork(life, session).await,
             78..80 => self.stop(life).await,
             80..84 => self.lift(life).await,
+            84..91 if self.evening.narrow.is_some() => self.shrink(life, session).await,
+            91 if self.evening.narrow.is_some() => self.look_ahead(life, session).await,
+            84..92 if self.evening.remembers => self.remember(life, session).await,
+            92 if self.evening.narrow.is_some() => tokio::time::sleep(Duration::from_secs(self.rng.below(7_200))).await,
             _ => tokio::time::sleep(Duration::from_millis(self.rng.below(20_000))).await,
         }
         self.hear(life).await;
@@ -157,9 +188,12 @@ impl Simulation {
         let fresh: RequestId = format!("r{}", self.asked).parse().unwrap();
         let id = again.as_ref().map_or(fresh, |(id, _)| id.clone());
         let behavior = if id.as_str().len() % 2 == 0 { Behavior::Steer } else { Behavior::FollowUp };
-        let attachments = if id.as_str().ends_with(['3', '7']) { vec![vanished()] } else { Vec::new() };
+        let has_file = id.as_str().ends_with(['3', '7']) && self.evening.narrow.is_none();
+        let attachments = if has_file { vec![vanished()] } else { Vec::new() };
         let by = if id.as_str().ends_with(['1', '4']) { Origin::of(OriginKind::Schedule) } else { by };
-        let message = Message { attachments, ..Message::text(format!("say {id}"), behavior, by) };
+        let is_ours = self.evening.remembers && id.as_str().ends_with('9');
+        let by = if is_ours { Origin::of(OriginKind::Runtime) } else { by };
+        let message = Message { attachments, ..Message::text(self.words(&id, session, is_ours), behavior, by) };
         match (self.ask(life, session, Command::Message(message), Some(id.clone())).await, again) {
             (Some(Ok(accepted)), Some((_, before))) => {
                 assert!(
@@ -170,6 +204,22 @@ impl Simulation {
             (Some(Ok(accepted)), None) => self.acknowledged.entry(session).or_default().push((id, accepted)),
             (Some(Err(_)) | None, _) => {}
         }
+    }
+
+    /// The same for the same id: it may be said again.
+    fn words(&self, id: &RequestId, session: SessionId, is_ours: bool) -> String {
+        let mut said = format!("say {id} {}", mark(session));
+        if is_ours {
+            said = format!("{HARNESS} {said}");
+        }
+        let Some(narrow) = self.evening.narrow else { return said };
+        let own = Rng::new(self.seed ^ id.as_str().len() as u64 ^ id.as_str().bytes().map(u64::from).sum::<u64>() << 8);
+        if own.chance(12) {
+            said = format!("{said} Never touch {id}.");
+        }
+        // Once in a while it is more than the model can take.
+        let most = if own.chance(3) { narrow.said * 8 } else { narrow.said };
+        filled(&said, own.below(most))
     }
 
     async fn decide(&mut self, life: &Life, session: SessionId) {
@@ -274,7 +324,8 @@ impl Simulation {
                 if let Signal::Event(line, _) = signal {
                     assert_eq!(line.seq(), *cursor + 1, "listener of {session}");
                     let durable = self.store.journals.read(*session, *cursor, 1).await.unwrap().lines;
-                    assert_eq!(durable.first(), Some(&line), "heard before it was durable");
+                    let is_erased = durable.first().is_some_and(|now| now.as_str().contains("[forgotten]"));
+                    assert!(is_erased || durable.first() == Some(&line), "heard before it was durable");
                     *cursor += 1;
                 }
             }
@@ -300,17 +351,28 @@ impl Simulation {
                     break;
                 }
             }
-            let message = Message::text("the last", Behavior::FollowUp, by.clone());
+            let message = Message::text(format!("the last {}", mark(session)), Behavior::FollowUp, by.clone());
             let accepted = life.runtime.submit(session, Command::Message(message), None).await.unwrap();
             let turn = accepted.turn.unwrap();
             let outcome =
                 tokio::time::timeout(Duration::from_secs(3_600), life.runtime.outcome(session, turn, accepted.seq));
-            assert_eq!(outcome.await.unwrap().unwrap().ending, outlive_core::event::Ending::Complete);
+            let outcome = outcome.await.unwrap().unwrap();
+            assert_eq!(outcome.ending, outlive_core::event::Ending::Complete, "{session}: {outcome:?}");
         }
         tokio::time::sleep(Duration::from_secs(600)).await;
         assert_eq!(life.runtime.live(), 0, "a session at rest stays in memory");
-        check::everything(&self.store, &self.sessions, &self.acknowledged, &self.world).await;
+        self.check().await;
         check::all_turns_ended(&self.store, &self.sessions).await;
+        if self.evening.remembers {
+            // What failed while not all was well is tried again within an hour; then nothing is done for a day.
+            tokio::time::sleep(Duration::from_secs(3 * 3_600)).await;
+            self.check().await;
+            check::memory::nothing_is_left_to_do(&self.store).await;
+            let before = check::written(&self.store, &self.world).await;
+            tokio::time::sleep(Duration::from_secs(24 * 3_600)).await;
+            let after = check::written(&self.store, &self.world).await;
+            assert_eq!(before, after, "something is done though nobody says anything");
+        }
     }
 }
 

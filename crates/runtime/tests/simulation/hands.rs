@@ -3,9 +3,10 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use outlive_core::agent::MemorySpec;
 use outlive_core::budget::{Budget, Limits};
 use outlive_core::content::{
-    Block, Delta, Failure, FailureKind, Reply, ReplyBlock, Request, Role, StopReason, ToolSpec, Usage,
+    Block, Delta, Failure, FailureKind, Purpose, Reply, ReplyBlock, Request, Role, StopReason, ToolSpec, Usage,
 };
 use outlive_core::context::{Frame, FrameParts};
 use outlive_core::cost::Prices;
@@ -15,85 +16,17 @@ use outlive_core::policy::{Policy, Reach, Subject};
 use outlive_core::session::{ASK_USER, LIST_TOOL};
 use outlive_model::{Description, Model, Pending, Sink};
 use outlive_runtime::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Terms, Voice, Voices};
+use outlive_runtime::scales::Scales;
 use outlive_store::Store;
 use outlive_tools::builtin::{AskUser, TodoList};
 use outlive_tools::registry::Toolbox;
 use outlive_tools::{Assessment, Finished, Found, Invocation, Place, Span, Tool};
 use serde_json::{Value, json};
 
+use crate::evening::Evening;
 use crate::rng::Rng;
-
-/// What really happened, however many processes died.
-#[derive(Clone, Default)]
-pub struct World(Arc<Mutex<Vec<Deed>>>, Arc<Mutex<Vec<String>>>, Arc<Mutex<Busy>>);
-
-/// What is going on there.
-#[derive(Default)]
-struct Busy {
-    /// Everything was stopped, and whoever asked was told so.
-    stopped: bool,
-    /// How many processes died: what went on in them never ends, and does nothing any more.
-    deaths: u32,
-    running: usize,
-}
-
-/// Something that goes on until it is dropped, or its process dies.
-pub struct Going(World, u32);
-
-impl Drop for Going {
-    fn drop(&mut self) {
-        let mut busy = self.0.2.lock().unwrap();
-        busy.running -= usize::from(busy.deaths == self.1);
-    }
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub struct Deed {
-    pub call: CallId,
-    pub effect: Effect,
-}
-
-impl World {
-    fn did(&self, call: CallId, effect: Effect) {
-        self.0.lock().unwrap().push(Deed { call, effect });
-    }
-
-    /// Notes what must never happen. A panic here would be caught, as a tool's own.
-    fn never(&self, what: String) {
-        self.1.lock().unwrap().push(what);
-    }
-
-    fn goes(&self, what: &str) -> Going {
-        let mut busy = self.2.lock().unwrap();
-        busy.running += 1;
-        if busy.stopped {
-            self.never(format!("{what} begins while everything is stopped"));
-        }
-        Going(self.clone(), busy.deaths)
-    }
-
-    /// The process died, and left this behind.
-    pub fn die(&self, stopped: bool) {
-        let mut busy = self.2.lock().unwrap();
-        *busy = Busy { stopped, deaths: busy.deaths + 1, running: 0 };
-    }
-
-    pub fn set_stopped(&self, stopped: bool) {
-        self.2.lock().unwrap().stopped = stopped;
-    }
-
-    pub fn running(&self) -> usize {
-        self.2.lock().unwrap().running
-    }
-
-    pub fn violations(&self) -> Vec<String> {
-        self.1.lock().unwrap().clone()
-    }
-
-    pub fn deeds(&self) -> Vec<Deed> {
-        self.0.lock().unwrap().clone()
-    }
-}
+use crate::seen;
+use crate::world::World;
 
 /// Answered steps that a turn's budget allows.
 pub const BUDGET_STEPS: u64 = 9;
@@ -102,10 +35,13 @@ pub struct SimModel {
     pub rng: Rng,
     pub world: World,
     pub calm: Arc<Mutex<bool>>,
+    pub store: Store,
+    pub evening: Evening,
 }
 
-const TOOLS: [(&str, Effect, Reach); 7] = [
+const TOOLS: [(&str, Effect, Reach); 8] = [
     ("look", Effect::Read, Reach::Within),
+    ("recall", Effect::Read, Reach::Within),
     ("put", Effect::Idempotent, Reach::Within),
     ("edit", Effect::Verifiable, Reach::Within),
     ("job", Effect::Resumable, Reach::Within),
@@ -123,9 +59,18 @@ impl Model for SimModel {
         if let Some(wrong) = well_formed(&request) {
             self.world.never(format!("request is not well-formed: {wrong}\n{:#?}", request.messages));
         }
+        let said = seen::said(&request);
+        self.world.asked(&said);
         Box::pin(async move {
             let _going = self.world.goes("a model request");
             let calm = *self.calm.lock().unwrap();
+            let _condensing = match request.purpose {
+                Purpose::Condense => seen::session_of(&said).map(|session| self.world.condenses(session)),
+                Purpose::Step | Purpose::Observe | Purpose::Reflect => None,
+            };
+            if let Some(wrong) = seen::wrong(&self.store, &request, self.evening.narrow).await {
+                self.world.never(wrong);
+            }
             tokio::time::sleep(Duration::from_millis(self.rng.below(2_000))).await;
             sink(Delta::Text { text: "…".into() });
             if !calm && self.rng.chance(15) {
@@ -135,9 +80,25 @@ impl Model for SimModel {
                 panics();
             }
             tokio::time::sleep(Duration::from_millis(self.rng.below(500))).await;
-            Ok(self.reply(calm))
+            let tokens = seen::weigh(&request);
+            if let Some(narrow) = self.evening.narrow.filter(|narrow| tokens > narrow.takes) {
+                return Err(too_long(tokens, narrow.takes));
+            }
+            let reply = match request.purpose {
+                Purpose::Step => self.reply(calm, &said),
+                Purpose::Condense => self.condensed(calm, &said),
+                Purpose::Observe | Purpose::Reflect => self.noted(calm, &request, &said),
+            };
+            Ok(if self.evening.narrow.is_some() { seen::counted(reply, tokens) } else { reply })
         })
     }
+}
+
+/// As providers say it, in one of two ways.
+fn too_long(tokens: u64, takes: u64) -> Failure {
+    let kind = if tokens.is_multiple_of(2) { FailureKind::Overflow } else { FailureKind::InvalidRequest };
+    let message = format!("prompt is too long: {tokens} tokens > {} maximum", takes + 100);
+    Failure { kind, message, retry_after_ms: None }
 }
 
 impl SimModel {
@@ -157,13 +118,18 @@ impl SimModel {
         Failure { kind, message: "simulated".into(), retry_after_ms }
     }
 
-    fn reply(&self, calm: bool) -> Reply {
+    pub fn reply(&self, calm: bool, said: &str) -> Reply {
         let mut content = Vec::new();
         if self.rng.chance(30) {
             content.push(ReplyBlock::Thinking { thinking: "hm".into(), signature: Some("s".into()) });
         }
         if self.rng.chance(60) {
-            content.push(ReplyBlock::Text(if self.rng.chance(10) { "  ".into() } else { "words".into() }));
+            content.push(ReplyBlock::Text(if self.rng.chance(10) { "  ".into() } else { self.words("words") }));
+        }
+        // What is remembered may be said again, word by word.
+        let remembered = said.lines().filter(|line| line.starts_with("- ")).filter_map(|line| line.split_once("): "));
+        if let Some((_, text)) = remembered.last().filter(|_| self.evening.remembers && self.rng.chance(5)) {
+            content.push(ReplyBlock::Text(text.to_owned()));
         }
         let calls = if calm || self.rng.chance(45) { 0 } else { 1 + self.rng.below(4) };
         for _ in 0..calls {
@@ -182,6 +148,11 @@ impl SimModel {
         }
     }
 
+    /// In a narrow evening words fill the window.
+    fn words(&self, first: &str) -> String {
+        self.evening.narrow.map_or(first.to_owned(), |narrow| filled(first, self.rng.below(narrow.said / 3)))
+    }
+
     fn call(&self) -> ReplyBlock {
         if self.rng.chance(8) {
             let options = json!([{ "label": "one" }, { "label": "two" }]);
@@ -195,7 +166,7 @@ impl SimModel {
         }
         let name = match self.rng.below(20) {
             0 => "no_such_tool".to_owned(),
-            _ => TOOLS[usize::try_from(self.rng.below(7)).unwrap()].0.to_owned(),
+            _ => TOOLS[usize::try_from(self.rng.below(8)).unwrap()].0.to_owned(),
         };
         let arguments = match self.rng.below(20) {
             0 => "{\"n\": ".to_owned(),
@@ -208,6 +179,11 @@ impl SimModel {
     }
 }
 
+/// Says something at about this length, in bytes.
+pub fn filled(first: &str, bytes: u64) -> String {
+    format!("{first}{}", " 和 b=".repeat(usize::try_from(bytes / 7).unwrap()))
+}
+
 pub struct SimTool {
     name: &'static str,
     effect: Effect,
@@ -215,6 +191,7 @@ pub struct SimTool {
     rng: Rng,
     world: World,
     store: Store,
+    evening: Evening,
 }
 
 impl Tool for SimTool {
@@ -259,7 +236,10 @@ impl Tool for SimTool {
             if self.rng.chance(4) {
                 panics();
             }
-            finished(if self.rng.chance(20) { Outcome::Error } else { Outcome::Ok })
+            let outcome = if self.rng.chance(20) { Outcome::Error } else { Outcome::Ok };
+            let most = self.evening.narrow.map_or(0, |narrow| self.rng.below(narrow.said * 2));
+            let content = if self.name == "recall" { RECALLED.to_owned() } else { filled("done", most) };
+            Finished { content, ..finished(outcome) }
         })
     }
 
@@ -275,6 +255,10 @@ impl Tool for SimTool {
         })
     }
 }
+
+/// What the harness says, and what is remembered already: nobody notes it again.
+pub const HARNESS: &str = "HARNESS";
+pub const RECALLED: &str = "RECALLED";
 
 /// Panics without a word: thousands of them are part of the plan.
 fn panics() {
@@ -351,6 +335,8 @@ pub struct SimKits {
     pub world: World,
     pub store: Store,
     pub calm: Arc<Mutex<bool>>,
+    pub evening: Evening,
+    pub scales: Scales,
 }
 
 /// A turn ends before it has taken as many steps as it may; the day's never does.
@@ -368,13 +354,13 @@ impl Kits for SimKits {
             return Err(KitError::Invalid { agent: agent.clone(), why: "simulated".into() });
         }
         let tool = |(name, effect, reach): &(&'static str, Effect, Reach)| -> Arc<dyn Tool> {
-            let (rng, world, store) = (self.rng.clone(), self.world.clone(), self.store.clone());
-            Arc::new(SimTool { name, effect: *effect, reach: *reach, rng, world, store })
+            let (rng, world, store, evening) = (self.rng.clone(), self.world.clone(), self.store.clone(), self.evening);
+            Arc::new(SimTool { name, effect: *effect, reach: *reach, rng, world, store, evening })
         };
         let own: [Arc<dyn Tool>; 2] = [Arc::new(AskUser), Arc::new(TodoList)];
         let toolbox = Arc::new(Toolbox::new(TOOLS.iter().map(tool).chain(own).collect()));
         let parts = FrameParts {
-            window: outlive_core::context::Window::default(),
+            window: self.evening.window(self.scales.window("sim/sim")),
             system: vec!["simulated".into()],
             tools: toolbox.specs(),
             max_output_tokens: 100,
@@ -385,16 +371,24 @@ impl Kits for SimKits {
         let voice = |name: &str| {
             let (rng, world, calm) = (self.rng.clone(), self.world.clone(), Arc::clone(&self.calm));
             let frame = Frame::new(FrameParts { model: name.to_owned(), ..parts.clone() });
-            Voice { frame, model: Arc::new(SimModel { rng, world, calm }) }
+            let (store, evening) = (self.store.clone(), self.evening);
+            Voice { frame, model: Arc::new(SimModel { rng, world, calm, store, evening }) }
         };
         Ok(Arc::new(Kit {
-            keeper: Keeper::plain(&voice("sim/sim")),
+            keeper: Keeper {
+                memory: self.evening.remembers.then(MemorySpec::default),
+                ..Keeper::plain(&voice("sim/sim"))
+            },
             voices: Voices::only(voice("sim/sim")).with_fallback(vec![voice("sim/other")], 2, 60_000),
             toolbox,
             policy: Policy::default(),
             place: Place { cwd: "/".into(), roots: Vec::new(), protected: Vec::new() },
             terms: Terms { max_steps: 12, budget: budget(), step_timeout: Duration::from_secs(60), ..Terms::default() },
         }))
+    }
+
+    fn scales(&self) -> &Scales {
+        if self.evening.narrow.is_some() { &self.scales } else { Scales::plain() }
     }
 
     fn card(&self, agent: &AgentName) -> Result<Card, KitError> {

@@ -2,7 +2,7 @@
 //!
 //! Each run submits, approves, denies, steers, interrupts, pauses, lets time pass, makes appends fail, and kills the
 //! process at random awaits, then starts again on what the store had acknowledged. After every kill and at the end the
-//! invariants of `check` hold. `OUTLIVE_SIM_SEEDS=N` runs more seeds, `OUTLIVE_SIM_SEED=S` repeats one.
+//! invariants of `check` hold. In a third of the seeds the model's window is nearly full, in a sixth memory is on. `OUTLIVE_SIM_SEEDS=N` runs more seeds, `OUTLIVE_SIM_SEED=S` repeats one.
 
 #![expect(
     clippy::unwrap_used,
@@ -14,16 +14,20 @@
 
 mod check;
 mod driver;
+mod evening;
 mod hands;
+mod keeper;
 mod rng;
+mod seen;
+mod world;
 
 use driver::Simulation;
 
 /// Seeds in the ordinary test run.
-const SEEDS: u64 = 700;
+const SEEDS: u64 = 500;
 
 /// Seeds that failed once. They stay.
-const REGRESSIONS: &[u64] = &[];
+const REGRESSIONS: &[u64] = &[31, 43, 56, 91, 103, 139];
 
 fn run(seed: u64) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();

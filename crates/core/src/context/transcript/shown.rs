@@ -70,7 +70,8 @@ impl Transcript {
     /// Returns all that a compaction of it is begun with.
     #[must_use]
     pub fn planned(&self, plan: Plan, model: Option<String>) -> Planned {
-        let messages = self.marks().iter().rev().filter(|mark| mark.start == Some(Start::Message));
+        let said = [Some(Start::Message), Some(Start::Within)];
+        let messages = self.marks().iter().rev().filter(|mark| said.contains(&mark.start));
         let newest = messages.map(|mark| mark.seq).next();
         let schema_from = self.shown.schema_from.filter(|seq| *seq < plan.tail_from && self.schema.is_some());
         Planned { plan, newest, schema_from, model }

@@ -71,11 +71,14 @@ impl State {
         if !sized.compacts || overflows > OVERFLOWS {
             return if forced { Relief::Fail(self.too_long(transcript, sized)) } else { Relief::None };
         }
-        // What the provider takes is less than was thought.
-        let less = Window { input: Some(tokens * u64::from(8 - 2 * overflows.min(3)) / 10), ..*window };
-        let room = if overflows > 0 { &less } else { window };
+        // What the provider takes is less than was thought: by how much, nobody knows.
+        let less = |tenths: u32| Window { input: Some(tokens * u64::from(tenths) / 10), ..*window };
+        let rooms = match overflows {
+            0 => vec![*window],
+            times => vec![less(8 - 2 * times.min(3)), less(8), less(9)],
+        };
         let marks = transcript.marks_in((tokens, sized.counted));
-        let planned = plan(&marks, self.head, (tokens, room), forced);
+        let planned = rooms.iter().find_map(|room| plan(&marks, self.head, (tokens, room), forced));
         match planned {
             None if forced => Relief::Fail(self.too_long(transcript, sized)),
             None => self.skip(trigger, "what could be condensed is too little", moment),
