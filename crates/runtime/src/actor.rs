@@ -252,7 +252,6 @@ impl Actor {
     /// Begins the effects whose intents are durable now.
     fn act(&mut self, batch: Batch) {
         let acts = batch.into_acts();
-        self.end_cancelled();
         self.errand.turn.enter(self.state.turn.as_ref().map(|turn| turn.id));
         if self.state.turn.is_none()
             && let Some(model) = self.running.model.take()

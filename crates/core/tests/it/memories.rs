@@ -4,7 +4,7 @@ use outlive_core::command::{Command, ContextCommand, MemoryCommand, Report};
 use outlive_core::content::{Block, Failure, FailureKind, Usage};
 use outlive_core::context::{Counter as _, Rough, Window};
 use outlive_core::event::{Aside, Origin};
-use outlive_core::event::{Entry, Event, MemoryAdded, MemoryForgotten, MemoryObserved, MessageReceived, OriginKind};
+use outlive_core::event::{Entry, Event, MemoryAdded, MemoryObserved, MessageReceived, OriginKind};
 use outlive_core::id::MemoryId;
 use outlive_core::memory::forget::Extent;
 use outlive_core::memory::observe::{Known, Piece, Who, read, request};

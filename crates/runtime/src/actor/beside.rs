@@ -78,20 +78,16 @@ impl Actor {
     /// Ends a compaction that is not under way any more: whatever it says would come too late.
     pub(super) fn end_cancelled(&mut self) {
         let under_way = self.state.upkeep.view.under_way.as_ref().map(|it| it.compaction);
-        let goes_on = |beside: &Beside| match beside {
-            Beside::Condense(compaction) => Some(*compaction) == under_way,
-            Beside::Observe(_) | Beside::Reflect | Beside::Erase => true,
-        };
-        let ended = self.running.beside.iter().filter(|(beside, _)| !goes_on(beside));
-        ended.for_each(|(_, task)| task.abort());
-        self.running.beside.retain(|beside, _| goes_on(beside));
-        self.held.beside.retain(goes_on);
+        self.keep_beside(|beside| !matches!(beside, Beside::Condense(id) if Some(*id) != under_way));
     }
 
     /// Ends what has read the journal: something of it is erased. It is owed again, and what is reported of it is not believed.
     pub(super) fn void(&mut self) {
         self.errand.round += 1;
-        let is_kept = |beside: &Beside| *beside == Beside::Erase;
+        self.keep_beside(|beside| *beside == Beside::Erase);
+    }
+
+    fn keep_beside(&mut self, is_kept: impl Fn(&Beside) -> bool) {
         let ended = self.running.beside.iter().filter(|(beside, _)| !is_kept(beside));
         ended.for_each(|(_, task)| task.abort());
         self.running.beside.retain(|beside, _| is_kept(beside));
@@ -105,15 +101,6 @@ impl Actor {
 
     pub(crate) fn round(&self) -> u64 {
         self.errand.round
-    }
-
-    /// Ends a compaction that is no longer under way: nobody waits for what it makes.
-    pub(super) fn end_cancelled(&mut self) {
-        let under_way = self.state.upkeep.view.under_way.as_ref().map(|it| it.compaction);
-        let goes_on = |beside: &Beside| !matches!(beside, Beside::Condense(id) if Some(*id) != under_way);
-        self.running.beside.iter().filter(|(beside, _)| !goes_on(beside)).for_each(|(_, task)| task.abort());
-        self.running.beside.retain(|beside, _| goes_on(beside));
-        self.held.beside.retain(goes_on);
     }
 
     /// Ends all of it: it is owed again.
