@@ -14,6 +14,7 @@ mod catalog;
 mod clients;
 mod condensing;
 mod deleting;
+mod dying;
 mod forgetting;
 mod held;
 mod hostile;

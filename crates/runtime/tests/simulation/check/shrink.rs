@@ -82,7 +82,7 @@ pub fn checkpoints_hold(entries: &[Entry]) {
 fn passes_the_gates(state: &State, made: &BTreeMap<CheckpointId, CheckpointCreated>, created: &CheckpointCreated) {
     let (before, after) = created.tokens;
     let bound = match created.made.trigger {
-        CompactionTrigger::Upgrade => u64::MAX,
+        CompactionTrigger::Upgrade | CompactionTrigger::Loop => u64::MAX,
         CompactionTrigger::Soft => before * 60 / 100,
         CompactionTrigger::Hard | CompactionTrigger::Overflow | CompactionTrigger::Asked => before.saturating_sub(1),
     };

@@ -6,6 +6,7 @@ use std::time::Duration;
 use outlive_core::command::{Command, MemoryCommand};
 use outlive_core::event::{Event, Origin, OriginKind};
 use outlive_core::id::{MemoryId, SessionId};
+use outlive_core::memory::forget::Extent;
 use outlive_core::memory::{Kind, Memory, Mode, Priority, Rows, Scope};
 use outlive_core::time::Timestamp;
 use outlive_runtime::{RecallQuery, Whose};
@@ -118,7 +119,8 @@ impl Simulation {
     async fn forget(&mut self, life: &Life) {
         let Some(memory) = self.any().await else { return };
         let mut words = self.ever_said().await;
-        let forgotten = life.runtime.forget_memory(memory, self.rng.chance(30), (by(), None));
+        let extent = if self.rng.chance(30) { Extent::Sources } else { Extent::Words };
+        let forgotten = life.runtime.forget_memory(memory, extent, (by(), None));
         let Ok(Ok(forgotten)) = tokio::time::timeout(PATIENCE, forgotten).await else { return };
         // What is left stands in what somebody said.
         if forgotten.lines.is_none() || !forgotten.left.is_empty() || life.fuse.burnt() {

@@ -57,7 +57,7 @@ impl Simulation {
     /// A person who looks at what a compaction would do changes nothing.
     pub(super) async fn look_ahead(&mut self, life: &Life, session: SessionId) {
         let before = self.store.journals.head(session).await.unwrap_or_default();
-        let seen = tokio::time::timeout(Duration::from_secs(600), life.runtime.preview(session)).await;
+        let seen = tokio::time::timeout(Duration::from_secs(600), life.runtime.preview(session, None)).await;
         match seen {
             Ok(Ok(preview)) => {
                 let gains =
