@@ -89,7 +89,13 @@ async fn unseen(store: &Store, request: &Request, said: &str) -> Option<String> 
     let is = |line: &Line, name: &str| line.as_str().contains(&format!("\"type\":\"{name}\""));
     let asked = lines.iter().rposition(|line| is(line, "step.started"))?;
     let (mut tail_from, mut aside, mut messages) = (0, Vec::new(), Vec::<(Seq, String)>::new());
-    // A fork says what its original said: it is another's request then.
+    // A fork says what its original said: it may be another's request then.
+    for other in store.directory.sessions().await.ok()?.into_iter().filter(|other| *other != session) {
+        let first = store.journals.read(other, 0, 1).await.ok()?.lines;
+        if first.iter().any(|line| line.as_str().contains(&session.to_string())) {
+            return None;
+        }
+    }
     let messages_asked = format!("\"messages\":{},", request.messages.len());
     if !lines[asked].as_str().contains(&messages_asked) {
         return None;
