@@ -19,7 +19,7 @@ fn noted(home: &Home, text: &str) -> String {
             return row["id"].as_str().unwrap().to_owned();
         }
     }
-    panic!("`{text}` is not noted");
+    unreachable!("`{text}` is not noted")
 }
 
 #[test]

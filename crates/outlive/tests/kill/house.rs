@@ -1,5 +1,6 @@
 //! A workspace in a temporary folder, and the real server on it.
 
+use std::net::TcpListener;
 use std::path::PathBuf;
 use std::process::{Output, Stdio};
 use std::sync::Mutex;
@@ -26,24 +27,54 @@ impl Rng {
 
 pub struct House {
     home: tempfile::TempDir,
+    /// Takes connections, and never says a word.
+    _silent: TcpListener,
 }
 
 /// Agents: one that does as it is told, one that talks slowly, one that asks first, one whose provider is not
-/// there, one that remembers.
-const AGENTS: [(&str, &str, &str); 5] = [
+/// there, one that remembers; one whose helper is not there, and one whose helper says nothing; two with little room, the
+/// second of which is not condensed.
+const AGENTS: [(&str, &str, &str); 9] = [
     ("worker", "provider: rehearsal, name: instant", "dangerous"),
     ("slow", "provider: rehearsal, name: script", "dangerous"),
     ("asks", "provider: rehearsal, name: instant", "ask"),
     ("alone", "provider: openai, name: none, base_url: \"http://127.0.0.1:1\"", "ask"),
     ("minds", "provider: rehearsal, name: instant}\n  memory: {enabled: true", "dangerous"),
+    (
+        "helpless",
+        "provider: rehearsal, name: instant}\n  memory: {enabled: true}\n  \
+         context: {helper_model: {provider: openai, name: none, base_url: \"http://127.0.0.1:1\"}",
+        "dangerous",
+    ),
+    (
+        "silent",
+        "provider: rehearsal, name: instant}\n  \
+         context: {helper_model: {provider: openai, name: none, base_url: \"http://SILENT\"}",
+        "dangerous",
+    ),
+    (
+        "narrow",
+        "provider: rehearsal, name: instant, context_window: 24000, max_output_tokens: 500}\n  \
+         context: {soft: 20, hard: 95",
+        "dangerous",
+    ),
+    (
+        "listing",
+        "provider: rehearsal, name: instant, context_window: 24000, max_output_tokens: 500}\n  \
+         context: {soft: 20, hard: 95, compact: false",
+        "dangerous",
+    ),
 ];
 
 impl House {
     pub fn new() -> Self {
-        let house = Self { home: tempfile::tempdir().unwrap() };
+        let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = silent.local_addr().unwrap().to_string();
+        let house = Self { home: tempfile::tempdir().unwrap(), _silent: silent };
         for (name, model, mode) in AGENTS {
             let folder = house.root().join("agents").join(name);
             std::fs::create_dir_all(&folder).unwrap();
+            let model = model.replace("SILENT", &address);
             let yaml = format!(
                 "apiVersion: outlive/v1\nkind: Agent\nmetadata: {{name: {name}}}\nspec:\n  model: {{{model}}}\n  tools: [{{builtin: bash}}, {{builtin: files}}]\n"
             );

@@ -127,8 +127,9 @@ impl SimModel {
             content.push(ReplyBlock::Text(if self.rng.chance(10) { "  ".into() } else { self.words("words") }));
         }
         // What is remembered may be said again, word by word.
-        let remembered = said.lines().filter(|line| line.starts_with("- ")).filter_map(|line| line.split_once("): "));
-        if let Some((_, text)) = remembered.last().filter(|_| self.evening.remembers && self.rng.chance(5)) {
+        let mut remembered =
+            said.lines().filter(|line| line.starts_with("- ")).filter_map(|line| line.split_once("): "));
+        if let Some((_, text)) = remembered.next_back().filter(|_| self.evening.remembers && self.rng.chance(5)) {
             content.push(ReplyBlock::Text(text.to_owned()));
         }
         let calls = if calm || self.rng.chance(45) { 0 } else { 1 + self.rng.below(4) };

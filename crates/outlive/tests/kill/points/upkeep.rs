@@ -1,34 +1,20 @@
-//! Stories of what goes on by itself: a conversation is condensed, things are remembered, a loop goes round.
+//! What goes on by itself: conversations are condensed, what was said is remembered, some of it goes wrong, a loop goes round.
 
 use super::*;
 
 impl Talk {
     pub(super) async fn condense(&self) {
         let session = self.create("worker").await;
-        for _ in 0..8 {
-            self.say(&session, "help").await;
-            self.until(&session, "idle").await;
-        }
+        self.talk_a_while(&session).await;
         self.post(&session, "compact", json!({})).await;
-        let route = format!("/sessions/{session}/checkpoints");
-        while let Some((200, made)) = self.server.ask("GET", &route, None).await
-            && made["compacting"] == true
-        {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        self.until_condensed(&session).await;
     }
 
     pub(super) async fn remember(&self) {
         let session = self.create("minds").await;
         self.say(&session, "my dog is called Bramble").await;
         self.until(&session, "idle").await;
-        let route = format!("/sessions/{session}/events?after=0&limit=1000");
-        let is_noted = |page: &Value| page.to_string().contains("memory.observed");
-        while let Some((200, page)) = self.server.ask("GET", &route, None).await
-            && !is_noted(&page)
-        {
-            tokio::time::sleep(Duration::from_millis(5)).await;
-        }
+        self.until_written(&session, "memory.observed").await;
         let added = json!({"text": "the cat is called Willow-Wisp", "session": session, "request_id": "added"});
         let Some((201, noted)) = self.server.ask("POST", "/memory", Some(added)).await else { return };
         let memory = format!("/memory/{}", noted["memory"]["id"].as_str().unwrap());
@@ -38,12 +24,52 @@ impl Talk {
         self.until(&session, "idle").await;
         self.server.ask("DELETE", &memory, Some(json!({}))).await;
         // Erasing may take longer than its answer.
-        let is_erased = |page: &Value| page.to_string().contains("memory.erased");
-        while let Some((200, page)) = self.server.ask("GET", &route, None).await
-            && !is_erased(&page)
-        {
-            tokio::time::sleep(Duration::from_millis(5)).await;
+        self.until_written(&session, "memory.erased").await;
+    }
+
+    /// Two notes that begin alike become one.
+    pub(super) async fn reflect(&self) {
+        let session = self.create("minds").await;
+        for text in ["the cat is called Willow-Wisp", "the cat is fond of milk"] {
+            let added = json!({"text": text, "session": session, "request_id": text});
+            self.server.ask("POST", "/memory", Some(added)).await;
         }
+        self.server.ask("POST", "/memory/reflect", Some(json!({"session": session}))).await;
+    }
+
+    /// Events alone make the checkpoint then, and what was not noted is looked at later.
+    pub(super) async fn helpless(&self) {
+        let session = self.create("helpless").await;
+        self.say(&session, "my dog is called Bramble").await;
+        self.until_written(&session, "memory.failed").await;
+        self.talk_a_while(&session).await;
+        self.post(&session, "compact", json!({})).await;
+        self.until_condensed(&session).await;
+    }
+
+    pub(super) async fn cancel(&self) {
+        let session = self.create("silent").await;
+        self.talk_a_while(&session).await;
+        self.post(&session, "compact", json!({})).await;
+        let route = format!("/sessions/{session}/checkpoints");
+        self.server.ask("POST", &route, Some(json!({"action": "cancel"}))).await;
+        self.until_condensed(&session).await;
+    }
+
+    pub(super) async fn narrow(&self) {
+        let session = self.create("narrow").await;
+        self.say(&session, &"much is said here. ".repeat(1_000)).await;
+        self.until(&session, "idle").await;
+    }
+
+    pub(super) async fn prune(&self) {
+        let session = self.create("listing").await;
+        for _ in 0..4 {
+            self.say(&session, "run seq 2000").await;
+            self.until(&session, "idle").await;
+        }
+        self.say(&session, "help").await;
+        self.until(&session, "idle").await;
     }
 
     pub(super) async fn iterate(&self) {
@@ -56,6 +82,33 @@ impl Talk {
         while let Some((200, view)) = self.server.ask("GET", &route, None).await
             && view["loop"]["exit"].is_null()
             && view["loop"].is_object()
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    async fn talk_a_while(&self, session: &str) {
+        for _ in 0..8 {
+            self.say(session, "help").await;
+            self.until(session, "idle").await;
+        }
+    }
+
+    /// Waits until nothing is condensed, or the server is gone.
+    async fn until_condensed(&self, session: &str) {
+        let route = format!("/sessions/{session}/checkpoints");
+        while let Some((200, made)) = self.server.ask("GET", &route, None).await
+            && made["compacting"] == true
+        {
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+    }
+
+    /// Waits until the journal has such an event, or the server is gone.
+    async fn until_written(&self, session: &str, kind: &str) {
+        let route = format!("/sessions/{session}/events?after=0&limit=1000");
+        while let Some((200, page)) = self.server.ask("GET", &route, None).await
+            && !page.to_string().contains(kind)
         {
             tokio::time::sleep(Duration::from_millis(5)).await;
         }
