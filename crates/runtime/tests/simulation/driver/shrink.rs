@@ -5,8 +5,6 @@ use std::time::Duration;
 use outlive_core::command::{Command, ContextCommand};
 use outlive_core::event::{Origin, OriginKind};
 use outlive_core::id::SessionId;
-use outlive_core::session::Refusal;
-use outlive_runtime::SubmitError;
 
 use super::{Life, Simulation};
 
