@@ -173,7 +173,7 @@ mod vocabulary {
             let whole = vocabulary.ready().unwrap();
             let mut dice = outlive_core::context::sample::Dice::new(7);
             for text in
-                [dice.prose(1_500), dice.code(2_500), "Das  ist – so “gesagt”,\n\n  é!? 漢字 (x) /\r\n ".repeat(3_000)]
+                [dice.prose(1_500), dice.code(2_500), "Il  était – “une fois”,\n\n  é!? 漢字 (x) /\r\n ".repeat(3_000)]
             {
                 assert!(text.len() > 4 * PIECE);
                 assert_eq!(vocabulary.count(&text) as usize, whole.count_ordinary(&text));

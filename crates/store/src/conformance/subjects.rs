@@ -37,7 +37,7 @@ const PEOPLE: Subjects = Subjects {
         "Priya Nair",
         "Elena Costa",
         "Marcus Webb",
-        "Ines Duarte",
+        "Irma Duarte",
         "Jonas Keller",
         "Fatima Haddad",
         "Pavel Novak",
