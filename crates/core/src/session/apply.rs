@@ -59,8 +59,6 @@ impl State {
             }
             Event::InputRemoved(removed) => self.queue.items.retain(|queued| queued.input != removed.input),
             Event::TurnStarted(started) => {
-                // What was too long in another turn may be shorter in this one.
-                self.upkeep.view.overflow = None;
                 entry.turn.into_iter().for_each(|id| self.begin(id, started.trigger, entry.at));
             }
             Event::TurnEnded(ended) => self.end_turn(ended, entry.turn, entry.at),
@@ -101,8 +99,9 @@ impl State {
             Event::LoopStarted(_)
             | Event::LoopIterationStarted(_)
             | Event::LoopChecksAsked(_)
-            | Event::LoopEnded(_) => {}
-            Event::ArtifactStored(_) | Event::Unknown { .. } => {}
+            | Event::LoopEnded(_)
+            | Event::ArtifactStored(_)
+            | Event::Unknown { .. } => {}
         }
     }
 

@@ -30,6 +30,9 @@ impl Talk {
     /// Two notes that begin alike become one.
     pub(super) async fn reflect(&self) {
         let session = self.create("minds").await;
+        // It takes part from its first turn on.
+        self.say(&session, "help").await;
+        self.until(&session, "idle").await;
         for text in ["the cat is called Willow-Wisp", "the cat is fond of milk"] {
             let added = json!({"text": text, "session": session, "request_id": text});
             self.server.ask("POST", "/memory", Some(added)).await;
@@ -64,7 +67,7 @@ impl Talk {
 
     pub(super) async fn prune(&self) {
         let session = self.create("listing").await;
-        for _ in 0..4 {
+        for _ in 0..8 {
             self.say(&session, "run seq 2000").await;
             self.until(&session, "idle").await;
         }
@@ -88,8 +91,9 @@ impl Talk {
     }
 
     async fn talk_a_while(&self, session: &str) {
-        for _ in 0..8 {
-            self.say(session, "help").await;
+        let much = format!("help: {}", "what is said at length. ".repeat(80));
+        for _ in 0..10 {
+            self.say(session, &much).await;
             self.until(session, "idle").await;
         }
     }
