@@ -67,7 +67,8 @@ async fn tokens_are_counted_where_the_provider_counts_them() {
     for provider in DIALECTS {
         let counted = reach(&server, provider).count_tokens(hi()).await.unwrap();
         let offers = ["anthropic", "openai_responses", "gemini"].contains(&provider);
-        assert_eq!(counted, offers.then_some(2), "{provider}");
+        // More than the two of its text: tools are counted, too.
+        assert_eq!(counted.map(|tokens| tokens > 2), offers.then_some(true), "{provider}");
     }
     assert_eq!(server.bodies().len(), 0, "no answer was asked for");
     let wrong = outlive_model::connect(crate::fixture::canned_settings("gemini", &server.base_url())).unwrap();
