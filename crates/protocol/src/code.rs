@@ -64,7 +64,7 @@ codes! {
     LOOP_NOT_RUNNING = "loop_not_running", 409, "No loop is under way";
     LOOP_INVALID = "loop_invalid", 422, "The loop is not one";
     TASK_INVALID = "task_invalid", 422, "The task is not one";
-    TASK_TAKEN = "task_taken", 409, "The task's session is another agent's";
+    TASK_TAKEN = "task_taken", 409, "The task's session is another";
     CHECKPOINT_NOT_FOUND = "checkpoint_not_found", 404, "There is no such checkpoint";
     CHECKPOINT_INVALID = "checkpoint_invalid", 422, "The checkpoint is not one";
     ITEM_UNKNOWN = "item_unknown", 404, "The checkpoint has no such item";

@@ -58,6 +58,7 @@ impl Runtime {
 
     /// What was erased in the journal of which a session was made, while that was done, goes from it, too.
     async fn erase_with(&self, session: SessionId, parent: &Parent, read: &[Entry]) -> Result<(), SubmitError> {
+        let _alone = self.shell.door.erasing.lock().await;
         let now = load::entries(&self.shell.store, parent.session, parent.seq).await.map_err(missing)?;
         let changed =
             now.iter().zip(read).filter(|(now, read)| now.event != read.event).map(|(now, _)| Line::write(now));

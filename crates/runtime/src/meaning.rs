@@ -169,7 +169,8 @@ impl Meaning {
 
     async fn measure(&self, shell: &Shell, missing: &[Measured<()>], seen: &mut Seen) -> Result<(), Failure> {
         let wrong = |kind, message: String| Failure { kind, message, retry_after_ms: None };
-        let texts: Vec<String> = missing.iter().map(|one| one.text.clone()).collect();
+        let redactor = shell.kits.secrets().now();
+        let texts: Vec<String> = missing.iter().map(|one| redactor.text(&one.text).into_owned()).collect();
         let asked = tokio::time::timeout(MEASURING, self.embedder.vectors(&texts)).await;
         let silent =
             || wrong(FailureKind::Timeout, "the embedding service does not answer about memories in time".to_owned());
@@ -199,20 +200,35 @@ impl Meaning {
         missing: &[Measured<()>],
         (seen, first): (&mut Seen, Failure),
     ) -> Result<(), String> {
-        let mut refused = BTreeSet::new();
-        for one in missing {
-            match self.measure(shell, std::slice::from_ref(one), seen).await {
-                Ok(()) => {}
-                Err(failure) if failure.kind == FailureKind::InvalidRequest => drop(refused.insert(one.memory)),
-                Err(failure) => return Err(failure.message),
-            }
+        let mut refused = self.refused_of(shell, missing, seen).await?;
+        // It may have been the service that was wrong then: what it took in between says that it is not any more.
+        if refused.len() < missing.len() {
+            refused = self.refused_of(shell, &refused, seen).await?;
         }
         let mut progress = self.progress();
         if refused.len() == missing.len() || progress.refused.len() + refused.len() > REFUSED {
             return Err(first.message);
         }
-        progress.refused.extend(refused);
+        progress.refused.extend(refused.iter().map(|one| one.memory));
         Ok(())
+    }
+
+    /// Asks for each alone; returns those that are refused.
+    async fn refused_of(
+        &self,
+        shell: &Shell,
+        texts: &[Measured<()>],
+        seen: &mut Seen,
+    ) -> Result<Vec<Measured<()>>, String> {
+        let mut refused = Vec::new();
+        for one in texts {
+            match self.measure(shell, std::slice::from_ref(one), seen).await {
+                Ok(()) => {}
+                Err(failure) if failure.kind == FailureKind::InvalidRequest => refused.push(one.clone()),
+                Err(failure) => return Err(failure.message),
+            }
+        }
+        Ok(refused)
     }
 }
 

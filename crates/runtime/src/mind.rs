@@ -87,7 +87,15 @@ impl Mind for Kept {
             self.reading(&asker).await?;
             let read = self.files.piece(&asker.agent, &page, from).map_err(|error| error.to_string())?;
             let (bytes, all) = read.ok_or_else(|| format!("there is no `{page}`"))?;
-            piece((bytes, all), from).ok_or_else(|| format!("`{page}` has {all} bytes: none from {from} on"))
+            let piece = piece((bytes, all), from);
+            let mut piece = piece.ok_or_else(|| format!("`{page}` has {all} bytes: none from {from} on"))?;
+            // Whoever has seen its end has been shown all of it.
+            if piece.next.is_none() {
+                let read = self.files.piece(&asker.agent, &page, 0).map_err(|error| error.to_string())?;
+                let whole = read.filter(|(bytes, all)| bytes.len() as u64 == *all);
+                piece.version = whole.and_then(|(bytes, _)| std::str::from_utf8(&bytes).ok().map(version));
+            }
+            Ok(piece)
         })
     }
 
@@ -117,7 +125,6 @@ fn piece((mut bytes, all): (Vec<u8>, u64), from: u64) -> Option<Piece> {
     if bytes.is_empty() && from > 0 {
         return None;
     }
-    let whole = std::str::from_utf8(&bytes).ok().filter(|_| from == 0 && bytes.len() as u64 == all).map(version);
     bytes.truncate(PIECE_BYTES);
     let cut = from + (bytes.len() as u64) < all;
     if let Err(error) = std::str::from_utf8(&bytes)
@@ -129,5 +136,5 @@ fn piece((mut bytes, all): (Vec<u8>, u64), from: u64) -> Option<Piece> {
     }
     let end = from + bytes.len() as u64;
     let text = String::from_utf8_lossy(&bytes).into_owned();
-    Some(Piece { text, next: (end < all).then_some(end), bytes: all, version: whole })
+    Some(Piece { text, next: (end < all).then_some(end), bytes: all, version: None })
 }

@@ -127,8 +127,11 @@ impl Prefix<'_> {
     }
 
     fn layers(&self, files: Option<Layer>, (global, session): (&[Memory], &[Memory])) -> Layers {
-        let counter = &**self.shell.kits.scales().counter();
-        let layer = |part: Part, rows: &[Memory]| render(part, rows).map(|text| Layer::new(part.name(), text, counter));
+        let (counter, redactor) = (&**self.shell.kits.scales().counter(), self.shell.kits.secrets().now());
+        // What was noted may be older than what is known to be secret.
+        let clean = |text: String| redactor.text(&text).into_owned();
+        let layer =
+            |part: Part, rows: &[Memory]| render(part, rows).map(|text| Layer::new(part.name(), clean(text), counter));
         Layers([files, layer(Part::Global, global), layer(Part::Session, session)].into_iter().flatten().collect())
     }
 

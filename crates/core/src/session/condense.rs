@@ -265,6 +265,11 @@ impl State {
         let checks = self.looping().into_iter().flat_map(Loop::open);
         todos.chain(calls).chain(checks).collect()
     }
+
+    /// Says whether a request that is too long is looked at once more: it is made shorter, or the turn ends with what is long.
+    pub(super) fn may_condense(&self) -> bool {
+        self.upkeep.view.overflow.is_none_or(|overflow| overflow.times <= relief::OVERFLOWS)
+    }
 }
 
 impl View {

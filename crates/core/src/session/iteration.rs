@@ -25,6 +25,8 @@ use crate::turn::{Asking, Call, Turn};
 
 /// The tool whose calls checks are.
 const CHECKER: &str = "bash";
+/// Bytes of its command line that a checkpoint shows of a check.
+const SHOWN: usize = 400;
 
 /// Where a loop stands.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -219,6 +221,7 @@ impl Loop {
     pub(super) fn open(&self) -> Vec<Open> {
         let line = |Checked { check, result, .. }: &Checked| {
             let Check { name, run } = check;
+            let run = run.get(..run.floor_char_boundary(SHOWN)).unwrap_or_default();
             let (section, text) = match result {
                 CheckResult::Untried => (Section::Pending, format!("check `{name}` has not run yet: `{run}`")),
                 CheckResult::Passed => (Section::Completed, format!("check `{name}` passed when it ran last: `{run}`")),

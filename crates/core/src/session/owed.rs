@@ -154,11 +154,19 @@ impl State {
     /// What holds up no turn, and no turn holds up.
     fn owed_beside(&self, now: Timestamp, held: &Held, notes: Notes) -> Vec<Debt> {
         let erase = (!self.upkeep.memories.forgetting.is_empty()).then_some(Beside::Erase);
-        // What reads what is being erased waits for that, and an archived session does nothing else.
-        if erase.is_some() || self.is_archived() {
-            return erase.filter(|beside| !held.beside.contains(beside)).map(Debt::Beside).into_iter().collect();
+        let unheld = |wanted: [Option<Beside>; 2]| {
+            let unheld = wanted.into_iter().flatten().filter(|beside| !held.beside.contains(beside));
+            unheld.map(Debt::Beside).collect()
+        };
+        if self.is_archived() {
+            return unheld([erase, None]);
         }
         let condense = self.upkeep.view.under_way.as_ref().map(|it| Beside::Condense(it.compaction));
+        // What notes from what is being erased waits for that. A turn may wait for what condenses: it begins anew where its lines are
+        // written anew.
+        if erase.is_some() {
+            return unheld([erase, condense]);
+        }
         let is_time = self.upkeep.memories.retry_at.is_none_or(|at| at <= now);
         // One after the other: what is condensed is whole.
         let is_busy = held.beside.iter().any(|beside| matches!(beside, Beside::Observe(_) | Beside::Reflect));

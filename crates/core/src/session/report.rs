@@ -42,10 +42,12 @@ impl State {
                     }
                     Ok(reply) => Event::StepFinished(finished(reply, *attempt, *latency_ms, &mut moment.ids)),
                     // It is made shorter before it is asked again, or the turn ends with what is too long of it.
-                    Err(failure) if failure.kind == FailureKind::Overflow => Event::StepFailed(StepFailed {
-                        retry_at: Some(moment.at),
-                        ..failed(turn, failure, *attempt, moment.at)
-                    }),
+                    Err(failure) if failure.kind == FailureKind::Overflow && self.may_condense() => {
+                        Event::StepFailed(StepFailed {
+                            retry_at: Some(moment.at),
+                            ..failed(turn, failure, *attempt, moment.at)
+                        })
+                    }
                     Err(failure) if failure.kind == FailureKind::InvalidRequest && !suspects.is_empty() => {
                         Event::StepFailed(without(suspects, failed(turn, failure, *attempt, moment.at), moment.at))
                     }

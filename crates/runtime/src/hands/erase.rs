@@ -98,6 +98,7 @@ async fn rewrite(
     traces: &Traces,
     (session, whose): (SessionId, Whose),
 ) -> Result<u64, String> {
+    let alone = shell.door.erasing.lock().await;
     let anew = match found(shell, session, (traces, whose)).await {
         Ok(anew) => anew,
         // Nobody can read it now: it is named among what is left.
@@ -112,6 +113,7 @@ async fn rewrite(
     if count > 0 {
         runtime.scrub(session, lines).await.map_err(|error| error.to_string())?;
     }
+    drop(alone);
     Ok(count)
 }
 

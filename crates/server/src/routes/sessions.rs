@@ -53,8 +53,14 @@ pub(super) async fn create(
             }
         }
     };
-    // Whoever finds a session finds it as it is.
-    if let Some(mode) = body.memory.filter(|_| status == StatusCode::CREATED) {
+    if let Some(mode) = body.memory {
+        // Whoever finds a session finds it as it is; of one that was just made, its maker may not have said this yet.
+        let is_now = app.runtime.view(session).await?.upkeep.memories.mode;
+        if status == StatusCode::OK && is_now.is_some_and(|other| other != mode) {
+            let what =
+                format!("session `{session}` takes part in what is remembered in another way: leave `memory` out");
+            return Err(ApiError::new(&code::TASK_TAKEN, what));
+        }
         // Said again, it changes nothing.
         let what = MemoryCommand::Mode(mode);
         app.runtime.submit(session, Command::Memory { what, by: caller.by }, None).await?;

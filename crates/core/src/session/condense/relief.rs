@@ -13,7 +13,7 @@ use crate::event::{
 };
 
 /// Times that a provider says that a request is too long, and it is made shorter; the next time the turn fails.
-const OVERFLOWS: u32 = 2;
+pub(super) const OVERFLOWS: u32 = 2;
 /// Checkpoints in a row that freed little, after which none begins by itself, until the request is too long to be sent, one
 /// frees more, or somebody chooses what the model sees.
 const MEAGRE: u32 = 2;
@@ -68,7 +68,7 @@ impl State {
             return Relief::Facts(vec![Fact::of_session(Event::ContextPruned(pruned))]);
         }
         let forced = overflows > 0 || tokens > window.usable();
-        if !sized.compacts || overflows > OVERFLOWS {
+        if !sized.compacts {
             return if forced { Relief::Fail(self.too_long(transcript, sized)) } else { Relief::None };
         }
         // What the provider takes is less than was thought: by how much, nobody knows.
