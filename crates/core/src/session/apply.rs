@@ -95,7 +95,6 @@ impl State {
             | Event::MemoryForgotten(_)
             | Event::MemoryErased(_)
             | Event::MemoryFailed(_) => self.upkeep.memories.apply(entry),
-            // What they change is the loop's own.
             Event::LoopStarted(_)
             | Event::LoopIterationStarted(_)
             | Event::LoopChecksAsked(_)

@@ -41,7 +41,6 @@ impl State {
                         Event::StepFailed(failed(turn, &too_large(reply), *attempt, moment.at))
                     }
                     Ok(reply) => Event::StepFinished(finished(reply, *attempt, *latency_ms, &mut moment.ids)),
-                    // It is made shorter before it is asked again, or the turn ends with what is too long of it.
                     Err(failure) if failure.kind == FailureKind::Overflow && self.may_condense() => {
                         Event::StepFailed(StepFailed {
                             retry_at: Some(moment.at),

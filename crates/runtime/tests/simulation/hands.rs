@@ -94,11 +94,10 @@ impl Model for SimModel {
     }
 }
 
-/// As providers say it, in one of two ways.
+/// As providers say it.
 fn too_long(tokens: u64, takes: u64) -> Failure {
-    let kind = if tokens.is_multiple_of(2) { FailureKind::Overflow } else { FailureKind::InvalidRequest };
     let message = format!("prompt is too long: {tokens} tokens > {} maximum", takes + 100);
-    Failure { kind, message, retry_after_ms: None }
+    Failure { kind: FailureKind::Overflow, message, retry_after_ms: None }
 }
 
 impl SimModel {
