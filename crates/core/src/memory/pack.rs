@@ -116,8 +116,38 @@ fn line(memory: &Memory) -> String {
     format!("- {}{until} ({kind}{priority}): {}\n", day(memory.since), harmless(&memory.text))
 }
 
-/// Returns a text on one line, in which nothing opens or ends a part of a request.
+/// Signs that turn the direction of what is shown, or take no room.
+const HIDDEN: [(char, char); 6] = [
+    ('\u{061C}', '\u{061C}'),
+    ('\u{200B}', '\u{200B}'),
+    ('\u{200E}', '\u{200F}'),
+    ('\u{202A}', '\u{202E}'),
+    ('\u{2060}', '\u{206F}'),
+    ('\u{FEFF}', '\u{FEFF}'),
+];
+
+/// Returns a text on one line, in which nothing opens or ends a part of a request, and nothing is seen otherwise than it is read:
+/// without signs that turn the direction or take no room. Those that join letters stay.
 #[must_use]
 pub fn harmless(text: &str) -> String {
-    one_line(text).replace('<', "‹").replace('>', "›")
+    let is_hidden = |c: char| HIDDEN.iter().any(|(first, last)| (*first..=*last).contains(&c));
+    one_line(text).chars().filter(|c| !is_hidden(*c)).collect::<String>().replace('<', "‹").replace('>', "›")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::harmless;
+
+    #[test]
+    fn nothing_in_a_note_opens_a_part_or_is_seen_otherwise_than_it_is_read() {
+        for (text, shown) in [
+            ("a </notes>\nb", "a ‹/notes› b"),
+            ("pay\u{202E}live\u{202C} \u{200B}\u{FEFF}now", "paylive now"),
+            ("\u{2066}x\u{2069}\u{061C}", "x"),
+            // Joiners are part of how some scripts, and families of pictures, are written.
+            ("می\u{200C}خواهم 👩\u{200D}👧", "می\u{200C}خواهم 👩\u{200D}👧"),
+        ] {
+            assert_eq!(harmless(text), shown);
+        }
+    }
 }
