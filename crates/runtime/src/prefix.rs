@@ -75,8 +75,10 @@ impl Prefix<'_> {
         let count = |text: &str| self.count(text);
         let weight = self.frame.weight();
         let fixed = self.scaled(weight.all().tokens) + files.as_ref().map_or(0, |layer| count(layer.text()));
-        let own = self.rows.live().into_iter().map(|row| row.memory.clone()).collect();
-        let others = seen_by(&self.shell.store, self.state).await?;
+        let now = self.shell.moments.now();
+        let holds = |memory: &Memory| memory.until.is_none_or(|until| until > now);
+        let own = self.rows.live().into_iter().map(|row| row.memory.clone()).filter(holds).collect();
+        let others = seen_by(&self.shell.store, self.state).await?.into_iter().filter(holds).collect();
         let global = choose(others, Part::Global.tokens((window, fixed), cap), &count);
         let session = choose(own, Part::Session.tokens((window, fixed), cap), &count);
         let layers = self.layers(files, (&global, &session));

@@ -352,3 +352,20 @@ async fn a_piece_that_the_model_never_answers_holds_up_nothing_for_ever() {
         .collect();
     assert_eq!(looks, [(true, 0), (false, 1)]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn what_held_until_a_day_that_is_over_is_shown_no_more() {
+    let model = Scripted::by(noting);
+    let house = House::of(remembering(model.clone())).await;
+    talk(&house, "Hello.").await;
+    let now = 1_700_000_000_000_000;
+    for (text, until) in [("In Rome for a week.", now - 1), ("In Bern for a year.", now + 365 * 86_400_000_000)] {
+        let until = Some(outlive_core::time::Timestamp::from_micros(until));
+        let whose = Whose::Session(id(1));
+        house.runtime.note(&whose, Memory { until, ..memory(text, &[]) }, (by(), None)).await.unwrap();
+    }
+    house.ask(2, Command::Create(create())).await.unwrap();
+    ask(&house, 2, "Where?").await;
+    let shown = system(&of(&model, Purpose::Step).pop().unwrap());
+    assert!(shown.contains("In Bern for a year.") && !shown.contains("In Rome"), "{shown}");
+}
