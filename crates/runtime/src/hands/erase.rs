@@ -59,11 +59,12 @@ async fn everywhere(errand: &Errand, shell: &Shell, forgetting: &Forgetting) -> 
     let (own, gone) = (errand.session, |error: StoreError| error.to_string());
     let (traces, _) = traces(shell, own, forgetting).await.map_err(gone)?;
     let runtime = shell.door.runtime().ok_or("the runtime is closing")?;
-    let (mut seen, mut count) = (BTreeSet::from([own]), 0);
-    count += others(shell, &runtime, &traces, &mut seen).await?;
-    count += rewrite(shell, &runtime, &traces, (own, Whose::Own)).await?;
-    // A fork may have been made of what it was.
-    count += others(shell, &runtime, &traces, &mut seen).await?;
+    let look = Look { shell, runtime: &runtime, traces: &traces, own };
+    let (mut seen, mut count) = (Seen::from([(own, Seq::MAX)]), 0);
+    count += look.others(&mut seen).await?;
+    seen.remove(&own);
+    // Its own last. A fork may have been made of what it was, and what was read before may have been said since.
+    count += look.others(&mut seen).await?;
     if count > 0 {
         // What was found by its words is found no more.
         shell.store.search.begin_anew().await.map_err(gone)?;
@@ -72,49 +73,65 @@ async fn everywhere(errand: &Errand, shell: &Shell, forgetting: &Forgetting) -> 
     Ok(count)
 }
 
-/// Goes through all journals that were not seen yet, until there are none.
-async fn others(
-    shell: &Shell,
-    runtime: &Arc<Runtime>,
-    traces: &Traces,
-    seen: &mut BTreeSet<SessionId>,
-) -> Result<u64, String> {
-    let mut count = 0;
-    loop {
-        let mut sessions = shell.store.directory.sessions().await.map_err(|error| error.to_string())?;
-        sessions.retain(|session| seen.insert(*session));
-        if sessions.is_empty() {
-            return Ok(count);
-        }
-        for session in sessions {
-            count += rewrite(shell, runtime, traces, (session, Whose::Other)).await?;
-        }
-    }
+/// How far each journal was looked through.
+type Seen = BTreeMap<SessionId, Seq>;
+
+/// Times that journals are looked through again that grow meanwhile.
+const ROUNDS: usize = 4;
+
+/// What is looked for, wherever it is.
+struct Look<'a> {
+    shell: &'a Shell,
+    runtime: &'a Arc<Runtime>,
+    traces: &'a Traces,
+    own: SessionId,
 }
 
-async fn rewrite(
-    shell: &Shell,
-    runtime: &Arc<Runtime>,
-    traces: &Traces,
-    (session, whose): (SessionId, Whose),
-) -> Result<u64, String> {
-    let alone = shell.door.erasing.lock().await;
-    let anew = match found(shell, session, (traces, whose)).await {
-        Ok(anew) => anew,
-        // Nobody can read it now: it is named among what is left.
-        Err(StoreError::Corrupt { .. } | StoreError::NotFound(_)) if whose == Whose::Other => return Ok(0),
-        Err(error) => return Err(error.to_string()),
-    };
-    for output in anew.outputs {
-        shell.store.artifacts.put(output).await.map_err(|error| error.to_string())?;
+impl Look<'_> {
+    /// Goes through all journals that were not seen yet, or have grown since, until there are none.
+    async fn others(&self, seen: &mut Seen) -> Result<u64, String> {
+        let gone = |error: StoreError| error.to_string();
+        let mut count = 0;
+        for _ in 0..ROUNDS {
+            let before = seen.clone();
+            for session in self.shell.store.directory.sessions().await.map_err(gone)? {
+                let head = match self.shell.store.journals.head(session).await {
+                    Ok(head) => head,
+                    Err(StoreError::Corrupt { .. } | StoreError::NotFound(_)) if session != self.own => continue,
+                    Err(error) => return Err(gone(error)),
+                };
+                if before.get(&session).is_none_or(|seen| *seen < head) {
+                    count += self.rewrite(session).await?;
+                    seen.insert(session, head);
+                }
+            }
+            if *seen == before {
+                break;
+            }
+        }
+        Ok(count)
     }
-    let lines: Vec<Line> = anew.lines.into_values().collect();
-    let count = lines.len() as u64;
-    if count > 0 {
-        runtime.scrub(session, lines).await.map_err(|error| error.to_string())?;
+
+    async fn rewrite(&self, session: SessionId) -> Result<u64, String> {
+        let whose = if session == self.own { Whose::Own } else { Whose::Other };
+        let alone = self.shell.door.erasing.lock().await;
+        let anew = match found(self.shell, session, (self.traces, whose)).await {
+            Ok(anew) => anew,
+            // Nobody can read it now: it is named among what is left.
+            Err(StoreError::Corrupt { .. } | StoreError::NotFound(_)) if whose == Whose::Other => return Ok(0),
+            Err(error) => return Err(error.to_string()),
+        };
+        for output in anew.outputs {
+            self.shell.store.artifacts.put(output).await.map_err(|error| error.to_string())?;
+        }
+        let lines: Vec<Line> = anew.lines.into_values().collect();
+        let count = lines.len() as u64;
+        if count > 0 {
+            self.runtime.scrub(session, lines).await.map_err(|error| error.to_string())?;
+        }
+        drop(alone);
+        Ok(count)
     }
-    drop(alone);
-    Ok(count)
 }
 
 /// Returns how many lines would be written anew.
