@@ -80,7 +80,9 @@ fn project(body: &CreateSession) -> ApiResult<Option<String>> {
     }
     let project = body.project.as_ref().or(of_task);
     if let Some(project) = project.filter(|project| !is_project(project)) {
-        let what = format!("project `{project}` is not PREFIX-XXXXXXXX: letters or digits, a dash, 8 hex digits");
+        let what = format!(
+            "project `{project}` is not prefix-xxxxxxxx: small letters, digits or dashes, then a dash and 8 hex digits"
+        );
         return Err(ApiError::new(&code::MALFORMED_ID, what));
     }
     Ok(project.cloned())
