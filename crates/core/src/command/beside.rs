@@ -80,8 +80,6 @@ pub enum MemoryCommand {
         /// Whether the messages that they come from are erased, too.
         sources: bool,
     },
-    /// Note that these take the place of those that they name.
-    Reflect(Vec<Memory>),
     /// Take part in it this far from here on.
     Mode(Mode),
 }

@@ -134,7 +134,7 @@ impl Loop {
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else moves a loop")]
-    fn hear(&mut self, entry: &Entry, overflows: bool) {
+    fn hear(&mut self, entry: &Entry) {
         match &entry.event {
             Event::LoopIterationStarted(started) => {
                 (self.number, self.stage) = (started.number, Stage::Open);
@@ -156,7 +156,7 @@ impl Loop {
             Event::CallLost(lost) => {
                 self.found(lost.call, CheckResult::Unfit { why: last_of(&lost.known, CHECK_TAIL_CHARS) });
             }
-            Event::TurnEnded(ended) => self.end_turn(ended, overflows),
+            Event::TurnEnded(ended) => self.end_turn(ended),
             Event::LoopEnded(ended) => {
                 self.stage = Stage::Ended(ended.exit);
                 self.reason.clone_from(&ended.reason);
@@ -182,8 +182,8 @@ impl Loop {
     }
 
     /// A turn that a person has begun between iterations counts where it does not complete: nothing goes on behind it.
-    fn end_turn(&mut self, ended: &TurnEnded, overflows: bool) {
-        let is_of_window = || overflows || ended.error.as_ref().is_some_and(|error| error.code == "context_overflow");
+    fn end_turn(&mut self, ended: &TurnEnded) {
+        let is_of_window = || ended.error.as_ref().is_some_and(|error| error.code == "context_overflow");
         self.stage = match (ended.ending, self.stage) {
             (_, stage @ (Stage::Over(_) | Stage::Ended(_))) | (Ending::Ask | Ending::Sleep, stage) => stage,
             (Ending::Interrupted, _) => Stage::Over(LoopExit::Aborted),
@@ -312,9 +312,8 @@ impl State {
             let turn = self.turn.as_mut().filter(|turn| entry.turn == Some(turn.id));
             turn.into_iter().for_each(|turn| turn.take_checks(asked));
         }
-        let overflows = self.upkeep.view.overflow.is_some();
         if let Some(looping) = self.queue.looping.as_mut().filter(|looping| looping.is_under_way()) {
-            looping.hear(entry, overflows);
+            looping.hear(entry);
         }
     }
 

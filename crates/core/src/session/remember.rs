@@ -49,13 +49,6 @@ impl State {
                 let memories = memories.clone();
                 Event::MemoryForgotten(MemoryForgotten { memories, sources: *sources, by: by.clone() })
             }
-            MemoryCommand::Reflect(memories) => {
-                self.check_mode()?;
-                check_count(memories.len(), MEMORIES_AT_ONCE)?;
-                memories.iter().try_for_each(|memory| check_text(&memory.text))?;
-                let memories = with_ids(memories, &mut moment.ids);
-                Event::MemoryReflected(MemoryReflected { memories, model: None, usage: Usage::default() })
-            }
             MemoryCommand::Mode(mode) => {
                 if self.upkeep.memories.mode == Some(*mode) {
                     return Ok(Vec::new());
