@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use outlive_core::content::{Block, Message, Request, Role, ToolSpec};
+use outlive_core::content::{Block, Message, Purpose, Request, Role, ToolSpec};
 use outlive_core::id::CallId;
 use outlive_core::media::Files;
 use serde_json::Value;
@@ -41,6 +41,7 @@ pub(super) fn read(dialect: Dialect, body: &Value) -> Checked<Request> {
     };
     let files = calls.files;
     Ok(Request {
+        purpose: purpose(body, &system),
         system: system.into(),
         tools: tools.into(),
         messages,
@@ -49,6 +50,17 @@ pub(super) fn read(dialect: Dialect, body: &Value) -> Checked<Request> {
         output_schema,
         ..Request::default()
     })
+}
+
+/// Guesses what the answer is for by what the instructions begin with, as no dialect says it.
+fn purpose(body: &Value, system: &[String]) -> Purpose {
+    let told = system.first().map_or_else(|| text(&body["messages"][0]["content"]), Clone::clone);
+    let known = [
+        ("You keep the notes of an assistant. You are shown a part of", Purpose::Observe),
+        ("You keep the notes of an assistant. You are shown notes", Purpose::Reflect),
+        ("You keep the record of a conversation", Purpose::Condense),
+    ];
+    known.into_iter().find(|(begins, _)| told.starts_with(begins)).map(|(_, purpose)| purpose).unwrap_or_default()
 }
 
 pub(super) fn text(value: &Value) -> String {

@@ -92,3 +92,20 @@ async fn another_endpoint_is_sent_a_schema_only_if_its_model_is_known_to_keep_to
         }
     }
 }
+
+#[tokio::test]
+async fn what_is_asked_beside_conversations_is_answered_in_its_form_through_every_dialect() {
+    use outlive_core::memory::observe::{Known, Piece, Said, Who, read, request};
+    let server = Loopback::start(0).await.unwrap();
+    let at = "2026-03-10T09:00:00Z".parse().unwrap();
+    let said = Said { seq: 2, at, who: Who::Person, text: "my dog is called Bramble".into() };
+    let mut piece = Piece::behind(1, 10_000);
+    (piece.said, piece.to) = (vec![said], 2);
+    for provider in DIALECTS {
+        let asked = request(&piece, &Known::of(Vec::new()), at);
+        let (reply, _) = ask(&server, provider, asked).await;
+        let [ReplyBlock::Text(answer)] = reply.unwrap().content.try_into().unwrap() else { panic!("{provider}") };
+        let noted = read(&answer, &piece, &Known::of(Vec::new()), false).unwrap();
+        assert!(noted.iter().any(|memory| memory.text.contains("Bramble")), "{provider}: {answer}");
+    }
+}

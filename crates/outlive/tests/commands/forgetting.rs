@@ -43,6 +43,7 @@ fn what_was_noted_and_recalled_and_forgotten_is_in_no_file_of_the_workspace() {
     for memory in memories.iter().chain([&noted(&home, SHORT)]) {
         home.check(&["memory", "forget", memory, "--sources"], 0, "no line of any journal holds its words");
     }
+    assert_eq!(home.holding(&WORDS), [] as [String; 0], "once it is said to be erased, it is");
     home.check(&["serve", "--stop"], 0, "");
     assert_eq!(home.holding(&WORDS), [] as [String; 0]);
     home.check(&["memory", "search", "What of Ada?"], 0, "");

@@ -11,7 +11,7 @@ use outlive_core::event::{ContextRebuilt, Event, Line, RebuildCause};
 use outlive_core::id::{Seq, TurnId};
 use outlive_core::memory::Rows;
 use outlive_core::session::{Beside, Fact};
-use outlive_store::StoreError;
+use outlive_store::{Row, StoreError};
 use tracing::Instrument as _;
 
 use super::Actor;
@@ -131,12 +131,18 @@ impl Actor {
     /// done later, by whoever has the mark.
     pub(super) async fn scrub(&mut self, lines: Vec<Line>) -> Result<(), SubmitError> {
         self.void();
+        // The list's row has the beginning of what was said: it goes with the lines. Whoever starts after a death in between makes
+        // it anew.
+        let row = crate::list::row(&self.shell, (self.id, &self.state));
+        self.shell.store.index.note(Row { title: None, owed: true, ..row });
         let scrubbed = self.shell.store.journals.scrub(self.id, self.epoch, lines).await;
         self.astray = true;
         let read = self.reload().await;
+        if read.is_ok() {
+            self.shell.store.index.note(crate::list::row(&self.shell, (self.id, &self.state)));
+        }
         scrubbed.map_err(SubmitError::Store)?;
         read?;
-        self.shell.store.index.note(crate::list::row(&self.shell, (self.id, &self.state)));
         Ok(())
     }
 
