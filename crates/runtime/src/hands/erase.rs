@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::join_all;
+use futures_util::stream::{FuturesUnordered, StreamExt as _};
 use outlive_core::command::{Command, MemoryCommand, Report};
 use outlive_core::digest::Digest;
 use outlive_core::event::{ArtifactRef, Line, LineError, Origin, OriginKind};
@@ -85,20 +85,25 @@ async fn everywhere(errand: &Errand, shell: &Shell, forgetting: &Forgetting) -> 
     let (traces, _) = traces(shell, own, forgetting).await.map_err(gone)?;
     let runtime = shell.door.runtime().ok_or("the runtime is closing")?;
     let look = Look { shell, runtime: &runtime, traces: &traces, own };
-    let (mut seen, mut count, mut is_calm) = (Seen::new(), 0, false);
+    let mut seen = Seen::new();
+    let (mut count, mut made) = look.pass(&mut seen).await?;
     loop {
-        let (lines, made) = look.pass(&mut seen).await?;
-        count += lines;
         shell.store.memories.catch_up().await.map_err(gone)?;
-        let Some(forgotten) = look.forget(made).await? else { return Ok(None) };
+        if look.forget(made).await?.is_none() {
+            return Ok(None);
+        }
+        let (is_calm, late, made_late) = look.calm(&mut seen).await?;
+        let (last, made_last) = look.pass(&mut seen).await?;
+        count += late + last;
+        made = made_late.into_iter().chain(made_last).collect();
         if is_calm
-            && lines + forgotten == 0
+            && late + last == 0
+            && made.is_empty()
             && let Some(rows) = look.rows(&seen).await?
         {
             shell.store.memories.catch_up().await.map_err(gone)?;
             return Ok(Some(count + rows));
         }
-        is_calm = look.calm().await;
     }
 }
 
@@ -121,25 +126,30 @@ impl Look<'_> {
         let mut places = places(self.shell).await.map_err(|error| error.to_string())?;
         places.sort_by_key(|place| place.session == self.own);
         for place in places {
-            let before = seen.get(&place.session).copied();
-            if self.head(&place).await?.is_none_or(|head| before.is_some_and(|seen| seen >= head)) {
-                continue;
-            }
-            let going = match &place.discarded {
-                Some(_) => Going::Derived,
-                None if place.session == self.own => Going::Traces,
-                None => Going::Rows,
-            };
-            let alone = self.shell.door.erasing.lock().await;
-            let written = self.rewrite(&place, before.unwrap_or_default(), going).await?;
-            drop(alone);
-            if let Some((lines, made, to)) = written {
-                seen.insert(place.session, to);
-                all.extend(made);
-                count += lines;
-            }
+            let (lines, made) = self.look_on(&place, seen).await?;
+            all.extend(made);
+            count += lines;
         }
         Ok((count, all))
+    }
+
+    /// Goes on in a journal where it was left.
+    async fn look_on(&self, place: &Place, seen: &mut Seen) -> Result<(u64, Made), String> {
+        let before = seen.get(&place.session).copied();
+        if self.head(place).await?.is_none_or(|head| before.is_some_and(|seen| seen >= head)) {
+            return Ok((0, Made::new()));
+        }
+        let going = match &place.discarded {
+            Some(_) => Going::Derived,
+            None if place.session == self.own => Going::Traces,
+            None => Going::Rows,
+        };
+        let _alone = self.shell.door.erasing.lock().await;
+        let written = self.rewrite(place, before.unwrap_or_default(), going).await?;
+        Ok(written.map_or_else(Default::default, |(lines, made, to)| {
+            seen.insert(place.session, to);
+            (lines, made)
+        }))
     }
 
     /// Writes anew what is behind this event. None where it has moved. What nobody can read now is named among what is left.
@@ -184,10 +194,9 @@ impl Look<'_> {
         }
     }
 
-    /// Has what was made of it forgotten, too, which was not there when that was asked. Returns of how many; none where one is of its own
-    /// journal.
-    async fn forget(&self, made: Made) -> Result<Option<u64>, String> {
-        let (mut count, mut is_own) = (0, false);
+    /// Has what was made of it forgotten, too, which was not there when that was asked. None where one is of its own journal.
+    async fn forget(&self, made: Made) -> Result<Option<()>, String> {
+        let mut is_own = false;
         for (memory, extent) in made {
             let known = self.shell.store.memories.get(memory).await.map_err(|error| error.to_string())?;
             // One that is forgotten is erased by whoever does that.
@@ -197,12 +206,11 @@ impl Look<'_> {
             match self.runtime.submit_in_turn(session, command, None).await {
                 Ok(_) if session == self.own => is_own = true,
                 Ok(accepted) => drop(self.runtime.erased(session, accepted.seq, vec![memory]).await),
-                Err(SubmitError::Store(StoreError::Corrupt { .. } | StoreError::NotFound(_))) => continue,
+                Err(SubmitError::Store(StoreError::Corrupt { .. } | StoreError::NotFound(_))) => {}
                 Err(error) => return Err(error.to_string()),
             }
-            count += 1;
         }
-        Ok(Some(count).filter(|_| !is_own))
+        Ok((!is_own).then_some(()))
     }
 
     /// Last of all the rows themselves go, unless something has come that was not looked through.
@@ -217,23 +225,31 @@ impl Look<'_> {
         Ok(self.rewrite(&own, 0, Going::Rows).await?.map(|(lines, ..)| lines))
     }
 
-    /// Waits until all has ended that is under way anywhere: it may have read what was erased since, and brings it back. Says whether it
-    /// has.
-    async fn calm(&self) -> bool {
+    /// Waits until all has ended that is under way anywhere: it may have read what was erased since. What each session has written when
+    /// it ended is looked through at once. Says whether it has, how many lines were written anew, and what was found made of it.
+    async fn calm(&self, seen: &mut Seen) -> Result<(bool, u64, Made), String> {
         self.shell.door.recovered.cancelled().await;
         let sessions = &self.runtime.sessions;
-        let inboxes = sessions.all().into_iter().filter_map(|session| sessions.live(session));
-        let ended = inboxes.map(async |inbox| {
-            let (reply, answer) = oneshot::channel();
-            let is_asked = inbox.send(Mail::Ended(reply)).await.is_ok();
-            drop(inbox);
-            is_asked && answer.await.is_ok()
-        });
-        let is_calm = join_all(ended).await.into_iter().all(|has_ended| has_ended);
+        let inboxes = sessions.all().into_iter().filter_map(|session| Some((session, sessions.live(session)?)));
+        let mut ended: FuturesUnordered<_> = inboxes
+            .map(async |(session, inbox)| {
+                let (reply, answer) = oneshot::channel();
+                let is_asked = inbox.send(Mail::Ended(reply)).await.is_ok();
+                drop(inbox);
+                (session, is_asked && answer.await.is_ok())
+            })
+            .collect();
+        let (mut is_calm, mut count, mut all) = (true, 0, Made::new());
+        while let Some((session, has_ended)) = ended.next().await {
+            is_calm &= has_ended;
+            let (lines, made) = self.look_on(&Place { session, discarded: None }, seen).await?;
+            all.extend(made);
+            count += lines;
+        }
         if !is_calm {
             tokio::time::sleep(SOON).await;
         }
-        is_calm
+        Ok((is_calm, count, all))
     }
 }
 
