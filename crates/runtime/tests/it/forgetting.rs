@@ -12,6 +12,7 @@ use outlive_core::memory::{Memory, Mode, Scope};
 use outlive_core::policy::{Reach, Subject};
 use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::{NewFork, SubmitError, Whose};
+use outlive_store::memory::Fault;
 use outlive_tools::registry::Toolbox;
 use outlive_tools::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
 use serde_json::{Value, json};
@@ -531,6 +532,34 @@ async fn a_message_that_it_comes_from_goes_from_forks_and_from_what_was_forked()
     }
     assert_eq!(holding(&house, &[1, 2, 3], "4711").await, [] as [String; 0]);
     assert!(!holding(&house, &[4], "4711").await.is_empty(), "that was said apart");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_erased_waits_for_a_fork_that_is_being_written_also_over_a_death() {
+    for dies in [true, false] {
+        let mut house = House::of(remembering(Scripted::by(noting))).await;
+        let memory = note(&house, 1, SAID, &[]).await;
+        house.faults.next(Fault::HangAfter);
+        let fork = NewFork { session: id(2), of: (id(1), None), title: None, by: by() };
+        let written = async {
+            while house.faults.hanging() == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            forked = house.runtime.fork(fork, None) => unreachable!("{forked:?}"),
+            () = written => {}
+        }
+        assert_eq!(forget(&house, memory, Extent::Words).await.lines, None);
+        if dies {
+            house.die().await;
+        } else {
+            house.faults.release();
+        }
+        house.until(1, "memory.erased").await;
+        assert!(!house.events(2).await.is_empty());
+        assert_eq!(holding(&house, &[1, 2], SAID).await, [] as [String; 0]);
+    }
 }
 
 #[tokio::test(start_paused = true)]
