@@ -565,7 +565,7 @@ async fn what_is_erased_waits_for_a_fork_that_is_being_written_also_over_a_death
 #[tokio::test(start_paused = true)]
 async fn a_fork_whose_client_goes_away_has_nothing_of_it_either() {
     let house = House::of(remembering(Scripted::by(noting))).await;
-    for n in 2..40 {
+    for n in 2..20 {
         let memory = note(&house, 1, SAID, &[]).await;
         let fork = NewFork { session: id(n), of: (id(1), None), title: None, by: by() };
         let forking = async {
