@@ -330,6 +330,9 @@ pub enum Report {
     Reflected {
         /// The last event that it had read.
         read: Seq,
+        /// Notes of other journals among what it had read.
+        #[serde(skip)]
+        shown: Vec<Memory>,
         /// Who condensed it, as `provider/name`.
         model: Option<String>,
         /// What takes the place of what.

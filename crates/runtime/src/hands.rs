@@ -11,7 +11,7 @@ mod speech;
 mod tool;
 
 pub(crate) use condense::{Condense, KeeperVoice, condense};
-pub(crate) use erase::{Forgetting, each, erase, holding, traces, would_erase};
+pub(crate) use erase::{Forgetting, erase, holding, traces, would_erase};
 pub(crate) use inquiries::Inquiries;
 pub(crate) use keeper::Notes;
 pub(crate) use model::ask;

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use outlive_core::command::{Command, Fork, Rewind};
-use outlive_core::event::{Entry, Line, Origin, Parent};
+use outlive_core::event::{Origin, Parent};
 use outlive_core::id::{RequestId, Seq, SessionId};
 use outlive_core::limits::FORK_BYTES;
 use outlive_core::session::Refusal;
@@ -30,7 +30,15 @@ impl Runtime {
     /// # Errors
     ///
     /// [`SubmitError`]; then there is no such session.
-    pub async fn fork(&self, fork: NewFork, request: Option<RequestId>) -> Result<Accepted, SubmitError> {
+    pub async fn fork(self: &Arc<Self>, fork: NewFork, request: Option<RequestId>) -> Result<Accepted, SubmitError> {
+        let runtime = Arc::clone(self);
+        // Whoever asked may be gone: it is held on to what it has read until that is written.
+        self.see_through(async move { runtime.fork_alone(fork, request).await }).await?
+    }
+
+    async fn fork_alone(&self, fork: NewFork, request: Option<RequestId>) -> Result<Accepted, SubmitError> {
+        // What is erased is erased before it is read here, or after it is written.
+        let _alone = self.shell.door.erasing.lock().await;
         let NewFork { session, of: (parent, at), title, by } = fork;
         if request.is_some() && self.head(session).await.is_ok() {
             // It was made already, whatever has become of the other one since: the session itself knows for whom.
@@ -50,20 +58,7 @@ impl Runtime {
         }
         let entries = Arc::new(load::entries(&self.shell.store, parent, seq).await.map_err(missing)?);
         let parent = Parent { session: parent, seq };
-        let command = Command::Fork(Fork { parent: parent.clone(), at, entries: Arc::clone(&entries), title, by });
-        let accepted = self.submit(session, command, request).await?;
-        self.erase_with(session, &parent, &entries).await?;
-        Ok(accepted)
-    }
-
-    /// What was erased in the journal of which a session was made, while that was done, goes from it, too.
-    async fn erase_with(&self, session: SessionId, parent: &Parent, read: &[Entry]) -> Result<(), SubmitError> {
-        let _alone = self.shell.door.erasing.lock().await;
-        let now = load::entries(&self.shell.store, parent.session, parent.seq).await.map_err(missing)?;
-        let changed =
-            now.iter().zip(read).filter(|(now, read)| now.event != read.event).map(|(now, _)| Line::write(now));
-        let lines: Vec<Line> = changed.filter_map(Result::ok).collect();
-        if lines.is_empty() { Ok(()) } else { self.scrub(session, lines).await }
+        self.submit(session, Command::Fork(Fork { parent, at, entries, title, by }), request).await
     }
 
     /// Lets a session go on from an earlier event.

@@ -213,9 +213,11 @@ impl Runtime {
         runtime.shell.tasks.spawn("presence", present);
         let waking = Arc::clone(&runtime);
         runtime.shell.tasks.spawn("recovery", async move {
+            let recovered = waking.shell.door.recovered.clone().drop_guard();
             for session in owed {
                 waking.take_up(session).await;
             }
+            drop(recovered);
             waking.expire().await;
         });
         Ok(runtime)

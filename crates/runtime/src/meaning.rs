@@ -56,6 +56,17 @@ struct Seen {
     asked: Vec<MemoryId>,
 }
 
+/// A run that ends, however it ends, lets the next one begin.
+struct Over<'a>(&'a Meaning);
+
+impl Drop for Over<'_> {
+    fn drop(&mut self) {
+        if std::thread::panicking() {
+            self.0.progress().run = Run::None;
+        }
+    }
+}
+
 impl Meaning {
     /// Of this service; nothing is asked yet.
     #[must_use]
@@ -103,7 +114,10 @@ impl Meaning {
         };
         if before == Run::None {
             let (meaning, own, agent) = (Arc::clone(self), shell.clone(), agent.clone());
-            shell.tasks.spawn("vectors", async move { meaning.run(&own, &agent).await });
+            shell.tasks.spawn("vectors", async move {
+                let _over = Over(&meaning);
+                meaning.run(&own, &agent).await;
+            });
         }
     }
 
@@ -263,3 +277,21 @@ pub(crate) fn service(shell: &Shell, sight: &Sight) -> Result<Option<Meanings>, 
 
 /// A service, as each of these agents names it: at least one.
 pub(crate) type Meanings = Vec<(AgentName, Arc<Meaning>)>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_run_that_panics_lets_the_next_one_begin() {
+        let spec = serde_json::json!({ "provider": "ollama", "name": "x" });
+        let spec: outlive_core::agent::EmbeddingSpec = serde_json::from_value(spec).unwrap();
+        let meaning = Meaning::new(Embedder::unable(spec, "no".to_owned()));
+        meaning.progress().run = Run::Running;
+        let ran = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+            let _over = Over(&meaning);
+            panic!("as a bug would");
+        }));
+        assert!(ran.is_err() && meaning.progress().run == Run::None);
+    }
+}

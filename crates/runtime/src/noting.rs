@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::join_all;
 use outlive_core::command::{Command, Create, MemoryCommand, Report};
-use outlive_core::event::{Event, Line, MemoryForgotten, OnDisconnect, Origin, OriginKind};
+use outlive_core::event::{Event, Line, MemoryForgotten, OnDisconnect, Origin};
 use outlive_core::id::{AgentName, MemoryId, RequestId, Seq, SessionId};
 use outlive_core::memory::forget::{Extent, says};
 use outlive_core::memory::{Memory, Mode};
@@ -15,7 +16,7 @@ use outlive_store::{Remembered, RememberedQuery, StoreError};
 use tokio::sync::oneshot;
 
 use crate::actor::Mail;
-use crate::hands::{Forgetting, Notes, each, holding, traces, would_erase};
+use crate::hands::{Forgetting, Notes, holding, traces, would_erase};
 use crate::memory::{notebook, of_session};
 use crate::subscribe::Signal;
 use crate::{Accepted, BUSY_MS, Runtime, SubmitError, load};
@@ -115,20 +116,21 @@ impl Runtime {
         let (plan, heard) = match self.asked_before(home, request.as_ref()).await? {
             Some((forgotten, seq)) => {
                 let memories = BTreeMap::from([(home, forgotten.memories)]);
-                (Plan { memories, texts: Vec::new() }, vec![(home, seq)])
+                (Arc::new(Plan { memories, texts: Vec::new() }), vec![(home, seq)])
             }
             None => {
-                let plan = self.made_of(home, memory).await?;
-                let heard = self.submit_forgets(&plan, (home, extent), (by, request)).await?;
-                (plan, heard)
+                let plan = Arc::new(self.made_of(home, memory).await?);
+                let (runtime, asked) = (Arc::clone(self), Arc::clone(&plan));
+                // To its end, though whoever asked may be gone.
+                let whole = async move { runtime.submit_forgets(&asked, (home, extent), (by, request)).await };
+                (plan, self.see_through(whole).await??)
             }
         };
-        let mut lines = Some(0);
-        for (session, seq) in heard {
+        let erased = heard.into_iter().map(|(session, seq)| {
             let memories = plan.memories.get(&session).cloned().unwrap_or_default();
-            let erased = tokio::time::timeout(PATIENCE, self.erased(session, seq, memories)).await.ok().flatten();
-            lines = lines.zip(erased).map(|(sum, lines)| sum + lines);
-        }
+            tokio::time::timeout(PATIENCE, self.erased(session, seq, memories))
+        });
+        let lines = join_all(erased).await.into_iter().map(|erased| erased.ok().flatten()).sum();
         let left = self.left(&plan, extent).await.map_err(SubmitError::Store)?;
         Ok(Forgotten { memories: plan.ids(home), lines, left })
     }
@@ -143,32 +145,6 @@ impl Runtime {
         let plan = self.made_of(home, memory).await?;
         let lines = would_erase(&self.shell, &plan.forgetting(extent)).await.map_err(SubmitError::Store)?;
         Ok(Forgotten { memories: plan.ids(home), lines: Some(lines), left: Vec::new() })
-    }
-
-    /// Forgets in a session what others have forgotten that it shares its beginning with: it was in the trash then.
-    pub(crate) async fn forget_with_others(&self, session: SessionId) -> Result<(), SubmitError> {
-        let rows = of_session(&self.shell.store, session, Seq::MAX).await.map_err(SubmitError::Store)?;
-        let mut memories = std::collections::BTreeSet::new();
-        for other in self.shell.store.directory.sessions().await.map_err(SubmitError::Store)? {
-            let looked = each(&self.shell, other, |line| {
-                if line.as_str().contains("\"memory.forgotten\"")
-                    && let Event::MemoryForgotten(forgotten) = load::read(other, line)?.event
-                {
-                    memories.extend(forgotten.memories.into_iter().filter(|id| rows.get(*id).is_some()));
-                }
-                Ok(())
-            });
-            match looked.await {
-                Ok(()) | Err(StoreError::Corrupt { .. } | StoreError::NotFound(_)) => {}
-                Err(error) => return Err(SubmitError::Store(error)),
-            }
-        }
-        if !memories.is_empty() {
-            let what = MemoryCommand::Forget { memories: memories.into_iter().collect(), sources: false };
-            let by = Origin::of(OriginKind::Runtime);
-            self.submit(session, Command::Memory { what, by }, None).await?;
-        }
-        Ok(())
     }
 
     async fn submit_forgets(
@@ -226,14 +202,17 @@ impl Runtime {
         }
         state.check_mode().map_err(SubmitError::Refused)?;
         let read = state.head;
-        let memories = match whose {
+        let memories: Vec<Memory> = match whose {
             Whose::Session(session) => {
                 let rows = of_session(&self.shell.store, *session, state.head).await.map_err(SubmitError::Store)?;
                 rows.live().into_iter().map(|row| row.memory.clone()).collect()
             }
             Whose::Agent(agent) => self.wide(agent, session).await.map_err(SubmitError::Store)?,
         };
-        let shown = memories.clone();
+        let shown = match whose {
+            Whose::Session(_) => Vec::new(),
+            Whose::Agent(_) => memories.clone(),
+        };
         let agent = state.profile.as_ref().map(|profile| profile.agent.clone());
         let agent = agent.ok_or(SubmitError::Refused(Refusal::NoSession))?;
         let kit = self.shell.kits.kit(&agent).map_err(SubmitError::Agent)?;
@@ -248,40 +227,14 @@ impl Runtime {
         if is_dry {
             return Ok(answer.0);
         }
-        let report = Report::Reflected { read, model: Some(name), answer: Ok(answer) };
-        let accepted = self.submit(session, Command::Report(report), request).await?;
-        if accepted.seq <= read || self.is_late(session, &accepted).await? {
-            return Err(invalid("what it had read has changed meanwhile: ask again".to_owned()));
-        }
-        let made = self.reflected(session, &accepted).await?;
-        if let Whose::Agent(_) = whose {
-            self.hold_to(&shown, &made, by).await?;
-        }
-        Ok(made)
-    }
-
-    /// Says whether a report was let go: then nothing was written.
-    async fn is_late(&self, session: SessionId, accepted: &Accepted) -> Result<bool, SubmitError> {
-        Ok(!matches!(self.event(session, accepted).await?, Event::MemoryReflected(_)))
-    }
-
-    /// Takes back what was made of notes of other journals that have been forgotten or said otherwise meanwhile.
-    async fn hold_to(&self, shown: &[Memory], made: &[Memory], by: Origin) -> Result<(), SubmitError> {
-        // What is not there then is forgotten, not only late.
-        self.shell.store.memories.catch_up().await.map_err(SubmitError::Store)?;
-        for new in made {
-            for old in shown.iter().filter(|old| new.supersedes.contains(&old.id)) {
-                let known = self.shell.store.memories.get(old.id).await.map_err(SubmitError::Store)?;
-                if known.is_some_and(|known| known.row.memory.text == old.text) {
-                    continue;
-                }
-                let runtime = self.shell.door.runtime().ok_or(SubmitError::Closing)?;
-                runtime.forget_memory(new.id, Extent::Words, (by, None)).await?;
-                let what = "what it had read has changed meanwhile: ask again".to_owned();
-                return Err(SubmitError::Refused(Refusal::Invalid { code: "reflection_failed", what }));
+        let report = Report::Reflected { read, shown, model: Some(name), answer: Ok(answer) };
+        match self.submit(session, Command::Report(report), request).await {
+            Ok(accepted) => self.reflected(session, &accepted).await,
+            Err(SubmitError::Refused(Refusal::Stale)) => {
+                Err(invalid("what it had read has changed meanwhile: ask again".to_owned()))
             }
+            Err(error) => Err(error),
         }
-        Ok(())
     }
 
     async fn reflected(&self, session: SessionId, accepted: &Accepted) -> Result<Vec<Memory>, SubmitError> {
@@ -410,7 +363,7 @@ impl Runtime {
     }
 
     /// Waits until nothing is left of these, which this event forgot, and returns how many lines that took.
-    async fn erased(self: &Arc<Self>, session: SessionId, seq: Seq, mut memories: Vec<MemoryId>) -> Option<u64> {
+    pub(crate) async fn erased(&self, session: SessionId, seq: Seq, mut memories: Vec<MemoryId>) -> Option<u64> {
         let (mut heard, mut lines) = (self.subscribe(session, seq.saturating_sub(1)), 0);
         while let Ok(Some(signal)) = heard.next().await {
             if let Signal::Event(_, entry) = signal

@@ -52,6 +52,8 @@ pub struct Door {
     runtime: Arc<OnceLock<Weak<Runtime>>>,
     /// Cancelled when it is shut.
     pub(crate) closing: CancellationToken,
+    /// Cancelled once every session that the start found unsettled has been woken.
+    pub(crate) recovered: CancellationToken,
     /// Held from the reading of lines to their being written anew: what two erase of one line is gone of both.
     pub(crate) erasing: Arc<tokio::sync::Mutex<()>>,
 }

@@ -2,7 +2,7 @@
 
 use outlive_core::context::{MessageItem, fold_messages};
 use outlive_core::digest::Digest;
-use outlive_core::event::{Aside, Entry};
+use outlive_core::event::{Aside, Entry, Event};
 use outlive_core::id::{AgentName, SessionId};
 use outlive_core::time::Timestamp;
 use outlive_store::{ListQuery, Pending, Row, Store, StoreError};
@@ -41,12 +41,43 @@ impl Siblings for Kept {
 }
 
 impl Outputs for Kept {
-    fn output(&self, hash: Digest) -> Pending<'_, Result<Option<Vec<u8>>, String>> {
-        Box::pin(async move { self.0.artifacts.get(hash).await.map_err(|error| error.to_string()) })
+    fn output(&self, session: SessionId, hash: Digest) -> Pending<'_, Result<Option<Vec<u8>>, String>> {
+        Box::pin(async move {
+            match self.keeps(session, &hash).await {
+                Ok(true) => self.0.artifacts.get(hash).await.map_err(|error| error.to_string()),
+                Ok(false) => Ok(None),
+                Err(error) => Err(error.to_string()),
+            }
+        })
+    }
+}
+
+/// Says whether an event keeps this beside its journal. A call that asks for it does not.
+#[expect(clippy::wildcard_enum_match_arm, reason = "nothing else keeps any")]
+fn keeps(event: &Event, hash: &Digest) -> bool {
+    match event {
+        Event::CallFinished(finished) => finished.artifact.as_ref().is_some_and(|kept| kept.hash == *hash),
+        Event::ArtifactStored(stored) => stored.artifact.hash == *hash,
+        Event::MessageReceived(message) => message.attachments.iter().any(|file| file.hash == *hash),
+        _keeps_none => false,
     }
 }
 
 impl Kept {
+    async fn keeps(&self, session: SessionId, hash: &Digest) -> Result<bool, StoreError> {
+        let mut at = 0;
+        loop {
+            let lines = self.0.journals.read(session, at, PAGE).await?.lines;
+            let Some(last) = lines.last() else { return Ok(false) };
+            at = last.seq();
+            for line in lines.iter().filter(|line| line.as_str().contains(hash.as_str())) {
+                if keeps(&load::read(session, line)?.event, hash) {
+                    return Ok(true);
+                }
+            }
+        }
+    }
+
     async fn messages(&self, session: SessionId, part: Part) -> Result<Vec<Said>, StoreError> {
         let state = load::state(&self.0, session).await?.state;
         let aside = state.profile.map(|profile| profile.aside).unwrap_or_default();
@@ -82,4 +113,31 @@ fn told(item: MessageItem) -> Said {
     let calls = item.tool_calls.iter().map(|call| format!("[called {} {}]", call.name, call.arguments));
     let text: Vec<String> = std::iter::once(item.content).filter(|text| !text.is_empty()).chain(calls).collect();
     Said { seq: item.seq, role, text: text.join("\n") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_call_that_asks_for_an_output_does_not_keep_it() {
+        use outlive_core::event::{ArtifactRef, CallFinished, MessageReceived, Outcome};
+        let hash = Digest::of(b"much");
+        let artifact = || ArtifactRef { hash: hash.clone(), bytes: 4, media_type: "text/plain".to_owned() };
+        let finished = |content: String, artifact| {
+            let call = outlive_core::id::CallId::from_bits(1);
+            let (details, outcome) = (Some(serde_json::json!({ "id": content })), Outcome::Ok);
+            Event::CallFinished(CallFinished { call, attempt: 1, outcome, content, details, artifact, duration_ms: 1 })
+        };
+        let named = format!("artifact {hash}");
+        let said = serde_json::json!({ "content": named, "origin": { "kind": "cli" } });
+        let said: MessageReceived = serde_json::from_value(said).unwrap();
+        for (event, keeps_it) in [
+            (finished(named.clone(), Some(artifact())), true),
+            (finished(named, None), false),
+            (Event::MessageReceived(said), false),
+        ] {
+            assert_eq!(keeps(&event, &hash), keeps_it, "{event:?}");
+        }
+    }
 }

@@ -105,10 +105,12 @@ impl Runtime {
     }
 
     async fn bring_back(&self, session: SessionId) -> Result<(), SubmitError> {
+        let alone = self.shell.door.erasing.lock().await;
         self.shell.store.trash.restore(session).await.map_err(missing)?;
+        drop(alone);
         self.shell.feeds.restored(session);
         self.take_up(session).await;
-        self.forget_with_others(session).await
+        Ok(())
     }
 
     /// Returns what is in the trash, newest first.

@@ -92,6 +92,7 @@ macro_rules! conformance {
             trash::what_is_in_the_trash_is_gone_and_comes_back_whole
             trash::what_is_erased_is_gone_wherever_it_was
             trash::what_was_brought_back_is_not_erased_with_the_others
+            trash::lines_in_the_trash_are_written_anew_there
             trash::a_request_that_deleted_is_remembered
         }
     };

@@ -42,7 +42,7 @@ pub use memories::{
 pub use search::{Catching, Found, Hit, Search, SearchQuery};
 pub use snapshots::Snapshots;
 pub use stops::{Stop, StopFile, Stops};
-pub use trash::{Deed, Note, Trash};
+pub use trash::{Deed, Inside, Note, Trash};
 
 /// A future that a store returns.
 pub type Pending<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;

@@ -4,8 +4,8 @@
 //! Invariants: a session is among the others or in the trash, never in neither and never seen in both; what is to be erased
 //! is marked so first, durably, so that an erasure that was cut short is finished by the next start.
 
-use outlive_core::event::Origin;
-use outlive_core::id::SessionId;
+use outlive_core::event::{Line, Origin};
+use outlive_core::id::{Seq, SessionId};
 use outlive_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
@@ -35,6 +35,15 @@ pub enum Deed {
     Erased,
 }
 
+/// Journals as they lie in the trash: for whoever erases something wherever it is.
+pub trait Inside: Send + Sync {
+    /// Returns up to `limit` lines after `after`, oldest first; [`StoreError::NotFound`] for one that is not in the trash.
+    fn read(&self, journal: SessionId, after: Seq, limit: usize) -> Pending<'_, Result<Vec<Line>, StoreError>>;
+
+    /// As [`Journals::scrub`](crate::Journals::scrub); this is what the list shows of it once it is back.
+    fn scrub(&self, journal: SessionId, lines: Vec<Line>, row: Row) -> Pending<'_, Result<(), StoreError>>;
+}
+
 /// The trash.
 pub trait Trash: Send + Sync {
     /// Moves a session there. Whoever writes it has ended before.
@@ -45,6 +54,9 @@ pub trait Trash: Send + Sync {
 
     /// Returns what is there, newest first.
     fn discarded(&self) -> Pending<'_, Result<Vec<Note>, StoreError>>;
+
+    /// Looks into it.
+    fn inside(&self) -> &dyn Inside;
 
     /// Erases sessions, wherever they are, and finishes what was to be erased before. `request` is the digest of the
     /// client's name for it.

@@ -18,7 +18,7 @@ use outlive_store::conformance::{line, row, session};
 use outlive_store::files::FileJournals;
 use outlive_store::files::fs::{Disk, DiskFile, Open, RealDisk};
 use outlive_store::workspace::{self, Options, Workspace};
-use outlive_store::{Append, Journals as _, Note, Store, StoreError};
+use outlive_store::{Append, Journals as _, Note, Row, Store, StoreError};
 
 /// What is about to be done to a path.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -145,6 +145,54 @@ async fn append(store: &Store, n: u128, expected: u64, text: &str) -> Result<(),
     let epoch = store.leases.take(session(n)).await.unwrap();
     let lines = vec![line(expected + 1, text)];
     store.journals.append(Append { journal: session(n), epoch, expected, lines }).await
+}
+
+#[tokio::test]
+async fn a_journal_in_the_trash_is_written_anew_whatever_the_disk_refuses_once() {
+    let row = || Row { title: Some("now".to_owned()), ..row(session(2), 40, 1) };
+    let (mut refused, mut n) = (true, 0);
+    while refused {
+        let place = Place::new();
+        let small = Options { segment_bytes: 64 << 10, live_bytes: 1_024, past_bytes: 512, ..Options::default() };
+        let open = || workspace::open_on(Arc::new(place.disk.clone()), place.home.path(), small).unwrap();
+        let (store, opened) = open();
+        for head in 0..40 {
+            append(&store, 2, head, &if head == 35 || head == 3 { secret(2) } else { format!("{head}") })
+                .await
+                .unwrap();
+        }
+        opened.close();
+        drop((store, opened));
+        let (store, opened) = open();
+        let note = Note { row: Row { title: Some(secret(2)), ..row() }, ..note(2, 1) };
+        store.trash.discard(session(2), note).await.unwrap();
+        let count = Arc::new(Mutex::new(0));
+        let (counted, at) = (Arc::clone(&count), n);
+        place.disk.ask_of(move |step, _| {
+            let mut counted = counted.lock().unwrap();
+            *counted += i32::from(step != Step::Read && step != Step::List);
+            if *counted == at + 1 && step != Step::Read { Err(io::ErrorKind::StorageFull.into()) } else { Ok(()) }
+        });
+        let anew = vec![line(4, "anew"), line(36, "anew")];
+        let done = store.trash.inside().scrub(session(2), anew.clone(), row()).await;
+        refused = *count.lock().unwrap() > at;
+        place.disk.let_all();
+        drop((store, opened));
+        let (store, opened) = open();
+        if done.is_err() {
+            store.trash.inside().scrub(session(2), anew, row()).await.unwrap();
+        }
+        assert_eq!(place.holding(&secret(2)), [] as [PathBuf; 0], "{n}");
+        let read = store.trash.inside().read(session(2), 0, 99).await.unwrap();
+        assert_eq!(read.iter().map(Line::seq).collect::<Vec<_>>(), (1..=40).collect::<Vec<_>>(), "{n}");
+        let page = store.trash.inside().read(session(2), 3, 2).await.unwrap();
+        assert_eq!(page, [line(4, "anew"), line(5, "4")], "{n}");
+        store.trash.restore(session(2)).await.unwrap();
+        assert_eq!(store.journals.read(session(2), 0, 99).await.unwrap().lines, read, "{n}");
+        drop((store, opened));
+        n += 1;
+    }
+    assert!(n > 5, "{n}");
 }
 
 /// Sessions 1 to 3 with three lines each, which say whose they are.

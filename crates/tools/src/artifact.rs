@@ -1,13 +1,14 @@
 //! `artifact`: shows more of what was too long to be shown whole.
 //!
-//! Invariants: whoever knows the hash of a content may see it, and nobody is told a hash but with it; a piece has no more tokens
-//! than any result may, whatever it is made of.
+//! Invariants: a session sees what its own journal keeps, whatever hashes it has heard of; a piece has no more tokens than any
+//! result may, whatever it is made of.
 
 use std::sync::Arc;
 
 use outlive_core::content::ToolSpec;
 use outlive_core::digest::Digest;
 use outlive_core::event::{Effect, OnLost};
+use outlive_core::id::SessionId;
 use outlive_core::limits::RESULT_TOKENS;
 use outlive_core::policy::{Reach, Subject};
 use schemars::JsonSchema;
@@ -25,8 +26,8 @@ const PIECE: usize = RESULT_TOKENS as usize - 1_000;
 
 /// What is kept of results.
 pub trait Outputs: Send + Sync {
-    /// Returns it by its hash, if it is there.
-    fn output(&self, hash: Digest) -> Pending<'_, Result<Option<Vec<u8>>, String>>;
+    /// Returns it by its hash, if it is there and this session's journal keeps it.
+    fn output(&self, session: SessionId, hash: Digest) -> Pending<'_, Result<Option<Vec<u8>>, String>>;
 }
 
 /// Shows it in pieces.
@@ -51,7 +52,7 @@ impl Artifact {
 
     async fn show(&self, invocation: &Invocation) -> Result<String, String> {
         let Arguments { id, offset } = shape::read(&invocation.arguments)?;
-        let found = self.0.output(hash(&id)?).await?;
+        let found = self.0.output(invocation.session, hash(&id)?).await?;
         let bytes =
             found.ok_or_else(|| format!("there is no artifact `{id}`: take the hash from the result itself"))?;
         if offset >= bytes.len() {

@@ -3,6 +3,8 @@
 //! A row goes by its id, however short it is: wherever it stands, its copies in forks included, where a recalled result shows it, and
 //! where a call had it noted. Anywhere else go words alone that tell, as whole words: what is said by chance stays.
 //!
+//! A message that is to go goes wherever its event stands: forks share it.
+//!
 //! Invariants: ids, keys, titles, projects and agents' names stay as they are; what a person said stays unless the messages are to go,
 //! too; a line that has nothing of it keeps every byte.
 
@@ -14,7 +16,7 @@ use serde_json::{Map, Value};
 use super::Memory;
 use super::pack::harmless;
 use crate::digest::Digest;
-use crate::event::{ArtifactRef, Event, Line, LineError};
+use crate::event::{ArtifactRef, Entry, Event, Line, LineError};
 use crate::id::{MemoryId, Seq};
 use crate::redact::{FORGOTTEN, Redactor, is_forgotten};
 use crate::secret::Secret;
@@ -29,13 +31,15 @@ pub enum Extent {
     Sources,
 }
 
-/// Whose line it is.
+/// What goes of rows.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Whose {
-    /// Of the journal that the rows are of: their sources are its events.
-    Own,
-    /// Of another.
-    Other,
+pub enum Going {
+    /// All but those themselves: as long as they stand there, they say what is looked for.
+    Traces,
+    /// They, too.
+    Rows,
+    /// And those that were made of them: nobody can have them forgotten where they are.
+    Derived,
 }
 
 /// What tells: so much text, in so many words. A character of a script that has a sign for a word counts as a word, and for three.
@@ -55,6 +59,8 @@ pub struct Gathering {
     texts: BTreeMap<String, Extent>,
     sources: BTreeSet<Seq>,
     spared: BTreeSet<Seq>,
+    /// The events that go whole.
+    gone: BTreeMap<Seq, Entry>,
 }
 
 /// What is looked for.
@@ -66,7 +72,9 @@ pub struct Traces {
     words: Redactor,
     /// The same, of what goes from messages, too.
     from_messages: Redactor,
-    sources: BTreeSet<Seq>,
+    gone: BTreeMap<Seq, Entry>,
+    /// What waited in a queue before it was one of these.
+    inputs: BTreeSet<String>,
 }
 
 impl Gathering {
@@ -77,26 +85,21 @@ impl Gathering {
     }
 
     /// Learns from an event of the journal what the rows said, and where that came from.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else says what a row says")]
     pub fn row(&mut self, event: &Event) {
-        match event {
-            Event::MemoryObserved(observed) => self.rows(&observed.memories),
-            Event::MemoryReflected(reflected) => self.rows(&reflected.memories),
-            Event::MemoryAdded(added) => self.rows(std::slice::from_ref(&added.memory)),
-            Event::MemoryEdited(edited) => {
-                if let Some(extent) = self.forgetting.get(&edited.memory).copied() {
-                    self.text(&edited.text, extent);
-                }
-            }
-            _says_nothing => {}
+        self.rows(rows_of(event));
+        if let Event::MemoryEdited(edited) = event
+            && let Some(extent) = self.forgetting.get(&edited.memory).copied()
+        {
+            self.text(&edited.text, extent);
         }
     }
 
-    /// Learns what an event says that is to go, where others may have repeated it word by word.
-    pub fn said(&mut self, event: &Event) {
-        for text in super::sources::said(event) {
+    /// Learns an event that is to go: others may have repeated word by word what it says.
+    pub fn said(&mut self, entry: Entry) {
+        for text in super::sources::said(&entry.event) {
             self.text(&text, Extent::Sources);
         }
+        self.gone.insert(entry.seq, entry);
     }
 
     /// Returns the events that go whole.
@@ -124,7 +127,8 @@ impl Gathering {
             from_messages: telling(Extent::Sources),
             ids: self.forgetting.iter().map(|(id, extent)| (id.to_string(), *extent)).collect(),
             texts: self.texts.into_keys().collect(),
-            sources: self.sources,
+            inputs: self.gone.values().filter_map(super::sources::waited_as).map(|input| input.to_string()).collect(),
+            gone: self.gone,
         }
     }
 
@@ -168,39 +172,79 @@ impl Traces {
     /// # Errors
     ///
     /// [`LineError`] where it is no event, or would be none.
-    pub fn without(&self, line: &Line, whose: Whose) -> Result<Option<Line>, LineError> {
-        if whose == Whose::Own && self.sources.contains(&line.seq()) {
+    pub fn without(&self, line: &Line, going: Going) -> Result<Option<Line>, LineError> {
+        if let Some(gone) = self.gone.get(&line.seq()) {
             let mut entry = line.read()?;
-            if super::sources::blank(&mut entry) {
+            if is_same(&entry, gone) && super::sources::blank(&mut entry) {
                 return Line::write(&entry).map(Some);
             }
         }
         let text = line.as_str();
-        let names = text.contains(MemoryId::PREFIX) && self.ids.keys().any(|id| text.contains(id.as_str()));
-        let may = names || text.contains(NOTES.0) || self.words.finds(text.as_bytes());
-        if may { line.changed(|map| self.change(map)) } else { Ok(None) }
+        let waits = !self.inputs.is_empty() && text.contains("\"input.");
+        let may = waits || self.names(text) || text.contains(NOTES.0) || self.words.finds(text.as_bytes());
+        if may { line.changed(|map| self.change(map, going)) } else { Ok(None) }
     }
 
-    fn change(&self, map: &mut Map<String, Value>) -> bool {
+    /// Returns the rows of a line that were made of what is looked for and say something still, each with how much is to go with it.
+    ///
+    /// # Errors
+    ///
+    /// [`LineError`] where it is no event.
+    pub fn made(&self, line: &Line) -> Result<Vec<(MemoryId, Extent)>, LineError> {
+        if !(line.as_str().contains("\"supersedes\"") && self.names(line.as_str())) {
+            return Ok(Vec::new());
+        }
+        let event = line.read()?.event;
+        let says = |row: &&Memory| !is_forgotten(&row.text) && !self.ids.contains_key(&row.id.to_string());
+        let made = |row: &Memory| {
+            let extents = row.supersedes.iter().filter_map(|old| self.ids.get(&old.to_string()));
+            extents.max().map(|extent| (row.id, *extent))
+        };
+        Ok(rows_of(&event).iter().filter(says).filter_map(made).collect())
+    }
+
+    /// Says whether one of them is named.
+    fn names(&self, text: &str) -> bool {
+        text.contains(MemoryId::PREFIX) && self.ids.keys().any(|id| text.contains(id.as_str()))
+    }
+
+    fn change(&self, map: &mut Map<String, Value>, going: Going) -> bool {
         let name = map.get("type").and_then(Value::as_str).unwrap_or_default().to_owned();
-        let by_id = self.by_id(&name, map);
+        if going == Going::Traces && name.starts_with("memory.") {
+            return self.change_others(map);
+        }
+        let by_id = self.by_id(&name, map, going);
         let words = if MESSAGES.contains(&name.as_str()) { &self.from_messages } else { &self.words };
         let said = map.iter_mut().filter(|(key, _)| !NAMES.contains(&key.as_str()));
         let by_words = said.fold(false, |found, (_, value)| clean(words, value) | found);
         by_id | by_words
     }
 
+    /// Takes the words out of other rows of the line.
+    fn change_others(&self, map: &mut Map<String, Value>) -> bool {
+        let listed = map.get_mut("memories").and_then(Value::as_array_mut).into_iter().flatten();
+        let others = listed.filter(|row| !self.is_of(row.get("id")));
+        let found = others.fold(false, |found, row| clean(&self.words, row) | found);
+        if self.is_of(map.get("memory")) || map.get("memory").is_some_and(|row| self.is_of(row.get("id"))) {
+            return found;
+        }
+        let alone = map.iter_mut().filter(|(key, _)| ["memory", "text"].contains(&key.as_str()));
+        alone.fold(found, |found, (_, value)| clean(&self.words, value) | found)
+    }
+
     /// Takes out rows, and what shows them.
-    fn by_id(&self, name: &str, map: &mut Map<String, Value>) -> bool {
+    fn by_id(&self, name: &str, map: &mut Map<String, Value>, going: Going) -> bool {
+        let blank_row = |row: &mut Value| {
+            let made = row.get("supersedes").and_then(Value::as_array).into_iter().flatten();
+            let is_made = going == Going::Derived && made.into_iter().any(|old| self.is_of(Some(old)));
+            (is_made || self.is_of(row.get("id"))) && blank(row.get_mut("text"))
+        };
         match name {
             "memory.observed" | "memory.reflected" => {
                 let rows = map.get_mut("memories").and_then(Value::as_array_mut).into_iter().flatten();
-                rows.fold(false, |found, row| (self.is_of(row.get("id")) && blank(row.get_mut("text"))) | found)
+                rows.fold(false, |found, row| blank_row(row) | found)
             }
-            "memory.added" => {
-                let row = map.get_mut("memory");
-                row.is_some_and(|row| self.is_of(row.get("id")) && blank(row.get_mut("text")))
-            }
+            "memory.added" => map.get_mut("memory").is_some_and(blank_row),
             "memory.edited" => self.is_of(map.get("memory")) && blank(map.get_mut("text")),
             "call.finished" => self.shown(map),
             "call.started" => is_noting(map.get("tool")) && self.noted(map.get_mut("arguments")),
@@ -211,8 +255,16 @@ impl Traces {
                     (is_noting(block.get("name")) && self.noted(block.get_mut("input"))) | found
                 })
             }
+            "input.queued" | "input.edited" => self.waited(map),
             _shows_none => false,
         }
+    }
+
+    /// What is to go was said here first.
+    fn waited(&self, map: &mut Map<String, Value>) -> bool {
+        let input = map.get("input").and_then(Value::as_str);
+        let is_gone = input.is_some_and(|input| self.inputs.contains(input));
+        is_gone && (blank(map.get_mut("content")) | map.remove("attachments").is_some())
     }
 
     fn is_of(&self, id: Option<&Value>) -> bool {
@@ -255,6 +307,23 @@ impl Traces {
         }
         is_of
     }
+}
+
+/// Returns the rows that an event brings.
+#[expect(clippy::wildcard_enum_match_arm, reason = "nothing else brings any")]
+fn rows_of(event: &Event) -> &[Memory] {
+    match event {
+        Event::MemoryObserved(observed) => &observed.memories,
+        Event::MemoryReflected(reflected) => &reflected.memories,
+        Event::MemoryAdded(added) => std::slice::from_ref(&added.memory),
+        _brings_none => &[],
+    }
+}
+
+/// Says whether a journal shares this event of another one, whatever is left of what it says.
+fn is_same(entry: &Entry, other: &Entry) -> bool {
+    let is_there = (entry.seq, entry.at, entry.turn) == (other.seq, other.at, other.turn);
+    is_there && entry.event.name() == other.event.name()
 }
 
 fn is_noting(name: Option<&Value>) -> bool {

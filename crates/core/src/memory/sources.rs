@@ -2,6 +2,7 @@
 
 use crate::content::Block;
 use crate::event::{Entry, Event};
+use crate::id::InputId;
 use crate::redact::FORGOTTEN;
 
 /// Puts a mark in the place of all that an event says; says whether it said something.
@@ -9,7 +10,9 @@ use crate::redact::FORGOTTEN;
 pub(super) fn blank(entry: &mut Entry) -> bool {
     let forgotten = || FORGOTTEN.to_owned();
     match &mut entry.event {
-        Event::MessageReceived(message) if message.content != FORGOTTEN => message.content = forgotten(),
+        Event::MessageReceived(message) if message.content != FORGOTTEN || !message.attachments.is_empty() => {
+            (message.content, message.attachments) = (forgotten(), Vec::new());
+        }
         Event::CallFinished(finished) if finished.content != FORGOTTEN => {
             (finished.content, finished.details, finished.artifact) = (forgotten(), None, None);
         }
@@ -49,6 +52,11 @@ fn blank_block(block: &mut Block) -> bool {
         | Block::Media(_) => return false,
     }
     true
+}
+
+/// Returns what a message was in the queue.
+pub(super) fn waited_as(entry: &Entry) -> Option<InputId> {
+    if let Event::MessageReceived(message) = &entry.event { message.input } else { None }
 }
 
 /// Returns what an event says, where others may have repeated it word by word.

@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use outlive_core::digest::Digest;
 use outlive_core::event::{ArtifactRef, Line};
-use outlive_core::id::{CallId, MemoryId};
-use outlive_core::memory::forget::{Extent, Gathering, Whose, beside, kept_beside};
+use outlive_core::id::{CallId, InputId, MemoryId, TurnId};
+use outlive_core::memory::forget::{Extent, Gathering, Going, Traces, beside, kept_beside};
 use outlive_core::redact::FORGOTTEN;
 use serde_json::{Value, json};
 
@@ -42,21 +42,32 @@ fn added(n: u128, text: &str) -> Line {
     line(5, "memory.added", json!({ "memory": row(n, text), "by": { "kind": "cli" } }))
 }
 
-/// What is left of a line, once a note that says this is forgotten.
-fn left(text: &str, extent: Extent, (line, whose): (&Line, Whose)) -> String {
+/// What is looked for, once a note that says this, and comes from this event, is forgotten.
+fn traces(text: &str, extent: Extent, source: Option<&Line>) -> Traces {
     let mut gathering = Gathering::of(&BTreeMap::from([(MemoryId::from_bits(FORGOTTEN_ONE), extent)]));
     gathering.row(&added(FORGOTTEN_ONE, text).read().unwrap().event);
-    let clean = gathering.traces().without(line, whose).unwrap();
+    let source = source.filter(|line| gathering.sources().contains(&line.seq()));
+    source.into_iter().for_each(|line| gathering.said(line.read().unwrap()));
+    gathering.traces()
+}
+
+fn without(traces: &Traces, (line, going): (&Line, Going)) -> String {
+    let clean = traces.without(line, going).unwrap();
     assert!(clean.as_ref() != Some(line), "a line that is the same is none");
     clean.unwrap_or_else(|| line.clone()).as_str().to_owned()
 }
 
+/// What is left of a line, once a note that says this is forgotten.
+fn left(text: &str, extent: Extent, line: &Line) -> String {
+    without(&traces(text, extent, None), (line, Going::Rows))
+}
+
 fn stays(text: &str, line: &Line) {
-    assert_eq!(left(text, Extent::Words, (line, Whose::Other)), line.as_str(), "{text}");
+    assert_eq!(left(text, Extent::Words, line), line.as_str(), "{text}");
 }
 
 fn goes(text: &str, line: &Line) {
-    let left = left(text, Extent::Words, (line, Whose::Other));
+    let left = left(text, Extent::Words, line);
     assert!(!left.contains(text) && left.contains(FORGOTTEN), "{left}");
 }
 
@@ -89,7 +100,7 @@ fn where_it_was_recalled_or_noted_it_goes_however_short_it_is() {
     let (seven, eight) = (id(FORGOTTEN_ONE), id(OTHER));
     let content = format!("<notes>\n{eight}  2026-01-02  Blood group: O+\n{seven}  2026-01-02  O+\n</notes>");
     let recalled = finished(json!({ "memories": [seven, eight] }), &content);
-    let left = left("O+", Extent::Words, (&recalled, Whose::Other));
+    let left = left("O+", Extent::Words, &recalled);
     assert!(left.contains(&format!("{seven}  2026-01-02  {FORGOTTEN}\\n")) && left.contains("group: O+"), "{left}");
     let call = CallId::from_bits(1).to_string();
     let noting = |text: &str| {
@@ -137,17 +148,63 @@ fn names_keys_and_what_people_said_stay() {
     let said = json!({ "content": LONG, "behavior": "follow_up", "origin": { "kind": "cli" } });
     let message = line(3, "message.received", said);
     stays(LONG, &message);
-    // Unless they ask for it to go; of the own journal whatever the message was.
-    let (words, sources) = (Extent::Words, Extent::Sources);
-    assert!(!left(LONG, sources, (&message, Whose::Other)).contains(LONG));
-    let other = line(
-        3,
-        "message.received",
-        json!({ "content": "It is O+.", "behavior": "follow_up", "origin": { "kind": "cli" } }),
-    );
-    assert!(!left("O+", sources, (&other, Whose::Own)).contains("It is"));
-    assert!(left("O+", sources, (&other, Whose::Other)).contains("It is O+."));
-    assert!(left("O+", words, (&other, Whose::Own)).contains("It is O+."));
+    // Unless they ask for it to go.
+    assert!(!left(LONG, Extent::Sources, &message).contains(LONG));
+}
+
+/// What a person said in this turn, with a file, after it waited.
+fn said(seq: u64, turn: u128, text: &str) -> Line {
+    let file = json!({ "hash": Digest::of(b"file").as_str(), "bytes": 4, "media_type": "text/plain" });
+    let fields = json!({ "turn": TurnId::from_bits(turn).to_string(), "content": text, "attachments": [file],
+        "behavior": "follow_up", "origin": { "kind": "cli" }, "input": InputId::from_bits(turn).to_string() });
+    line(seq, "message.received", fields)
+}
+
+#[test]
+fn a_message_that_something_comes_from_goes_whole_wherever_its_event_stands() {
+    let message = said(3, 1, "It is O+.");
+    let all = traces("O+", Extent::Sources, Some(&message));
+    let left = without(&all, (&message, Going::Traces));
+    assert!(!left.contains("It is") && !left.contains("hash"), "{left}");
+    // In a fork that had it blanked already, but for its file.
+    let blank = said(3, 1, FORGOTTEN);
+    assert!(!without(&all, (&blank, Going::Rows)).contains("hash"));
+    for other in [said(3, 2, "It is O+."), said(4, 1, "It is O+.")] {
+        assert_eq!(without(&all, (&other, Going::Rows)), other.as_str(), "the same words by chance");
+    }
+    let waiting = |input: u128| {
+        let fields = json!({ "input": InputId::from_bits(input).to_string(), "content": "It is O+.",
+            "origin": { "kind": "cli" }, "starts": TurnId::from_bits(1).to_string() });
+        line(2, "input.queued", fields)
+    };
+    assert!(!without(&all, (&waiting(1), Going::Rows)).contains("It is"));
+    assert_eq!(without(&all, (&waiting(2), Going::Rows)), waiting(2).as_str());
+    let words = traces("O+", Extent::Words, Some(&message));
+    assert_eq!(without(&words, (&message, Going::Rows)), message.as_str());
+}
+
+#[test]
+fn rows_stay_until_all_else_is_gone_and_what_was_made_of_them_is_found() {
+    let all = traces(LONG, Extent::Words, None);
+    let covers = json!({ "first": 1, "last": 4 });
+    let both = json!([row(OTHER, LONG), row(FORGOTTEN_ONE, LONG)]);
+    let noted = line(5, "memory.observed", json!({ "covers": covers, "memories": both }));
+    assert_eq!(without(&all, (&noted, Going::Traces)).matches(LONG).count(), 1, "it says what is looked for");
+    assert_eq!(without(&all, (&noted, Going::Rows)).matches(LONG).count(), 0);
+    let own = added(FORGOTTEN_ONE, LONG);
+    assert_eq!(without(&all, (&own, Going::Traces)), own.as_str());
+    let made = |text: &str, of: u128| {
+        let mut row = row(OTHER, text);
+        row["supersedes"] = json!([id(of)]);
+        line(5, "memory.reflected", json!({ "memories": [row] }))
+    };
+    let new = made("Rex.", FORGOTTEN_ONE);
+    assert_eq!(all.made(&new).unwrap(), [(MemoryId::from_bits(OTHER), Extent::Words)]);
+    assert_eq!(without(&all, (&new, Going::Rows)), new.as_str(), "its own journal forgets it");
+    assert!(!without(&all, (&new, Going::Derived)).contains("Rex."));
+    for other in [made("Rex.", OTHER), made(FORGOTTEN, FORGOTTEN_ONE), own] {
+        assert_eq!(all.made(&other).unwrap(), []);
+    }
 }
 
 #[test]
@@ -155,7 +212,7 @@ fn a_row_goes_from_a_line_that_it_names_as_its_source() {
     // Its sources are of other journals: a seq of its own one is there by chance.
     let line = line(3, "memory.added", json!({ "memory": row(FORGOTTEN_ONE, LONG), "by": { "kind": "cli" } }));
     for extent in [Extent::Words, Extent::Sources] {
-        assert!(!left(LONG, extent, (&line, Whose::Own)).contains(LONG), "{extent:?}");
+        assert!(!left(LONG, extent, &line).contains(LONG), "{extent:?}");
     }
 }
 

@@ -5,12 +5,15 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use outlive_core::id::SessionId;
 use outlive_protocol::Page;
 use outlive_protocol::event::Events;
 use outlive_protocol::session::SessionRow;
 use outlive_store::backup::{self, Journal, Report, Writer};
+use outlive_store::files::fs::RealDisk;
+use outlive_store::files::kept::Kept;
 
 use crate::cli::Backup;
 use crate::client::{Client, connect, encoded};
@@ -63,6 +66,9 @@ pub async fn run(place: &Workspace, wanted: &Backup) -> Outcome {
         }
     }
     let bytes = sealed.publish().map_err(|error| failed(&target, &error))?;
+    if let Err(error) = note(&place.root, &target) {
+        say!("the workspace could not note where it is: {error}");
+    }
     if wanted.no_verify {
         if wanted.json {
             show::json(&serde_json::json!({ "archive": target, "bytes": bytes, "report": null }))?;
@@ -72,6 +78,25 @@ pub async fn run(place: &Workspace, wanted: &Backup) -> Outcome {
         return ok();
     }
     answer(&target, &report, wanted.json)
+}
+
+/// Where the workspace's backups are noted: what is forgotten is still in them.
+fn noted(root: &Path) -> Kept {
+    Kept::at(Arc::new(RealDisk), root.join("backups.json"))
+}
+
+/// Returns the backups that were made of a workspace and are still there, oldest first.
+pub fn made(root: &Path) -> Vec<PathBuf> {
+    let read = noted(root).read().ok().flatten();
+    let known: Vec<PathBuf> = read.and_then(|bytes| serde_json::from_slice(&bytes).ok()).unwrap_or_default();
+    known.into_iter().filter(|path| path.exists()).collect()
+}
+
+fn note(root: &Path, target: &Path) -> std::io::Result<()> {
+    let path = std::path::absolute(target)?;
+    let others = made(root).into_iter().filter(|other| *other != path);
+    let all: Vec<PathBuf> = others.chain([path.clone()]).collect();
+    noted(root).replace(&serde_json::to_vec(&all)?)
 }
 
 fn failed(path: &Path, error: &std::io::Error) -> Failure {

@@ -4,6 +4,7 @@ use outlive_core::memory::{Memory as Row, Priority, Scope};
 use outlive_protocol::noting::{AddMemory, EditMemory, Edited, ForgottenView, Noted, Reflect, Reflected};
 use reqwest::Method;
 
+use super::backup::made;
 use super::run::agent;
 use crate::cli::memory::{Note, Reach, Weight};
 use crate::client::{Client, connect};
@@ -40,6 +41,9 @@ pub async fn run(place: &Workspace, note: Note) -> Outcome {
                 say!("{} would be forgotten, and {lines} lines of journals written anew", ids(&forgotten));
             } else {
                 told(&memory, sources, &forgotten);
+                for backup in made(&place.root) {
+                    say!("backup {} may hold its words", backup.display());
+                }
             }
         }
         Note::Reflect { agent, session, dry_run, json } => {

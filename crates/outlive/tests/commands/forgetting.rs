@@ -22,6 +22,11 @@ fn noted(home: &Home, text: &str) -> String {
     unreachable!("`{text}` is not noted")
 }
 
+fn sessions(home: &Home) -> Vec<String> {
+    let listed: Value = serde_json::from_str(&home.check(&["session", "list", "--json"], 0, "")).unwrap();
+    listed["items"].as_array().unwrap().iter().map(|row| row["id"].as_str().unwrap().to_owned()).collect()
+}
+
 #[test]
 fn what_was_noted_and_recalled_and_forgotten_is_in_no_file_of_the_workspace() {
     let home = Home::new();
@@ -35,9 +40,17 @@ fn what_was_noted_and_recalled_and_forgotten_is_in_no_file_of_the_workspace() {
     let memories = [noted(&home, SAID), noted(&home, ADDED)];
     home.check(&["run", "-a", "minds", "call recall {\"query\": \"What of Ada and mine?\"}"], 0, "gallimaufry");
     home.check(&["memory", "search", "What of Ada?"], 0, "mumpsimus");
+    // One that lies in the trash, and a backup that nobody can erase from.
+    let before = sessions(&home);
+    home.check(&["run", "-a", "minds", SAID], 0, "");
+    let discarded = sessions(&home).into_iter().find(|session| !before.contains(session)).unwrap();
+    home.check(&["session", "delete", &discarded], 0, "");
+    let archive = home.0.path().join("made.tar").display().to_string();
+    home.check(&["backup", &archive], 0, "a good backup");
     home.check(&["memory", "forget", &memories[1], "--dry-run"], 0, "would be forgotten");
     assert!(!home.holding(&["mumpsimus"]).is_empty(), "nothing was done");
     home.check(&["memory", "forget", &memories[0]], 0, "--sources` has it go, too");
+    home.check(&["memory", "forget", &memories[0]], 0, &format!("backup {archive} may hold its words"));
     // What is forgotten can be forgotten with its sources, also later.
     add(SHORT);
     for memory in memories.iter().chain([&noted(&home, SHORT)]) {

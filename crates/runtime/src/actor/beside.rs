@@ -1,8 +1,8 @@
 //! What is done beside turns: it begins once its intent is durable, holds up nothing, and reports like any hand.
 
 use outlive_core::command::{Command, Report};
-use outlive_core::id::CompactionId;
-use outlive_core::session::{Beside, Refusal};
+use outlive_core::id::{CallId, CompactionId};
+use outlive_core::session::{Beside, Held, Refusal};
 use tracing::Instrument as _;
 
 use super::Actor;
@@ -85,6 +85,20 @@ impl Actor {
     pub(super) fn void(&mut self) {
         self.errand.round += 1;
         self.keep_beside(|beside| *beside == Beside::Erase);
+    }
+
+    /// Returns what is under way; what erases is not of it.
+    pub(crate) fn under_way(&self) -> Held {
+        let mut held = self.held.clone();
+        held.beside.remove(&Beside::Erase);
+        held
+    }
+
+    /// Says whether nothing of this is under way any more.
+    pub(crate) fn has_ended(&self, before: &Held) -> bool {
+        let same = |(call, attempt): (&CallId, &u32)| self.held.calls.get(call) == Some(attempt);
+        let is_asked = before.step.is_some() && before.step == self.held.step;
+        !is_asked && !before.calls.iter().any(same) && before.beside.is_disjoint(&self.held.beside)
     }
 
     fn keep_beside(&mut self, is_kept: impl Fn(&Beside) -> bool) {

@@ -51,6 +51,8 @@ pub enum Mail {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<(), SubmitError>>,
     },
+    /// Answer once nothing goes on any more of what is under way now.
+    Ended(oneshot::Sender<()>),
     /// Everything is stopped: answer once nothing is under way and the journal says so.
     Halt(oneshot::Sender<Result<(), SubmitError>>),
     /// Stop what runs and remove the session.
@@ -114,7 +116,7 @@ async fn refuse(mut inbox: mpsc::Receiver<Mail>, sessions: &Sessions, id: Sessio
             // Nothing of it runs, and only a repair lets it run again: it does not keep the others from going on.
             Mail::Halt(reply) if is_beyond(error) => drop(reply),
             Mail::Halt(reply) => drop(reply.send(Err(error.clone()))),
-            Mail::View(_) | Mail::Told(_) | Mail::Read(..) => {}
+            Mail::View(_) | Mail::Told(_) | Mail::Read(..) | Mail::Ended(_) => {}
         }
     }
 }
@@ -143,6 +145,8 @@ struct Loop {
     brake: watch::Receiver<Option<Arc<Stop>>>,
     /// Who waits until nothing is under way.
     halting: Vec<oneshot::Sender<Result<(), SubmitError>>>,
+    /// Who waits for the end of this.
+    ending: Vec<(Held, oneshot::Sender<()>)>,
 }
 
 enum Next {
@@ -159,8 +163,8 @@ impl Loop {
         let mut brake = life.shell.brake.changes();
         // One that was pulled before is found when there is something to do.
         brake.mark_unchanged();
-        let (untold, halting) = (VecDeque::new(), Vec::new());
-        Self { life, actor, inbox, untold, retry: None, is_done: false, brake, halting }
+        let (untold, halting, ending) = (VecDeque::new(), Vec::new(), Vec::new());
+        Self { life, actor, inbox, untold, retry: None, is_done: false, brake, halting, ending }
     }
 
     async fn run(mut self) {
@@ -206,6 +210,8 @@ impl Loop {
         if resting {
             self.halting.drain(..).for_each(|reply| drop(reply.send(Ok(()))));
         }
+        let ended = self.ending.extract_if(.., |(before, _)| self.actor.has_ended(before));
+        ended.for_each(|(_, reply)| reply.send(()).unwrap_or_default());
         let (pause, then) = match self.retry {
             Some(pause) => (pause, Next::Again),
             None if self.actor.head() == 0 && self.inbox.is_empty() => return Next::Leave,
@@ -236,6 +242,7 @@ impl Loop {
             Mail::Told(command) => self.told(command).await,
             Mail::Halt(reply) => self.halt(reply).await,
             Mail::View(reply) => self.show(reply),
+            Mail::Ended(reply) => self.ending.push((self.actor.under_way(), reply)),
             Mail::Adopt { lines, reply } => drop(reply.send(self.actor.adopt(lines).await)),
             Mail::Read(round, command) if self.actor.is_round(round) => self.told(command).await,
             Mail::Read(..) => tracing::debug!("what was read is erased since: it is read again"),
@@ -360,7 +367,7 @@ impl Loop {
                 Ok(Some(Mail::Halt(reply))) => drop(reply.send(Err(SubmitError::Closing))),
                 Ok(Some(Mail::View(reply))) => self.show(reply),
                 Ok(Some(Mail::Told(command))) => self.told(command).await,
-                Ok(Some(Mail::Read(..))) => {}
+                Ok(Some(Mail::Read(..) | Mail::Ended(_))) => {}
                 Ok(None) | Err(_) => break,
             }
         }

@@ -10,7 +10,7 @@ use outlive_core::context::{Frame, Layers};
 use outlive_core::event::{ContextRebuilt, Event, Line, RebuildCause};
 use outlive_core::id::{Seq, TurnId};
 use outlive_core::memory::Rows;
-use outlive_core::session::{Beside, Fact};
+use outlive_core::session::{Beside, Fact, Refusal};
 use outlive_store::{Row, StoreError};
 use tracing::Instrument as _;
 
@@ -118,13 +118,16 @@ impl Actor {
         Some(self.shell.tasks.spawn("notes", task.instrument(span)))
     }
 
-    /// Has what is remembered now get its vectors, beside everything else.
+    /// Has what is remembered now get its vectors, beside everything else: files are read for it.
     pub(super) fn have_measured(&self) {
         let Some(profile) = &self.state.profile else { return };
-        // Where files cannot be read now, the next question finds what is missing.
-        for (agent, meaning) in self.shell.kits.meanings(Some(&profile.agent)).unwrap_or_default() {
-            meaning.begin(&self.shell, &agent);
-        }
+        let (shell, agent) = (self.shell.clone(), profile.agent.clone());
+        self.shell.tasks.spawn("vectors", async move {
+            // Where they cannot be read now, the next question finds what is missing.
+            for (agent, meaning) in shell.kits.meanings(Some(&agent)).unwrap_or_default() {
+                meaning.begin(&shell, &agent);
+            }
+        });
     }
 
     /// Puts lines in the place of others, and believes what the journal says then, also where only some of it was done: the rest is
@@ -143,18 +146,41 @@ impl Actor {
         }
         scrubbed.map_err(SubmitError::Store)?;
         read?;
+        // What stays of its memories is measured anew.
+        self.have_measured();
         Ok(())
     }
 
     fn report_beside(&self, beside: Beside, failure: Failure) -> tokio::task::AbortHandle {
         let (errand, to) = (self.errand.clone(), self.observed_to(beside));
         let report = match beside {
-            Beside::Reflect => Report::Reflected { read: self.state.head, model: None, answer: Err(failure) },
+            Beside::Reflect => {
+                Report::Reflected { read: self.state.head, shown: Vec::new(), model: None, answer: Err(failure) }
+            }
             Beside::Observe(_) | Beside::Erase | Beside::Condense(_) => {
                 Report::Observed { to, model: None, answer: Err(failure) }
             }
         };
         self.shell.tasks.spawn("report", async move { errand.report_read(report).await })
+    }
+
+    /// Sees to it that nothing is kept that was made of notes of other journals which have been forgotten, or said otherwise, since.
+    /// What is forgotten from here on finds it: it is written by then.
+    pub(super) async fn check_parts(&self, report: &Report) -> Result<(), SubmitError> {
+        let Report::Reflected { shown, answer: Ok((made, _)), .. } = report else { return Ok(()) };
+        if shown.is_empty() {
+            return Ok(());
+        }
+        // What the index has not heard of yet is forgotten all the same.
+        self.shell.store.memories.catch_up().await.map_err(SubmitError::Store)?;
+        let parts = shown.iter().filter(|old| made.iter().any(|new| new.supersedes.contains(&old.id)));
+        for old in parts {
+            let known = self.shell.store.memories.get(old.id).await.map_err(SubmitError::Store)?;
+            if known.is_none_or(|known| known.row.memory.text != old.text) {
+                return Err(SubmitError::Refused(Refusal::Stale));
+            }
+        }
+        Ok(())
     }
 
     fn observed_to(&self, beside: Beside) -> Seq {

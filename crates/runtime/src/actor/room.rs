@@ -65,6 +65,9 @@ impl Actor {
 
     /// Brings what a change to what the model sees is decided with: only the shell knows the conversation.
     pub(super) async fn prepared(&mut self, command: &Command) -> Result<Option<Command>, SubmitError> {
+        if let Command::Report(report) = command {
+            self.check_parts(report).await?;
+        }
         let Command::Context { what, by } = command else { return Ok(None) };
         let what = match what {
             ContextCommand::Compact { focus, model, plan: None } => {

@@ -12,6 +12,7 @@ use crate::kit::Kits as _;
 use crate::meaning::Meaning;
 
 /// What an agent's files said of it when they were read last.
+#[derive(Clone)]
 pub(super) struct Named {
     stamp: u64,
     named: Option<(EmbeddingSpec, Arc<Meaning>)>,
@@ -31,15 +32,24 @@ impl Catalog {
         Ok(found)
     }
 
-    /// Files that cannot be read now change nothing.
+    /// Files that cannot be read now change nothing. Nobody waits for another one's reading.
     fn meaning_of(&self, name: &AgentName) -> Result<Option<Arc<Meaning>>, StoreError> {
         let Some(stamp) = self.sources.folders.stamp(name.as_str())? else { return Ok(None) };
-        let mut all = self.meanings.lock().unwrap_or_else(PoisonError::into_inner);
-        let before = all.remove(name).unwrap_or(Named { stamp: !stamp, named: None });
-        let now = if before.stamp == stamp { before } else { Named { stamp, named: self.named(name, before)? } };
-        let meaning = now.named.as_ref().map(|(_, meaning)| Arc::clone(meaning));
-        all.insert(name.clone(), now);
-        Ok(meaning)
+        let all = || self.meanings.lock().unwrap_or_else(PoisonError::into_inner);
+        let meaning = |named: &Option<(EmbeddingSpec, Arc<Meaning>)>| named.as_ref().map(|(_, it)| Arc::clone(it));
+        let before = all().get(name).cloned().unwrap_or(Named { stamp: !stamp, named: None });
+        if before.stamp == stamp {
+            return Ok(meaning(&before.named));
+        }
+        let mut named = self.named(name, before)?;
+        let mut all = all();
+        // Who has read the same meanwhile has made it: a service has one.
+        let other = all.remove(name).and_then(|other| other.named);
+        let same = |(spec, _): &(EmbeddingSpec, _)| named.as_ref().is_some_and(|(now, _)| now == spec);
+        named = other.filter(same).or(named);
+        let found = meaning(&named);
+        all.insert(name.clone(), Named { stamp, named });
+        Ok(found)
     }
 
     fn named(&self, name: &AgentName, before: Named) -> Result<Option<(EmbeddingSpec, Arc<Meaning>)>, StoreError> {

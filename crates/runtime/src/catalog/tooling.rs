@@ -28,11 +28,11 @@ pub(super) fn equip(
     if let Some(siblings) = catalog.siblings.as_ref().filter(|_| asks(Builtin::Session)) {
         tools.push(Arc::new(Sessions::new(Arc::clone(siblings), agent.name.clone())));
     }
+    let remembers = agent.upkeep.memory.as_ref().is_some_and(MemorySpec::is_on);
     // Whoever has tools is told of results that are too long.
-    if let Some(outputs) = catalog.outputs.as_ref().filter(|_| has_tools(agent)) {
+    if let Some(outputs) = catalog.outputs.as_ref().filter(|_| remembers || has_tools(agent)) {
         tools.push(Arc::new(Artifact::new(Arc::clone(outputs))));
     }
-    let remembers = agent.upkeep.memory.as_ref().is_some_and(MemorySpec::is_on);
     if let Some(mind) = catalog.mind.as_ref().filter(|_| remembers || asks(Builtin::Memory)) {
         tools.extend(outlive_tools::memory::tools(mind, &agent.name));
     }
@@ -54,7 +54,7 @@ pub(super) fn equip(
 
 fn has_tools(agent: &Agent) -> bool {
     let tools = &agent.tools;
-    !(tools.builtin.is_empty() && tools.cli.is_empty() && tools.mcp.is_empty())
+    !(tools.builtin.is_empty() && tools.cli.is_empty() && tools.mcp.is_empty() && tools.skills.is_empty())
 }
 
 fn web(spec: &WebSpec, sources: &Sources) -> Result<Web, String> {

@@ -38,7 +38,7 @@ pub(crate) async fn reflect(errand: Errand, notes: Notes) {
         Err(error) => Err(failure(FailureKind::Network, &error.to_string())),
     };
     let (read, model) = (notes.state.head, Some(notes.kit.keeper.name.clone()));
-    errand.report_read(Report::Reflected { read, model, answer }).await;
+    errand.report_read(Report::Reflected { read, shown: Vec::new(), model, answer }).await;
 }
 
 type Found = (Vec<Memory>, Usage);

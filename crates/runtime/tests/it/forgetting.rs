@@ -12,6 +12,7 @@ use outlive_core::memory::{Memory, Mode, Scope};
 use outlive_core::policy::{Reach, Subject};
 use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::{NewFork, SubmitError, Whose};
+use outlive_store::memory::Fault;
 use outlive_tools::registry::Toolbox;
 use outlive_tools::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
 use serde_json::{Value, json};
@@ -260,18 +261,331 @@ async fn a_session_whose_lines_were_written_anew_only_in_part_sends_nothing_of_t
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_session_that_comes_back_from_the_trash_forgets_what_was_forgotten_meanwhile() {
-    let house = House::of(remembering(Scripted::by(noting))).await;
-    let (forgotten, kept) = (note(&house, 1, "O+", &[]).await, note(&house, 1, "Likes tea.", &[]).await);
-    let fork = NewFork { session: id(2), of: (id(1), None), title: None, by: by() };
-    house.runtime.fork(fork, None).await.unwrap();
-    house.runtime.discard(id(2), by(), None).await.unwrap();
-    forget(&house, forgotten, Extent::Words).await;
-    house.runtime.restore(id(2)).await.unwrap();
-    house.until(2, "memory.erased").await;
-    assert_eq!(holding(&house, &[2], "\"O+\"").await, [] as [String; 0]);
+async fn what_lies_in_the_trash_is_written_anew_there() {
+    let house = House::of(remembering(Scripted::by(silent))).await;
+    talk(&house, "It is O+.").await;
+    let seq = said(&house, 1).await;
+    let (short, kept) = (note(&house, 1, "O+", &[seq]).await, note(&house, 1, "Likes tea.", &[]).await);
+    let long = note(&house, 1, SAID, &[]).await;
+    fork(&house, 2).await;
+    // One that shares nothing, and only says it.
+    house.ask(3, Command::Create(create())).await.unwrap();
+    ask(&house, 3, "Tell.").await;
+    for session in [2, 3] {
+        house.runtime.discard(id(session), by(), None).await.unwrap();
+    }
+    assert!(discarded(&house, 2).await.contains("It is O+.") && discarded(&house, 3).await.contains(SAID));
+    let dry = house.runtime.would_forget(long, Extent::Words).await.unwrap();
+    let done = forget(&house, long, Extent::Words).await;
+    assert_eq!((dry.lines, done.left), (done.lines, vec![]));
+    let done = forget(&house, short, Extent::Sources).await;
+    assert!(done.lines.is_some());
+    for word in ["It is O+.", "\"O+\"", SAID] {
+        assert!(!discarded(&house, 2).await.contains(word) && !discarded(&house, 3).await.contains(word), "{word}");
+    }
+    let notes = house.runtime.discarded().await.unwrap();
+    assert!(!serde_json::to_string(&notes).unwrap().contains("O+"), "{notes:?}");
+    for session in [2, 3] {
+        house.runtime.restore(id(session)).await.unwrap();
+        ask(&house, session, "And now?").await;
+    }
+    assert_eq!(holding(&house, &[1, 2, 3], "It is O+.").await, [] as [String; 0]);
+    assert_eq!(holding(&house, &[1, 2, 3], SAID).await, [] as [String; 0]);
     assert!(!holding(&house, &[2], &kept.to_string()).await.is_empty());
     assert!(!holding(&house, &[2], "Likes tea.").await.is_empty(), "others stay");
+}
+
+/// Notes nothing, and tells where it is asked to.
+fn silent(request: &outlive_core::content::Request, nth: usize) -> Step {
+    let said = serde_json::to_string(&request.messages.last()).unwrap();
+    match request.purpose {
+        Purpose::Observe => Step::text(&json!({ "memories": [] }).to_string()),
+        Purpose::Step if said.contains("Tell.") => Step::text(SAID),
+        _ => noting(request, nth),
+    }
+}
+
+/// All that is in a journal in the trash.
+async fn discarded(house: &House, session: u128) -> String {
+    let store = house.faults.store();
+    let lines = store.trash.inside().read(id(session), 0, 1_000).await.unwrap();
+    lines.iter().map(|line| line.as_str().to_owned() + "\n").collect()
+}
+
+async fn fork(house: &House, session: u128) {
+    let fork = NewFork { session: id(session), of: (id(1), None), title: None, by: by() };
+    house.runtime.fork(fork, None).await.unwrap();
+}
+
+/// Waits until a model was asked so often for this.
+async fn until_asked(model: &Scripted, purpose: Purpose, times: usize) {
+    while of(model, purpose).len() < times {
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+fn names(events: &[Event], name: &str) -> usize {
+    events.iter().filter(|event| event.name() == name).count()
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_step_that_was_asked_with_it_brings_it_back_to_nobody() {
+    let model = Scripted::by(|request, nth| match request.purpose {
+        Purpose::Step if nth == 0 => Step::text(SAID).held(),
+        _ => noting(request, nth),
+    });
+    let house = House::of(remembering(model.clone())).await;
+    house.ask(2, Command::Create(create())).await.unwrap();
+    let memory = note(&house, 2, SAID, &[]).await;
+    let said = house.say(1, "Go.").await;
+    until_asked(&model, Purpose::Step, 1).await;
+    let done = forget(&house, memory, Extent::Words).await;
+    assert_eq!(done.lines, None, "it goes on");
+    assert_eq!(names(&house.events(2).await, "memory.erased"), 0);
+    model.release();
+    house.outcome(1, said).await;
+    house.until(2, "memory.erased").await;
+    assert_eq!(holding(&house, &[1, 2], SAID).await, [] as [String; 0]);
+}
+
+/// A tool that has read something, and says so once it may.
+struct Slow(Arc<tokio::sync::Notify>);
+
+impl Tool for Slow {
+    fn spec(&self) -> ToolSpec {
+        Long.spec()
+    }
+
+    fn assess(&self, arguments: &Value, place: &Place) -> Result<Assessment, String> {
+        Long.assess(arguments, place)
+    }
+
+    fn run(&self, _invocation: Invocation) -> Pending<'_, Finished> {
+        let may = Arc::clone(&self.0);
+        Box::pin(async move {
+            may.notified().await;
+            Finished::ok(SAID)
+        })
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_call_that_had_read_it_brings_it_back_to_nobody_and_what_is_made_of_that_neither() {
+    let may = Arc::new(tokio::sync::Notify::new());
+    let model = Scripted::by(|request, nth| match request.purpose {
+        // The second call begins with what the first one said.
+        Purpose::Step if nth < 2 => Step::call("long", &json!({ "it": if nth == 1 { SAID } else { "" } })),
+        _ => noting(request, nth),
+    });
+    let tool = Arc::clone(&may);
+    let agents =
+        remembering_with(model.clone(), move || Toolbox::new(vec![Arc::new(Slow(Arc::clone(&tool))) as Arc<dyn Tool>]));
+    let house = House::of(agents).await;
+    house.ask(2, Command::Create(create())).await.unwrap();
+    let memory = note(&house, 2, SAID, &[]).await;
+    let said = house.say(1, "Go.").await;
+    house.until(1, "call.started").await;
+    let began = tokio::time::Instant::now();
+    assert_eq!(forget(&house, memory, Extent::Words).await.lines, None, "it waits for nothing for ever");
+    assert!(began.elapsed() < Duration::from_secs(60));
+    for times in 1..=2 {
+        assert_eq!(names(&house.events(2).await, "memory.erased"), 0);
+        tokio::time::sleep(Duration::from_secs(3_600)).await;
+        may.notify_one();
+        while names(&house.events(1).await, "call.finished") < times {
+            tokio::time::sleep(Duration::from_millis(10)).await;
+        }
+    }
+    house.outcome(1, said).await;
+    house.until(2, "memory.erased").await;
+    assert_eq!(holding(&house, &[1, 2], SAID).await, [] as [String; 0]);
+    assert_eq!(names(&house.events(2).await, "memory.erased"), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_death_while_a_step_is_waited_for_leaves_nothing() {
+    let model = Scripted::by(|request, nth| match request.purpose {
+        Purpose::Step if nth == 0 => Step::text(SAID).held(),
+        _ => noting(request, nth),
+    });
+    let mut house = House::of(remembering(model.clone())).await;
+    house.ask(2, Command::Create(create())).await.unwrap();
+    let memory = note(&house, 2, SAID, &[]).await;
+    house.say(1, "Go.").await;
+    until_asked(&model, Purpose::Step, 1).await;
+    assert_eq!(forget(&house, memory, Extent::Words).await.lines, None);
+    house.die().await;
+    house.until(2, "memory.erased").await;
+    assert_eq!(holding(&house, &[1, 2], SAID).await, [] as [String; 0]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_waited_for_in_many_sessions_is_waited_for_once() {
+    let model = Scripted::by(|request, nth| match request.purpose {
+        Purpose::Step => Step::text("Well.").held(),
+        _ => noting(request, nth),
+    });
+    let house = House::of(remembering(model.clone())).await;
+    let first = note(&house, 1, SAID, &[]).await;
+    for session in 2..6 {
+        house.ask(session, Command::Create(create())).await.unwrap();
+        let made = Memory { supersedes: vec![first], ..memory("Rex.", &[]) };
+        house.runtime.note(&Whose::Session(id(session)), made, (by(), None)).await.unwrap();
+    }
+    house.say(1, "Go.").await;
+    until_asked(&model, Purpose::Step, 1).await;
+    let began = tokio::time::Instant::now();
+    let done = forget(&house, first, Extent::Words).await;
+    assert_eq!((done.memories.len(), done.lines), (5, None));
+    assert!(began.elapsed() < Duration::from_secs(40), "{:?}", began.elapsed());
+}
+
+fn agent() -> outlive_core::id::AgentName {
+    "helper".parse().unwrap()
+}
+
+/// Two notes of two sessions, and whoever condenses all that the agent knows.
+async fn two(house: &House) -> MemoryId {
+    house.ask(2, Command::Create(create())).await.unwrap();
+    note(house, 1, "It is called Rex.", &[]).await;
+    note(house, 2, "Ada has a dog.", &[]).await
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_condensed_of_a_note_that_is_forgotten_or_said_otherwise_meanwhile_is_not_kept() {
+    for is_forgotten in [true, false] {
+        let model = Scripted::by(|request, nth| match request.purpose {
+            Purpose::Reflect => noting(request, nth).held(),
+            _ => noting(request, nth),
+        });
+        let house = House::of(remembering(model.clone())).await;
+        let part = two(&house).await;
+        let (whose, request) = (Whose::Agent(agent()), Some("r1".parse().unwrap()));
+        let reflected = house.runtime.reflect(&whose, false, (by(), request.clone()));
+        let meanwhile = async {
+            until_asked(&model, Purpose::Reflect, 1).await;
+            if is_forgotten {
+                assert!(forget(&house, part, Extent::Words).await.lines.is_some());
+            } else {
+                house.runtime.rewrite(part, "Ada has a cat.".into(), (by(), None)).await.unwrap();
+            }
+            model.release();
+        };
+        let (reflected, ()) = tokio::join!(reflected, meanwhile);
+        let refused = reflected.unwrap_err();
+        let SubmitError::Refused(outlive_core::session::Refusal::Invalid { code, .. }) = &refused else {
+            panic!("{refused}")
+        };
+        assert_eq!(*code, "reflection_failed");
+        let notebook = house.runtime.entries(outlive_runtime::notebook(&agent()), 0, 100).await.unwrap();
+        assert!(!notebook.iter().any(|line| line.as_str().contains("dog called Rex")), "{notebook:?}");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_made_of_it_in_another_journal_goes_with_it_whoever_forgets_it() {
+    for dies in [true, false] {
+        let mut house = House::of(remembering(Scripted::by(noting))).await;
+        let part = two(&house).await;
+        house.runtime.reflect(&Whose::Agent(agent()), false, (by(), None)).await.unwrap();
+        // As if it had been made right after it was looked for what was made of it.
+        let what = MemoryCommand::Forget { memories: vec![part], sources: false };
+        house.ask(2, Command::Memory { what, by: by() }).await.unwrap();
+        if dies {
+            house.die().await;
+        }
+        house.until(2, "memory.erased").await;
+        let notebook = outlive_runtime::notebook(&agent());
+        let lines = house.runtime.entries(notebook, 0, 100).await.unwrap();
+        assert!(!lines.iter().any(|line| line.as_str().contains("dog called Rex")), "{lines:?}");
+        assert!(lines.iter().any(|line| line.as_str().contains("\"memory.erased\"")), "{lines:?}");
+        let all = outlive_runtime::RememberedQuery { limit: 9, ..Default::default() };
+        let rows = house.faults.store().memories.list(all).await.unwrap().rows;
+        assert_eq!(rows.iter().map(|row| row.memory.text.as_str()).collect::<Vec<_>>(), ["It is called Rex."]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_of_which_nobody_said_whether_it_takes_part_is_condensed() {
+    let model = Scripted::by(noting);
+    let house = House::of(remembering(model.clone())).await;
+    for text in ["Ada has a dog.", "It is called Rex."] {
+        note(&house, 1, text, &[]).await;
+    }
+    let made = house.runtime.reflect(&Whose::Session(id(1)), false, (by(), None)).await.unwrap();
+    assert_eq!((made.len(), of(&model, Purpose::Reflect).len()), (1, 1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_it_comes_from_goes_from_forks_and_from_what_was_forked() {
+    let house = House::of(remembering(Scripted::by(silent))).await;
+    talk(&house, "My PIN is 4711.").await;
+    let seq = said(&house, 1).await;
+    fork(&house, 2).await;
+    let (one, two) = (note(&house, 1, "Has a PIN.", &[seq]).await, note(&house, 2, "Has one.", &[seq]).await);
+    fork(&house, 3).await;
+    house.ask(4, Command::Create(create())).await.unwrap();
+    ask(&house, 4, "My PIN is 4711.").await;
+    for memory in [one, two] {
+        let done = forget(&house, memory, Extent::Sources).await;
+        assert!(done.lines.is_some() && done.left.is_empty(), "{done:?}");
+    }
+    assert_eq!(holding(&house, &[1, 2, 3], "4711").await, [] as [String; 0]);
+    assert!(!holding(&house, &[4], "4711").await.is_empty(), "that was said apart");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_erased_waits_for_a_fork_that_is_being_written_also_over_a_death() {
+    for dies in [true, false] {
+        let mut house = House::of(remembering(Scripted::by(noting))).await;
+        let memory = note(&house, 1, SAID, &[]).await;
+        house.faults.next(Fault::HangAfter);
+        let fork = NewFork { session: id(2), of: (id(1), None), title: None, by: by() };
+        let written = async {
+            while house.faults.hanging() == 0 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        tokio::select! {
+            forked = house.runtime.fork(fork, None) => unreachable!("{forked:?}"),
+            () = written => {}
+        }
+        assert_eq!(forget(&house, memory, Extent::Words).await.lines, None);
+        if dies {
+            house.die().await;
+        } else {
+            house.faults.release();
+        }
+        house.until(1, "memory.erased").await;
+        assert!(!house.events(2).await.is_empty());
+        assert_eq!(holding(&house, &[1, 2], SAID).await, [] as [String; 0]);
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_whose_client_goes_away_has_nothing_of_it_either() {
+    let house = House::of(remembering(Scripted::by(noting))).await;
+    for n in 2..20 {
+        let memory = note(&house, 1, SAID, &[]).await;
+        let fork = NewFork { session: id(n), of: (id(1), None), title: None, by: by() };
+        let forking = async {
+            let mut forking = Box::pin(house.runtime.fork(fork, None));
+            for _ in 0..n {
+                tokio::select! {
+                    biased;
+                    _done = &mut forking => break,
+                    () = tokio::task::yield_now() => {}
+                }
+            }
+        };
+        let ((), done) = tokio::join!(forking, forget(&house, memory, Extent::Words));
+        assert!(done.lines.is_some());
+        let there = house.faults.store().directory.sessions().await.unwrap();
+        for session in there {
+            let lines = house.runtime.entries(session, 0, 10_000).await.unwrap();
+            assert!(!lines.iter().any(|line| line.as_str().contains(SAID)), "{n}");
+        }
+    }
 }
 
 /// A tool whose output is long, and whose end is kept beside the journal.

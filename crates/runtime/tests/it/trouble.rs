@@ -5,15 +5,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 use outlive_core::command::Command;
 use outlive_core::content::ToolSpec;
-use outlive_core::event::{Effect, Ending, Event, OnLost, Question};
-use outlive_core::id::SessionId;
+use outlive_core::event::{Effect, Ending, Event, Line, OnLost, Question};
+use outlive_core::id::{Seq, SessionId};
 use outlive_core::policy::{Reach, Subject};
 use outlive_core::time::Timestamp;
 use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::kit::KitError;
 use outlive_runtime::{Accepted, SubmitError};
 use outlive_store::memory::Fault;
-use outlive_store::{Deed, Note, Store, StoreError, Trash};
+use outlive_store::{Deed, Inside, Note, Row, Store, StoreError, Trash};
 use outlive_tools::registry::Toolbox;
 use outlive_tools::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
 use serde_json::{Value, json};
@@ -57,6 +57,16 @@ fn full<T: Send>() -> outlive_store::Pending<'static, Result<T, StoreError>> {
     Box::pin(async { Err(StoreError::NoSpace) })
 }
 
+impl Inside for Full {
+    fn read(&self, _: SessionId, _: Seq, _: usize) -> outlive_store::Pending<'_, Result<Vec<Line>, StoreError>> {
+        full()
+    }
+
+    fn scrub(&self, _: SessionId, _: Vec<Line>, _: Row) -> outlive_store::Pending<'_, Result<(), StoreError>> {
+        full()
+    }
+}
+
 impl Trash for Full {
     fn discard(&self, _: SessionId, _: Note) -> outlive_store::Pending<'_, Result<(), StoreError>> {
         full()
@@ -68,6 +78,10 @@ impl Trash for Full {
 
     fn discarded(&self) -> outlive_store::Pending<'_, Result<Vec<Note>, StoreError>> {
         full()
+    }
+
+    fn inside(&self) -> &dyn Inside {
+        self
     }
 
     fn erase(&self, _: Vec<SessionId>, _: Option<String>) -> outlive_store::Pending<'_, Result<(), StoreError>> {

@@ -4,8 +4,8 @@ use outlive_core::event::{Origin, OriginKind};
 use outlive_core::id::SessionId;
 use outlive_core::time::Timestamp;
 
-use super::{Subject, all, append, lines, row, session, take};
-use crate::{Deed, ListQuery, Note, Store, StoreError};
+use super::{Subject, all, append, line, lines, row, session, take};
+use crate::{Deed, ListQuery, Note, Row, Store, StoreError};
 
 fn note(journal: SessionId, at: i64, request: Option<&str>) -> Note {
     let by = Origin::of(OriginKind::Cli);
@@ -108,6 +108,31 @@ pub async fn what_was_brought_back_is_not_erased_with_the_others(subject: &mut i
     assert_eq!(store.trash.discarded().await, Ok(vec![note(session(2), 6, None)]));
     let gone = StoreError::NotFound(session(3));
     assert_eq!(store.trash.restore(session(3)).await, Err(gone));
+}
+
+/// With what the list shows once it is back; nobody else's lines, and not those of one that is among the sessions.
+pub async fn lines_in_the_trash_are_written_anew_there(subject: &mut impl Subject) {
+    let store = subject.open();
+    fill(&store, 2).await;
+    store.trash.discard(session(1), note(session(1), 7, None)).await.expect("discarded");
+    let titled = || Row { title: Some("as it is now".to_owned()), ..row(session(1), 3, 5) };
+    assert_eq!(store.trash.inside().scrub(session(1), vec![line(2, "anew")], titled()).await, Ok(()));
+    let beyond = store.trash.inside().scrub(session(1), vec![line(4, "beyond")], titled()).await;
+    assert!(matches!(beyond, Err(StoreError::Refused { .. })), "{beyond:?}");
+    let gone = Err(StoreError::NotFound(session(2)));
+    assert_eq!(store.trash.inside().scrub(session(2), vec![line(2, "anew")], row(session(2), 3, 5)).await, gone);
+    assert_eq!(store.trash.inside().read(session(2), 0, 9).await.map(|_| ()), gone);
+    drop(store);
+    let store = subject.open();
+    let anew = [lines(0, 1), vec![line(2, "anew")], lines(2, 1)].concat();
+    for (after, limit, wanted) in [(0, 9, &anew[..]), (1, 1, &anew[1..2]), (2, 9, &anew[2..]), (3, 9, &[])] {
+        assert_eq!(store.trash.inside().read(session(1), after, limit).await, Ok(wanted.to_vec()));
+    }
+    assert_eq!(store.trash.discarded().await, Ok(vec![Note { row: titled(), ..note(session(1), 7, None) }]));
+    assert_eq!(store.trash.restore(session(1)).await, Ok(()));
+    assert_eq!((all(&store, session(1)).await, all(&store, session(2)).await), (Ok(anew), Ok(lines(0, 3))));
+    assert_eq!(store.snapshots.get(session(1)).await, Ok(None), "it is of the old lines");
+    assert_eq!(store.trash.inside().read(session(1), 0, 9).await, Err(StoreError::NotFound(session(1))));
 }
 
 /// Also after the session came back, and after it is gone.

@@ -4,7 +4,7 @@
 //! what looks like damage: then it is read again ([`Older::cuts`](super::tails::Older::cuts) tells).
 
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use outlive_core::event::Line;
@@ -16,6 +16,7 @@ use crate::{Opened, StoreError};
 
 /// A journal's live end, as it was when somebody began to read.
 struct Seen {
+    folder: PathBuf,
     pending: Vec<Line>,
     file_len: u64,
     file_head: Seq,
@@ -71,6 +72,39 @@ impl FileJournals {
         }
     }
 
+    /// As [`Self::look`], of a journal that lies in the trash.
+    pub(crate) fn look_inside(&self, journal: SessionId, after: Seq, limit: usize) -> Result<Vec<Line>, StoreError> {
+        loop {
+            let seen = self.see_inside(journal)?;
+            if after >= seen.file_head || limit == 0 {
+                return Ok(Vec::new());
+            }
+            match self.read_file(journal, &seen, after, limit)? {
+                Ok(found) => return Ok(found),
+                Err((good, why)) if self.shared.board().older.cuts == seen.cuts => {
+                    return Err(StoreError::Corrupt { journal, line: good + 1, why });
+                }
+                Err(_written_anew_meanwhile) => {}
+            }
+        }
+    }
+
+    fn see_inside(&self, journal: SessionId) -> Result<Seen, StoreError> {
+        let (disk, folder) = (&*self.shared.disk, self.shared.discarded(journal));
+        let (path, cuts) = (folder.join("events.jsonl"), self.shared.board().older.cuts);
+        let end = || {
+            let file = disk.open(&path, fs::Open::Read)?;
+            let file_len = file.size()?;
+            let file_head = lines::last(&*file, file_len)?.seq.max(past::last(disk, &folder)?);
+            Ok((file_len, file_head))
+        };
+        match end() {
+            Ok((file_len, file_head)) => Ok(Seen { folder, pending: Vec::new(), file_len, file_head, cuts }),
+            Err(error) if io::Error::kind(&error) == io::ErrorKind::NotFound => Err(StoreError::NotFound(journal)),
+            Err(error) => Err(io_error("read", &path, &error)),
+        }
+    }
+
     fn see(&self, journal: SessionId, after: Seq, limit: usize) -> Result<Seen, StoreError> {
         let mut board = self.shared.board();
         let cuts = board.older.cuts;
@@ -81,7 +115,8 @@ impl FileJournals {
         }
         let skip = usize::try_from(after.saturating_sub(tail.file_head)).unwrap_or(usize::MAX);
         let pending = tail.pending.iter().skip(skip).take(limit).cloned().collect();
-        Ok(Seen { pending, file_len: tail.file_len, file_head: tail.file_head, cuts })
+        let folder = self.shared.folder(journal);
+        Ok(Seen { folder, pending, file_len: tail.file_len, file_head: tail.file_head, cuts })
     }
 
     /// Reads lines from a journal's file, and from the segments what comes before it.
@@ -90,13 +125,13 @@ impl FileJournals {
         match self.read_both(journal, seen, after, limit) {
             Ok(found) => Ok(found.and_then(|found| joined(found, after, last))),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Err(StoreError::NotFound(journal)),
-            Err(error) => Err(io_error("read", &self.shared.file(journal), &error)),
+            Err(error) => Err(io_error("read", &seen.folder, &error)),
         }
     }
 
     fn read_both(&self, journal: SessionId, seen: &Seen, after: Seq, limit: usize) -> io::Result<Found> {
         let disk = &*self.shared.disk;
-        let file = disk.open(&self.shared.file(journal), fs::Open::Read)?;
+        let file = disk.open(&seen.folder.join("events.jsonl"), fs::Open::Read)?;
         let begins = match lines::first(&*file, seen.file_len)? {
             Some(first) => first,
             None if seen.file_len == 0 => seen.file_head + 1,
@@ -107,7 +142,7 @@ impl FileJournals {
         let mut found = Vec::new();
         if missing > 0 {
             let whole = |number, path: &Path| self.thawed((journal, number), path);
-            match past::read(disk, &self.shared.folder(journal), (after, missing), whole)? {
+            match past::read(disk, &seen.folder, (after, missing), whole)? {
                 Ok(before) => found = before,
                 damaged => return Ok(damaged),
             }

@@ -20,7 +20,7 @@ use super::fs::{Open, read_all, replace};
 use super::refs;
 use super::scrub::{self, Scrub};
 use super::tails::{Shared, io_error};
-use crate::{Epoch, Note, StoreError};
+use crate::{Epoch, Note, Row, StoreError};
 
 pub(super) type Reply = oneshot::Sender<Result<(), StoreError>>;
 
@@ -237,6 +237,15 @@ impl super::FileJournals {
     /// Returns what is noted of a session in the trash, if it is there and that can be read.
     pub(crate) fn note(&self, journal: SessionId) -> Option<Note> {
         if self.shared.is_in_trash(journal) { note(&self.shared, journal) } else { None }
+    }
+
+    /// Writes what the list shows of a journal in the trash once it is back. Blocks.
+    pub(crate) fn shows_then(&self, journal: SessionId, row: Row) -> Result<(), StoreError> {
+        let note = self.note(journal).ok_or(StoreError::NotFound(journal))?;
+        let path = self.shared.discarded(journal).join(NOTE);
+        let text = serde_json::to_vec(&Note { row, ..note }).map_err(io::Error::from);
+        let written = text.and_then(|text| replace(&*self.shared.disk, &path, &text));
+        written.map_err(|error| io_error("write", &path, &error))
     }
 
     /// Writes something beside a journal that is there, and sound: nobody moves or removes it meanwhile. Blocks.

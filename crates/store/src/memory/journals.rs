@@ -4,7 +4,7 @@ use outlive_core::digest::Digest;
 use outlive_core::event::Line;
 use outlive_core::id::{Seq, SessionId};
 
-use super::{Fault, Memory, World, seq};
+use super::{Fault, Journal, Memory, World, seq};
 use crate::files::named_in;
 use crate::journals::in_place_of;
 use crate::{Append, Directory, Epoch, Journals, Leases, Opened, Pending, StoreError, Trash};
@@ -95,26 +95,15 @@ impl Memory {
     fn write_anew(&self, journal: SessionId, epoch: Epoch, lines: Vec<Line>) -> Result<(), StoreError> {
         let mut world = self.world();
         world.plan.check()?;
-        let World { journals, leases, artifacts, snapshots, .. } = &mut *world;
+        let World { journals, leases, snapshots, .. } = &mut *world;
         let found = journals.get_mut(&journal).filter(|found| found.head() > 0);
         let found = found.ok_or(StoreError::NotFound(journal))?;
         if leases.get(&journal) != Some(&epoch) {
             return Err(StoreError::Fenced(journal));
         }
-        let lines = in_place_of(journal, found.head(), lines)?;
-        let mut old = Vec::new();
-        for (place, seq) in found.lines.iter_mut().zip(1..) {
-            if let Some(line) = lines.get(&seq) {
-                old.push(std::mem::replace(place, line.clone()));
-            }
-        }
+        let old = found.write_anew(journal, lines)?;
         snapshots.remove(&journal);
-        let named = named_in(&old);
-        let is_named = |hash: &Digest| {
-            let mut lines = journals.values().flat_map(|journal| &journal.lines);
-            lines.any(|line| line.as_str().contains(hash.as_str()))
-        };
-        artifacts.retain(|hash, _| !named.contains(hash) || is_named(hash));
+        world.let_go(&old);
         Ok(())
     }
 
@@ -140,9 +129,33 @@ impl Memory {
             return Err(StoreError::Io { what: "read journal".to_owned(), why: "injected".to_owned() });
         }
         let found = world.journals.get(&journal).filter(|found| found.head() > 0);
-        let found = found.ok_or(StoreError::NotFound(journal))?;
+        Ok(found.ok_or(StoreError::NotFound(journal))?.page(after, limit))
+    }
+}
+
+impl Journal {
+    /// Puts lines in the place of those that have their seqs, and returns what these were.
+    pub(super) fn write_anew(&mut self, journal: SessionId, lines: Vec<Line>) -> Result<Vec<Line>, StoreError> {
+        let lines = in_place_of(journal, self.head(), lines)?;
+        let places = self.lines.iter_mut().zip(1..);
+        let anew = places.filter_map(|(place, seq)| lines.get(&seq).map(|line| std::mem::replace(place, line.clone())));
+        Ok(anew.collect())
+    }
+
+    pub(super) fn page(&self, after: Seq, limit: usize) -> Vec<Line> {
         let after = usize::try_from(after).unwrap_or(usize::MAX);
-        Ok(found.lines.iter().take(found.acknowledged).skip(after).take(limit).cloned().collect())
+        self.lines.iter().take(self.acknowledged).skip(after).take(limit).cloned().collect()
+    }
+}
+
+impl World {
+    /// Lets go of artifacts that only these lines named.
+    pub(super) fn let_go(&mut self, old: &[Line]) {
+        let named = named_in(old);
+        let all = self.journals.values().chain(self.trash.journals()).flat_map(|journal| &journal.lines);
+        let still: Vec<&Digest> =
+            all.flat_map(|line| named.iter().filter(|hash| line.as_str().contains(hash.as_str()))).collect();
+        self.artifacts.retain(|hash, _| !named.contains(hash) || still.contains(&hash));
     }
 }
 
@@ -158,7 +171,7 @@ impl Journals for Memory {
     fn head(&self, journal: SessionId) -> Pending<'_, Result<Seq, StoreError>> {
         Box::pin(async move {
             let world = self.world();
-            let head = world.journals.get(&journal).map_or(0, super::Journal::head);
+            let head = world.journals.get(&journal).map_or(0, Journal::head);
             if head == 0 { Err(StoreError::NotFound(journal)) } else { Ok(head) }
         })
     }

@@ -2,11 +2,12 @@
 
 use std::collections::BTreeMap;
 
-use outlive_core::id::SessionId;
+use outlive_core::event::Line;
+use outlive_core::id::{Seq, SessionId};
 use outlive_core::time::Timestamp;
 
 use super::{Journal, Memory};
-use crate::{Deed, Note, Pending, StoreError, Trash};
+use crate::{Deed, Inside, Note, Pending, Row, StoreError, Trash};
 
 /// What was deleted.
 #[derive(Default)]
@@ -24,6 +25,32 @@ struct There {
 impl Trashed {
     pub(super) fn holds(&self, session: SessionId) -> bool {
         self.there.contains_key(&session)
+    }
+
+    pub(super) fn journals(&self) -> impl Iterator<Item = &Journal> {
+        self.there.values().map(|there| &there.journal)
+    }
+}
+
+impl Inside for Memory {
+    fn read(&self, journal: SessionId, after: Seq, limit: usize) -> Pending<'_, Result<Vec<Line>, StoreError>> {
+        Box::pin(async move {
+            let world = self.world();
+            let there = world.trash.there.get(&journal).ok_or(StoreError::NotFound(journal))?;
+            Ok(there.journal.page(after, limit))
+        })
+    }
+
+    fn scrub(&self, journal: SessionId, lines: Vec<Line>, row: Row) -> Pending<'_, Result<(), StoreError>> {
+        Box::pin(async move {
+            let mut world = self.world();
+            world.plan.check()?;
+            let there = world.trash.there.get_mut(&journal).ok_or(StoreError::NotFound(journal))?;
+            let old = there.journal.write_anew(journal, lines)?;
+            (there.note.row, there.snapshot) = (row, None);
+            world.let_go(&old);
+            Ok(())
+        })
     }
 }
 
@@ -71,6 +98,10 @@ impl Trash for Memory {
             crate::trash::newest_first(&mut notes);
             Ok(notes)
         })
+    }
+
+    fn inside(&self) -> &dyn Inside {
+        self
     }
 
     fn erase(&self, journals: Vec<SessionId>, request: Option<String>) -> Pending<'_, Result<(), StoreError>> {

@@ -3,13 +3,15 @@
 //!
 //! Invariant: the mark goes last, when nothing of the old lines is left anywhere.
 
+use std::collections::BTreeMap;
+
 use outlive_core::event::Line;
-use outlive_core::id::SessionId;
+use outlive_core::id::{Seq, SessionId};
 
 use super::trash::Bin;
 use crate::files::scrub::Mark;
 use crate::journals::in_place_of;
-use crate::{Epoch, Journals as _, StoreError};
+use crate::{Epoch, Journals as _, Row, StoreError};
 
 impl Bin {
     /// Says whether something is left of what was to be erased.
@@ -23,6 +25,19 @@ impl Bin {
     pub(super) async fn scrub(&self, journal: SessionId, epoch: Epoch, lines: Vec<Line>) -> Result<(), StoreError> {
         let _busy = self.busy.lock().await;
         let lines = in_place_of(journal, self.journals.head(journal).await?, lines)?;
+        self.scrub_now(journal, epoch, lines).await
+    }
+
+    /// As [`Self::scrub`], of a journal in the trash. Whoever would bring it back, or erase it, waits.
+    pub(super) async fn scrub_inside(&self, journal: SessionId, lines: Vec<Line>, row: Row) -> Result<(), StoreError> {
+        let _busy = self.busy.lock().await;
+        let lines = in_place_of(journal, row.head, lines)?;
+        self.journals.shows_then(journal, row)?;
+        self.scrub_now(journal, self.journals.lock().epoch(), lines).await
+    }
+
+    /// Whoever asks is `busy`.
+    async fn scrub_now(&self, journal: SessionId, epoch: Epoch, lines: BTreeMap<Seq, Line>) -> Result<(), StoreError> {
         let done = match self.journals.scrub_files(journal, epoch, lines).await {
             Ok(()) => self.finish_scrubs(Some(journal)).await,
             Err(error) => Err(error),

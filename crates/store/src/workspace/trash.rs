@@ -10,7 +10,8 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use outlive_core::digest::Digest;
-use outlive_core::id::SessionId;
+use outlive_core::event::Line;
+use outlive_core::id::{Seq, SessionId};
 use outlive_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use tokio::sync::{Mutex, oneshot};
@@ -23,7 +24,7 @@ use crate::files::FileJournals;
 use crate::files::erase::Mark;
 use crate::files::fs::{Disk, read_all, replace};
 use crate::trash::newest_first;
-use crate::{Deed, Index as _, Note, Pending, StoreError, Trash};
+use crate::{Deed, Index as _, Inside, Note, Pending, Row, StoreError, Trash};
 
 /// The trash of a workspace.
 pub(super) struct Bin {
@@ -240,6 +241,16 @@ impl Bin {
     }
 }
 
+impl Inside for Arc<Bin> {
+    fn read(&self, journal: SessionId, after: Seq, limit: usize) -> Pending<'_, Result<Vec<Line>, StoreError>> {
+        Box::pin(async move { self.journals.look_inside(journal, after, limit) })
+    }
+
+    fn scrub(&self, journal: SessionId, lines: Vec<Line>, row: Row) -> Pending<'_, Result<(), StoreError>> {
+        self.whole(async move |bin| bin.scrub_inside(journal, lines, row).await)
+    }
+}
+
 impl Trash for Arc<Bin> {
     fn discard(&self, journal: SessionId, note: Note) -> Pending<'_, Result<(), StoreError>> {
         self.whole(async move |bin| bin.move_there(journal, note).await)
@@ -256,6 +267,10 @@ impl Trash for Arc<Bin> {
             newest_first(&mut notes);
             Ok(notes)
         })
+    }
+
+    fn inside(&self) -> &dyn Inside {
+        self
     }
 
     fn erase(&self, journals: Vec<SessionId>, request: Option<String>) -> Pending<'_, Result<(), StoreError>> {
