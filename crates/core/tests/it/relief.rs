@@ -55,6 +55,7 @@ fn made(id: u128, trigger: CompactionTrigger, after: u64) -> Event {
         tail_from: 3,
         made: Made { trigger, strategy: Strategy::Model, model: None, usage: Usage::default() },
         schema_from: None,
+        carried: None,
         tokens: (1_000, after),
         summary: Summary::default(),
     })

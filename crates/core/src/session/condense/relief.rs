@@ -118,10 +118,11 @@ impl State {
         self.upkeep.view.rests_until.is_some_and(|until| moment.at < until)
     }
 
-    /// Says once why none begins.
+    /// Says why none begins, until that is another reason once.
     fn skip(&self, trigger: CompactionTrigger, reason: &str, moment: &Moment) -> Relief {
         let resting = self.upkeep.view.rests_until.is_some_and(|until| moment.at < until);
-        if self.upkeep.view.skipped || resting && self.upkeep.view.failures > 1 {
+        let is_said = self.upkeep.view.skipped.as_deref() == Some(reason);
+        if is_said || resting && self.upkeep.view.failures > 1 {
             return Relief::None;
         }
         let reason = reason.to_owned();
@@ -149,6 +150,7 @@ impl State {
         let planned = transcript.planned(plan, Some(sized.keeper.to_owned()));
         let started = CompactionStarted {
             base: active.parent,
+            newest: planned.newest.or(active.carried),
             ..self.planned(&planned, CompactionTrigger::Upgrade, &Origin::of(OriginKind::Runtime), moment)
         };
         Relief::Facts(vec![Fact::of_session(Event::CompactionStarted(started))])
