@@ -1,6 +1,7 @@
 //! A conversation outgrows its model's window, and goes on.
 
 mod bounds;
+mod carried;
 mod failing;
 mod history;
 mod usable;
