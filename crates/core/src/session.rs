@@ -40,7 +40,7 @@ pub use requests::{Remembered, Requests};
 pub use settle::{Fact, Ruling, StepPlan, recovery};
 pub use spending::Spending;
 pub use todo::{LIST_TOOL, read_todos};
-pub use view::{Overflow, UnderWay, Version, View};
+pub use view::{Overflow, UnderWay, Vain, Version, View};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

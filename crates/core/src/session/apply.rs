@@ -234,8 +234,7 @@ impl State {
 
     fn end_turn(&mut self, ended: &TurnEnded, turn: Option<TurnId>, at: Timestamp) {
         if let Some(running) = self.turn.take_if(|running| turn == Some(running.id)) {
-            // What a person did about it, nobody knows: the next request is sent as if it were the first.
-            self.upkeep.view.overflow = None;
+            self.upkeep.view.end_turn();
             self.questions.open = running.open_questions();
             let waits = running.calls.iter().any(|call| matches!(call.phase, Phase::Awaiting { .. }));
             self.questions.parked = (ended.ending == Ending::Ask && waits).then(|| Box::new(running.clone()));

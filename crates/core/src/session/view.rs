@@ -42,7 +42,36 @@ pub struct View {
     pub overflow: Option<Overflow>,
     /// What events alone made nothing shorter of, or somebody cancelled: it is not begun again by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vain: Option<Aside>,
+    pub vain: Option<Vain>,
+}
+
+/// A compaction that made nothing of it, and is not begun again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vain {
+    /// What it covered.
+    pub covers: Aside,
+    /// Why it had begun: what need not be much shorter is tried again where it must be.
+    pub trigger: CompactionTrigger,
+    /// Set once the turn is over that it was in: the next one may need it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
+}
+
+impl Vain {
+    fn of(started: &CompactionStarted) -> Self {
+        Self { covers: started.covers, trigger: started.trigger, over: false }
+    }
+
+    /// Says whether this is what it was to cover.
+    pub(super) fn is_of(self, covers: Aside) -> bool {
+        self.covers == covers
+    }
+
+    /// Says whether nothing else comes of it also where the request cannot be sent as it is.
+    pub(super) fn is_final(self, covers: Aside) -> bool {
+        let must = matches!(self.trigger, CompactionTrigger::Hard | CompactionTrigger::Overflow);
+        self.is_of(covers) && must && !self.over
+    }
 }
 
 /// A request that a provider says is too long.
@@ -138,13 +167,19 @@ impl View {
             Event::CompactionProgressed(progressed) => self.progress(entry.seq, progressed),
             Event::CompactionFailed(failed) => self.fail(failed),
             Event::CompactionCancelled(cancelled) => {
-                self.vain = self.end(cancelled.compaction).map(|it| it.started.covers).or(self.vain);
+                self.vain = self.end(cancelled.compaction).map(|it| Vain::of(&it.started)).or(self.vain);
             }
             Event::CompactionSkipped(skipped) => self.skipped = Some(skipped.reason.clone()),
             Event::CheckpointCreated(created) => self.create(entry.seq, created),
             Event::CheckpointActivated(activated) => self.activate(activated),
             _of_requests => {}
         }
+    }
+
+    /// A turn is over. What a person did about its request, nobody knows: the next one is sent as if it were the first.
+    pub(super) fn end_turn(&mut self) {
+        self.overflow = None;
+        self.vain.iter_mut().for_each(|vain| vain.over = true);
     }
 
     /// A step failed: it may be for the length of its request.
@@ -208,7 +243,7 @@ impl View {
 
     fn fail(&mut self, failed: &CompactionFailed) {
         let ended = self.end(failed.compaction).filter(|it| it.started.model.is_none());
-        self.vain = ended.map(|it| it.started.covers).or(self.vain);
+        self.vain = ended.map(|it| Vain::of(&it.started)).or(self.vain);
         self.failures = self.failures.saturating_add(1);
         self.rests_until = failed.rests_until;
     }

@@ -55,7 +55,11 @@ fn a_session_is_condensed_looked_at_edited_undone_and_handed_on() {
     home.check(&["session", "compact", session, "--cancel"], 0, "no compaction was under way");
     assert!(home.checkpoints(session).is_empty(), "a preview makes none");
     home.check(&["session", "compact", session, "--model", "openai/none"], 2, "the agent asks no model");
-    home.check(&["session", "compact", session, "--focus", "the trees"], 0, "it is made beside the session");
+    home.check(
+        &["session", "compact", session, "--focus", "the trees"],
+        0,
+        "makes it beside the session, with the focus",
+    );
     assert_eq!(home.checkpoints(session).len(), 1);
     home.check(&["session", "checkpoint", "show", session], 0, "<checkpoint version=\"1\"");
     home.check(&["session", "checkpoint", "show", session, "7"], 3, "no checkpoint 7");
