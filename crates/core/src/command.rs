@@ -351,7 +351,7 @@ pub enum Condensed {
     /// A piece of the conversation changes this.
     Piece {
         /// What.
-        change: Change,
+        change: Box<Change>,
         /// The tokens that it took.
         usage: Usage,
         /// Bytes of the event behind the piece that are condensed, too.

@@ -87,7 +87,12 @@ impl State {
             | Event::CompactionCancelled(_)
             | Event::CompactionSkipped(_)
             | Event::CheckpointCreated(_)
-            | Event::CheckpointActivated(_) => self.upkeep.view.apply(entry),
+            | Event::CheckpointActivated(_) => {
+                self.upkeep.view.apply(entry);
+                // What a turn might have needed is no turn's any more.
+                let over = self.turn.is_none();
+                self.upkeep.view.vain.iter_mut().for_each(|vain| vain.over |= over);
+            }
             Event::MemoryObserved(_)
             | Event::MemoryReflected(_)
             | Event::MemoryAdded(_)

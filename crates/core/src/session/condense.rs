@@ -217,7 +217,7 @@ impl State {
                 if !is_new || !is_of_it {
                     return Err(Refusal::Stale);
                 }
-                let (change, usage, part) = (change.clone(), *usage, *part);
+                let (change, usage, part) = ((**change).clone(), *usage, *part);
                 let progressed = CompactionProgressed { compaction, to, part, change, usage };
                 Ok(vec![fact(Event::CompactionProgressed(progressed))])
             }

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use outlive_core::command::{Command, Condensed, ContextCommand, Decision, Planned, Report, Verdict};
-use outlive_core::compaction::{Change, Form, Item, Plan, Section, Summary};
+use outlive_core::compaction::{Form, Item, Plan, Section, Summary};
 use outlive_core::content::{Block, Usage};
 use outlive_core::context::Transcript;
 use outlive_core::digest::Digest;
@@ -42,7 +42,7 @@ fn condensed(desk: &mut Desk, summary: Summary, newest: Option<Seq>, schema_from
     let plan = Some(Box::new(Planned { plan, newest, schema_from, model: None }));
     context(desk, ContextCommand::Compact { focus: None, model: None, plan }).unwrap();
     let compaction = desk.state.upkeep.view.under_way.as_ref().unwrap().compaction;
-    let piece = Condensed::Piece { change: Change::default(), usage: Usage::default(), part: 0 };
+    let piece = Condensed::Piece { change: Box::default(), usage: Usage::default(), part: 0 };
     for condensed in [piece, Condensed::Whole(Box::new(summary))] {
         desk.command(Command::Report(Report::Condensed { compaction, to: last, answer: Ok(condensed) })).unwrap();
     }
@@ -175,7 +175,7 @@ fn a_piece_may_end_within_an_event_and_the_next_goes_on_there() {
         (last, 7, false),
         (last, 0, true),
     ] {
-        let piece = Condensed::Piece { change: Change::default(), usage: Usage::default(), part };
+        let piece = Condensed::Piece { change: Box::default(), usage: Usage::default(), part };
         let report = Report::Condensed { compaction, to, answer: Ok(piece) };
         let taken = desk.command(Command::Report(report));
         assert_eq!(taken.is_ok(), is_taken, "{to} and {part} bytes: {taken:?}");

@@ -191,6 +191,13 @@ fn what_was_cancelled_or_made_little_shorter_is_tried_again_where_the_request_ca
     assert_eq!(relief(&mut desk, 120), "context_overflow", "nothing comes of it in this turn");
     desk.state.upkeep.view.vain.iter_mut().for_each(|vain| vain.over = true);
     assert_eq!(relief(&mut desk, 120), BEGINS, "the next turn tries it once");
+    // Stopped together with its turn, it comes behind the turn's end.
+    let mut desk = talked();
+    let covers = covered(&mut desk, 120);
+    let compaction = CompactionId::from_bits(1);
+    let cancelled = Event::CompactionCancelled(CompactionCancelled { compaction, by: by() });
+    record(&mut desk, vec![started(1, None, covers), cancelled]);
+    assert_eq!(relief(&mut desk, 120), BEGINS);
 }
 
 /// The events that are covered where what is seen is so much of what is usable, in percent.

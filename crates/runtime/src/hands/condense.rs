@@ -92,7 +92,10 @@ async fn next(condense: &Condense, session: SessionId, redactor: &Redactor) -> A
             let piece = piece(condense, session, (ALONE, redactor)).await.map_err(unread)?;
             let mut alone = Alone::of(&so_far, under_way.started.tokens.room);
             piece.entries.iter().for_each(|entry| alone.apply(entry));
-            Ok((piece.to, Condensed::Piece { change: alone.change(), usage: Usage::default(), part: piece.part }))
+            Ok((
+                piece.to,
+                Condensed::Piece { change: Box::new(alone.change()), usage: Usage::default(), part: piece.part },
+            ))
         }
         Voice::Keeper(voice) => {
             let known = record(&so_far, &voice.window);
@@ -104,7 +107,7 @@ async fn next(condense: &Condense, session: SessionId, redactor: &Redactor) -> A
                 _words => ask(voice, focus, &known, &piece.text).await?,
             };
             let said = piece.entries.iter().filter(|entry| compaction::binds(entry)).map(|entry| entry.seq).collect();
-            Ok((piece.to, Condensed::Piece { change: change.believed(&said), usage, part: piece.part }))
+            Ok((piece.to, Condensed::Piece { change: Box::new(change.believed(&said)), usage, part: piece.part }))
         }
     }
 }
