@@ -310,7 +310,7 @@ pub enum Report {
     Condensed {
         /// Which compaction.
         compaction: CompactionId,
-        /// The last event of the piece.
+        /// The last event of the piece that is condensed whole.
         to: Seq,
         /// What became of it.
         #[serde(skip)]
@@ -352,7 +352,14 @@ pub enum Report {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Condensed {
     /// A piece of the conversation changes this.
-    Piece(Change, Usage),
+    Piece {
+        /// What.
+        change: Box<Change>,
+        /// The tokens that it took.
+        usage: Usage,
+        /// Bytes of the event behind the piece that are condensed, too.
+        part: u64,
+    },
     /// All pieces are merged: this is the summary.
     Whole(Box<Summary>),
 }

@@ -2,9 +2,11 @@
 //! must stay.
 //!
 //! [`plan`] says what is covered and where the tail begins, [`prune`] which results are shown as a line each, [`Summary::merged`]
-//! what a model's change makes of a summary, [`fallback`] what events alone make of it, and [`read`] what a model's reply says.
+//! what a model's change makes of a summary, [`Alone`] what events alone make of it, [`read`] what a model's reply says, and
+//! [`Change::believed`] whose words bind.
 
-mod fallback;
+mod alone;
+mod binding;
 mod gates;
 mod merge;
 mod overflow;
@@ -14,11 +16,12 @@ mod render;
 mod reply;
 mod written;
 
-pub use fallback::fallback;
+pub use alone::Alone;
+pub use binding::binds;
 pub use gates::{Unfit, kept};
 pub use overflow::says_too_long;
 pub use plan::{Mark, Plan, Start, plan};
-pub use prune::{Kept, is_exempt, prune, stub};
+pub use prune::{Form, Kept, is_exempt, line_tokens, prune, stub};
 pub use render::{conversation, schema};
 pub use reply::{Unusable, read};
 pub use written::written;
@@ -45,6 +48,9 @@ pub struct Summary {
     /// The number of the newest item's id: none is given twice.
     #[serde(default)]
     pub last_id: u32,
+    /// Where those constraints and decisions come from for which there was no room among what binds.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<Seq>,
 }
 
 /// One thing that is known.
@@ -168,6 +174,9 @@ pub struct Change {
     /// What comes next.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_step: Option<String>,
+    /// Where constraints come from for which there is no room.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub moved: Vec<Seq>,
 }
 
 /// An item that is new.

@@ -193,8 +193,9 @@ pub fn assemble_with(frame: &Frame, layers: &Layers, transcript: &Transcript) ->
     let closed = transcript.closed(&frame.model);
     let mut digest = Digest::chain(&closed.digest, format!("{}{}", frame.seal.system, frame.seal.tools).as_bytes());
     let hash = |part: &str, digest: &Digest| BlockHash { part: part.to_owned(), hash: digest.short().to_owned() };
-    let schema = closed.schema.as_ref().map(|schema| Digest::of(schema.to_string().as_bytes()));
-    if let Some(schema) = &schema {
+    let schema = closed.schema.as_ref().map(|schema| schema.to_string());
+    let sealed = schema.as_ref().map(|schema| Digest::of(schema.as_bytes()));
+    if let Some(schema) = &sealed {
         digest = Digest::chain(&digest, schema.as_str().as_bytes());
     }
     digest = layers.chained(digest);
@@ -216,10 +217,11 @@ pub fn assemble_with(frame: &Frame, layers: &Layers, transcript: &Transcript) ->
         capped: None,
     };
     plan.blocks.push(hash("messages", &closed.digest));
+    plan.blocks.extend(sealed.iter().map(|schema| hash(tally::SCHEMA, schema)));
     let anchor = closed.anchor(&frame.model, &plan.blocks);
-    plan.load = Load { frame: frame.weight().all().plus(layers.weight()), messages: closed.weight, anchor };
+    let said = closed.weight.plus(schema.as_deref().map(of_schema).unwrap_or_default());
+    plan.load = Load { frame: frame.weight().all().plus(layers.weight()), messages: said, anchor };
     plan.tokens_estimated = Calibration::seeded(&frame.model).estimate(&plan.load);
-    plan.blocks.extend(schema.iter().map(|schema| hash("output_schema", schema)));
     let request = Request {
         system: layers.behind(&frame.system),
         tools: Arc::clone(&frame.tools),
@@ -231,4 +233,9 @@ pub fn assemble_with(frame: &Frame, layers: &Layers, transcript: &Transcript) ->
         purpose: Purpose::Step,
     };
     (request, plan)
+}
+
+/// What an answer's schema weighs: nobody counts it, and it has more signs than words.
+fn of_schema(schema: &str) -> Weight {
+    Weight { tokens: (schema.len() as u64).div_ceil(3), pieces: 1, reasoning: 0 }
 }

@@ -40,7 +40,7 @@ pub use requests::{Remembered, Requests};
 pub use settle::{Fact, Ruling, StepPlan, recovery};
 pub use spending::Spending;
 pub use todo::{LIST_TOOL, read_todos};
-pub use view::{Overflow, UnderWay, Version, View};
+pub use view::{Overflow, UnderWay, Vain, Version, View};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -347,7 +347,7 @@ impl State {
 }
 
 /// First line of a snapshot: which fold made it. Raised when events fold to another state than before.
-const FOLD: &str = "fold: 7\n";
+const FOLD: &str = "fold: 8\n";
 
 /// Writes a snapshot: YAML, for people to read. Its head says which events it covers.
 #[must_use]

@@ -194,6 +194,47 @@ mod vocabulary {
             assert_eq!(lengths(&format!("a {} b", "x".repeat(LONG + 20))), [2, PART, 20 + LONG - PART + 2]);
         }
 
+        /// Letters that nobody wrote, as long as a piece.
+        fn drawn(letters: &str) -> String {
+            let letters: Vec<char> = letters.chars().collect();
+            let mut dice = outlive_core::context::sample::Dice::new(11);
+            let bytes = |text: &String| text.len() < PIECE;
+            let mut text = String::new();
+            while bytes(&text) {
+                text.push(letters[dice.throw(letters.len() as u64) as usize]);
+            }
+            text
+        }
+
+        const BASE64: &str = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+        const CHINESE: &str = "的一是在不了有和人这中大为上个国我以要他时来用们生到作地于出就分对成会可主发年动同工也能下过子说产种面而方后多";
+
+        #[test]
+        fn what_is_merged_at_once_is_bounded_and_so_is_how_often() {
+            for letters in [BASE64, CHINESE, "0123456789abcdef", "a", " ", "\n", "=-", "aé"] {
+                let text = drawn(letters).repeat(5);
+                let parts: Vec<&str> = pieces(&text).flat_map(parts).collect();
+                for part in &parts {
+                    let runs = part.as_bytes().chunk_by(|a, b| kind(a) == kind(b));
+                    let longest = runs.filter(|run| kind(&run[0]) != Kind::Other).map(<[u8]>::len).max();
+                    assert!(part.len() <= PIECE && longest.unwrap_or(0) <= LONG, "{letters}: {longest:?}");
+                }
+                assert!(parts.len() <= text.len() / PART + text.len() / PIECE + 2, "{letters}: {} parts", parts.len());
+            }
+        }
+
+        #[test]
+        fn what_is_no_prose_is_counted_to_a_hundredth() {
+            let vocabulary = Vocabulary::read();
+            let whole = vocabulary.ready().unwrap();
+            let lines =
+                drawn(BASE64).as_bytes().chunks(76).map(|line| [line, b"\n"].concat()).collect::<Vec<_>>().concat();
+            for text in [drawn(BASE64), String::from_utf8(lines).unwrap(), drawn(CHINESE), drawn("0123456789abcdef")] {
+                let (counted, exact) = (vocabulary.count(&text) as usize, whole.count_ordinary(&text));
+                assert!(counted.abs_diff(exact) * 100 <= exact, "{counted}, not {exact}: {:.40}", text);
+            }
+        }
+
         #[test]
         fn a_million_spaces_are_counted_like_any_text() {
             let vocabulary = Vocabulary::read();

@@ -17,9 +17,13 @@ pub struct Compact {
     /// Who makes it, as `provider/name`: one of the agent's own models.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub model: Option<String>,
-    /// Shows what would be covered, and what events alone would make of it; nothing is changed.
+    /// Shows what would be covered, who would be asked, and what events alone would make of it; nothing is changed, and no model is
+    /// asked.
     #[serde(default)]
     pub preview: bool,
+    /// In a preview: what events alone make of all that the model sees, to go on with it elsewhere.
+    #[serde(default)]
+    pub all: bool,
     /// The same id acts once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
@@ -36,6 +40,12 @@ pub struct Compacting {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[cfg_attr(feature = "openapi", schema(value_type = Option<Object>))]
     pub covers: Option<Aside>,
+    /// Who makes it, as `provider/name`; in a preview who would.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// What it is to keep above all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub focus: Option<String>,
     /// Tokens of the next request now.
     pub tokens_before: u64,
     /// About the tokens of it afterwards.
@@ -136,6 +146,12 @@ pub enum ChangeCheckpoint {
     Unpin {
         /// Which, by its id.
         item: String,
+    },
+    /// The model sees this instead of what was so far: what another session has come to.
+    Seed {
+        /// What it says.
+        #[cfg_attr(feature = "openapi", schema(value_type = Object))]
+        summary: serde_json::Value,
     },
     /// The model sees the checkpoint and nothing of the messages so far.
     Clear,

@@ -10,7 +10,7 @@ mod observe;
 mod speech;
 mod tool;
 
-pub(crate) use condense::{Condense, KeeperVoice, condense};
+pub(crate) use condense::{Condense, KeeperVoice, Voice, condense};
 pub(crate) use erase::{Forgetting, erase, holding, traces, would_erase};
 pub(crate) use inquiries::Inquiries;
 pub(crate) use keeper::Notes;

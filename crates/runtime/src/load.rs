@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use outlive_core::context::Transcript;
-use outlive_core::event::{Aside, CheckpointCreated, Entry, Event, Line};
+use outlive_core::event::{Aside, CheckpointCreated, Entry, Event, Line, MessageReceived};
 use outlive_core::id::{Seq, SessionId};
 use outlive_core::redact::Redactor;
 use outlive_core::session::State;
@@ -177,15 +177,28 @@ async fn opening(
     let Some(Entry { event: Event::CheckpointCreated(created), tokens, .. }) = read else {
         return Ok(Transcript::default());
     };
-    let schema = match created.schema_from.filter(|_| created.tail_from == sight.tail_from) {
-        Some(seq) => one(store, session, seq, redactor).await?,
-        None => None,
+    let is_in_turn = created.tail_from == sight.tail_from;
+    let message = async |seq: Option<Seq>| match seq.filter(|_| is_in_turn) {
+        Some(seq) => self::message(store, session, seq, redactor).await,
+        None => Ok(None),
     };
-    let schema = match schema.map(|entry| entry.event) {
-        Some(Event::MessageReceived(message)) => message.output_schema,
-        Some(_) | None => None,
-    };
-    Ok(Transcript::after((&created, tokens), schema))
+    let (carried, asked) = (message(created.carried).await?, message(created.schema_from).await?);
+    Ok(Transcript::after((&created, tokens), carried.as_ref(), asked.as_ref()))
+}
+
+/// Reads a message, without secrets.
+///
+/// # Errors
+///
+/// As for [`state`].
+pub async fn message(
+    store: &Store,
+    session: SessionId,
+    seq: Seq,
+    redactor: &Redactor,
+) -> Result<Option<MessageReceived>, StoreError> {
+    let read = one(store, session, seq, redactor).await?.map(|entry| entry.event);
+    Ok(if let Some(Event::MessageReceived(message)) = read { Some(message) } else { None })
 }
 
 /// Reads a checkpoint, without secrets that were not known when it was made.
@@ -218,6 +231,33 @@ pub async fn one(
     let Some(line) = lines.iter().find(|line| line.seq() == seq) else { return Ok(None) };
     let clean = line.redacted(redactor).ok().flatten();
     read(session, clean.as_ref().unwrap_or(line)).map(Some)
+}
+
+/// Goes through what the model was shown of these events, page by page, without secrets, on a thread apart where there are many.
+///
+/// # Errors
+///
+/// As for [`state`].
+pub async fn seen<T: Send + 'static>(
+    store: &Store,
+    session: SessionId,
+    (covers, aside, redactor): (Aside, Vec<Aside>, Arc<Redactor>),
+    (mut so_far, with): (T, fn(&mut T, &Entry)),
+) -> Result<T, StoreError> {
+    let store = store.clone();
+    let Aside { first, last } = covers;
+    apart_if(last.saturating_sub(first) > LONG, async move {
+        let folded = each_after(&store, session, (first.saturating_sub(1), last), |line, entry| {
+            if Aside::holds(&aside, entry.seq) {
+                return;
+            }
+            let clean = line.redacted(&redactor).ok().flatten().and_then(|clean| clean.read().ok());
+            with(&mut so_far, clean.as_ref().unwrap_or(&entry));
+        });
+        folded.await?;
+        Ok(so_far)
+    })
+    .await
 }
 
 /// Goes through the events up to and including `to`, page by page.

@@ -4,13 +4,14 @@
 
 use outlive_core::context::{FILES, Frame, Layer, Layers};
 use outlive_core::event::{BlockHash, ContextRebuilt, RebuildCause};
+use outlive_core::id::SessionId;
 use outlive_core::memory::pack::{Part, choose, of_files, render};
 use outlive_core::memory::{Memory, Mode, Rows, curated_within};
 use outlive_core::session::{Shown, State};
 use outlive_store::StoreError;
 
 use crate::kit::Kit;
-use crate::memory::seen_by;
+use crate::memory::{of_session, seen_by};
 use crate::shell::Shell;
 
 /// How long a provider keeps the beginning of a request, in milliseconds: after that nothing is lost by another one.
@@ -27,6 +28,24 @@ pub(crate) fn is_due(state: &State, frame: &Frame, begins: &[BlockHash]) -> Opti
         None => Some(RebuildCause::Load),
         Some(shown) => shown.stale.or_else(|| frame.is_another_than(begins).then_some(RebuildCause::Reload)),
     }
+}
+
+/// Returns what the next request begins with, where the last one began with these blocks and behind what the agent is there were
+/// these layers. Nothing is written.
+pub(crate) async fn of_next(
+    (shell, session, state): (&Shell, SessionId, &State),
+    (kit, frame): (&Kit, &Frame),
+    (begins, before): (&[BlockHash], Option<&Layers>),
+) -> Result<Layers, StoreError> {
+    if !shows(state, kit) {
+        return Ok(Layers::default());
+    }
+    let due = is_due(state, frame, begins);
+    if let Some(layers) = before.filter(|_| due.is_none()) {
+        return Ok(layers.clone());
+    }
+    let rows = of_session(&shell.store, session, state.head).await?;
+    Ok(Prefix { shell, state, kit, frame, rows }.begin(due).await?.layers())
 }
 
 /// How requests begin from now on.

@@ -6,12 +6,9 @@ use outlive_core::context::preview::{Known, Preview, preview};
 use outlive_core::context::{Frame, Layers, Transcript};
 use outlive_core::id::SessionId;
 use outlive_core::session::{Refusal, State};
-use outlive_store::StoreError;
 
-use crate::actor::Viewed;
 use crate::kit::Kit;
-use crate::memory::of_session;
-use crate::prefix::{Prefix, is_due, shows};
+use crate::prefix::of_next;
 use crate::query::missing;
 use crate::{Runtime, SubmitError, load};
 
@@ -58,26 +55,8 @@ impl Runtime {
         let place = outages.map_or(0, |outages| outages.next(self.shell.moments.now(), kit.voices.lineup()).0);
         let frame = &kit.voices.at(place).frame;
         frame.count(&**self.shell.kits.scales().counter());
-        let layers = self.layers((session, &viewed), (&kit, frame), &transcript).await.map_err(SubmitError::Store)?;
+        let (of, before) = ((&self.shell, session, &*state), (transcript.begins(), viewed.layers.as_ref()));
+        let layers = of_next(of, (&kit, frame), before).await.map_err(SubmitError::Store)?;
         Ok(Next { state, kit, transcript, layers, place })
-    }
-
-    /// Returns what the next request begins with behind what the agent is.
-    async fn layers(
-        &self,
-        (session, viewed): (SessionId, &Viewed),
-        (kit, frame): (&Kit, &Frame),
-        transcript: &Transcript,
-    ) -> Result<Layers, StoreError> {
-        let state = &viewed.state;
-        if !shows(state, kit) {
-            return Ok(Layers::default());
-        }
-        let due = is_due(state, frame, transcript.begins());
-        if let Some(layers) = viewed.layers.as_ref().filter(|_| due.is_none()) {
-            return Ok(layers.clone());
-        }
-        let rows = of_session(&self.shell.store, session, state.head).await?;
-        Ok(Prefix { shell: &self.shell, state, kit, frame, rows }.begin(due).await?.layers())
     }
 }

@@ -12,7 +12,9 @@ mod todo;
 use std::collections::BTreeMap;
 
 use outlive_core::content::{Block, Delta, Usage};
-use outlive_core::event::{Ending, Entry, Event, MessageReceived, RecoveryNoted, StepStarted, TurnEnded};
+use outlive_core::event::{
+    CompactionTrigger, Ending, Entry, Event, MessageReceived, RecoveryNoted, StepStarted, TurnEnded,
+};
 use outlive_core::id::{CallId, InputId, TurnId};
 use outlive_core::media::with_attachments;
 use outlive_core::session::Filled;
@@ -344,7 +346,11 @@ enum Again {
 fn condensing(event: &Event) -> String {
     let shown = |tokens: u64| if tokens < 1_000 { tokens.to_string() } else { format!("{}k", tokens / 1_000) };
     match event {
-        Event::CompactionStarted(started) => format!("⋯ condensing {} tokens of it", shown(started.tokens.covered)),
+        Event::CompactionStarted(started) => {
+            let waits = matches!(started.trigger, CompactionTrigger::Hard | CompactionTrigger::Overflow);
+            let waits = if waits { "; the turn waits for it" } else { "" };
+            format!("⋯ condensing {} tokens of it{waits}", shown(started.tokens.covered))
+        }
         Event::CheckpointCreated(created) => {
             let (before, after) = created.tokens;
             format!("⋯ checkpoint {}: {} → {} tokens", created.version, shown(before), shown(after))

@@ -42,7 +42,16 @@ pub enum ContextCommand {
         summary: Option<Box<Summary>>,
     },
     /// Show nothing of the conversation so far but its checkpoint.
-    Clear,
+    Clear {
+        /// The summary in use: brought by who knows it.
+        #[serde(skip)]
+        summary: Option<Box<Summary>>,
+    },
+    /// Show this instead of the conversation so far: what another session has come to.
+    Seed {
+        /// What it says.
+        summary: Summary,
+    },
     /// Show nothing of the conversation so far.
     Reset,
 }

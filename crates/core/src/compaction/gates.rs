@@ -1,13 +1,16 @@
 //! What must be true of a summary before it counts.
 
-use super::{Item, Summary};
+use super::{Item, Section, Summary};
 
 /// Why a summary does not count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Unfit {
-    /// It says less than it must.
-    #[error("something that must stay is not in the summary")]
-    Forgets,
+    /// What the person asked last is not in it.
+    #[error("the last request is not in what was made of it")]
+    Request,
+    /// An item that must stay is not in it.
+    #[error("item `{0}`, which must stay, is not in what was made of it")]
+    Item(String),
 }
 
 /// Words that what went wrong begins with, in lower case.
@@ -36,12 +39,20 @@ pub(super) fn is_error(text: &str) -> bool {
 ///
 /// [`Unfit`]
 pub fn kept(before: &Summary, after: &Summary) -> Result<(), Unfit> {
-    let same = |item: &Item| {
+    if after.last_request.is_empty() && !before.last_request.is_empty() {
+        return Err(Unfit::Request);
+    }
+    let stays = |item: &&Item| item.stays() && !is_moved(item, after);
+    let is_there = |item: &Item| {
         after.items.iter().any(|now| now.id == item.id && now.section == item.section && now.pinned == item.pinned)
     };
-    let forgets_request = after.last_request.is_empty() && !before.last_request.is_empty();
-    if forgets_request || before.items.iter().any(|item| item.stays() && !same(item)) {
-        return Err(Unfit::Forgets);
+    match before.items.iter().filter(stays).find(|item| !is_there(item)) {
+        Some(lost) => Err(Unfit::Item(lost.id.clone())),
+        None => Ok(()),
     }
-    Ok(())
+}
+
+/// Says whether a decision had to make room, and the summary says so.
+fn is_moved(item: &Item, after: &Summary) -> bool {
+    item.section == Section::Decisions && !item.pinned && item.sources.iter().any(|seq| after.moved.contains(seq))
 }

@@ -1,19 +1,23 @@
 //! Merges what a model says has changed into a summary.
 //!
-//! Invariants: constraints, decisions and pinned items outlast every change; an id that is not known changes nothing; no id is
-//! given twice.
+//! Invariants: constraints, decisions and pinned items outlast every change, and no change to an item makes it one of them; what
+//! there is no room for among them is named; an id that is not known changes nothing; no id is given twice.
 
 use super::{Added, Change, Item, Open, Section, Summary, Updated};
-use crate::event::Aside;
+use crate::event::{Aside, MessageReceived};
 use crate::id::Seq;
 
 /// Characters of an item's text.
 const TEXT_CHARS: usize = 1_200;
+/// Characters of the last request where the tail has it.
+const REQUEST_CHARS: usize = 400;
 /// Items that one change may add.
-const ADDED: usize = 100;
+const ADDED: usize = 400;
 /// Sources of an item.
 const SOURCES: usize = 20;
-/// Letters of items that stand for what the session itself knows: they are made anew each time.
+/// Bytes of constraints and decisions: what comes when there are so many of them is a fact.
+const BINDING_BYTES: usize = 16 << 10;
+/// Names of items that stand for what the session itself knows, each with a number behind it: they are made anew each time.
 const OWN: [&str; 3] = ["todo", "call", "check"];
 
 impl Summary {
@@ -35,6 +39,9 @@ impl Summary {
         for added in change.add.iter().take(ADDED) {
             self.add(added, from);
         }
+        if !change.moved.is_empty() {
+            self.moved(&change.moved);
+        }
         self
     }
 
@@ -42,42 +49,79 @@ impl Summary {
         let text = updated.text.as_deref().map(shortened).filter(|text| !text.is_empty());
         let Some(item) = self.items.iter_mut().find(|item| item.id == updated.id) else { return };
         if item.stays() {
-            // It stays as it is, and what is said of it now stands beside it.
-            let added = text.filter(|text| *text != item.text).map(|text| (item.section, text));
+            // It stays as it is, and what is said of it now stands beside it: nobody says whose words those are.
+            let beside = if item.section.is_binding() { Section::Facts } else { item.section };
+            let added = text.filter(|text| *text != item.text).map(|text| (beside, text));
             if let Some((section, text)) = added {
                 self.add(&Added { section, text, sources: vec![from.last] }, from);
             }
             return;
         }
         item.text = text.unwrap_or_else(|| std::mem::take(&mut item.text));
-        item.section = updated.section.unwrap_or(item.section);
+        item.section = updated.section.filter(|section| !section.is_binding()).unwrap_or(item.section);
     }
 
     /// Adds an item under a fresh id, unless it is there already.
     pub(super) fn add(&mut self, added: &Added, from: Aside) {
         let text = shortened(&added.text);
-        let known = |item: &Item| item.section == added.section && item.text == text;
-        if text.is_empty() || self.items.iter().any(known) {
-            return;
-        }
         let mut sources: Vec<Seq> =
             added.sources.iter().copied().filter(|seq| (from.first..=from.last).contains(seq)).take(SOURCES).collect();
         if sources.is_empty() {
             sources.push(from.last);
         }
+        let is_known = |section| self.items.iter().any(|item| item.section == section && item.text == text);
+        let mut section = added.section;
+        if text.is_empty() || is_known(section) {
+            return;
+        }
+        if section.is_binding() && self.bound() + text.len() > BINDING_BYTES {
+            section = Section::Facts;
+            if is_known(section) {
+                return;
+            }
+            self.moved(&sources);
+        }
         self.last_id = self.last_id.saturating_add(1);
-        let id = format!("{}{}", added.section.letter(), self.last_id);
-        self.items.push(Item { id, section: added.section, text, sources, pinned: false });
+        let id = format!("{}{}", section.letter(), self.last_id);
+        self.items.push(Item { id, section, text, sources, pinned: false });
+    }
+
+    /// Returns the bytes of all that binds.
+    pub(super) fn bound(&self) -> usize {
+        self.items.iter().filter(|item| item.section.is_binding()).map(|item| item.text.len()).sum()
+    }
+
+    fn moved(&mut self, sources: &[Seq]) {
+        self.moved.extend(sources);
+        self.moved.sort_unstable();
+        self.moved.dedup();
     }
 
     /// Puts in what the session itself knows, in place of what it knew before. The ids count up from 1 for each kind.
     #[must_use]
     pub fn with_open(mut self, open: &[Open]) -> Self {
-        self.items.retain(|item| !OWN.iter().any(|own| item.id.starts_with(own)));
+        self.items.retain(|item| !item.is_own());
         for Open { own, section, text } in open {
-            let at = self.items.iter().filter(|item| item.id.starts_with(own)).count() + 1;
-            let (id, sources) = (format!("{own}{at}"), Vec::new());
+            let is_of = |item: &&Item| item.is_own() && item.id.starts_with(own);
+            let (id, sources) = (format!("{own}{}", self.items.iter().filter(is_of).count() + 1), Vec::new());
             self.items.push(Item { id, section: *section, text: text.clone(), sources, pinned: false });
+        }
+        self
+    }
+
+    /// Puts in what a person asked last, where it is known; as before where not. Where the tail has it, its beginning is enough.
+    #[must_use]
+    pub fn asked(mut self, before: &Self, newest: Option<(Seq, &MessageReceived)>, tail_from: Seq) -> Self {
+        self.last_request = match newest {
+            Some((seq, message)) if seq >= tail_from => message.content.chars().take(REQUEST_CHARS).collect(),
+            Some((_, message)) => {
+                let files = message.attachments.iter().map(|file| format!(" [file {}]", file.shown()));
+                [message.content.clone()].into_iter().chain(files).collect()
+            }
+            None => before.last_request.clone(),
+        };
+        if self.goal.is_empty() {
+            self.goal = self.last_request.chars().take(REQUEST_CHARS).collect();
         }
         self
     }
@@ -88,7 +132,8 @@ impl Summary {
         Self { goal: shortened(&self.goal), ..self }
     }
 
-    /// Leaves out what matters least, oldest first, until it has at most so many tokens. What must stay stays.
+    /// Leaves out what matters least, oldest first, until it has at most so many tokens. Constraints and what is pinned stay; a
+    /// decision that goes is named.
     #[must_use]
     pub fn within(mut self, tokens: u64) -> Self {
         for section in [Section::Completed, Section::Facts, Section::Files, Section::Blockers] {
@@ -99,7 +144,7 @@ impl Summary {
             }
         }
         let mut longest = TEXT_CHARS;
-        while self.tokens() > tokens && longest > 40 {
+        while self.tokens() > tokens && longest > 120 {
             longest /= 2;
             for item in self.items.iter_mut().filter(|item| item.section != Section::Constraints && !item.pinned) {
                 item.text = cut(&item.text, longest);
@@ -107,13 +152,20 @@ impl Summary {
             self.goal = cut(&self.goal, longest.max(120));
             self.next_step = cut(&self.next_step, longest.max(120));
         }
+        // What a person wrote into a checkpoint has no source, and stays.
+        let goes = |item: &Item| item.section == Section::Decisions && !item.pinned && !item.sources.is_empty();
+        while self.tokens() > tokens {
+            let Some(oldest) = self.items.iter().position(goes) else { break };
+            let sources = self.items.remove(oldest).sources;
+            self.moved(&sources);
+        }
         self
     }
 
     /// Returns about the tokens that it takes in a request.
     #[must_use]
     pub fn tokens(&self) -> u64 {
-        self.render(Aside { first: 1, last: 1 }, 1).len() as u64 / 4 + 1
+        self.render(1, 1).len() as u64 / 4 + 1
     }
 }
 
@@ -122,6 +174,13 @@ impl Item {
     #[must_use]
     pub fn stays(&self) -> bool {
         self.pinned || self.section.is_binding()
+    }
+
+    /// Says whether it stands for what the session itself knows, by its id: `todo3`.
+    #[must_use]
+    pub fn is_own(&self) -> bool {
+        let number = OWN.iter().find_map(|own| self.id.strip_prefix(own));
+        number.is_some_and(|number| !number.is_empty() && number.bytes().all(|digit| digit.is_ascii_digit()))
     }
 }
 
@@ -198,6 +257,80 @@ mod tests {
             assert!(after.items.contains(item), "{item:?} is gone: {:?}", shown(&after));
         }
         assert!(!after.items.iter().any(|item| item.id == "p4"));
+        let binds = |summary: &Summary| summary.items.iter().filter(|item| item.section.is_binding()).count();
+        assert_eq!(binds(&after), binds(&before), "what is said of one stands beside it as a fact");
+    }
+
+    #[test]
+    fn no_change_to_an_item_makes_it_bind() {
+        let update = |section| vec![Updated { id: "f3".into(), text: None, section: Some(section) }];
+        for section in [Section::Constraints, Section::Decisions] {
+            let after = known().merged(&Change { update: update(section), ..Change::default() }, HERE);
+            assert_eq!(shown(&after)[2], "f3 facts it is slow");
+        }
+    }
+
+    #[test]
+    fn what_comes_when_there_is_no_room_among_what_binds_is_a_fact_and_named_and_the_oldest_stay() {
+        let rule = |n: u64| Added {
+            section: Section::Constraints,
+            text: format!("{n} {}", "x".repeat(990)),
+            sources: vec![n],
+        };
+        let mut summary = Summary::default();
+        for n in 1..=40 {
+            summary = summary.merged(&Change { add: vec![rule(n)], ..Change::default() }, Aside { first: n, last: n });
+        }
+        let of = |section| summary.items.iter().filter(move |item| item.section == section).map(|item| item.sources[0]);
+        let (binding, facts) = (of(Section::Constraints).collect::<Vec<_>>(), of(Section::Facts).collect::<Vec<_>>());
+        assert_eq!(binding, (1..=16).collect::<Vec<_>>());
+        assert_eq!((&facts, &summary.moved), (&(17..=40).collect::<Vec<_>>(), &facts));
+        assert!(summary.render(40, 1).contains("17, 18, 19"), "{}", summary.render(40, 1));
+        // Where the summary has to be short, they go, and what binds stays.
+        let short = summary.clone().within(100);
+        assert_eq!(short.items.len(), 16);
+        assert_eq!(super::super::kept(&summary, &short), Ok(()));
+    }
+
+    #[test]
+    fn a_decision_makes_room_where_nothing_else_can_and_is_named_but_not_what_is_pinned_or_written_by_a_person() {
+        let decided =
+            |text: &str, seq| Added { section: Section::Decisions, text: text.repeat(100), sources: vec![seq] };
+        let add =
+            vec![decided("one ", 11), decided("two ", 12), decided("three ", 13), added(Section::Constraints, "no")];
+        let mut full = Summary::default().merged(&Change { add, ..Change::default() }, HERE);
+        full.items[1].pinned = true;
+        full.items[2].sources.clear();
+        let short = full.clone().within(60);
+        let ids: Vec<&str> = short.items.iter().map(|item| item.id.as_str()).collect();
+        assert_eq!((ids, &short.moved), (vec!["d2", "d3", "k4"], &vec![11]));
+        assert_eq!(super::super::kept(&full, &short), Ok(()));
+        let lost = Summary { moved: Vec::new(), ..short };
+        assert!(super::super::kept(&full, &lost).is_err(), "what goes without a word is forgotten");
+    }
+
+    #[test]
+    fn only_what_the_session_names_itself_is_made_anew() {
+        let item = |id: &str| Item {
+            id: id.into(),
+            section: Section::Facts,
+            text: id.to_owned(),
+            sources: Vec::new(),
+            pinned: true,
+        };
+        let items = ["todo1", "todos1", "call", "calls1", "check12", "todo1b"].map(item).to_vec();
+        let open = [Open { own: "todo", section: Section::Pending, text: "weed".into() }];
+        let after = Summary { items, ..Summary::default() }.with_open(&open);
+        assert_eq!(
+            shown(&after),
+            [
+                "todos1 facts todos1",
+                "call facts call",
+                "calls1 facts calls1",
+                "todo1b facts todo1b",
+                "todo1 pending weed"
+            ]
+        );
     }
 
     #[test]

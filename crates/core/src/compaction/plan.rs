@@ -93,9 +93,10 @@ struct Candidates {
 impl Candidates {
     fn of(marks: &[Mark], head: Seq) -> Self {
         let (mut messages, mut steps, mut newest, mut asked_at, mut after) = (Vec::new(), Vec::new(), None, 0, 0);
+        let covered = marks.iter().position(|mark| mark.seq > 0 && mark.tokens > 0).unwrap_or(marks.len());
         for (at, mark) in marks.iter().enumerate().rev() {
             after += mark.tokens;
-            let covers_something = marks.iter().take(at).any(|before| before.seq > 0 && before.tokens > 0);
+            let covers_something = at > covered;
             match mark.start {
                 Some(Start::Message) => {
                     newest = newest.or(Some((mark.seq, mark.tokens)));

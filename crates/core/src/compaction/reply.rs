@@ -152,6 +152,7 @@ fn change(value: &Value) -> Change {
         drop: ids("drop"),
         goal: said("goal"),
         next_step: said("next_step"),
+        moved: Vec::new(),
     }
 }
 

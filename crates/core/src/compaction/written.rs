@@ -5,7 +5,7 @@ use serde_json::Value;
 use super::Summary;
 
 /// The keys of a summary, and of an item.
-const KEYS: [&str; 5] = ["goal", "last_request", "next_step", "items", "last_id"];
+const KEYS: [&str; 6] = ["goal", "last_request", "next_step", "items", "last_id", "moved"];
 const ITEM_KEYS: [&str; 5] = ["id", "section", "text", "sources", "pinned"];
 /// No id has a number above this: there is always a next one.
 const LAST_ID: u64 = 1_000_000_000;

@@ -43,7 +43,7 @@ pub struct Parts {
     pub memory: u64,
     /// What stands for the older part of the conversation.
     pub checkpoint: u64,
-    /// The conversation, each message as it is.
+    /// The conversation, each message as it is, and the schema that its answer must fit.
     pub messages: u64,
     /// What is about to be said.
     pub input: u64,

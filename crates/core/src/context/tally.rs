@@ -13,7 +13,7 @@ use super::counter::Weight;
 pub struct Load {
     /// The system prompt and the tools.
     pub frame: Weight,
-    /// The conversation.
+    /// The conversation, and what its answer must fit.
     pub messages: Weight,
     /// What the provider said of the request before, where this one only goes on from there.
     pub anchor: Option<Anchor>,
@@ -64,8 +64,9 @@ struct Request {
 /// What a person or the runtime says in a few words, beside what is counted.
 const FEW: Weight = Weight { tokens: 11, pieces: 1, reasoning: 0 };
 
-/// Parts of a request that change with the conversation.
-const CHANGING: [&str; 2] = ["messages", "output_schema"];
+/// The part of a request that each one has otherwise, and the one that is a turn's.
+const MESSAGES: &str = "messages";
+pub(super) const SCHEMA: &str = "output_schema";
 
 impl Tally {
     pub(super) fn hear(&mut self, weight: Weight) {
@@ -149,7 +150,12 @@ impl Tally {
     }
 }
 
-/// Returns those of a request's blocks that do not change with the conversation.
-pub(super) fn stable(blocks: &[BlockHash]) -> Vec<BlockHash> {
-    blocks.iter().filter(|block| !CHANGING.contains(&block.part.as_str())).cloned().collect()
+/// Returns those of a request's blocks that do not change with each message.
+fn stable(blocks: &[BlockHash]) -> Vec<BlockHash> {
+    blocks.iter().filter(|block| block.part != MESSAGES).cloned().collect()
+}
+
+/// Returns those of a request's blocks that outlast a turn.
+pub(super) fn lasting(blocks: &[BlockHash]) -> Vec<BlockHash> {
+    blocks.iter().filter(|block| block.part != MESSAGES && block.part != SCHEMA).cloned().collect()
 }

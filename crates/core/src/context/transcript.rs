@@ -118,7 +118,7 @@ impl Transcript {
                 if *self.asked != *started.model {
                     self.asked = started.model.as_str().into();
                 }
-                self.shown.begins = super::tally::stable(&started.blocks);
+                self.shown.begins = super::tally::lasting(&started.blocks);
                 self.tally.ask(started, self.refused.by(&started.model).len());
             }
             Event::StepFinished(finished) => {
@@ -137,6 +137,7 @@ impl Transcript {
                 self.shown.begins.clone_from(&rebuilt.blocks);
                 self.tally.lift_anchor();
             }
+            Event::CallAllowed(allowed) => self.allow(allowed),
             Event::CallDenied(denied) => self.answer(entry, denied.call, (&denied.content, true)),
             Event::CallLost(lost) => self.answer(entry, lost.call, (&lost.known, true)),
             // Of a call that goes on: its result is still to come.
@@ -155,7 +156,21 @@ impl Transcript {
 
     /// Returns the conversation as the next request would send it to a model.
     pub(super) fn closed(&self, model: &str) -> Closed {
-        let mut copy = self.clone();
+        // What is known of single events is not in a request.
+        let mut copy = Self {
+            messages: self.messages.clone(),
+            digest: self.digest.clone(),
+            open: self.open.clone(),
+            results: self.results.clone(),
+            said: self.said.clone(),
+            schema: self.schema.clone(),
+            asked: Arc::clone(&self.asked),
+            reasoned: self.reasoned.clone(),
+            turn_from: self.turn_from,
+            refused: self.refused.clone(),
+            tally: self.tally.clone(),
+            shown: shown::Shown::default(),
+        };
         copy.close();
         let digest = copy.messages.last().map_or_else(|| copy.digest.clone(), |last| link(&copy.digest, last));
         for (at, author) in &copy.reasoned {
@@ -208,6 +223,9 @@ impl Transcript {
     fn close(&mut self) {
         let mut content: Vec<Block> = Vec::new();
         let weight = self.tally.close(&self.open);
+        // Results come behind a reply, in a message of their own.
+        let at = self.messages.len();
+        self.shown.answered.extend(self.open.iter().map(|call| (*call, at)));
         for id in std::mem::take(&mut self.open) {
             let (content_text, is_error) = self.results.remove(&id).unwrap_or_else(|| (NEVER_RUN.to_owned(), true));
             content.push(Block::ToolResult { id, content: content_text, is_error });

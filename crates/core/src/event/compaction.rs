@@ -92,12 +92,20 @@ pub struct Sizes {
 pub struct CompactionProgressed {
     /// Which compaction.
     pub compaction: CompactionId,
-    /// The last event of the piece.
+    /// The last event of the piece that is condensed whole.
     pub to: Seq,
+    /// Bytes of the event behind it that are condensed, too: it is longer than a piece.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub part: u64,
     /// What the piece changes.
     pub change: Change,
     /// The tokens that it took.
     pub usage: Usage,
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "as serde asks for it")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// It ends without a checkpoint; nothing else has changed.
@@ -154,6 +162,9 @@ pub struct CheckpointCreated {
     /// The message whose schema the turn's answer must fit, where it is covered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub schema_from: Option<Seq>,
+    /// The message that is its last request word for word, where the tail does not have it: the running turn answers it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<Seq>,
     /// The request's tokens before it and with it.
     #[serde(rename = "sizes")]
     pub tokens: (u64, u64),

@@ -87,7 +87,12 @@ impl State {
             | Event::CompactionCancelled(_)
             | Event::CompactionSkipped(_)
             | Event::CheckpointCreated(_)
-            | Event::CheckpointActivated(_) => self.upkeep.view.apply(entry),
+            | Event::CheckpointActivated(_) => {
+                self.upkeep.view.apply(entry);
+                // What a turn might have needed is no turn's any more.
+                let over = self.turn.is_none();
+                self.upkeep.view.vain.iter_mut().for_each(|vain| vain.over |= over);
+            }
             Event::MemoryObserved(_)
             | Event::MemoryReflected(_)
             | Event::MemoryAdded(_)
@@ -234,8 +239,7 @@ impl State {
 
     fn end_turn(&mut self, ended: &TurnEnded, turn: Option<TurnId>, at: Timestamp) {
         if let Some(running) = self.turn.take_if(|running| turn == Some(running.id)) {
-            // What a person did about it, nobody knows: the next request is sent as if it were the first.
-            self.upkeep.view.overflow = None;
+            self.upkeep.view.end_turn();
             self.questions.open = running.open_questions();
             let waits = running.calls.iter().any(|call| matches!(call.phase, Phase::Awaiting { .. }));
             self.questions.parked = (ended.ending == Ending::Ask && waits).then(|| Box::new(running.clone()));

@@ -9,12 +9,13 @@ pub use relief::{Relief, Sized};
 
 use super::decide::{Facts, Moment, Refusal};
 use super::settle::Fact;
+use super::view::Version;
 use super::{Loop, State, View};
 use crate::command::{Condensed, ContextCommand, Planned};
 use crate::compaction::{Open, Section, Summary};
 use crate::content::{Failure, Usage};
 use crate::event::{
-    ActivationCause, CheckpointActivated, CheckpointCreated, CompactionCancelled, CompactionFailed,
+    ActivationCause, Aside, CheckpointActivated, CheckpointCreated, CompactionCancelled, CompactionFailed,
     CompactionProgressed, CompactionStarted, CompactionTrigger, Event, Made, Origin, OriginKind, Strategy, TodoStatus,
 };
 use crate::id::{CheckpointId, CompactionId, Seq};
@@ -45,19 +46,41 @@ impl State {
                 let version = self.upkeep.view.version(*id).ok_or_else(|| no_checkpoint(*id))?;
                 self.show(Some(*id), version.tail_from, ActivationCause::Chosen, by)
             }
-            ContextCommand::Edit { checkpoint, summary } => self.edit(*checkpoint, summary, by, moment),
+            ContextCommand::Edit { checkpoint, summary } => {
+                let version = self.upkeep.view.version(*checkpoint).ok_or_else(|| no_checkpoint(*checkpoint))?;
+                Ok(self.edited(version, checked(summary)?, by, moment))
+            }
             ContextCommand::Pin { item, pinned, summary } => {
                 let active = self.upkeep.view.active().ok_or_else(none_in_use)?;
                 let mut summary = summary.as_deref().cloned().ok_or_else(none_in_use)?;
                 let found = summary.items.iter_mut().find(|it| it.id == *item);
                 let found =
                     found.ok_or_else(|| refuse("item_unknown", format!("the checkpoint has no item `{item}`")))?;
+                if found.is_own() {
+                    let what = format!("`{item}` is the session's own: it is there as long as it is open");
+                    return Err(refuse("checkpoint_invalid", what));
+                }
                 found.pinned = *pinned;
-                self.edit(active.checkpoint, &summary, by, moment)
+                Ok(self.edited(active, summary, by, moment))
             }
-            ContextCommand::Clear => {
+            ContextCommand::Clear { summary } => {
                 self.check_calm()?;
-                self.show(self.upkeep.view.checkpoint, self.head + 1, ActivationCause::Cleared, by)
+                let (view, tail_from) = (&self.upkeep.view, self.head + 1);
+                // What was open when it was made may be done, and nothing that is shown says so.
+                let is_stale = |it: &Summary| it.clone().with_open(&self.open_items()) != *it;
+                match (view.active(), summary.as_deref()) {
+                    (Some(active), Some(summary)) if active.carried.is_some() || is_stale(summary) => {
+                        let made = self.made_by_hand(Some(active), summary.clone(), moment);
+                        let made = CheckpointCreated { tail_from, carried: None, schema_from: None, ..made };
+                        Ok(self.seen(made, (tail_from, ActivationCause::Cleared), by))
+                    }
+                    _ => self.show(view.checkpoint, tail_from, ActivationCause::Cleared, by),
+                }
+            }
+            ContextCommand::Seed { summary } => {
+                self.check_calm()?;
+                let made = self.made_by_hand(None, checked(summary)?, moment);
+                Ok(self.seen(made, (self.head + 1, ActivationCause::Edited), by))
             }
             ContextCommand::Reset => {
                 self.check_calm()?;
@@ -134,35 +157,48 @@ impl State {
         cancelled.into_iter().chain([fact(Event::CheckpointActivated(activated))]).collect()
     }
 
-    fn edit(&self, checkpoint: CheckpointId, summary: &Summary, by: &Origin, moment: &mut Moment) -> Facts {
-        let version = self.upkeep.view.version(checkpoint).ok_or_else(|| no_checkpoint(checkpoint))?;
-        let summary = checked(summary)?;
-        let made = Made {
-            trigger: CompactionTrigger::Asked,
-            strategy: Strategy::Edited,
-            model: None,
-            usage: Usage::default(),
-        };
+    /// Returns the facts of a version that says this instead; what was cleared stays so.
+    fn edited(&self, version: &Version, summary: Summary, by: &Origin, moment: &mut Moment) -> Vec<Fact> {
+        let is_active = self.upkeep.view.checkpoint == Some(version.checkpoint);
+        let tail_from = if is_active { self.upkeep.view.tail_from } else { version.tail_from };
+        let made = self.made_by_hand(Some(version), summary, moment);
+        self.seen(made, (tail_from, ActivationCause::Edited), by)
+    }
+
+    /// Returns a version of a checkpoint that a person makes; without one, the first of all that was so far.
+    fn made_by_hand(&self, of: Option<&Version>, summary: Summary, moment: &mut Moment) -> CheckpointCreated {
+        let summary = summary.with_open(&self.open_items());
         let tokens = (summary.tokens(), summary.tokens());
-        let id = CheckpointId::from_bits(moment.ids.fresh());
-        let created = CheckpointCreated {
-            checkpoint: id,
+        CheckpointCreated {
+            checkpoint: CheckpointId::from_bits(moment.ids.fresh()),
             version: self.upkeep.view.next_version(),
-            parent: Some(checkpoint),
+            parent: of.map(|version| version.checkpoint),
             compaction: None,
-            covers: version.covers,
-            tail_from: version.tail_from,
-            made,
-            schema_from: None,
+            covers: of.map_or(Aside { first: 1, last: self.head.max(1) }, |version| version.covers),
+            tail_from: of.map_or(self.head + 1, |version| version.tail_from),
+            made: Made {
+                trigger: CompactionTrigger::Asked,
+                strategy: Strategy::Edited,
+                model: None,
+                usage: Usage::default(),
+            },
+            schema_from: of.and_then(|version| version.schema_from),
+            carried: of.and_then(|version| version.carried),
             tokens,
             summary,
-        };
-        // What was cleared stays so.
-        let is_active = self.upkeep.view.checkpoint == Some(checkpoint);
-        let tail_from = if is_active { self.upkeep.view.tail_from } else { version.tail_from };
-        let mut facts = self.show(Some(id), tail_from, ActivationCause::Edited, by)?;
-        facts.insert(facts.len().saturating_sub(1), fact(Event::CheckpointCreated(created)));
-        Ok(facts)
+        }
+    }
+
+    /// Returns the facts that a checkpoint is made and seen from now on.
+    pub(super) fn seen(
+        &self,
+        made: CheckpointCreated,
+        (tail_from, cause): (Seq, ActivationCause),
+        by: &Origin,
+    ) -> Vec<Fact> {
+        let mut facts = self.shown(Some(made.checkpoint), tail_from, cause, by);
+        facts.insert(facts.len().saturating_sub(1), fact(Event::CheckpointCreated(made)));
+        facts
     }
 
     pub(super) fn condensed(
@@ -175,13 +211,18 @@ impl State {
         let under_way =
             self.upkeep.view.under_way.as_ref().filter(|it| it.compaction == compaction).ok_or(Refusal::Stale)?;
         match answer {
-            Ok(Condensed::Piece(change, usage)) if to > under_way.done_to && to <= under_way.to => {
-                let (change, usage) = (change.clone(), *usage);
-                let progressed = CompactionProgressed { compaction, to, change, usage };
+            Ok(Condensed::Piece { change, usage, part }) => {
+                let is_new = (to, *part) > (under_way.done_to, under_way.part);
+                let is_of_it = to < under_way.to || to == under_way.to && *part == 0;
+                if !is_new || !is_of_it {
+                    return Err(Refusal::Stale);
+                }
+                let (change, usage, part) = ((**change).clone(), *usage, *part);
+                let progressed = CompactionProgressed { compaction, to, part, change, usage };
                 Ok(vec![fact(Event::CompactionProgressed(progressed))])
             }
             Ok(Condensed::Whole(summary)) if under_way.done_to >= under_way.to => Ok(self.created(summary, moment)),
-            Ok(Condensed::Piece(..) | Condensed::Whole(_)) => Err(Refusal::Stale),
+            Ok(Condensed::Whole(_)) => Err(Refusal::Stale),
             Err((failure, usage)) => Ok(self.failed(failure, *usage, moment)),
         }
     }
@@ -236,6 +277,7 @@ impl State {
             tail_from: started.tail_from,
             made: Made { trigger: started.trigger, strategy, model: started.model.clone(), usage: under_way.usage },
             schema_from: started.schema_from,
+            carried: started.newest.filter(|seq| *seq < started.tail_from),
             tokens: (started.tokens.before, after),
             summary,
         };
@@ -249,7 +291,8 @@ impl State {
     }
 
     /// Returns what the session itself knows of what is to be done: it outlasts every summary.
-    pub(super) fn open_items(&self) -> Vec<Open> {
+    #[must_use]
+    pub fn open_items(&self) -> Vec<Open> {
         let todos = self.todos.iter().filter_map(|todo| match todo.status {
             TodoStatus::Pending => Some(Open { own: "todo", section: Section::Pending, text: todo.text.clone() }),
             TodoStatus::InProgress => Some(Open { own: "todo", section: Section::InProgress, text: todo.text.clone() }),
@@ -303,11 +346,17 @@ fn checked(summary: &Summary) -> Result<Summary, Refusal> {
                 item.id
             ));
         }
+        if item.is_own() && item.stays() {
+            return wrong(format!(
+                "items[{at}].id: `{}` is a name for what the session itself knows, which goes when it is done; choose another",
+                item.id
+            ));
+        }
         if item.text.trim().is_empty() {
             return wrong(format!("items[{at}].text: is empty; leave the item out instead"));
         }
     }
-    let bytes = summary.render(crate::event::Aside { first: 1, last: 1 }, 1).len();
+    let bytes = summary.render(1, 1).len();
     if bytes > SUMMARY_BYTES {
         return wrong(format!("a summary has at most {SUMMARY_BYTES} bytes, this one has {bytes}"));
     }

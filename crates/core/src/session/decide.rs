@@ -238,7 +238,10 @@ impl State {
         let said = || Fact::of_session(Event::SessionArchived(SessionArchived { archived, by: by.clone() }));
         match (archived, &self.hold) {
             (true, Hold::Open | Hold::Paused { .. }) if self.turn.is_some() => Err(Refusal::TurnRunning),
-            (true, Hold::Open | Hold::Paused { .. }) => Ok(vec![said()]),
+            // Nothing is done about what an archived session's model sees.
+            (true, Hold::Open | Hold::Paused { .. }) => {
+                Ok(self.compaction_cancelled(by).into_iter().chain([said()]).collect())
+            }
             (true, Hold::Archived { .. }) | (false, Hold::Open | Hold::Paused { .. }) => Ok(Vec::new()),
             // Taken back out, it is as it was.
             (false, Hold::Archived { paused }) => {

@@ -389,12 +389,11 @@ impl State {
                 usage: Usage::default(),
             },
             schema_from: None,
+            carried: None,
             tokens: (self.totals.filled.map_or(after, |filled| filled.tokens), after),
             summary,
         };
-        let mut facts = self.shown(Some(id), tail_from, ActivationCause::Iterated, &Origin::of(OriginKind::Runtime));
-        facts.insert(facts.len().saturating_sub(1), Fact::of_session(Event::CheckpointCreated(created)));
-        facts
+        self.seen(created, (tail_from, ActivationCause::Iterated), &Origin::of(OriginKind::Runtime))
     }
 
     /// Returns who began the loop that a call is a check of: they have approved it, and it may be run again.

@@ -34,15 +34,44 @@ pub struct View {
     /// Checkpoints in a row that freed little.
     #[serde(default)]
     pub meagre: u32,
-    /// Set once it was said that none begins, until one does.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub skipped: bool,
+    /// Why none begins, as it was said last, until one does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub skipped: Option<String>,
     /// Set while the provider says that the request is too long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overflow: Option<Overflow>,
     /// What events alone made nothing shorter of, or somebody cancelled: it is not begun again by itself.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub vain: Option<Aside>,
+    pub vain: Option<Vain>,
+}
+
+/// A compaction that made nothing of it, and is not begun again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Vain {
+    /// What it covered.
+    pub covers: Aside,
+    /// Why it had begun: what need not be much shorter is tried again where it must be.
+    pub trigger: CompactionTrigger,
+    /// Set once the turn is over that it was in: the next one may need it.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub over: bool,
+}
+
+impl Vain {
+    fn of(started: &CompactionStarted) -> Self {
+        Self { covers: started.covers, trigger: started.trigger, over: false }
+    }
+
+    /// Says whether this is what it was to cover.
+    pub(super) fn is_of(self, covers: Aside) -> bool {
+        self.covers == covers
+    }
+
+    /// Says whether nothing else comes of it also where the request cannot be sent as it is.
+    pub(super) fn is_final(self, covers: Aside) -> bool {
+        let must = matches!(self.trigger, CompactionTrigger::Hard | CompactionTrigger::Overflow);
+        self.is_of(covers) && must && !self.over
+    }
 }
 
 /// A request that a provider says is too long.
@@ -72,6 +101,12 @@ pub struct Version {
     pub parent: Option<CheckpointId>,
     /// Who made it.
     pub strategy: Strategy,
+    /// The message whose schema the turn's answer must fit, where it is covered.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub schema_from: Option<Seq>,
+    /// The message that it carries word for word.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub carried: Option<Seq>,
 }
 
 /// A compaction that has begun.
@@ -81,8 +116,11 @@ pub struct UnderWay {
     pub compaction: CompactionId,
     /// Its `compaction.started`.
     pub seq: Seq,
-    /// The last event that is condensed so far.
+    /// The last event that is condensed whole so far.
     pub done_to: Seq,
+    /// Bytes of the event behind it that are condensed, too.
+    #[serde(default)]
+    pub part: u64,
     /// The last event that it condenses.
     pub to: Seq,
     /// What began it.
@@ -129,13 +167,19 @@ impl View {
             Event::CompactionProgressed(progressed) => self.progress(entry.seq, progressed),
             Event::CompactionFailed(failed) => self.fail(failed),
             Event::CompactionCancelled(cancelled) => {
-                self.vain = self.end(cancelled.compaction).map(|it| it.started.covers).or(self.vain);
+                self.vain = self.end(cancelled.compaction).map(|it| Vain::of(&it.started)).or(self.vain);
             }
-            Event::CompactionSkipped(_) => self.skipped = true,
+            Event::CompactionSkipped(skipped) => self.skipped = Some(skipped.reason.clone()),
             Event::CheckpointCreated(created) => self.create(entry.seq, created),
             Event::CheckpointActivated(activated) => self.activate(activated),
             _of_requests => {}
         }
+    }
+
+    /// A turn is over. What a person did about its request, nobody knows: the next one is sent as if it were the first.
+    pub(super) fn end_turn(&mut self) {
+        self.overflow = None;
+        self.vain.iter_mut().for_each(|vain| vain.over = true);
     }
 
     /// A step failed: it may be for the length of its request.
@@ -149,21 +193,21 @@ impl View {
     /// Goes back to what the model saw then; what is set aside is no version any more.
     pub(super) fn go_back(&mut self, rewound: &SessionRewound, aside: &[Aside]) {
         self.made.retain(|version| !Aside::holds(aside, version.seq));
-        (self.under_way, self.overflow, self.skipped, self.vain) = (None, None, false, None);
+        (self.under_way, self.overflow, self.skipped, self.vain) = (None, None, None, None);
         (self.checkpoint, self.tail_from) = (rewound.checkpoint, rewound.tail_from);
     }
 
     fn begin(&mut self, seq: Seq, started: &CompactionStarted) {
         let (done_to, to) = (started.covers.first.saturating_sub(1), started.covers.last);
         let (compaction, started) = (started.compaction, Box::new(started.clone()));
-        self.skipped = false;
+        self.skipped = None;
         let (pieces, usage) = (Vec::new(), Usage::default());
-        self.under_way = Some(UnderWay { compaction, seq, done_to, to, started, pieces, usage });
+        self.under_way = Some(UnderWay { compaction, seq, done_to, part: 0, to, started, pieces, usage });
     }
 
     fn progress(&mut self, seq: Seq, progressed: &CompactionProgressed) {
         if let Some(it) = self.under_way.as_mut().filter(|it| it.compaction == progressed.compaction) {
-            it.done_to = progressed.to;
+            (it.done_to, it.part) = (progressed.to, progressed.part);
             it.pieces.push(seq);
             it.usage.add(progressed.usage);
         }
@@ -192,12 +236,14 @@ impl View {
             covers: created.covers,
             parent: created.parent,
             strategy: created.made.strategy,
+            schema_from: created.schema_from,
+            carried: created.carried,
         });
     }
 
     fn fail(&mut self, failed: &CompactionFailed) {
         let ended = self.end(failed.compaction).filter(|it| it.started.model.is_none());
-        self.vain = ended.map(|it| it.started.covers).or(self.vain);
+        self.vain = ended.map(|it| Vain::of(&it.started)).or(self.vain);
         self.failures = self.failures.saturating_add(1);
         self.rests_until = failed.rests_until;
     }
@@ -210,7 +256,7 @@ impl View {
         let known = |id: &CheckpointId| self.made.iter().any(|version| version.checkpoint == *id);
         if activated.checkpoint.as_ref().is_none_or(known) {
             (self.checkpoint, self.tail_from) = (activated.checkpoint, activated.tail_from);
-            (self.skipped, self.vain) = (false, None);
+            (self.skipped, self.vain) = (None, None);
             // A compaction answers what the provider said; whoever chose another view asks another request.
             if activated.cause != ActivationCause::Compacted {
                 (self.meagre, self.overflow) = (0, None);

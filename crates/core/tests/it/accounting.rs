@@ -27,7 +27,7 @@ impl Counter for Bytes {
     }
 }
 
-fn frame(model: &str) -> Frame {
+pub fn frame(model: &str) -> Frame {
     Frame::new(FrameParts {
         window: Window::default(),
         system: vec!["You are a helper.".into(), "A directive.".into()],
@@ -57,6 +57,7 @@ fn condensed(goal: &str) -> CheckpointCreated {
             usage: Usage::default(),
         },
         schema_from: None,
+        carried: None,
         tokens: (10, 1),
         summary,
     }
@@ -168,6 +169,36 @@ fn the_anchor_is_dropped_when_what_is_sent_is_not_a_continuation() {
 }
 
 #[test]
+fn what_the_answer_must_fit_is_a_part_of_the_request_while_it_must() {
+    let (mut talk, frame) = (Talk::default(), frame("p/m"));
+    let schema = serde_json::json!({"type": "object", "description": "x".repeat(6_000)});
+    talk.hear("hello");
+    talk.ask(&frame);
+    talk.answer(vec![said("hi")], (500, 7));
+    let without = talk.load(&frame);
+    assert!(without.anchor.is_some());
+    talk.add(Event::MessageReceived(MessageReceived {
+        content: String::new(),
+        attachments: vec![],
+        output_schema: Some(schema.into()),
+        behavior: Behavior::FollowUp,
+        origin: by(),
+        input: None,
+    }));
+    let with = talk.load(&frame);
+    assert_eq!(with.anchor, None, "the request before had none");
+    assert!(with.counted() > without.counted() + 2_000, "{with:?}");
+    let (calibration, layers) = (Calibration::seeded("p/m"), Layers::default());
+    let known = Known { counter: &Bytes, calibration: &calibration };
+    let shown = preview((&frame, &layers), &talk.transcript, Some("and?"), &known);
+    assert!(shown.parts.messages > 2_000 && shown.parts.total() == shown.total, "{:?}", shown.parts);
+    talk.ask(&frame);
+    talk.answer(vec![said("{}")], (2_600, 7));
+    talk.hear("again");
+    assert!(talk.load(&frame).anchor.is_some(), "the same schema is in both");
+}
+
+#[test]
 fn a_provider_that_counts_nothing_is_no_anchor() {
     let (mut talk, frame) = (Talk::default(), frame("p/m"));
     talk.hear("hello");
@@ -275,7 +306,7 @@ proptest! {
         goal in proptest::option::of("[a-z ]{1,80}"),
     ) {
         let (mut talk, frame) = (Talk::default(), frame("p/m"));
-        talk.transcript = goal.as_ref().map_or_else(Transcript::default, |goal| Transcript::after((&condensed(goal), None), None));
+        talk.transcript = goal.as_ref().map_or_else(Transcript::default, |goal| Transcript::after((&condensed(goal), None), None, None));
         let part = |name: &str| [FILES, "memory.global", "memory.session"].into_iter().find(|part| *part == name);
         let layers = Layers(behind.iter().filter_map(|(name, text)| {
             Some(Layer::new(part(name)?, text.clone(), &Bytes))

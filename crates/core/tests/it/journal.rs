@@ -190,6 +190,10 @@ fn today_s_code_still_tells_the_golden_stories() {
             if let Event::StepStarted(started) = &mut entry.event {
                 started.room = None;
             }
+            // How long a summary is follows from how it is shown now.
+            if let Event::CheckpointCreated(created) = &mut entry.event {
+                created.tokens = (0, 0);
+            }
         });
         assert!(told == golden, "{name}");
     }

@@ -3,6 +3,7 @@
 
 mod accounting;
 mod budget;
+mod checkpoints;
 mod desk;
 mod edges;
 mod fallback;

@@ -55,6 +55,7 @@ fn made(id: u128, trigger: CompactionTrigger, after: u64) -> Event {
         tail_from: 3,
         made: Made { trigger, strategy: Strategy::Model, model: None, usage: Usage::default() },
         schema_from: None,
+        carried: None,
         tokens: (1_000, after),
         summary: Summary::default(),
     })
@@ -165,6 +166,47 @@ fn what_made_nothing_shorter_and_what_was_cancelled_is_not_begun_again() {
     assert_eq!(relief(&mut desk, 93), "compaction.skipped");
     record(&mut desk, vec![chosen()]);
     assert_eq!(relief(&mut desk, 93), BEGINS);
+}
+
+#[test]
+fn what_was_cancelled_or_made_little_shorter_is_tried_again_where_the_request_cannot_be_sent_otherwise() {
+    let failed = |id| {
+        let (message, usage, compaction) = (String::new(), Usage::default(), CompactionId::from_bits(id));
+        Event::CompactionFailed(CompactionFailed { compaction, message, usage, rests_until: None })
+    };
+    let soft = |event| match event {
+        Event::CompactionStarted(started) => {
+            Event::CompactionStarted(CompactionStarted { trigger: CompactionTrigger::Soft, ..started })
+        }
+        other => other,
+    };
+    let mut desk = talked();
+    let covers = covered(&mut desk, 120);
+    record(&mut desk, vec![soft(started(1, None, covers)), failed(1)]);
+    assert_eq!(relief(&mut desk, 120), BEGINS, "it need not be as much shorter");
+    let mut desk = talked();
+    desk.say("go on").unwrap();
+    let covers = covered(&mut desk, 120);
+    record(&mut desk, vec![started(1, None, covers), failed(1)]);
+    assert_eq!(relief(&mut desk, 120), "context_overflow", "nothing comes of it in this turn");
+    desk.state.upkeep.view.vain.iter_mut().for_each(|vain| vain.over = true);
+    assert_eq!(relief(&mut desk, 120), BEGINS, "the next turn tries it once");
+    // Stopped together with its turn, it comes behind the turn's end.
+    let mut desk = talked();
+    let covers = covered(&mut desk, 120);
+    let compaction = CompactionId::from_bits(1);
+    let cancelled = Event::CompactionCancelled(CompactionCancelled { compaction, by: by() });
+    record(&mut desk, vec![started(1, None, covers), cancelled]);
+    assert_eq!(relief(&mut desk, 120), BEGINS);
+}
+
+/// The events that are covered where what is seen is so much of what is usable, in percent.
+fn covered(desk: &mut Desk, percent: u64) -> Aside {
+    let tokens: u64 = desk.transcript.marks().iter().map(|mark| mark.tokens).sum();
+    let window = Window { tokens: tokens * 100 / percent, output: 0, buffer: 0, ..Window::default() };
+    let sized = Sized { tokens, counted: tokens, window: &window, keeper: "p/m", compacts: true };
+    let Relief::Facts(facts) = desk.state.relieve(&desk.transcript, &sized, &mut desk.moment) else { panic!() };
+    begun(&facts).unwrap().covers
 }
 
 /// The events that the next compaction at 93 percent covers.

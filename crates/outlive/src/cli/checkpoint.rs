@@ -49,8 +49,8 @@ pub struct Compact {
     /// Who makes it, as PROVIDER/NAME: one of the agent's own models
     #[arg(long)]
     pub model: Option<String>,
-    /// Show what would be covered, and change nothing
-    #[arg(long, conflicts_with_all = ["model", "cancel"])]
+    /// Show what would be covered and who would be asked, and what it would say without a model; ask nobody, change nothing
+    #[arg(long, conflicts_with = "cancel")]
     pub preview: bool,
     /// Stop the one that is under way
     #[arg(long)]

@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use outlive_core::event::Aside;
+use outlive_core::compaction::{Item, Section, Summary};
 use outlive_core::yaml;
 use outlive_protocol::checkpoint::{ChangeCheckpoint, CheckpointRow, CheckpointView, Checkpoints, Compact, Compacting};
 use outlive_protocol::message::{MessageAccepted, PostMessage};
@@ -17,6 +17,7 @@ use crate::show;
 
 /// Bytes of a file that is to be a checkpoint.
 const FILE_BYTES: usize = 1 << 20;
+const NONE_TO_STOP: &str = "no compaction was under way";
 
 /// Does it.
 ///
@@ -44,11 +45,13 @@ pub async fn run(client: &Client, command: Context) -> Result<(), Failure> {
 async fn compact(client: &Client, compact: checkpoint::Compact) -> Result<(), Failure> {
     let checkpoint::Compact { session, focus, model, preview, cancel, json } = compact;
     if cancel {
+        let before: Checkpoints = client.get(&format!("/sessions/{session}/checkpoints")).await?;
         change(client, &session, ChangeCheckpoint::Cancel).await?;
-        say!("{session}: no compaction is under way");
+        let said = if before.compacting { "the compaction is stopped: nothing has changed" } else { NONE_TO_STOP };
+        say!("{session}: {said}");
         return Ok(());
     }
-    let body = Compact { focus, model, preview, request_id: None };
+    let body = Compact { focus, model, preview, ..Compact::default() };
     let about: Compacting = client.send(Method::POST, &format!("/sessions/{session}/compact"), &body).await?;
     if json {
         return show::json(&about);
@@ -59,9 +62,17 @@ async fn compact(client: &Client, compact: checkpoint::Compact) -> Result<(), Fa
     };
     let (first, last) = (covers.first, covers.last);
     say!("events {first} to {last}: {} → about {} tokens", about.tokens_before, about.tokens_after);
+    let who = about.model.as_deref().unwrap_or("events alone");
+    let focus = about.focus.map(|focus| format!(", with the focus: {}", show::seen(&focus))).unwrap_or_default();
     match about.summary {
-        Some(summary) => say!("\nwithout a model it would be:\n\n{}", show::seen(&summary.render(covers, 0))),
-        None => say!("it is made beside the session; `outlive session checkpoint list {session}` shows it once it is"),
+        Some(summary) => {
+            say!("{who} would make it{focus}");
+            say!("nobody was asked; without a model it would be:\n\n{}", show::seen(&summary.render(last, 0)));
+        }
+        None => {
+            say!("{who} makes it beside the session{focus}");
+            say!("`outlive session checkpoint list {session}` shows it once it is made");
+        }
     }
     Ok(())
 }
@@ -90,8 +101,12 @@ async fn checkpoint(client: &Client, command: Checkpoint) -> Result<(), Failure>
         }
         Checkpoint::Edit { session, version, file } => edit(client, &session, version, &file).await?,
         Checkpoint::Pin { session, item, undo } => {
-            let what = if undo { ChangeCheckpoint::Unpin { item } } else { ChangeCheckpoint::Pin { item } };
+            let named = item.clone();
+            let what =
+                if undo { ChangeCheckpoint::Unpin { item: named } } else { ChangeCheckpoint::Pin { item: named } };
             change(client, &session, what).await?;
+            let said = if undo { "compactions may drop it again" } else { "no compaction drops it" };
+            say!("{session}: `{item}`: {said}");
         }
         Checkpoint::Activate { session, version } => {
             let checkpoint = match version {
@@ -99,6 +114,10 @@ async fn checkpoint(client: &Client, command: Checkpoint) -> Result<(), Failure>
                 None => None,
             };
             change(client, &session, ChangeCheckpoint::Activate { checkpoint }).await?;
+            match version {
+                Some(version) => say!("{session}: the model sees checkpoint {version}, and what came after it"),
+                None => say!("{session}: the model sees all of the conversation again"),
+            }
         }
     }
     Ok(())
@@ -166,17 +185,33 @@ fn differ(from: &str, to: &str) {
 /// Begins a session with what another has come to.
 async fn handoff(client: &Client, session: &str, goal: &str) -> Result<(), Failure> {
     let parent: SessionView = client.get(&format!("/sessions/{session}")).await?;
-    let body = Compact { preview: true, ..Compact::default() };
+    let body = Compact { preview: true, all: true, ..Compact::default() };
     let about: Compacting = client.send(Method::POST, &format!("/sessions/{session}/compact"), &body).await?;
-    let covers = about.covers.unwrap_or(Aside { first: 1, last: parent.row.head });
-    let known = about.summary.map(|summary| format!("{}\n\n", summary.render(covers, 0))).unwrap_or_default();
     let labels = [("handoff_from".to_owned(), session.to_owned())].into();
     let create = CreateSession { agent: parent.row.agent.to_string(), labels, ..CreateSession::default() };
     let made: SessionView = client.send(Method::POST, "/sessions", &create).await?;
-    let content = format!("{known}This goes on from session {session}.\n\n{goal}");
-    let post = PostMessage { content, ..PostMessage::default() };
-    let route = format!("/sessions/{}/messages", made.row.id);
-    let _accepted: MessageAccepted = client.send(Method::POST, &route, &post).await?;
-    say!("{} goes on from {session}; talk to it: outlive attach {}", made.row.id, made.row.id);
+    let next = made.row.id.to_string();
+    let summary = serde_json::to_value(handed(about.summary.unwrap_or_default(), session));
+    let summary = summary.map_err(|error| Failure::Failed(error.to_string()))?;
+    change(client, &next, ChangeCheckpoint::Seed { summary }).await?;
+    let post = PostMessage { content: goal.to_owned(), ..PostMessage::default() };
+    let _accepted: MessageAccepted = client.send(Method::POST, &format!("/sessions/{next}/messages"), &post).await?;
+    say!("{next} goes on from {session}; talk to it: outlive attach {next}");
     Ok(())
+}
+
+/// What another session has come to, as the one that goes on from it has it: events of the other's history are none of its own.
+fn handed(mut summary: Summary, from: &str) -> Summary {
+    summary.items.retain(|item| !item.is_own());
+    summary.items.iter_mut().for_each(|item| item.sources.clear());
+    summary.moved.clear();
+    summary.last_id = summary.last_id.saturating_add(1);
+    summary.items.push(Item {
+        id: format!("f{}", summary.last_id),
+        section: Section::Facts,
+        text: format!("this goes on from session {from}, whose history has all that was said before"),
+        sources: Vec::new(),
+        pinned: true,
+    });
+    summary
 }

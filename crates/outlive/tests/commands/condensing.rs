@@ -48,10 +48,18 @@ fn a_session_is_condensed_looked_at_edited_undone_and_handed_on() {
     let session = &home.talked("wordy", 10);
     let context = home.check(&["session", "context", session, "--message", "and now?"], 0, "input");
     assert!(context.contains("messages") && context.contains("usable tokens"), "{context}");
-    home.check(&["session", "compact", session, "--preview"], 0, "without a model it would be:");
+    let preview = ["session", "compact", session, "--preview", "--focus", "the trees"];
+    let shown = home.check(&preview, 0, "nobody was asked; without a model it would be:");
+    assert!(shown.contains("would make it, with the focus: the trees"), "{shown}");
+    home.check(&["session", "compact", session, "--preview", "--model", "openai/none"], 2, "the agent asks no model");
+    home.check(&["session", "compact", session, "--cancel"], 0, "no compaction was under way");
     assert!(home.checkpoints(session).is_empty(), "a preview makes none");
     home.check(&["session", "compact", session, "--model", "openai/none"], 2, "the agent asks no model");
-    home.check(&["session", "compact", session, "--focus", "the trees"], 0, "it is made beside the session");
+    home.check(
+        &["session", "compact", session, "--focus", "the trees"],
+        0,
+        "makes it beside the session, with the focus",
+    );
     assert_eq!(home.checkpoints(session).len(), 1);
     home.check(&["session", "checkpoint", "show", session], 0, "<checkpoint version=\"1\"");
     home.check(&["session", "checkpoint", "show", session, "7"], 3, "no checkpoint 7");
@@ -79,10 +87,10 @@ fn a_session_is_condensed_looked_at_edited_undone_and_handed_on() {
         let said = String::from_utf8_lossy(&output.stderr).into_owned();
         assert!(!output.status.success() && said.contains(says), "{name}: {said}");
     }
-    home.check(&["session", "checkpoint", "pin", session, "k1", "--undo"], 0, "");
+    home.check(&["session", "checkpoint", "pin", session, "k1", "--undo"], 0, "compactions may drop it again");
     home.check(&["session", "checkpoint", "pin", session, "k77"], 3, "no item `k77`");
-    home.check(&["session", "checkpoint", "activate", session, "1"], 0, "");
-    home.check(&["session", "checkpoint", "activate", session], 0, "");
+    home.check(&["session", "checkpoint", "activate", session, "1"], 0, "the model sees checkpoint 1");
+    home.check(&["session", "checkpoint", "activate", session], 0, "all of the conversation again");
     let active = home.checkpoints(session).iter().filter(|row| row["active"] == Value::Bool(true)).count();
     assert_eq!((active, home.checkpoints(session).len()), (0, 4));
     home.check(&["session", "handoff", session, "--goal", "write the notes"], 0, "goes on from");
@@ -90,7 +98,9 @@ fn a_session_is_condensed_looked_at_edited_undone_and_handed_on() {
     let next = newest["items"][0]["id"].as_str().unwrap();
     assert_ne!(next, session);
     let said = home.check(&["session", "messages", next], 0, "write the notes");
-    assert!(said.contains("<checkpoint version") && said.contains("never push to main"), "{said}");
+    assert!(!said.contains("never push to main"), "nobody has said it there: {said}");
+    let seen = home.check(&["session", "checkpoint", "show", next], 0, "<checkpoint version");
+    assert!(seen.contains("never push to main") && seen.contains(&format!("goes on from session {session}")), "{seen}");
     home.check(&["session", "clear", session], 0, "nothing of the messages so far");
     home.check(&["session", "reset", session], 0, "nothing of what was so far");
     home.check(&["session", "messages", session], 0, "never push to main");
@@ -104,8 +114,9 @@ fn a_short_session_is_handed_on_with_all_that_was_said() {
     home.check(&["session", "compact", session], 1, "too short");
     home.check(&["session", "handoff", session, "--goal", "write the notes"], 0, "goes on from");
     let newest = home.told(&["session", "list"]);
-    let said = home.check(&["session", "messages", newest["items"][0]["id"].as_str().unwrap()], 0, "write the notes");
-    assert!(said.contains("You must never push to main"), "{said}");
+    let next = newest["items"][0]["id"].as_str().unwrap();
+    home.check(&["session", "messages", next], 0, "write the notes");
+    home.check(&["session", "checkpoint", "show", next], 0, "You must never push to main");
 }
 
 #[test]

@@ -8,7 +8,7 @@ use tracing::Instrument as _;
 use super::Actor;
 use super::batch::Batch;
 use crate::SubmitError;
-use crate::hands::{self, Condense, KeeperVoice, Notes};
+use crate::hands::{self, Condense, KeeperVoice, Notes, Voice};
 
 impl Actor {
     /// Begins what is to be done beside the turn.
@@ -27,12 +27,10 @@ impl Actor {
         let profile = self.state.profile.as_ref()?;
         let base =
             under_way.started.base.and_then(|base| self.state.upkeep.view.version(base)).map(|version| version.seq);
-        let voice = under_way.started.model.as_deref().and_then(|name| {
-            let kit = self.kit_beside().ok()?;
-            let (model, window) = kit.keeper(name)?;
-            let notes = Notes { shell: self.shell.clone(), kit, state: self.state.clone() };
-            Some(KeeperVoice { model, window, name: name.to_owned(), notes })
-        });
+        let voice = match under_way.started.model.as_deref() {
+            None => Voice::Nobody,
+            Some(name) => self.voice(name).unwrap_or_else(Voice::Missing),
+        };
         let (aside, store) = (profile.aside.clone(), self.shell.store.clone());
         let condense = Condense { under_way, base, aside, store, voice };
         let (errand, at_work) = (self.errand.clone(), self.shell.brake.work(self.id));
@@ -42,6 +40,15 @@ impl Actor {
             drop(at_work);
         };
         Some(self.shell.tasks.spawn("condense", task.instrument(span)))
+    }
+
+    /// Returns who condenses under this name, or why nobody does.
+    fn voice(&self, name: &str) -> Result<Voice, String> {
+        let kit = self.kit_beside().map_err(|error| error.to_string())?;
+        let keeper = kit.keeper(name);
+        let (model, window) = keeper.ok_or_else(|| format!("the agent asks no model `{name}` any more"))?;
+        let notes = Notes { shell: self.shell.clone(), kit, state: self.state.clone() };
+        Ok(Voice::Keeper(Box::new(KeeperVoice { model, window, name: name.to_owned(), notes })))
     }
 
     /// Forgets what a report says has ended.

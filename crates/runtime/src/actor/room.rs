@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use outlive_core::command::{Command, ContextCommand};
-use outlive_core::compaction::plan;
+use outlive_core::compaction::{Summary, plan};
 use outlive_core::content::Request;
 use outlive_core::context::assemble_with;
 use outlive_core::event::{Event, TurnError};
@@ -15,6 +15,7 @@ use super::Actor;
 use super::batch::Batch;
 use crate::SubmitError;
 use crate::kit::{Kit, Voice};
+use crate::prefix::of_next;
 
 /// What becomes of a step's request.
 pub(super) enum Room {
@@ -75,25 +76,27 @@ impl Actor {
                 ContextCommand::Compact { focus: focus.clone(), model: model.clone(), plan }
             }
             ContextCommand::Pin { item, pinned, summary: None } => {
-                let active = self.state.upkeep.view.active().map(|active| active.seq);
-                let created = match active {
-                    Some(seq) => {
-                        crate::load::checkpoint(&self.shell.store, self.id, seq, &self.errand.secrets.now()).await
-                    }
-                    None => Ok(None),
-                };
-                let summary = created.map_err(SubmitError::Store)?.map(|created| Box::new(created.summary));
-                ContextCommand::Pin { item: item.clone(), pinned: *pinned, summary }
+                ContextCommand::Pin { item: item.clone(), pinned: *pinned, summary: self.in_use().await? }
             }
+            ContextCommand::Clear { summary: None } => ContextCommand::Clear { summary: self.in_use().await? },
             ContextCommand::Compact { .. }
             | ContextCommand::Pin { .. }
             | ContextCommand::Cancel
             | ContextCommand::Activate(_)
             | ContextCommand::Edit { .. }
-            | ContextCommand::Clear
+            | ContextCommand::Clear { .. }
+            | ContextCommand::Seed { .. }
             | ContextCommand::Reset => return Ok(None),
         };
         Ok(Some(Command::Context { what, by: by.clone() }))
+    }
+
+    /// Returns what the checkpoint in use says.
+    async fn in_use(&self) -> Result<Option<Box<Summary>>, SubmitError> {
+        let Some(active) = self.state.upkeep.view.active() else { return Ok(None) };
+        let redactor = self.errand.secrets.now();
+        let created = crate::load::checkpoint(&self.shell.store, self.id, active.seq, &redactor).await;
+        Ok(created.map_err(SubmitError::Store)?.map(|created| Box::new(created.summary)))
     }
 
     async fn planned(&mut self, model: Option<&str>) -> Result<Option<outlive_core::command::Planned>, SubmitError> {
@@ -103,8 +106,10 @@ impl Actor {
         let batch = Batch::new(&self.state, self.held.clone(), self.counting());
         self.transcript(&batch).await.map_err(SubmitError::Store)?;
         let (head, frame) = (self.state.head, &kit.voices.at(0).frame);
-        let layers = self.equipment.layers.clone().unwrap_or_default();
+        frame.count(&*self.errand.counter);
         let transcript = self.transcript.get_or_insert_default();
+        let (of, before) = ((&self.shell, self.id, &self.state), (transcript.begins(), self.equipment.layers.as_ref()));
+        let layers = of_next(of, (&kit, frame), before).await.map_err(SubmitError::Store)?;
         let load = assemble_with(frame, &layers, transcript).1.load;
         let tokens = self.shell.kits.scales().calibration(&frame.model).estimate(&load);
         let marks = transcript.marks_in((tokens, load.counted()));

@@ -1,6 +1,7 @@
 //! A conversation outgrows its model's window, and goes on.
 
 mod bounds;
+mod carried;
 mod failing;
 mod history;
 mod usable;
@@ -185,7 +186,7 @@ async fn what_the_model_sees_can_be_condensed_undone_cleared_and_pinned_by_hand(
     let pinned = checkpoints(&house).await.pop().unwrap();
     assert!(pinned.summary.items[0].pinned && pinned.made.strategy == Strategy::Edited && pinned.version == 2);
     let mut seen = Vec::new();
-    for what in [ContextCommand::Clear, ContextCommand::Reset, ContextCommand::Activate(None)] {
+    for what in [ContextCommand::Clear { summary: None }, ContextCommand::Reset, ContextCommand::Activate(None)] {
         ask(what).await.unwrap();
         talk(&house, 1).await;
         seen.push(model.requests().last().map(bytes).unwrap_or_default());

@@ -161,7 +161,7 @@ async fn a_compaction_that_was_cancelled_is_over_and_another_can_be_asked_for() 
     }
     let compact = || ContextCommand::Compact { focus: None, model: None, plan: None };
     let before = house.events(1).await.len();
-    for what in [ContextCommand::Cancel, ContextCommand::Activate(None), ContextCommand::Clear] {
+    for what in [ContextCommand::Cancel, ContextCommand::Activate(None), ContextCommand::Clear { summary: None }] {
         context(&house, compact()).await;
         house.until(1, "compaction.started").await;
         tokio::time::sleep(Duration::from_millis(1)).await;

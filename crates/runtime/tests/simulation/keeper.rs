@@ -9,9 +9,8 @@ impl SimModel {
     /// Of each line of a person what they forbid.
     pub fn condensed(&self, calm: bool, said: &str) -> Reply {
         let (record, piece) = said.split_once("The conversation goes on:\n").unwrap_or((said, ""));
-        let forbidden = piece.split("Never touch ").skip(1).filter_map(|rest| rest.split('.').next());
-        let mut add: Vec<Value> = forbidden
-            .map(|what| json!({"section": "constraints", "text": format!("Never touch {what}."), "sources": [1]}))
+        let mut add: Vec<Value> = forbidden(piece)
+            .map(|(seq, what)| json!({"section": "constraints", "text": format!("Never touch {what}."), "sources": [seq]}))
             .collect();
         add.push(json!({"section": "completed", "text": "words were said", "sources": []}));
         let ids: Vec<&str> = record.split("\"id\":\"").skip(1).filter_map(|rest| rest.split('"').next()).collect();
@@ -69,4 +68,17 @@ impl SimModel {
         let stop = if calm { StopReason::EndTurn } else { stops[usize::try_from(self.rng.below(4)).unwrap()] };
         Reply { content: vec![ReplyBlock::Text(text.to_owned())], stop_reason: stop, ..self.reply(true, "") }
     }
+}
+
+/// What is forbidden in a piece, and in which of its lines.
+fn forbidden(piece: &str) -> impl Iterator<Item = (u64, &str)> {
+    let mut at = 0;
+    let lines = piece.lines().map(move |line| {
+        at = line.strip_prefix('#').and_then(|rest| rest.split(' ').next()?.parse().ok()).unwrap_or(at);
+        (at, line)
+    });
+    lines.flat_map(|(at, line)| {
+        let forbidden = line.split("Never touch ").skip(1).filter_map(|rest| rest.split('.').next());
+        forbidden.map(move |what| (at, what))
+    })
 }

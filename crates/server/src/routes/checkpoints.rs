@@ -3,7 +3,9 @@
 use axum::Json;
 use axum::extract::State;
 use outlive_core::command::{Command, ContextCommand};
-use outlive_core::compaction::written;
+use outlive_core::compaction::{Summary, written};
+use outlive_core::event::Sizes;
+use outlive_core::id::SessionId;
 use outlive_core::session::View;
 use outlive_protocol::checkpoint::{ChangeCheckpoint, CheckpointRow, CheckpointView, Checkpoints, Compact, Compacting};
 use outlive_protocol::session::Done;
@@ -26,22 +28,41 @@ pub(super) async fn compact(
 ) -> ApiResult<Json<Compacting>> {
     let session = id(&session)?;
     let request = caller.request(body.request_id.as_deref())?;
+    if body.preview {
+        return Ok(Json(preview(&app, session, body).await?));
+    }
+    let what = ContextCommand::Compact { focus: body.focus, model: body.model, plan: None };
+    let accepted = app.runtime.submit(session, Command::Context { what, by: caller.by }, request).await?;
+    let Some(begun) = app.runtime.begun(session, accepted.seq).await? else {
+        return Err(ApiError::new(&code::SESSION_NOT_FOUND, "what was begun is not in the session's history any more"));
+    };
+    let Sizes { before, covered, room } = begun.tokens;
+    Ok(Json(Compacting {
+        seq: Some(accepted.seq),
+        covers: Some(begun.covers),
+        model: begun.model,
+        focus: begun.focus,
+        tokens_before: before,
+        tokens_after: before.saturating_sub(covered).saturating_add(room),
+        summary: None,
+    }))
+}
+
+/// Shows what it would do.
+async fn preview(app: &App, session: SessionId, body: Compact) -> ApiResult<Compacting> {
     let preview = app.runtime.preview(session, body.model.as_deref()).await?;
     let covered = preview.plan.map_or(0, |plan| plan.tokens.covered);
-    let summary = preview.plan.map_or(0, |_| preview.summary.tokens());
-    let mut compacting = Compacting {
+    let added = preview.plan.map_or(0, |_| preview.summary.tokens());
+    let summary = if body.all { app.runtime.gist(session).await? } else { preview.summary };
+    Ok(Compacting {
         seq: None,
         covers: preview.plan.map(|plan| plan.covers),
+        model: Some(preview.model),
+        focus: body.focus,
         tokens_before: preview.tokens,
-        tokens_after: preview.tokens.saturating_sub(covered).saturating_add(summary),
-        summary: Some(preview.summary),
-    };
-    if !body.preview {
-        let what = ContextCommand::Compact { focus: body.focus, model: body.model, plan: None };
-        let accepted = app.runtime.submit(session, Command::Context { what, by: caller.by }, request).await?;
-        (compacting.seq, compacting.summary) = (Some(accepted.seq), None);
-    }
-    Ok(Json(compacting))
+        tokens_after: preview.tokens.saturating_sub(covered).saturating_add(added),
+        summary: Some(summary),
+    })
 }
 
 /// Every checkpoint, oldest first.
@@ -62,7 +83,7 @@ pub(super) async fn show(
     Path((session, checkpoint)): Path<(String, String)>,
 ) -> ApiResult<Json<CheckpointView>> {
     let (made, view) = app.runtime.checkpoint(id(&session)?, id(&checkpoint)?).await?;
-    let text = made.created.summary.render(made.created.covers, made.created.version);
+    let text = made.created.shown();
     Ok(Json(CheckpointView { row: row(&made, &view), summary: made.created.summary, text }))
 }
 
@@ -82,17 +103,21 @@ pub(super) async fn change(
         ChangeCheckpoint::Activate { checkpoint: None } => ContextCommand::Activate(None),
         ChangeCheckpoint::Activate { checkpoint: Some(checkpoint) } => ContextCommand::Activate(Some(id(&checkpoint)?)),
         ChangeCheckpoint::Edit { checkpoint, summary } => {
-            let summary = written(summary).map_err(|why| ApiError::new(&code::CHECKPOINT_INVALID, why))?;
-            ContextCommand::Edit { checkpoint: id(&checkpoint)?, summary }
+            ContextCommand::Edit { checkpoint: id(&checkpoint)?, summary: read(summary)? }
         }
         ChangeCheckpoint::Pin { item } => ContextCommand::Pin { item, pinned: true, summary: None },
         ChangeCheckpoint::Unpin { item } => ContextCommand::Pin { item, pinned: false, summary: None },
-        ChangeCheckpoint::Clear => ContextCommand::Clear,
+        ChangeCheckpoint::Seed { summary } => ContextCommand::Seed { summary: read(summary)? },
+        ChangeCheckpoint::Clear => ContextCommand::Clear { summary: None },
         ChangeCheckpoint::Reset => ContextCommand::Reset,
         ChangeCheckpoint::Cancel => ContextCommand::Cancel,
     };
     let command = Command::Context { what, by: caller.by };
     Ok(Json(done(app.runtime.submit(id(&session)?, command, request).await?)))
+}
+
+fn read(summary: serde_json::Value) -> ApiResult<Summary> {
+    written(summary).map_err(|why| ApiError::new(&code::CHECKPOINT_INVALID, why))
 }
 
 fn row(made: &Made, view: &View) -> CheckpointRow {

@@ -173,6 +173,42 @@ async fn checkpoints_are_listed_shown_chosen_undone_cleared_and_reset() {
 }
 
 #[tokio::test]
+async fn a_preview_says_who_would_be_asked_and_asks_nobody_and_what_is_begun_is_answered_without_one() {
+    let (server, session) = talked().await;
+    let route = format!("/sessions/{session}/compact");
+    let before = server.journal(&session).await.len();
+    let (status, shown) = server.post(&route, json!({"preview": true, "focus": "the trees"})).await;
+    assert_eq!((status, &shown["focus"]), (200, &json!("the trees")), "{shown}");
+    let model = shown["model"].as_str().unwrap().to_owned();
+    let named = json!({"preview": true, "model": model, "focus": "the trees"});
+    assert_eq!(server.post(&route, named).await.1["model"], json!(model));
+    let unknown = server.post(&route, json!({"preview": true, "model": "no/body"})).await;
+    assert_eq!((unknown.0, &unknown.1["code"]), (422, &json!("model_unknown")));
+    assert_eq!(shown["summary"]["last_request"].as_str().map(|said| said.starts_with("9: You must")), Some(true));
+    let (_, all) = server.post(&route, json!({"preview": true, "all": true})).await;
+    assert!(all["summary"].to_string().contains("9: You must never push"), "{all}");
+    assert_eq!(server.journal(&session).await.len(), before, "nobody was asked");
+    let (_, begun) = server.post(&route, json!({"focus": "the trees"})).await;
+    assert_eq!((&begun["covers"], &begun["model"]), (&shown["covers"], &shown["model"]), "{begun}");
+    assert!(begun["summary"].is_null() && begun["seq"].as_u64().is_some(), "{begun}");
+}
+
+#[tokio::test]
+async fn a_session_is_seeded_with_what_another_has_come_to_and_no_message_says_it() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let summary = json!({"goal": "plant", "items": [{"id": "k1", "section": "constraints", "text": "never push"}]});
+    let (status, done) = change(&server, &session, json!({"action": "seed", "summary": summary})).await;
+    assert_eq!(status, 200, "{done}");
+    let (_, shown) = server.get(&format!("/sessions/{session}/context?message=x")).await;
+    assert!(shown["request"].to_string().contains("never push"), "{shown}");
+    let (_, messages) = server.get(&format!("/sessions/{session}/messages?limit=100")).await;
+    assert_eq!(messages["items"], json!([]));
+    let (status, refused) = change(&server, &session, json!({"action": "seed", "summary": {"items": 7}})).await;
+    assert_eq!((status, &refused["code"]), (422, &json!("checkpoint_invalid")));
+}
+
+#[tokio::test]
 async fn an_edit_that_is_no_summary_is_refused_with_its_place_and_nothing_is_lost() {
     let (server, session, items) = condensed().await;
     let summary = show(&server, &session, &items[1]).await["summary"].clone();

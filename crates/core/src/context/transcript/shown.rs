@@ -1,20 +1,35 @@
 //! How much each event adds to a conversation, and which results of it are shown as a line each.
+//!
+//! Invariant: what is done about a result is found by its call, however many there are.
 
-use super::{Transcript, link};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use super::{Transcript, link, weight};
 use crate::command::Planned;
-use crate::compaction::{Kept, Mark, Plan, Start, stub};
-use crate::content::{Block, Message, Role};
+use crate::compaction::{Form, Kept, Mark, Plan, Start, line_tokens, stub};
+use crate::content::Block;
 use crate::context::counter::{Rough, Weight};
 use crate::digest::Digest;
-use crate::event::{Aside, BlockHash, CallFinished, CheckpointCreated, ContextPruned, Entry};
+use crate::event::{
+    Aside, BlockHash, CallAllowed, CallFinished, CheckpointCreated, ContextPruned, Decider, Entry, MessageReceived,
+    Outcome,
+};
 use crate::id::{CallId, Seq};
-use std::sync::Arc;
 
 /// What is known of a conversation beside its messages.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Shown {
     pub(super) marks: Vec<Mark>,
     pub(super) kept: Vec<Kept>,
+    /// Where a call's result is among those.
+    places: BTreeMap<CallId, usize>,
+    /// In which message a call's result is.
+    pub(super) answered: BTreeMap<CallId, usize>,
+    /// Calls that a person allowed.
+    allowed: BTreeSet<CallId>,
+    /// Events that something pinned comes from.
+    pinned: BTreeSet<Seq>,
     /// The message whose schema the turn's answer must fit.
     pub(super) schema_from: Option<Seq>,
     /// The blocks that requests begin with.
@@ -22,20 +37,27 @@ pub(super) struct Shown {
 }
 
 impl Transcript {
-    /// Begins with a checkpoint, of so many tokens where they were counted, and with the schema that the running turn's answer
-    /// must fit.
+    /// Begins with a checkpoint, of so many tokens where they were counted; with the message that it carries, whose files are
+    /// shown again, and with the one whose schema the running turn's answer must fit.
     #[must_use]
     pub fn after(
         (checkpoint, tokens): (&CheckpointCreated, Option<u32>),
-        schema: Option<Arc<serde_json::Value>>,
+        carried: Option<&MessageReceived>,
+        asked: Option<&MessageReceived>,
     ) -> Self {
         let text = checkpoint.shown();
+        let schema = asked.and_then(|message| message.output_schema.clone());
         let mut transcript = Self { schema, ..Self::default() };
+        let files = carried.map(|message| message.attachments.as_slice()).unwrap_or_default();
         let rough = Weight::of_text(&text, &Rough);
-        let weight = Weight { tokens: tokens.map_or(rough.tokens, u64::from), ..rough };
-        transcript.tally.hear(weight);
-        transcript.mark(0, weight.tokens, None);
+        let files_tokens = files.iter().map(|file| weight(file) / 4).sum::<u64>();
+        let tokens = tokens.map_or(rough.tokens, u64::from) + files_tokens;
+        transcript.tally.hear(Weight { tokens, pieces: rough.pieces + files.len() as u64, ..rough });
+        transcript.mark(0, tokens, None);
         transcript.shown.schema_from = checkpoint.schema_from;
+        let pinned = checkpoint.summary.items.iter().filter(|item| item.pinned);
+        transcript.shown.pinned = pinned.flat_map(|item| item.sources.iter().copied()).collect();
+        transcript.said.extend(files.iter().cloned().map(Block::Media));
         transcript.said.push(Block::Text { text });
         transcript
     }
@@ -67,18 +89,29 @@ impl Transcript {
         &self.shown.kept
     }
 
+    /// Returns the newest message of a person.
+    #[must_use]
+    pub fn newest(&self) -> Option<Seq> {
+        let said = [Some(Start::Message), Some(Start::Within)];
+        self.marks().iter().rev().find(|mark| said.contains(&mark.start)).map(|mark| mark.seq)
+    }
+
     /// Returns all that a compaction of it is begun with.
     #[must_use]
     pub fn planned(&self, plan: Plan, model: Option<String>) -> Planned {
-        let said = [Some(Start::Message), Some(Start::Within)];
-        let messages = self.marks().iter().rev().filter(|mark| said.contains(&mark.start));
-        let newest = messages.map(|mark| mark.seq).next();
         let schema_from = self.shown.schema_from.filter(|seq| *seq < plan.tail_from && self.schema.is_some());
-        Planned { plan, newest, schema_from, model }
+        Planned { plan, newest: self.newest(), schema_from, model }
     }
 
     pub(super) fn mark(&mut self, seq: Seq, tokens: u64, start: Option<Start>) {
         self.shown.marks.push(Mark { seq, tokens, start });
+    }
+
+    /// Remembers what a person allowed: its result stays whole.
+    pub(super) fn allow(&mut self, allowed: &CallAllowed) {
+        if matches!(allowed.by, Decider::Person(_)) {
+            self.shown.allowed.insert(allowed.call);
+        }
     }
 
     /// Remembers a result that is about to be shown.
@@ -94,10 +127,13 @@ impl Transcript {
             | Block::Media(_) => None,
         });
         let Some((tool, input)) = used.filter(|_| self.open.contains(&finished.call)) else { return };
-        let path = if tool == "read" { input.get("path").and_then(serde_json::Value::as_str) } else { None };
+        let is_read = tool == "read" && finished.outcome == Outcome::Ok;
+        let path = if is_read { input.get("path").and_then(serde_json::Value::as_str) } else { None };
         // Other lines of a file are another read.
         let lines = |path: &str| format!("{path}{}", ["offset", "limit"].map(|key| part(input, key)).concat());
         let bytes = finished.content.len() as u64;
+        let is_fixed = self.shown.allowed.contains(&finished.call) || self.shown.pinned.contains(&entry.seq);
+        self.shown.places.insert(finished.call, self.shown.kept.len());
         self.shown.kept.push(Kept {
             call: finished.call,
             file: path.map(lines),
@@ -106,21 +142,22 @@ impl Transcript {
             bytes,
             tokens: Weight::of(entry).tokens,
             artifact: finished.artifact.as_ref().map(|artifact| artifact.hash.clone()),
-            pruned: false,
+            form: if is_fixed { Form::Always } else { Form::Whole },
         });
     }
 
     /// Shows results as a line each.
     pub(super) fn prune(&mut self, pruned: &ContextPruned) {
         for call in &pruned.calls {
-            let Some(kept) = self.shown.kept.iter_mut().find(|kept| kept.call == *call && !kept.pruned) else {
-                continue;
-            };
-            kept.pruned = true;
+            let place = self.shown.places.get(call).copied();
+            let kept = place.and_then(|place| self.shown.kept.get_mut(place)).filter(|kept| kept.form != Form::Line);
+            let Some(kept) = kept else { continue };
+            kept.form = Form::Line;
             let (seq, before, line) = (kept.seq, kept.tokens, stub(kept));
-            // Nobody counts it: hashes and paths have more tokens than words.
-            let weight = Weight { tokens: line.len() as u64 / 2, pieces: 1, reasoning: 0 };
-            for mark in self.shown.marks.iter_mut().filter(|mark| mark.seq == seq) {
+            let weight = Weight { tokens: line_tokens(&line), pieces: 1, reasoning: 0 };
+            // They are in the order of their events.
+            let at = self.shown.marks.partition_point(|mark| mark.seq < seq);
+            for mark in self.shown.marks.iter_mut().skip(at).take_while(|mark| mark.seq == seq) {
                 mark.tokens = weight.tokens;
             }
             match self.results.get_mut(call) {
@@ -138,9 +175,7 @@ impl Transcript {
 
     /// Puts a line in the place of a result, which makes its message so many tokens lighter.
     fn shorten(&mut self, call: CallId, line: &str, lighter: u64) {
-        let answers = |block: &Block| matches!(block, Block::ToolResult { id, .. } if *id == call);
-        let has = |message: &Arc<Message>| message.role == Role::User && message.content.iter().any(answers);
-        let Some(at) = self.messages.iter().rposition(has) else { return };
+        let Some(at) = self.shown.answered.get(&call).copied() else { return };
         self.tally.lighten(at, lighter);
         let Some(message) = self.messages.get_mut(at) else { return };
         for block in Arc::make_mut(message).content.iter_mut() {

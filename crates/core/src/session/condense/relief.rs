@@ -79,13 +79,14 @@ impl State {
         };
         let marks = transcript.marks_in((tokens, sized.counted));
         let planned = rooms.iter().find_map(|room| plan(&marks, self.head, (tokens, room), forced));
+        let vain = self.upkeep.view.vain;
         match planned {
             None if forced => Relief::Fail(self.too_long(transcript, sized)),
             None => self.skip(trigger, "what could be condensed is too little", moment),
-            Some(plan) if self.upkeep.view.vain == Some(plan.covers) && forced => {
+            Some(plan) if forced && vain.is_some_and(|vain| vain.is_final(plan.covers)) => {
                 Relief::Fail(self.too_long(transcript, sized))
             }
-            Some(plan) if self.upkeep.view.vain == Some(plan.covers) => {
+            Some(plan) if !forced && vain.is_some_and(|vain| vain.is_of(plan.covers)) => {
                 self.skip(trigger, "the same was tried and made nothing shorter, or was cancelled", moment)
             }
             Some(_) if !forced && self.upkeep.view.meagre >= MEAGRE => {
@@ -118,10 +119,11 @@ impl State {
         self.upkeep.view.rests_until.is_some_and(|until| moment.at < until)
     }
 
-    /// Says once why none begins.
+    /// Says why none begins, until that is another reason once.
     fn skip(&self, trigger: CompactionTrigger, reason: &str, moment: &Moment) -> Relief {
         let resting = self.upkeep.view.rests_until.is_some_and(|until| moment.at < until);
-        if self.upkeep.view.skipped || resting && self.upkeep.view.failures > 1 {
+        let is_said = self.upkeep.view.skipped.as_deref() == Some(reason);
+        if is_said || resting && self.upkeep.view.failures > 1 {
             return Relief::None;
         }
         let reason = reason.to_owned();
@@ -138,7 +140,7 @@ impl State {
         };
         // Nobody asked the model in vain when the checkpoint was made: it was made without one for another reason. What was
         // cancelled is not begun again.
-        if self.upkeep.view.failures == 0 || self.upkeep.view.vain == Some(active.covers) {
+        if self.upkeep.view.failures == 0 || self.upkeep.view.vain.is_some_and(|vain| vain.is_of(active.covers)) {
             return Relief::None;
         }
         let marks = transcript.marks_in((sized.tokens, sized.counted));
@@ -149,6 +151,7 @@ impl State {
         let planned = transcript.planned(plan, Some(sized.keeper.to_owned()));
         let started = CompactionStarted {
             base: active.parent,
+            newest: planned.newest.or(active.carried),
             ..self.planned(&planned, CompactionTrigger::Upgrade, &Origin::of(OriginKind::Runtime), moment)
         };
         Relief::Facts(vec![Fact::of_session(Event::CompactionStarted(started))])

@@ -17,7 +17,7 @@ impl Simulation {
         let one = made.get(usize::try_from(pick).unwrap());
         let what = match (self.rng.below(12), one) {
             (0, _) => ContextCommand::Cancel,
-            (1, _) => ContextCommand::Clear,
+            (1, _) => ContextCommand::Clear { summary: None },
             (2, _) => ContextCommand::Reset,
             (3, _) => ContextCommand::Activate(None),
             (4..6, Some(one)) => ContextCommand::Activate(Some(one.created.checkpoint)),
