@@ -116,7 +116,7 @@ impl Turn {
         unsettled.map(|call| Fact::of_step(self, left(call))).collect()
     }
 
-    fn parted(&self) -> Vec<Fact> {
+    pub(super) fn parted(&self) -> Vec<Fact> {
         let mut facts = self.left();
         let ending = Ending::Interrupted;
         let ended = TurnEnded { ending, wake_at: None, error: None, usage: self.usage, cost: self.usage.charged() };
@@ -128,8 +128,8 @@ impl Turn {
 fn left(call: &Call) -> Event {
     if call.attempt > 0 {
         let known = format!(
-            "The outcome of this call is unknown here: `{}` was running in the session that this one was forked from. It \
-             was not run again.",
+            "The outcome of this call is unknown here: `{}` was running in the session that this one comes from. It was \
+             not run again.",
             call.tool
         );
         return Event::CallLost(CallLost { call: call.id, attempt: call.attempt, known });
@@ -138,7 +138,7 @@ fn left(call: &Call) -> Event {
         call: call.id,
         attempt: 0,
         outcome: Outcome::Interrupted,
-        content: "Not started: the session was forked before it was.".to_owned(),
+        content: "Not started: the session went another way before it was.".to_owned(),
         details: None,
         artifact: None,
         duration_ms: 0,

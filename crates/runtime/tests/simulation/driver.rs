@@ -177,6 +177,7 @@ impl Simulation {
                 task: None,
                 on_disconnect: OnDisconnect::Continue,
                 labels: BTreeMap::new(),
+                memory: None,
                 by: by.clone(),
             };
             if let Some(Ok(_)) = self.ask(life, session, Command::Create(create), None).await {
