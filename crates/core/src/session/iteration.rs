@@ -189,7 +189,8 @@ impl Loop {
     fn end_turn(&mut self, ended: &TurnEnded) {
         let is_of_window = || ended.error.as_ref().is_some_and(|error| error.code == "context_overflow");
         self.stage = match (ended.ending, self.stage) {
-            (_, stage @ (Stage::Over(_) | Stage::Ended(_))) | (Ending::Ask | Ending::Sleep, stage) => stage,
+            (_, Stage::Over(_) | Stage::Ended(_)) => return,
+            (Ending::Ask | Ending::Sleep, stage) => stage,
             (Ending::Interrupted, _) => Stage::Over(LoopExit::Aborted),
             (Ending::Failed, _) if is_of_window() => Stage::Over(LoopExit::Context),
             (Ending::Failed, _) => Stage::Over(LoopExit::Error),

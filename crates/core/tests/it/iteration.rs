@@ -426,6 +426,16 @@ fn a_follow_up_comes_before_the_next_iteration_and_is_none() {
 }
 
 #[test]
+fn its_end_comes_before_a_follow_up_and_is_not_changed_by_what_becomes_of_that() {
+    let mut desk = looping(1);
+    desk.say("by the way").unwrap();
+    round(&mut desk, FAILS);
+    assert_eq!(end(&desk.entries), Some((LoopExit::Iterations, 1, None)));
+    fails(&mut desk, FailureKind::Auth);
+    check_end(&desk, LoopExit::Iterations, 1, "");
+}
+
+#[test]
 fn each_iteration_has_a_checkpoint_of_its_own_that_says_how_each_check_went() {
     let mut desk = looping(5);
     let said = |desk: &Desk| -> Vec<String> {
