@@ -8,8 +8,8 @@ use super::settle::Fact;
 use super::{Hold, State};
 use crate::command::{Fork, Rewind};
 use crate::event::{
-    Aside, Asked, CallFinished, CallLost, Ending, Entry, Event, InputRemoved, Origin, Outcome, SessionArchived,
-    SessionResumed, SessionRewound, SessionUpdated, TurnEnded,
+    Aside, Asked, CallFinished, CallLost, Ending, Entry, Event, InputRemoved, Origin, OriginKind, Outcome,
+    SessionArchived, SessionResumed, SessionRewound, SessionUpdated, TurnEnded,
 };
 use crate::id::SessionId;
 use crate::limits::ASIDES;
@@ -36,7 +36,8 @@ impl State {
     #[must_use]
     pub fn parted(&self, title: Option<&String>, by: &Origin) -> Vec<Fact> {
         let mut facts: Vec<Fact> = self.turn.iter().flat_map(|turn| turn.parted()).collect();
-        facts.extend(self.compaction_cancelled(by));
+        // It was nobody's wish that there is none.
+        facts.extend(self.compaction_cancelled(&Origin::of(OriginKind::Runtime)));
         facts.extend(self.loop_aborted());
         if let (None, Some(parked)) = (&self.turn, &self.questions.parked) {
             facts.extend(parked.left());

@@ -167,6 +167,16 @@ fn what_made_nothing_shorter_and_what_was_cancelled_is_not_begun_again() {
     assert_eq!(relief(&mut desk, 93), BEGINS);
 }
 
+#[test]
+fn what_a_fork_leaves_to_its_original_it_begins_itself() {
+    let mut desk = talked();
+    let covers = planned(&mut desk);
+    record(&mut desk, vec![started(1, Some("p/m"), covers)]);
+    let parted = desk.state.parted(None, &by());
+    desk.record(parted, None);
+    assert_eq!(relief(&mut desk, 93), BEGINS);
+}
+
 /// The events that the next compaction at 93 percent covers.
 fn planned(desk: &mut Desk) -> Aside {
     let tokens: u64 = desk.transcript.marks().iter().map(|mark| mark.tokens).sum();

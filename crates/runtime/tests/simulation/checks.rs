@@ -60,6 +60,7 @@ impl Tool for Bash {
                 tokio::time::sleep(Duration::from_millis(self.rng.below(3_000))).await;
             };
             tokio::select! {
+                biased;
                 () = work => {}
                 () = invocation.stop.cancelled() => return finished(Outcome::Interrupted),
             }

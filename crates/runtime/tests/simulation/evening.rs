@@ -33,8 +33,14 @@ impl Evening {
         let said = [1_600, 2_200, 3_500, 6_000][usize::try_from(own.below(4)).unwrap()];
         let takes = if own.chance(60) { said } else { said * (60 + own.below(40)) / 100 };
         let is_narrow = seed % 3 == 1;
-        let narrow = is_narrow.then_some(Narrow { said, takes, learns: own.chance(50) });
-        Self { narrow, remembers: seed % 6 == 2 || seed % 12 == 4, loops: seed % 5 == 2 }
+        let (remembers, loops) = (seed % 6 == 2 || seed % 12 == 4, seed % 5 == 2);
+        let mut narrow = Narrow { said, takes, learns: own.chance(50) };
+        // What is remembered has its part of what the files say: of less, and with more said than there is, too little may be left for
+        // ever.
+        if remembers && said < 3_500 {
+            narrow = Narrow { said: said + 2_500, takes: takes + 2_500, ..narrow };
+        }
+        Self { narrow: is_narrow.then_some(narrow), remembers, loops }
     }
 
     /// Returns the model's window, as far as is known.

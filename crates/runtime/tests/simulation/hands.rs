@@ -235,6 +235,7 @@ impl Tool for SimTool {
                 tokio::time::sleep(Duration::from_millis(self.rng.below(3_000))).await;
             };
             tokio::select! {
+                biased;
                 () = work => {}
                 () = invocation.stop.cancelled() => return finished(Outcome::Interrupted),
             }
