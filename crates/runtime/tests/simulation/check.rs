@@ -41,6 +41,7 @@ pub async fn everything(
         snapshot_and_tail_is_the_whole(&entries);
         snapshot_is_a_fold(store, *session, &entries).await;
         shrink::checkpoints_hold(&entries);
+        shrink::calls_keep_their_results(&entries);
         journals.insert(*session, entries);
     }
     effects_happen_once(journals.values().flatten(), world);
