@@ -197,9 +197,9 @@ impl Loop {
             (Ending::Complete, Stage::Due) => Stage::Due,
             (Ending::Complete, Stage::Open) => self.checked(),
         };
-        if let Stage::Over(_) = self.stage {
+        if let Stage::Over(exit) = self.stage {
             let failed = ended.error.as_ref().map(|error| error.message.clone());
-            self.reason = failed.or_else(|| self.unfit());
+            self.reason = failed.or_else(|| self.unfit().filter(|_| exit == LoopExit::Error));
         }
     }
 

@@ -394,6 +394,20 @@ fn a_check_that_runs_at_too_many_deaths_parks_the_session() {
 }
 
 #[test]
+fn aborted_while_it_is_parked_it_does_not_end_because_of_its_check() {
+    let mut desk = looping(5);
+    says(&mut desk);
+    for _death in 0..3 {
+        desk.die();
+        desk.recover();
+    }
+    desk.die();
+    desk.command(abort()).unwrap();
+    advance(&mut desk);
+    assert_eq!(end(&desk.entries), Some((LoopExit::Aborted, 1, None)));
+}
+
+#[test]
 fn what_is_said_while_checks_run_is_heard_first_and_they_are_run_again() {
     let mut desk = looping(5);
     says(&mut desk);
