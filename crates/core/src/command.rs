@@ -18,8 +18,8 @@ use crate::event::{ArtifactRef, Behavior, Entry, OnDisconnect, Origin, Outcome, 
 use crate::id::{AgentName, CallId, CompactionId, InputId, MemoryId, QuestionId, Seq, TurnId};
 use crate::import::Adopted;
 use crate::media::Attachment;
-use crate::memory::Memory;
 use crate::memory::forget::Extent;
+use crate::memory::{Memory, Mode};
 use crate::session::State;
 use crate::task::Task;
 
@@ -131,6 +131,9 @@ pub struct Create {
     pub on_disconnect: OnDisconnect,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
+    /// How far it takes part in what is remembered; as its agent's files say where nothing is said.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub memory: Option<Mode>,
     /// Through which door.
     pub by: Origin,
 }

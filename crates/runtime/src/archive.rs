@@ -2,7 +2,7 @@
 //!
 //! Invariants: an export is a session as it was at one event, whatever runs meanwhile. An import is checked whole before
 //! anything is written; its journal comes last and in one append, so that the session is there with all that belongs to
-//! it, or not at all. An import starts nothing.
+//! it, or not at all. An import starts nothing, and a loop ends with it: nobody here has approved its checks.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use outlive_core::event::{Entry, Event, Line, Origin, Parent};
 use outlive_core::id::{AgentName, RequestId, SessionId};
 use outlive_core::limits::{FORK_BYTES, IMPORT_BYTES};
 use outlive_core::redact::Redactor;
-use outlive_core::session::Refusal;
+use outlive_core::session::{Fact, Refusal, State};
 use tokio::sync::oneshot;
 
 use crate::actor::Mail;
@@ -108,22 +108,22 @@ impl Runtime {
         let NewImport { bytes, copy, by } = import;
         // On a thread of its own, so that a large one keeps nobody waiting.
         let redactor = self.secrets().now();
-        let taken = async move { Taken::check(&bytes, copy.is_some())?.without(&redactor) };
+        let taken = async move { Taken::check(&bytes, copy.is_some())?.without(&redactor)?.without_loop() };
         let taken = crate::tasks::apart(taken).await?;
         let session = copy.unwrap_or(taken.session);
-        if copy.is_none() && self.has(session, &taken.lines).await? {
+        if copy.is_none() && self.has(&taken).await? {
             let agent = self.place_agent(&taken.agent)?;
             return Ok(Imported { session, was_there: true, agent, artifacts: taken.artifacts.len() });
         }
         let artifacts = taken.artifacts.len();
-        for bytes in taken.artifacts {
+        for bytes in &taken.artifacts {
             self.shell.store.artifacts.put(bytes.to_vec()).await.map_err(SubmitError::Store)?;
         }
         let agent = self.place_agent(&taken.agent)?;
         let was_there = match copy {
-            None => self.take_in(session, &taken.lines).await?,
+            None => self.take_in(&taken).await?,
             Some(copy) => {
-                let parent = Parent { session: taken.session, seq: taken.lines.len() as u64 };
+                let parent = Parent { session: taken.session, seq: taken.given as u64 };
                 let fork = Fork { parent, at: None, entries: Arc::new(taken.entries), title: None, by };
                 self.submit(copy, Command::Fork(fork), request).await?.duplicate
             }
@@ -132,21 +132,22 @@ impl Runtime {
     }
 
     /// Gives a journal to its session's one writer. Says whether somebody was faster with the same one.
-    async fn take_in(&self, session: SessionId, lines: &[Line]) -> Result<bool, SubmitError> {
+    async fn take_in(&self, taken: &Taken) -> Result<bool, SubmitError> {
         if self.shell.door.closing.is_cancelled() {
             return Err(SubmitError::Closing);
         }
         let (reply, answer) = oneshot::channel();
-        let mail = Mail::Adopt { lines: lines.to_vec(), reply };
-        self.sessions.inbox(session, &self.shell).try_send(mail).map_err(busy)?;
+        let mail = Mail::Adopt { lines: taken.lines.clone(), reply };
+        self.sessions.inbox(taken.session, &self.shell).try_send(mail).map_err(busy)?;
         match answer.await.map_err(|_gone| SubmitError::Busy { retry_after_ms: BUSY_MS })? {
-            Err(SubmitError::Refused(Refusal::Exists)) => self.has(session, lines).await,
+            Err(SubmitError::Refused(Refusal::Exists)) => self.has(taken).await,
             done => done.map(|()| false),
         }
     }
 
-    /// Says whether this very journal is here; refuses another one under its name.
-    async fn has(&self, session: SessionId, lines: &[Line]) -> Result<bool, SubmitError> {
+    /// Says whether this very journal is here, as it was or as an import leaves it; refuses another one under its name.
+    async fn has(&self, taken: &Taken) -> Result<bool, SubmitError> {
+        let (session, lines) = (taken.session, &taken.lines);
         let head = match self.head(session).await {
             Ok(head) => head,
             Err(SubmitError::Refused(Refusal::NoSession)) => return Ok(false),
@@ -161,11 +162,11 @@ impl Runtime {
                 break;
             }
         }
-        let (given, same) = (lines.len() as u64, same as u64);
-        if (head, given) == (same, same) {
+        let (given, same) = (taken.given as u64, same as u64);
+        if head == same && given <= same {
             return Ok(true);
         }
-        let how = match (head == same, given == same) {
+        let how = match (head == same, given <= same) {
             (_, true) => format!("went on here to event {head}, the archive ends at {given}"),
             (true, _) => format!("ends here at event {head}, the archive goes on to {given}"),
             (false, false) => format!("is another one here from event {} on", same + 1),
@@ -231,7 +232,10 @@ impl Runtime {
 /// What an archive holds, checked as far as that goes without the workspace.
 struct Taken {
     session: SessionId,
+    /// The journal, and behind it what ends its loop.
     lines: Vec<Line>,
+    /// How many of these the archive has.
+    given: usize,
     entries: Vec<Entry>,
     artifacts: Vec<Bytes>,
     agent: (AgentName, Option<Files>),
@@ -248,7 +252,8 @@ impl Taken {
         }
         let SessionArchive { session, lines, entries, artifacts, agent } = archive;
         let artifacts = artifacts.into_iter().map(|(_, content)| bytes.slice_ref(content)).collect();
-        Ok(Self { session, lines, entries, artifacts, agent })
+        let given = lines.len();
+        Ok(Self { session, lines, given, entries, artifacts, agent })
     }
 }
 
@@ -262,6 +267,17 @@ impl Taken {
             }
         }
         self.artifacts.retain(|bytes| !redactor.finds(bytes));
+        Ok(self)
+    }
+
+    /// Ends the loop that is under way, always with the same bytes: imported again, it is the same journal.
+    fn without_loop(mut self) -> Result<Self, SubmitError> {
+        let mut state = State::default();
+        self.entries.iter().for_each(|entry| state.apply(entry));
+        for (seq, Fact { turn, step, event }) in (state.head + 1..).zip(state.loop_left()) {
+            let entry = Entry { seq, at: state.updated_at, turn, step, asked: None, tokens: None, event };
+            self.lines.push(Line::write(&entry).map_err(|error| refused("archive_invalid", error.to_string()))?);
+        }
         Ok(self)
     }
 }

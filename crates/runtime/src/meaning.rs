@@ -129,8 +129,9 @@ impl Meaning {
         loop {
             let batch = self.batch(shell, agent, &mut seen);
             let done = tokio::select! {
-                done = batch => done,
+                biased;
                 () = shell.door.closing.cancelled() => Err("the server is closing".to_owned()),
+                done = batch => done,
             };
             let mut progress = self.progress();
             match done {

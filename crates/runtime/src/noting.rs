@@ -284,15 +284,13 @@ impl Runtime {
             task: None,
             on_disconnect: OnDisconnect::Continue,
             labels: BTreeMap::new(),
+            memory: Some(Mode::On),
             by: by.clone(),
         };
         match self.submit(session, Command::Create(create), None).await {
-            Ok(_) | Err(SubmitError::Refused(Refusal::Exists)) => {}
-            Err(error) => return Err(error),
+            Ok(_) | Err(SubmitError::Refused(Refusal::Exists)) => Ok(session),
+            Err(error) => Err(error),
         }
-        let what = MemoryCommand::Mode(Mode::On);
-        self.submit(session, Command::Memory { what, by: by.clone() }, None).await?;
-        Ok(session)
     }
 
     /// Returns the session whose journal has it: the index knows, else the journals are looked through.

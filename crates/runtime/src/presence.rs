@@ -56,12 +56,13 @@ pub(crate) async fn watch(runtime: Weak<Runtime>, mut silent: mpsc::Receiver<Ses
     loop {
         let next = graces.next();
         let left = tokio::select! {
+            biased;
+            () = closing.cancelled() => return,
             session = silent.recv() => match session {
                 Some(session) => Some(session),
                 None => return,
             },
             () = tokio::time::sleep_until(next.unwrap_or_else(Instant::now)), if next.is_some() => None,
-            () = closing.cancelled() => return,
         };
         let Some(runtime) = runtime.upgrade() else { return };
         if let Some(session) = left

@@ -161,6 +161,7 @@ fn create(agent: &AgentName) -> Create {
         on_disconnect: OnDisconnect::Continue,
         task: None,
         labels: BTreeMap::new(),
+        memory: None,
         by: by(),
     }
 }

@@ -49,6 +49,7 @@ impl Scheduler {
             drop(alive);
             let pause = self.lock().peek().map(|Reverse((due, _))| Duration::from_millis(due.ms_since(now) + 1));
             tokio::select! {
+                biased;
                 () = closing.cancelled() => {}
                 () = self.changed.notified() => {}
                 () = tokio::time::sleep(pause.unwrap_or_default().min(LONGEST)), if pause.is_some() => {}

@@ -28,7 +28,8 @@ pub struct TurnStarted {
     pub trigger: Trigger,
 }
 
-/// While a turn runs. From here no step and no call starts; what runs is ended; then the turn is `interrupted`.
+/// While a turn runs. From here no step and no call starts; what runs is ended; then the turn is `interrupted`. Between turns: a loop
+/// that waits is over.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct InterruptRequested {
     /// By whom.

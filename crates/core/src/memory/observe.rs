@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::candidate::{Candidate, dated, gist};
 use super::{Memory, Scope, reply};
 use crate::content::{Block, Message, Purpose, Request, Role};
-use crate::event::{Aside, Entry, Event, OriginKind};
+use crate::event::{Aside, Entry, Event, LoopChecksAsked, OriginKind};
 use crate::id::{CallId, MemoryId, Seq};
 use crate::time::Timestamp;
 
@@ -29,6 +29,8 @@ pub const OUTPUT_TOKENS: u32 = 4_096;
 
 /// Tools whose results are what is remembered already.
 pub const TOOLS: [&str; 4] = ["recall", "remember", "reflect", "update_world"];
+/// As no tool is called: checks of loops are run by Outlive, again and again.
+const CHECK: &str = "";
 
 /// Who said something.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -76,10 +78,17 @@ impl Piece {
     }
 
     /// Learns of which tools the calls are that were made before it: their results may come only now.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else makes calls")]
     pub fn look_back(&mut self, entry: &Entry) {
-        if let Event::StepFinished(finished) = &entry.event {
-            self.words(&finished.content);
+        match &entry.event {
+            Event::StepFinished(finished) => drop(self.words(&finished.content)),
+            Event::LoopChecksAsked(asked) => self.checks(asked),
+            _says_nothing => {}
         }
+    }
+
+    fn checks(&mut self, asked: &LoopChecksAsked) {
+        self.tools.extend(asked.calls.iter().map(|call| (call.call, CHECK.to_owned())));
     }
 
     /// Takes the next event in; says whether there was room. The first one that says something always has it, cut where it is longer.
@@ -116,12 +125,16 @@ impl Piece {
             Event::CallFinished(finished) => {
                 let tool = self.tools.get(&finished.call).map_or("tool", String::as_str);
                 let recalled = finished.details.as_ref().is_some_and(|details| details.get("memories").is_some());
-                if recalled || TOOLS.contains(&tool) || finished.attempt == 0 {
+                if recalled || TOOLS.contains(&tool) || tool == CHECK || finished.attempt == 0 {
                     return None;
                 }
                 let mut text = format!("{tool}: {}", finished.content);
                 cut(&mut text, RESULT_CHARS);
                 (Who::Tool, text)
+            }
+            Event::LoopChecksAsked(asked) => {
+                self.checks(asked);
+                return None;
             }
             _silent => return None,
         };

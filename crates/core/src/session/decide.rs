@@ -7,7 +7,7 @@ use super::question::PastAnswer;
 use super::said::{check_message, check_text};
 use super::settle::Fact;
 use super::{Hold, PastDecision, Remembered, State};
-use crate::command::{Command, Create, Decision, Message, QueueItem, Verdict};
+use crate::command::{Command, Create, Decision, LoopCommand, Message, QueueItem, Verdict};
 use crate::event::{
     Asked, Behavior, CallAllowed, CallDenied, Decider, Entry, Event, InputEdited, InputQueued, InputRemoved,
     InterruptRequested, MessageReceived, Origin, SessionArchived, SessionCreated, SessionPaused, SessionResumed,
@@ -200,14 +200,12 @@ impl State {
         }
     }
 
-    fn interrupt(&self, by: &Origin) -> Vec<Fact> {
+    /// Stops the turn that runs; between turns, the loop that waits.
+    pub(super) fn interrupt(&self, by: &Origin) -> Vec<Fact> {
+        let requested = || Event::InterruptRequested(InterruptRequested { by: by.clone(), stopped: false });
         match &self.turn {
-            Some(turn) if turn.interrupt.is_none() => {
-                vec![Fact::of_turn(
-                    turn.id,
-                    Event::InterruptRequested(InterruptRequested { by: by.clone(), stopped: false }),
-                )]
-            }
+            Some(turn) if turn.interrupt.is_none() => vec![Fact::of_turn(turn.id, requested())],
+            None if self.looping().is_some() => vec![Fact::of_session(requested())],
             Some(_) | None => Vec::new(),
         }
     }
@@ -324,7 +322,9 @@ impl State {
 /// pause, resume or replace what comes later.
 fn nothing_done(command: &Command) -> Option<Fact> {
     let event = match command {
-        Command::Interrupt { by } => Event::InterruptRequested(InterruptRequested { by: by.clone(), stopped: false }),
+        Command::Interrupt { by } | Command::Loop { what: LoopCommand::Abort, by } => {
+            Event::InterruptRequested(InterruptRequested { by: by.clone(), stopped: false })
+        }
         Command::Pause { by, reason } => Event::SessionPaused(SessionPaused { by: by.clone(), reason: reason.clone() }),
         Command::Resume { by } => Event::SessionResumed(SessionResumed { by: by.clone() }),
         Command::Archive { archived, by } => {
@@ -343,7 +343,7 @@ fn nothing_done(command: &Command) -> Option<Fact> {
         | Command::Answer { .. }
         | Command::Context { .. }
         | Command::Memory { .. }
-        | Command::Loop { .. }
+        | Command::Loop { what: LoopCommand::Start(_), .. }
         | Command::Wake
         | Command::Report(_) => return None,
     };
@@ -356,7 +356,7 @@ fn created(session: SessionId, create: &Create) -> Facts {
         return Err(Refusal::Invalid { code: "task_invalid", what: error.to_string() });
     }
     Ok(vec![Fact::of_session(Event::SessionCreated(SessionCreated {
-        memory: None,
+        memory: create.memory,
         session,
         agent: create.agent.clone(),
         agent_digest: create.agent_digest.clone(),

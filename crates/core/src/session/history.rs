@@ -8,8 +8,8 @@ use super::settle::Fact;
 use super::{Hold, State};
 use crate::command::{Fork, Rewind};
 use crate::event::{
-    Aside, Asked, CallFinished, CallLost, Ending, Entry, Event, InputRemoved, Origin, Outcome, SessionArchived,
-    SessionResumed, SessionRewound, SessionUpdated, TurnEnded,
+    Aside, Asked, CallFinished, CallLost, Ending, Entry, Event, InputRemoved, Origin, OriginKind, Outcome,
+    SessionArchived, SessionResumed, SessionRewound, SessionUpdated, TurnEnded,
 };
 use crate::id::SessionId;
 use crate::limits::ASIDES;
@@ -36,7 +36,8 @@ impl State {
     #[must_use]
     pub fn parted(&self, title: Option<&String>, by: &Origin) -> Vec<Fact> {
         let mut facts: Vec<Fact> = self.turn.iter().flat_map(|turn| turn.parted()).collect();
-        facts.extend(self.compaction_cancelled(by));
+        // It was nobody's wish that there is none.
+        facts.extend(self.compaction_cancelled(&Origin::of(OriginKind::Runtime)));
         facts.extend(self.loop_aborted());
         if let (None, Some(parked)) = (&self.turn, &self.questions.parked) {
             facts.extend(parked.left());
@@ -116,7 +117,7 @@ impl Turn {
         unsettled.map(|call| Fact::of_step(self, left(call))).collect()
     }
 
-    fn parted(&self) -> Vec<Fact> {
+    pub(super) fn parted(&self) -> Vec<Fact> {
         let mut facts = self.left();
         let ending = Ending::Interrupted;
         let ended = TurnEnded { ending, wake_at: None, error: None, usage: self.usage, cost: self.usage.charged() };
@@ -128,8 +129,8 @@ impl Turn {
 fn left(call: &Call) -> Event {
     if call.attempt > 0 {
         let known = format!(
-            "The outcome of this call is unknown here: `{}` was running in the session that this one was forked from. It \
-             was not run again.",
+            "The outcome of this call is unknown here: `{}` was running in the session that this one comes from. It was \
+             not run again.",
             call.tool
         );
         return Event::CallLost(CallLost { call: call.id, attempt: call.attempt, known });
@@ -138,7 +139,7 @@ fn left(call: &Call) -> Event {
         call: call.id,
         attempt: 0,
         outcome: Outcome::Interrupted,
-        content: "Not started: the session was forked before it was.".to_owned(),
+        content: "Not started: the session went another way before it was.".to_owned(),
         details: None,
         artifact: None,
         duration_ms: 0,

@@ -16,8 +16,8 @@ use crate::compaction::{Open, Section, Summary};
 use crate::content::Usage;
 use crate::event::{
     ActivationCause, Aside, Behavior, CallFinished, Check, CheckCall, CheckpointCreated, CompactionTrigger, Decider,
-    Ending, Entry, Event, InterruptRequested, LoopChecksAsked, LoopEnded, LoopExit, LoopIterationStarted, LoopStarted,
-    Made, MessageReceived, Origin, OriginKind, Outcome, Strategy, TurnEnded,
+    Ending, Entry, Event, LoopChecksAsked, LoopEnded, LoopExit, LoopIterationStarted, LoopStarted, Made,
+    MessageReceived, Origin, OriginKind, Outcome, Strategy, TurnEnded,
 };
 use crate::id::{CallId, CheckpointId, TurnId};
 use crate::limits::{CHECK_BYTES, CHECK_MS, CHECK_NAME_CHARS, CHECK_TAIL_CHARS, CHECKS, GOAL_BYTES, ITERATIONS};
@@ -157,6 +157,10 @@ impl Loop {
                 self.found(lost.call, CheckResult::Unfit { why: last_of(&lost.known, CHECK_TAIL_CHARS) });
             }
             Event::TurnEnded(ended) => self.end_turn(ended),
+            // With a turn its end follows from the turn's.
+            Event::InterruptRequested(_) if entry.turn.is_none() && matches!(self.stage, Stage::Due | Stage::Open) => {
+                self.stage = Stage::Over(LoopExit::Aborted);
+            }
             Event::LoopEnded(ended) => {
                 self.stage = Stage::Ended(ended.exit);
                 self.reason.clone_from(&ended.reason);
@@ -185,16 +189,17 @@ impl Loop {
     fn end_turn(&mut self, ended: &TurnEnded) {
         let is_of_window = || ended.error.as_ref().is_some_and(|error| error.code == "context_overflow");
         self.stage = match (ended.ending, self.stage) {
-            (_, stage @ (Stage::Over(_) | Stage::Ended(_))) | (Ending::Ask | Ending::Sleep, stage) => stage,
+            (_, Stage::Over(_) | Stage::Ended(_)) => return,
+            (Ending::Ask | Ending::Sleep, stage) => stage,
             (Ending::Interrupted, _) => Stage::Over(LoopExit::Aborted),
             (Ending::Failed, _) if is_of_window() => Stage::Over(LoopExit::Context),
             (Ending::Failed, _) => Stage::Over(LoopExit::Error),
             (Ending::Complete, Stage::Due) => Stage::Due,
             (Ending::Complete, Stage::Open) => self.checked(),
         };
-        if let Stage::Over(_) = self.stage {
+        if let Stage::Over(exit) = self.stage {
             let failed = ended.error.as_ref().map(|error| error.message.clone());
-            self.reason = failed.or_else(|| self.unfit());
+            self.reason = failed.or_else(|| self.unfit().filter(|_| exit == LoopExit::Error));
         }
     }
 
@@ -282,21 +287,23 @@ impl State {
                 let what = "no loop is under way in this session".to_owned();
                 Err(Refusal::Invalid { code: "loop_not_running", what })
             }
-            (LoopCommand::Abort, Some(looping)) => match &self.turn {
-                // Its end follows from the turn's.
-                Some(turn) if turn.interrupt.is_none() => {
-                    let requested = InterruptRequested { by: by.clone(), stopped: false };
-                    Ok(vec![Fact::of_turn(turn.id, Event::InterruptRequested(requested))])
-                }
-                Some(_) => Ok(Vec::new()),
-                None => Ok(vec![looping.aborted()]),
-            },
+            (LoopCommand::Abort, Some(_)) => Ok(self.interrupt(by)),
         }
     }
 
     /// Returns the fact that the loop ends without going on.
     pub(super) fn loop_aborted(&self) -> Option<Fact> {
         self.looping().map(Loop::aborted)
+    }
+
+    /// Returns the facts that end a loop of a journal that comes from elsewhere, with its turn: nobody here has approved its checks.
+    #[must_use]
+    pub fn loop_left(&self) -> Vec<Fact> {
+        let Some(looping) = self.looping() else { return Vec::new() };
+        let turn = self.turn.iter().filter(|_| looping.stage == Stage::Open);
+        let reason = Some("it was under way where the session comes from: begin it again".to_owned());
+        let ended = LoopEnded { exit: LoopExit::Aborted, number: looping.number, reason };
+        turn.flat_map(Turn::parted).chain([Fact::of_session(Event::LoopEnded(ended))]).collect()
     }
 
     /// Refuses what would pull the ground from under a loop.
@@ -360,7 +367,8 @@ impl State {
                 attachments: Vec::new(),
                 output_schema: None,
                 behavior: Behavior::FollowUp,
-                origin: looping.by.clone(),
+                // Whoever began it said it once.
+                origin: if number == 1 { looping.by.clone() } else { Origin::of(OriginKind::Runtime) },
                 input: None,
             },
         ));

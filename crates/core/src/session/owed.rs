@@ -200,10 +200,11 @@ impl State {
     fn owed_between_turns(&self) -> Vec<Debt> {
         let waits = !self.queue.items.is_empty() && !self.is_asking_after();
         let ready = self.hold == Hold::Open && !self.queue.held && waits;
-        if ready {
-            return vec![Debt::StartQueued];
+        match self.owed_of_loop().filter(|_| !self.is_archived()) {
+            // Its end is said before anything else begins.
+            Some(Round::Iterate) | None if ready => vec![Debt::StartQueued],
+            round => round.map(Debt::Loop).into_iter().collect(),
         }
-        self.owed_of_loop().filter(|_| !self.is_archived()).map(Debt::Loop).into_iter().collect()
     }
 
     /// An iteration's turn ends behind its checks.

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use crate::content::{FailureKind, Usage};
 use crate::event::{
     ActivationCause, Aside, CheckpointActivated, CheckpointCreated, CompactionFailed, CompactionProgressed,
-    CompactionStarted, CompactionTrigger, Entry, Event, SessionRewound, StepFailed, Strategy,
+    CompactionStarted, CompactionTrigger, Entry, Event, OriginKind, SessionRewound, StepFailed, Strategy,
 };
 use crate::id::{CheckpointId, CompactionId, Seq};
 use crate::time::Timestamp;
@@ -167,7 +167,8 @@ impl View {
             Event::CompactionProgressed(progressed) => self.progress(entry.seq, progressed),
             Event::CompactionFailed(failed) => self.fail(failed),
             Event::CompactionCancelled(cancelled) => {
-                self.vain = self.end(cancelled.compaction).map(|it| Vain::of(&it.started)).or(self.vain);
+                let ended = self.end(cancelled.compaction).filter(|_| cancelled.by.kind != OriginKind::Runtime);
+                self.vain = ended.map(|it| Vain::of(&it.started)).or(self.vain);
             }
             Event::CompactionSkipped(skipped) => self.skipped = Some(skipped.reason.clone()),
             Event::CheckpointCreated(created) => self.create(entry.seq, created),

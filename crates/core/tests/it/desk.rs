@@ -91,6 +91,7 @@ impl Desk {
             task: None,
             on_disconnect: OnDisconnect::Continue,
             labels: std::collections::BTreeMap::new(),
+            memory: None,
             by: by(),
         };
         desk.command(Command::Create(create)).unwrap();

@@ -109,7 +109,7 @@ fn what_runs_in_the_original_is_never_run_by_a_fork() {
     let lost = |entry: &Entry| matches!(&entry.event, Event::CallLost(_));
     assert_eq!(other.entries.iter().filter(|entry| lost(entry)).count(), 1);
     let Block::ToolResult { content, .. } = &told(&other)[0] else { panic!() };
-    assert!(content.contains("in the session that this one was forked from"), "{content}");
+    assert!(content.contains("in the session that this one comes from"), "{content}");
 }
 
 #[test]

@@ -9,7 +9,10 @@ use outlive_core::event::{
     Strategy,
 };
 use outlive_core::id::CallId;
-use outlive_core::session::{CheckResult, Debt, Refusal, Ruling, Stage, State, read_snapshot, write_snapshot};
+use outlive_core::memory::observe::{Piece, Who};
+use outlive_core::session::{
+    CheckResult, Debt, Refusal, Round, Ruling, Stage, State, Status, read_snapshot, write_snapshot,
+};
 
 use super::desk::{self, Desk, call_reply, reply, text};
 
@@ -239,12 +242,81 @@ fn advance_stopping(desk: &mut Desk) {
 }
 
 #[test]
-fn a_person_who_interrupts_its_turn_ends_it() {
+fn a_person_who_interrupts_its_turn_or_what_it_waits_for_ends_it() {
+    for mut desk in [looping(5), looping_between()] {
+        desk.command(Command::Interrupt { by: desk::by() }).unwrap();
+        desk.held.step = None;
+        advance(&mut desk);
+        check_end(&desk, LoopExit::Aborted, 1, "");
+        // The model is not told to go on.
+        assert_eq!(summary(&desk).unwrap().next_step, "none: the loop ended: aborted");
+    }
+}
+
+#[test]
+fn an_abort_that_is_sent_again_ends_no_later_loop() {
     let mut desk = looping(5);
-    desk.command(Command::Interrupt { by: desk::by() }).unwrap();
+    desk.command(abort()).unwrap();
+    // It was being stopped already: there is nothing to do, and that is remembered.
+    desk.command_as(abort(), Some("a1")).unwrap();
     desk.held.step = None;
     advance(&mut desk);
     check_end(&desk, LoopExit::Aborted, 1, "");
+    desk.command(start(5)).unwrap();
+    advance(&mut desk);
+    desk.command_as(abort(), Some("a1")).unwrap();
+    assert_eq!(desk.state.turn.as_ref().map(|turn| turn.interrupt.is_some()), Some(false));
+}
+
+#[test]
+fn a_check_that_waits_for_a_person_shows_so() {
+    let mut desk = looping(5);
+    desk.answer(1, 1, Ok(reply(vec![text("done")]))).unwrap();
+    let mut moment = desk.moment.clone();
+    let facts = desk.state.go_round(Round::Check, None, &mut moment);
+    desk.record(facts, None);
+    assert_eq!(desk.state.status(), Status::Running);
+    (0..2).for_each(|at| desk.rule(at, asked()));
+    assert_eq!(desk.state.status(), Status::Approving);
+}
+
+#[test]
+fn what_it_says_itself_is_not_looked_at_for_what_is_to_be_remembered() {
+    let mut desk = looping(3);
+    round(&mut desk, FAILS);
+    round(&mut desk, PASSES);
+    let mut piece = Piece::behind(0, 100_000);
+    assert!(desk.entries.iter().all(|entry| piece.take(entry, &[])));
+    let said: Vec<_> = piece.said.iter().map(|said| (said.who, said.text.lines().next().unwrap_or_default())).collect();
+    assert_eq!(said, [(Who::Person, "make it work"), (Who::Agent, "done"), (Who::Agent, "done")]);
+    // Begun in the middle of the checks, it is the same.
+    let asked = desk.entries.iter().position(|entry| entry.event.name() == "loop.checks_asked").unwrap();
+    let mut piece = Piece::behind(desk.entries[asked].seq, 100_000);
+    piece.look_back(&desk.entries[asked]);
+    desk.entries[asked + 1..].iter().for_each(|entry| assert!(piece.take(entry, &[])));
+    assert_eq!(piece.said.len(), 1, "{:?}", piece.said);
+}
+
+#[test]
+fn one_that_came_from_elsewhere_is_over_wherever_it_was() {
+    let mut whole = looping(5);
+    finish(&mut whole);
+    let began = whole.entries.iter().position(|entry| entry.event.name() == "loop.started").unwrap();
+    let ended = whole.entries.iter().rposition(|entry| entry.event.name() == "loop.ended").unwrap();
+    for cut in 1..=whole.entries.len() {
+        let beginning = &whole.entries[..cut];
+        let mut desk = Desk { state: fold(beginning), entries: beginning.to_vec(), ..Desk::empty() };
+        let left = desk.state.loop_left();
+        let is_under_way = (began + 1..=ended).contains(&cut);
+        assert_eq!(left.is_empty(), !is_under_way, "cut after {cut}: {left:?}");
+        desk.record(left, None);
+        assert_eq!((desk.state.turn.as_ref(), desk.state.looping(), desk.owed()), (None, None, vec![]), "{cut}");
+        let vouched = desk.entries.iter().filter_map(|entry| match &entry.event {
+            Event::LoopChecksAsked(asked) => Some(&asked.calls),
+            _other => None,
+        });
+        assert!(vouched.flatten().all(|call| desk.state.vouched(call.call).is_none()));
+    }
 }
 
 #[test]
@@ -322,6 +394,20 @@ fn a_check_that_runs_at_too_many_deaths_parks_the_session() {
 }
 
 #[test]
+fn aborted_while_it_is_parked_it_does_not_end_because_of_its_check() {
+    let mut desk = looping(5);
+    says(&mut desk);
+    for _death in 0..3 {
+        desk.die();
+        desk.recover();
+    }
+    desk.die();
+    desk.command(abort()).unwrap();
+    advance(&mut desk);
+    assert_eq!(end(&desk.entries), Some((LoopExit::Aborted, 1, None)));
+}
+
+#[test]
 fn what_is_said_while_checks_run_is_heard_first_and_they_are_run_again() {
     let mut desk = looping(5);
     says(&mut desk);
@@ -351,6 +437,16 @@ fn a_follow_up_comes_before_the_next_iteration_and_is_none() {
     says(&mut desk);
     round(&mut desk, PASSES);
     check_end(&desk, LoopExit::Passed, 2, "");
+}
+
+#[test]
+fn its_end_comes_before_a_follow_up_and_is_not_changed_by_what_becomes_of_that() {
+    let mut desk = looping(1);
+    desk.say("by the way").unwrap();
+    round(&mut desk, FAILS);
+    assert_eq!(end(&desk.entries), Some((LoopExit::Iterations, 1, None)));
+    fails(&mut desk, FailureKind::Auth);
+    check_end(&desk, LoopExit::Iterations, 1, "");
 }
 
 #[test]

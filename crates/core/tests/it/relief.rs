@@ -209,6 +209,16 @@ fn covered(desk: &mut Desk, percent: u64) -> Aside {
     begun(&facts).unwrap().covers
 }
 
+#[test]
+fn what_a_fork_leaves_to_its_original_it_begins_itself() {
+    let mut desk = talked();
+    let covers = planned(&mut desk);
+    record(&mut desk, vec![started(1, Some("p/m"), covers)]);
+    let parted = desk.state.parted(None, &by());
+    desk.record(parted, None);
+    assert_eq!(relief(&mut desk, 93), BEGINS);
+}
+
 /// The events that the next compaction at 93 percent covers.
 fn planned(desk: &mut Desk) -> Aside {
     let tokens: u64 = desk.transcript.marks().iter().map(|mark| mark.tokens).sum();

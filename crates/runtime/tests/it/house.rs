@@ -45,6 +45,7 @@ pub fn create() -> Create {
         task: None,
         on_disconnect: OnDisconnect::Continue,
         labels: Default::default(),
+        memory: None,
         by: by(),
     }
 }

@@ -7,12 +7,13 @@ use futures_util::future::join_all;
 use outlive_core::command::{Command, Create, LoopCommand, NewLoop};
 use outlive_core::content::{Block, FailureKind, Request, ToolSpec};
 use outlive_core::event::{Check, Effect, Event, LoopExit, OnLost, Outcome};
+use outlive_core::memory::Mode;
 use outlive_core::policy::{Reach, Subject};
 use outlive_core::session::Refusal;
 use outlive_core::task::{Task, TaskState};
 use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::task::Found;
-use outlive_runtime::{Accepted, OfTask, SubmitError};
+use outlive_runtime::{Accepted, NewImport, OfTask, Settings, SubmitError};
 use outlive_tools::registry::Toolbox;
 use outlive_tools::{Assessment, Finished, Invocation, Pending, Place, Span, Tool};
 use serde_json::{Value, json};
@@ -225,6 +226,44 @@ async fn a_process_that_dies_in_a_check_runs_it_again_under_its_own_name() {
     assert_eq!(ran, [(key.clone(), 1), (key, 2)]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn one_that_comes_from_elsewhere_in_the_midst_of_its_checks_is_over_and_runs_none() {
+    let bench = Bench::plain().await;
+    bench.start("hang", 5).await;
+    while bench.checker.ran().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let archive = bench.house.runtime.export(id(1)).await.unwrap();
+    let checker = Checker::default();
+    let toolbox = Toolbox::new(vec![Arc::new(checker.clone())]);
+    let agents = Agents::of(kit(Scripted::by(|_, _| Step::text("hm")), toolbox, "mode: ask"));
+    let there = House::empty(agents, Settings::default()).await;
+    let import = || NewImport { bytes: archive.clone().into(), copy: None, by: by() };
+    assert!(!there.runtime.import(import(), None).await.unwrap().was_there);
+    let said = there.say(1, "go on").await;
+    there.outcome(1, said).await;
+    let events = there.events(1).await;
+    let ended = events.iter().find_map(|event| if let Event::LoopEnded(ended) = event { Some(ended) } else { None });
+    assert_eq!(ended.map(|ended| ended.exit), Some(LoopExit::Aborted));
+    assert_eq!(checker.ran(), []);
+    // Where it comes from it is there already, and goes on.
+    assert!(bench.house.runtime.import(import(), None).await.unwrap().was_there);
+    assert!(bench.house.runtime.view(id(1)).await.unwrap().looping().is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_came_from_elsewhere_in_the_midst_is_there_when_it_comes_again() {
+    let bench = Bench::with("mode: ask", |_, _| Step::text("done").held()).await;
+    bench.start("pass 1", 5).await;
+    bench.house.until(1, "step.started").await;
+    let archive = bench.house.runtime.export(id(1)).await.unwrap();
+    let there = House::empty(Agents::none(), Settings::default()).await;
+    let import = || NewImport { bytes: archive.clone().into(), copy: None, by: by() };
+    assert!(!there.runtime.import(import(), None).await.unwrap().was_there);
+    assert!(there.runtime.import(import(), None).await.unwrap().was_there);
+    assert_eq!(there.runtime.view(id(1)).await.unwrap().status().as_str(), "idle");
+}
+
 fn task() -> Task {
     let role = "helper".parse().unwrap();
     Task { project: "shop-0000abcd".into(), role, feature: Some("cart".into()), task: None, state: TaskState::InDev }
@@ -249,9 +288,45 @@ async fn a_hundred_who_ask_for_a_task_at_once_get_one_session_and_so_does_who_as
         if what.contains("is of agent `helper`, not `other`")),
         "{refused}"
     );
+    let quiet = Create { memory: Some(Mode::Incognito), ..asked() };
+    let refused = house.runtime.find_or_make(session, quiet, None).await.unwrap_err();
+    assert!(refused.to_string().contains("leave `memory` out"), "{refused}");
     let of = |feature: Option<&str>| OfTask { feature: feature.map(str::to_owned), task: None };
     let rows = house.runtime.of_task("shop-0000abcd", of(Some("cart"))).await.unwrap();
     assert_eq!(rows.iter().map(|row| row.session).collect::<Vec<_>>(), [session]);
     assert_eq!(house.runtime.of_task("shop-0000abcd", of(None)).await.unwrap(), []);
     assert_eq!(house.runtime.of_task("other-0000abcd", of(Some("cart"))).await.unwrap(), []);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_task_that_is_to_leave_no_trace_is_made_so_at_once() {
+    let house = House::of(Agents::of(kit(Scripted::default(), Toolbox::new(Vec::new()), ""))).await;
+    let session = task().session();
+    let quiet = || Create {
+        task: Some(Box::new(task())),
+        memory: Some(Mode::Incognito),
+        project: Some(task().project),
+        ..create()
+    };
+    assert_eq!(house.runtime.find_or_make(session, quiet(), None).await.unwrap(), Found::New);
+    assert_eq!(house.runtime.find_or_make(session, quiet(), None).await.unwrap(), Found::Old);
+    let lines = house.runtime.entries(session, 0, 100).await.unwrap();
+    assert!(lines.len() == 1 && lines[0].as_str().contains(r#""memory":"incognito""#), "{lines:?}");
+    // Whoever does not say finds it as it is.
+    let found = house.runtime.find_or_make(session, Create { memory: None, ..quiet() }, None).await.unwrap();
+    assert_eq!(found, Found::Old);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_that_says_that_it_is_of_a_task_and_has_another_id_is_not_of_it() {
+    let house = House::of(Agents::of(kit(Scripted::default(), Toolbox::new(Vec::new()), ""))).await;
+    let posing = Create { task: Some(Box::new(task())), project: Some(task().project), ..create() };
+    house.ask(2, Command::Create(posing.clone())).await.unwrap();
+    let of = || OfTask { feature: Some("cart".to_owned()), task: None };
+    assert_eq!(house.runtime.of_task("shop-0000abcd", of()).await.unwrap(), []);
+    let session = task().session();
+    let other = Create { task: None, ..posing.clone() };
+    house.runtime.submit(session, Command::Create(other), None).await.unwrap();
+    let refused = house.runtime.find_or_make(session, posing, None).await.unwrap_err();
+    assert!(refused.to_string().contains("says that it is of another one"), "{refused}");
 }

@@ -1,5 +1,6 @@
 //! What people, time and death do to a few sessions.
 
+mod looping;
 mod remember;
 mod shrink;
 
@@ -148,6 +149,7 @@ impl Simulation {
             91 if self.evening.narrow.is_some() => self.look_ahead(life, session).await,
             84..92 if self.evening.remembers => self.remember(life, session).await,
             92 if self.evening.narrow.is_some() => tokio::time::sleep(Duration::from_secs(self.rng.below(7_200))).await,
+            93..97 if self.evening.loops => self.go_round(life, session).await,
             _ => tokio::time::sleep(Duration::from_millis(self.rng.below(20_000))).await,
         }
         self.hear(life).await;
@@ -177,6 +179,7 @@ impl Simulation {
                 task: None,
                 on_disconnect: OnDisconnect::Continue,
                 labels: BTreeMap::new(),
+                memory: None,
                 by: by.clone(),
             };
             if let Some(Ok(_)) = self.ask(life, session, Command::Create(create), None).await {
@@ -347,7 +350,7 @@ impl Simulation {
                 self.answer(&life, session).await;
                 tokio::time::sleep(Duration::from_secs(400)).await;
                 let state = life.runtime.view(session).await.unwrap();
-                if state.turn.is_none() && state.queue.items.is_empty() {
+                if state.turn.is_none() && state.queue.items.is_empty() && state.looping().is_none() {
                     break;
                 }
             }

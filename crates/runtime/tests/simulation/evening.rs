@@ -1,4 +1,5 @@
-//! What sort of evening a seed is: a plain one, one in a window that is nearly full, or one with memory on.
+//! What sort of evening a seed is: a plain one, one in a window that is nearly full, one with memory on, one with loops; or several of
+//! these at once.
 
 use outlive_core::context::{Percent, Window};
 
@@ -8,6 +9,7 @@ use crate::rng::Rng;
 pub struct Evening {
     pub narrow: Option<Narrow>,
     pub remembers: bool,
+    pub loops: bool,
 }
 
 /// A window that a few messages fill.
@@ -25,13 +27,20 @@ pub struct Narrow {
 const OUTPUT: u64 = 100;
 
 impl Evening {
-    /// A third is narrow, a sixth remembers, for that takes longer.
+    /// A third is narrow, a quarter remembers, for that takes longer, of which a third is narrow, too; a fifth has loops.
     pub fn of(seed: u64) -> Self {
         let own = Rng::new(!seed);
         let said = [1_600, 2_200, 3_500, 6_000][usize::try_from(own.below(4)).unwrap()];
         let takes = if own.chance(60) { said } else { said * (60 + own.below(40)) / 100 };
         let is_narrow = seed % 3 == 1;
-        Self { narrow: is_narrow.then_some(Narrow { said, takes, learns: own.chance(50) }), remembers: seed % 6 == 2 }
+        let (remembers, loops) = (seed % 6 == 2 || seed % 12 == 4, seed % 5 == 2);
+        let mut narrow = Narrow { said, takes, learns: own.chance(50) };
+        // What is remembered has its part of what the files say: of less, and with more said than there is, too little may be left for
+        // ever.
+        if remembers && said < 3_500 {
+            narrow = Narrow { said: said + 2_500, takes: takes + 2_500, ..narrow };
+        }
+        Self { narrow: is_narrow.then_some(narrow), remembers, loops }
     }
 
     /// Returns the model's window, as far as is known.

@@ -23,6 +23,7 @@ use outlive_tools::registry::Toolbox;
 use outlive_tools::{Assessment, Finished, Found, Invocation, Place, Span, Tool};
 use serde_json::{Value, json};
 
+use crate::checks::Bash;
 use crate::evening::Evening;
 use crate::rng::Rng;
 use crate::seen;
@@ -164,6 +165,10 @@ impl SimModel {
                 json!({ "items": [{ "text": "one", "status": "done" }, { "text": "two", "status": "pending" }] });
             return ReplyBlock::ToolUse { name: LIST_TOOL.to_owned(), arguments: items.to_string() };
         }
+        if self.evening.loops && self.rng.chance(8) {
+            let arguments = json!({ "command": format!("run {}", self.rng.below(1_000)) });
+            return ReplyBlock::ToolUse { name: "bash".to_owned(), arguments: arguments.to_string() };
+        }
         let name = match self.rng.below(20) {
             0 => "no_such_tool".to_owned(),
             _ => TOOLS[usize::try_from(self.rng.below(8)).unwrap()].0.to_owned(),
@@ -230,6 +235,7 @@ impl Tool for SimTool {
                 tokio::time::sleep(Duration::from_millis(self.rng.below(3_000))).await;
             };
             tokio::select! {
+                biased;
                 () = work => {}
                 () = invocation.stop.cancelled() => return finished(Outcome::Interrupted),
             }
@@ -261,16 +267,16 @@ pub const HARNESS: &str = "HARNESS";
 pub const RECALLED: &str = "RECALLED";
 
 /// Panics without a word: thousands of them are part of the plan.
-fn panics() {
+pub fn panics() {
     std::panic::resume_unwind(Box::new("simulated"));
 }
 
-fn finished(outcome: Outcome) -> Finished {
+pub fn finished(outcome: Outcome) -> Finished {
     Finished { outcome, content: "done".into(), details: None, whole: None }
 }
 
 /// Intent before effect: whatever runs, its `call.started` is acknowledged already, and it was allowed.
-async fn unfounded(store: &Store, invocation: &Invocation) -> Option<String> {
+pub async fn unfounded(store: &Store, invocation: &Invocation) -> Option<String> {
     let lines = store.journals.read(invocation.session, 0, usize::MAX).await.map(|opened| opened.lines);
     let (call, attempt) = (format!("\"call\":\"{}\"", invocation.call), format!("\"attempt\":{},", invocation.attempt));
     let of_call: Vec<_> = lines.iter().flatten().filter(|line| line.as_str().contains(&call)).collect();
@@ -358,7 +364,12 @@ impl Kits for SimKits {
             Arc::new(SimTool { name, effect: *effect, reach: *reach, rng, world, store, evening })
         };
         let own: [Arc<dyn Tool>; 2] = [Arc::new(AskUser), Arc::new(TodoList)];
-        let toolbox = Arc::new(Toolbox::new(TOOLS.iter().map(tool).chain(own).collect()));
+        let bash = self.evening.loops.then(|| -> Arc<dyn Tool> {
+            let (rng, world, store, calm) =
+                (self.rng.clone(), self.world.clone(), self.store.clone(), self.calm.clone());
+            Arc::new(Bash { rng, world, store, calm, evening: self.evening })
+        });
+        let toolbox = Arc::new(Toolbox::new(TOOLS.iter().map(tool).chain(own).chain(bash).collect()));
         let parts = FrameParts {
             window: self.evening.window(self.scales.window("sim/sim")),
             system: vec!["simulated".into()],

@@ -2,7 +2,8 @@
 //!
 //! Each run submits, approves, denies, steers, interrupts, pauses, lets time pass, makes appends fail, and kills the
 //! process at random awaits, then starts again on what the store had acknowledged. After every kill and at the end the
-//! invariants of `check` hold. In a third of the seeds the model's window is nearly full, in a sixth memory is on. `OUTLIVE_SIM_SEEDS=N` runs more seeds, `OUTLIVE_SIM_SEED=S` repeats one.
+//! invariants of `check` hold. In a third of the seeds the model's window is nearly full, in a quarter memory is on, in a fifth
+//! people begin loops. `OUTLIVE_SIM_SEEDS=N` runs more seeds, `OUTLIVE_SIM_SEED=S` repeats one.
 
 #![expect(
     clippy::unwrap_used,
@@ -13,6 +14,7 @@
 )]
 
 mod check;
+mod checks;
 mod driver;
 mod evening;
 mod hands;

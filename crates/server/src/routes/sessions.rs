@@ -37,7 +37,8 @@ pub(super) async fn create(
         task: body.task.map(Box::new),
         on_disconnect: body.on_disconnect.unwrap_or(card.on_disconnect),
         labels: body.labels,
-        by: caller.by.clone(),
+        memory: body.memory,
+        by: caller.by,
     };
     let (session, status) = match &create.task {
         None => {
@@ -53,18 +54,6 @@ pub(super) async fn create(
             }
         }
     };
-    if let Some(mode) = body.memory {
-        // Whoever finds a session finds it as it is; of one that was just made, its maker may not have said this yet.
-        let is_now = app.runtime.view(session).await?.upkeep.memories.mode;
-        if status == StatusCode::OK && is_now.is_some_and(|other| other != mode) {
-            let what =
-                format!("session `{session}` takes part in what is remembered in another way: leave `memory` out");
-            return Err(ApiError::new(&code::TASK_TAKEN, what));
-        }
-        // Said again, it changes nothing.
-        let what = MemoryCommand::Mode(mode);
-        app.runtime.submit(session, Command::Memory { what, by: caller.by }, None).await?;
-    }
     let location = format!("{BASE}/sessions/{session}");
     Ok((status, [(header::LOCATION, location)], Json(view(&app, session).await?)))
 }

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use outlive_core::compaction::{Item, Section};
+use outlive_core::content::Block;
 use outlive_core::event::{
-    ActivationCause, Aside, CheckpointCreated, CompactionTrigger, Entry, Event, OriginKind, Strategy, TodoStatus,
+    ActivationCause, Aside, CheckpointActivated, CheckpointCreated, CompactionTrigger, Entry, Event, OriginKind,
+    Strategy, TodoStatus,
 };
-use outlive_core::id::{CheckpointId, CompactionId, Seq};
+use outlive_core::id::{CallId, CheckpointId, CompactionId, Seq};
 use outlive_core::session::State;
 use outlive_core::turn::Phase;
 
@@ -76,6 +78,33 @@ pub fn checkpoints_hold(entries: &[Entry]) {
         assert_eq!(state.upkeep.view.under_way.as_ref().map(|it| it.compaction), under_way, "at {}", entry.seq);
         let shown = state.upkeep.view.checkpoint;
         assert!(shown.is_none_or(|id| state.upkeep.view.version(id).is_some()), "what is shown is set aside");
+    }
+}
+
+/// What the model sees begins with no result of a call that it does not see: a call is asked and answered before the tail, or in it.
+pub fn calls_keep_their_results(entries: &[Entry]) {
+    let (mut asked, mut answered) = (BTreeMap::<CallId, Seq>::new(), BTreeMap::<CallId, Seq>::new());
+    for entry in entries {
+        let call = match &entry.event {
+            Event::StepFinished(finished) => {
+                let call =
+                    |block: &Block| if let Block::ToolUse { id, .. } = block { Some((*id, entry.seq)) } else { None };
+                asked.extend(finished.content.iter().filter_map(call));
+                continue;
+            }
+            Event::CallFinished(finished) => finished.call,
+            Event::CallDenied(denied) => denied.call,
+            Event::CallLost(lost) => lost.call,
+            Event::QuestionAnswered(question) if question.attempt.is_none() => question.call,
+            _ => continue,
+        };
+        answered.entry(call).or_insert(entry.seq);
+    }
+    for entry in entries {
+        let Event::CheckpointActivated(CheckpointActivated { tail_from, .. }) = &entry.event else { continue };
+        let is_open = |call: &CallId| answered.get(call).is_none_or(|at| at >= tail_from);
+        let parted = asked.iter().find(|(call, at)| *at < tail_from && **at < entry.seq && is_open(call));
+        assert_eq!(parted, None, "a call is before {tail_from}, and its result is not, at {}", entry.seq);
     }
 }
 
