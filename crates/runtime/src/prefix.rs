@@ -2,6 +2,8 @@
 //!
 //! Invariant: they begin with the same bytes until the journal says that they do not, and why.
 
+use std::sync::Arc;
+
 use outlive_core::context::{FILES, Frame, Layer, Layers};
 use outlive_core::event::{BlockHash, ContextRebuilt, RebuildCause};
 use outlive_core::memory::pack::{Part, choose, of_files, render};
@@ -52,7 +54,7 @@ pub(crate) struct Prefix<'a> {
     pub(crate) kit: &'a Kit,
     pub(crate) frame: &'a Frame,
     /// What the session's own journal says is remembered.
-    pub(crate) rows: Rows,
+    pub(crate) rows: Arc<Rows>,
 }
 
 impl Prefix<'_> {

@@ -77,7 +77,7 @@ impl Runtime {
         if let Some(layers) = viewed.layers.as_ref().filter(|_| due.is_none()) {
             return Ok(layers.clone());
         }
-        let rows = of_session(&self.shell.store, session, state.head).await?;
+        let rows = of_session(&self.shell, session, state.head).await?;
         Ok(Prefix { shell: &self.shell, state, kit, frame, rows }.begin(due).await?.layers())
     }
 }

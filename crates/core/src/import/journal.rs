@@ -61,6 +61,7 @@ fn created(session: SessionId, adopted: &Adopted) -> Event {
     labels.extend(talk.cwd.clone().map(|cwd| (CWD_LABEL.to_owned(), cwd)));
     Event::SessionCreated(SessionCreated {
         task: None,
+        taken_to: None,
         memory: None,
         session,
         agent: adopted.agent.clone(),

@@ -49,7 +49,7 @@ pub(super) async fn edit(
     Body(body): Body<EditMemory>,
 ) -> ApiResult<Json<Edited>> {
     let request = caller.request(body.request_id.as_deref())?;
-    let session = app.runtime.rewrite(id(&memory)?, body.text, (caller.by, request)).await?;
+    let session = app.runtime.rewrite(id(&memory)?, (body.text, body.scope), (caller.by, request)).await?;
     Ok(Json(Edited { session }))
 }
 

@@ -3,10 +3,10 @@
 use outlive_core::content::Usage;
 use outlive_core::event::{
     Aside, CallFinished, CallStarted, Effect, Entry, Event, Line, MemoryAdded, MemoryEdited, MemoryForgotten,
-    MemoryObserved, MemoryReflected, Origin, OriginKind, Outcome,
+    MemoryObserved, MemoryReflected, Origin, OriginKind, Outcome, SessionUpdated,
 };
 use outlive_core::id::{CallId, MemoryId, Seq, SessionId};
-use outlive_core::memory::{Kind, Memory, Priority, Scope};
+use outlive_core::memory::{Kind, Memory, Mode, Priority, Scope};
 use outlive_core::redact::FORGOTTEN;
 use outlive_core::time::Timestamp;
 
@@ -56,7 +56,7 @@ fn forgotten(memories: &[u128]) -> Event {
 }
 
 fn edited(id: u128, text: &str) -> Event {
-    Event::MemoryEdited(MemoryEdited { memory: MemoryId::from_bits(id), text: text.to_owned(), by: who() })
+    Event::MemoryEdited(MemoryEdited { memory: MemoryId::from_bits(id), text: text.to_owned(), scope: None, by: who() })
 }
 
 fn recalled_by(call: u128, tool: &str, memories: &[u128]) -> [Event; 2] {
@@ -90,15 +90,26 @@ fn line_of(seq: Seq, event: Event) -> Line {
 
 /// Appends these events to a session of this agent, which is made where it is missing, and notes its row.
 pub async fn note(store: &Store, journal: SessionId, agent: &str, events: Vec<Event>) {
+    note_behind(store, journal, begun(journal, agent), events).await;
+}
+
+/// The same, where it is begun by this line.
+async fn note_behind(store: &Store, journal: SessionId, begins: Line, events: Vec<Event>) {
     let epoch = take(store, journal).await;
     let expected = store.journals.head(journal).await.unwrap_or(0);
-    let mut lines = if expected == 0 { vec![begun(journal, agent)] } else { Vec::new() };
+    let mut lines = if expected == 0 { vec![begins] } else { Vec::new() };
     for event in events {
         lines.push(line_of(expected + lines.len() as Seq + 1, event));
     }
     let head = expected + lines.len() as Seq;
     store.journals.append(Append { journal, epoch, expected, lines }).await.expect("appended");
     store.index.note(row(journal, head, i64::try_from(head).expect("a small head")));
+}
+
+/// Returns the line by which a session of this agent begins that has this, too.
+fn begun_with(journal: SessionId, agent: &str, (key, value): (&str, serde_json::Value)) -> Line {
+    let line = begun(journal, agent).changed(|line| line.insert(key.to_owned(), value).is_none());
+    line.expect("a line").expect("another one")
 }
 
 fn asked(text: &str) -> RecallQuery {
@@ -184,6 +195,80 @@ pub async fn nobody_recalls_what_only_another_may_know(subject: &mut impl Subjec
     let all =
         RememberedQuery { agent: Some("one".to_owned()), scope: Some(Scope::Agent), ..RememberedQuery::default() };
     assert_eq!(listed(&store, all).await, [21, 11]);
+}
+
+/// What it recalls, and what its requests begin with: of its project only what the same agent noted there.
+pub async fn a_session_is_told_unasked_what_it_may_recall(subject: &mut impl Subject) {
+    let store = subject.open();
+    let places = [(1, "one", "p"), (2, "one", "p"), (3, "other", "p"), (4, "one", "q")];
+    for (n, agent, project) in places {
+        let noted = Memory { scope: Scope::Project, ..memory(n * 10, 1, "a needle of the project") };
+        let begins = begun_with(session(n), agent, ("project", project.into()));
+        note_behind(&store, session(n), begins, vec![observed(vec![noted])]).await;
+    }
+    let later = |n| Memory { scope: Scope::Project, ..memory(n, 1, "hay") };
+    note(&store, session(4), "one", vec![observed((41..99).map(later).collect())]).await;
+    let sight = |n: u128, agent: &str, project: &str| {
+        let (agent, project) = (Some(agent.to_owned()), Some(project.to_owned()));
+        Sight { agent, session: Some(session(n)), project }
+    };
+    for (sight, recalls, told) in [
+        (sight(1, "one", "p"), vec![10, 20], vec![20]),
+        (sight(3, "other", "p"), vec![30], vec![]),
+        (sight(9, "one", "p"), vec![10, 20], vec![20, 10]),
+        (sight(9, "other", "q"), vec![], vec![]),
+    ] {
+        let mut found = ids(&recalled(&store, RecallQuery { sight: sight.clone(), ..asked("needle") }).await.hits);
+        found.sort_unstable();
+        assert_eq!(found, recalls, "{sight:?}");
+        let query = RememberedQuery { known_to: Some(sight.clone()), limit: 2, ..RememberedQuery::default() };
+        let page = store.memories.list(query).await.expect("listed");
+        let listed: Vec<u128> = page.rows.iter().map(|row| row.memory.id.bits()).collect();
+        assert_eq!(listed, told, "{sight:?}");
+    }
+}
+
+/// Until a person says otherwise: neither shown to others, nor in the place of what they know, nor the end of it.
+pub async fn what_came_from_an_archive_is_for_its_session_alone(subject: &mut impl Subject) {
+    let mut store = subject.open();
+    let known = vec![memory(1, 1, "a needle"), memory(2, 1, "a needle, too"), memory(3, 1, "a third needle")];
+    note(&store, session(3), "scribe", vec![observed(known)]).await;
+    let wide = |id: u128, old: &[u128]| Memory {
+        scope: Scope::All,
+        supersedes: old.iter().map(|old| MemoryId::from_bits(*old)).collect(),
+        ..memory(id, 2, "a needle from elsewhere")
+    };
+    let brought = [observed(vec![wide(11, &[1]), wide(12, &[]), wide(13, &[12])]), edited(2, "hay"), forgotten(&[3])];
+    let widened = |id: u128| {
+        let (memory, text) = (MemoryId::from_bits(id), "a needle, for all".to_owned());
+        Event::MemoryEdited(MemoryEdited { memory, text, scope: Some(Scope::All), by: who() })
+    };
+    let brought: Vec<Event> = brought.into_iter().chain([widened(11)]).collect();
+    let begins = begun_with(session(2), "scribe", ("taken_to", (brought.len() + 1).into()));
+    note_behind(&store, session(2), begins, brought).await;
+    let seen = async |store: &Store, n: u128| {
+        let sight = Sight { agent: Some("scribe".to_owned()), session: Some(session(n)), project: None };
+        let mut seen = ids(&recalled(store, RecallQuery { sight, ..asked("needle") }).await.hits);
+        seen.sort_unstable();
+        seen
+    };
+    for case in ["at once", "after a new start", "made anew", "once a person says so"] {
+        if case == "once a person says so" {
+            note(&store, session(2), "scribe", vec![widened(11)]).await;
+        }
+        let others = if case == "once a person says so" { vec![2, 3, 11] } else { vec![1, 2, 3] };
+        assert_eq!(seen(&store, 3).await, others, "{case}");
+        let own = if case == "once a person says so" { vec![2, 3, 11, 13] } else { vec![1, 2, 3, 11, 13] };
+        assert_eq!(seen(&store, 2).await, own, "{case}");
+        let text =
+            store.memories.get(MemoryId::from_bits(2)).await.expect("read").expect("it is there").row.memory.text;
+        assert_eq!(text, "a needle, too", "{case}");
+        drop(store);
+        store = subject.open();
+        if case == "after a new start" {
+            store.memories.begin_anew().await.expect("begun anew");
+        }
+    }
 }
 
 /// One that names another takes its place; both can be looked at as of a day.
@@ -341,6 +426,15 @@ pub async fn what_was_shown_to_a_model_is_a_use(subject: &mut impl Subject) {
     let calls: Vec<(Seq, u128)> = one.uses.iter().map(|used| (used.seq, used.call.bits())).collect();
     assert_eq!((one.used, calls), (2, vec![(5, 8), (3, 7)]));
     assert_eq!(used(2).await.used, 1);
+    let mode = |mode| {
+        let updated = SessionUpdated { title: None, labels: None, memory: Some(mode), by: who() };
+        Event::SessionUpdated(updated)
+    };
+    for (call, said, uses) in [(10, Mode::Incognito, 1), (11, Mode::On, 2)] {
+        note(&store, session(3), "scribe", vec![mode(said)]).await;
+        note(&store, session(3), "scribe", recalled_by(call, "recall", &[2]).to_vec()).await;
+        assert_eq!(used(2).await.used, uses, "{said:?}");
+    }
 }
 
 /// In the trash and back, and gone for good.
