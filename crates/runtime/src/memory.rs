@@ -1,10 +1,10 @@
 //! What is remembered, as sessions see it: their own rows from their journals, those of others from the index.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outlive_core::digest::Digest;
-use outlive_core::id::{AgentName, Seq, SessionId};
+use outlive_core::id::{AgentName, MemoryId, Seq, SessionId};
 use outlive_core::memory::{Memory, Rows};
 use outlive_core::session::State;
 use outlive_store::{RememberedQuery, Sight, Store, StoreError};
@@ -89,16 +89,38 @@ pub(crate) async fn of_session(shell: &Shell, session: SessionId, head: Seq) -> 
     Ok(rows)
 }
 
+/// Returns what this session noted, oldest first, each left out whose place something took, in whichever journal that stands.
+///
+/// # Errors
+///
+/// What the store says.
+pub(crate) async fn own(store: &Store, session: SessionId, rows: &Rows) -> Result<Vec<Memory>, StoreError> {
+    let query = RememberedQuery { session: Some(session), limit: OTHERS, ..RememberedQuery::default() };
+    let page = store.memories.list(query).await?;
+    let live: BTreeSet<MemoryId> = page.rows.iter().map(|row| row.memory.id).collect();
+    let mut own = Vec::new();
+    for row in rows.live() {
+        // The index may not know it yet.
+        let is_live = page.more || live.contains(&row.memory.id) || {
+            let known = store.memories.get(row.memory.id).await?;
+            known.is_none_or(|known| known.row.superseded_by.is_empty())
+        };
+        own.extend(is_live.then(|| row.memory.clone()));
+    }
+    Ok(own)
+}
+
 /// Returns what other sessions noted that this one may know, newest first, each with a newer one that took its place left out.
 ///
 /// # Errors
 ///
 /// What the store says.
-pub(crate) async fn seen_by(store: &Store, state: &State) -> Result<Vec<Memory>, StoreError> {
+pub(crate) async fn seen_by(store: &Store, state: &State, own: &Rows) -> Result<Vec<Memory>, StoreError> {
     let Some(profile) = &state.profile else { return Ok(Vec::new()) };
     let (agent, project) = (Some(profile.agent.to_string()), profile.project.clone());
     let known_to = Some(Sight { agent, session: Some(profile.session), project });
     let query = RememberedQuery { known_to, limit: OTHERS, ..RememberedQuery::default() };
     let rows = store.memories.list(query).await?.rows;
-    Ok(rows.into_iter().map(|row| row.memory).collect())
+    // What a fork shares with its original is its own, too.
+    Ok(rows.into_iter().map(|row| row.memory).filter(|memory| own.get(memory.id).is_none()).collect())
 }

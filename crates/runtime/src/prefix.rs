@@ -12,7 +12,7 @@ use outlive_core::session::{Shown, State};
 use outlive_store::StoreError;
 
 use crate::kit::Kit;
-use crate::memory::seen_by;
+use crate::memory::{own, seen_by};
 use crate::shell::Shell;
 
 /// How long a provider keeps the beginning of a request, in milliseconds: after that nothing is lost by another one.
@@ -79,8 +79,12 @@ impl Prefix<'_> {
         let fixed = self.scaled(weight.all().tokens) + files.as_ref().map_or(0, |layer| count(layer.text()));
         let now = self.shell.moments.now();
         let holds = |memory: &Memory| memory.until.is_none_or(|until| until > now);
-        let own = self.rows.live().into_iter().map(|row| row.memory.clone()).filter(holds).collect();
-        let others = seen_by(&self.shell.store, self.state).await?.into_iter().filter(holds).collect();
+        let (store, session) = (&self.shell.store, self.state.profile.as_ref().map(|profile| profile.session));
+        let own = match session {
+            Some(session) => own(store, session, &self.rows).await?.into_iter().filter(holds).collect(),
+            None => Vec::new(),
+        };
+        let others = seen_by(store, self.state, &self.rows).await?.into_iter().filter(holds).collect();
         let global = choose(others, Part::Global.tokens((window, fixed), cap), &count);
         let session = choose(own, Part::Session.tokens((window, fixed), cap), &count);
         let layers = self.layers(files, (&global, &session));

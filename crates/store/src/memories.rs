@@ -9,6 +9,7 @@
 //! | `find` | the statements that bring candidates in bounded time; `outlive_core::memory::rank` puts them in order |
 //! | `read` | rows, pages of the list, all that is known of one |
 //! | `vectors` | what texts mean, in numbers |
+//! | `examine` | how the file is, for whoever looks from outside |
 //! | `kept`, `asked` | all of it, from outside of the thread that alone touches the file (see `crate::follow`); in memory |
 //!
 //! Derived, deletable, rebuilt; never in the way of an append: told of heads by a note, it reads the journals when it has
@@ -17,6 +18,7 @@
 //! never syntax; vectors of different models or lengths are never compared.
 
 pub(crate) mod asked;
+mod examine;
 mod find;
 mod kept;
 mod narrow;
@@ -34,6 +36,7 @@ use outlive_core::memory::{Memory, Scope};
 use outlive_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use examine::{Examined, examine};
 pub(crate) use kept::Memories;
 pub(crate) use table::Table;
 

@@ -102,9 +102,7 @@ impl State {
             // What comes too late is let go, and with it what is held for it.
             Report::Observed { to, .. } if !self.awaits(*to) => return Ok(Vec::new()),
             // So is what was made of notes that have changed since: it would bring back what they said, or say it twice.
-            Report::Reflected { read, .. }
-                if self.upkeep.memories.mode != Some(Mode::On) || *read < self.upkeep.memories.changed_at =>
-            {
+            Report::Reflected { read, .. } if self.check_mode().is_err() || *read < self.upkeep.memories.changed_at => {
                 return Ok(Vec::new());
             }
             Report::Observed { to, model, answer } => self.observed(*to, model.as_ref(), answer, moment),

@@ -9,7 +9,7 @@ use outlive_core::memory::{Memory, reflect};
 
 use super::Errand;
 use super::keeper::{Notes, failure};
-use crate::memory::{of_session, seen_by};
+use crate::memory::{of_session, own, seen_by};
 
 /// Bytes of a piece: at most, and however often looking failed.
 const PIECE_BYTES: (usize, usize) = (64 << 10, 512);
@@ -61,8 +61,8 @@ fn unread(error: &outlive_store::StoreError) -> Failed {
 async fn ask(errand: &Errand, notes: &Notes, piece: &Piece) -> Noted {
     let unread = |error| unread(&error);
     let rows = of_session(&notes.shell, errand.session, notes.state.head).await.map_err(unread)?;
-    let others = seen_by(&notes.shell.store, &notes.state).await.map_err(unread)?;
-    let own = rows.live().into_iter().map(|row| row.memory.clone());
+    let others = seen_by(&notes.shell.store, &notes.state, &rows).await.map_err(unread)?;
+    let own = own(&notes.shell.store, errand.session, &rows).await.map_err(unread)?;
     let known = Known::of(others.into_iter().chain(own).collect()).within(room(notes) / 2);
     let (text, usage) = notes.ask(request(piece, &known, notes.shell.moments.now())).await?;
     let has_project = notes.state.profile.as_ref().is_some_and(|profile| profile.project.is_some());
@@ -103,9 +103,8 @@ async fn piece(errand: &Errand, notes: &Notes, (from, to): (Seq, Seq)) -> Result
 }
 
 impl Notes {
-    /// Has notes condensed, the oldest first.
-    pub(crate) async fn condense(&self, mut memories: Vec<Memory>) -> Noted {
-        memories.truncate(reflect::NOTES);
+    /// Has notes condensed, the newest where there are many: those before them were looked at before.
+    pub(crate) async fn condense(&self, memories: Vec<Memory>) -> Noted {
         if memories.len() < 2 {
             return Ok((Vec::new(), Usage::default()));
         }

@@ -21,7 +21,7 @@ use crate::StoreError;
 use crate::follow::Kept;
 use crate::sqlite::{self, AfterCrash, FileError, Kind, Writes};
 
-const KIND: Kind = Kind {
+pub(super) const KIND: Kind = Kind {
     application: 0x6f75_746d,
     version: 3,
     schema: SCHEMA,
