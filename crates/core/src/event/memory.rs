@@ -103,6 +103,10 @@ pub struct MemoryFailed {
     /// When it is tried again.
     pub retry_at: Timestamp,
     /// The tokens that it took nevertheless.
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "is_nothing")]
     pub usage: Usage,
+}
+
+fn is_nothing(usage: &Usage) -> bool {
+    *usage == Usage::default()
 }

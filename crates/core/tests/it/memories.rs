@@ -59,7 +59,7 @@ fn observing(desk: &Desk) -> Option<u64> {
 
 fn observed(desk: &mut Desk, to: u64, answer: Result<Vec<Memory>, Failure>) {
     let answer = answer.map(|memories| (memories, Usage { input_tokens: 7, steps: 1, ..Usage::default() }));
-    let answer = answer.map_err(|failure| (failure, Usage { input_tokens: 5, steps: 1, ..Usage::default() }));
+    let answer = answer.map_err(|failure| (failure, Usage::default()));
     desk.command(Command::Report(Report::Observed { to, model: None, answer })).unwrap();
 }
 
@@ -110,7 +110,10 @@ fn a_look_that_failed_is_tried_again_later_and_each_time_later() {
         assert_eq!(observing(&desk), Some(to));
     }
     assert_eq!(pauses, [30_000, 60_000, 120_000]);
-    assert_eq!(desk.state.totals.spent.all.input_tokens, 15, "what each took is counted");
+    let took = Usage { input_tokens: 5, steps: 1, ..Usage::default() };
+    let report = Report::Observed { to, model: None, answer: Err((failure(), took)) };
+    desk.command(Command::Report(report)).unwrap();
+    assert_eq!(desk.state.totals.spent.all.input_tokens, 5, "what it took is counted");
 }
 
 #[test]

@@ -75,7 +75,7 @@ fn what_an_imported_session_remembers_is_its_own_until_somebody_says_otherwise()
     there.check(&["memory", "edit", &known[0].0, "--scope", "all"], 0, "is known to these");
     assert!(context(&there).contains("Zorblax"), "once a person says so");
     assert!(scopes(&there).iter().all(|(_, scope)| scope == "all"));
-    there.check(&["memory", "edit", &known[0].0], 2, "--scope");
+    there.check(&["memory", "edit", &known[0].0], 2, "<TEXT>");
 }
 
 #[test]

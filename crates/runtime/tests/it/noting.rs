@@ -181,10 +181,9 @@ async fn a_turn_of_a_long_session_reads_no_more_lines_than_one_of_a_shorter_one(
     let mut read = Vec::new();
     for turn in 0..130 {
         let before = house.faults.lines_read();
-        house.ask(1, Command::Message(crate::house::message(&format!("Number {turn}.")))).await.unwrap();
-        while !house.runtime.is_quiet() {
-            tokio::time::sleep(Duration::from_millis(100)).await;
-        }
+        talk(&house, &format!("Number {turn}.")).await;
+        // Until it is noted; the session stays in memory.
+        tokio::time::sleep(Duration::from_secs(5)).await;
         read.push(house.faults.lines_read() - before);
     }
     let of = |turns: std::ops::Range<usize>| read[turns].iter().sum::<u64>() / 10;

@@ -38,7 +38,7 @@ pub fn on(day: i64) -> Timestamp {
     Timestamp::from_micros(day * 86_400_000_000)
 }
 
-fn who() -> Origin {
+pub(super) fn who() -> Origin {
     Origin::of(OriginKind::Cli)
 }
 
@@ -50,12 +50,12 @@ pub fn observed(memories: Vec<Memory>) -> Event {
     Event::MemoryObserved(MemoryObserved { covers, memories, model, usage, is_unobserved: false })
 }
 
-fn forgotten(memories: &[u128]) -> Event {
+pub(super) fn forgotten(memories: &[u128]) -> Event {
     let memories = memories.iter().map(|id| MemoryId::from_bits(*id)).collect();
     Event::MemoryForgotten(MemoryForgotten { memories, sources: false, by: who() })
 }
 
-fn edited(id: u128, text: &str) -> Event {
+pub(super) fn edited(id: u128, text: &str) -> Event {
     Event::MemoryEdited(MemoryEdited { memory: MemoryId::from_bits(id), text: text.to_owned(), scope: None, by: who() })
 }
 
@@ -94,7 +94,7 @@ pub async fn note(store: &Store, journal: SessionId, agent: &str, events: Vec<Ev
 }
 
 /// The same, where it is begun by this line.
-async fn note_behind(store: &Store, journal: SessionId, begins: Line, events: Vec<Event>) {
+pub(super) async fn note_behind(store: &Store, journal: SessionId, begins: Line, events: Vec<Event>) {
     let epoch = take(store, journal).await;
     let expected = store.journals.head(journal).await.unwrap_or(0);
     let mut lines = if expected == 0 { vec![begins] } else { Vec::new() };
@@ -107,12 +107,12 @@ async fn note_behind(store: &Store, journal: SessionId, begins: Line, events: Ve
 }
 
 /// Returns the line by which a session of this agent begins that has this, too.
-fn begun_with(journal: SessionId, agent: &str, (key, value): (&str, serde_json::Value)) -> Line {
+pub(super) fn begun_with(journal: SessionId, agent: &str, (key, value): (&str, serde_json::Value)) -> Line {
     let line = begun(journal, agent).changed(|line| line.insert(key.to_owned(), value).is_none());
     line.expect("a line").expect("another one")
 }
 
-fn asked(text: &str) -> RecallQuery {
+pub(super) fn asked(text: &str) -> RecallQuery {
     RecallQuery { text: text.to_owned(), now: on(10_000), limit: 20, ..RecallQuery::default() }
 }
 
@@ -121,7 +121,7 @@ pub async fn recalled(store: &Store, query: RecallQuery) -> Recalled {
     store.memories.recall(query).await.expect("recalled")
 }
 
-fn ids(hits: &[RecallHit]) -> Vec<u128> {
+pub(super) fn ids(hits: &[RecallHit]) -> Vec<u128> {
     hits.iter().map(|hit| hit.row.memory.id.bits()).collect()
 }
 
@@ -195,80 +195,6 @@ pub async fn nobody_recalls_what_only_another_may_know(subject: &mut impl Subjec
     let all =
         RememberedQuery { agent: Some("one".to_owned()), scope: Some(Scope::Agent), ..RememberedQuery::default() };
     assert_eq!(listed(&store, all).await, [21, 11]);
-}
-
-/// What it recalls, and what its requests begin with: of its project only what the same agent noted there.
-pub async fn a_session_is_told_unasked_what_it_may_recall(subject: &mut impl Subject) {
-    let store = subject.open();
-    let places = [(1, "one", "p"), (2, "one", "p"), (3, "other", "p"), (4, "one", "q")];
-    for (n, agent, project) in places {
-        let noted = Memory { scope: Scope::Project, ..memory(n * 10, 1, "a needle of the project") };
-        let begins = begun_with(session(n), agent, ("project", project.into()));
-        note_behind(&store, session(n), begins, vec![observed(vec![noted])]).await;
-    }
-    let later = |n| Memory { scope: Scope::Project, ..memory(n, 1, "hay") };
-    note(&store, session(4), "one", vec![observed((41..99).map(later).collect())]).await;
-    let sight = |n: u128, agent: &str, project: &str| {
-        let (agent, project) = (Some(agent.to_owned()), Some(project.to_owned()));
-        Sight { agent, session: Some(session(n)), project }
-    };
-    for (sight, recalls, told) in [
-        (sight(1, "one", "p"), vec![10, 20], vec![20]),
-        (sight(3, "other", "p"), vec![30], vec![]),
-        (sight(9, "one", "p"), vec![10, 20], vec![20, 10]),
-        (sight(9, "other", "q"), vec![], vec![]),
-    ] {
-        let mut found = ids(&recalled(&store, RecallQuery { sight: sight.clone(), ..asked("needle") }).await.hits);
-        found.sort_unstable();
-        assert_eq!(found, recalls, "{sight:?}");
-        let query = RememberedQuery { known_to: Some(sight.clone()), limit: 2, ..RememberedQuery::default() };
-        let page = store.memories.list(query).await.expect("listed");
-        let listed: Vec<u128> = page.rows.iter().map(|row| row.memory.id.bits()).collect();
-        assert_eq!(listed, told, "{sight:?}");
-    }
-}
-
-/// Until a person says otherwise: neither shown to others, nor in the place of what they know, nor the end of it.
-pub async fn what_came_from_an_archive_is_for_its_session_alone(subject: &mut impl Subject) {
-    let mut store = subject.open();
-    let known = vec![memory(1, 1, "a needle"), memory(2, 1, "a needle, too"), memory(3, 1, "a third needle")];
-    note(&store, session(3), "scribe", vec![observed(known)]).await;
-    let wide = |id: u128, old: &[u128]| Memory {
-        scope: Scope::All,
-        supersedes: old.iter().map(|old| MemoryId::from_bits(*old)).collect(),
-        ..memory(id, 2, "a needle from elsewhere")
-    };
-    let brought = [observed(vec![wide(11, &[1]), wide(12, &[]), wide(13, &[12])]), edited(2, "hay"), forgotten(&[3])];
-    let widened = |id: u128| {
-        let (memory, text) = (MemoryId::from_bits(id), "a needle, for all".to_owned());
-        Event::MemoryEdited(MemoryEdited { memory, text, scope: Some(Scope::All), by: who() })
-    };
-    let brought: Vec<Event> = brought.into_iter().chain([widened(11)]).collect();
-    let begins = begun_with(session(2), "scribe", ("taken_to", (brought.len() + 1).into()));
-    note_behind(&store, session(2), begins, brought).await;
-    let seen = async |store: &Store, n: u128| {
-        let sight = Sight { agent: Some("scribe".to_owned()), session: Some(session(n)), project: None };
-        let mut seen = ids(&recalled(store, RecallQuery { sight, ..asked("needle") }).await.hits);
-        seen.sort_unstable();
-        seen
-    };
-    for case in ["at once", "after a new start", "made anew", "once a person says so"] {
-        if case == "once a person says so" {
-            note(&store, session(2), "scribe", vec![widened(11)]).await;
-        }
-        let others = if case == "once a person says so" { vec![2, 3, 11] } else { vec![1, 2, 3] };
-        assert_eq!(seen(&store, 3).await, others, "{case}");
-        let own = if case == "once a person says so" { vec![2, 3, 11, 13] } else { vec![1, 2, 3, 11, 13] };
-        assert_eq!(seen(&store, 2).await, own, "{case}");
-        let text =
-            store.memories.get(MemoryId::from_bits(2)).await.expect("read").expect("it is there").row.memory.text;
-        assert_eq!(text, "a needle, too", "{case}");
-        drop(store);
-        store = subject.open();
-        if case == "after a new start" {
-            store.memories.begin_anew().await.expect("begun anew");
-        }
-    }
 }
 
 /// One that names another takes its place; both can be looked at as of a day.
