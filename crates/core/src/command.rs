@@ -114,6 +114,9 @@ pub enum Command {
     Report(Report),
 }
 
+/// What a model found to be remembered, or why it found nothing; and what it took either way.
+pub type Noted = Result<(Vec<Memory>, Usage), (Failure, Usage)>;
+
 /// A new session.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Create {
@@ -327,7 +330,7 @@ pub enum Report {
         model: Option<String>,
         /// What it found.
         #[serde(skip)]
-        answer: Result<(Vec<Memory>, Usage), Failure>,
+        answer: Noted,
     },
     /// What is remembered was condensed, or could not be.
     Reflected {
@@ -340,7 +343,7 @@ pub enum Report {
         model: Option<String>,
         /// What takes the place of what.
         #[serde(skip)]
-        answer: Result<(Vec<Memory>, Usage), Failure>,
+        answer: Noted,
     },
     /// Nothing of these is left in the journal.
     Erased {

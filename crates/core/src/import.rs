@@ -5,6 +5,7 @@
 //! | [`Talk`] | a conversation in that shape; its session's id follows from it |
 //! | [`Gathering`] | what a reader hears becomes a [`Talk`], within the bounds |
 //! | `claude_code`, `codex`, `dagent`, `opencode`, `duragent` | a reader each: records in, [`Read`] out |
+//! | `kept` | a checkpoint that a program made itself |
 //! | `check` | what a talk from outside must hold to |
 //! | `journal` | the events of a talk |
 //!
@@ -18,6 +19,7 @@ pub mod dagent;
 pub mod duragent;
 mod gather;
 mod journal;
+mod kept;
 pub mod opencode;
 mod record;
 
@@ -29,6 +31,7 @@ pub use record::{Damage, LeftOut, Read, Records};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::compaction::Change;
 use crate::content::Usage;
 use crate::digest::Digest;
 use crate::event::Outcome;
@@ -70,6 +73,9 @@ pub struct Talk {
     /// The folder that was worked in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
+    /// What the program kept of what was said before: its own checkpoint.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub kept: Option<Change>,
     /// All that was said and done, in order.
     pub turns: Vec<Turn>,
 }

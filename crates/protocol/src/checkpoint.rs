@@ -92,7 +92,7 @@ pub struct CheckpointRow {
     /// Why: `soft`, `hard`, `overflow`, `asked`, `upgrade`, `loop`.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub trigger: CompactionTrigger,
-    /// By whom: `model`, `deterministic`, `edited`, `loop`.
+    /// By whom: `model`, `deterministic`, `edited`, `loop`, `imported`.
     #[cfg_attr(feature = "openapi", schema(value_type = String))]
     pub strategy: Strategy,
     /// The model, as `provider/name`.

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 pub struct ImportTalk {
     /// The agent that goes on with it.
     pub agent: String,
-    /// The conversation: `{source: {program, id, digest}, created_at, title?, cwd?, turns: [{at, said?, steps: [{at, model?,
+    /// The conversation: `{source: {program, id, digest}, created_at, title?, cwd?, kept?: {goal?, next_step?, add: [{section, text}]}, turns: [{at, said?, steps: [{at, model?,
     /// usage?, parts: [{type: text or thinking, text} or {type: call, tool, arguments, result?: {at, outcome,
     /// content}}]}]}]}`. Times are RFC 3339.
     #[cfg_attr(feature = "openapi", schema(value_type = Object))]

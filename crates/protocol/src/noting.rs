@@ -67,8 +67,13 @@ impl AddMemory {
 #[serde(deny_unknown_fields)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
 pub struct EditMemory {
-    /// What it is to say.
-    pub text: String,
+    /// What it is to say; what it says where nothing is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub text: Option<String>,
+    /// Who may know it from then on; those who did where nothing is given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub scope: Option<Scope>,
     /// The same id acts once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,

@@ -12,7 +12,7 @@ use outlive_core::archive::{ARCHIVE_BYTES, ArchiveError, SessionArchive};
 use outlive_core::command::{Command, Fork};
 use outlive_core::digest::Digest;
 use outlive_core::event::{Entry, Event, Line, Origin, Parent};
-use outlive_core::id::{AgentName, RequestId, SessionId};
+use outlive_core::id::{AgentName, RequestId, Seq, SessionId};
 use outlive_core::limits::{FORK_BYTES, IMPORT_BYTES};
 use outlive_core::redact::Redactor;
 use outlive_core::session::{Fact, Refusal, State};
@@ -77,6 +77,7 @@ impl Runtime {
                 *line = clean;
             }
         }
+        mark(&mut lines, None)?;
         let first = lines.first().ok_or(SubmitError::Refused(Refusal::NoSession))?;
         let Event::SessionCreated(created) = crate::load::read(session, first).map_err(SubmitError::Store)?.event
         else {
@@ -108,7 +109,7 @@ impl Runtime {
         let NewImport { bytes, copy, by } = import;
         // On a thread of its own, so that a large one keeps nobody waiting.
         let redactor = self.secrets().now();
-        let taken = async move { Taken::check(&bytes, copy.is_some())?.without(&redactor)?.without_loop() };
+        let taken = async move { Taken::check(&bytes, copy.is_some())?.without(&redactor)?.without_loop()?.marked() };
         let taken = crate::tasks::apart(taken).await?;
         let session = copy.unwrap_or(taken.session);
         if copy.is_none() && self.has(&taken).await? {
@@ -147,7 +148,8 @@ impl Runtime {
 
     /// Says whether this very journal is here, as it was or as an import leaves it; refuses another one under its name.
     async fn has(&self, taken: &Taken) -> Result<bool, SubmitError> {
-        let (session, lines) = (taken.session, &taken.lines);
+        let (session, mut lines) = (taken.session, taken.lines.clone());
+        mark(&mut lines, None)?;
         let head = match self.head(session).await {
             Ok(head) => head,
             Err(SubmitError::Refused(Refusal::NoSession)) => return Ok(false),
@@ -155,7 +157,8 @@ impl Runtime {
         };
         let mut same = 0;
         while let Some(rest) = lines.get(same..).filter(|rest| !rest.is_empty()) {
-            let here = self.entries(session, same as u64, PAGE).await?;
+            let mut here = self.entries(session, same as u64, PAGE).await?;
+            mark(&mut here, None)?;
             let alike = here.iter().zip(rest).take_while(|(here, there)| here == there).count();
             same += alike;
             if alike < PAGE {
@@ -280,6 +283,27 @@ impl Taken {
         }
         Ok(self)
     }
+
+    /// Says in the first line how far the journal came from elsewhere: what it remembers is no word about what others do.
+    fn marked(mut self) -> Result<Self, SubmitError> {
+        mark(&mut self.lines, Some(self.entries.len() as Seq))?;
+        if let (Some(first), Some(line)) = (self.entries.first_mut(), self.lines.first()) {
+            *first = crate::load::read(self.session, line).map_err(SubmitError::Store)?;
+        }
+        Ok(self)
+    }
+}
+
+/// Says in a journal's first line how far it came from an archive; an archive itself does not.
+fn mark(lines: &mut [Line], taken_to: Option<Seq>) -> Result<(), SubmitError> {
+    let Some(first) = lines.first_mut().filter(|line| line.seq() == 1) else { return Ok(()) };
+    let marked = first.changed(|line| match taken_to {
+        Some(seq) => line.insert("taken_to".to_owned(), seq.into()) != Some(seq.into()),
+        None => line.shift_remove("taken_to").is_some(),
+    });
+    let marked = marked.map_err(|error| refused("archive_invalid", format!("its first event: {error}")))?;
+    marked.into_iter().for_each(|line| *first = line);
+    Ok(())
 }
 
 /// Returns a line without secrets, sealed anew, if there are any in it.

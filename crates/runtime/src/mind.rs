@@ -10,7 +10,7 @@ use outlive_core::session::State;
 use outlive_store::memory_files::MemoryFiles;
 use outlive_store::{RecallQuery, Sight, Store, StoreError};
 use outlive_tools::Pending;
-use outlive_tools::memory::{Asker, Mind, Piece, Question};
+use outlive_tools::memory::{Asker, Mind, Piece, Question, SHOWN};
 
 use crate::clock::Moments;
 use crate::{Door, Runtime, Whose, load};
@@ -22,9 +22,6 @@ pub(crate) struct Kept {
     pub(crate) door: Door,
     pub(crate) files: Arc<dyn MemoryFiles>,
 }
-
-/// Bytes of a file that one answer shows.
-const PIECE_BYTES: usize = 16 << 10;
 
 impl Kept {
     /// Returns the session's state, if its memory is not off.
@@ -125,7 +122,7 @@ fn piece((mut bytes, all): (Vec<u8>, u64), from: u64) -> Option<Piece> {
     if bytes.is_empty() && from > 0 {
         return None;
     }
-    bytes.truncate(PIECE_BYTES);
+    bytes.truncate(SHOWN);
     let cut = from + (bytes.len() as u64) < all;
     if let Err(error) = std::str::from_utf8(&bytes)
         && cut

@@ -10,7 +10,7 @@ use outlive_core::command::{Command, Create, MemoryCommand, Report};
 use outlive_core::event::{Event, Line, MemoryForgotten, OnDisconnect, Origin};
 use outlive_core::id::{AgentName, MemoryId, RequestId, Seq, SessionId};
 use outlive_core::memory::forget::{Extent, says};
-use outlive_core::memory::{Memory, Mode};
+use outlive_core::memory::{Memory, Mode, Scope};
 use outlive_core::session::{Refusal, State};
 use outlive_store::{Remembered, RememberedQuery, StoreError};
 use tokio::sync::oneshot;
@@ -84,7 +84,7 @@ impl Runtime {
         Ok((session, added.memory))
     }
 
-    /// Has it say something else.
+    /// Has it say something else, or be known to others; what is not given stays.
     ///
     /// # Errors
     ///
@@ -92,11 +92,18 @@ impl Runtime {
     pub async fn rewrite(
         &self,
         memory: MemoryId,
-        text: String,
+        (text, scope): (Option<String>, Option<Scope>),
         (by, request): (Origin, Option<RequestId>),
     ) -> Result<SessionId, SubmitError> {
         let session = self.home(memory).await?.ok_or_else(|| unknown(memory))?;
-        let what = MemoryCommand::Edit { memory, text };
+        let text = match text {
+            Some(text) => text,
+            None => {
+                let known = self.shell.store.memories.get(memory).await.map_err(SubmitError::Store)?;
+                known.ok_or_else(|| unknown(memory))?.row.memory.text
+            }
+        };
+        let what = MemoryCommand::Edit { memory, text, scope };
         self.submit(session, Command::Memory { what, by }, request).await.map(|_| session)
     }
 
@@ -204,7 +211,7 @@ impl Runtime {
         let read = state.head;
         let memories: Vec<Memory> = match whose {
             Whose::Session(session) => {
-                let rows = of_session(&self.shell.store, *session, state.head).await.map_err(SubmitError::Store)?;
+                let rows = of_session(&self.shell, *session, state.head).await.map_err(SubmitError::Store)?;
                 rows.live().into_iter().map(|row| row.memory.clone()).collect()
             }
             Whose::Agent(agent) => self.wide(agent, session).await.map_err(SubmitError::Store)?,
@@ -223,7 +230,20 @@ impl Runtime {
             return Err(SubmitError::Stopped(stop));
         }
         let invalid = |what: String| SubmitError::Refused(Refusal::Invalid { code: "reflection_failed", what });
-        let answer = notes.condense(memories).await.map_err(|failure| invalid(failure.message))?;
+        let answer = match notes.condense(memories).await {
+            Ok(answer) => answer,
+            Err((failure, usage)) => {
+                let message = failure.message.clone();
+                if usage.steps > 0 {
+                    let (shown, model, answer) = (Vec::new(), Some(name), Err((failure, usage)));
+                    let report = Report::Reflected { read, shown, model, answer };
+                    if let Err(error) = self.submit(session, Command::Report(report), None).await {
+                        tracing::debug!(%error, "what a reflection used is not counted");
+                    }
+                }
+                return Err(invalid(message));
+            }
+        };
         if is_dry {
             return Ok(answer.0);
         }
@@ -253,7 +273,7 @@ impl Runtime {
 
     /// What an agent knows in all its sessions, oldest first. Events of other journals than this one are no sources of what is made of it.
     async fn wide(&self, agent: &AgentName, own: SessionId) -> Result<Vec<Memory>, StoreError> {
-        let scope = Some(outlive_core::memory::Scope::Agent);
+        let scope = Some(Scope::Agent);
         let query =
             RememberedQuery { agent: Some(agent.to_string()), scope, limit: OF_AGENT, ..RememberedQuery::default() };
         let mut rows = self.shell.store.memories.list(query).await?.rows;
@@ -301,7 +321,7 @@ impl Runtime {
         }
         let mut first = None;
         for session in self.shell.store.directory.sessions().await.map_err(SubmitError::Store)? {
-            let rows = match of_session(&self.shell.store, session, Seq::MAX).await {
+            let rows = match of_session(&self.shell, session, Seq::MAX).await {
                 Ok(rows) => rows,
                 Err(StoreError::Corrupt { .. } | StoreError::NotFound(_)) => continue,
                 Err(error) => return Err(SubmitError::Store(error)),
@@ -319,7 +339,7 @@ impl Runtime {
         let mut plan = Plan::default();
         let mut open = vec![(home, memory)];
         while let Some((session, id)) = open.pop() {
-            let rows = of_session(&self.shell.store, session, Seq::MAX).await.map_err(SubmitError::Store)?;
+            let rows = of_session(&self.shell, session, Seq::MAX).await.map_err(SubmitError::Store)?;
             for id in rows.derived(&[id]) {
                 let planned = plan.memories.entry(session).or_default();
                 if planned.contains(&id) {

@@ -2,6 +2,8 @@
 //!
 //! Invariant: they begin with the same bytes until the journal says that they do not, and why.
 
+use std::sync::Arc;
+
 use outlive_core::context::{FILES, Frame, Layer, Layers};
 use outlive_core::event::{BlockHash, ContextRebuilt, RebuildCause};
 use outlive_core::id::SessionId;
@@ -11,7 +13,7 @@ use outlive_core::session::{Shown, State};
 use outlive_store::StoreError;
 
 use crate::kit::Kit;
-use crate::memory::{of_session, seen_by};
+use crate::memory::{of_session, own, seen_by};
 use crate::shell::Shell;
 
 /// How long a provider keeps the beginning of a request, in milliseconds: after that nothing is lost by another one.
@@ -44,7 +46,7 @@ pub(crate) async fn of_next(
     if let Some(layers) = before.filter(|_| due.is_none()) {
         return Ok(layers.clone());
     }
-    let rows = of_session(&shell.store, session, state.head).await?;
+    let rows = of_session(shell, session, state.head).await?;
     Ok(Prefix { shell, state, kit, frame, rows }.begin(due).await?.layers())
 }
 
@@ -71,7 +73,7 @@ pub(crate) struct Prefix<'a> {
     pub(crate) kit: &'a Kit,
     pub(crate) frame: &'a Frame,
     /// What the session's own journal says is remembered.
-    pub(crate) rows: Rows,
+    pub(crate) rows: Arc<Rows>,
 }
 
 impl Prefix<'_> {
@@ -96,8 +98,12 @@ impl Prefix<'_> {
         let fixed = self.scaled(weight.all().tokens) + files.as_ref().map_or(0, |layer| count(layer.text()));
         let now = self.shell.moments.now();
         let holds = |memory: &Memory| memory.until.is_none_or(|until| until > now);
-        let own = self.rows.live().into_iter().map(|row| row.memory.clone()).filter(holds).collect();
-        let others = seen_by(&self.shell.store, self.state).await?.into_iter().filter(holds).collect();
+        let (store, session) = (&self.shell.store, self.state.profile.as_ref().map(|profile| profile.session));
+        let own = match session {
+            Some(session) => own(store, session, &self.rows).await?.into_iter().filter(holds).collect(),
+            None => Vec::new(),
+        };
+        let others = seen_by(store, self.state, &self.rows).await?.into_iter().filter(holds).collect();
         let global = choose(others, Part::Global.tokens((window, fixed), cap), &count);
         let session = choose(own, Part::Session.tokens((window, fixed), cap), &count);
         let layers = self.layers(files, (&global, &session));

@@ -13,6 +13,7 @@ use crate::clock::Moments;
 use crate::feeds::Feeds;
 use crate::kit::Kits;
 use crate::ledger::Ledger;
+use crate::memory::Folds;
 use crate::meter::Meter;
 use crate::notices::Notices;
 use crate::scheduler::Scheduler;
@@ -56,6 +57,8 @@ pub struct Door {
     pub(crate) recovered: CancellationToken,
     /// Held from the reading of lines to their being written anew: what two erase of one line is gone of both.
     pub(crate) erasing: Arc<tokio::sync::Mutex<()>>,
+    /// What was read of journals, and is let go when something is erased.
+    pub(crate) folds: Folds,
 }
 
 impl Door {

@@ -10,6 +10,7 @@ pub mod answers;
 pub mod beside;
 pub mod facts;
 pub mod journals;
+pub mod knowing;
 pub mod listing;
 pub mod paraphrased;
 pub mod recalling;
@@ -79,6 +80,8 @@ macro_rules! conformance {
             searching::what_was_removed_is_not_found
             remembering::what_is_remembered_is_found_by_what_it_says
             remembering::nobody_recalls_what_only_another_may_know
+            knowing::a_session_is_told_unasked_what_it_may_recall
+            knowing::what_came_from_an_archive_is_for_its_session_alone
             remembering::a_newer_fact_stands_before_the_older
             remembering::what_is_edited_or_forgotten_is_found_as_it_is_now
             remembering::what_was_erased_from_its_line_is_no_memory

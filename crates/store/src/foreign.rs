@@ -188,7 +188,8 @@ impl Unit {
             }
             Body::Dagent(path) => {
                 let bytes = walk::whole(path, dagent::FILE_BYTES)?;
-                Ok(Some(dagent::read(&self.shown, bytes.as_deref())))
+                let beside = walk::whole(&path.with_file_name(dagent::CHECKPOINT), dagent::FILE_BYTES);
+                Ok(Some(dagent::read(&self.shown, bytes.as_deref(), beside.ok().flatten().as_deref())))
             }
             Body::Duragent(folder) => duragent::read(folder, &self.shown).map(Some),
             Body::Opencode(session) => session.read(),

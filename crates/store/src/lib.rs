@@ -36,8 +36,8 @@ pub use error::{Class, StoreError};
 pub use index::{Index, Key, Label, ListQuery, OfTask, Row, Sort};
 pub use journals::{Append, Directory, Epoch, Journals, Leases, Opened};
 pub use memories::{
-    Author, Measured, MemoryIndex, Provenance, RecallHit, RecallQuery, Recalled, Remembered, RememberedPage,
-    RememberedQuery, Sight, Space, Unmeasured, Use, Ways,
+    Author, Examined, Measured, MemoryIndex, Provenance, RecallHit, RecallQuery, Recalled, Remembered, RememberedPage,
+    RememberedQuery, Sight, Space, Unmeasured, Use, Ways, examine,
 };
 pub use search::{Catching, Found, Hit, Search, SearchQuery};
 pub use snapshots::Snapshots;

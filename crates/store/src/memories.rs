@@ -4,9 +4,12 @@
 //! |---|---|
 //! | `news` | what lines of a journal say about it |
 //! | `table` | the SQLite file: what is written to it |
+//! | `words` | the indexes of words, and that nothing is left in them of what went |
+//! | `narrow` | who may know what |
 //! | `find` | the statements that bring candidates in bounded time; `outlive_core::memory::rank` puts them in order |
 //! | `read` | rows, pages of the list, all that is known of one |
 //! | `vectors` | what texts mean, in numbers |
+//! | `examine` | how the file is, for whoever looks from outside |
 //! | `kept`, `asked` | all of it, from outside of the thread that alone touches the file (see `crate::follow`); in memory |
 //!
 //! Derived, deletable, rebuilt; never in the way of an append: told of heads by a note, it reads the journals when it has
@@ -15,12 +18,15 @@
 //! never syntax; vectors of different models or lengths are never compared.
 
 pub(crate) mod asked;
+mod examine;
 mod find;
 mod kept;
+mod narrow;
 mod news;
 mod read;
 mod table;
 mod vectors;
+mod words;
 
 use std::collections::BTreeSet;
 
@@ -30,6 +36,7 @@ use outlive_core::memory::{Memory, Scope};
 use outlive_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 
+pub use examine::{Examined, examine};
 pub(crate) use kept::Memories;
 pub(crate) use table::Table;
 
@@ -70,8 +77,8 @@ pub enum Author {
     Somebody(Origin),
 }
 
-/// Whose memories are looked through. What a session may know: its own, those of its project, those of its agent, and those
-/// for all; never another agent's.
+/// Whose memories are looked through. What a session may know: its own, those of its agent in the same project, those of its
+/// agent everywhere, and those for all; never another agent's.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Sight {
     /// What this agent may know: alone, all that its sessions noted, and what is for all. None: everything there is.
@@ -146,6 +153,8 @@ pub struct RememberedQuery {
     pub agent: Option<String>,
     /// Noted in this session.
     pub session: Option<SessionId>,
+    /// What this session may know of what others noted: not its own.
+    pub known_to: Option<Sight>,
     /// Of this scope.
     pub scope: Option<Scope>,
     /// Whether those are listed, too, whose place another took.

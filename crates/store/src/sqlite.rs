@@ -163,6 +163,11 @@ pub(crate) fn restore(connection: &mut Connection, path: &Path, kind: &Kind) -> 
     Ok(())
 }
 
+/// Returns where a file is that was moved out of the way.
+pub(crate) fn set_aside_at(path: &Path) -> PathBuf {
+    beside(path, DAMAGED)
+}
+
 /// Moves the file out of the way, over what was moved there before.
 pub(crate) fn set_aside(path: &Path) {
     drop_logs(path);

@@ -21,6 +21,7 @@ fn line(seq: u64, event: Event) -> Line {
 fn created() -> Event {
     Event::SessionCreated(SessionCreated {
         task: None,
+        taken_to: None,
         memory: None,
         session: session(7),
         agent: name(),

@@ -4,7 +4,7 @@ use serde::Serialize;
 
 use crate::compaction::{Plan, Summary};
 use crate::id::{CheckpointId, MemoryId, Seq};
-use crate::memory::{Memory, Mode};
+use crate::memory::{Memory, Mode, Scope};
 
 /// A change to what the model sees.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -81,6 +81,8 @@ pub enum MemoryCommand {
         memory: MemoryId,
         /// What it is to say.
         text: String,
+        /// Who may know it from then on; those who did where nothing is said.
+        scope: Option<Scope>,
     },
     /// Forget these.
     Forget {

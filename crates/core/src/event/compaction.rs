@@ -40,6 +40,8 @@ pub enum Strategy {
     Edited,
     /// It is the one before, with how the checks of a loop went.
     Loop,
+    /// Another program had made it, from which the conversation comes.
+    Imported,
 }
 
 /// When none is under way. It ends with `checkpoint.created`, `compaction.failed` or `compaction.cancelled`; after a crash it

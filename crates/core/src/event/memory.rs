@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Aside, Origin};
 use crate::content::Usage;
 use crate::id::MemoryId;
-use crate::memory::Memory;
+use crate::memory::{Memory, Scope};
 use crate::time::Timestamp;
 
 /// Beside turns. All up to the end of `covers` has been looked at: it is not looked at again.
@@ -55,6 +55,9 @@ pub struct MemoryEdited {
     pub memory: MemoryId,
     /// What it says from here on.
     pub text: String,
+    /// Who may know it from here on; those who did where nothing is said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub scope: Option<Scope>,
     /// By whom.
     pub by: Origin,
 }
@@ -99,4 +102,11 @@ pub struct MemoryFailed {
     pub message: String,
     /// When it is tried again.
     pub retry_at: Timestamp,
+    /// The tokens that it took nevertheless.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub usage: Usage,
+}
+
+fn is_nothing(usage: &Usage) -> bool {
+    *usage == Usage::default()
 }

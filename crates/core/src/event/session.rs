@@ -95,6 +95,10 @@ pub struct SessionCreated {
     /// How far it takes part in what is remembered; where nothing is said, its agent's files say it at its first turn.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub memory: Option<Mode>,
+    /// The last event that came from an archive. What is remembered up to there is for this session alone, and is no word about what
+    /// others remember, until a person says otherwise.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub taken_to: Option<Seq>,
     /// Through which door it was made.
     pub by: Origin,
 }

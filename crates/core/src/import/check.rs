@@ -1,9 +1,10 @@
 //! What a conversation from outside must hold to, so that its journal can be written, read and sent to any model.
 
 use super::{Part, Source, Step, Talk, Turn};
+use crate::compaction::Change;
 use crate::limits::{
     CALLS_PER_STEP, CONVERSATION_BYTES, CONVERSATION_PARTS, LABEL_BYTES, MESSAGE_BYTES, OUTCOME_BYTES, REPLY_BYTES,
-    TITLE_CHARS,
+    SUMMARY_BYTES, TITLE_CHARS,
 };
 use crate::session::is_shallow;
 
@@ -23,6 +24,7 @@ pub fn check(talk: &Talk) -> Result<(), String> {
     if talk.turns.is_empty() {
         return Err("turns: there is nothing in it: name at least one turn".to_owned());
     }
+    talk.kept.as_ref().map_or(Ok(()), kept)?;
     let (mut bytes, mut parts) = (0, 0);
     for (at, found) in talk.turns.iter().enumerate() {
         turn(found).map_err(|(place, why)| format!("turns[{at}]{place}: {why}"))?;
@@ -107,6 +109,17 @@ fn part(part: &Part) -> Result<(), String> {
         }
         Part::Call { .. } => Ok(()),
     }
+}
+
+/// There is nothing yet that it could change.
+fn kept(kept: &Change) -> Result<(), String> {
+    if !(kept.update.is_empty() && kept.resolve.is_empty() && kept.drop.is_empty()) {
+        return Err("kept: there is nothing before it: it has `goal`, `next_step` and `add` alone".to_owned());
+    }
+    let texts = kept.add.iter().map(|added| &added.text).chain(&kept.goal).chain(&kept.next_step);
+    let bytes: usize = texts.map(String::len).sum();
+    let most = SUMMARY_BYTES * 8;
+    if bytes > most { Err(format!("kept: has {bytes} bytes, of at most {most}")) } else { Ok(()) }
 }
 
 fn turn_bytes(turn: &Turn) -> usize {

@@ -1,12 +1,13 @@
 //! Reads dagent's `chat.json` and `session.json`: one JSON file with the messages of a conversation.
 //!
 //! Either the file is a list of messages, or an object that has one (`messages`, `entries`, `history`, at the top or in
-//! `session` or `chat`). What a message lacks is left away: a message without its time follows the one before it.
+//! `session` or `chat`). A checkpoint (`checkpoint`, or `summary`) that stands beside it is taken over. What a message lacks is left away: a message without its time follows the one before it.
 
 use serde_json::Value;
 
 use super::Read;
 use super::gather::{Gathering, Voice};
+use super::kept::kept;
 use super::record::{shown, text, time, time_ms};
 use crate::digest::Digest;
 use crate::event::Outcome;
@@ -16,22 +17,31 @@ use crate::time::Timestamp;
 /// The program's name in labels.
 pub const PROGRAM: &str = "dagent";
 
+/// The file beside a conversation that may hold its checkpoint.
+pub const CHECKPOINT: &str = "checkpoint.json";
 /// Bytes of a file that is read.
 pub const FILE_BYTES: usize = 2 * CONVERSATION_BYTES;
 /// Bytes of an id.
 const ID_BYTES: usize = 256;
 const LISTS: [&str; 3] = ["messages", "entries", "history"];
+const CHECKPOINTS: [&str; 2] = ["checkpoint", "summary"];
 const TIMES: [&str; 4] = ["timestamp", "createdAt", "created_at", "time"];
 
-/// Reads one file. `file` is what damages are said to be in, and its id where it has none of its own.
+/// Reads one file, and the checkpoint that may lie in a file beside it. `file` is what damages are said to be in, and its id where it
+/// has none of its own.
 #[must_use]
-pub fn read(file: &str, bytes: Option<&[u8]>) -> Read {
+pub fn read(file: &str, bytes: Option<&[u8]>, beside: Option<&[u8]>) -> Read {
     let mut reader = Reader { gathering: Gathering::of(file) };
     let Some(bytes) = bytes.filter(|bytes| bytes.len() <= FILE_BYTES) else {
         reader.damage(0, format!("is longer than the {FILE_BYTES} bytes that a file may have"));
         return reader.gathering.finish(PROGRAM, file, Digest::of(b""));
     };
     let id = reader.whole(bytes).unwrap_or_else(|| file.to_owned());
+    if reader.gathering.kept.is_none()
+        && let Some(checkpoint) = beside.and_then(|bytes| serde_json::from_slice::<Value>(bytes).ok())
+    {
+        reader.checkpoint(checkpoint.get("checkpoint").unwrap_or(&checkpoint));
+    }
     reader.gathering.finish(PROGRAM, &short(&id), Digest::of(bytes))
 }
 
@@ -74,11 +84,22 @@ impl Reader {
         self.gathering.title =
             ["title", "name"].iter().map(|key| text(head, key)).find(|t| !t.is_empty()).map(str::to_owned);
         self.gathering.began(when(head));
+        for place in [head, &value] {
+            CHECKPOINTS.iter().filter_map(|key| place.get(key)).for_each(|checkpoint| self.checkpoint(checkpoint));
+        }
         for (message, number) in messages.iter().zip(1..) {
             self.message(number, message);
         }
         let id = ["id", "sessionId", "session_id"].iter().map(|key| text(head, key)).find(|id| !id.is_empty());
         id.map(str::to_owned)
+    }
+
+    /// Takes over the first that says something.
+    fn checkpoint(&mut self, checkpoint: &Value) {
+        if let Some((kept, left_out)) = kept(checkpoint).filter(|_| self.gathering.kept.is_none()) {
+            self.gathering.kept = Some(kept);
+            self.gathering.leave_out("items of checkpoints", left_out);
+        }
     }
 
     fn message(&mut self, number: u64, message: &Value) {
@@ -158,7 +179,7 @@ mod tests {
     use crate::import::Part;
 
     fn read_text(text: &str) -> Read {
-        read("features/a/chat.json", Some(text.as_bytes()))
+        read("features/a/chat.json", Some(text.as_bytes()), None)
     }
 
     #[test]
@@ -197,14 +218,14 @@ mod tests {
             let read = read_text(odd);
             assert_eq!((read.damaged, read.talk), (1, None), "{odd}");
         }
-        assert_eq!(super::read("x", None).damaged, 1);
-        assert_eq!(super::read("x", Some(&[0xff])).damaged, 1);
+        assert_eq!(super::read("x", None, None).damaged, 1);
+        assert_eq!(super::read("x", Some(&[0xff]), None).damaged, 1);
     }
 
     proptest::proptest! {
         #[test]
         fn no_bytes_make_it_panic(bytes in proptest::collection::vec(proptest::prelude::any::<u8>(), 0..300)) {
-            drop(read("x", Some(&bytes)));
+            drop(read("x", Some(&bytes), Some(&bytes)));
         }
     }
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 
 use super::record::{Aside, LeftOut, Read};
 use super::{CallResult, Part, Source, Step, Talk, Turn, cut};
+use crate::compaction::Change;
 use crate::content::Usage;
 use crate::digest::Digest;
 use crate::limits::{
@@ -37,6 +38,7 @@ type Place = (usize, usize, usize);
 pub struct Gathering {
     pub(super) title: Option<String>,
     pub(super) cwd: Option<String>,
+    pub(super) kept: Option<Change>,
     pub(super) aside: Aside,
     pub(super) left_out: LeftOut,
     began: Option<Timestamp>,
@@ -169,6 +171,7 @@ impl Gathering {
             created_at: self.began.or(self.turns.first().map(|turn| turn.at)).unwrap_or_default(),
             title: title.map(|title| title.chars().take(TITLE_CHARS).collect()),
             cwd: self.cwd.filter(|cwd| !cwd.is_empty()).map(|cwd| ending(&cwd, LABEL_BYTES)),
+            kept: self.kept,
             turns: self.turns,
         };
         let too_large = too_large(self.bytes, self.parts);

@@ -8,15 +8,20 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::{CWD_LABEL, CallResult, DIGEST_LABEL, ID_LABEL, PROGRAM_LABEL, Part, Source, Step, Talk, Turn, cut};
+use crate::compaction::{Change, Summary};
 use crate::content::{Block, StopReason, Usage};
 use crate::event::{
-    Behavior, CallAllowed, CallFinished, CallLost, CallStarted, Decider, Effect, Ending, Entry, Event, MessageReceived,
-    OnDisconnect, OnLost, Origin, OriginKind, Outcome, Scope, SessionCreated, StepFinished, StepStarted, Trigger,
+    ActivationCause, Aside, Behavior, CallAllowed, CallFinished, CallLost, CallStarted, CheckpointActivated,
+    CheckpointCreated, CompactionTrigger, Decider, Effect, Ending, Entry, Event, Made, MessageReceived, OnDisconnect,
+    OnLost, Origin, OriginKind, Outcome, Scope, SessionCreated, StepFinished, StepStarted, Strategy, Trigger,
     TurnEnded, TurnStarted,
 };
-use crate::id::{AgentName, CallId, Ids, SessionId, TurnId};
+use crate::id::{AgentName, CallId, CheckpointId, Ids, SessionId, TurnId};
 use crate::limits::RESULT_BYTES;
 use crate::time::Timestamp;
+
+/// Tokens that a checkpoint of another program may have.
+const KEPT_TOKENS: u64 = 8_000;
 
 /// A conversation of another program that becomes a session.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -46,6 +51,7 @@ pub fn journal(session: SessionId, adopted: &Adopted, now: Timestamp) -> Vec<Ent
         place: (None, None),
     };
     writer.push(created(session, adopted));
+    adopted.talk.kept.iter().for_each(|kept| writer.kept(kept));
     adopted.talk.turns.iter().for_each(|turn| writer.turn(turn));
     writer.entries
 }
@@ -61,6 +67,7 @@ fn created(session: SessionId, adopted: &Adopted) -> Event {
     labels.extend(talk.cwd.clone().map(|cwd| (CWD_LABEL.to_owned(), cwd)));
     Event::SessionCreated(SessionCreated {
         task: None,
+        taken_to: None,
         memory: None,
         session,
         agent: adopted.agent.clone(),
@@ -92,6 +99,31 @@ impl Writer {
     fn push(&mut self, event: Event) {
         let (seq, (turn, step)) = (self.entries.len() as u64 + 1, self.place);
         self.entries.push(Entry { seq, at: self.at, turn, step, asked: None, tokens: None, event });
+    }
+
+    /// What was kept of what was said before stands before all that is said.
+    fn kept(&mut self, kept: &Change) {
+        let covers = Aside { first: 1, last: 1 };
+        let summary = Summary::default().merged(kept, covers).within(KEPT_TOKENS);
+        let checkpoint = CheckpointId::from_bits(self.ids.fresh());
+        // Behind itself, and what puts it in use.
+        let tail_from = self.entries.len() as u64 + 3;
+        let (trigger, strategy) = (CompactionTrigger::Asked, Strategy::Imported);
+        self.push(Event::CheckpointCreated(CheckpointCreated {
+            carried: None,
+            checkpoint,
+            version: 1,
+            parent: None,
+            compaction: None,
+            covers,
+            tail_from,
+            made: Made { trigger, strategy, model: None, usage: Usage::default() },
+            schema_from: None,
+            tokens: (summary.tokens(), summary.tokens()),
+            summary,
+        }));
+        let (checkpoint, cause, by) = (Some(checkpoint), ActivationCause::Chosen, from(&self.program));
+        self.push(Event::CheckpointActivated(CheckpointActivated { checkpoint, tail_from, cause, by }));
     }
 
     fn tick(&mut self, at: Timestamp) {

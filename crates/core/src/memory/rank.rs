@@ -3,7 +3,7 @@
 //! Each way of looking says in which order it would put them; their places are put together, `weight / (K + place)` from
 //! each. Small priors decide among those that are alike. Pure; the shown score is the used one: the sum of its parts.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 use super::question::{Question, is_stop, stem, words};
 use super::{Priority, Scope};
@@ -67,6 +67,7 @@ pub fn rank(question: &Question, candidates: &[Candidate<'_>], limit: usize) -> 
     let names = shares(&texts, |text| named(question, text));
     let phrases = shares(&texts, |text| pairs(question, text));
     let covers = shares(&texts, |text| covered(question, text));
+    let own = shares(&texts, rarity(question, &texts));
     let recency = recent(candidates);
     let mut ranked: Vec<Ranked> = candidates
         .iter()
@@ -82,6 +83,7 @@ pub fn rank(question: &Question, candidates: &[Candidate<'_>], limit: usize) -> 
                 ("names", place(1.0, at(&names))),
                 ("phrases", place(0.4, at(&phrases))),
                 ("coverage", place(0.6, at(&covers))),
+                ("rarity", place(0.6, at(&own))),
                 ("answer", answer(question, one.text)),
                 ("recency", place(0.1, at(&recency))),
                 ("scope", scope(one.scope)),
@@ -161,6 +163,21 @@ fn covered(question: &Question, text: &[String]) -> usize {
     let said = question.words.iter().filter(|word| text.contains(&stem(word))).count();
     let meant = text.iter().any(|word| question.kin.contains(&word.as_str()));
     said * 2 + usize::from(meant)
+}
+
+/// Returns how much a text has that few of those beside it have, in thousandths: what is said of everything says little. What is asked
+/// counts for nothing here.
+fn rarity(question: &Question, texts: &[Vec<String>]) -> impl Fn(&[String]) -> usize {
+    let asked: HashSet<String> = question.words.iter().map(|word| stem(word)).collect();
+    let mut having: HashMap<String, usize> = HashMap::new();
+    for text in texts {
+        let words: HashSet<&String> = text.iter().filter(|word| !asked.contains(*word)).collect();
+        words.into_iter().for_each(|word| *having.entry(word.clone()).or_default() += 1);
+    }
+    move |text| {
+        let shares: Vec<usize> = text.iter().filter_map(|word| having.get(word)).map(|had| 1_000 / had).collect();
+        shares.iter().sum::<usize>() / shares.len().max(1)
+    }
 }
 
 fn recent(candidates: &[Candidate<'_>]) -> Vec<Option<usize>> {

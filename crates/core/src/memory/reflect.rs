@@ -8,9 +8,6 @@ use crate::content::{Purpose, Request};
 use crate::id::MemoryId;
 use crate::time::Timestamp;
 
-/// Notes that are condensed in one go.
-pub const NOTES: usize = 120;
-
 const INSTRUCTIONS: &str = "You keep the notes of an assistant. You are shown notes, oldest first, each with a label. Make fewer of \
 them: put together those that say the same, that belong together, or of which the newer one replaces the older. Keep every fact that \
 still holds, every date and every name; where two contradict each other, the newer one holds. Notes that stand well as they are, leave \

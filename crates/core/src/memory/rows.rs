@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Memory;
+use super::{Memory, Scope};
 use crate::event::{Entry, Event};
 use crate::id::{MemoryId, Seq};
 use crate::redact::is_forgotten;
@@ -13,6 +13,8 @@ use crate::time::Timestamp;
 pub struct Rows {
     rows: BTreeMap<MemoryId, Row>,
     forgotten: BTreeSet<MemoryId>,
+    /// The last event that came from an archive.
+    taken_to: Seq,
 }
 
 /// One memory in its place.
@@ -28,9 +30,13 @@ pub struct Row {
 
 impl Rows {
     /// Folds one event.
-    #[expect(clippy::wildcard_enum_match_arm, reason = "only events of what is remembered change it")]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "only events of what is remembered, and the first one, change it"
+    )]
     pub fn apply(&mut self, entry: &Entry) {
         match &entry.event {
+            Event::SessionCreated(created) => self.taken_to = created.taken_to.unwrap_or_default(),
             Event::MemoryObserved(observed) => self.keep(&observed.memories, entry),
             Event::MemoryReflected(reflected) => self.keep(&reflected.memories, entry),
             Event::MemoryAdded(added) => self.keep(std::slice::from_ref(&added.memory), entry),
@@ -38,8 +44,10 @@ impl Rows {
                 self.rows.remove(&edited.memory);
             }
             Event::MemoryEdited(edited) => {
+                let scope = edited.scope.filter(|_| entry.seq > self.taken_to);
                 if let Some(row) = self.rows.get_mut(&edited.memory) {
                     row.memory.text.clone_from(&edited.text);
+                    row.memory.scope = scope.unwrap_or(row.memory.scope);
                 }
             }
             Event::MemoryForgotten(forgotten) => {
@@ -50,11 +58,44 @@ impl Rows {
         }
     }
 
+    /// Says whether an event changes what is remembered.
+    #[must_use]
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "only events of what is remembered, and the first one, change it"
+    )]
+    pub fn hears(event: &Event) -> bool {
+        match event {
+            Event::SessionCreated(_)
+            | Event::MemoryObserved(_)
+            | Event::MemoryReflected(_)
+            | Event::MemoryAdded(_)
+            | Event::MemoryEdited(_)
+            | Event::MemoryForgotten(_) => true,
+            _of_nothing_remembered => false,
+        }
+    }
+
+    /// Returns how many there are, with those whose place others took.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.rows.len()
+    }
+
+    /// Says whether there are none.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.rows.is_empty()
+    }
+
     fn keep(&mut self, memories: &[Memory], entry: &Entry) {
         // In a fork's journal its words may be erased without a word about it.
         let is_there = |memory: &&Memory| !self.forgotten.contains(&memory.id) && !is_forgotten(&memory.text);
         for memory in memories.iter().filter(is_there) {
-            let row = Row { memory: memory.clone(), seq: entry.seq, at: entry.at };
+            let mut row = Row { memory: memory.clone(), seq: entry.seq, at: entry.at };
+            if entry.seq <= self.taken_to {
+                row.memory.scope = Scope::Session;
+            }
             self.rows.entry(memory.id).or_insert(row);
         }
     }

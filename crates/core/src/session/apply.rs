@@ -378,6 +378,7 @@ fn used_beside(event: &Event) -> Option<Usage> {
     match event {
         Event::MemoryObserved(observed) => Some(observed.usage),
         Event::MemoryReflected(reflected) => Some(reflected.usage),
+        Event::MemoryFailed(failed) => Some(failed.usage),
         _other => None,
     }
 }

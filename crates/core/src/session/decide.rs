@@ -356,6 +356,7 @@ fn created(session: SessionId, create: &Create) -> Facts {
         return Err(Refusal::Invalid { code: "task_invalid", what: error.to_string() });
     }
     Ok(vec![Fact::of_session(Event::SessionCreated(SessionCreated {
+        taken_to: None,
         memory: create.memory,
         session,
         agent: create.agent.clone(),

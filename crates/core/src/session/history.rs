@@ -22,6 +22,8 @@ pub(super) fn shared(session: SessionId, fork: &Fork, asked: Option<&Asked>) -> 
         let mut own = Entry { asked: None, ..entry.clone() };
         if let Event::SessionCreated(created) = &mut own.event {
             (created.session, created.parent) = (session, Some(fork.parent.clone()));
+            // What the fork notes itself is its own, wherever it begins.
+            created.taken_to = created.taken_to.map(|to| to.min(fork.parent.seq));
             // One session alone has the task's name.
             created.task = None;
             own.asked = asked.cloned();

@@ -3,7 +3,7 @@
 use super::State;
 use super::decide::{Facts, Moment, Refusal};
 use super::settle::Fact;
-use crate::command::{MemoryCommand, Report};
+use crate::command::{MemoryCommand, Noted, Report};
 use crate::content::{Failure, FailureKind, Usage};
 use crate::event::{
     Aside, Event, MemoryAdded, MemoryEdited, MemoryErased, MemoryFailed, MemoryForgotten, MemoryObserved,
@@ -35,9 +35,10 @@ impl State {
                 let memory = Memory { id: named(memory.id, &mut moment.ids), since, ..(**memory).clone() };
                 Event::MemoryAdded(MemoryAdded { memory, by: by.clone() })
             }
-            MemoryCommand::Edit { memory, text } => {
+            MemoryCommand::Edit { memory, text, scope } => {
                 check_text(text)?;
-                Event::MemoryEdited(MemoryEdited { memory: *memory, text: text.clone(), by: by.clone() })
+                let (text, by) = (text.clone(), by.clone());
+                Event::MemoryEdited(MemoryEdited { memory: *memory, text, scope: *scope, by })
             }
             MemoryCommand::Forget { memories, sources } => {
                 let extent = if *sources { Extent::Sources } else { Extent::Words };
@@ -109,8 +110,8 @@ impl State {
                 let memories = with_ids(memories, &mut moment.ids);
                 Event::MemoryReflected(MemoryReflected { memories, model: model.clone(), usage: *usage })
             }
-            Report::Reflected { answer: Err(failure), .. } => {
-                self.failed_to_remember(MemoryWork::Reflect, failure, moment.at)
+            Report::Reflected { answer: Err(failed), .. } => {
+                self.failed_to_remember(MemoryWork::Reflect, failed, moment.at)
             }
             Report::Erased { memories, lines } => {
                 let forgetting = &self.upkeep.memories.forgetting;
@@ -131,13 +132,7 @@ impl State {
         Ok(vec![Fact::of_session(event)])
     }
 
-    fn observed(
-        &self,
-        to: Seq,
-        model: Option<&String>,
-        answer: &Result<(Vec<Memory>, Usage), Failure>,
-        moment: &mut Moment,
-    ) -> Event {
+    fn observed(&self, to: Seq, model: Option<&String>, answer: &Noted, moment: &mut Moment) -> Event {
         let covers = Aside { first: self.upkeep.memories.observed_to.saturating_add(1), last: to };
         match answer {
             Ok((memories, usage)) => {
@@ -155,14 +150,14 @@ impl State {
                     is_unobserved: false,
                 })
             }
-            Err(failure) if self.gives_up(failure) => Event::MemoryObserved(MemoryObserved {
+            Err((failure, usage)) if self.gives_up(failure) => Event::MemoryObserved(MemoryObserved {
                 covers,
                 memories: Vec::new(),
                 model: model.cloned(),
-                usage: Usage::default(),
+                usage: *usage,
                 is_unobserved: true,
             }),
-            Err(failure) => self.failed_to_remember(MemoryWork::Observe, failure, moment.at),
+            Err(failed) => self.failed_to_remember(MemoryWork::Observe, failed, moment.at),
         }
     }
 
@@ -177,12 +172,12 @@ impl State {
         self.upkeep.memories.mode == Some(Mode::On) && to > self.upkeep.memories.observed_to && to <= self.head
     }
 
-    fn failed_to_remember(&self, work: MemoryWork, failure: &Failure, at: Timestamp) -> Event {
+    fn failed_to_remember(&self, work: MemoryWork, (failure, usage): &(Failure, Usage), at: Timestamp) -> Event {
         let (first, most) = RETRY_MS;
         let doubled = first.saturating_mul(1 << self.upkeep.memories.failures.min(10));
         let pause = doubled.min(most).max(failure.retry_after_ms.unwrap_or(0).min(most));
         let message = failure.message.chars().take(500).collect();
-        Event::MemoryFailed(MemoryFailed { work, message, retry_at: at.plus_ms(pause) })
+        Event::MemoryFailed(MemoryFailed { work, message, retry_at: at.plus_ms(pause), usage: *usage })
     }
 }
 

@@ -59,6 +59,7 @@ fn observing(desk: &Desk) -> Option<u64> {
 
 fn observed(desk: &mut Desk, to: u64, answer: Result<Vec<Memory>, Failure>) {
     let answer = answer.map(|memories| (memories, Usage { input_tokens: 7, steps: 1, ..Usage::default() }));
+    let answer = answer.map_err(|failure| (failure, Usage::default()));
     desk.command(Command::Report(Report::Observed { to, model: None, answer })).unwrap();
 }
 
@@ -109,6 +110,10 @@ fn a_look_that_failed_is_tried_again_later_and_each_time_later() {
         assert_eq!(observing(&desk), Some(to));
     }
     assert_eq!(pauses, [30_000, 60_000, 120_000]);
+    let took = Usage { input_tokens: 5, steps: 1, ..Usage::default() };
+    let report = Report::Observed { to, model: None, answer: Err((failure(), took)) };
+    desk.command(Command::Report(report)).unwrap();
+    assert_eq!(desk.state.totals.spent.all.input_tokens, 5, "what it took is counted");
 }
 
 #[test]
@@ -279,7 +284,7 @@ fn what_was_condensed_of_notes_that_changed_meanwhile_is_let_go() {
     desk.say("Hi.").unwrap();
     assert!(!reflected(&mut desk, read), "they are replaced already");
     let read = desk.state.head;
-    let edit = MemoryCommand::Edit { memory: MemoryId::from_bits(1), text: "Other words.".into() };
+    let edit = MemoryCommand::Edit { memory: MemoryId::from_bits(1), text: "Other words.".into(), scope: None };
     desk.command(Command::Memory { what: edit, by: by() }).unwrap();
     assert!(!reflected(&mut desk, read), "one says something else");
     let read = desk.state.head;

@@ -28,13 +28,17 @@ pub enum Note {
         #[arg(long)]
         json: bool,
     },
-    /// Say a memory otherwise
+    /// Say a memory otherwise, or let others know it
     Edit {
         /// Which
         #[arg(value_parser = id::<MemoryId>)]
         memory: String,
-        /// What it is to say
-        text: String,
+        /// What it is to say; what it says, when it is left out
+        #[arg(required_unless_present = "scope")]
+        text: Option<String>,
+        /// Who may know it from then on
+        #[arg(long)]
+        scope: Option<Reach>,
     },
     /// Forget a memory with all that was made of it, and say where its words are left
     Forget {

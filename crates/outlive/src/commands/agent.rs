@@ -10,6 +10,7 @@ use outlive_runtime::catalog::granted;
 use outlive_store::AgentFolders as _;
 use outlive_store::files::beside::Beside;
 use outlive_store::files::fs::RealDisk;
+use outlive_store::memory_files::{MemoryFiles as _, PlainMemory};
 use outlive_tools::exec::Exec;
 use outlive_tools::sandbox::Sandbox;
 use serde::Serialize;
@@ -122,7 +123,8 @@ fn check(folders: &Beside, name: &str, exec: &Exec) -> Result<Checked, Failure> 
             };
             let open = open.filter(|_| agent.tools.builtin.iter().any(|tool| tool == "bash"));
             let error = error.or(ungranted);
-            (error, agent.warnings.into_iter().chain(open).collect())
+            let (_, unseen) = PlainMemory::of(folders.root.clone()).all(&parsed);
+            (error, agent.warnings.into_iter().chain(open).chain(unseen).collect())
         }
         Err(error) => (Some(error.to_string()), Vec::new()),
     };

@@ -4,12 +4,14 @@
 //! |---|---|
 //! | `place` | the workspace: its disk, files, token, server, port |
 //! | `models` | agents, keys, and whether their models can be reached; nothing is asked that costs |
+//! | `memory` | the files that are remembered by, and their index |
 //! | `machine` | programs, limits, clock, terminal |
 //! | `sandbox` | in what commands run, and what that holds: by trying to break out |
 //!
 //! Invariant: no secret is printed, only whether it is there and who can read it.
 
 mod machine;
+mod memory;
 mod models;
 mod place;
 mod sandbox;
@@ -61,6 +63,7 @@ impl Check {
 pub async fn run(place: &Workspace, json: &Json) -> Outcome {
     let mut checks = place::checks(place).await;
     checks.extend(models::checks(place).await);
+    checks.extend(memory::checks(place));
     checks.extend(machine::checks(place));
     checks.extend(sandbox::checks(place).await);
     if json.json {

@@ -26,10 +26,11 @@ pub async fn run(place: &Workspace, note: Note) -> Outcome {
                 say!("{}  {}", noted.memory.id, show::seen(&noted.memory.text));
             }
         }
-        Note::Edit { memory, text } => {
-            let body = EditMemory { text, request_id: None };
+        Note::Edit { memory, text, scope } => {
+            let does = if text.is_some() { "says that" } else { "is known to these" };
+            let body = EditMemory { text, scope: scope.map(reach), request_id: None };
             let edited: Edited = client.send(Method::PATCH, &format!("/memory/{memory}"), &body).await?;
-            say!("{memory} says that from now on, in session {}", edited.session);
+            say!("{memory} {does} from now on, in session {}", edited.session);
         }
         Note::Forget { memory, sources, dry_run, json } => {
             let route = format!("/memory/{memory}?sources={sources}&dry_run={dry_run}");

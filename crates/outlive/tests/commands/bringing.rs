@@ -91,6 +91,12 @@ fn dagents_chats_come_with_every_message_once_and_their_files_stay_as_they_are()
     let texts: Vec<String> = home.said(developer).into_iter().map(|(_, text)| text).collect();
     assert!(texts.iter().any(|text| text.contains("Mounting the lamps.")), "{texts:?}");
     assert!(texts.iter().any(|text| text.contains("Looks right.")), "{texts:?}");
+    // What dagent had condensed stands before what was said, and the model sees both.
+    let checkpoints = home.check(&["session", "events", developer, "--json"], 0, "\"checkpoint.created\"");
+    assert!(checkpoints.contains("\"strategy\":\"imported\"") && checkpoints.contains("lamps"), "{checkpoints}");
+    let context = home.check(&["session", "context", developer, "--json"], 0, "lamps");
+    assert!(context.contains("Mounting the lamps."), "{context}");
+    assert!(!home.check(&["session", "events", manager, "--json"], 0, "").contains("checkpoint.created"));
     let view: Value = serde_json::from_slice(&home.run(&["session", "show", manager, "--json"]).stdout).unwrap();
     assert_eq!((&view["created_at"], &view["turns"]), (&"2026-01-01T10:00:00.000000Z".into(), &3.into()));
     home.check(&["session", "list", "--label", "imported=dagent"], 0, manager);
@@ -194,4 +200,34 @@ fn what_is_no_text_is_named_and_left_and_no_link_is_followed() {
     home.put(&format!("{deep}/CLAUDE.md"), "Deep.\n");
     home.run(&["import", "memories", &home.place("deep"), "--agent", "default"]);
     assert!(Path::new(&home.place(&deep)).exists());
+}
+
+#[test]
+fn a_checkpoint_beside_a_chat_is_taken_over_and_one_that_is_none_costs_nothing() {
+    let home = Home::new();
+    for (place, checkpoint) in [
+        (
+            "good",
+            r#"{"version": 4, "summary": {"goal": "Light the harbour.", "decisions": ["amber lamps"], "pending": ["wiring"]}}"#,
+        ),
+        ("broken", r#"{"version": 4, "summ"#),
+        ("empty", "{}"),
+    ] {
+        home.put(&format!("{place}/sessions/s/chat.json"), chat().to_string());
+        home.put(&format!("{place}/sessions/s/checkpoint.json"), checkpoint);
+        let id = format!("{place}-chat");
+        let mut chat = chat();
+        chat["id"] = id.as_str().into();
+        home.put(&format!("{place}/sessions/s/chat.json"), chat.to_string());
+        let done = home.bring(&["dagent", &home.place(place)]);
+        assert_eq!(done["sessions"]["imported"], 1, "{place}: {done}");
+        let session = done["ids"][0].as_str().unwrap();
+        let events = home.check(&["session", "events", session, "--json"], 0, "");
+        assert_eq!(events.contains("amber lamps"), place == "good", "{place}: {events}");
+        if place == "good" {
+            home.check(&["session", "context", session, "--json"], 0, "Light the harbour.");
+            home.check(&["run", "-s", session, "think"], 0, "");
+        }
+    }
+    home.check(&["verify"], 0, "");
 }

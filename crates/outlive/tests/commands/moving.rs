@@ -42,6 +42,43 @@ fn an_export_imported_elsewhere_is_exported_byte_for_byte_the_same() {
 }
 
 #[test]
+fn what_an_imported_session_remembers_is_its_own_until_somebody_says_otherwise() {
+    let (here, there) = (Home::new(), Home::new());
+    here.check(&["run", "write one.txt: first"], 0, "");
+    let from = session(&here);
+    here.check(
+        &["memory", "add", "To deploy, run the script of Zorblax.", "--session", &from, "--scope", "all"],
+        0,
+        "",
+    );
+    let archive = path(&here, "one.tar");
+    here.check(&["session", "export", &from, "-o", &archive], 0, "");
+    there.check(&["session", "import", &archive], 0, "is here");
+    there.check(&["session", "import", &archive, "--as-new"], 0, "is here");
+    there.check(&["session", "import", &archive], 0, "is there already, event for event");
+    let scopes = |home: &Home| -> Vec<(String, String)> {
+        let page: serde_json::Value = serde_json::from_str(&home.check(&["memory", "list", "--json"], 0, "")).unwrap();
+        let text = |item: &serde_json::Value, key: &str| item[key].as_str().unwrap().to_owned();
+        page["items"].as_array().unwrap().iter().map(|item| (text(item, "id"), text(item, "scope"))).collect()
+    };
+    let known = scopes(&there);
+    assert_eq!(known.len(), 2, "the session, and its copy: {known:?}");
+    assert!(known.iter().all(|(_, scope)| scope == "session"), "{known:?}");
+    there.check(&["run", "write two.txt: x"], 0, "");
+    let context = |home: &Home| {
+        let listed: serde_json::Value =
+            serde_json::from_str(&home.check(&["session", "list", "--json"], 0, "")).unwrap();
+        let newest = listed["items"][0]["id"].as_str().unwrap().to_owned();
+        home.check(&["memory", "search", "--session", &newest, "Zorblax"], 0, "")
+    };
+    assert!(context(&there).contains("nothing found"), "another session is told nothing of it");
+    there.check(&["memory", "edit", &known[0].0, "--scope", "all"], 0, "is known to these");
+    assert!(context(&there).contains("Zorblax"), "once a person says so");
+    assert!(scopes(&there).iter().all(|(_, scope)| scope == "all"));
+    there.check(&["memory", "edit", &known[0].0], 2, "<TEXT>");
+}
+
+#[test]
 fn an_export_is_the_same_where_another_agent_of_its_name_is_at_home() {
     let (here, there) = (Home::new(), Home::new());
     there.check(&["agent", "new", "scribe"], 0, "");

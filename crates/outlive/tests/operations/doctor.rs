@@ -72,3 +72,48 @@ fn a_taken_port_and_a_model_that_is_not_offered_are_warnings() {
     // The provider answers with a stream where a list is asked for.
     house.check(&["doctor"], 1, "model            openai/m at http://127.0.0.1:");
 }
+
+#[test]
+fn memory_files_that_no_model_sees_whole_and_an_index_that_is_damaged_are_named_with_the_way_out() {
+    let house = House::new();
+    let shown = house.check(&["doctor"], 0, "ok       memory files");
+    assert!(shown.contains("not there yet; the first question makes it"), "{shown}");
+    house.check(&["memory", "add", "Ada has a dog."], 0, "");
+    house.check(&["memory", "list"], 0, "dog");
+    house.check(&["doctor"], 0, "1 memories; 0 events are followed with the next question");
+    house.check(&["serve", "--stop"], 0, "");
+    let memory = house.root().join("agents/default/memory");
+    house.write("agents/default/memory/MEMORY.md", &"x".repeat(70_000));
+    house.write("agents/default/memory/daily/2026-01-01.md", &"x".repeat((1 << 20) + 1));
+    std::fs::write(memory.join("daily/2026-01-02.md"), b"a \xff").unwrap();
+    std::fs::create_dir(memory.join("daily/2026-01-03.md")).unwrap();
+    std::os::unix::fs::symlink("/etc/hostname", memory.join("daily/2026-01-04.md")).unwrap();
+    house.write("memory/world/tides.md", "Twice a day.");
+    let index = house.root().join("memory.db");
+    let damage = |bytes: &[u8]| std::fs::write(&index, bytes).unwrap();
+    damage(&b"this is no database, whatever its name says".repeat(200));
+    std::fs::write(house.root().join("memory.db.damaged"), "").unwrap();
+    let output = house.command(&["doctor", "--json"]).output().unwrap();
+    let checks: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap();
+    for (what, says, fix) in [
+        ("memory files", "agents/default/memory/MEMORY.md: it has 70000 bytes", "make it shorter"),
+        ("memory files", "daily/2026-01-01.md: it has 1048577 bytes: nothing is added", "make it shorter"),
+        ("memory files", "daily/2026-01-02.md: it is not UTF-8", "save it as UTF-8"),
+        ("memory files", "no plain file", "put a plain file there"),
+        ("memory files", "links are not followed", "put a plain file there"),
+        ("memory.db", "cannot be used", "made anew from the journals"),
+        ("memory.db", "memory.db.damaged", "remove it"),
+    ] {
+        let is = |check: &&Value| check["what"] == what && check["found"].as_str().unwrap().contains(says);
+        let found = checks.iter().find(is).unwrap_or_else(|| panic!("{says} is not named: {checks:#?}"));
+        assert_eq!(found["level"], "warning", "{found}");
+        assert!(found["fix"].as_str().unwrap().contains(fix), "{found}");
+    }
+    assert!(
+        !checks.iter().any(|check| check["found"].as_str().unwrap().contains("tides.md")),
+        "what is good is not named"
+    );
+    house.check(&["agent", "validate", "default"], 0, "`MEMORY.md` has 70000 bytes");
+    house.check(&["memory", "list"], 0, "dog");
+    house.check(&["doctor"], 0, "1 memories");
+}

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use outlive_core::command::Report;
-use outlive_core::content::{Failure, FailureKind};
+use outlive_core::content::{Failure, FailureKind, Usage};
 use outlive_core::context::{Frame, Layers};
 use outlive_core::event::{ContextRebuilt, Event, Line, RebuildCause};
 use outlive_core::id::{Seq, TurnId};
@@ -78,11 +78,17 @@ impl Actor {
         if has(|event| matches!(event, Event::MemoryForgotten(_))) {
             self.void();
         }
+        // Words that were erased may stand in rows of any session that shares them.
+        if has(|event| matches!(event, Event::MemoryErased(_))) {
+            self.shell.door.folds.clear();
+        }
     }
 
-    async fn own_rows(&self, batch: &Batch) -> Result<Rows, StoreError> {
-        let mut rows = of_session(&self.shell.store, self.id, batch.before()).await?;
-        batch.entries().for_each(|entry| rows.apply(entry));
+    async fn own_rows(&self, batch: &Batch) -> Result<Arc<Rows>, StoreError> {
+        let mut rows = of_session(&self.shell, self.id, batch.before()).await?;
+        for entry in batch.entries().filter(|entry| Rows::hears(&entry.event)) {
+            Arc::make_mut(&mut rows).apply(entry);
+        }
         Ok(rows)
     }
 
@@ -139,6 +145,7 @@ impl Actor {
         let row = crate::list::row(&self.shell, (self.id, &self.state));
         self.shell.store.index.note(Row { title: None, owed: true, ..row });
         let scrubbed = self.shell.store.journals.scrub(self.id, self.epoch, lines).await;
+        self.shell.door.folds.clear();
         self.astray = true;
         let read = self.reload().await;
         if read.is_ok() {
@@ -152,13 +159,14 @@ impl Actor {
     }
 
     fn report_beside(&self, beside: Beside, failure: Failure) -> tokio::task::AbortHandle {
+        let failed = (failure, Usage::default());
         let (errand, to) = (self.errand.clone(), self.observed_to(beside));
         let report = match beside {
             Beside::Reflect => {
-                Report::Reflected { read: self.state.head, shown: Vec::new(), model: None, answer: Err(failure) }
+                Report::Reflected { read: self.state.head, shown: Vec::new(), model: None, answer: Err(failed) }
             }
             Beside::Observe(_) | Beside::Erase | Beside::Condense(_) => {
-                Report::Observed { to, model: None, answer: Err(failure) }
+                Report::Observed { to, model: None, answer: Err(failed) }
             }
         };
         self.shell.tasks.spawn("report", async move { errand.report_read(report).await })

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use outlive_core::budget::{Grant, Need, Purse, Scope, grant, input_at_most};
-use outlive_core::content::{Block, Failure, FailureKind, ReplyBlock, Request, StopReason, Usage};
+use outlive_core::content::{Block, Failure, FailureKind, Reply, ReplyBlock, Request, StopReason, Usage};
 use outlive_core::session::State;
 
 use crate::kit::Kit;
@@ -24,22 +24,14 @@ pub(crate) struct Notes {
 const BROKE_MS: u64 = 3_600_000;
 
 impl Notes {
-    /// Asks, and returns what was said with what it took. A part of an answer is none.
-    pub(super) async fn ask(&self, mut request: Request) -> Result<(String, Usage), Failure> {
-        let keeper = &self.kit.keeper;
-        let room = u32::try_from(keeper.window.output).unwrap_or(u32::MAX);
-        request.max_output_tokens = request.max_output_tokens.min(room.max(1));
-        let _aside = self.afford(&keeper.name, &mut request).await?;
-        let sink: outlive_model::Sink = Arc::new(|_fragment| {});
-        let asked = std::panic::AssertUnwindSafe(keeper.model.stream(request, sink)).catch_unwind();
-        let reply = match tokio::time::timeout(self.kit.terms.step_timeout, asked).await {
-            Ok(Ok(reply)) => reply?,
-            Ok(Err(_panic)) => return Err(failure(FailureKind::Truncated, "the model's adapter panicked")),
-            Err(_elapsed) => return Err(failure(FailureKind::Timeout, "no whole answer within the time limit")),
-        };
+    /// Asks, and returns what was said with what it took. A part of an answer is none, and took what it took.
+    pub(super) async fn ask(&self, request: Request) -> Result<(String, Usage), (Failure, Usage)> {
+        let reply = self.reply(request).await.map_err(|failure| (failure, Usage::default()))?;
+        let usage = reply.usage.counted(self.shell.kits.prices(&self.kit.keeper.name).as_ref());
+        let none = |kind, why| Err((failure(kind, why), usage));
         match reply.stop_reason {
-            StopReason::MaxTokens => return Err(failure(FailureKind::Truncated, "the answer was cut")),
-            StopReason::Refusal => return Err(failure(FailureKind::Refused, "the model declined to answer")),
+            StopReason::MaxTokens => return none(FailureKind::Truncated, "the answer was cut"),
+            StopReason::Refusal => return none(FailureKind::Refused, "the model declined to answer"),
             StopReason::EndTurn | StopReason::ToolUse | StopReason::StopSequence => {}
         }
         let texts = reply.content.iter().filter_map(|block| match block {
@@ -48,8 +40,21 @@ impl Notes {
         });
         let mut text: String = texts.collect();
         self.shell.kits.secrets().now().clean(&mut text);
-        let prices = self.shell.kits.prices(&keeper.name);
-        Ok((text, reply.usage.counted(prices.as_ref())))
+        Ok((text, usage))
+    }
+
+    async fn reply(&self, mut request: Request) -> Result<Reply, Failure> {
+        let keeper = &self.kit.keeper;
+        let room = u32::try_from(keeper.window.output).unwrap_or(u32::MAX);
+        request.max_output_tokens = request.max_output_tokens.min(room.max(1));
+        let _aside = self.afford(&keeper.name, &mut request).await?;
+        let sink: outlive_model::Sink = Arc::new(|_fragment| {});
+        let asked = std::panic::AssertUnwindSafe(keeper.model.stream(request, sink)).catch_unwind();
+        match tokio::time::timeout(self.kit.terms.step_timeout, asked).await {
+            Ok(Ok(reply)) => reply,
+            Ok(Err(_panic)) => Err(failure(FailureKind::Truncated, "the model's adapter panicked")),
+            Err(_elapsed) => Err(failure(FailureKind::Timeout, "no whole answer within the time limit")),
+        }
     }
 
     /// Holds a request to this model against what the session and the day may use; gives its reply only the room that is left.

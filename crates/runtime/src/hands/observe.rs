@@ -1,7 +1,7 @@
 //! Looks at what was said for what is to be remembered, a piece at a time, and reports what it found. Beside turns: it reads the
 //! journal, never the actor.
 
-use outlive_core::command::Report;
+use outlive_core::command::{Noted, Report};
 use outlive_core::content::{Failure, FailureKind, Usage};
 use outlive_core::id::Seq;
 use outlive_core::memory::observe::{Known, Piece, read, request};
@@ -9,7 +9,7 @@ use outlive_core::memory::{Memory, reflect};
 
 use super::Errand;
 use super::keeper::{Notes, failure};
-use crate::memory::{of_session, seen_by};
+use crate::memory::{of_session, own, seen_by};
 
 /// Bytes of a piece: at most, and however often looking failed.
 const PIECE_BYTES: (usize, usize) = (64 << 10, 512);
@@ -26,47 +26,48 @@ pub(crate) async fn observe(errand: Errand, notes: Notes, to: Seq) {
         // Nothing was said that counts: nobody was asked.
         Ok((to, None)) => Report::Observed { to, model: None, answer: Ok((Vec::new(), Usage::default())) },
         Ok((to, Some(found))) => Report::Observed { to, model: Some(notes.kit.keeper.name.clone()), answer: Ok(found) },
-        Err((to, failure)) => Report::Observed { to, model: None, answer: Err(failure) },
+        Err((to, failed)) => Report::Observed { to, model: None, answer: Err(failed) },
     };
     errand.report_read(report).await;
 }
 
 /// Condenses what is remembered of the session, and reports.
 pub(crate) async fn reflect(errand: Errand, notes: Notes) {
-    let answer = match of_session(&notes.shell.store, errand.session, notes.state.head).await {
+    let answer = match of_session(&notes.shell, errand.session, notes.state.head).await {
         Ok(rows) => notes.condense(rows.live().into_iter().map(|row| row.memory.clone()).collect()).await,
-        Err(error) => Err(failure(FailureKind::Network, &error.to_string())),
+        Err(error) => Err(unread(&error)),
     };
     let (read, model) = (notes.state.head, Some(notes.kit.keeper.name.clone()));
     errand.report_read(Report::Reflected { read, shown: Vec::new(), model, answer }).await;
 }
 
 type Found = (Vec<Memory>, Usage);
+type Failed = (Failure, Usage);
 
 /// Returns how far it looked, and what it found; or how far it would have.
-async fn look(errand: &Errand, notes: &Notes, (from, to): (Seq, Seq)) -> Result<(Seq, Option<Found>), (Seq, Failure)> {
+async fn look(errand: &Errand, notes: &Notes, (from, to): (Seq, Seq)) -> Result<(Seq, Option<Found>), (Seq, Failed)> {
     let piece = piece(errand, notes, (from, to)).await.map_err(|error| (to, unread(&error)))?;
     if piece.is_empty() {
         return Ok((piece.to.max(to), None));
     }
-    let found = ask(errand, notes, &piece).await.map_err(|failure| (piece.to, failure))?;
+    let found = ask(errand, notes, &piece).await.map_err(|failed| (piece.to, failed))?;
     Ok((piece.to, Some(found)))
 }
 
-fn unread(error: &outlive_store::StoreError) -> Failure {
-    failure(FailureKind::Network, &error.to_string())
+fn unread(error: &outlive_store::StoreError) -> Failed {
+    (failure(FailureKind::Network, &error.to_string()), Usage::default())
 }
 
-async fn ask(errand: &Errand, notes: &Notes, piece: &Piece) -> Result<Found, Failure> {
+async fn ask(errand: &Errand, notes: &Notes, piece: &Piece) -> Noted {
     let unread = |error| unread(&error);
-    let rows = of_session(&notes.shell.store, errand.session, notes.state.head).await.map_err(unread)?;
-    let others = seen_by(&notes.shell.store, &notes.state).await.map_err(unread)?;
-    let own = rows.live().into_iter().map(|row| row.memory.clone());
+    let rows = of_session(&notes.shell, errand.session, notes.state.head).await.map_err(unread)?;
+    let others = seen_by(&notes.shell.store, &notes.state, &rows).await.map_err(unread)?;
+    let own = own(&notes.shell.store, errand.session, &rows).await.map_err(unread)?;
     let known = Known::of(others.into_iter().chain(own).collect()).within(room(notes) / 2);
     let (text, usage) = notes.ask(request(piece, &known, notes.shell.moments.now())).await?;
     let has_project = notes.state.profile.as_ref().is_some_and(|profile| profile.project.is_some());
-    let memories = read(&text, piece, &known, has_project).map_err(|why| failure(FailureKind::OffSchema, &why))?;
-    Ok((memories, usage))
+    let off = |why: String| (failure(FailureKind::OffSchema, &why), usage);
+    Ok((read(&text, piece, &known, has_project).map_err(off)?, usage))
 }
 
 /// Bytes of a piece: half of the window, at three bytes a token, and less where it failed before.
@@ -102,15 +103,14 @@ async fn piece(errand: &Errand, notes: &Notes, (from, to): (Seq, Seq)) -> Result
 }
 
 impl Notes {
-    /// Has notes condensed, the oldest first.
-    pub(crate) async fn condense(&self, mut memories: Vec<Memory>) -> Result<Found, Failure> {
-        memories.truncate(reflect::NOTES);
+    /// Has notes condensed, the newest where there are many: those before them were looked at before.
+    pub(crate) async fn condense(&self, memories: Vec<Memory>) -> Noted {
         if memories.len() < 2 {
             return Ok((Vec::new(), Usage::default()));
         }
         let known = Known::of(memories);
         let (text, usage) = self.ask(reflect::request(&known, self.shell.moments.now())).await?;
-        let memories = reflect::read(&text, &known).map_err(|why| failure(FailureKind::OffSchema, &why))?;
-        Ok((memories, usage))
+        let off = |why: String| (failure(FailureKind::OffSchema, &why), usage);
+        Ok((reflect::read(&text, &known).map_err(off)?, usage))
     }
 }

@@ -124,7 +124,7 @@ async fn a_session_that_is_alive_shows_what_another_one_forgot_or_said_otherwise
     let last = |model: &Scripted| system(&of(model, Purpose::Step).pop().unwrap());
     assert!(last(&model).contains(SAID) && last(&model).contains("It lives in Rome."));
     ask(&house, 2, "Two.").await;
-    house.runtime.rewrite(edited, "It lives in Bern.".into(), (by(), None)).await.unwrap();
+    house.runtime.rewrite(edited, (Some("It lives in Bern.".into()), None), (by(), None)).await.unwrap();
     ask(&house, 2, "Three.").await;
     assert!(last(&model).contains("It lives in Bern.") && !last(&model).contains("Rome"), "{}", last(&model));
     forget(&house, forgotten, Extent::Words).await;
@@ -467,7 +467,7 @@ async fn what_is_condensed_of_a_note_that_is_forgotten_or_said_otherwise_meanwhi
             if is_forgotten {
                 assert!(forget(&house, part, Extent::Words).await.lines.is_some());
             } else {
-                house.runtime.rewrite(part, "Ada has a cat.".into(), (by(), None)).await.unwrap();
+                house.runtime.rewrite(part, (Some("Ada has a cat.".into()), None), (by(), None)).await.unwrap();
             }
             model.release();
         };

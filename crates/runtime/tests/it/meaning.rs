@@ -215,7 +215,7 @@ async fn what_is_edited_is_measured_anew_and_what_is_forgotten_is_found_no_more(
     let place = place(&[("helper", &spec(&service.base_url, "model: m"))]).await;
     let dog = place.note("helper", "Ada keeps a hound.").await;
     place.until(("helper", "canine"), |found| is_whole(found) && found.hits.len() == 1).await;
-    place.runtime.rewrite(dog, "Ada moved to a flat.".to_owned(), (by(), None)).await.unwrap();
+    place.runtime.rewrite(dog, (Some("Ada moved to a flat.".to_owned()), None), (by(), None)).await.unwrap();
     let found = place.until(("helper", "dwelling"), |found| is_whole(found) && found.hits.len() == 1).await;
     assert_eq!(texts(&found), ["Ada moved to a flat."]);
     let place_of = |found: &Recalled| found.hits[0].explain.iter().any(|(part, _)| *part == "meaning");

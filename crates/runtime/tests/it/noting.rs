@@ -6,8 +6,9 @@ use outlive_core::agent::MemorySpec;
 use outlive_core::command::{Command, MemoryCommand};
 use outlive_core::content::{Block, Purpose, Request};
 use outlive_core::event::{Event, RebuildCause};
-use outlive_core::memory::Mode;
+use outlive_core::id::MemoryId;
 use outlive_core::memory::forget::Extent;
+use outlive_core::memory::{Kind, Memory, Mode, Priority, Scope};
 use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::Whose;
 use outlive_runtime::kit::{Keeper, Kit, Voices};
@@ -168,7 +169,80 @@ async fn hostile_answers_note_nothing_and_are_asked_for_again_later() {
         let events = house.events(1).await;
         let failed = events.iter().filter(|event| event.name() == "memory.failed").count();
         assert_eq!(failed, 2, "{events:?}");
+        let counts = |event: &Event| matches!(event, Event::MemoryFailed(failed) if failed.usage.steps == 1);
+        assert!(events.iter().all(|event| event.name() != "memory.failed" || counts(event)), "{events:?}");
     }
+}
+
+/// However long a journal is: what it says is remembered is read on, not again.
+#[tokio::test(start_paused = true)]
+async fn a_turn_of_a_long_session_reads_no_more_lines_than_one_of_a_shorter_one() {
+    let house = House::of(remembering(Scripted::by(noting))).await;
+    let mut read = Vec::new();
+    for turn in 0..130 {
+        let before = house.faults.lines_read();
+        talk(&house, &format!("Number {turn}.")).await;
+        // Until it is noted; the session stays in memory.
+        tokio::time::sleep(Duration::from_secs(5)).await;
+        read.push(house.faults.lines_read() - before);
+    }
+    let of = |turns: std::ops::Range<usize>| read[turns].iter().sum::<u64>() / 10;
+    assert!(of(120..130) <= of(70..80) + 10, "{} lines a turn, then {}: {read:?}", of(70..80), of(120..130));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_another_session_said_otherwise_stands_in_no_request() {
+    let model = Scripted::by(noting);
+    let mut house = House::of(remembering(model.clone())).await;
+    let note = async |house: &House, whose: Whose, text: &str, supersedes: Vec<MemoryId>| {
+        let memory = Memory {
+            id: MemoryId::from_bits(0),
+            kind: Kind::Fact,
+            scope: Scope::Agent,
+            priority: Priority::Medium,
+            text: text.to_owned(),
+            since: outlive_core::time::Timestamp::from_micros(0),
+            until: None,
+            sources: Vec::new(),
+            supersedes,
+        };
+        house.runtime.note(&whose, memory, (by(), None)).await.unwrap().1.id
+    };
+    let old = note(&house, Whose::Session(id(1)), "Ada lives in Rome.", Vec::new()).await;
+    note(&house, Whose::Session(id(1)), "Ada likes tea.", Vec::new()).await;
+    note(&house, Whose::Agent("helper".parse().unwrap()), "Ada lives in Bern.", vec![old]).await;
+    talk(&house, "Where is she?").await;
+    let shown = system(of(&model, Purpose::Step).last().unwrap());
+    assert!(shown.contains("Bern") && shown.contains("tea") && !shown.contains("Rome"), "{shown}");
+    // A fork has what it shares once.
+    let fork = outlive_runtime::NewFork { session: id(2), of: (id(1), None), title: None, by: by() };
+    house.runtime.fork(fork, None).await.unwrap();
+    let said = house.say(2, "And here?").await;
+    house.outcome(2, said).await;
+    let shown = system(of(&model, Purpose::Step).last().unwrap());
+    assert_eq!(shown.matches("Ada likes tea.").count(), 1, "{shown}");
+    house.restart().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_session_about_which_nobody_said_anything_is_condensed_all_the_same() {
+    let house = House::of(remembering(Scripted::by(noting))).await;
+    for text in ["Ada has a dog.", "It is called Rex."] {
+        let memory = Memory {
+            id: MemoryId::from_bits(0),
+            kind: Kind::Fact,
+            scope: Scope::Session,
+            priority: Priority::Medium,
+            text: text.to_owned(),
+            since: outlive_core::time::Timestamp::from_micros(0),
+            until: None,
+            sources: Vec::new(),
+            supersedes: Vec::new(),
+        };
+        house.runtime.note(&Whose::Session(id(1)), memory, (by(), None)).await.unwrap();
+    }
+    let made = house.runtime.reflect(&Whose::Session(id(1)), false, (by(), None)).await.unwrap();
+    assert_eq!(made.iter().map(|one| one.text.as_str()).collect::<Vec<_>>(), ["Ada has a dog called Rex."]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -53,7 +53,7 @@ pub(super) async fn list(State(app): State<App>, Query(wanted): Query<Wanted>) -
             return Err(ApiError::new(&code::INVALID, "as_of needs q: say what to look for"));
         }
         let after = wanted.cursor.as_deref().map(read_cursor).transpose()?;
-        let query = RememberedQuery { agent, session, scope, superseded, after, limit };
+        let query = RememberedQuery { agent, session, scope, superseded, after, limit, known_to: None };
         let page = app.runtime.remembered(query).await?;
         let last = page.rows.last().filter(|_| page.more);
         let next_cursor = last.map(|row| format!("{}.{}", row.at.micros(), row.memory.id));

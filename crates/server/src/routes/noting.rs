@@ -49,7 +49,10 @@ pub(super) async fn edit(
     Body(body): Body<EditMemory>,
 ) -> ApiResult<Json<Edited>> {
     let request = caller.request(body.request_id.as_deref())?;
-    let session = app.runtime.rewrite(id(&memory)?, body.text, (caller.by, request)).await?;
+    if body.text.is_none() && body.scope.is_none() {
+        return Err(ApiError::new(&code::INVALID, "there is nothing to change: give text, or scope"));
+    }
+    let session = app.runtime.rewrite(id(&memory)?, (body.text, body.scope), (caller.by, request)).await?;
     Ok(Json(Edited { session }))
 }
 

@@ -3,10 +3,10 @@
 use outlive_core::content::Usage;
 use outlive_core::event::{
     Aside, CallFinished, CallStarted, Effect, Entry, Event, Line, MemoryAdded, MemoryEdited, MemoryForgotten,
-    MemoryObserved, MemoryReflected, Origin, OriginKind, Outcome,
+    MemoryObserved, MemoryReflected, Origin, OriginKind, Outcome, SessionUpdated,
 };
 use outlive_core::id::{CallId, MemoryId, Seq, SessionId};
-use outlive_core::memory::{Kind, Memory, Priority, Scope};
+use outlive_core::memory::{Kind, Memory, Mode, Priority, Scope};
 use outlive_core::redact::FORGOTTEN;
 use outlive_core::time::Timestamp;
 
@@ -38,7 +38,7 @@ pub fn on(day: i64) -> Timestamp {
     Timestamp::from_micros(day * 86_400_000_000)
 }
 
-fn who() -> Origin {
+pub(super) fn who() -> Origin {
     Origin::of(OriginKind::Cli)
 }
 
@@ -50,13 +50,13 @@ pub fn observed(memories: Vec<Memory>) -> Event {
     Event::MemoryObserved(MemoryObserved { covers, memories, model, usage, is_unobserved: false })
 }
 
-fn forgotten(memories: &[u128]) -> Event {
+pub(super) fn forgotten(memories: &[u128]) -> Event {
     let memories = memories.iter().map(|id| MemoryId::from_bits(*id)).collect();
     Event::MemoryForgotten(MemoryForgotten { memories, sources: false, by: who() })
 }
 
-fn edited(id: u128, text: &str) -> Event {
-    Event::MemoryEdited(MemoryEdited { memory: MemoryId::from_bits(id), text: text.to_owned(), by: who() })
+pub(super) fn edited(id: u128, text: &str) -> Event {
+    Event::MemoryEdited(MemoryEdited { memory: MemoryId::from_bits(id), text: text.to_owned(), scope: None, by: who() })
 }
 
 fn recalled_by(call: u128, tool: &str, memories: &[u128]) -> [Event; 2] {
@@ -90,9 +90,14 @@ fn line_of(seq: Seq, event: Event) -> Line {
 
 /// Appends these events to a session of this agent, which is made where it is missing, and notes its row.
 pub async fn note(store: &Store, journal: SessionId, agent: &str, events: Vec<Event>) {
+    note_behind(store, journal, begun(journal, agent), events).await;
+}
+
+/// The same, where it is begun by this line.
+pub(super) async fn note_behind(store: &Store, journal: SessionId, begins: Line, events: Vec<Event>) {
     let epoch = take(store, journal).await;
     let expected = store.journals.head(journal).await.unwrap_or(0);
-    let mut lines = if expected == 0 { vec![begun(journal, agent)] } else { Vec::new() };
+    let mut lines = if expected == 0 { vec![begins] } else { Vec::new() };
     for event in events {
         lines.push(line_of(expected + lines.len() as Seq + 1, event));
     }
@@ -101,7 +106,13 @@ pub async fn note(store: &Store, journal: SessionId, agent: &str, events: Vec<Ev
     store.index.note(row(journal, head, i64::try_from(head).expect("a small head")));
 }
 
-fn asked(text: &str) -> RecallQuery {
+/// Returns the line by which a session of this agent begins that has this, too.
+pub(super) fn begun_with(journal: SessionId, agent: &str, (key, value): (&str, serde_json::Value)) -> Line {
+    let line = begun(journal, agent).changed(|line| line.insert(key.to_owned(), value).is_none());
+    line.expect("a line").expect("another one")
+}
+
+pub(super) fn asked(text: &str) -> RecallQuery {
     RecallQuery { text: text.to_owned(), now: on(10_000), limit: 20, ..RecallQuery::default() }
 }
 
@@ -110,7 +121,7 @@ pub async fn recalled(store: &Store, query: RecallQuery) -> Recalled {
     store.memories.recall(query).await.expect("recalled")
 }
 
-fn ids(hits: &[RecallHit]) -> Vec<u128> {
+pub(super) fn ids(hits: &[RecallHit]) -> Vec<u128> {
     hits.iter().map(|hit| hit.row.memory.id.bits()).collect()
 }
 
@@ -341,6 +352,15 @@ pub async fn what_was_shown_to_a_model_is_a_use(subject: &mut impl Subject) {
     let calls: Vec<(Seq, u128)> = one.uses.iter().map(|used| (used.seq, used.call.bits())).collect();
     assert_eq!((one.used, calls), (2, vec![(5, 8), (3, 7)]));
     assert_eq!(used(2).await.used, 1);
+    let mode = |mode| {
+        let updated = SessionUpdated { title: None, labels: None, memory: Some(mode), by: who() };
+        Event::SessionUpdated(updated)
+    };
+    for (call, said, uses) in [(10, Mode::Incognito, 1), (11, Mode::On, 2)] {
+        note(&store, session(3), "scribe", vec![mode(said)]).await;
+        note(&store, session(3), "scribe", recalled_by(call, "recall", &[2]).to_vec()).await;
+        assert_eq!(used(2).await.used, uses, "{said:?}");
+    }
 }
 
 /// In the trash and back, and gone for good.

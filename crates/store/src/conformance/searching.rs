@@ -19,6 +19,7 @@ use crate::{Append, Found, SearchQuery, Store};
 pub fn begun(session: SessionId, agent: &str) -> Line {
     let created = SessionCreated {
         task: None,
+        taken_to: None,
         memory: None,
         session,
         agent: agent.parse().expect("an agent's name"),

@@ -8,13 +8,12 @@ use std::collections::{BTreeMap, HashMap};
 use outlive_core::id::SessionId;
 use outlive_core::memory::question::Question;
 use outlive_core::memory::rank::{Candidate, Places, Ranked, rank};
-use outlive_core::time::Timestamp;
-use rusqlite::types::Value;
 use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 
+use super::narrow::Narrow;
 use super::read::{self, Found};
-use super::table::{Table, scope_number};
-use super::{RecallHit, RecallQuery, Recalled, Remembered, Sight, Ways, vectors};
+use super::table::Table;
+use super::{RecallHit, RecallQuery, Recalled, Sight, Ways, vectors};
 use crate::search::prepared;
 use crate::sqlite::FileError;
 
@@ -36,7 +35,7 @@ pub(super) fn recall(table: &Table, query: &RecallQuery) -> Result<Recalled, Fil
         return Ok(Recalled::default());
     }
     let file = &table.connection;
-    let narrow = Narrow::of(file, query)?;
+    let narrow = narrowed(file, query)?;
     let mut places: BTreeMap<i64, Places> = BTreeMap::new();
     let asked = counted(file, question.words.iter().map(String::as_str))?;
     let telling = affordable(&asked);
@@ -89,13 +88,12 @@ fn hits(
         .collect();
     let best = rank(question, &candidates, query.limit);
     drop(candidates);
-    let mut rows: HashMap<usize, Remembered> = rows.into_iter().map(|found| found.row).enumerate().collect();
-    let hit = |Ranked { index, score, parts }| Some(RecallHit { row: rows.remove(&index)?, score, explain: parts });
-    let mut hits: Vec<RecallHit> = best.into_iter().filter_map(hit).collect();
-    for hit in &mut hits {
-        hit.row.superseded_by = read::superseders(file, hit.row.memory.id)?;
-    }
-    Ok(hits)
+    let mut rows: HashMap<usize, Found> = rows.into_iter().enumerate().collect();
+    let found = best.into_iter().filter_map(|best| Some((rows.remove(&best.index)?, best)));
+    let hit = |(found, Ranked { score, parts, .. }): (Found, Ranked)| {
+        Ok(RecallHit { row: read::told(file, found)?, score, explain: parts })
+    };
+    found.map(hit).collect()
 }
 
 /// Says whether a memory holds at the moment that is asked for.
@@ -161,62 +159,18 @@ fn quoted(word: &str) -> String {
     format!("\"{}\"", word.replace('"', " "))
 }
 
-/// What narrows a question: who asks, for which moment.
-pub(super) struct Narrow {
-    /// Conditions on `r` (a row) and `s` (its session).
-    pub(super) sql: String,
-    pub(super) values: Vec<Value>,
+/// What narrows this question: who asks, for which moment.
+fn narrowed(file: &Connection, query: &RecallQuery) -> Result<Narrow, FileError> {
+    let mut narrow = Narrow::by("TRUE");
+    narrow.sight(&known(file, &query.sight)?);
+    narrow.scope(query.scope);
+    if !query.superseded {
+        narrow.holding(query.now, query.as_of);
+    }
+    Ok(narrow)
 }
 
 impl Narrow {
-    fn of(file: &Connection, query: &RecallQuery) -> Result<Self, FileError> {
-        let mut narrow = Self { sql: String::from("TRUE"), values: Vec::new() };
-        narrow.sight(&known(file, &query.sight)?);
-        if let Some(scope) = query.scope {
-            let scope = narrow.name(scope_number(scope).into());
-            narrow.and(&format!("r.scope = {scope}"));
-        }
-        if !query.superseded {
-            narrow.holding(query.now, query.as_of);
-        }
-        Ok(narrow)
-    }
-
-    fn name(&mut self, value: Value) -> String {
-        self.values.push(value);
-        format!("?{}", self.values.len())
-    }
-
-    fn and(&mut self, condition: &str) {
-        self.sql.push_str(" AND ");
-        self.sql.push_str(condition);
-    }
-
-    fn sight(&mut self, sight: &Sight) {
-        let agent = sight.agent.clone().map(|agent| self.name(agent.into()));
-        let Some(session) = sight.session.map(|session| self.name(session.to_string().into())) else {
-            if let Some(agent) = agent {
-                self.and(&format!("(r.scope = 3 OR s.agent = {agent})"));
-            }
-            return;
-        };
-        let mut ways = vec!["r.scope = 3".to_owned(), format!("s.id = {session}")];
-        ways.extend(agent.map(|agent| format!("(r.scope = 2 AND s.agent = {agent})")));
-        if let Some(project) = sight.project.clone().map(|project| self.name(project.into())) {
-            ways.push(format!("(r.scope = 1 AND s.project = {project})"));
-        }
-        self.and(&format!("({})", ways.join(" OR ")));
-    }
-
-    fn holding(&mut self, now: Timestamp, as_of: Option<Timestamp>) {
-        let moment = self.name(as_of.unwrap_or(now).micros().into());
-        self.and(&format!("(r.until IS NULL OR r.until > {moment})"));
-        match as_of {
-            None => self.and("r.taken IS NULL"),
-            Some(_) => self.and(&format!("r.since <= {moment} AND (r.taken IS NULL OR r.taken > {moment})")),
-        }
-    }
-
     /// Looks for memories that have some of these terms, those first that have the most and rarest.
     fn look(&self, file: &Connection, index: &str, terms: &[String]) -> Result<Vec<i64>, FileError> {
         if terms.is_empty() {

@@ -1,8 +1,8 @@
 //! What lines of a journal say about what is remembered.
 
-use outlive_core::event::{CallFinished, Entry, Event, Line, Origin};
+use outlive_core::event::{CallFinished, Entry, Event, Line, MemoryEdited, Origin};
 use outlive_core::id::{CallId, MemoryId, Seq, SessionId};
-use outlive_core::memory::Memory;
+use outlive_core::memory::{Memory, Mode, Scope};
 use outlive_core::time::Timestamp;
 
 use super::Author;
@@ -15,8 +15,8 @@ const HEAD: usize = 96;
 /// What follows a session's position.
 pub(crate) struct News {
     pub(super) session: SessionId,
-    /// Whose it is, and the project that it belongs to: known from its first event.
-    pub(super) begun: Option<(String, Option<String>)>,
+    /// How it began: known from its first event.
+    pub(super) begun: Option<Begun>,
     pub(super) facts: Vec<Fact>,
     /// The position that it follows.
     pub(super) after: Seq,
@@ -24,18 +24,40 @@ pub(crate) struct News {
     pub(super) position: Seq,
 }
 
+/// How a session began.
+pub(super) struct Begun {
+    /// Whose it is.
+    pub(super) agent: String,
+    /// The project that it belongs to.
+    pub(super) project: Option<String>,
+    /// The last event that came from an archive.
+    pub(super) taken_to: Seq,
+}
+
 /// What a line says.
 pub(super) enum Fact {
     /// Something is remembered.
     Row(Box<New>),
     /// It says something else.
-    Edited { memory: MemoryId, text: String, by: Origin, seq: Seq, at: Timestamp },
+    Edited(Box<Edit>),
     /// They are forgotten.
-    Forgotten(Vec<MemoryId>),
+    Forgotten(Vec<MemoryId>, Seq),
     /// A call is going to show some.
     Asked(CallId),
     /// It has shown these.
     Used { call: CallId, memories: Vec<MemoryId>, seq: Seq, at: Timestamp },
+    /// The session takes part that far from here on.
+    Mode(Mode),
+}
+
+/// What a memory says from then on, and who may know it where that is said, too.
+pub(super) struct Edit {
+    pub(super) memory: MemoryId,
+    pub(super) text: String,
+    pub(super) scope: Option<Scope>,
+    pub(super) by: Origin,
+    pub(super) seq: Seq,
+    pub(super) at: Timestamp,
 }
 
 /// Something new that is remembered.
@@ -61,7 +83,12 @@ impl News {
     fn take(&mut self, entry: Entry) {
         let Entry { seq, at, event, .. } = entry;
         match event {
-            Event::SessionCreated(created) => self.begun = Some((created.agent.to_string(), created.project)),
+            Event::SessionCreated(created) => {
+                let (agent, taken_to) = (created.agent.to_string(), created.taken_to.unwrap_or_default());
+                self.begun = Some(Begun { agent, project: created.project, taken_to });
+                self.facts.extend(created.memory.map(Fact::Mode));
+            }
+            Event::SessionUpdated(updated) => self.facts.extend(updated.memory.map(Fact::Mode)),
             Event::MemoryObserved(observed) => {
                 self.rows(observed.memories, &Author::Observer(observed.model), (seq, at));
             }
@@ -70,11 +97,11 @@ impl News {
             }
             Event::MemoryAdded(added) => self.rows(vec![added.memory], &Author::Somebody(added.by), (seq, at)),
             Event::MemoryEdited(edited) => {
-                let (memory, text, by) = (edited.memory, edited.text, edited.by);
-                self.facts.push(Fact::Edited { memory, text, by, seq, at });
+                let MemoryEdited { memory, text, scope, by } = edited;
+                self.facts.push(Fact::Edited(Box::new(Edit { memory, text, scope, by, seq, at })));
             }
-            Event::MemoryForgotten(forgotten) => self.facts.push(Fact::Forgotten(forgotten.memories)),
-            Event::MemoryErased(erased) => self.facts.push(Fact::Forgotten(erased.memories)),
+            Event::MemoryForgotten(forgotten) => self.facts.push(Fact::Forgotten(forgotten.memories, seq)),
+            Event::MemoryErased(erased) => self.facts.push(Fact::Forgotten(erased.memories, seq)),
             Event::CallStarted(started) if started.tool == TOOL => self.facts.push(Fact::Asked(started.call)),
             Event::CallFinished(finished) => self.facts.extend(used(&finished, seq, at)),
             _other => {}
@@ -100,6 +127,7 @@ fn matters(line: &str) -> bool {
     let is = |prefix: &str| name.starts_with(prefix);
     is("memory.")
         || is("session.created")
+        || (is("session.updated") && line.contains("\"memory\""))
         || (is("call.started") && line.contains(TOOL))
         || (is("call.finished") && line.contains("\"memories\""))
 }

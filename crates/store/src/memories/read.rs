@@ -1,5 +1,7 @@
 //! Reads what is remembered: rows, pages of the list, all that is known of one.
 
+use std::cmp::Reverse;
+
 use outlive_core::event::Origin;
 use outlive_core::id::{MemoryId, SessionId};
 use outlive_core::memory::Memory;
@@ -7,7 +9,8 @@ use outlive_core::time::Timestamp;
 use rusqlite::types::{Type, Value};
 use rusqlite::{Connection, Row, params, params_from_iter};
 
-use super::table::{Table, priority_of, read_rest, scope_number, scope_of};
+use super::narrow::{self, Narrow};
+use super::table::{TAKES, Table, priority_of, read_rest, scope_of};
 use super::{Provenance, Remembered, RememberedPage, RememberedQuery, Use};
 use crate::sqlite::FileError;
 
@@ -70,58 +73,70 @@ fn read(row: &Row<'_>) -> rusqlite::Result<Found> {
     Ok(Found { key: row.get(0)?, taken: row.get::<_, Option<i64>>(6)?.map(moment), row: remembered })
 }
 
-/// Returns those that took a memory's place, oldest first, whether they are there or not.
-pub(super) fn superseders(file: &Connection, memory: MemoryId) -> Result<Vec<MemoryId>, FileError> {
-    let sql = "SELECT DISTINCT new FROM taken WHERE old = ?1 ORDER BY since, new";
-    let mut statement = file.prepare(sql)?;
-    let found: Vec<String> = statement.query_map([memory.to_string()], |row| row.get(0))?.collect::<Result<_, _>>()?;
-    Ok(found.iter().filter_map(|id| id.parse().ok()).collect())
+/// Returns a row with those that took its place, oldest first, whether they are there or not.
+pub(super) fn told(file: &Connection, mut found: Found) -> Result<Remembered, FileError> {
+    // Most have theirs.
+    if found.taken.is_some() {
+        let sql = format!(
+            "SELECT DISTINCT t.new FROM rows AS r JOIN taken AS t ON t.old = r.memory
+             JOIN sessions AS theirs ON theirs.key = t.session JOIN sessions AS ours ON ours.key = r.session
+             WHERE r.key = ?1 AND {TAKES} ORDER BY t.since, t.new"
+        );
+        let mut statement = file.prepare(&sql)?;
+        let new: Vec<String> = statement.query_map([found.key], |row| row.get(0))?.collect::<Result<_, _>>()?;
+        found.row.superseded_by = new.iter().filter_map(|id| id.parse().ok()).collect();
+    }
+    Ok(found.row)
 }
 
 /// Lists memories, newest first.
 pub(super) fn list(table: &Table, query: &RememberedQuery) -> Result<RememberedPage, FileError> {
     let file = &table.connection;
-    let mut values: Vec<Value> = Vec::new();
-    let mut conditions = vec!["TRUE".to_owned()];
-    let mut and = |condition: &str, value: Value| {
-        values.push(value);
-        conditions.push(condition.replace('?', &format!("?{}", values.len())));
-    };
-    if let Some(agent) = &query.agent {
-        and("s.agent = ?", agent.clone().into());
+    let mut found: Vec<Found> = Vec::new();
+    for (sql, values) in statements(query) {
+        let mut statement = file.prepare(&sql)?;
+        found.extend(statement.query_map(params_from_iter(values), read)?.collect::<Result<Vec<_>, _>>()?);
     }
-    if let Some(session) = query.session {
-        and("s.id = ?", session.to_string().into());
-    }
-    if let Some(scope) = query.scope {
-        and("r.scope = ?", scope_number(scope).into());
-    }
-    if let Some((at, memory)) = query.after {
-        and("r.at <= ?", at.micros().into());
-        let at = at.micros();
-        and(&format!("(r.at < {at} OR r.memory < ?)"), memory.to_string().into());
-    }
-    if !query.superseded {
-        conditions.push("r.taken IS NULL".to_owned());
-    }
-    values.push(i64::try_from(query.limit.saturating_add(1)).unwrap_or(i64::MAX).into());
-    let order = format!("ORDER BY r.at DESC, r.memory DESC LIMIT ?{}", values.len());
-    let mut statement = file.prepare(&format!("{ROW} WHERE {} {order}", conditions.join(" AND ")))?;
-    let found = statement.query_map(params_from_iter(values), read)?;
-    let mut rows: Vec<Remembered> = found.map(|found| found.map(|found| found.row)).collect::<Result<_, _>>()?;
-    let more = rows.len() > query.limit;
-    rows.truncate(query.limit);
-    for row in &mut rows {
-        row.superseded_by = superseders(file, row.memory.id)?;
-    }
+    found.sort_by_key(|one| Reverse((one.row.at, one.row.memory.id, one.key)));
+    // Some are known in more than one way.
+    found.dedup_by_key(|one| one.key);
+    let more = found.len() > query.limit;
+    found.truncate(query.limit);
+    let rows = found.into_iter().map(|one| told(file, one)).collect::<Result<_, _>>()?;
     Ok(RememberedPage { rows, more, behind: 0 })
+}
+
+/// Returns what finds them, in so many statements that an index has each in its order.
+fn statements(query: &RememberedQuery) -> Vec<(String, Vec<Value>)> {
+    let ways = match (&query.known_to, &query.agent) {
+        (Some(sight), _) => narrow::of_others(sight),
+        (None, Some(agent)) => narrow::of_agent(agent, query.scope),
+        (None, None) => vec![Narrow::by("TRUE")],
+    };
+    let statement = |mut narrow: Narrow| {
+        if let Some(session) = query.session {
+            let session = narrow.name(session.to_string());
+            narrow.and(&format!("r.session = (SELECT key FROM sessions WHERE id = {session})"));
+        }
+        narrow.scope(query.scope);
+        if let Some((at, memory)) = query.after {
+            let (at, memory) = (narrow.name(at.micros()), narrow.name(memory.to_string()));
+            narrow.and(&format!("r.at <= {at} AND (r.at < {at} OR r.memory < {memory})"));
+        }
+        if !query.superseded {
+            narrow.and("r.taken IS NULL");
+        }
+        let limit = narrow.name(i64::try_from(query.limit.saturating_add(1)).unwrap_or(i64::MAX));
+        let sql = format!("{ROW} WHERE {} ORDER BY r.at DESC, r.memory DESC LIMIT {limit}", narrow.sql);
+        (sql, narrow.values)
+    };
+    ways.into_iter().map(statement).collect()
 }
 
 /// Returns one with all that is known of it.
 pub(super) fn get(table: &Table, memory: MemoryId) -> Result<Option<Provenance>, FileError> {
     let file = &table.connection;
-    let Some(mut row) = one(file, memory)? else { return Ok(None) };
-    row.superseded_by = superseders(file, memory)?;
+    let Some(row) = one(file, memory)? else { return Ok(None) };
     let id = memory.to_string();
     let superseders = row.superseded_by.iter().take(SHOWN).filter_map(|id| one(file, *id).transpose());
     let superseders = superseders.collect::<Result<_, _>>()?;
@@ -140,8 +155,8 @@ pub(super) fn get(table: &Table, memory: MemoryId) -> Result<Option<Provenance>,
 /// Returns one memory; of those that forks share the first.
 fn one(file: &Connection, memory: MemoryId) -> Result<Option<Remembered>, FileError> {
     let mut statement = file.prepare(&format!("{ROW} WHERE r.memory = ?1 ORDER BY r.at, s.id LIMIT 1"))?;
-    let mut found = statement.query_map([memory.to_string()], read)?;
-    Ok(found.next().transpose()?.map(|found| found.row))
+    let found = statement.query_map([memory.to_string()], read)?.next().transpose()?;
+    found.map(|found| told(file, found)).transpose()
 }
 
 fn uses(file: &Connection, memory: &str) -> Result<Vec<Use>, FileError> {
@@ -158,4 +173,34 @@ fn uses(file: &Connection, memory: &str) -> Result<Vec<Use>, FileError> {
         Some(Use { session: session.parse().ok()?, seq, call: call.parse().ok()?, at: moment(at) })
     };
     Ok(rows.into_iter().filter_map(one).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::Sight;
+
+    #[test]
+    fn every_list_is_read_in_the_order_of_an_index() {
+        let table = Table::in_memory().unwrap();
+        let agent = Some("one".to_owned());
+        let known_to =
+            Some(Sight { agent: agent.clone(), session: Some(SessionId::from_bits(1)), project: Some("p".into()) });
+        let after = Some((moment(9), MemoryId::from_bits(9)));
+        let usual = RememberedQuery { limit: 20, ..RememberedQuery::default() };
+        for query in [
+            RememberedQuery { agent, ..usual.clone() },
+            RememberedQuery { known_to, ..usual.clone() },
+            RememberedQuery { session: Some(SessionId::from_bits(1)), ..usual.clone() },
+            RememberedQuery { after, superseded: true, ..usual.clone() },
+            usual,
+        ] {
+            for (sql, values) in statements(&query) {
+                let mut plan = table.connection.prepare(&format!("EXPLAIN QUERY PLAN {sql}")).unwrap();
+                let steps = plan.query_map(params_from_iter(values), |row| row.get::<_, String>(3)).unwrap();
+                let steps: Vec<String> = steps.map(Result::unwrap).collect();
+                assert!(!steps.iter().any(|step| step.contains("TEMP B-TREE")), "{sql}: {steps:?}");
+            }
+        }
+    }
 }

@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use rusqlite::types::Value;
 use rusqlite::{Connection, params, params_from_iter};
 
-use super::find::Narrow;
+use super::narrow::Narrow;
 use super::table::Table;
 use super::{Measured, Space, Unmeasured};
 use crate::sqlite::FileError;
@@ -33,8 +33,7 @@ fn whole(number: usize) -> i64 {
 pub(super) fn missing(table: &Table, query: &Unmeasured) -> Result<Vec<Measured<()>>, FileError> {
     let mut statement = table.connection.prepare(
         "SELECT DISTINCT r.memory, t.text, r.at FROM rows AS r JOIN texts AS t ON t.key = r.key
-         JOIN sessions AS s ON s.key = r.session
-         WHERE (?2 IS NULL OR r.scope = 3 OR s.agent = ?2) AND NOT EXISTS (
+         WHERE (?2 IS NULL OR r.scope = 3 OR r.agent = ?2) AND NOT EXISTS (
              SELECT 1 FROM vectors AS v WHERE v.key = r.key AND v.service = ?1
              AND (?3 IS NULL OR (v.model = ?3 AND v.dimensions = ?4)))
          ORDER BY r.at DESC, r.memory DESC LIMIT ?5",

@@ -34,6 +34,8 @@ pub(super) struct Plan {
     pub(super) releases: u64,
     poisoned: bool,
     pub(super) is_unreadable: bool,
+    /// Lines of journals that were read.
+    pub(super) lines_read: u64,
     /// Whether the next lines that are written anew are, and nobody is told.
     pub(super) cuts_scrub: bool,
 }
@@ -133,6 +135,12 @@ impl Faults {
     #[must_use]
     pub fn appends(&self) -> u64 {
         self.0.world().plan.appends
+    }
+
+    /// Returns how many lines of journals were read.
+    #[must_use]
+    pub fn lines_read(&self) -> u64 {
+        self.0.world().plan.lines_read
     }
 
     /// Returns how many appends were acknowledged.

@@ -165,7 +165,11 @@ impl Journals for Memory {
     }
 
     fn read(&self, journal: SessionId, after: Seq, limit: usize) -> Pending<'_, Result<Opened, StoreError>> {
-        Box::pin(async move { Ok(Opened { lines: self.acknowledged(journal, after, limit)?, cut_bytes: 0 }) })
+        Box::pin(async move {
+            let lines = self.acknowledged(journal, after, limit)?;
+            self.world().plan.lines_read += lines.len() as u64;
+            Ok(Opened { lines, cut_bytes: 0 })
+        })
     }
 
     fn head(&self, journal: SessionId) -> Pending<'_, Result<Seq, StoreError>> {

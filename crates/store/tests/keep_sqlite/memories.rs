@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use outlive_core::event::{Event, MemoryForgotten, Origin, OriginKind};
+use outlive_core::event::{Event, MemoryEdited, MemoryForgotten, Origin, OriginKind};
 use outlive_core::id::MemoryId;
 use outlive_store::conformance::remembering::{memory, note, observed, on, recalled};
 use outlive_store::conformance::session;
@@ -131,6 +131,38 @@ async fn of_what_is_forgotten_neither_text_nor_words_nor_vectors_are_left() {
             files.close();
         }
     }
+}
+
+/// Returns the pages of the file.
+fn pages(root: &Path) -> Vec<Vec<u8>> {
+    std::fs::read(root.join("memory.db")).unwrap().chunks(4_096).map(<[u8]>::to_vec).collect()
+}
+
+#[tokio::test]
+async fn an_edit_in_a_large_index_writes_little_of_it_and_leaves_no_word() {
+    let root = tempfile::tempdir().unwrap();
+    let (store, files) = open(root.path());
+    let word = |n: u128| format!("zorblax{n:05}");
+    let one = |n: u128| memory(n + 1, 1, &format!("Person{} keeps the {} in room {}", n % 701, word(n), n % 97));
+    for part in 0..4 {
+        let event = |event: u128| observed((0..250).map(|n| one((part * 20 + event) * 250 + n)).collect());
+        note(&store, session(part + 1), "scribe", (0..20).map(event).collect()).await;
+    }
+    assert_eq!(recall(&store, "zorblax00007").await.hits.len(), 1);
+    let (mut written, mut all) = (0, 0);
+    for n in (0..20_000).step_by(997) {
+        let before = pages(root.path());
+        let (memory, text) = (MemoryId::from_bits(n + 1), "It was given away".to_owned());
+        let edited = MemoryEdited { memory, text, scope: None, by: Origin::of(OriginKind::Cli) };
+        note(&store, session(n / 5_000 + 1), "scribe", vec![Event::MemoryEdited(edited)]).await;
+        assert_eq!(store.memories.catch_up().await.unwrap().behind, 0);
+        let after = pages(root.path());
+        written += after.iter().enumerate().filter(|(at, page)| before.get(*at) != Some(*page)).count();
+        all += after.len();
+        assert!(!holds(root.path(), word(n).as_bytes()), "{n}");
+    }
+    assert!(written * 10 < all, "{written} of {all} pages were written");
+    files.close();
 }
 
 #[tokio::test]

@@ -25,13 +25,14 @@ async fn measured(world: Facts) -> Quality {
 #[tokio::test]
 async fn answers_are_found_more_often_than_by_words_alone_and_the_newest_fact_comes_first() {
     let quality = measured(facts(SEED, ROWS)).await;
-    assert!(quality.found >= 1.25 * quality.or && quality.found >= 0.50, "{quality:?}");
+    assert!(quality.found >= 1.25 * quality.or && quality.found >= 0.55, "{quality:?}");
     assert!(quality.newest >= 0.95 && quality.changed > 20, "{quality:?}");
 }
 
 #[tokio::test]
 async fn questions_that_nobody_fitted_to_anything_are_answered_too() {
     let quality = measured(paraphrased(SEED, ROWS)).await;
-    assert!(quality.without_kin >= 1.25 * quality.or && quality.found >= quality.without_kin, "{quality:?}");
+    assert!(quality.without_kin >= 1.25 * quality.or && quality.found >= 0.60, "{quality:?}");
+    assert!(quality.found + 0.05 >= quality.without_kin, "words that mean the same cost little: {quality:?}");
     assert!(quality.newest >= 0.95 && quality.changed > 20, "{quality:?}");
 }

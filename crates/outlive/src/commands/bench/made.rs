@@ -53,6 +53,7 @@ fn story(session: SessionId, messages: usize) -> Result<Vec<Line>, Failure> {
         None,
         Event::SessionCreated(SessionCreated {
             task: None,
+            taken_to: None,
             memory: None,
             session,
             agent: "bench".parse().map_err(Failure::failed)?,

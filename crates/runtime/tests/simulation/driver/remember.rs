@@ -95,7 +95,7 @@ impl Simulation {
     async fn rewrite(&mut self, life: &Life) {
         let Some(memory) = self.any().await else { return };
         let text = format!("{} is what it says now", self.world.word());
-        drop(tokio::time::timeout(PATIENCE, life.runtime.rewrite(memory, text, (by(), None))).await);
+        drop(tokio::time::timeout(PATIENCE, life.runtime.rewrite(memory, (Some(text), None), (by(), None))).await);
     }
 
     /// The words that each memory has ever said, where only it says them.
