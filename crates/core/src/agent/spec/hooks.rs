@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::milliseconds;
+use crate::time::milliseconds;
 use crate::hooks::{After, Before, Hooks, On, Program, Shape, Within};
 
 /// The hooks of an agent. What Duragent calls `before_tool` looks back over the session.

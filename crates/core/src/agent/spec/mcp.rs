@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 
 use serde::Deserialize;
 
-use super::{milliseconds, tooling};
+use super::tooling;
+use crate::time::milliseconds;
 use crate::agent::expand::{Lookup, expand as expand_text};
 use crate::agent::mcp::{Expanded, McpAuth, McpGrant, McpProtocol, McpServer, McpWay, NAME_CHARS, SERVERS};
 use crate::agent::{Misfit, cli};
