@@ -14,9 +14,7 @@ use crate::event::{
     SessionUpdated, TurnStarted,
 };
 use crate::id::{CallId, Ids, InputId, QuestionId, RequestId, SessionId, TurnId, WaitId};
-use crate::limits::{
-    LABEL_BYTES, LABELS, QUEUE_LENGTH, REASON_BYTES, SIGNALS_KEPT, SIGNALS_KEPT_BYTES, TITLE_CHARS,
-};
+use crate::limits::{LABEL_BYTES, LABELS, QUEUE_LENGTH, REASON_BYTES, SIGNALS_KEPT, SIGNALS_KEPT_BYTES, TITLE_CHARS};
 use crate::task::Task;
 use crate::time::Timestamp;
 use crate::turn::{Call, Phase};

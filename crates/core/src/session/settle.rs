@@ -144,9 +144,7 @@ impl Ruling {
                 Ok((armed, told)) => {
                     return [armed, answered(id, told)].into_iter().map(|event| Fact::of_step(turn, event)).collect();
                 }
-                Err(content) => {
-                    Event::CallDenied(CallDenied { call: id, by: Decider::Runtime, content, reason: None })
-                }
+                Err(content) => Event::CallDenied(CallDenied { call: id, by: Decider::Runtime, content, reason: None }),
             },
             Self::Todos(items) => {
                 let kept = answered(id, super::todo::told(&items));
@@ -202,7 +200,9 @@ impl State {
             // It ran once, and nobody knows what it did: that stays so.
             (Debt::Skip(call), Some(turn)) if turn.call(*call).is_some_and(|call| call.attempt > 0) => turn.lost(*call),
             (Debt::Skip(call), Some(turn)) => vec![turn.skipped(*call)],
-            (Debt::End { ending, error }, Some(turn)) => vec![turn.ended((*ending, self.wake_at(*ending)), error.clone())],
+            (Debt::End { ending, error }, Some(turn)) => {
+                vec![turn.ended((*ending, self.wake_at(*ending)), error.clone())]
+            }
             (
                 Debt::StartStep { .. }
                 | Debt::Rule(_)
