@@ -109,7 +109,7 @@ impl Runtime {
         let NewImport { bytes, copy, by } = import;
         // On a thread of its own, so that a large one keeps nobody waiting.
         let redactor = self.secrets().now();
-        let taken = async move { Taken::check(&bytes, copy.is_some())?.without(&redactor)?.without_loop()?.marked() };
+        let taken = async move { Taken::check(&bytes, copy.is_some())?.without(&redactor)?.at_rest()?.marked() };
         let taken = crate::tasks::apart(taken).await?;
         let session = copy.unwrap_or(taken.session);
         if copy.is_none() && self.has(&taken).await? {
@@ -273,11 +273,11 @@ impl Taken {
         Ok(self)
     }
 
-    /// Ends the loop that is under way, always with the same bytes: imported again, it is the same journal.
-    fn without_loop(mut self) -> Result<Self, SubmitError> {
+    /// Ends what would begin turns by itself, always with the same bytes: imported again, it is the same journal.
+    fn at_rest(mut self) -> Result<Self, SubmitError> {
         let mut state = State::default();
         self.entries.iter().for_each(|entry| state.apply(entry));
-        for (seq, Fact { turn, step, event }) in (state.head + 1..).zip(state.loop_left()) {
+        for (seq, Fact { turn, step, event }) in (state.head + 1..).zip(state.left_elsewhere()) {
             let entry = Entry { seq, at: state.updated_at, turn, step, asked: None, tokens: None, event };
             self.lines.push(Line::write(&entry).map_err(|error| refused("archive_invalid", error.to_string()))?);
         }

@@ -13,6 +13,7 @@ mod document;
 mod events;
 mod health;
 mod history;
+mod hooks;
 mod imports;
 mod iteration;
 mod list;
@@ -28,6 +29,7 @@ mod stop;
 mod tasks;
 mod tokens;
 mod trash;
+mod waits;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -76,6 +78,13 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(control::pause))
         .routes(routes!(control::resume))
         .routes(routes!(iteration::start, iteration::abort))
+        .routes(routes!(waits::arm))
+        .routes(routes!(waits::signal))
+        .routes(routes!(waits::list))
+        .routes(routes!(hooks::take))
+        .routes(routes!(waits::fire))
+        .routes(routes!(waits::put_off))
+        .routes(routes!(waits::cancel))
         .routes(routes!(tasks::show))
         .routes(routes!(checkpoints::compact))
         .routes(routes!(checkpoints::list, checkpoints::change))

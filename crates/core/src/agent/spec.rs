@@ -19,6 +19,7 @@ use crate::event::OnDisconnect;
 use crate::id::AgentName;
 use crate::limits::{FALLBACK_REST_MS, FALLBACKS};
 use crate::session::ASK_USER;
+use crate::time::milliseconds;
 pub use context::{ContextSpec, DIMENSIONS, EmbeddingSpec, MemorySpec};
 use mcp::McpEntry;
 pub use sandbox::{NetworkSpec, SandboxMode, SandboxSpec};
@@ -442,19 +443,4 @@ impl Spec {
         ];
         asked.into_iter().filter(|(asked, _)| *asked).map(|(_, warning)| warning.to_owned()).collect()
     }
-}
-
-/// Reads `500ms`, `90s`, `10m`, `1h`, `2d`; at least a millisecond.
-fn milliseconds(text: &str) -> Option<u64> {
-    let digits = text.trim().find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.trim().split_at(digits);
-    let scale = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(scale).filter(|ms| *ms > 0)
 }

@@ -23,7 +23,13 @@ pub fn binds(entry: &Entry) -> bool {
         | OriginKind::Gateway
         | OriginKind::Schedule
         | OriginKind::Import => true,
-        OriginKind::Webhook | OriginKind::Relay | OriginKind::Worker | OriginKind::Runtime | OriginKind::Other => false,
+        OriginKind::Webhook
+        | OriginKind::Relay
+        | OriginKind::Wait
+        | OriginKind::Signal
+        | OriginKind::Worker
+        | OriginKind::Runtime
+        | OriginKind::Other => false,
     }
 }
 

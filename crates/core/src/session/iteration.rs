@@ -296,9 +296,14 @@ impl State {
         self.looping().map(Loop::aborted)
     }
 
-    /// Returns the facts that end a loop of a journal that comes from elsewhere, with its turn: nobody here has approved its checks.
+    /// Returns the facts that end what would begin turns by itself in a journal that comes from elsewhere: what it waits for, and a
+    /// loop with its turn, whose checks nobody here has approved.
     #[must_use]
-    pub fn loop_left(&self) -> Vec<Fact> {
+    pub fn left_elsewhere(&self) -> Vec<Fact> {
+        self.loop_left().into_iter().chain(self.waits_cancelled(0, &Origin::of(OriginKind::Import))).collect()
+    }
+
+    fn loop_left(&self) -> Vec<Fact> {
         let Some(looping) = self.looping() else { return Vec::new() };
         let turn = self.turn.iter().filter(|_| looping.stage == Stage::Open);
         let reason = Some("it was under way where the session comes from: begin it again".to_owned());

@@ -73,9 +73,8 @@ fn advance_ruling(desk: &mut Desk, ruling: &Ruling) {
         let facts = match &debt {
             Debt::Loop(round) => desk.state.go_round(*round, summary(desk).as_ref(), &mut moment),
             Debt::Rule(id) => {
-                let turn = desk.state.turn.as_ref().unwrap();
                 let ruling = ruled(desk.state.vouched(*id), ruling);
-                ruling.facts(turn, turn.call(*id).unwrap())
+                ruling.facts(&desk.state, desk.state.call(*id).unwrap(), &mut moment)
             }
             Debt::StartStep { step, attempt, .. } => return desk.start_step(*step, *attempt),
             other => desk.state.settle(other),
@@ -306,7 +305,7 @@ fn one_that_came_from_elsewhere_is_over_wherever_it_was() {
     for cut in 1..=whole.entries.len() {
         let beginning = &whole.entries[..cut];
         let mut desk = Desk { state: fold(beginning), entries: beginning.to_vec(), ..Desk::empty() };
-        let left = desk.state.loop_left();
+        let left = desk.state.left_elsewhere();
         let is_under_way = (began + 1..=ended).contains(&cut);
         assert_eq!(left.is_empty(), !is_under_way, "cut after {cut}: {left:?}");
         desk.record(left, None);

@@ -104,8 +104,9 @@ async fn what_is_asked_beside_conversations_is_answered_in_its_form_through_ever
     for provider in DIALECTS {
         let asked = request(&piece, &Known::of(Vec::new()), at);
         let (reply, _) = ask(&server, provider, asked).await;
-        let [ReplyBlock::Text(answer)] = reply.unwrap().content.try_into().unwrap() else { panic!("{provider}") };
-        let noted = read(&answer, &piece, &Known::of(Vec::new()), false).unwrap();
+        let content = reply.unwrap().content;
+        let [ReplyBlock::Text(answer)] = content.as_slice() else { panic!("{provider}: {content:?}") };
+        let noted = read(answer, &piece, &Known::of(Vec::new()), false).unwrap();
         assert!(noted.iter().any(|memory| memory.text.contains("Bramble")), "{provider}: {answer}");
     }
 }
