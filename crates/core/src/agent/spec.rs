@@ -446,15 +446,5 @@ impl Spec {
 
 /// Reads `500ms`, `90s`, `10m`, `1h`, `2d`; at least a millisecond.
 fn milliseconds(text: &str) -> Option<u64> {
-    let digits = text.trim().find(|c: char| !c.is_ascii_digit())?;
-    let (number, unit) = text.trim().split_at(digits);
-    let scale = match unit {
-        "ms" => 1,
-        "s" => 1_000,
-        "m" => 60_000,
-        "h" => 3_600_000,
-        "d" => 86_400_000,
-        _ => return None,
-    };
-    number.parse::<u64>().ok()?.checked_mul(scale).filter(|ms| *ms > 0)
+    text.parse().ok().map(crate::time::Period::ms)
 }

@@ -100,6 +100,15 @@ impl State {
             | Event::LoopChecksAsked(_)
             | Event::LoopEnded(_)
             | Event::ArtifactStored(_)
+            | Event::ScheduleCreated(_)
+            | Event::ScheduleUpdated(_)
+            | Event::SchedulePaused(_)
+            | Event::ScheduleResumed(_)
+            | Event::ScheduleRemoved(_)
+            | Event::RunQueued(_)
+            | Event::RunStarted(_)
+            | Event::RunEnded(_)
+            | Event::RunSkipped(_)
             | Event::Unknown { .. } => {}
         }
     }
