@@ -16,6 +16,7 @@ mod journals;
 mod memories;
 pub mod memory;
 pub mod memory_files;
+mod schedules;
 mod search;
 mod snapshots;
 mod sqlite;
@@ -39,6 +40,7 @@ pub use memories::{
     Author, Measured, MemoryIndex, Provenance, RecallHit, RecallQuery, Recalled, Remembered, RememberedPage,
     RememberedQuery, Sight, Space, Unmeasured, Use, Ways,
 };
+pub use schedules::Schedules;
 pub use search::{Catching, Found, Hit, Search, SearchQuery};
 pub use snapshots::Snapshots;
 pub use stops::{Stop, StopFile, Stops};
@@ -72,6 +74,8 @@ pub struct Store {
     pub answers: Arc<dyn Answers>,
     /// Whether all is stopped.
     pub stops: Arc<dyn Stops>,
+    /// What is to be done at times.
+    pub schedules: Arc<dyn Schedules>,
     /// Agents' files.
     pub agents: Arc<dyn AgentFolders>,
 }

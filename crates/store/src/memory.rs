@@ -10,6 +10,7 @@ mod faults;
 mod folders;
 mod journals;
 mod memories;
+mod schedules;
 mod search;
 mod stops;
 mod trash;
@@ -19,7 +20,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outlive_core::digest::Digest;
 use outlive_core::event::Line;
-use outlive_core::id::{Seq, SessionId};
+use outlive_core::id::{ScheduleId, Seq, SessionId};
 use tokio::sync::Notify;
 
 pub use faults::{Fault, Faults};
@@ -54,6 +55,7 @@ struct World {
     trash: trash::Trashed,
     answers: Vec<Answer>,
     stop: Option<Stop>,
+    schedules: BTreeMap<ScheduleId, Vec<Line>>,
     folders: folders::Folders,
     plan: faults::Plan,
 }
@@ -117,6 +119,7 @@ impl Memory {
             trash: memory.clone(),
             answers: memory.clone(),
             stops: memory.clone(),
+            schedules: memory.clone(),
             agents: memory,
         }
     }
