@@ -2,9 +2,11 @@
 
 mod beside;
 mod iteration;
+mod wait;
 
 pub use beside::{ContextCommand, MemoryCommand, Planned};
 pub use iteration::{LoopCommand, NewLoop};
+pub use wait::{NewSignal, NewWait, Until, WaitCommand};
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -101,6 +103,15 @@ pub enum Command {
         /// By whom.
         by: Origin,
     },
+    /// Arm a wait, or end one otherwise than by itself.
+    Wait {
+        /// Which of it.
+        what: WaitCommand,
+        /// By whom.
+        by: Origin,
+    },
+    /// Take in a signal: it ends the first wait that it fits, now or later.
+    Signal(NewSignal),
     /// Change what is remembered.
     Memory {
         /// How.
@@ -418,6 +429,8 @@ impl Command {
             Self::Context { what, .. } => serde_json::to_string(&("context", what)),
             Self::Memory { what, .. } => serde_json::to_string(&("memory", what)),
             Self::Loop { what, .. } => serde_json::to_string(&("loop", what)),
+            Self::Wait { what, .. } => serde_json::to_string(&("wait", what)),
+            Self::Signal(signal) => serde_json::to_string(&("signal", &signal.name, &signal.payload)),
             Self::Wake | Self::Report(_) => Ok(String::new()),
         };
         // Strings, numbers and maps with string keys always serialize.

@@ -18,6 +18,7 @@ mod session;
 mod step;
 mod todo;
 mod turn;
+mod wait;
 
 pub use call::{
     ApprovalRequested, ArtifactRef, ArtifactStored, CallAllowed, CallDenied, CallFinished, CallLost, CallStarted,
@@ -48,6 +49,9 @@ pub use session::{
 pub use step::{BlockHash, StepFailed, StepFinished, StepStarted};
 pub use todo::{Todo, TodoChanged, TodoStatus};
 pub use turn::{Ending, InterruptRequested, Trigger, TurnEnded, TurnError, TurnStarted};
+pub use wait::{
+    Awaited, Overdue, SignalReceived, WaitArmed, WaitEnded, WaitKind, WaitMoved, WaitOwner, WaitReason, WaitTerms,
+};
 
 use serde::{Deserialize, Serialize};
 
@@ -200,6 +204,14 @@ events! {
     CheckpointCreated(CheckpointCreated) = "checkpoint.created",
     /// The model sees another part of the conversation.
     CheckpointActivated(CheckpointActivated) = "checkpoint.activated",
+    /// Something is waited for.
+    WaitArmed(WaitArmed) = "wait.armed",
+    /// It ends at another time.
+    WaitMoved(WaitMoved) = "wait.moved",
+    /// It is waited for no more.
+    WaitEnded(WaitEnded) = "wait.ended",
+    /// A signal came.
+    SignalReceived(SignalReceived) = "signal.received",
     /// A loop began.
     LoopStarted(LoopStarted) = "loop.started",
     /// An iteration of it began.

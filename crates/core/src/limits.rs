@@ -18,6 +18,20 @@ pub const FORK_BYTES: usize = 48 << 20;
 pub const IMPORT_BYTES: usize = 60 << 20;
 /// Follow-ups that may wait in one session's queue.
 pub const QUEUE_LENGTH: usize = 100;
+/// What a session may wait for at once.
+pub const WAITS: usize = 64;
+/// Ends of waits that a session remembers.
+pub const WAITS_REMEMBERED: usize = 16;
+/// How late the end of a wait is said to be late.
+pub const OVERDUE_MS: u64 = 5_000;
+/// Characters of a name, and of what a wait is for.
+pub const NAME_CHARS: usize = 200;
+/// Bytes of a signal's payload.
+pub const SIGNAL_BYTES: usize = 64 << 10;
+/// Signals that a session keeps until a wait takes them.
+pub const SIGNALS_KEPT: usize = 256;
+/// Bytes of all of them.
+pub const SIGNALS_KEPT_BYTES: usize = 1 << 20;
 /// Request ids that a session remembers; older ones are forgotten, oldest first.
 pub const REQUESTS_REMEMBERED: usize = 1_024;
 /// Decided approvals that a session remembers, so that a late decider learns the first decision.

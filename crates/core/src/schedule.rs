@@ -34,7 +34,7 @@ use crate::session::Refusal;
 use crate::time::Timestamp;
 
 pub use plan::{Plan, Retry, Target};
-pub use rule::{Overdue, Overlap, Rule, RuleError, Zones};
+pub use rule::{Overlap, Rule, RuleError, Zones};
 pub use run::{Past, Phase, Run};
 
 /// What can be asked of a schedule that exists.

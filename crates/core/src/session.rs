@@ -27,6 +27,7 @@ mod spending;
 mod stop;
 mod todo;
 mod view;
+mod waits;
 
 pub use condense::{Relief, Sized};
 pub use decide::{Decided, Moment, Refusal};
@@ -41,6 +42,7 @@ pub use settle::{Fact, Ruling, StepPlan, recovery};
 pub use spending::Spending;
 pub use todo::{LIST_TOOL, read_todos};
 pub use view::{Overflow, UnderWay, Version, View};
+pub use waits::{Kept, PastWait, WAIT_TOOL, Wait, Waits, read_wait};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
@@ -186,7 +188,7 @@ pub struct LastTurn {
     pub outages: Outages,
 }
 
-/// What begins turns by itself once the running one has ended: follow-ups, and a loop.
+/// What begins turns by itself: follow-ups, a loop, and what is waited for.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Queue {
     /// Oldest first.
@@ -196,6 +198,9 @@ pub struct Queue {
     /// The loop that was begun last: follow-ups come before its next iteration.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looping: Option<Box<Loop>>,
+    /// What is waited for.
+    #[serde(default, skip_serializing_if = "Waits::is_empty")]
+    pub waits: Waits,
 }
 
 /// One follow-up.
@@ -330,24 +335,26 @@ impl State {
             (Hold::Open, None) if self.calls().iter().any(|call| matches!(call.phase, Phase::Awaiting { .. })) => {
                 Status::Approving
             }
-            (Hold::Open, None) if self.questions.open.is_empty() => Status::Idle,
-            (Hold::Open, None) => Status::Asking,
+            (Hold::Open, None) if !self.questions.open.is_empty() => Status::Asking,
+            (Hold::Open, None) if self.queue.waits.armed.is_empty() => Status::Idle,
+            (Hold::Open, None) => Status::Sleeping,
             (Hold::Open, Some(turn)) => turn.status(),
         }
     }
 
     /// Says whether a restart owes the session something: it must be opened even if nobody asks for it.
     ///
-    /// A turn that only waits for a person's decision needs nobody, and what is not to be noted needs nobody either.
+    /// A turn that only waits for a person's decision needs nobody, and what is not to be noted needs nobody either. What waits
+    /// for a time needs nobody before ([`State::wakes_at`]).
     #[must_use]
     pub fn is_owed(&self, notes: Notes) -> bool {
         let allowed = Allowance { notes, ..Allowance::default() };
-        !self.owed(Timestamp::from_micros(0), &Held::default(), &allowed).is_empty()
+        !self.owed_but_later(Timestamp::from_micros(0), &Held::default(), &allowed).is_empty()
     }
 }
 
 /// First line of a snapshot: which fold made it. Raised when events fold to another state than before.
-const FOLD: &str = "fold: 7\n";
+const FOLD: &str = "fold: 8\n";
 
 /// Writes a snapshot: YAML, for people to read. Its head says which events it covers.
 #[must_use]

@@ -51,6 +51,22 @@ impl Timestamp {
     }
 }
 
+/// Reads `500ms`, `90s`, `10m`, `1h`, `2d`; at least a millisecond.
+#[must_use]
+pub fn milliseconds(text: &str) -> Option<u64> {
+    let digits = text.trim().find(|c: char| !c.is_ascii_digit())?;
+    let (number, unit) = text.trim().split_at(digits);
+    let scale = match unit {
+        "ms" => 1,
+        "s" => 1_000,
+        "m" => 60_000,
+        "h" => 3_600_000,
+        "d" => 86_400_000,
+        _ => return None,
+    };
+    number.parse::<u64>().ok()?.checked_mul(scale).filter(|ms| *ms > 0)
+}
+
 /// Days since 1970 to year, month, day (proleptic Gregorian).
 fn civil(days: i64) -> (i64, i64, i64) {
     let z = days + 719_468;
@@ -130,12 +146,7 @@ impl Period {
 impl FromStr for Period {
     type Err = PeriodError;
     fn from_str(text: &str) -> Result<Self, PeriodError> {
-        let read = || {
-            let (number, unit) = text.trim().split_at(text.trim().find(|c: char| !c.is_ascii_digit())?);
-            let (_, scale) = UNITS.iter().find(|(name, _)| *name == unit)?;
-            number.parse::<u64>().ok()?.checked_mul(*scale).filter(|ms| *ms > 0)
-        };
-        read().map(Self).ok_or_else(|| PeriodError(text.chars().take(80).collect()))
+        milliseconds(text).map(Self).ok_or_else(|| PeriodError(text.chars().take(80).collect()))
     }
 }
 

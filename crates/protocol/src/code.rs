@@ -33,6 +33,7 @@ codes! {
     APPROVAL_NOT_FOUND = "approval_not_found", 404, "No such call waits for a decision";
     QUESTION_NOT_FOUND = "question_not_found", 404, "No such question waits for an answer";
     INPUT_NOT_FOUND = "input_not_found", 404, "No such follow-up waits";
+    WAIT_NOT_FOUND = "wait_not_found", 404, "No such wait is armed";
     ARTIFACT_NOT_FOUND = "artifact_not_found", 404, "There is no such artifact";
     MEMORY_NOT_FOUND = "memory_not_found", 404, "There is no such memory";
     TOKEN_NOT_FOUND = "token_not_found", 404, "There is no such token";
@@ -44,6 +45,7 @@ codes! {
     TURN_RUNNING = "turn_running", 409, "A turn is running";
     ALREADY_DECIDED = "already_decided", 409, "The call was decided already";
     ALREADY_ANSWERED = "already_answered", 409, "The question was answered already";
+    WAIT_ENDED = "wait_ended", 409, "The wait ended already";
     CONFLICT = "conflict", 409, "Somebody else was faster";
     MEMORY_OFF = "memory_off", 409, "Nothing of the session is remembered";
     STOPPED = "stopped", 409, "Everything is stopped";
@@ -62,6 +64,8 @@ codes! {
     NOTHING_TO_COMPACT = "nothing_to_compact", 409, "The conversation is too short to be condensed";
     LOOP_RUNNING = "loop_running", 409, "A loop is under way";
     LOOP_NOT_RUNNING = "loop_not_running", 409, "No loop is under way";
+    WAIT_INVALID = "wait_invalid", 422, "The wait cannot be armed";
+    SIGNAL_INVALID = "signal_invalid", 422, "The signal does not fit";
     LOOP_INVALID = "loop_invalid", 422, "The loop is not one";
     TASK_INVALID = "task_invalid", 422, "The task is not one";
     TASK_TAKEN = "task_taken", 409, "The task's session is another";
@@ -86,6 +90,7 @@ codes! {
     RATE_LIMITED = "rate_limited", 429, "Too many requests in too short a time";
     HEAD_TOO_LARGE = "head_too_large", 431, "The request's address or headers are too large";
     QUEUE_FULL = "queue_full", 429, "Too many follow-ups wait";
+    SIGNALS_FULL = "signals_full", 429, "Too many signals wait";
     INTERNAL = "internal", 500, "Something broke inside Outlive";
     JOURNAL_CORRUPT = "journal_corrupt", 500, "The session's journal is damaged";
     IO = "io", 500, "The operating system refused";

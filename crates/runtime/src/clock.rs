@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use outlive_core::digest::Digest;
 use outlive_core::id::Ids;
@@ -12,6 +13,11 @@ use outlive_core::time::Timestamp;
 pub trait Clock: Send + Sync {
     /// Returns the time of day.
     fn now(&self) -> Timestamp;
+
+    /// Returns how long one may sleep before one looks again: it may be set, and the machine may sleep.
+    fn longest(&self) -> Duration {
+        Duration::from_secs(1)
+    }
 }
 
 /// The system's clock.
@@ -44,6 +50,11 @@ impl Clock for TokioClock {
         let elapsed = i64::try_from(self.at.elapsed().as_micros()).unwrap_or(i64::MAX);
         Timestamp::from_micros(self.began.micros().saturating_add(elapsed))
     }
+
+    /// Nobody sets it.
+    fn longest(&self) -> Duration {
+        Duration::from_secs(3_600)
+    }
 }
 
 /// Makes moments: the time, and ids that no other process makes.
@@ -65,6 +76,12 @@ impl Moments {
     #[must_use]
     pub fn now(&self) -> Timestamp {
         self.clock.now()
+    }
+
+    /// Returns how long one may sleep before one looks at the clock again.
+    #[must_use]
+    pub fn longest(&self) -> Duration {
+        self.clock.longest()
     }
 
     /// Returns how many moments there have been.

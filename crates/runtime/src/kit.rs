@@ -14,7 +14,9 @@ use outlive_core::memory::pack::Part;
 use outlive_core::policy::shell::Touch;
 use outlive_core::policy::{Judgement, Policy, Subject, Unattended, Verdict};
 use outlive_core::redact::Secrets;
-use outlive_core::session::{ASK_USER, Allowance, LIST_TOOL, Notes, Ruling, State, read_questions, read_todos};
+use outlive_core::session::{
+    ASK_USER, Allowance, LIST_TOOL, Notes, Ruling, State, WAIT_TOOL, read_questions, read_todos, read_wait,
+};
 use outlive_core::turn::{Call, Lineup, Turn};
 use outlive_model::Model;
 use outlive_store::StoreError;
@@ -323,6 +325,9 @@ impl Kit {
         }
         if call.tool == LIST_TOOL {
             return read_todos(&call.input).map_or_else(refuse, Ruling::Todos);
+        }
+        if call.tool == WAIT_TOOL {
+            return read_wait(&call.input).map_or_else(refuse, Ruling::Wait);
         }
         // Not what the policy suggests: it does not know how long the call runs.
         let grant = assessment.grant();

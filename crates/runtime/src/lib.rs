@@ -207,6 +207,7 @@ impl Runtime {
         runtime.shell.kits.met(&runtime.shell.door);
         runtime.finish_erasing().await;
         let owed = runtime.shell.store.index.unsettled().await?;
+        runtime.shell.scheduler.fill(&runtime.shell.store).await?;
         let clock = runtime.shell.scheduler.clone().run(Arc::downgrade(&runtime), runtime.shell.door.closing.clone());
         runtime.shell.tasks.spawn("scheduler", clock);
         let present = presence::watch(Arc::downgrade(&runtime), silent, runtime.shell.door.closing.clone());
@@ -261,7 +262,11 @@ impl Runtime {
 
     /// Puts a session that a start found unsettled into the list, and wakes it if it is owed something.
     async fn take_up(&self, session: SessionId) {
-        match load::state(&self.shell.store, session).await {
+        let loaded = load::state(&self.shell.store, session).await;
+        if let Some(at) = loaded.as_ref().ok().and_then(|loaded| loaded.state.wakes_at()) {
+            self.shell.scheduler.at(at, session);
+        }
+        match loaded {
             Ok(loaded) if self.is_owed(&loaded.state) || loaded.cut_bytes > 0 => {
                 self.wake(session).await;
                 self.shell.feeds.cut_off(session).await;

@@ -1,8 +1,9 @@
 //! A session's row in the list: a fold of its state, and of what its agent's files have noted.
 
 use outlive_core::id::SessionId;
-use outlive_core::session::State;
-use outlive_store::Row;
+use outlive_core::session::{State, Waits};
+use outlive_core::time::Timestamp;
+use outlive_store::{Row, WaitRow};
 
 use crate::shell::Shell;
 
@@ -22,5 +23,21 @@ pub(crate) fn row(shell: &Shell, (session, state): (SessionId, &State)) -> Row {
         updated_at: state.updated_at.micros(),
         owed: state.is_owed(shell.notes(state)),
         labels: labels.unwrap_or_else(|| "{}".to_owned()),
+        waits: waits(session, &state.queue.waits),
     }
+}
+
+fn waits(session: SessionId, waits: &Waits) -> Vec<WaitRow> {
+    let armed = waits.armed.iter().map(|wait| WaitRow {
+        wait: wait.wait,
+        session,
+        over_at: wait.terms.over_at().map(Timestamp::micros),
+        terms: serde_json::to_string(wait).unwrap_or_default(),
+        ended: false,
+    });
+    let ended = waits.ended.iter().map(|past| {
+        let terms = serde_json::to_string(past).unwrap_or_default();
+        WaitRow { wait: past.wait, session, over_at: None, terms, ended: true }
+    });
+    armed.chain(ended).collect()
 }

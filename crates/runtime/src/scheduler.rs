@@ -1,68 +1,113 @@
 //! The one clock-driven waker: sessions that wait for a time hold nothing, and are woken from here.
+//!
+//! Invariants: a session stands here once, with the first time that it waits for; it is never woken before, and no task or
+//! timer is its own. What is over, its state says: a wake too many does nothing.
 
-use std::cmp::Reverse;
-use std::collections::BinaryHeap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::time::Duration;
 
 use outlive_core::id::SessionId;
 use outlive_core::time::Timestamp;
+use outlive_store::{StoreError, WaitQuery};
 use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::Runtime;
 
-/// Times at which sessions are to be woken. Waking too often is harmless: a session that is owed nothing does nothing.
+/// Times at which sessions are to be woken.
 #[derive(Clone, Default)]
 pub struct Scheduler {
     due: Arc<Mutex<Due>>,
     changed: Arc<Notify>,
 }
 
-/// Earliest first.
-type Due = BinaryHeap<Reverse<(Timestamp, SessionId)>>;
+/// Earliest first, and each session's own.
+#[derive(Default)]
+struct Due {
+    times: BTreeSet<(Timestamp, SessionId)>,
+    of: HashMap<SessionId, Timestamp>,
+}
 
-/// The longest sleep: a clock that is set forward is noticed within it.
-const LONGEST: Duration = Duration::from_secs(3_600);
+/// Waits that are read at once when a runtime starts.
+const PAGE: usize = 4_096;
+
+impl Due {
+    fn put(&mut self, due: Timestamp, session: SessionId) {
+        if let Some(before) = self.of.insert(session, due) {
+            self.times.remove(&(before, session));
+        }
+        self.times.insert((due, session));
+    }
+
+    fn pop(&mut self, now: Timestamp) -> Option<SessionId> {
+        let (at, session) = *self.times.first().filter(|(at, _)| *at <= now)?;
+        self.times.remove(&(at, session));
+        self.of.remove(&session);
+        Some(session)
+    }
+}
 
 impl Scheduler {
-    /// Wakes the session at this time or soon after.
+    /// Wakes the session at this time or soon after, and at no other.
     pub fn at(&self, due: Timestamp, session: SessionId) {
-        self.lock().push(Reverse((due, session)));
-        self.changed.notify_one();
+        let mut all = self.lock();
+        let first = all.times.first().map(|(at, _)| *at);
+        all.put(due, session);
+        // Whoever sleeps until something earlier need not hear of it.
+        if first.is_none_or(|first| due < first) {
+            self.changed.notify_one();
+        }
     }
 
     /// Says whether nothing waits.
     #[must_use]
     pub fn is_empty(&self) -> bool {
-        self.lock().is_empty()
+        self.lock().times.is_empty()
+    }
+
+    /// Reads what waits from the list, so that no session is opened for it.
+    pub(crate) async fn fill(&self, store: &outlive_store::Store) -> Result<(), StoreError> {
+        let mut query = WaitQuery { timed: true, limit: PAGE, ..WaitQuery::default() };
+        loop {
+            let page = store.index.waits(query.clone()).await?;
+            let Some(last) = page.last() else { return Ok(()) };
+            query.after = Some((last.over_at, last.wait));
+            let mut due = self.lock();
+            for row in &page {
+                let at = Timestamp::from_micros(row.over_at.unwrap_or(i64::MAX));
+                // The first of a session's: they come in order.
+                if !due.of.contains_key(&row.session) {
+                    due.put(at, row.session);
+                }
+            }
+            drop(due);
+            if page.len() < PAGE {
+                return Ok(());
+            }
+        }
     }
 
     /// Runs until the runtime is gone.
     pub(crate) async fn run(self, runtime: Weak<Runtime>, closing: CancellationToken) {
         while !closing.is_cancelled() {
             let Some(alive) = runtime.upgrade() else { return };
-            let now = alive.shell.moments.now();
-            for session in self.take_due(now) {
+            let (now, longest) = (alive.shell.moments.now(), alive.shell.moments.longest());
+            while let Some(session) = self.take_due(now) {
                 alive.wake(session).await;
             }
             drop(alive);
-            let pause = self.lock().peek().map(|Reverse((due, _))| Duration::from_millis(due.ms_since(now) + 1));
+            let pause = self.lock().times.first().map(|(due, _)| Duration::from_millis(due.ms_since(now) + 1));
             tokio::select! {
                 () = closing.cancelled() => {}
                 () = self.changed.notified() => {}
-                () = tokio::time::sleep(pause.unwrap_or_default().min(LONGEST)), if pause.is_some() => {}
+                () = tokio::time::sleep(pause.unwrap_or_default().min(longest)), if pause.is_some() => {}
             }
         }
     }
 
-    fn take_due(&self, now: Timestamp) -> Vec<SessionId> {
-        let mut due = self.lock();
-        let mut sessions = Vec::new();
-        while due.peek().is_some_and(|Reverse((at, _))| *at <= now) {
-            sessions.extend(due.pop().map(|Reverse((_, session))| session));
-        }
-        sessions
+    fn take_due(&self, now: Timestamp) -> Option<SessionId> {
+        self.lock().pop(now)
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, Due> {

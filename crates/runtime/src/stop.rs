@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use outlive_core::command::{Command, LoopCommand};
+use outlive_core::command::{Command, LoopCommand, WaitCommand};
 use outlive_core::event::Origin;
 use outlive_core::id::SessionId;
 use outlive_store::{Stop, StoreError};
@@ -143,6 +143,8 @@ impl Runtime {
         self.shell.store.stops.lift().map_err(SubmitError::Store)?;
         self.shell.brake.pulled.send_replace(None);
         tracing::warn!("the emergency stop is lifted");
+        // What was over meanwhile was woken for nothing.
+        self.shell.scheduler.fill(&self.shell.store).await.map_err(SubmitError::Store)?;
         Ok(Some(stop))
     }
 
@@ -199,6 +201,7 @@ pub(crate) fn begins(command: &Command) -> bool {
     match command {
         Command::Message(_) | Command::Decide(_) | Command::Answer { .. } | Command::Resume { .. } => true,
         Command::Loop { what, .. } => matches!(what, LoopCommand::Start(_)),
+        Command::Wait { what, .. } => matches!(what, WaitCommand::Fire(_)),
         Command::SetQueue { items, .. } => items.iter().any(|item| item.input.is_none()),
         Command::Create(_)
         | Command::Interrupt { .. }
@@ -210,6 +213,8 @@ pub(crate) fn begins(command: &Command) -> bool {
         | Command::Rewind(_)
         | Command::Context { .. }
         | Command::Memory { .. }
+        // It is kept: what it ends, ends once the stop is lifted.
+        | Command::Signal(_)
         | Command::Wake
         | Command::Report(_) => false,
     }

@@ -99,6 +99,9 @@ fn refused(refusal: &Refusal, detail: String) -> ApiError {
         Refusal::NoQuestion(_) => &code::QUESTION_NOT_FOUND,
         Refusal::AlreadyAnswered(_) => &code::ALREADY_ANSWERED,
         Refusal::NoInput(_) => &code::INPUT_NOT_FOUND,
+        Refusal::NoWait(_) => &code::WAIT_NOT_FOUND,
+        Refusal::WaitEnded(_) => &code::WAIT_ENDED,
+        Refusal::SignalsFull => &code::SIGNALS_FULL,
         Refusal::Stale => &code::CONFLICT,
     };
     let error = ApiError::new(code, detail);
@@ -106,7 +109,10 @@ fn refused(refusal: &Refusal, detail: String) -> ApiError {
         // A decision of ids, words and times always serializes.
         Refusal::AlreadyDecided(past) => error.with("first", serde_json::to_value(past).unwrap_or_default()),
         Refusal::AlreadyAnswered(past) => error.with("first", serde_json::to_value(past).unwrap_or_default()),
+        Refusal::WaitEnded(past) => error.with("first", serde_json::to_value(past).unwrap_or_default()),
         Refusal::NoSession
+        | Refusal::NoWait(_)
+        | Refusal::SignalsFull
         | Refusal::NoQuestion(_)
         | Refusal::Exists
         | Refusal::RequestReused(_)

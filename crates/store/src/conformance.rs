@@ -142,6 +142,7 @@ pub fn row(session: SessionId, head: Seq, updated_at: i64) -> Row {
         updated_at,
         owed: false,
         labels: "{}".to_owned(),
+        waits: Vec::new(),
     }
 }
 

@@ -6,6 +6,7 @@ mod lazy;
 mod query;
 mod select;
 mod table;
+mod waits;
 mod writer;
 
 use outlive_core::id::{Seq, SessionId};
@@ -14,6 +15,8 @@ use serde::{Deserialize, Serialize};
 
 pub use lazy::{Log, SqliteIndex};
 pub use query::{Key, Label, ListQuery, OfTask, Sort, page};
+pub(crate) use waits::page_of_waits;
+pub use waits::{WaitQuery, WaitRow};
 
 use crate::{Pending, StoreError};
 
@@ -43,6 +46,9 @@ pub struct Row {
     pub owed: bool,
     /// Labels, as a JSON object.
     pub labels: String,
+    /// What it waits for.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waits: Vec<WaitRow>,
 }
 
 /// The list of sessions: derived, deletable, rebuilt.
@@ -58,6 +64,9 @@ pub trait Index: Send + Sync {
 
     /// Returns the newest rows of these sessions, in no order; those that have none are left out.
     fn rows(&self, sessions: Vec<SessionId>) -> Pending<'_, Result<Vec<Row>, StoreError>>;
+
+    /// Returns the waits of all sessions that a query is for, those noted a moment ago included.
+    fn waits(&self, query: WaitQuery) -> Pending<'_, Result<Vec<WaitRow>, StoreError>>;
 
     /// Returns the sessions to open at start-up: owed something, or with events that no row covers. After the loss of the
     /// list these are all of them: noting a row of each rebuilds it.

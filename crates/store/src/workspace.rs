@@ -30,7 +30,7 @@ use crate::memories::Memories;
 use crate::search::Words;
 use crate::{
     Append, Epoch, Index, Journals, ListQuery, Opened, Pending, Row, Snapshots, Stop, StopFile, Stops as _, Store,
-    StoreError,
+    StoreError, WaitQuery, WaitRow,
 };
 use answers::Answered;
 use fresh::{Fresh, Noted};
@@ -336,6 +336,10 @@ impl Index for Followed {
 
     fn rows(&self, sessions: Vec<SessionId>) -> Pending<'_, Result<Vec<Row>, StoreError>> {
         self.index.rows(sessions)
+    }
+
+    fn waits(&self, query: WaitQuery) -> Pending<'_, Result<Vec<WaitRow>, StoreError>> {
+        self.index.waits(query)
     }
 
     fn unsettled(&self) -> Pending<'_, Result<Vec<SessionId>, StoreError>> {

@@ -11,6 +11,7 @@ pub(crate) mod shape;
 mod shown;
 mod task;
 mod todo;
+mod wait;
 mod walk;
 mod write;
 
@@ -26,6 +27,7 @@ pub use list::List;
 pub use read::Read;
 pub use task::{TaskOutput, TaskStop};
 pub use todo::TodoList;
+pub use wait::WaitFor;
 pub use write::Write;
 
 use crate::Tool;

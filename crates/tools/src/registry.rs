@@ -123,6 +123,7 @@ impl Toolbox {
         }
         tools.push(Arc::new(builtin::AskUser));
         tools.push(Arc::new(builtin::TodoList));
+        tools.push(Arc::new(builtin::WaitFor));
         Self::new(tools)
     }
 

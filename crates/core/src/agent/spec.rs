@@ -19,6 +19,7 @@ use crate::event::OnDisconnect;
 use crate::id::AgentName;
 use crate::limits::{FALLBACK_REST_MS, FALLBACKS};
 use crate::session::ASK_USER;
+use crate::time::milliseconds;
 pub use context::{ContextSpec, DIMENSIONS, EmbeddingSpec, MemorySpec};
 use mcp::McpEntry;
 pub use sandbox::{NetworkSpec, SandboxMode, SandboxSpec};
@@ -442,9 +443,4 @@ impl Spec {
         ];
         asked.into_iter().filter(|(asked, _)| *asked).map(|(_, warning)| warning.to_owned()).collect()
     }
-}
-
-/// Reads `500ms`, `90s`, `10m`, `1h`, `2d`; at least a millisecond.
-fn milliseconds(text: &str) -> Option<u64> {
-    text.parse().ok().map(crate::time::Period::ms)
 }

@@ -38,6 +38,8 @@ pub enum OriginKind {
     Schedule,
     Webhook,
     Relay,
+    Wait,
+    Signal,
     Worker,
     Import,
     Runtime,

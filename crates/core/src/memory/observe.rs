@@ -159,11 +159,12 @@ fn speaker(door: OriginKind) -> Option<Who> {
         OriginKind::Gateway
         | OriginKind::Schedule
         | OriginKind::Webhook
+        | OriginKind::Signal
         | OriginKind::Relay
         | OriginKind::Worker
         | OriginKind::Import
         | OriginKind::Other => Some(Who::Stranger),
-        OriginKind::Runtime => None,
+        OriginKind::Wait | OriginKind::Runtime => None,
     }
 }
 

@@ -2,7 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::rule::{Overdue, Overlap, Rule, Zones};
+use super::rule::{Overlap, Rule, Zones};
+use crate::event::Overdue;
 use crate::id::{AgentName, SessionId};
 use crate::limits::{LONGEST_PERIOD_MS, MESSAGE_BYTES, RUN_ATTEMPTS, SHORTEST_PERIOD_MS, TITLE_CHARS};
 use crate::session::Refusal;
@@ -20,7 +21,8 @@ pub struct Plan {
     pub target: Target,
     /// What is said there.
     pub message: String,
-    /// What becomes of what was missed.
+    /// What becomes of what was missed: by `skip` the latest one runs if it is less than a minute late, by `expire_after_ms` if it
+    /// is not later than that.
     pub overdue: Overdue,
     /// What becomes of a run that is due while the one before is not over.
     pub overlap: Overlap,
@@ -75,12 +77,17 @@ struct Form {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     agent: Option<AgentName>,
     message: String,
-    #[serde(default)]
+    #[serde(default = "fire_once")]
     overdue: Overdue,
     #[serde(default)]
     overlap: Overlap,
     #[serde(default)]
     retry: Retry,
+}
+
+/// What most want: of all that was missed the last one.
+fn fire_once() -> Overdue {
+    Overdue::FireOnce
 }
 
 impl TryFrom<Form> for Plan {

@@ -98,22 +98,6 @@ impl Rule {
     }
 }
 
-/// What becomes of what was missed: the server was down, the machine slept, all was stopped.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Overdue {
-    /// Each of them runs, oldest first.
-    Fire,
-    /// The latest one runs.
-    #[default]
-    FireOnce,
-    /// The latest one runs if it is less than a minute late.
-    Skip,
-    /// The latest one runs if it is not later than this, in milliseconds.
-    #[serde(rename = "expire_after_ms")]
-    ExpireAfter(u64),
-}
-
 /// What becomes of a run that is due while the one before is not over.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

@@ -1,7 +1,7 @@
 //! What the clock owes a schedule: which runs start, which wait, which never will.
 
-use super::{Hold, Overdue, Overlap, Phase, Run, Schedule, Zones};
-use crate::event::{Event, RunCause, RunQueued, RunSkipped, RunStarted, SkipCause};
+use super::{Hold, Overlap, Phase, Run, Schedule, Zones};
+use crate::event::{Event, Overdue, RunCause, RunQueued, RunSkipped, RunStarted, SkipCause};
 use crate::id::{Ids, RunId};
 use crate::limits::{RUN_IN_TIME_MS, RUNS_MADE_UP, RUNS_QUEUED};
 use crate::time::Timestamp;

@@ -26,6 +26,7 @@ impl State {
         self.totals.filled = Filled::after(self.totals.filled, &entry.event);
         self.apply_session(entry);
         self.hear_loop(entry);
+        self.hear_waits(entry);
         self.upkeep.memories.hear(entry);
         if let Some(usage) = used_beside(&entry.event).filter(|_| self.is_own(entry.seq)) {
             self.totals.spent.add(usage, entry.at);
@@ -33,6 +34,7 @@ impl State {
         self.questions.parked.take_if(|parked| parked.calls_settled());
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "loops and waits hear of their own events")]
     fn apply_session(&mut self, entry: &Entry) {
         match &entry.event {
             Event::SessionCreated(created) => self.create(created, entry.at),
@@ -95,21 +97,15 @@ impl State {
             | Event::MemoryForgotten(_)
             | Event::MemoryErased(_)
             | Event::MemoryFailed(_) => self.upkeep.memories.apply(entry),
-            Event::LoopStarted(_)
-            | Event::LoopIterationStarted(_)
-            | Event::LoopChecksAsked(_)
-            | Event::LoopEnded(_)
-            | Event::ArtifactStored(_)
-            | Event::ScheduleCreated(_)
-            | Event::ScheduleUpdated(_)
-            | Event::SchedulePaused(_)
-            | Event::ScheduleResumed(_)
-            | Event::ScheduleRemoved(_)
-            | Event::RunQueued(_)
-            | Event::RunStarted(_)
-            | Event::RunEnded(_)
-            | Event::RunSkipped(_)
-            | Event::Unknown { .. } => {}
+            _beside => {}
+        }
+    }
+
+    /// What was sent to the session that this one was forked from is that one's.
+    fn hear_waits(&mut self, entry: &Entry) {
+        let is_kept = !matches!(entry.event, Event::SignalReceived(_)) || self.is_own(entry.seq);
+        if is_kept {
+            self.queue.waits.hear(entry);
         }
     }
 

@@ -6,15 +6,15 @@ use super::history::shared;
 use super::question::PastAnswer;
 use super::said::{check_message, check_text};
 use super::settle::Fact;
-use super::{Hold, PastDecision, Remembered, State};
+use super::{Hold, PastDecision, PastWait, Remembered, State};
 use crate::command::{Command, Create, Decision, Message, QueueItem, Verdict};
 use crate::event::{
     Asked, Behavior, CallAllowed, CallDenied, Decider, Entry, Event, InputEdited, InputQueued, InputRemoved,
     InterruptRequested, MessageReceived, Origin, SessionArchived, SessionCreated, SessionPaused, SessionResumed,
     SessionUpdated, TurnStarted,
 };
-use crate::id::{CallId, Ids, InputId, QuestionId, RequestId, SessionId, TurnId};
-use crate::limits::{LABEL_BYTES, LABELS, QUEUE_LENGTH, REASON_BYTES, TITLE_CHARS};
+use crate::id::{CallId, Ids, InputId, QuestionId, RequestId, SessionId, TurnId, WaitId};
+use crate::limits::{LABEL_BYTES, LABELS, QUEUE_LENGTH, REASON_BYTES, SIGNALS_KEPT, SIGNALS_KEPT_BYTES, TITLE_CHARS};
 use crate::task::Task;
 use crate::time::Timestamp;
 use crate::turn::{Call, Phase};
@@ -80,6 +80,15 @@ pub enum Refusal {
     /// Somebody answered first.
     #[error("question `{}` was answered already", .0.question)]
     AlreadyAnswered(Box<PastAnswer>),
+    /// There is no such wait.
+    #[error("no wait `{0}` is armed in this session")]
+    NoWait(WaitId),
+    /// It ended first.
+    #[error("wait `{}` ended already: {}", .0.wait, .0.reason.as_str())]
+    WaitEnded(Box<PastWait>),
+    /// Too many signals wait for somebody who waits for them.
+    #[error("{SIGNALS_KEPT} signals, or {} KiB of them, wait already in this session for a wait that they fit", SIGNALS_KEPT_BYTES >> 10)]
+    SignalsFull,
     /// There is no such follow-up.
     #[error("no follow-up `{0}` waits in this session; it may have started already")]
     NoInput(InputId),
@@ -154,12 +163,14 @@ impl State {
             Command::Context { what, by } => self.decide_context(what, by, moment),
             Command::Memory { what, by } => self.decide_memory(what, by, moment),
             Command::Loop { what, by } => self.decide_loop(what, by),
+            Command::Wait { what, by } => self.decide_wait(what, by, moment),
+            Command::Signal(signal) => self.receive(signal),
             Command::Wake => Ok(Vec::new()),
             Command::Report(report) => self.report(report, moment),
         }
     }
 
-    fn message(&self, message: &Message, moment: &mut Moment) -> Facts {
+    pub(super) fn message(&self, message: &Message, moment: &mut Moment) -> Facts {
         check_message(message)?;
         if self.is_archived() {
             return Err(Refusal::Archived);
@@ -341,6 +352,8 @@ fn nothing_done(command: &Command) -> Option<Fact> {
         | Command::Context { .. }
         | Command::Memory { .. }
         | Command::Loop { .. }
+        | Command::Wait { .. }
+        | Command::Signal(_)
         | Command::Wake
         | Command::Report(_) => return None,
     };

@@ -38,6 +38,7 @@ impl State {
         let mut facts: Vec<Fact> = self.turn.iter().flat_map(|turn| turn.parted()).collect();
         facts.extend(self.compaction_cancelled(by));
         facts.extend(self.loop_aborted());
+        facts.extend(self.waits_cancelled(0, by));
         if let (None, Some(parked)) = (&self.turn, &self.questions.parked) {
             facts.extend(parked.left());
         }
@@ -92,7 +93,8 @@ impl State {
         let (checkpoint, tail_from) = (then.upkeep.view.checkpoint, then.upkeep.view.tail_from);
         let by = rewind.by.clone();
         let rewound = SessionRewound { to_seq, by, aside, questions, todos, checkpoint, tail_from };
-        Ok(vec![Fact::of_session(Event::SessionRewound(rewound))])
+        let cancelled = self.waits_cancelled(to_seq, &rewind.by);
+        Ok(cancelled.into_iter().chain([Fact::of_session(Event::SessionRewound(rewound))]).collect())
     }
 
     pub(super) fn apply_rewound(&mut self, entry: &Entry, rewound: &SessionRewound) {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{Hold, Round, State};
 use crate::content::FailureKind;
 use crate::event::{Effect, Ending, OnLost, TurnError};
-use crate::id::{CallId, CompactionId, Seq, TurnId};
+use crate::id::{CallId, CompactionId, Seq, TurnId, WaitId};
 use crate::memory::Mode;
 use crate::time::Timestamp;
 use crate::turn::{Asking, Call, Fate, Lineup, Phase, Turn, failure_ending, stopped_ending};
@@ -60,6 +60,8 @@ pub enum Debt {
         /// Why, if it failed.
         error: Option<TurnError>,
     },
+    /// A wait is over: it ends, with what that begins.
+    EndWait(WaitId),
     /// The loop goes on, or ends.
     Loop(Round),
     /// Something is to be done beside the turn: it holds up nothing.
@@ -133,7 +135,19 @@ impl State {
     /// what is held or for a person.
     #[must_use]
     pub fn owed(&self, now: Timestamp, held: &Held, allowed: &Allowance) -> Vec<Debt> {
-        let mut debts = self.owed_beside(now, held, allowed.notes);
+        let mut debts = self.owed_but_later(now, held, allowed);
+        // The clock is told of one time: the first.
+        let first = |debt: &Debt| if let Debt::WaitUntil(at) = debt { Some(*at) } else { None };
+        let until = debts.iter().filter_map(first).chain(self.wakes_at()).min();
+        debts.retain(|debt| !matches!(debt, Debt::WaitUntil(_)));
+        debts.extend(until.map(Debt::WaitUntil));
+        debts
+    }
+
+    /// What is owed, whatever a wait's time is.
+    pub(super) fn owed_but_later(&self, now: Timestamp, held: &Held, allowed: &Allowance) -> Vec<Debt> {
+        let mut debts: Vec<Debt> = self.owed_of_waits(now).into_iter().map(Debt::EndWait).collect();
+        debts.extend(self.owed_beside(now, held, allowed.notes));
         debts.extend(self.owed_of_turn(now, held, allowed));
         // A turn comes before what only waits to be tried again.
         let is_to_wait = self.is_to_observe(allowed.notes) || self.is_to_reflect(allowed.notes);
@@ -147,7 +161,7 @@ impl State {
             (Hold::Archived { .. }, _) => Vec::new(),
             (Hold::Open | Hold::Paused { .. }, Some(_)) => turn.owed_interrupting(held),
             (Hold::Paused { .. }, None) => Vec::new(),
-            (Hold::Open, None) => self.checked_first(turn.owed_running(now, held, allowed)),
+            (Hold::Open, None) => self.asleep_first(self.checked_first(turn.owed_running(now, held, allowed))),
         }
     }
 
@@ -204,6 +218,13 @@ impl State {
             return vec![Debt::StartQueued];
         }
         self.owed_of_loop().filter(|_| !self.is_archived()).map(Debt::Loop).into_iter().collect()
+    }
+
+    /// A turn whose calls wait for something sleeps before its next step.
+    fn asleep_first(&self, debts: Vec<Debt>) -> Vec<Debt> {
+        let goes_on = matches!(debts.as_slice(), [Debt::StartStep { attempt: 1, again: false, .. }]);
+        let sleeps = goes_on && self.is_to_sleep();
+        if sleeps { vec![Debt::End { ending: Ending::Sleep, error: None }] } else { debts }
     }
 
     /// An iteration's turn ends behind its checks.

@@ -18,14 +18,16 @@ impl Origin {
     /// Says whether nobody sits there who could be asked.
     #[must_use]
     pub fn is_unattended(&self) -> bool {
-        matches!(self.kind, OriginKind::Schedule | OriginKind::Webhook)
+        use OriginKind::{Schedule, Signal, Wait, Webhook};
+        matches!(self.kind, Schedule | Webhook | Wait | Signal)
     }
 
     /// Returns what a turn begins with that this begins.
     pub(super) fn trigger(&self) -> Trigger {
         match self.kind {
             OriginKind::Schedule => Trigger::Schedule,
-            OriginKind::Webhook => Trigger::Signal,
+            OriginKind::Webhook | OriginKind::Signal => Trigger::Signal,
+            OriginKind::Wait => Trigger::Wake,
             OriginKind::Cli
             | OriginKind::Api
             | OriginKind::Web

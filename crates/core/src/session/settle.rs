@@ -1,8 +1,10 @@
 //! Turns debts into facts. What needs the shell first (a request to assemble, a call to assess) comes in as a value.
 
+use super::decide::Moment;
 use super::question::withdrawn;
 use super::{Debt, Queued, State, question_of};
 use crate::budget::Capped;
+use crate::command::NewWait;
 use crate::context::{Load, Room};
 use crate::event::{
     ApprovalRequested, Behavior, BlockHash, CallAllowed, CallDenied, CallFinished, CallLost, CallStarted, Decider,
@@ -12,6 +14,7 @@ use crate::event::{
 use crate::id::{CallId, TurnId};
 use crate::limits::DEATHS_BEFORE_PARKING;
 use crate::policy::Ruled;
+use crate::time::Timestamp;
 use crate::turn::{Call, Turn};
 
 /// An event that is decided, before it has its place and time.
@@ -78,6 +81,8 @@ pub enum Ruling {
     Question(Vec<Question>),
     /// It writes the agent's list, and is never run.
     Todos(Vec<Todo>),
+    /// It arms a wait, and is never run.
+    Wait(NewWait),
     /// It does not run.
     Denied {
         /// By whom.
@@ -132,19 +137,17 @@ impl StepPlan {
 impl Ruling {
     /// Returns the facts that a call was ruled on, and what that did.
     #[must_use]
-    pub fn facts(self, turn: &Turn, call: &Call) -> Vec<Fact> {
-        let id = call.id;
+    pub fn facts(self, state: &State, call: &Call, moment: &mut Moment) -> Vec<Fact> {
+        let (id, Some(turn)) = (call.id, &state.turn) else { return Vec::new() };
         let event = match self {
+            Self::Wait(new) => match state.arm_by_call(&new, id, moment) {
+                Ok((armed, told)) => {
+                    return [armed, answered(id, told)].into_iter().map(|event| Fact::of_step(turn, event)).collect();
+                }
+                Err(content) => Event::CallDenied(CallDenied { call: id, by: Decider::Runtime, content, reason: None }),
+            },
             Self::Todos(items) => {
-                let kept = Event::CallFinished(CallFinished {
-                    call: id,
-                    attempt: 0,
-                    outcome: Outcome::Ok,
-                    content: super::todo::told(&items),
-                    details: None,
-                    artifact: None,
-                    duration_ms: 0,
-                });
+                let kept = answered(id, super::todo::told(&items));
                 let changed = Event::TodoChanged(TodoChanged { call: id, items });
                 return [changed, kept].into_iter().map(|event| Fact::of_step(turn, event)).collect();
             }
@@ -177,9 +180,15 @@ impl Ruling {
     }
 }
 
+/// The result of a call that is never run.
+fn answered(call: CallId, content: String) -> Event {
+    let (outcome, details, artifact) = (Outcome::Ok, None, None);
+    Event::CallFinished(CallFinished { call, attempt: 0, outcome, content, details, artifact, duration_ms: 0 })
+}
+
 impl State {
     /// Returns the facts that settle a debt, or none where the shell must bring something first ([`Debt::StartStep`],
-    /// [`Debt::Rule`], [`Debt::Loop`]) or only has to act ([`Debt::Find`], [`Debt::Stop`], [`Debt::WaitUntil`]).
+    /// [`Debt::Rule`], [`Debt::Loop`], [`Debt::EndWait`]) or only has to act ([`Debt::Find`], [`Debt::Stop`], [`Debt::WaitUntil`]).
     #[must_use]
     pub fn settle(&self, debt: &Debt) -> Vec<Fact> {
         match (debt, &self.turn) {
@@ -191,13 +200,16 @@ impl State {
             // It ran once, and nobody knows what it did: that stays so.
             (Debt::Skip(call), Some(turn)) if turn.call(*call).is_some_and(|call| call.attempt > 0) => turn.lost(*call),
             (Debt::Skip(call), Some(turn)) => vec![turn.skipped(*call)],
-            (Debt::End { ending, error }, Some(turn)) => vec![turn.ended(*ending, error.clone())],
+            (Debt::End { ending, error }, Some(turn)) => {
+                vec![turn.ended((*ending, self.wake_at(*ending)), error.clone())]
+            }
             (
                 Debt::StartStep { .. }
                 | Debt::Rule(_)
                 | Debt::Find { .. }
                 | Debt::Stop(_)
                 | Debt::Loop(_)
+                | Debt::EndWait(_)
                 | Debt::Beside(_)
                 | Debt::WaitUntil(_),
                 _,
@@ -320,9 +332,9 @@ impl Turn {
         self.withdrawing(call, event)
     }
 
-    fn ended(&self, ending: Ending, error: Option<TurnError>) -> Fact {
+    fn ended(&self, (ending, wake_at): (Ending, Option<Timestamp>), error: Option<TurnError>) -> Fact {
         let event =
-            Event::TurnEnded(TurnEnded { ending, wake_at: None, error, usage: self.usage, cost: self.usage.charged() });
+            Event::TurnEnded(TurnEnded { ending, wake_at, error, usage: self.usage, cost: self.usage.charged() });
         Fact::of_turn(self.id, event)
     }
 }
@@ -351,6 +363,7 @@ pub fn recovery(state: &State, debts: &[Debt], cut_bytes: u64) -> Option<Fact> {
             | Debt::Stop(_)
             | Debt::End { .. }
             | Debt::Loop(_)
+            | Debt::EndWait(_)
             | Debt::Beside(_)
             | Debt::WaitUntil(_) => {}
         }

@@ -32,7 +32,9 @@ impl Actor {
         let is_stopped = self.stop(batch);
         self.note_recovery(batch);
         loop {
-            let Some(debt) = self.owed().into_iter().next() else { return Ok(()) };
+            // While everything is stopped no wait begins anything; what ends meanwhile, ends then.
+            let is_kept = |debt: &Debt| is_stopped && matches!(debt, Debt::EndWait(_));
+            let Some(debt) = self.owed().into_iter().find(|debt| !is_kept(debt)) else { return Ok(()) };
             if is_stopped && debt == Debt::StartQueued {
                 return Ok(());
             }
@@ -65,6 +67,12 @@ impl Actor {
                 Debt::Loop(Round::Iterate) if is_stopped => return Ok(()),
                 Debt::Loop(round) => {
                     if !self.go_round(batch, round).await? {
+                        return Ok(());
+                    }
+                }
+                Debt::EndWait(wait) => {
+                    let facts = self.state.end_wait(wait, &mut self.shell.moments.moment());
+                    if !self.record(batch, facts) {
                         return Ok(());
                     }
                 }
@@ -144,8 +152,7 @@ impl Actor {
             }
             Err(error) => Ruling::Denied { by: Decider::Runtime, content: error.to_string() },
         };
-        let Some(turn) = &self.state.turn else { return Ok(()) };
-        let facts = ruling.facts(turn, &call);
+        let facts = ruling.facts(&self.state, &call, &mut self.shell.moments.moment());
         if !self.record(batch, facts) {
             self.give_up(batch, id, TOO_LONG);
         }
@@ -161,7 +168,7 @@ impl Actor {
     ) -> Result<Ruling, StoreError> {
         match ruling {
             Ruling::Allowed { .. } | Ruling::Ask { .. } => {}
-            Ruling::Question(_) | Ruling::Todos(_) | Ruling::Denied { .. } => return Ok(ruling),
+            Ruling::Question(_) | Ruling::Todos(_) | Ruling::Wait(_) | Ruling::Denied { .. } => return Ok(ruling),
         }
         let held = kit.toolbox.held();
         let mut past = if held.looks_back() { self.transcript(batch).await?.calls() } else { Vec::new() };

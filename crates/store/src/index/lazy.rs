@@ -12,7 +12,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use outlive_core::id::{Seq, SessionId};
 
 use super::writer::{Job, Unwritten, Whole, Writer};
-use super::{Index, ListQuery, Row};
+use super::{Index, ListQuery, Row, WaitQuery, WaitRow};
 use crate::clerk::Clerk;
 use crate::{Directory, Journals, Pending, StoreError};
 
@@ -175,6 +175,10 @@ impl Index for SqliteIndex {
 
     fn rows(&self, sessions: Vec<SessionId>) -> Pending<'_, Result<Vec<Row>, StoreError>> {
         Box::pin(self.clerk.ask(move |reply| Job::Rows(sessions, reply)))
+    }
+
+    fn waits(&self, query: WaitQuery) -> Pending<'_, Result<Vec<WaitRow>, StoreError>> {
+        Box::pin(self.clerk.ask(move |reply| Job::Waits(query, reply)))
     }
 
     fn unsettled(&self) -> Pending<'_, Result<Vec<SessionId>, StoreError>> {

@@ -8,13 +8,13 @@ use std::path::Path;
 use outlive_core::id::SessionId;
 use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 
-use super::{ListQuery, Row, select};
+use super::{ListQuery, Row, WaitQuery, WaitRow, select, waits};
 use crate::StoreError;
 use crate::sqlite::{self, AfterCrash, Checkpoint, FileError, Kind, Writes};
 
 const KIND: Kind = Kind {
     application: 0x6f75_746c,
-    version: 3,
+    version: 4,
     schema: SCHEMA,
     cache_kib: 1_024,
     after_crash: AfterCrash::Check,
@@ -34,6 +34,12 @@ const SCHEMA: &str = "
     CREATE INDEX by_title_key ON sessions (title_key, id, agent, status, project, tags);
     CREATE INDEX owing ON sessions (id) WHERE owed = 1;
     CREATE TABLE stale (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
+    CREATE TABLE waits (
+        id TEXT PRIMARY KEY, session TEXT NOT NULL, over_at INTEGER NOT NULL, terms TEXT NOT NULL,
+        ended INTEGER NOT NULL
+    ) STRICT, WITHOUT ROWID;
+    CREATE INDEX waits_by_time ON waits (over_at, id) WHERE ended = 0;
+    CREATE INDEX waits_of_session ON waits (session);
     CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";
 
@@ -108,7 +114,7 @@ impl Table {
     /// Replaces all rows by these.
     pub(super) fn replace(&mut self, notes: &Notes, marks: &[(Mark, u64)]) -> Result<(), FileError> {
         let transaction = self.connection.transaction()?;
-        transaction.execute_batch("DELETE FROM sessions; DELETE FROM stale;")?;
+        transaction.execute_batch("DELETE FROM sessions; DELETE FROM stale; DELETE FROM waits;")?;
         put(&transaction, notes, marks)?;
         Ok(transaction.commit()?)
     }
@@ -148,6 +154,11 @@ impl Table {
         let rows = statement.query_map([], |found| Ok((session(found, 0)?, number(found.get(1)?))))?;
         Ok(rows.collect::<Result<_, _>>()?)
     }
+
+    /// Returns up to `limit` waits that the query is for.
+    pub(super) fn waits(&self, query: &WaitQuery, limit: usize) -> Result<Vec<WaitRow>, FileError> {
+        waits::find(&self.connection, query, limit)
+    }
 }
 
 fn put(connection: &Connection, notes: &Notes, marks: &[(Mark, u64)]) -> Result<(), FileError> {
@@ -158,10 +169,12 @@ fn put(connection: &Connection, notes: &Notes, marks: &[(Mark, u64)]) -> Result<
          updated_at = ?8, owed = ?9, labels = ?10, task = ?11, title_key = ?12, tags = ?13"
     ))?;
     let mut remove = connection.prepare("DELETE FROM sessions WHERE id = ?1")?;
+    let mut waits = waits::Putting::on(connection)?;
     let mut settle = connection.prepare("DELETE FROM stale WHERE id = ?1")?;
     for (session, note) in notes {
         let id = session.to_string();
         settle.execute([&id])?;
+        waits.put(&id, note.as_ref())?;
         match note {
             None => remove.execute([id])?,
             Some(row) => insert.execute(params![
@@ -202,6 +215,7 @@ fn row(found: &rusqlite::Row<'_>) -> rusqlite::Result<Row> {
         labels: found.get(9)?,
         // Written here, it can be read here.
         task: found.get::<_, Option<String>>(10)?.and_then(|text| serde_json::from_str(&text).ok()),
+        waits: Vec::new(),
     })
 }
 

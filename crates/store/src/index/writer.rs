@@ -10,9 +10,10 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use outlive_core::id::{Seq, SessionId};
+use outlive_core::limits::WAITS;
 
 use super::table::{Mark, Notes, Table};
-use super::{ListQuery, Log, Row, page};
+use super::{ListQuery, Log, Row, WaitQuery, WaitRow, page, page_of_waits};
 use crate::StoreError;
 use crate::clerk::Reply;
 use crate::sqlite::{self, Checkpoint, FileError};
@@ -27,6 +28,7 @@ pub(super) enum Job {
     Dirty,
     List(ListQuery, Reply<Vec<Row>>),
     Rows(Vec<SessionId>, Reply<Vec<Row>>),
+    Waits(WaitQuery, Reply<Vec<WaitRow>>),
     Owing(Reply<Vec<SessionId>>),
     Heads(Reply<HashMap<SessionId, Seq>>),
     Rebuild(Vec<Row>, Reply<()>),
@@ -197,6 +199,7 @@ impl Writer {
             Job::Dirty => {}
             Job::List(query, reply) => drop(reply.send(self.list(&query))),
             Job::Rows(sessions, reply) => drop(reply.send(self.rows(&sessions))),
+            Job::Waits(query, reply) => drop(reply.send(self.waits(&query))),
             Job::Owing(reply) => drop(reply.send(self.owing())),
             Job::Heads(reply) => drop(reply.send(self.heads())),
             Job::Rebuild(rows, reply) => drop(reply.send(self.rebuild(rows))),
@@ -223,6 +226,16 @@ impl Writer {
         rows.retain(|row| !unwritten.notes.contains_key(&row.session));
         rows.extend(sessions.iter().filter_map(|session| unwritten.notes.get(session)?.clone()));
         Ok(rows)
+    }
+
+    fn waits(&mut self, query: &WaitQuery) -> Result<Vec<WaitRow>, StoreError> {
+        let notes = self.unwritten().notes.clone();
+        // Those of sessions that were noted since are others now.
+        let stale = notes.len().saturating_mul(WAITS);
+        let mut found = self.read(|table| table.waits(query, query.limit.saturating_add(stale)))?;
+        found.retain(|row| !notes.contains_key(&row.session));
+        let noted = notes.into_values().flatten().flat_map(|row| row.waits);
+        Ok(page_of_waits(found.into_iter().chain(noted), query))
     }
 
     fn owing(&mut self) -> Result<Vec<SessionId>, StoreError> {

@@ -4,8 +4,8 @@ use outlive_core::digest::Digest;
 use outlive_core::id::SessionId;
 
 use super::{Memory, World};
-use crate::index::page;
-use crate::{Artifacts, Index, ListQuery, Pending, Row, Snapshots, StoreError};
+use crate::index::{page, page_of_waits};
+use crate::{Artifacts, Index, ListQuery, Pending, Row, Snapshots, StoreError, WaitQuery, WaitRow};
 
 impl Snapshots for Memory {
     fn put(&self, journal: SessionId, text: String) -> Pending<'_, Result<(), StoreError>> {
@@ -61,6 +61,13 @@ impl Index for Memory {
         Box::pin(async move {
             let world = self.world();
             Ok(sessions.iter().filter_map(|session| world.listed.rows.get(session).cloned()).collect())
+        })
+    }
+
+    fn waits(&self, query: WaitQuery) -> Pending<'_, Result<Vec<WaitRow>, StoreError>> {
+        Box::pin(async move {
+            let world = self.world();
+            Ok(page_of_waits(world.listed.rows.values().flat_map(|row| row.waits.clone()), &query))
         })
     }
 
