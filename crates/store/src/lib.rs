@@ -70,12 +70,19 @@ pub struct Store {
     pub memories: Arc<dyn MemoryIndex>,
     /// What was deleted.
     pub trash: Arc<dyn Trash>,
-    /// What was answered to requests that belong to no one session.
+    /// What belongs to no one session.
+    pub house: House,
+    /// Agents' files.
+    pub agents: Arc<dyn AgentFolders>,
+}
+
+/// Where is kept what belongs to no one session.
+#[derive(Clone)]
+pub struct House {
+    /// What was answered to such requests.
     pub answers: Arc<dyn Answers>,
     /// Whether all is stopped.
     pub stops: Arc<dyn Stops>,
     /// What is to be done at times.
     pub schedules: Arc<dyn Schedules>,
-    /// Agents' files.
-    pub agents: Arc<dyn AgentFolders>,
 }

@@ -25,7 +25,7 @@ use tokio::sync::Notify;
 
 pub use faults::{Fault, Faults};
 
-use crate::{Answer, Epoch, Measured, Row, Space, Stop, Store};
+use crate::{Answer, Epoch, House, Measured, Row, Space, Stop, Store};
 
 /// Makes an empty store, and the handle that breaks it.
 #[must_use]
@@ -117,9 +117,7 @@ impl Memory {
             search: memory.clone(),
             memories: memory.clone(),
             trash: memory.clone(),
-            answers: memory.clone(),
-            stops: memory.clone(),
-            schedules: memory.clone(),
+            house: House { answers: memory.clone(), stops: memory.clone(), schedules: memory.clone() },
             agents: memory,
         }
     }

@@ -29,8 +29,8 @@ use crate::index::{Log, SqliteIndex};
 use crate::memories::Memories;
 use crate::search::Words;
 use crate::{
-    Append, Epoch, Index, Journals, ListQuery, Opened, Pending, Row, Snapshots, Stop, StopFile, Stops as _, Store,
-    StoreError, WaitQuery, WaitRow,
+    Append, Epoch, House, Index, Journals, ListQuery, Opened, Pending, Row, Snapshots, Stop, StopFile, Stops as _,
+    Store, StoreError, WaitQuery, WaitRow,
 };
 use answers::Answered;
 use fresh::{Fresh, Noted};
@@ -163,9 +163,7 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
         search: words.clone(),
         memories: memories.clone(),
         trash: Arc::new(bin),
-        answers: Arc::new(answered),
-        stops: Arc::new(stops),
-        schedules: Arc::new(schedules),
+        house: House { answers: Arc::new(answered), stops: Arc::new(stops), schedules: Arc::new(schedules) },
         agents: beside,
     };
     Ok((store, Workspace { root: root.to_owned(), journals, index, words, memories }))

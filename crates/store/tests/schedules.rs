@@ -201,14 +201,14 @@ fn what_was_removed_is_gone_whenever_the_machine_stops() {
 #[test]
 fn the_one_in_memory_keeps_the_same_promises() {
     let (store, faults) = memory::store();
-    let (acknowledged, _) = story(&*store.schedules);
+    let (acknowledged, _) = story(&*store.house.schedules);
     assert_eq!(acknowledged, [12, 12]);
-    assert_eq!(heads(&*store.schedules), acknowledged);
-    assert!(store.schedules.append(id(1), &[line(1, 20)]).is_err());
+    assert_eq!(heads(&*store.house.schedules), acknowledged);
+    assert!(store.house.schedules.append(id(1), &[line(1, 20)]).is_err());
     faults.next(memory::Fault::PoisonedKept);
-    assert!(store.schedules.append(id(1), &[line(1, 13)]).is_err());
+    assert!(store.house.schedules.append(id(1), &[line(1, 13)]).is_err());
     let store = faults.reopen();
-    assert_eq!(heads(&*store.schedules), [13, 12]);
-    store.schedules.remove(id(1)).unwrap();
-    assert_eq!(store.schedules.schedules().unwrap(), [id(2)]);
+    assert_eq!(heads(&*store.house.schedules), [13, 12]);
+    store.house.schedules.remove(id(1)).unwrap();
+    assert_eq!(store.house.schedules.schedules().unwrap(), [id(2)]);
 }
