@@ -27,5 +27,6 @@ mod outage;
 mod races;
 mod refused_files;
 mod relieved;
+mod schedules;
 mod servers;
 mod trouble;
