@@ -29,6 +29,7 @@ pub mod stop;
 pub mod task;
 pub mod token;
 pub mod trash;
+pub mod wait;
 
 pub use problem::Problem;
 

@@ -76,6 +76,7 @@ pub mod subscribe;
 pub mod task;
 pub mod tasks;
 mod trash;
+mod waits;
 
 pub use adopt::Arrived;
 pub use agents::{AgentWritten, check as check_agent};
@@ -91,13 +92,14 @@ pub use outlive_store::{
 };
 pub use outlive_store::{
     Catching, Expected, Found, Hit, Key, Label, ListQuery, Note, OfTask, Row, SearchQuery, Sort, Stop, StoreError,
-    Version,
+    Version, WaitQuery,
 };
 pub use query::{Approval, Outcome};
 pub use refusals::{Ear, Refused};
 pub use schedules::Known as KnownSchedules;
 pub use shell::{Door, Settings};
 pub use stop::Stopped;
+pub use waits::Waiting;
 
 use std::sync::Arc;
 

@@ -70,9 +70,8 @@ fn advance_ruling(desk: &mut Desk, ruling: &Ruling) {
         let facts = match &debt {
             Debt::Loop(round) => desk.state.go_round(*round, summary(desk).as_ref(), &mut moment),
             Debt::Rule(id) => {
-                let turn = desk.state.turn.as_ref().unwrap();
                 let ruling = ruled(desk.state.vouched(*id), ruling);
-                ruling.facts(turn, turn.call(*id).unwrap())
+                ruling.facts(&desk.state, desk.state.call(*id).unwrap(), &mut moment)
             }
             Debt::StartStep { step, attempt, .. } => return desk.start_step(*step, *attempt),
             other => desk.state.settle(other),

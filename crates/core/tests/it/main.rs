@@ -19,3 +19,4 @@ mod said;
 mod session;
 mod stopping;
 mod unattended;
+mod waiting;

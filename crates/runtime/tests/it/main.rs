@@ -30,3 +30,4 @@ mod relieved;
 mod schedules;
 mod servers;
 mod trouble;
+mod waits;
