@@ -3,6 +3,7 @@
 //! `OUTLIVE_KILL_POINT=synced:call` runs those that begin so.
 
 mod kinds;
+mod scheduled;
 mod upkeep;
 
 use std::collections::BTreeSet;
