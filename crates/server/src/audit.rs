@@ -66,6 +66,7 @@ const TABLE: &[(&str, &str, &str, Weight)] = &[
     ("DELETE", "/sessions/{id}/loop", "loop.abort", Said),
     ("POST", "/sessions/{id}/waits", "wait.arm", Said),
     ("POST", "/sessions/{id}/signals", "signal", Said),
+    ("POST", "/hooks/{name}", "webhook", Said),
     ("GET", "/waits", "wait.list", Read),
     ("POST", "/waits/{id}/fire", "wait.fire", Change),
     ("POST", "/waits/{id}/move", "wait.move", Change),
