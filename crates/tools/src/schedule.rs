@@ -190,7 +190,9 @@ impl Tool for Planning {
                 (Effect::Idempotent, schedule.to_string(), format!("cancel {schedule}"))
             }
         };
-        let subject = Subject { tool: self.what.name().to_owned(), target, reach: Reach::Within };
+        // What goes on without anybody is more than a turn is for.
+        let reach = if self.what == What::Plan { Reach::Beyond } else { Reach::Within };
+        let subject = Subject { tool: self.what.name().to_owned(), target, reach };
         Ok(Assessment { effect, on_lost: OnLost::Report, span: Span::Call, subject, summary })
     }
 

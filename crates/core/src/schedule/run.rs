@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::plan::{Plan, Retry, Target};
 use crate::digest::Digest;
 use crate::event::{Ending, RunCause, RunEnded};
-use crate::id::{RunId, SessionId};
+use crate::id::{AgentName, RunId, SessionId};
 use crate::time::Timestamp;
 
 /// A run that is not over.
@@ -19,6 +19,9 @@ pub struct Run {
     pub cause: RunCause,
     /// Where.
     pub session: SessionId,
+    /// Whose fresh session that is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub agent: Option<AgentName>,
     /// What is said there.
     pub message: String,
     /// How often it was started.
@@ -68,12 +71,12 @@ pub struct Past {
 
 impl Run {
     pub(super) fn new(run: RunId, due_at: Timestamp, cause: RunCause, plan: &Plan) -> Self {
-        let session = match &plan.target {
-            Target::Session(session) => *session,
+        let (session, agent) = match &plan.target {
+            Target::Session(session) => (*session, None),
             // One run has one fresh session, however often it is tried.
-            Target::Agent(_) => SessionId::from_bits(run.bits()),
+            Target::Agent(agent) => (SessionId::from_bits(run.bits()), Some(agent.clone())),
         };
-        Self { run, due_at, cause, session, message: plan.message.clone(), attempt: 0, phase: Phase::Queued }
+        Self { run, due_at, cause, session, agent, message: plan.message.clone(), attempt: 0, phase: Phase::Queued }
     }
 
     /// Returns what is said: whoever is told again is told why.

@@ -402,7 +402,9 @@ fn another_rule_counts_from_its_change_and_runs_under_way_keep_their_message() {
     let command = ScheduleCommand::Update(Box::new(plan(r#"{"cron": "30 * * * *", "message": "other"}"#)));
     desk.command("2026-01-01T05:00:00Z", command);
     assert_eq!(desk.settle("2026-01-01T05:00:00Z", 8), Vec::<String>::new());
-    assert_eq!((desk.next().unwrap().as_str(), desk.state.runs[0].message.as_str()), ("2026-01-01T05:30:00Z", "look"));
+    let run = &desk.state.runs[0];
+    assert_eq!((desk.next().unwrap().as_str(), run.message.as_str()), ("2026-01-01T05:30:00Z", "look"));
+    assert_eq!((run.agent.as_ref().unwrap().as_str(), run.session.bits()), ("helper", run.run.bits()));
 }
 
 #[test]

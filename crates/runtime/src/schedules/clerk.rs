@@ -11,7 +11,7 @@ use std::time::Duration;
 use outlive_core::event::{Entry, Event, Line, LineError, Origin, RunEnded};
 use outlive_core::id::ScheduleId;
 use outlive_core::limits::{RUNS_AT_ONCE, SCHEDULES, SCHEDULES_OF_AGENT};
-use outlive_core::schedule::{self, Hold, Plan, Schedule, ScheduleCommand, Target};
+use outlive_core::schedule::{self, Hold, Plan, Schedule, ScheduleCommand};
 use outlive_core::session::{Moment, Refusal};
 use outlive_core::time::Timestamp;
 use outlive_store::{Class, StoreError};
@@ -231,6 +231,8 @@ impl Clerk {
             self.put(id, None);
             self.settle(id, runtime);
         }
+        // As after a restart, and once a stop is lifted.
+        self.make_room(runtime);
     }
 
     /// Writes what the clock owes a schedule, and lets what starts begin.
@@ -280,11 +282,7 @@ impl Clerk {
     fn see_to(&self, id: ScheduleId, runtime: &Arc<Runtime>, which: impl Fn(&schedule::Run) -> bool) {
         let Some(known) = self.all.get(&id) else { return };
         for run in known.under_way().filter(|run| which(run)) {
-            let agent = match &known.plan.target {
-                Target::Agent(agent) => Some(agent.clone()),
-                Target::Session(_) => None,
-            };
-            let job = Job { schedule: id, run: run.clone(), agent, title: known.plan.title() };
+            let job = Job { schedule: id, run: run.clone(), title: known.plan.title() };
             let (inbox, runtime_of_job) = (self.desk.inbox.clone(), Arc::downgrade(runtime));
             runtime.shell.tasks.spawn("run", async move {
                 if let Some(ended) = job.end(runtime_of_job).await {

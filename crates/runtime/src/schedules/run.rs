@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use outlive_core::command::{Command, Create, Message};
 use outlive_core::event::{Behavior, Ending, Event, OnDisconnect, Origin, OriginKind, RunEnded};
-use outlive_core::id::{AgentName, ScheduleId, TurnId};
+use outlive_core::id::{ScheduleId, TurnId};
 use outlive_core::schedule::Run;
 use outlive_core::session::Refusal;
 use outlive_store::Class;
@@ -17,9 +17,7 @@ use crate::{Accepted, Runtime, SubmitError};
 pub(super) struct Job {
     pub(super) schedule: ScheduleId,
     pub(super) run: Run,
-    /// Whose fresh session it has.
-    pub(super) agent: Option<AgentName>,
-    /// What that is called.
+    /// What its session is called where it is a fresh one.
     pub(super) title: String,
 }
 
@@ -71,7 +69,7 @@ impl Job {
 
     async fn begin(&self, runtime: &Arc<Runtime>) -> Result<Accepted, SubmitError> {
         let by = Origin { kind: OriginKind::Schedule, sender: Some(self.schedule.to_string()) };
-        if let Some(agent) = &self.agent {
+        if let Some(agent) = &self.run.agent {
             let kit = runtime.shell.kits.kit(agent).map_err(SubmitError::Agent)?;
             let create = Create {
                 agent: agent.clone(),

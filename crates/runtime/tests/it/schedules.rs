@@ -141,13 +141,16 @@ async fn a_run_that_cannot_begin_is_tried_again_and_never_ends_the_schedule() {
 #[tokio::test(start_paused = true)]
 async fn while_all_is_stopped_nothing_runs_and_what_was_missed_is_made_up_for_once() {
     let house = House::empty(agents(), Settings::default()).await;
-    made(&house, json!({ "every": "1h" })).await;
+    made(&house, json!({ "every": "1h", "overlap": "queue" })).await;
     house.runtime.stop_all(by(), None).await.unwrap();
+    // What is asked for waits, too.
+    house.runtime.ask_schedule(one(), ScheduleCommand::Run(RunId::from_bits(5)), by()).await.unwrap();
     tokio::time::sleep(Duration::from_secs(5 * 3_600 + 600)).await;
-    assert_eq!(house.runtime.schedule(one()).await.unwrap().head, 1);
+    assert_eq!(house.runtime.schedule(one()).await.unwrap().head, 2);
     house.runtime.lift().await.unwrap();
-    let schedule = until(&house.runtime, |schedule| schedule.counts.done == 1).await;
-    assert_eq!((schedule.history[0].due_at, schedule.counts.skipped), (moment(5), 1));
+    let schedule = until(&house.runtime, |schedule| schedule.counts.done == 2).await;
+    let due: Vec<Timestamp> = schedule.history.iter().map(|past| past.due_at).collect();
+    assert_eq!((due, schedule.counts.skipped), (vec![moment(0), moment(5)], 1));
 }
 
 #[tokio::test(start_paused = true)]
