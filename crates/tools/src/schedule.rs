@@ -5,6 +5,7 @@
 use std::sync::Arc;
 
 use outlive_core::content::ToolSpec;
+use outlive_core::digest::Digest;
 use outlive_core::event::{Effect, OnLost};
 use outlive_core::id::{AgentName, ScheduleId, SessionId};
 use outlive_core::policy::{Reach, Subject};
@@ -113,6 +114,13 @@ impl What {
 }
 
 impl ScheduleTask {
+    /// When it is due, in a few words on one line.
+    fn when(&self) -> String {
+        let asked = [("at", &self.at), ("every", &self.every), ("cron", &self.cron)];
+        let said = asked.into_iter().filter_map(|(key, text)| Some(format!("{key} {:.80}", text.as_ref()?)));
+        said.collect::<Vec<_>>().join(" ").split_whitespace().collect::<Vec<_>>().join(" ")
+    }
+
     fn plan(self, agent: &AgentName, session: SessionId) -> Result<Plan, String> {
         let place = match self.session {
             None | Some(Where::Here) => ("session", session.to_string()),
@@ -177,22 +185,23 @@ impl Tool for Planning {
         let (effect, target, summary) = match self.what {
             What::Plan => {
                 let asked: ScheduleTask = shape::read(arguments)?;
-                let when =
-                    asked.at.as_ref().or(asked.every.as_ref()).or(asked.cron.as_ref()).cloned().unwrap_or_default();
-                let summary = format!("plan ({when:.80}): {:.200}", asked.message);
+                let when = asked.when();
+                let summary = format!("plan {when}: {:.200}", asked.message);
                 // What it says by itself, whatever session it is for.
                 asked.plan(&self.agent, SessionId::from_bits(0))?;
-                (Effect::Idempotent, when, summary)
+                // What is allowed for good is exactly this.
+                let exactly = Digest::of(arguments.to_string().as_bytes());
+                (Effect::Idempotent, format!("plan {when} {}", exactly.short()), summary)
             }
-            What::List => (Effect::Read, String::new(), "list what is planned".to_owned()),
+            What::List => (Effect::Read, "list".to_owned(), "list what is planned".to_owned()),
             What::Cancel => {
                 let schedule = shape::read::<CancelSchedule>(arguments)?.schedule()?;
-                (Effect::Idempotent, schedule.to_string(), format!("cancel {schedule}"))
+                (Effect::Idempotent, format!("cancel {schedule}"), format!("cancel {schedule}"))
             }
         };
         // What goes on without anybody is more than a turn is for.
         let reach = if self.what == What::Plan { Reach::Beyond } else { Reach::Within };
-        let subject = Subject { tool: self.what.name().to_owned(), target, reach };
+        let subject = Subject { tool: "schedule".to_owned(), target, reach };
         Ok(Assessment { effect, on_lost: OnLost::Report, span: Span::Call, subject, summary })
     }
 

@@ -105,7 +105,7 @@ fn an_agent_plans_for_itself_sees_it_and_takes_it_back() {
     let yaml = "apiVersion: outlive/v1\nkind: Agent\nmetadata: {name: planner}\n\
                 spec: {model: {provider: rehearsal}, tools: [{builtin: schedule}]}\n";
     home.write("agents/planner/agent.yaml", yaml);
-    home.write("agents/planner/policy.yaml", "mode: ask\nallow: [schedule_task, list_schedules, cancel_schedule]\n");
+    home.write("agents/planner/policy.yaml", "mode: ask\nallow: [\"schedule:plan *\"]\n");
     let other = home.add(&["--every", "1h", "help"]);
     let plan = r#"call schedule_task {"message": "help", "every": "1d", "name": "tea"}"#;
     let said = home.check(&["run", "-a", "planner", plan], 0, "Planned as sch_");
@@ -120,7 +120,7 @@ fn an_agent_plans_for_itself_sees_it_and_takes_it_back() {
     home.check(&["schedule", "show", &id], 3, "(schedule_not_found)");
     home.check(&["schedule", "show", &other], 0, "active");
     // What the policy denies is not planned.
-    home.write("agents/planner/policy.yaml", "mode: ask\ndeny: [schedule_task]\n");
+    home.write("agents/planner/policy.yaml", "mode: ask\ndeny: [\"schedule:plan *\"]\n");
     home.check(&["run", "-a", "planner", plan], 0, "");
     assert!(!home.check(&["schedule", "list"], 0, "").contains("tea"));
 }

@@ -18,7 +18,7 @@ use outlive_store::{Class, StoreError};
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
 
-use super::run::Job;
+use super::run::Errand;
 use super::{Desk, Known, Mail, missing};
 use crate::{Runtime, SubmitError};
 
@@ -282,10 +282,10 @@ impl Clerk {
     fn see_to(&self, id: ScheduleId, runtime: &Arc<Runtime>, which: impl Fn(&schedule::Run) -> bool) {
         let Some(known) = self.all.get(&id) else { return };
         for run in known.under_way().filter(|run| which(run)) {
-            let job = Job { schedule: id, run: run.clone(), title: known.plan.title() };
-            let (inbox, runtime_of_job) = (self.desk.inbox.clone(), Arc::downgrade(runtime));
+            let errand = Errand { schedule: id, run: run.clone(), title: known.plan.title() };
+            let (inbox, alive) = (self.desk.inbox.clone(), Arc::downgrade(runtime));
             runtime.shell.tasks.spawn("run", async move {
-                if let Some(ended) = job.end(runtime_of_job).await {
+                if let Some(ended) = errand.end(alive).await {
                     // Where nobody reads it any more, the next start hears it again.
                     inbox.send(Mail::Ended { schedule: id, ended }).await.ok();
                 }

@@ -14,7 +14,7 @@ use crate::subscribe::{Signal, Subscription};
 use crate::{Accepted, Runtime, SubmitError};
 
 /// A run that is under way.
-pub(super) struct Job {
+pub(super) struct Errand {
     pub(super) schedule: ScheduleId,
     pub(super) run: Run,
     /// What its session is called where it is a fresh one.
@@ -28,7 +28,7 @@ const LONGEST: Duration = Duration::from_secs(60);
 /// How an attempt ended, with why if it failed.
 type End = (Ending, Option<String>);
 
-impl Job {
+impl Errand {
     /// Sees to its end; `None` where the runtime ends before.
     pub(super) async fn end(self, runtime: Weak<Runtime>) -> Option<RunEnded> {
         let mut pause = PAUSE;
