@@ -152,7 +152,7 @@ impl FromStr for Period {
 
 impl fmt::Display for Period {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let whole = UNITS.iter().find(|(_, scale)| self.0 % scale == 0);
+        let whole = UNITS.iter().find(|(_, scale)| self.0.is_multiple_of(*scale));
         let (unit, scale) = whole.unwrap_or(&("ms", 1));
         write!(f, "{}{unit}", self.0 / scale)
     }

@@ -1,5 +1,10 @@
 //! When expressions are due, compared with an implementation from the Python package index, around each leap of the clocks.
-#![expect(clippy::disallowed_methods, reason = "it starts a program of the test environment")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "it starts a program of the test environment; a test that cannot go on has failed"
+)]
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

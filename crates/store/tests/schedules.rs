@@ -28,7 +28,7 @@ fn line(n: u128, seq: u64) -> Line {
     let (run, session) = (RunId::from_bits(u128::from(seq / 2)), SessionId::from_bits(3));
     let event = match seq {
         1 => schedule::create(id(n), plan, Origin::of(OriginKind::Cli), at(0), &Zones::bundled()).unwrap(),
-        _ if seq % 2 == 0 => {
+        _ if seq.is_multiple_of(2) => {
             let cause = RunCause::Due;
             Event::RunStarted(RunStarted { run, due_at: at(seq), lateness_ms: 0, session, attempt: 1, cause })
         }

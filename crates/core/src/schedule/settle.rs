@@ -82,10 +82,8 @@ impl Schedule {
         };
         let (skipped, due) = latest.split_at(latest.len().saturating_sub(runs));
         // Those that are made up for stand in line, also where two at a time would be too many.
-        let overlap = match self.plan.overlap {
-            Overlap::Skip if due.len() > 1 => Overlap::Queue,
-            as_planned => as_planned,
-        };
+        let is_one = self.plan.overlap != Overlap::Skip || due.len() < 2;
+        let overlap = if is_one { self.plan.overlap } else { Overlap::Queue };
         let skipped = skipped
             .last()
             .map(|until| Chosen::Skipped(RunSkipped { due_at: missed.first, until: *until, why: SkipCause::Overdue }));

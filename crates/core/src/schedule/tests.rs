@@ -73,7 +73,7 @@ impl Desk {
     }
 
     fn next(&self) -> Option<String> {
-        self.state.next(&zones()).map(|next| time(next))
+        self.state.next(&zones()).map(time)
     }
 }
 

@@ -40,15 +40,17 @@ async fn made(house: &House, fields: Value) -> Schedule {
 
 /// Waits until a schedule is as it is to be.
 async fn until(runtime: &Runtime, is_so: impl Fn(&Schedule) -> bool) -> Schedule {
-    for _ in 0..100_000 {
+    let mut tries = 0;
+    loop {
         if let Ok(schedule) = runtime.schedule(one()).await
             && is_so(&schedule)
         {
             return schedule;
         }
         tokio::time::sleep(Duration::from_secs(5)).await;
+        tries += 1;
+        assert!(tries < 100_000, "never: {:?}", runtime.schedule(one()).await);
     }
-    panic!("never: {:?}", runtime.schedule(one()).await);
 }
 
 /// What was said in a session, with the kinds of its origins, and what its turns began with.

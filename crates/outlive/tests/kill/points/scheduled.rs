@@ -47,10 +47,8 @@ async fn killed_around(moment: &str, what: &str) {
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
     let entries = lines(&house);
-    for started in entries.iter().filter_map(|entry| match &entry.event {
-        Event::RunStarted(started) => Some(started),
-        _other => None,
-    }) {
+    let started = |entry: &Entry| if let Event::RunStarted(it) = &entry.event { Some(it.clone()) } else { None };
+    for started in entries.iter().filter_map(started) {
         assert_eq!(started.attempt, 1, "{point}");
         let said = server.get(&format!("/sessions/{}/messages", started.session)).await;
         let said = said["items"].as_array().unwrap().iter().filter(|item| item["role"] == "user").count();
