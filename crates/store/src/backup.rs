@@ -235,6 +235,8 @@ impl Writer {
                 let is_doomed = names.contains(&format!("{session}.gone"));
                 is_doomed || session.parse().is_ok_and(|session| self.has(&session))
             }
+            // What is being removed.
+            "schedules" => name.ends_with(".gone"),
             // What a schedule's journal comes to, which may be more than what was taken of it.
             _ => folder.starts_with("schedules/") && name.starts_with("state."),
         }
