@@ -13,6 +13,7 @@ mod message;
 mod question;
 mod recovery;
 mod rewind;
+mod schedule;
 mod session;
 mod step;
 mod todo;
@@ -37,6 +38,10 @@ pub use message::{Behavior, InputEdited, InputQueued, InputRemoved, MessageRecei
 pub use question::{Choice, Question, QuestionAnswered, QuestionAsked};
 pub use recovery::RecoveryNoted;
 pub use rewind::{Aside, SessionRewound};
+pub use schedule::{
+    RunCause, RunEnded, RunQueued, RunSkipped, RunStarted, ScheduleCreated, SchedulePaused, ScheduleRemoved,
+    ScheduleResumed, ScheduleUpdated, SkipCause,
+};
 pub use session::{
     OnDisconnect, Origin, OriginKind, Parent, SessionArchived, SessionCreated, SessionPaused, SessionResumed,
     SessionUpdated,
@@ -229,6 +234,24 @@ events! {
     MemoryErased(MemoryErased) = "memory.erased",
     /// What is remembered could not be brought up to date.
     MemoryFailed(MemoryFailed) = "memory.failed",
+    /// A schedule exists.
+    ScheduleCreated(ScheduleCreated) = "schedule.created",
+    /// It is another.
+    ScheduleUpdated(ScheduleUpdated) = "schedule.updated",
+    /// Nothing is due until it is resumed.
+    SchedulePaused(SchedulePaused) = "schedule.paused",
+    /// It goes on.
+    ScheduleResumed(ScheduleResumed) = "schedule.resumed",
+    /// It is over for good.
+    ScheduleRemoved(ScheduleRemoved) = "schedule.removed",
+    /// A run waits for others.
+    RunQueued(RunQueued) = "schedule.run_queued",
+    /// A run is about to say its message.
+    RunStarted(RunStarted) = "schedule.run_started",
+    /// A run's attempt ended.
+    RunEnded(RunEnded) = "schedule.run_ended",
+    /// What was due will not run.
+    RunSkipped(RunSkipped) = "schedule.run_skipped",
     /// A restart found something unfinished.
     RecoveryNoted(RecoveryNoted) = "recovery.noted",
 }

@@ -93,6 +93,8 @@ id!(/** One thing that is waited for. */ WaitId, "wait_", "wait");
 id!(/** One making of a checkpoint. */ CompactionId, "cmp_", "compaction");
 id!(/** One version of a session's summary. */ CheckpointId, "chk_", "checkpoint");
 id!(/** One fact that an agent remembers. */ MemoryId, "mem_", "memory");
+id!(/** Something that is to be done at times; also the name of its journal. */ ScheduleId, "sch_", "schedule");
+id!(/** One time that a schedule is due, whatever it takes to do it. */ RunId, "run_", "run");
 
 /// A client's own name for a write, so that sending it twice acts once: 1 to 128 visible ASCII characters.
 #[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, Debug, Serialize)]

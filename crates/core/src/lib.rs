@@ -6,6 +6,7 @@
 //! | [`event`] | the one vocabulary: what a journal line can say, and its exact bytes |
 //! | [`command`] | what can be asked of a session |
 //! | [`session`] | the state of a session: `decide`, `apply`, `owed` |
+//! | [`schedule`] | what is to be done at times: when it is due, what of it is owed |
 //! | [`task`] | the piece of work that a session is for, which is its name |
 //! | [`turn`] | the machines inside a turn: step, call, ending |
 //! | [`context`] | the transcript and the model request made of it, always well-formed |
@@ -40,6 +41,7 @@ pub mod media;
 pub mod memory;
 pub mod policy;
 pub mod redact;
+pub mod schedule;
 pub mod secret;
 pub mod session;
 pub mod task;

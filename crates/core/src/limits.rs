@@ -134,3 +134,23 @@ pub const CHECK_MS: u64 = 600_000;
 pub const CHECK_TAIL_CHARS: usize = 1_000;
 /// Items of a summary.
 pub const SUMMARY_ITEMS: usize = 1_000;
+/// Shortest and longest distance of what is due again and again, in milliseconds: a second, and ten years.
+pub const SHORTEST_PERIOD_MS: u64 = 1_000;
+/// See [`SHORTEST_PERIOD_MS`].
+pub const LONGEST_PERIOD_MS: u64 = 3_650 * 86_400_000;
+/// Times that a run of a schedule is tried.
+pub const RUN_ATTEMPTS: u32 = 10;
+/// Runs of a schedule that may wait or be under way.
+pub const RUNS_QUEUED: usize = 100;
+/// Runs that a schedule makes up for, of all that it missed.
+pub const RUNS_MADE_UP: usize = 50;
+/// Ended runs that a schedule's state has; its journal has all.
+pub const RUNS_REMEMBERED: usize = 50;
+/// Lateness at which a run is still in time, in milliseconds.
+pub const RUN_IN_TIME_MS: u64 = 60_000;
+/// Runs of all schedules that are under way at once.
+pub const RUNS_AT_ONCE: usize = 32;
+/// Schedules of a workspace.
+pub const SCHEDULES: usize = 10_000;
+/// Schedules that one agent's calls may have made.
+pub const SCHEDULES_OF_AGENT: usize = 100;

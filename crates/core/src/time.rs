@@ -117,6 +117,60 @@ impl<'de> Deserialize<'de> for Timestamp {
     }
 }
 
+/// A length of time as people write it: `500ms`, `90s`, `10m`, `1h`, `2d`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Period(u64);
+
+/// A text that is no length of time.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{0}` is not a time such as 90s, 10m, 1h, 2d")]
+pub struct PeriodError(String);
+
+/// Units, longest first.
+const UNITS: [(&str, u64); 5] = [("d", 86_400_000), ("h", 3_600_000), ("m", 60_000), ("s", 1_000), ("ms", 1)];
+
+impl Period {
+    /// Makes one of milliseconds.
+    #[must_use]
+    pub fn from_ms(ms: u64) -> Self {
+        Self(ms)
+    }
+
+    /// Returns the milliseconds.
+    #[must_use]
+    pub fn ms(self) -> u64 {
+        self.0
+    }
+}
+
+impl FromStr for Period {
+    type Err = PeriodError;
+    fn from_str(text: &str) -> Result<Self, PeriodError> {
+        milliseconds(text).map(Self).ok_or_else(|| PeriodError(text.chars().take(80).collect()))
+    }
+}
+
+impl fmt::Display for Period {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let whole = UNITS.iter().find(|(_, scale)| self.0.is_multiple_of(*scale));
+        let (unit, scale) = whole.unwrap_or(&("ms", 1));
+        write!(f, "{}{unit}", self.0 / scale)
+    }
+}
+
+impl Serialize for Period {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(self)
+    }
+}
+
+impl<'de> Deserialize<'de> for Period {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
+        text.parse().map_err(serde::de::Error::custom)
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,24 +2,27 @@
 
 mod audit;
 pub mod checkpoint;
+mod decide;
 pub mod mcp;
 pub mod memory;
 pub mod moving;
 mod operations;
 pub mod policy;
 mod queue;
+pub mod schedule;
 pub mod token;
 pub mod wait;
 pub mod work;
 
 pub use audit::{Audit, AuditList, AuditVerify};
+pub use decide::{Always, Decide};
 pub use operations::{Backup, Logs, Serve, Stop};
 pub use queue::{Behavior, Queue};
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use outlive_core::id::{AgentName, CallId, QuestionId, SessionId};
+use outlive_core::id::{AgentName, QuestionId, SessionId};
 
 /// Takes an id or a name that has its form, before anything is asked of anybody.
 pub fn id<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<String, String> {
@@ -101,6 +104,9 @@ pub enum Command {
     Wait(wait::Wait),
     /// Send a signal to a session: it ends the first wait that it fits, now or later
     Signal(wait::Signal),
+    /// Have things said at times: once, again and again, by a calendar
+    #[command(subcommand)]
+    Schedule(schedule::Schedule),
     /// Look at follow-ups that wait, add to them, take them back
     #[command(subcommand)]
     Queue(Queue),
@@ -472,30 +478,4 @@ pub enum Agent {
         #[arg(long)]
         json: bool,
     },
-}
-
-/// How far an `always` reaches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Always {
-    /// This session
-    Session,
-    /// Every session of this agent here: it is written into its policy.local.yaml
-    Agent,
-}
-
-/// A decision on a call.
-#[derive(Debug, Args)]
-pub struct Decide {
-    /// The call; the only one that waits when it is left out
-    #[arg(value_parser = id::<CallId>)]
-    pub call: Option<String>,
-    /// Its session; found by the call when it is left out
-    #[arg(short, long, value_parser = session_id)]
-    pub session: Option<String>,
-    /// With approve: allow exactly this from now on, in this session, or with `--always=agent` in any of this agent's
-    #[arg(long, value_name = "SCOPE", num_args = 0..=1, require_equals = true, default_missing_value = "session")]
-    pub always: Option<Always>,
-    /// For the journal, and for the agent when it is denied
-    #[arg(short, long)]
-    pub reason: Option<String>,
 }

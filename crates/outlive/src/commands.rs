@@ -28,6 +28,7 @@ mod policy;
 mod queue;
 mod reindex;
 mod run;
+mod schedule;
 mod search;
 mod serve;
 mod session;
@@ -86,6 +87,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Interrupt { session } => interrupt(&place()?, &session).await,
         Command::Wait(command) => wait::run(&place()?, command).await,
         Command::Signal(signal) => wait::signal(&place()?, signal).await,
+        Command::Schedule(command) => schedule::run(&place()?, command).await,
         Command::Queue(command) => queue::run(&place()?, command).await,
         Command::Inbox(json) => inbox(&place()?, &json).await,
         Command::Token(command) => token::run(&place()?, command).await,

@@ -38,6 +38,7 @@ codes! {
     WAIT_NOT_FOUND = "wait_not_found", 404, "No such wait is armed";
     ARTIFACT_NOT_FOUND = "artifact_not_found", 404, "There is no such artifact";
     MEMORY_NOT_FOUND = "memory_not_found", 404, "There is no such memory";
+    SCHEDULE_NOT_FOUND = "schedule_not_found", 404, "There is no such schedule";
     TOKEN_NOT_FOUND = "token_not_found", 404, "There is no such token";
     METHOD_NOT_ALLOWED = "method_not_allowed", 405, "The route does not take this method";
     TIMEOUT = "timeout", 408, "The request took too long to arrive";
@@ -69,6 +70,8 @@ codes! {
     WAIT_INVALID = "wait_invalid", 422, "The wait cannot be armed";
     SIGNAL_INVALID = "signal_invalid", 422, "The signal does not fit";
     LOOP_INVALID = "loop_invalid", 422, "The loop is not one";
+    SCHEDULE_INVALID = "schedule_invalid", 422, "The schedule is not one";
+    SCHEDULES_FULL = "schedules_full", 409, "There are too many schedules";
     TASK_INVALID = "task_invalid", 422, "The task is not one";
     TASK_TAKEN = "task_taken", 409, "The task's session is another";
     CHECKPOINT_NOT_FOUND = "checkpoint_not_found", 404, "There is no such checkpoint";

@@ -402,9 +402,12 @@ impl From<&SubmitError> for Trouble {
             SubmitError::Store(
                 StoreError::NoSpace | StoreError::Io { .. } | StoreError::Poisoned(_) | StoreError::Conflict { .. },
             ) => Self::Passing,
-            SubmitError::Store(StoreError::Fenced(_) | StoreError::Corrupt { .. } | StoreError::NotFound(_)) => {
-                Self::Fatal
-            }
+            SubmitError::Store(
+                StoreError::Fenced(_)
+                | StoreError::Corrupt { .. }
+                | StoreError::Damaged { .. }
+                | StoreError::NotFound(_),
+            ) => Self::Fatal,
             SubmitError::Store(StoreError::Refused { .. })
             | SubmitError::Refused(_)
             | SubmitError::Busy { .. }

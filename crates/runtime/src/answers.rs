@@ -37,7 +37,7 @@ impl Runtime {
     ///
     /// Something else was asked by its name, or what the store says.
     pub fn answered(&self, asked: &Asked) -> Result<Option<String>, SubmitError> {
-        let found = self.shell.store.answers.answered(&asked.name()).map_err(SubmitError::Store)?;
+        let found = self.shell.store.house.answers.answered(&asked.name()).map_err(SubmitError::Store)?;
         match found {
             Some(answer) if answer.asked == asked.what => Ok(Some(answer.said)),
             Some(_) => Err(SubmitError::Refused(Refusal::RequestReused(asked.request.clone()))),
@@ -54,7 +54,7 @@ impl Runtime {
         let at = self.shell.moments.now();
         let said = self.secrets().now().text(&said).into_owned();
         let answer = Answer { name: asked.name(), asked: asked.what.clone(), at, said };
-        if let Err(error) = self.shell.store.answers.keep(answer) {
+        if let Err(error) = self.shell.store.house.answers.keep(answer) {
             tracing::warn!(of = asked.of, %error, "an answer could not be kept: the same request is done again");
         }
     }

@@ -31,6 +31,7 @@ use outlive_tools::mcp::Pool;
 use outlive_tools::memory::Mind;
 use outlive_tools::registry::{Builtin, Toolbox};
 use outlive_tools::sandbox::Sandbox;
+use outlive_tools::schedule::Plans;
 use outlive_tools::session::Siblings;
 use outlive_tools::{Pending, Place};
 
@@ -40,6 +41,7 @@ use crate::Door;
 use crate::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Offered, Terms, Voice, Voices};
 use crate::meaning::Meaning;
 use crate::scales::Scales;
+use crate::schedules::Planner;
 
 /// Connects to models. The binary names the concrete ones.
 pub trait Models: Send + Sync {
@@ -115,6 +117,7 @@ pub struct Catalog {
     siblings: Option<Arc<dyn Siblings>>,
     outputs: Option<Arc<dyn Outputs>>,
     mind: Option<Arc<dyn Mind>>,
+    plans: Arc<dyn Plans>,
     door: Door,
     scales: Option<Scales>,
     servers: Pool,
@@ -135,7 +138,8 @@ impl Catalog {
     #[must_use]
     pub fn new(sources: Sources) -> Self {
         let (kits, meanings, door, servers) = (Mutex::default(), Mutex::default(), Door::default(), Pool::default());
-        Self { sources, kits, siblings: None, outputs: None, mind: None, door, scales: None, servers, meanings }
+        let plans = Arc::new(Planner(door.clone()));
+        Self { sources, kits, siblings: None, outputs: None, mind: None, plans, door, scales: None, servers, meanings }
     }
 
     /// Lets agents that ask for it look at the sessions of this store, and remember in it.

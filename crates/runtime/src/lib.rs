@@ -17,6 +17,7 @@
 //! | [`scheduler`] | wakes sessions that wait for a time |
 //! | `memory`, `noting` | what is remembered, as sessions see it; what is asked about it |
 //! | [`meaning`] | what texts mean, in numbers: asked of a service, beside everything else |
+//! | `schedules` | what is to be done at times |
 //! | `ledger` | what was used today, for budgets |
 //! | `pages` | a journal read from its end |
 //! | `presence` | what becomes of a turn when its last client goes |
@@ -64,6 +65,7 @@ mod refusals;
 pub mod sample;
 pub mod scales;
 pub mod scheduler;
+mod schedules;
 mod schema;
 mod search;
 mod sessions;
@@ -94,6 +96,7 @@ pub use outlive_store::{
 };
 pub use query::{Approval, Outcome};
 pub use refusals::{Ear, Refused};
+pub use schedules::Known as KnownSchedules;
 pub use shell::{Door, Settings};
 pub use stop::Stopped;
 pub use waits::Waiting;
@@ -158,6 +161,7 @@ pub struct Runtime {
     shell: Shell,
     sessions: Sessions,
     looked_through: trash::LookedThrough,
+    schedules: schedules::Desk,
 }
 
 impl Runtime {
@@ -186,9 +190,10 @@ impl Runtime {
         moments: Moments,
         (settings, tasks): (Settings, Tasks),
     ) -> Result<Arc<Self>, StoreError> {
-        let brake = stop::at_start(&*store.stops)?;
+        let brake = stop::at_start(&*store.house.stops)?;
         let (left, silent) = mpsc::channel(1_024);
         let owed = store.index.unsettled().await?;
+        let (desk, mail) = schedules::Desk::new();
         let shell = Shell {
             store,
             kits,
@@ -203,8 +208,12 @@ impl Runtime {
             brake,
             door: Door::default(),
         };
-        let runtime =
-            Arc::new(Self { shell, sessions: Sessions::default(), looked_through: trash::LookedThrough::default() });
+        let runtime = Arc::new(Self {
+            shell,
+            sessions: Sessions::default(),
+            looked_through: trash::LookedThrough::default(),
+            schedules: desk,
+        });
         runtime.shell.door.open(&runtime);
         runtime.shell.kits.met(&runtime.shell.door);
         runtime.finish_erasing().await;
@@ -212,6 +221,8 @@ impl Runtime {
         runtime.shell.scheduler.fill(&runtime.shell.store).await?;
         let clock = runtime.shell.scheduler.clone().run(Arc::downgrade(&runtime), runtime.shell.door.closing.clone());
         runtime.shell.tasks.spawn("scheduler", clock);
+        let clerk = schedules::run(Arc::downgrade(&runtime), mail, runtime.shell.door.closing.clone());
+        runtime.shell.tasks.spawn("schedules", clerk);
         let present = presence::watch(Arc::downgrade(&runtime), silent, runtime.shell.door.closing.clone());
         runtime.shell.tasks.spawn("presence", present);
         let waking = Arc::clone(&runtime);
@@ -312,7 +323,7 @@ impl Runtime {
     /// Says whether nothing is in memory, nobody listens and nothing waits for the clock.
     #[must_use]
     pub fn is_quiet(&self) -> bool {
-        self.live() == 0 && !self.shell.feeds.any() && self.shell.scheduler.is_empty()
+        self.live() == 0 && !self.shell.feeds.any() && self.shell.scheduler.is_empty() && self.schedules.is_idle()
     }
 
     /// Returns a number that grows with everything that is asked of the runtime.

@@ -105,7 +105,7 @@ impl Runtime {
     async fn stop(&self, by: Origin, reason: Option<String>) -> Result<Stopped, SubmitError> {
         let _one = self.shell.brake.busy.lock().await;
         let stop = self.stopped().unwrap_or_else(|| Stop { at: self.shell.moments.now(), by, reason });
-        let kept = self.shell.store.stops.stop(&stop);
+        let kept = self.shell.store.house.stops.stop(&stop);
         if let Err(error) = &kept {
             tracing::error!(%error, "the emergency stop cannot be written down: it holds until this process ends");
         }
@@ -140,7 +140,7 @@ impl Runtime {
         if let Err(unsettled) = self.halt(tokio::time::Instant::now() + PATIENCE).await {
             return Err(unsettled.why.unwrap_or(SubmitError::Busy { retry_after_ms: BUSY_MS }));
         }
-        self.shell.store.stops.lift().map_err(SubmitError::Store)?;
+        self.shell.store.house.stops.lift().map_err(SubmitError::Store)?;
         self.shell.brake.pulled.send_replace(None);
         tracing::warn!("the emergency stop is lifted");
         // What was over meanwhile was woken for nothing.

@@ -101,6 +101,14 @@ const TABLE: &[(&str, &str, &str, Weight)] = &[
     ("DELETE", "/tokens/{name}", "token.revoke", Change),
     ("POST", "/stop", "stop", Change),
     ("DELETE", "/stop", "lift", Change),
+    ("POST", "/schedules", "schedule.create", Change),
+    ("GET", "/schedules/{id}", "schedule.read", Read),
+    ("PUT", "/schedules/{id}", "schedule.update", Change),
+    ("DELETE", "/schedules/{id}", "schedule.remove", Change),
+    ("POST", "/schedules/{id}/pause", "schedule.pause", Change),
+    ("POST", "/schedules/{id}/resume", "schedule.resume", Change),
+    ("POST", "/schedules/{id}/run", "schedule.run", Said),
+    ("GET", "/schedules/{id}/events", "schedule.read", Read),
     ("GET", "/audit", "audit.read", Read),
 ];
 
@@ -295,6 +303,7 @@ fn things(pattern: &str, path: &str) -> BTreeMap<String, String> {
         "agents" => "agent",
         "questions" => "question",
         "artifacts" => "artifact",
+        "schedules" => "schedule",
         "tokens" => "token",
         _ => "session",
     };

@@ -141,7 +141,7 @@ impl From<StoreError> for ApiError {
                     "storage is closed after a failed write; restart the server to read back what is on the disk";
                 Self::new(&code::STORE_POISONED, what)
             }
-            StoreError::Corrupt { .. } => Self::new(&code::JOURNAL_CORRUPT, detail),
+            StoreError::Corrupt { .. } | StoreError::Damaged { .. } => Self::new(&code::JOURNAL_CORRUPT, detail),
             // The system's words may hold a path: they go to the log.
             StoreError::Io { .. } => {
                 tracing::error!(%error, "storage failed");

@@ -22,6 +22,7 @@ mod messages;
 mod noting;
 mod questions;
 mod queue;
+mod schedules;
 mod search;
 mod sessions;
 mod socket;
@@ -100,6 +101,12 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(questions::answer))
         .routes(routes!(context::show))
         .routes(routes!(queue::show, queue::replace))
+        .routes(routes!(schedules::list, schedules::create))
+        .routes(routes!(schedules::show, schedules::change, schedules::remove))
+        .routes(routes!(schedules::pause))
+        .routes(routes!(schedules::resume))
+        .routes(routes!(schedules::run))
+        .routes(routes!(schedules::events))
         .routes(routes!(audit::list))
         .routes(routes!(noting::add))
         .routes(routes!(noting::reflect))

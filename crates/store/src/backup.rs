@@ -213,7 +213,9 @@ impl Writer {
                 if kind.is_dir() {
                     folders.push(path);
                 } else if kind.is_file() && !self.manifest.files.contains_key(&path) {
-                    match self.file(&path, &entry.path()) {
+                    let is_journal = folder.starts_with("schedules/") && path.ends_with("/events.jsonl");
+                    let add = if is_journal { Self::whole_lines } else { Self::file };
+                    match add(self, &path, &entry.path()) {
                         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
                         other => other?,
                     }
@@ -233,8 +235,18 @@ impl Writer {
                 let is_doomed = names.contains(&format!("{session}.gone"));
                 is_doomed || session.parse().is_ok_and(|session| self.has(&session))
             }
-            _ => false,
+            // What is being removed.
+            "schedules" => name.ends_with(".gone"),
+            // What a schedule's journal comes to, which may be more than what was taken of it.
+            _ => folder.starts_with("schedules/") && name.starts_with("state."),
         }
+    }
+
+    /// Puts a schedule's journal in as far as its lines are whole: it may be written to meanwhile.
+    fn whole_lines(&mut self, path: &str, from: &Path) -> io::Result<()> {
+        let mut bytes = crate::files::fs::read_all(&RealDisk, from, u64::MAX)?;
+        bytes.truncate(bytes.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1));
+        self.add(path, (bytes.len() as u64, Kept::default()), bytes.as_slice())
     }
 
     fn file(&mut self, path: &str, from: &Path) -> io::Result<()> {

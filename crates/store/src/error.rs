@@ -1,6 +1,6 @@
 //! Says why a store did not do it, sorted by what the caller can do about it.
 
-use outlive_core::id::{Seq, SessionId};
+use outlive_core::id::{ScheduleId, Seq, SessionId};
 
 /// Why a store did not do it, by what the caller can do.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -45,6 +45,16 @@ pub enum StoreError {
         /// What is wrong there.
         why: String,
     },
+    /// As [`StoreError::Corrupt`], of a schedule.
+    #[error("journal of schedule `{schedule}` is damaged at line {line}: {why}; run `outlive verify --repair`")]
+    Damaged {
+        /// Which.
+        schedule: ScheduleId,
+        /// Line number, from 1.
+        line: u64,
+        /// What is wrong there.
+        why: String,
+    },
     /// The operating system said no. Nothing was changed.
     #[error("{what}: {why}")]
     Io {
@@ -69,6 +79,10 @@ pub enum Class {
 }
 
 impl StoreError {
+    pub(crate) fn damaged(schedule: ScheduleId, line: u64, why: String) -> Self {
+        Self::Damaged { schedule, line, why }
+    }
+
     /// Returns its stable code.
     #[must_use]
     pub fn code(&self) -> &'static str {
@@ -79,7 +93,7 @@ impl StoreError {
             Self::Refused { .. } => "refused",
             Self::NoSpace => "no_space",
             Self::Poisoned(_) => "store_poisoned",
-            Self::Corrupt { .. } => "journal_corrupt",
+            Self::Corrupt { .. } | Self::Damaged { .. } => "journal_corrupt",
             Self::Io { .. } => "io",
         }
     }
@@ -91,7 +105,7 @@ impl StoreError {
             Self::NotFound(_) | Self::Conflict { .. } | Self::Fenced(_) | Self::Refused { .. } => Class::Refused,
             Self::NoSpace | Self::Io { .. } => Class::Busy,
             Self::Poisoned(_) => Class::Lost,
-            Self::Corrupt { .. } => Class::Corrupt,
+            Self::Corrupt { .. } | Self::Damaged { .. } => Class::Corrupt,
         }
     }
 }

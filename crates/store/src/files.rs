@@ -15,6 +15,7 @@
 //! | `scrub` | lines that are written anew, so that nothing is left of what they were |
 //! | [`verify`], `mend` | looking for damage; a repair of what does not fit the log |
 //! | [`lock`], [`beside`] | who owns the workspace; snapshots, artifacts |
+//! | [`schedules`] | journals of schedules, each by itself |
 //! | `folders` | agents |
 
 pub mod beside;
@@ -34,6 +35,7 @@ mod past;
 mod reader;
 mod recover;
 mod refs;
+pub mod schedules;
 pub(crate) mod scrub;
 mod shorten;
 mod tails;

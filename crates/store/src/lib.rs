@@ -16,6 +16,7 @@ mod journals;
 mod memories;
 pub mod memory;
 pub mod memory_files;
+mod schedules;
 mod search;
 mod snapshots;
 mod sqlite;
@@ -39,6 +40,7 @@ pub use memories::{
     Author, Examined, Measured, MemoryIndex, Provenance, RecallHit, RecallQuery, Recalled, Remembered, RememberedPage,
     RememberedQuery, Sight, Space, Unmeasured, Use, Ways, examine,
 };
+pub use schedules::Schedules;
 pub use search::{Catching, Found, Hit, Search, SearchQuery};
 pub use snapshots::Snapshots;
 pub use stops::{Stop, StopFile, Stops};
@@ -68,10 +70,19 @@ pub struct Store {
     pub memories: Arc<dyn MemoryIndex>,
     /// What was deleted.
     pub trash: Arc<dyn Trash>,
-    /// What was answered to requests that belong to no one session.
+    /// What belongs to no one session.
+    pub house: House,
+    /// Agents' files.
+    pub agents: Arc<dyn AgentFolders>,
+}
+
+/// Where is kept what belongs to no one session.
+#[derive(Clone)]
+pub struct House {
+    /// What was answered to such requests.
     pub answers: Arc<dyn Answers>,
     /// Whether all is stopped.
     pub stops: Arc<dyn Stops>,
-    /// Agents' files.
-    pub agents: Arc<dyn AgentFolders>,
+    /// What is to be done at times.
+    pub schedules: Arc<dyn Schedules>,
 }

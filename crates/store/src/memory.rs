@@ -10,6 +10,7 @@ mod faults;
 mod folders;
 mod journals;
 mod memories;
+mod schedules;
 mod search;
 mod stops;
 mod trash;
@@ -19,12 +20,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use outlive_core::digest::Digest;
 use outlive_core::event::Line;
-use outlive_core::id::{Seq, SessionId};
+use outlive_core::id::{ScheduleId, Seq, SessionId};
 use tokio::sync::Notify;
 
 pub use faults::{Fault, Faults};
 
-use crate::{Answer, Epoch, Measured, Row, Space, Stop, Store};
+use crate::{Answer, Epoch, House, Measured, Row, Space, Stop, Store};
 
 /// Makes an empty store, and the handle that breaks it.
 #[must_use]
@@ -54,6 +55,7 @@ struct World {
     trash: trash::Trashed,
     answers: Vec<Answer>,
     stop: Option<Stop>,
+    schedules: BTreeMap<ScheduleId, Vec<Line>>,
     folders: folders::Folders,
     plan: faults::Plan,
 }
@@ -115,8 +117,7 @@ impl Memory {
             search: memory.clone(),
             memories: memory.clone(),
             trash: memory.clone(),
-            answers: memory.clone(),
-            stops: memory.clone(),
+            house: House { answers: memory.clone(), stops: memory.clone(), schedules: memory.clone() },
             agents: memory,
         }
     }

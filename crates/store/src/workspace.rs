@@ -22,14 +22,15 @@ use outlive_core::id::{Seq, SessionId};
 use crate::files::beside::Beside;
 use crate::files::fs::{Disk, RealDisk};
 use crate::files::lock::Lock;
+use crate::files::schedules::ScheduleFiles;
 use crate::files::{FileJournals, Recovery};
 use crate::follow::Truth;
 use crate::index::{Log, SqliteIndex};
 use crate::memories::Memories;
 use crate::search::Words;
 use crate::{
-    Append, Epoch, Index, Journals, ListQuery, Opened, Pending, Row, Snapshots, Stop, StopFile, Stops as _, Store,
-    StoreError, WaitQuery, WaitRow,
+    Append, Epoch, House, Index, Journals, ListQuery, Opened, Pending, Row, Snapshots, Stop, StopFile, Stops as _,
+    Store, StoreError, WaitQuery, WaitRow,
 };
 use answers::Answered;
 use fresh::{Fresh, Noted};
@@ -37,7 +38,7 @@ use trash::Bin;
 
 pub use crate::files::{OpenError, Options};
 
-const FOLDERS: [&str; 7] = ["agents", "artifacts", "audit", "commit", "run", "sessions", "trash"];
+const FOLDERS: [&str; 8] = ["agents", "artifacts", "audit", "commit", "run", "schedules", "sessions", "trash"];
 
 /// Makes a workspace's folders where they are missing, for their owner alone.
 ///
@@ -133,6 +134,7 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
     beside.go_on_with_all().map_err(|error| io::Error::other(error.to_string()))?;
     let fresh = Arc::<Fresh>::default();
     let stops = StopFile::on(Arc::clone(&disk), root);
+    let schedules = ScheduleFiles::open(Arc::clone(&disk), root)?;
     let answered = Answered { root: root.to_owned(), disk: Arc::clone(&disk), busy: Mutex::default() };
     let bin = Arc::new(Bin {
         root: root.to_owned(),
@@ -161,8 +163,7 @@ pub fn open_on(disk: Arc<dyn Disk>, root: &Path, options: Options) -> Result<(St
         search: words.clone(),
         memories: memories.clone(),
         trash: Arc::new(bin),
-        answers: Arc::new(answered),
-        stops: Arc::new(stops),
+        house: House { answers: Arc::new(answered), stops: Arc::new(stops), schedules: Arc::new(schedules) },
         agents: beside,
     };
     Ok((store, Workspace { root: root.to_owned(), journals, index, words, memories }))

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use outlive_store::backup::{Journal, Report, Writer, check, in_trash};
 use outlive_store::conformance::{line, session};
 
+const SCHEDULE: &str = "sch_00000000000000000000000001";
+
 /// A workspace with something of everything, and an archive of it.
 fn made() -> (tempfile::TempDir, PathBuf) {
     let home = tempfile::tempdir().unwrap();
@@ -28,6 +30,10 @@ fn made() -> (tempfile::TempDir, PathBuf) {
     write("agents/helper/agent.new-3", "a person's");
     write("agents/.versions/helper/pending.new-0", "half");
     write(&format!("trash/{}.new-0", session(8)), "half");
+    // A line of it is just being written, and another schedule removed.
+    write(&format!("schedules/{SCHEDULE}/events.jsonl"), &format!("{}\nhalf", line(1, "words").as_str()));
+    write(&format!("schedules/{SCHEDULE}/state.yaml"), "derived");
+    write(&format!("schedules/{SCHEDULE}.gone/events.jsonl"), "half");
     let script = root.join("agents/helper/skills/one/run.sh");
     write("agents/helper/skills/one/run.sh", "true\n");
     std::fs::set_permissions(&script, std::fs::Permissions::from_mode(0o750)).unwrap();
@@ -70,7 +76,9 @@ fn an_archive_holds_what_people_and_agents_made_and_nothing_else() {
     let journals = (1..=3).map(|n| format!(".outlive/sessions/{}/events.jsonl", session(n)));
     let one = ["agents/helper/skills/one/SKILL.md", "agents/helper/skills/one/run.sh"];
     let files = [one[0], one[1], "agents/helper/agent.new-3", "backup.json", "memory/world/sea.md", "outlive.yaml"];
-    let mut expected: Vec<String> = files.iter().map(|path| format!(".outlive/{path}")).chain(journals).collect();
+    let schedule = format!(".outlive/schedules/{SCHEDULE}/events.jsonl");
+    let mut expected: Vec<String> =
+        files.iter().map(|path| format!(".outlive/{path}")).chain(journals).chain([schedule]).collect();
     found.sort();
     expected.sort();
     assert_eq!(found, expected);

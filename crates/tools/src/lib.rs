@@ -14,6 +14,7 @@ pub mod path;
 mod proc;
 pub mod registry;
 pub mod sandbox;
+pub mod schedule;
 pub mod scripted;
 pub mod session;
 pub mod skill;

@@ -65,16 +65,19 @@ pub enum Builtin {
     Session,
     /// `recall`, `remember`, `reflect`: what they remember with comes from [`crate::memory::Mind`].
     Memory,
+    /// `schedule_task`, `list_schedules`, `cancel_schedule`: what keeps plans comes from [`crate::schedule::Plans`].
+    Schedule,
 }
 
 impl Builtin {
     /// Every one, by its name.
-    pub const ALL: [(&'static str, Self); 5] = [
+    pub const ALL: [(&'static str, Self); 6] = [
         ("bash", Self::Bash),
         ("files", Self::Files),
         ("web", Self::Web),
         ("session", Self::Session),
         ("memory", Self::Memory),
+        ("schedule", Self::Schedule),
     ];
 
     /// Returns the one of this name.

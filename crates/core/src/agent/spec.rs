@@ -154,7 +154,7 @@ const DURAGENT: &str = "duragent/v1alpha1";
 pub(crate) const VERSIONS: [&str; 2] = ["outlive/v1", DURAGENT];
 
 /// Built-in tools.
-const HERE: [&str; 7] = ["bash", "files", "web", "session", "skill", "memory", ASK_USER];
+const HERE: [&str; 8] = ["bash", "files", "web", "session", "schedule", "skill", "memory", ASK_USER];
 
 impl File {
     fn is_duragent(&self) -> bool {

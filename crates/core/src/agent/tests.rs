@@ -198,8 +198,8 @@ spec:
     let agent = read(yaml).unwrap();
     assert_eq!((agent.session.on_disconnect, agent.session.max_steps), (OnDisconnect::Pause, 10));
     assert_eq!(agent.session.step_timeout_ms, 300_000);
-    assert_eq!(agent.tools.builtin, ["bash"]);
-    assert_eq!(agent.warnings.len(), 6, "{:#?}", agent.warnings);
+    assert_eq!(agent.tools.builtin, ["bash", "schedule"]);
+    assert_eq!(agent.warnings.len(), 5, "{:#?}", agent.warnings);
 }
 
 #[test]

@@ -14,7 +14,7 @@ use super::words::{Program, Words};
 const FILE_TOOLS: [&str; 6] = ["read", "write", "edit", "list", "glob", "grep"];
 
 /// The tools whose rules name something else.
-const OTHER_TOOLS: [&str; 6] = ["bash", "cli", "web", "mcp", "skill", "session"];
+const OTHER_TOOLS: [&str; 7] = ["bash", "cli", "web", "mcp", "skill", "session", "schedule"];
 
 /// The tools that show what is in files and folders, beside `read`: `edit` tells whether a piece is there.
 const SHOWING: [&str; 4] = ["list", "glob", "grep", "edit"];
@@ -246,7 +246,7 @@ impl FromStr for Rule {
                 let (server, name) = pattern.split_once('/').ok_or_else(|| RuleError::Mcp(text.to_owned()))?;
                 Pattern::Name(vec![server.to_owned(), name.to_owned()])
             }
-            "skill" | "session" => Pattern::Name(vec![pattern.to_owned()]),
+            "skill" | "session" | "schedule" => Pattern::Name(vec![pattern.to_owned()]),
             _ => path_pattern(text, pattern)?,
         };
         Ok(Self { tool: tool.to_owned(), text: text.to_owned(), pattern, place: None })

@@ -390,7 +390,7 @@ fn redirections_are_judged_as_paths() {
 #[test]
 fn hosts_names_and_vectors_have_rules() {
     let rules = policy(
-        "mode: restrict\ndeny: ['web:*.bad.org', 'mcp:files/write*', 'cli:gh repo delete *']\nallow: ['web:*', 'web:c.d:81', 'mcp:files/*', 'cli:gh *', 'skill:pdf-*', 'session:list']",
+        "mode: restrict\ndeny: ['web:*.bad.org', 'mcp:files/write*', 'cli:gh repo delete *']\nallow: ['web:*', 'web:c.d:81', 'mcp:files/*', 'cli:gh *', 'skill:pdf-*', 'session:list', 'schedule:plan *']",
     );
     let vector = |words: &[&str]| subject("cli", &argument_vector(words), Reach::Beyond);
     for (tool, target, expected) in [
@@ -408,6 +408,8 @@ fn hosts_names_and_vectors_have_rules() {
         ("skill", "my-pdf-read", "deny"),
         ("session", "list", "allow"),
         ("session", "read", "deny"),
+        ("schedule", "plan every 1d 0123456789abcdef", "allow"),
+        ("schedule", "cancel sch_1", "deny"),
     ] {
         assert_eq!(word(&rules.rule(&subject(tool, target, Reach::Beyond))), expected, "{tool} {target}");
     }

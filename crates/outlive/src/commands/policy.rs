@@ -137,7 +137,7 @@ fn subject(tool: &str, target: &str, works: &outlive_tools::Place) -> Result<Sub
     let want = match tool {
         "read" | "list" | "glob" | "grep" => Some(Want::Read),
         "write" | "edit" => Some(Want::Write),
-        "bash" | "cli" | "web" | "mcp" | "skill" | "session" => None,
+        "bash" | "cli" | "web" | "mcp" | "skill" | "session" | "schedule" => None,
         _ => return Err(Failure::Usage(format!("no rules are about a tool `{tool}`"))),
     };
     let (tool, target) = (tool.to_owned(), target.to_owned());

@@ -17,6 +17,7 @@ mod moving;
 mod policy;
 mod remembering;
 mod sandboxing;
+mod scheduling;
 mod working;
 
 use std::process::{Command, Output, Stdio};

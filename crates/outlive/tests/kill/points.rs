@@ -3,6 +3,7 @@
 //! `OUTLIVE_KILL_POINT=synced:call` runs those that begin so.
 
 mod kinds;
+mod scheduled;
 mod upkeep;
 
 use std::collections::BTreeSet;
@@ -118,6 +119,19 @@ const APPENDS: [(&str, Story); 51] = [
     ("call.lost", Again),
 ];
 
+/// What stands in the journals of schedules, which have points of their own.
+const ELSEWHERE: [&str; 9] = [
+    "schedule.created",
+    "schedule.updated",
+    "schedule.paused",
+    "schedule.resumed",
+    "schedule.removed",
+    "schedule.run_queued",
+    "schedule.run_started",
+    "schedule.run_ended",
+    "schedule.run_skipped",
+];
+
 /// What a store does beside appending; the number says at which time.
 const BESIDE: [(&str, Story); 10] = [
     ("journal:1", Work),
@@ -134,7 +148,7 @@ const BESIDE: [(&str, Story); 10] = [
 
 #[test]
 fn every_kind_of_append_has_its_points() {
-    let named: BTreeSet<&str> = APPENDS.iter().map(|(what, _)| *what).collect();
+    let named: BTreeSet<&str> = APPENDS.iter().map(|(what, _)| *what).chain(ELSEWHERE).collect();
     assert_eq!(named, Event::NAMES.iter().copied().collect());
 }
 

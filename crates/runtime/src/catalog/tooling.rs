@@ -36,6 +36,9 @@ pub(super) fn equip(
     if let Some(mind) = catalog.mind.as_ref().filter(|_| remembers || asks(Builtin::Memory)) {
         tools.extend(outlive_tools::memory::tools(mind, &agent.name));
     }
+    if asks(Builtin::Schedule) {
+        tools.extend(outlive_tools::schedule::tools(&catalog.plans, &agent.name));
+    }
     if asks(Builtin::Web) {
         tools.extend(web(&agent.tools.web, sources)?.tools());
     }

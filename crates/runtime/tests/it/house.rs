@@ -154,7 +154,7 @@ pub struct House {
     pub runtime: Arc<Runtime>,
     pub faults: Faults,
     pub settings: Settings,
-    agents: Agents,
+    pub agents: Agents,
     clock: Arc<TokioClock>,
     pub lives: u64,
 }

@@ -27,6 +27,7 @@ mod outage;
 mod races;
 mod refused_files;
 mod relieved;
+mod schedules;
 mod servers;
 mod trouble;
 mod waits;

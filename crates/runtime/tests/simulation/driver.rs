@@ -94,7 +94,7 @@ impl Simulation {
             self.faults.clear();
             self.faults.crash();
             self.store = self.faults.reopen();
-            self.world.die(self.store.stops.stopped().unwrap().is_some());
+            self.world.die(self.store.house.stops.stopped().unwrap().is_some());
             self.check().await;
         }
         self.come_to_rest().await;

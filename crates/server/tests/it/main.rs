@@ -19,6 +19,7 @@ mod moving;
 mod order;
 mod pages;
 mod remembering;
+mod schedules;
 mod sockets;
 mod tasks;
 mod tokens;

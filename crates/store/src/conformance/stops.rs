@@ -14,13 +14,13 @@ pub async fn a_stop_holds_until_it_is_lifted(subject: &mut impl Subject) {
         reason: Some("it\n\"runs\" away".to_owned()),
     };
     let store = subject.open();
-    assert_eq!(store.stops.stopped(), Ok(None));
-    assert_eq!(store.stops.stop(&stop(7)), Ok(()));
-    assert_eq!(store.stops.stop(&stop(8)), Ok(()));
+    assert_eq!(store.house.stops.stopped(), Ok(None));
+    assert_eq!(store.house.stops.stop(&stop(7)), Ok(()));
+    assert_eq!(store.house.stops.stop(&stop(8)), Ok(()));
     drop(store);
     let store = subject.open();
-    assert_eq!(store.stops.stopped(), Ok(Some(stop(8))));
-    assert_eq!((store.stops.lift(), store.stops.lift()), (Ok(()), Ok(())));
+    assert_eq!(store.house.stops.stopped(), Ok(Some(stop(8))));
+    assert_eq!((store.house.stops.lift(), store.house.stops.lift()), (Ok(()), Ok(())));
     drop(store);
-    assert_eq!(subject.open().stops.stopped(), Ok(None));
+    assert_eq!(subject.open().house.stops.stopped(), Ok(None));
 }

@@ -107,6 +107,8 @@ enum Place {
 fn place(path: &Path) -> Place {
     let is_in = |folder: &str| path.components().rev().skip(1).any(|part| part.as_os_str() == folder);
     match path.file_name().and_then(|name| name.to_str()) {
+        // A schedule's journal is written at once, as the log is.
+        Some("events.jsonl") if is_in("schedules") => Place::Log,
         Some("events.jsonl") => Place::Journal,
         Some("state.yaml") => Place::Snapshot,
         Some(name) if super::past::number_of(name).is_some() => Place::Past,

@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use outlive_core::event::Line;
-use outlive_core::id::{Seq, SessionId};
+use outlive_core::id::{ScheduleId, Seq, SessionId};
 use serde::Serialize;
 
 use super::frame;
@@ -97,6 +97,10 @@ pub fn verify<D: Disk + Clone + 'static>(disk: &D, root: &Path, repair: Repair) 
         let is_here = disk.identity(&round.folder("sessions", session).join("events.jsonl")).is_ok();
         let is_there = disk.identity(&round.folder("trash", session).join("events.jsonl")).is_ok();
         round.journal(if is_there && !is_here { "trash" } else { "sessions" }, session)?;
+    }
+    let schedules = disk.list(&root.join("schedules")).unwrap_or_default();
+    for schedule in schedules.iter().filter_map(|name| name.parse::<ScheduleId>().ok()) {
+        round.schedule(schedule)?;
     }
     let Round { replays, report, mended, settles, .. } = round;
     if repair == Repair::Yes && settles {
@@ -187,6 +191,29 @@ impl Round<'_> {
         if !fits {
             self.mended.push(Mended { journal: session, lines: whole, flawed: None });
             return Ok(());
+        }
+        tails::cut(self.disk, &path, good as u64, bytes.len() as u64)
+    }
+
+    /// Checks a schedule's journal, which stands by itself.
+    fn schedule(&mut self, schedule: ScheduleId) -> io::Result<()> {
+        let folder = self.root.join("schedules").join(schedule.to_string());
+        let path = folder.join("events.jsonl");
+        let bytes = match read_all(self.disk, &path, u64::MAX) {
+            Ok(bytes) => bytes,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(error),
+        };
+        let Live { good, lines, wrong, .. } = check(&bytes, 1);
+        (self.report.journals, self.report.lines) = (self.report.journals + 1, self.report.lines + lines);
+        let Some(why) = wrong else { return Ok(()) };
+        let rest = bytes.get(good..).unwrap_or_default();
+        self.problem(format!("schedules/{schedule}/events.jsonl"), lines + 1, unreadable(&why, lines, rest));
+        if self.repair == Repair::No {
+            return Ok(());
+        }
+        if rest.contains(&b'\n') {
+            mend::keep_aside(self.disk, &folder, "damaged", &bytes)?;
         }
         tails::cut(self.disk, &path, good as u64, bytes.len() as u64)
     }
