@@ -2,10 +2,12 @@
 
 mod beside;
 mod iteration;
+mod relay;
 mod wait;
 
 pub use beside::{ContextCommand, MemoryCommand, Planned};
 pub use iteration::{LoopCommand, NewLoop};
+pub use relay::{Chosen, NewRelay, RelayCommand};
 pub use wait::{NewSignal, NewWait, Until, WaitCommand};
 
 use std::collections::BTreeMap;
@@ -112,6 +114,13 @@ pub enum Command {
     },
     /// Take in a signal: it ends the first wait that it fits, now or later.
     Signal(NewSignal),
+    /// Begin, steer or end a relay.
+    Relay {
+        /// Which of it.
+        what: RelayCommand,
+        /// By whom.
+        by: Origin,
+    },
     /// Change what is remembered.
     Memory {
         /// How.
@@ -429,6 +438,7 @@ impl Command {
             Self::Context { what, .. } => serde_json::to_string(&("context", what)),
             Self::Memory { what, .. } => serde_json::to_string(&("memory", what)),
             Self::Loop { what, .. } => serde_json::to_string(&("loop", what)),
+            Self::Relay { what, .. } => serde_json::to_string(&("relay", what)),
             Self::Wait { what, .. } => serde_json::to_string(&("wait", what)),
             Self::Signal(signal) => serde_json::to_string(&("signal", &signal.name, &signal.payload)),
             Self::Wake | Self::Report(_) => Ok(String::new()),

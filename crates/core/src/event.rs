@@ -12,6 +12,7 @@ mod memory;
 mod message;
 mod question;
 mod recovery;
+mod relay;
 mod rewind;
 mod session;
 mod step;
@@ -36,6 +37,10 @@ pub use memory::{
 pub use message::{Behavior, InputEdited, InputQueued, InputRemoved, MessageReceived};
 pub use question::{Choice, Question, QuestionAnswered, QuestionAsked};
 pub use recovery::RecoveryNoted;
+pub use relay::{
+    RelayFinished, RelayRedefined, RelayReopened, RelaySource, RelayStarted, RelayStateEnded, RelayStateEntered,
+    StateOutcome, Via,
+};
 pub use rewind::{Aside, SessionRewound};
 pub use session::{
     OnDisconnect, Origin, OriginKind, Parent, SessionArchived, SessionCreated, SessionPaused, SessionResumed,
@@ -215,6 +220,18 @@ events! {
     LoopChecksAsked(LoopChecksAsked) = "loop.checks_asked",
     /// The loop came to its one end.
     LoopEnded(LoopEnded) = "loop.ended",
+    /// A relay began.
+    RelayStarted(RelayStarted) = "relay.started",
+    /// An attempt of a state of it began.
+    RelayStateEntered(RelayStateEntered) = "relay.state_entered",
+    /// An attempt of a state of it ended.
+    RelayStateEnded(RelayStateEnded) = "relay.state_ended",
+    /// It goes on by another definition.
+    RelayRedefined(RelayRedefined) = "relay.redefined",
+    /// It came to its end.
+    RelayFinished(RelayFinished) = "relay.finished",
+    /// It goes on after its end.
+    RelayReopened(RelayReopened) = "relay.reopened",
     /// What was said was looked at for what is to be remembered.
     MemoryObserved(MemoryObserved) = "memory.observed",
     /// What is remembered was condensed.

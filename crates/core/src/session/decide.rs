@@ -14,9 +14,7 @@ use crate::event::{
     SessionUpdated, TurnStarted,
 };
 use crate::id::{CallId, Ids, InputId, QuestionId, RequestId, SessionId, TurnId, WaitId};
-use crate::limits::{
-    LABEL_BYTES, LABELS, QUEUE_LENGTH, REASON_BYTES, SIGNALS_KEPT, SIGNALS_KEPT_BYTES, TITLE_CHARS,
-};
+use crate::limits::{LABEL_BYTES, LABELS, QUEUE_LENGTH, REASON_BYTES, SIGNALS_KEPT, SIGNALS_KEPT_BYTES, TITLE_CHARS};
 use crate::task::Task;
 use crate::time::Timestamp;
 use crate::turn::{Call, Phase};
@@ -165,6 +163,7 @@ impl State {
             Command::Context { what, by } => self.decide_context(what, by, moment),
             Command::Memory { what, by } => self.decide_memory(what, by, moment),
             Command::Loop { what, by } => self.decide_loop(what, by),
+            Command::Relay { what, by } => self.decide_relay(what, by, moment),
             Command::Wait { what, by } => self.decide_wait(what, by, moment),
             Command::Signal(signal) => self.receive(signal),
             Command::Wake => Ok(Vec::new()),
@@ -354,6 +353,7 @@ fn nothing_done(command: &Command) -> Option<Fact> {
         | Command::Context { .. }
         | Command::Memory { .. }
         | Command::Loop { .. }
+        | Command::Relay { .. }
         | Command::Wait { .. }
         | Command::Signal(_)
         | Command::Wake

@@ -83,6 +83,8 @@ pub enum Ruling {
     Todos(Vec<Todo>),
     /// It arms a wait, and is never run.
     Wait(NewWait),
+    /// It is about a relay, and is never run.
+    Relay(super::RelayCall),
     /// It does not run.
     Denied {
         /// By whom.
@@ -144,9 +146,14 @@ impl Ruling {
                 Ok((armed, told)) => {
                     return [armed, answered(id, told)].into_iter().map(|event| Fact::of_step(turn, event)).collect();
                 }
-                Err(content) => {
-                    Event::CallDenied(CallDenied { call: id, by: Decider::Runtime, content, reason: None })
+                Err(content) => Event::CallDenied(CallDenied { call: id, by: Decider::Runtime, content, reason: None }),
+            },
+            Self::Relay(asked) => match state.relay_by_call(&asked, moment) {
+                Ok((events, told)) => {
+                    let all = events.into_iter().chain([answered(id, told)]);
+                    return all.map(|event| Fact::of_step(turn, event)).collect();
                 }
+                Err(content) => Event::CallDenied(CallDenied { call: id, by: Decider::Runtime, content, reason: None }),
             },
             Self::Todos(items) => {
                 let kept = answered(id, super::todo::told(&items));
@@ -190,7 +197,7 @@ fn answered(call: CallId, content: String) -> Event {
 
 impl State {
     /// Returns the facts that settle a debt, or none where the shell must bring something first ([`Debt::StartStep`],
-    /// [`Debt::Rule`], [`Debt::Loop`], [`Debt::EndWait`]) or only has to act ([`Debt::Find`], [`Debt::Stop`], [`Debt::WaitUntil`]).
+    /// [`Debt::Rule`], [`Debt::Loop`], [`Debt::Relay`], [`Debt::EndWait`]) or only has to act ([`Debt::Find`], [`Debt::Stop`], [`Debt::WaitUntil`]).
     #[must_use]
     pub fn settle(&self, debt: &Debt) -> Vec<Fact> {
         match (debt, &self.turn) {
@@ -202,13 +209,16 @@ impl State {
             // It ran once, and nobody knows what it did: that stays so.
             (Debt::Skip(call), Some(turn)) if turn.call(*call).is_some_and(|call| call.attempt > 0) => turn.lost(*call),
             (Debt::Skip(call), Some(turn)) => vec![turn.skipped(*call)],
-            (Debt::End { ending, error }, Some(turn)) => vec![turn.ended((*ending, self.wake_at(*ending)), error.clone())],
+            (Debt::End { ending, error }, Some(turn)) => {
+                vec![turn.ended((*ending, self.wake_at(*ending)), error.clone())]
+            }
             (
                 Debt::StartStep { .. }
                 | Debt::Rule(_)
                 | Debt::Find { .. }
                 | Debt::Stop(_)
                 | Debt::Loop(_)
+                | Debt::Relay(_)
                 | Debt::EndWait(_)
                 | Debt::Beside(_)
                 | Debt::WaitUntil(_),
@@ -363,6 +373,7 @@ pub fn recovery(state: &State, debts: &[Debt], cut_bytes: u64) -> Option<Fact> {
             | Debt::Stop(_)
             | Debt::End { .. }
             | Debt::Loop(_)
+            | Debt::Relay(_)
             | Debt::EndWait(_)
             | Debt::Beside(_)
             | Debt::WaitUntil(_) => {}

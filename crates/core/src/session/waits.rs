@@ -382,7 +382,9 @@ fn check_name(name: &str) -> Result<(), Refusal> {
 /// What the model is told of the wait that it armed.
 fn told(terms: &WaitTerms, wait: WaitId) -> String {
     let what = match (&terms.signal, terms.over_at()) {
-        (Some(signal), Some(at)) => format!("You are woken when the signal `{}` comes, at {at} at the latest", signal.name),
+        (Some(signal), Some(at)) => {
+            format!("You are woken when the signal `{}` comes, at {at} at the latest", signal.name)
+        }
         (Some(signal), None) => format!("You are woken when the signal `{}` comes", signal.name),
         (None, Some(at)) => format!("You are woken at {at}"),
         (None, None) => "You are woken".to_owned(),
@@ -398,7 +400,10 @@ impl Wait {
     }
 
     fn is_fired(&self) -> Message {
-        self.woken(OriginKind::Wait, format!("[{} is over: {}; a person ended it before its time]", self.wait, self.terms.reason))
+        self.woken(
+            OriginKind::Wait,
+            format!("[{} is over: {}; a person ended it before its time]", self.wait, self.terms.reason),
+        )
     }
 
     fn has_come(&self, kept: &Kept) -> Message {
@@ -448,9 +453,10 @@ pub fn read_wait(arguments: &Value) -> Result<NewWait, String> {
         serde_json::from_value(arguments.clone()).map_err(|error| format!("the arguments do not fit: {error}"))?;
     let until = match (read.span, read.until) {
         (Some(_), Some(_)) => return Err("give `for` or `until`, not both".to_owned()),
-        (Some(span), None) => Some(Until::In(crate::time::milliseconds(&span).ok_or_else(|| {
-            format!("`for`: `{span}` is no time such as 90s, 10m, 2h or 14d")
-        })?)),
+        (Some(span), None) => Some(Until::In(
+            crate::time::milliseconds(&span)
+                .ok_or_else(|| format!("`for`: `{span}` is no time such as 90s, 10m, 2h or 14d"))?,
+        )),
         (None, Some(at)) => Some(Until::At(at.parse().map_err(|error| format!("`until`: {error}"))?)),
         (None, None) => None,
     };

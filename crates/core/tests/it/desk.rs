@@ -193,9 +193,14 @@ impl Desk {
 
     /// Records what needs no shell, until nothing of that is owed.
     pub fn settle(&mut self) {
-        while let Some(facts) =
-            self.owed().first().map(|debt| self.state.settle(debt)).filter(|facts| !facts.is_empty())
-        {
+        while let Some(debt) = self.owed().into_iter().next() {
+            let facts = match debt {
+                Debt::EndWait(wait) => self.state.end_wait(wait, &mut self.moment),
+                debt => self.state.settle(&debt),
+            };
+            if facts.is_empty() {
+                return;
+            }
             self.record(facts, None);
         }
     }
@@ -279,8 +284,8 @@ impl Desk {
     }
 
     pub fn rule(&mut self, at: usize, ruling: Ruling) {
-        let turn = self.state.turn.as_ref().unwrap();
-        let facts = ruling.facts(turn, &turn.calls[at]);
+        let call = self.state.turn.as_ref().unwrap().calls[at].clone();
+        let facts = ruling.facts(&self.state, &call, &mut self.moment);
         self.record(facts, None);
     }
 

@@ -5,11 +5,10 @@ use outlive_core::command::{Command, Done, LoopCommand, NewLoop, Report};
 use outlive_core::compaction::Summary;
 use outlive_core::content::{Failure, FailureKind};
 use outlive_core::event::{
-    Behavior, CallStarted, Check, CompactionTrigger, Decider, Effect, Entry, Event, LoopExit, OnLost, Origin, Outcome,
-    Strategy,
+    Behavior, CallStarted, Check, CompactionTrigger, Decider, Effect, Entry, Event, LoopExit, OnLost, Outcome, Strategy,
 };
 use outlive_core::id::CallId;
-use outlive_core::session::{CheckResult, Debt, Refusal, Ruling, Stage, State, read_snapshot, write_snapshot};
+use outlive_core::session::{CheckResult, Debt, Refusal, Ruling, Stage, State, Vouched, read_snapshot, write_snapshot};
 
 use super::desk::{self, Desk, call_reply, reply, text};
 
@@ -33,8 +32,8 @@ fn asked() -> Ruling {
 }
 
 /// As the shell rules on what somebody vouches for.
-fn ruled(by: Option<&Origin>, ruling: &Ruling) -> Ruling {
-    match (by, ruling) {
+fn ruled(vouched: Option<Vouched<'_>>, ruling: &Ruling) -> Ruling {
+    match (vouched.and_then(|vouched| vouched.by), ruling) {
         (Some(by), Ruling::Ask { .. }) => Ruling::Allowed {
             by: Decider::Person(by.clone()),
             effect: Effect::Idempotent,
@@ -70,9 +69,8 @@ fn advance_ruling(desk: &mut Desk, ruling: &Ruling) {
         let facts = match &debt {
             Debt::Loop(round) => desk.state.go_round(*round, summary(desk).as_ref(), &mut moment),
             Debt::Rule(id) => {
-                let turn = desk.state.turn.as_ref().unwrap();
                 let ruling = ruled(desk.state.vouched(*id), ruling);
-                ruling.facts(turn, turn.call(*id).unwrap())
+                ruling.facts(&desk.state, desk.state.call(*id).unwrap(), &mut moment)
             }
             Debt::StartStep { step, attempt, .. } => return desk.start_step(*step, *attempt),
             other => desk.state.settle(other),

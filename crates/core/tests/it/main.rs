@@ -14,6 +14,7 @@ mod iteration;
 mod journal;
 mod memories;
 mod properties;
+mod relay;
 mod relief;
 mod said;
 mod session;

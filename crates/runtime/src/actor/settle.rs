@@ -8,7 +8,7 @@ use outlive_core::context::Transcript;
 use outlive_core::event::{Aside, Decider, Ending, Entry, TurnError};
 use outlive_core::hooks::About;
 use outlive_core::id::CallId;
-use outlive_core::session::{Allowance, Debt, Fact, Round, Ruling, recovery};
+use outlive_core::session::{Allowance, Debt, Fact, Pace, Round, Ruling, recovery};
 use outlive_core::turn::Call;
 use outlive_store::StoreError;
 
@@ -67,6 +67,13 @@ impl Actor {
                 Debt::Loop(Round::Iterate) if is_stopped => return Ok(()),
                 Debt::Loop(round) => {
                     if !self.go_round(batch, round).await? {
+                        return Ok(());
+                    }
+                }
+                Debt::Relay(Pace::Turn) if is_stopped => return Ok(()),
+                Debt::Relay(_) => {
+                    let facts = self.state.go_relay(&mut self.shell.moments.moment());
+                    if facts.is_empty() || !self.record(batch, facts) {
                         return Ok(());
                     }
                 }
@@ -168,7 +175,9 @@ impl Actor {
     ) -> Result<Ruling, StoreError> {
         match ruling {
             Ruling::Allowed { .. } | Ruling::Ask { .. } => {}
-            Ruling::Question(_) | Ruling::Todos(_) | Ruling::Wait(_) | Ruling::Denied { .. } => return Ok(ruling),
+            Ruling::Question(_) | Ruling::Todos(_) | Ruling::Wait(_) | Ruling::Relay(_) | Ruling::Denied { .. } => {
+                return Ok(ruling);
+            }
         }
         let held = kit.toolbox.held();
         let mut past = if held.looks_back() { self.transcript(batch).await?.calls() } else { Vec::new() };

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 use serde_json::Value;
 
-use crate::time::milliseconds;
 use crate::hooks::{After, Before, Hooks, On, Program, Shape, Within};
+use crate::time::milliseconds;
 
 /// The hooks of an agent. What Duragent calls `before_tool` looks back over the session.
 #[derive(Debug, Default, Deserialize)]

@@ -6,11 +6,11 @@ use std::collections::BTreeMap;
 use serde::Deserialize;
 
 use super::tooling;
-use crate::time::milliseconds;
 use crate::agent::expand::{Lookup, expand as expand_text};
 use crate::agent::mcp::{Expanded, McpAuth, McpGrant, McpProtocol, McpServer, McpWay, NAME_CHARS, SERVERS};
 use crate::agent::{Misfit, cli};
 use crate::secret::{Secret, may_be_granted};
+use crate::time::milliseconds;
 
 /// Time of a request to a server that does not say how long it takes.
 const USUAL_MS: u64 = 60_000;
