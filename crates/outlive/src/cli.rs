@@ -9,6 +9,7 @@ mod operations;
 pub mod policy;
 mod queue;
 pub mod token;
+pub mod wait;
 pub mod work;
 
 pub use audit::{Audit, AuditList, AuditVerify};
@@ -95,6 +96,11 @@ pub enum Command {
         #[arg(value_parser = session_id)]
         session: String,
     },
+    /// Look at what sessions wait for, and end it otherwise than by itself
+    #[command(subcommand)]
+    Wait(wait::Wait),
+    /// Send a signal to a session: it ends the first wait that it fits, now or later
+    Signal(wait::Signal),
     /// Look at follow-ups that wait, add to them, take them back
     #[command(subcommand)]
     Queue(Queue),

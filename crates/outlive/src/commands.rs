@@ -35,6 +35,7 @@ mod stop;
 mod token;
 mod trash;
 mod verify;
+mod wait;
 mod work;
 
 use std::path::Path;
@@ -83,6 +84,8 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Answer(answer) => answer::run(&place()?, answer).await,
         Command::Deny(decide) => decide::run(&place()?, decide, decide::Word::Deny).await,
         Command::Interrupt { session } => interrupt(&place()?, &session).await,
+        Command::Wait(command) => wait::run(&place()?, command).await,
+        Command::Signal(signal) => wait::signal(&place()?, signal).await,
         Command::Queue(command) => queue::run(&place()?, command).await,
         Command::Inbox(json) => inbox(&place()?, &json).await,
         Command::Token(command) => token::run(&place()?, command).await,
@@ -145,7 +148,8 @@ async fn interrupt(place: &Workspace, session: &str) -> Outcome {
 }
 
 async fn inbox(place: &Workspace, json: &Json) -> Outcome {
-    let page: Page<InboxItem> = connect(place).await?.all("/inbox").await?;
+    let client = connect(place).await?;
+    let page: Page<InboxItem> = client.all("/inbox").await?;
     if json.json {
         show::json(&page)?;
         return ok();
@@ -160,6 +164,7 @@ async fn inbox(place: &Workspace, json: &Json) -> Outcome {
             InboxItem::Question(question) => question_lines(question),
         }
     }
+    wait::asleep(&client).await?;
     ok()
 }
 

@@ -28,6 +28,7 @@ pub mod stop;
 pub mod task;
 pub mod token;
 pub mod trash;
+pub mod wait;
 
 pub use problem::Problem;
 

@@ -3,10 +3,10 @@
 use std::collections::BTreeMap;
 
 use outlive_core::content::{FailureKind, Usage};
-use outlive_core::event::{Aside, Ending, OnDisconnect, Parent, Todo, TurnError};
+use outlive_core::event::{Aside, Ending, OnDisconnect, Parent, Todo, TurnError, WaitTerms};
 use outlive_core::id::{Seq, SessionId, TurnId};
 use outlive_core::memory::Mode;
-use outlive_core::session::{Filled, Hold, State};
+use outlive_core::session::{Filled, Hold, State, Status};
 use outlive_core::task::Task;
 use outlive_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -100,6 +100,34 @@ pub struct SessionRow {
     pub updated_at: Timestamp,
     /// Free labels.
     pub labels: BTreeMap<String, String>,
+    /// What wakes it first, while it sleeps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sleep: Option<SleepView>,
+}
+
+/// What wakes a session first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct SleepView {
+    /// When the clock does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[cfg_attr(feature = "openapi", schema(value_type = Option<String>))]
+    pub until: Option<Timestamp>,
+    /// The signal that does.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub signal: Option<String>,
+    /// What is waited for.
+    pub reason: String,
+}
+
+impl SleepView {
+    /// Shows the first of these waits to end.
+    #[must_use]
+    pub fn first(waits: impl Iterator<Item = WaitTerms>) -> Option<Self> {
+        let first = waits.min_by_key(|terms| (terms.over_at().is_none(), terms.over_at()))?;
+        let until = first.over_at();
+        Some(Self { until, signal: first.signal.map(|signal| signal.name), reason: first.reason })
+    }
 }
 
 /// `GET /sessions/{id}`, and the answer to `POST /sessions`.
@@ -309,6 +337,7 @@ impl SessionView {
             created_at: profile.created_at,
             updated_at: state.updated_at,
             labels: profile.labels.clone(),
+            sleep: sleep(state),
         };
         let last = state.last.as_ref();
         Some(Self {
@@ -335,6 +364,11 @@ impl SessionView {
             },
         })
     }
+}
+
+fn sleep(state: &State) -> Option<SleepView> {
+    let waits = state.queue.waits.armed.iter().map(|wait| wait.terms.clone());
+    if state.status() == Status::Sleeping { SleepView::first(waits) } else { None }
 }
 
 impl ContextStatus {

@@ -74,6 +74,7 @@ pub mod subscribe;
 pub mod task;
 pub mod tasks;
 mod trash;
+mod waits;
 
 pub use adopt::Arrived;
 pub use agents::{AgentWritten, check as check_agent};
@@ -89,12 +90,13 @@ pub use outlive_store::{
 };
 pub use outlive_store::{
     Catching, Expected, Found, Hit, Key, Label, ListQuery, Note, OfTask, Row, SearchQuery, Sort, Stop, StoreError,
-    Version,
+    Version, WaitQuery,
 };
 pub use query::{Approval, Outcome};
 pub use refusals::{Ear, Refused};
 pub use shell::{Door, Settings};
 pub use stop::Stopped;
+pub use waits::Waiting;
 
 use std::sync::Arc;
 

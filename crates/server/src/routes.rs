@@ -28,6 +28,7 @@ mod stop;
 mod tasks;
 mod tokens;
 mod trash;
+mod waits;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -76,6 +77,12 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(control::pause))
         .routes(routes!(control::resume))
         .routes(routes!(iteration::start, iteration::abort))
+        .routes(routes!(waits::arm))
+        .routes(routes!(waits::signal))
+        .routes(routes!(waits::list))
+        .routes(routes!(waits::fire))
+        .routes(routes!(waits::put_off))
+        .routes(routes!(waits::cancel))
         .routes(routes!(tasks::show))
         .routes(routes!(checkpoints::compact))
         .routes(routes!(checkpoints::list, checkpoints::change))

@@ -38,6 +38,12 @@ const TABLE: &[(&str, &str, Scope)] = &[
     // Its checks run on the word of whoever begins it.
     ("POST", "/sessions/{id}/loop", Approve),
     ("DELETE", "/sessions/{id}/loop", Talk),
+    ("POST", "/sessions/{id}/waits", Talk),
+    ("POST", "/sessions/{id}/signals", Talk),
+    ("GET", "/waits", Read),
+    ("POST", "/waits/{id}/fire", Talk),
+    ("POST", "/waits/{id}/move", Talk),
+    ("POST", "/waits/{id}/cancel", Talk),
     ("GET", "/tasks", Read),
     ("POST", "/sessions/{id}/compact", Talk),
     ("GET", "/sessions/{id}/checkpoints", Read),

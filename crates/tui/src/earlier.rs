@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 
 use outlive_core::content::Usage;
 use outlive_core::event::{Entry, Event, Question};
-use outlive_core::id::{CallId, InputId, QuestionId, Seq};
+use outlive_core::id::{CallId, QuestionId, Seq};
 use outlive_core::session::Filled;
 
 use crate::lines::Lines;
-use crate::{Activity, Input, Piece, Screen, Style, Waiting};
+use crate::{Activity, Input, Later, Piece, Screen, Style, Waiting};
 
 /// What a screen that begins in the middle of a session cannot know from the events that it is given.
 #[derive(Debug, Clone, Default)]
@@ -23,8 +23,8 @@ pub struct Before {
     pub waiting: BTreeMap<CallId, Waiting>,
     /// Questions that wait for a person.
     pub questions: Vec<(QuestionId, Vec<Question>)>,
-    /// Follow-ups that wait.
-    pub queue: Vec<(InputId, String)>,
+    /// What comes by itself.
+    pub later: Later,
     /// Tokens of the steps that the screen is not given.
     pub usage: Usage,
     /// How full the model's window is.

@@ -20,7 +20,7 @@ pub use clean::visible;
 pub use earlier::{Before, Page, hint};
 pub use history::{History, KEPT};
 pub use painter::Painter;
-pub use screen::{Activity, Ended, Input, Piece, Screen, Waiting, mark};
+pub use screen::{Activity, Ended, Input, Later, Piece, Screen, Sleep, Waiting, left, mark};
 pub use style::{Colors, Style, paint};
 pub use talk::{Happened, Talk, Who, Wish};
 pub use view::{Frame, spent, view};

@@ -5,6 +5,7 @@
 //! connection was away. What was printed of an answer that is asked again is called void.
 
 mod call;
+mod later;
 mod question;
 mod stream;
 mod todo;
@@ -13,7 +14,7 @@ use std::collections::BTreeMap;
 
 use outlive_core::content::{Block, Delta, Usage};
 use outlive_core::event::{Ending, Entry, Event, MessageReceived, RecoveryNoted, StepStarted, TurnEnded};
-use outlive_core::id::{CallId, InputId, TurnId};
+use outlive_core::id::{CallId, TurnId};
 use outlive_core::media::with_attachments;
 use outlive_core::session::Filled;
 use outlive_core::time::Timestamp;
@@ -22,6 +23,7 @@ use crate::view::spent;
 use crate::{Before, Style};
 use call::Running;
 pub use call::Waiting;
+pub use later::{Later, Sleep, left};
 use stream::{Heard, Stream};
 pub use todo::mark;
 
@@ -120,8 +122,8 @@ pub struct Screen {
     pub activity: Activity,
     /// Whether the session is paused.
     pub paused: bool,
-    /// Follow-ups that wait for the running turn, oldest first.
-    pub queue: Vec<(InputId, String)>,
+    /// What comes by itself.
+    pub later: Later,
     /// The model that was asked last.
     pub asked: Asked,
     /// Tokens of all steps that were answered.
@@ -132,11 +134,11 @@ impl Screen {
     /// Begins in the middle of a session.
     #[must_use]
     pub fn knowing(before: Before) -> Self {
-        let Before { me, activity, paused, waiting, questions, queue, usage, filled } = before;
+        let Before { me, activity, paused, waiting, questions, later, usage, filled } = before;
         let questions = questions.into_iter().map(question::Open::from).collect();
         let hearer = Hearer { live: false, me };
         let asked = Asked { filled, ..Asked::default() };
-        Self { hearer, asked, activity, paused, waiting, questions, queue, usage, ..Self::default() }
+        Self { hearer, asked, activity, paused, waiting, questions, later, usage, ..Self::default() }
     }
 
     /// Returns the name of whoever types here.
@@ -195,18 +197,17 @@ impl Screen {
         self.fill(&entry.event, pieces);
         match &entry.event {
             Event::MessageReceived(message) => self.message(message, pieces),
-            Event::InputQueued(queued) => {
-                // It may be known already to whoever came in the middle.
-                self.queue.retain(|(input, _)| *input != queued.input);
-                self.queue.push((queued.input, with_attachments(&queued.content, &queued.attachments)));
-            }
-            Event::InputEdited(edited) => {
-                let found = self.queue.iter_mut().find(|(input, _)| *input == edited.input);
-                if let Some((_, content)) = found {
-                    content.clone_from(&edited.content);
+            later @ (Event::InputQueued(_)
+            | Event::InputEdited(_)
+            | Event::InputRemoved(_)
+            | Event::WaitArmed(_)
+            | Event::WaitMoved(_)
+            | Event::WaitEnded(_)
+            | Event::SignalReceived(_)) => {
+                if let Some(told) = self.later.hear(later) {
+                    self.note(Style::Dim, &told, pieces);
                 }
             }
-            Event::InputRemoved(removed) => self.queue.retain(|(input, _)| *input != removed.input),
             Event::TurnStarted(_) => {
                 (self.activity, self.ended) = (Activity::Working(entry.at), None);
             }
@@ -249,7 +250,7 @@ impl Screen {
             Event::QuestionAsked(asked) => self.ask_person(asked, pieces),
             Event::QuestionAnswered(answered) => self.hear_answer(answered, pieces),
             Event::TodoChanged(changed) => self.list(changed, pieces),
-            Event::TurnEnded(ended) => self.end(entry.turn, ended, pieces),
+            Event::TurnEnded(ended) => self.end((entry.turn, entry.at), ended, pieces),
             call => self.call((entry.seq, call), pieces),
         }
     }
@@ -265,7 +266,7 @@ impl Screen {
 
     fn message(&mut self, message: &MessageReceived, pieces: &mut Vec<Piece>) {
         if let Some(input) = message.input {
-            self.queue.retain(|(queued, _)| *queued != input);
+            self.later.queue.retain(|(queued, _)| *queued != input);
         }
         self.fresh_line(pieces);
         // What others say has their name.
@@ -290,7 +291,7 @@ impl Screen {
         self.stream.heard = if self.hearer.live { Heard::Whole } else { Heard::InPart };
     }
 
-    fn end(&mut self, turn: Option<TurnId>, ended: &TurnEnded, pieces: &mut Vec<Piece>) {
+    fn end(&mut self, (turn, at): (Option<TurnId>, Timestamp), ended: &TurnEnded, pieces: &mut Vec<Piece>) {
         self.fresh_line(pieces);
         self.activity = Activity::Idle;
         // What a turn that nobody sits at leaves waiting can still be decided on.
@@ -308,7 +309,11 @@ impl Screen {
                 self.questions.clear();
                 pieces.push(Piece::line(Style::Notice, "■ interrupted"));
             }
-            (Ending::Complete | Ending::Ask | Ending::Sleep | Ending::Failed, _) => {}
+            (Ending::Sleep, _) => {
+                let asleep = self.later.next().map(|sleep| format!("⏲ asleep {}", sleep.shown(at)));
+                pieces.extend(asleep.map(|told| Piece::line(Style::Notice, &told)));
+            }
+            (Ending::Complete | Ending::Ask | Ending::Failed, _) => {}
         }
         if let Some(spent) = spent(&ended.usage) {
             pieces.push(Piece::line(Style::Dim, &spent));
@@ -407,5 +412,6 @@ fn texts(content: &[Block]) -> String {
 
 #[cfg(test)]
 mod joining;
+mod later;
 #[cfg(test)]
 pub(crate) mod tests;

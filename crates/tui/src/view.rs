@@ -70,7 +70,7 @@ fn clean(pieces: Vec<Piece>) -> Vec<Piece> {
 /// Messages that are on their way, and follow-ups.
 fn waiting(talk: &Talk, width: usize, room: usize) -> Vec<Vec<Piece>> {
     let unsent = talk.outbox.unsent.iter().map(|text| ("sending", text.clone()));
-    let queued = talk.screen.queue.iter().map(|(_, text)| ("next", text.clone()));
+    let queued = talk.screen.later.queue.iter().map(|(_, text)| ("next", text.clone()));
     let uploads = talk.outbox.uploads.iter().map(|path| ("attaching", path.clone()));
     let files = talk.outbox.files.iter().map(|file| ("attached", crate::clean::visible(&file.described())));
     // What the next message takes along stands first: it is not known elsewhere.
@@ -187,8 +187,9 @@ fn status(talk: &Talk, width: usize) -> Vec<Piece> {
     let mut parts = vec![(Style::Dim, talk.who.agent.clone()), (Style::Dim, model.clone())];
     parts.extend(screen.asked.filled.as_ref().map(context));
     parts.extend([(Style::Dim, spent), state(talk)]);
-    if !screen.queue.is_empty() {
-        parts.push((Style::Dim, format!("{} queued", screen.queue.len())));
+    let queued = screen.later.queue.len();
+    if queued > 0 {
+        parts.push((Style::Dim, format!("{queued} queued")));
     }
     parts.retain(|(_, text)| !text.is_empty());
     let wide = |parts: &[(Style, String)]| parts.iter().map(|(_, text)| columns(text) + 3).sum::<usize>();
@@ -233,7 +234,10 @@ fn state(talk: &Talk) -> (Style, String) {
         }
         (Link::Live, Activity::Working(since)) => (Style::Call, format!("working {} s", seconds(since))),
         (Link::Live, Activity::Idle) if talk.screen.asks() => (Style::Notice, "asks you".to_owned()),
-        (Link::Live, Activity::Idle) => (Style::Dim, "idle".to_owned()),
+        (Link::Live, Activity::Idle) => match talk.screen.later.next() {
+            Some(sleep) => (Style::Dim, format!("asleep {}", sleep.shown(talk.now))),
+            None => (Style::Dim, "idle".to_owned()),
+        },
     }
 }
 

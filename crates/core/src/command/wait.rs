@@ -16,7 +16,7 @@ pub enum WaitCommand {
     /// End it as if its time had come.
     Fire(WaitId),
     /// Let it end at another time.
-    Move(WaitId, Timestamp),
+    Move(WaitId, Until),
     /// End it, and begin nothing.
     Cancel(WaitId),
 }

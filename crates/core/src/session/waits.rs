@@ -306,8 +306,8 @@ impl State {
                 let armed = WaitArmed { wait, terms, owner: WaitOwner::Person, call: None, by };
                 Ok(vec![Fact::of_session(Event::WaitArmed(armed))])
             }
-            (WaitCommand::Move(wait, over_at), Some(_)) => {
-                let moved = WaitMoved { wait: *wait, over_at: *over_at, by: by.clone() };
+            (WaitCommand::Move(wait, until), Some(_)) => {
+                let moved = WaitMoved { wait: *wait, over_at: until.after(moment.at), by: by.clone() };
                 Ok(vec![Fact::of_session(Event::WaitMoved(moved))])
             }
             (WaitCommand::Cancel(wait), Some(_)) => Ok(vec![cancelled(*wait, Some(by))]),

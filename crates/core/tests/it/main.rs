@@ -20,3 +20,4 @@ mod said;
 mod session;
 mod stopping;
 mod unattended;
+mod waiting;

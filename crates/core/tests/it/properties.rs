@@ -32,6 +32,7 @@ fn stock() -> Vec<Entry> {
     asking.command(answer).unwrap();
     entries.extend(asking.entries);
     entries.extend(super::iteration::looped().entries);
+    entries.extend(super::waiting::slept().entries);
     entries
 }
 

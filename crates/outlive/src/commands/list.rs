@@ -1,7 +1,9 @@
 //! Lists sessions.
 
 use outlive_protocol::Page;
-use outlive_protocol::session::SessionRow;
+use outlive_protocol::session::{SessionRow, SleepView};
+use outlive_runtime::clock::{Clock as _, SystemClock};
+use outlive_tui::Sleep;
 
 use crate::cli::List;
 use crate::client::{Client, encoded};
@@ -46,11 +48,19 @@ pub async fn run(client: &Client, filter: List) -> Result<(), Failure> {
         .into_iter()
         .map(|row| {
             let title = row.title.unwrap_or_default().chars().take(40).collect();
-            vec![row.id, row.agent, row.status, row.updated_at.to_string(), title]
+            let status = row.sleep.map(|sleep| asleep(&row.status, sleep)).unwrap_or(row.status);
+            vec![row.id, row.agent, status, row.updated_at.to_string(), title]
         })
         .collect();
     show::table(&["SESSION", "AGENT", "STATUS", "UPDATED", "TITLE"], &rows);
     Ok(())
+}
+
+/// Until when it sleeps, and why.
+fn asleep(status: &str, sleep: SleepView) -> String {
+    let SleepView { until, signal, reason } = sleep;
+    let sleep = Sleep { until, signal, reason: show::label(&reason).chars().take(40).collect() };
+    format!("{status} {}", sleep.shown(SystemClock.now()))
 }
 
 /// Returns what is given as the beginning of a query string.

@@ -52,17 +52,19 @@ enum Story {
     Narrow,
     /// The window is nearly full of results.
     Prune,
+    /// What is waited for is put off, comes, is called off.
+    Wait,
     /// The server was killed before, while a command ran.
     Again,
 }
 
 use Story::{
     Again, Approve, Ask, Cancel, Condense, Control, Helpless, Loop, Much, Narrow, Outage, Prune, Queue, Reflect,
-    Remember, Work,
+    Remember, Wait, Work,
 };
 
 /// Each kind of append, and what leads to one.
-const APPENDS: [(&str, Story); 47] = [
+const APPENDS: [(&str, Story); 51] = [
     ("session.created", Work),
     ("message.received", Work),
     ("turn.started", Work),
@@ -102,6 +104,10 @@ const APPENDS: [(&str, Story); 47] = [
     ("memory.edited", Remember),
     ("memory.forgotten", Remember),
     ("memory.erased", Remember),
+    ("wait.armed", Wait),
+    ("wait.moved", Wait),
+    ("wait.ended", Wait),
+    ("signal.received", Wait),
     ("loop.started", Loop),
     ("loop.iteration_started", Loop),
     ("loop.checks_asked", Loop),
@@ -340,6 +346,7 @@ impl Talk {
             Condense => self.condense().await,
             Remember => self.remember().await,
             Loop => self.iterate().await,
+            Wait => self.wait().await,
             Reflect => self.reflect().await,
             Helpless => self.helpless().await,
             Cancel => self.cancel().await,

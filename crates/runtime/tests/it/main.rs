@@ -29,3 +29,4 @@ mod refused_files;
 mod relieved;
 mod servers;
 mod trouble;
+mod waits;

@@ -5,7 +5,7 @@ use axum::extract::State;
 use outlive_core::id::SessionId;
 use outlive_core::session::Status;
 use outlive_core::time::Timestamp;
-use outlive_protocol::session::SessionRow;
+use outlive_protocol::session::{SessionRow, SleepView};
 use outlive_protocol::{Page, Problem, code};
 use outlive_runtime::{Key, Label, ListQuery, Row, Sort};
 use serde::Deserialize;
@@ -168,6 +168,8 @@ fn from_hex(text: &str) -> Option<String> {
 }
 
 pub(super) fn row(row: Row) -> SessionRow {
+    let waits = row.waits.iter().filter(|wait| !wait.ended).filter_map(|wait| serde_json::from_str(&wait.terms).ok());
+    let sleep = if row.status == "sleeping" { SleepView::first(waits) } else { None };
     SessionRow {
         id: row.session.to_string(),
         agent: row.agent,
@@ -179,5 +181,6 @@ pub(super) fn row(row: Row) -> SessionRow {
         created_at: Timestamp::from_micros(row.created_at),
         updated_at: Timestamp::from_micros(row.updated_at),
         labels: serde_json::from_str(&row.labels).unwrap_or_default(),
+        sleep,
     }
 }

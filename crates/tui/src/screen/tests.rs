@@ -237,10 +237,10 @@ fn follow_ups_wait_until_they_run() {
     let mut screen = Screen::default();
     let queued = r#""type":"input.queued","input":"inp_00000000000000000000000001","content":"next","origin":{"kind":"cli"},"starts":"trn_00000000000000000000000002""#;
     assert_eq!(draw(&mut screen, &[entry(1, queued)]), "");
-    assert_eq!(screen.queue.len(), 1);
+    assert_eq!(screen.later.queue.len(), 1);
     let received = r#""type":"message.received","content":"next\nline","origin":{"kind":"cli"},"input":"inp_00000000000000000000000001""#;
     assert_eq!(draw(&mut screen, &[entry(2, received)]), "\n› next\n  line\n\n");
-    assert_eq!(screen.queue.len(), 0);
+    assert_eq!(screen.later.queue.len(), 0);
 }
 
 #[test]

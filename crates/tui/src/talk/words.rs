@@ -44,13 +44,13 @@ impl Talk {
     }
 
     fn queued(&self) -> String {
-        if self.screen.queue.is_empty() {
+        if self.screen.later.queue.is_empty() {
             return "  nothing waits".to_owned();
         }
         let line = |(input, text): &(outlive_core::id::InputId, String)| {
             format!("  {input}  {}", text.lines().next().unwrap_or_default())
         };
-        self.screen.queue.iter().map(line).collect::<Vec<_>>().join("\n")
+        self.screen.later.queue.iter().map(line).collect::<Vec<_>>().join("\n")
     }
 
     fn session(&self) -> String {

@@ -13,10 +13,12 @@ use outlive_protocol::event::Events;
 use outlive_protocol::question::QuestionView;
 use outlive_protocol::queue::QueueView;
 use outlive_protocol::session::SessionView;
-use outlive_tui::{Activity, Before, Page, Waiting};
+use outlive_protocol::wait::WaitView;
+use outlive_tui::{Activity, Before, Later, Page, Waiting};
 
 use crate::client::Client;
 use crate::commands::follow::Came;
+use crate::commands::wait::slept;
 use crate::exit::Failure;
 
 /// Events of a page.
@@ -98,7 +100,8 @@ async fn known(client: &Client, view: &SessionView, page: &Page, before: Before)
     let approvals: Items<ApprovalView> = client.get(&format!("/sessions/{session}/approvals")).await?;
     let questions: Items<QuestionView> = client.get(&format!("/sessions/{session}/questions")).await?;
     let queue: QueueView = client.get(&format!("/sessions/{session}/queue")).await?;
-    let waits = |one: ApprovalView| {
+    let waits = client.all::<WaitView>(&format!("/waits?session={session}")).await?;
+    let asks = |one: ApprovalView| {
         let ApprovalView { tool, summary, rule, because, seq, .. } = one;
         (one.call, Waiting { tool, summary, rule, because, seq })
     };
@@ -107,9 +110,12 @@ async fn known(client: &Client, view: &SessionView, page: &Page, before: Before)
     Ok(Before {
         activity: turn.map_or(Activity::Idle, |turn| Activity::Working(turn.started_at)),
         paused: view.row.status == "paused",
-        waiting: approvals.items.into_iter().map(waits).collect(),
+        waiting: approvals.items.into_iter().map(asks).collect(),
         questions: questions.items.into_iter().map(|one| (one.question, one.questions)).collect(),
-        queue: queue.items.into_iter().map(|item| (item.id, item.content)).collect(),
+        later: Later {
+            queue: queue.items.into_iter().map(|item| (item.id, item.content)).collect(),
+            waits: waits.items.into_iter().map(|wait| (wait.id, slept(wait))).collect(),
+        },
         usage: less(view.usage, counted.filter_map(spent)),
         ..before
     })

@@ -90,6 +90,21 @@ impl Talk {
         }
     }
 
+    /// One wait is put off and comes, one is ended by its signal.
+    pub(super) async fn wait(&self) {
+        let session = self.create("worker").await;
+        self.post(&session, "waits", json!({"reason": "the post", "for": "1h"})).await;
+        self.post(&session, "waits", json!({"reason": "the reply", "signal": "reply"})).await;
+        self.post(&session, "signals", json!({"name": "reply", "payload": {"text": "help"}})).await;
+        self.until(&session, "sleeping").await;
+        let Some((200, waits)) = self.server.ask("GET", &format!("/waits?session={session}"), None).await else {
+            return;
+        };
+        let Some(wait) = waits["items"][0]["id"].as_str() else { return };
+        self.server.ask("POST", &format!("/waits/{wait}/move"), Some(json!({"for": "1ms"}))).await;
+        self.until(&session, "idle").await;
+    }
+
     async fn talk_a_while(&self, session: &str) {
         let much = format!("help: {}", "what is said at length. ".repeat(80));
         for _ in 0..10 {
