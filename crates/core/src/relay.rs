@@ -7,6 +7,7 @@
 //! | [`validate`] | whether it can be one: every fault at once, each with its place and the way out |
 //! | [`schema`] | what a state's input must be |
 //! | [`template`] | how values reach prompts and commands |
+//! | [`history`] | what a relay did, as rows |
 //! | [`line`] | the command line of a state, in which no value is ever read by a shell |
 //! | [`due`] | when a timer is due |
 //! | [`draw`] | a relay and its path as text |
@@ -17,6 +18,7 @@
 pub mod definition;
 pub mod draw;
 pub mod due;
+pub mod history;
 pub mod line;
 pub mod node;
 pub mod run;

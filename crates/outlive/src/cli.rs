@@ -8,6 +8,7 @@ pub mod moving;
 mod operations;
 pub mod policy;
 mod queue;
+pub mod relay;
 pub mod token;
 pub mod wait;
 pub mod work;
@@ -96,6 +97,9 @@ pub enum Command {
         #[arg(value_parser = session_id)]
         session: String,
     },
+    /// Begin relays, look at them and steer them
+    #[command(subcommand)]
+    Relay(relay::Relay),
     /// Look at what sessions wait for, and end it otherwise than by itself
     #[command(subcommand)]
     Wait(wait::Wait),

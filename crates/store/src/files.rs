@@ -34,6 +34,7 @@ mod past;
 mod reader;
 mod recover;
 mod refs;
+mod relays;
 pub(crate) mod scrub;
 mod shorten;
 mod tails;

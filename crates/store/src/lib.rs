@@ -16,6 +16,7 @@ mod journals;
 mod memories;
 pub mod memory;
 pub mod memory_files;
+mod relays;
 mod search;
 mod snapshots;
 mod sqlite;
@@ -39,6 +40,7 @@ pub use memories::{
     Author, Measured, MemoryIndex, Provenance, RecallHit, RecallQuery, Recalled, Remembered, RememberedPage,
     RememberedQuery, Sight, Space, Unmeasured, Use, Ways,
 };
+pub use relays::{Over, RelayFiles};
 pub use search::{Catching, Found, Hit, Search, SearchQuery};
 pub use snapshots::Snapshots;
 pub use stops::{Stop, StopFile, Stops};

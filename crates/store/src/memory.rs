@@ -10,6 +10,7 @@ mod faults;
 mod folders;
 mod journals;
 mod memories;
+mod relays;
 mod search;
 mod stops;
 mod trash;
@@ -55,6 +56,7 @@ struct World {
     answers: Vec<Answer>,
     stop: Option<Stop>,
     folders: folders::Folders,
+    relays: BTreeMap<String, String>,
     plan: faults::Plan,
 }
 

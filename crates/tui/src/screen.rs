@@ -412,6 +412,5 @@ fn texts(content: &[Block]) -> String {
 
 #[cfg(test)]
 mod joining;
-mod later;
 #[cfg(test)]
 pub(crate) mod tests;

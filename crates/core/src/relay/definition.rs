@@ -248,6 +248,13 @@ impl Definition {
         self.states.iter().find(|state| state.name == name)
     }
 
+    /// Writes it as a file has it.
+    #[must_use]
+    pub fn to_yaml(&self) -> String {
+        // Texts, numbers and JSON values always serialize.
+        serde_saphyr::to_string(self).unwrap_or_default()
+    }
+
     /// Returns the SHA-256 over its canonical JSON.
     #[must_use]
     pub fn digest(&self) -> Digest {

@@ -194,15 +194,18 @@ fn state(node: &Node, path: String, faults: &mut Vec<Fault>) -> Option<StateSpec
     let (next, on_failure) = (fields.text("next"), fields.text("on_failure"));
     let description = fields.long_text("description", 2_000);
     let work: Work = work?;
-    if let Work::Terminal(_) | Work::Park(_) | Work::Timer(_) = &work {
-        let why = match &work {
-            Work::Terminal(_) => "an end is not tried, and nothing comes after it: leave it out",
-            _ => "a person or the clock is waited for, and does not fail: leave it out",
-        };
-        let keys: &[&str] = if let Work::Terminal(_) = &work { &["retry", "on_failure", "next"] } else { &["retry"] };
-        for key in keys.iter().filter(|key| fields.node(key).is_some()).copied().collect::<Vec<_>>() {
-            fields.wrong(key, why.to_owned());
+    let (keys, why): (&[&str], &str) = match &work {
+        Work::Agent(_) | Work::Script(_) => (&[], ""),
+        Work::Poll(_) => (&["retry"], "a poll looks again by itself: say how often with `error_budget`"),
+        Work::Timer(_) | Work::Signal(_) | Work::Park(_) => {
+            (&["retry"], "what is waited for is not tried: leave it out")
         }
+        Work::Terminal(_) => {
+            (&["retry", "on_failure", "next"], "an end is not tried, and nothing comes after it: leave it out")
+        }
+    };
+    for key in keys.iter().filter(|key| fields.node(key).is_some()).copied().collect::<Vec<_>>() {
+        fields.wrong(key, why.to_owned());
     }
     Some(StateSpec { name: name?, description, input_schema, next, on_failure, retry, guard, work })
 }

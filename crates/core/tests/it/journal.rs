@@ -127,8 +127,9 @@ fn stopped_story() -> Desk {
     desk
 }
 
-const GOLDEN: [(&str, Story); 10] = [
+const GOLDEN: [(&str, Story); 11] = [
     ("v1-loop", super::iteration::looped),
+    ("v1-relay", super::relay::journal),
     ("v1-forgetting", super::memories::forgetting_story),
     ("v1-unattended", super::unattended::parked),
     ("v1-stopped", stopped_story),

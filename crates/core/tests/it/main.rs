@@ -15,6 +15,7 @@ mod journal;
 mod memories;
 mod properties;
 mod relay;
+mod relay_rules;
 mod relief;
 mod said;
 mod session;
