@@ -102,7 +102,7 @@ impl Turn {
         }
         match (&self.asking, awaits && !runs) {
             (Asking::Backoff { .. }, _) => Status::Waiting,
-            (Asking::Answered { .. }, true) => Status::Approving,
+            (Asking::Answered { .. } | Asking::Checks, true) => Status::Approving,
             (
                 Asking::Due | Asking::Asked { .. } | Asking::Answered { .. } | Asking::Checks | Asking::GaveUp { .. },
                 _,

@@ -5,7 +5,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::Origin;
+use super::{ArtifactRef, Origin};
 use crate::id::CallId;
 use crate::relay::{Definition, Terminal};
 
@@ -120,7 +120,7 @@ pub struct RelayStateEnded {
     pub attempt: u32,
     /// How.
     pub outcome: StateOutcome,
-    /// What it gave: JSON where it is, else text; cut where it is long, and then whole in the artifact of its call.
+    /// What it gave: JSON where it is, else text; cut where it is long.
     #[serde(default, skip_serializing_if = "Value::is_null")]
     pub output: Value,
     /// Why it did not do it.
@@ -129,6 +129,9 @@ pub struct RelayStateEnded {
     /// What its command exited with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<i64>,
+    /// The whole of a long output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<ArtifactRef>,
 }
 
 /// While a relay is under way, or after its end: from here on this definition holds.

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use crate::event::{Entry, Event, Origin, StateOutcome, Via};
+use crate::event::{ArtifactRef, Entry, Event, Origin, StateOutcome, Via};
 use crate::id::Seq;
 use crate::time::Timestamp;
 
@@ -55,6 +55,9 @@ pub struct RowEnd {
     /// What its command exited with.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code: Option<i64>,
+    /// The whole of a long output.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artifact: Option<ArtifactRef>,
 }
 
 impl Row {
@@ -100,7 +103,14 @@ pub fn add(rows: &mut Vec<Row>, entry: &Entry) {
         Event::RelayStateEnded(it) => {
             let open = rows.iter_mut().rev().find(|row| row.state.as_ref() == Some(&it.state) && !row.is_whole());
             let (output, error) = (it.output.clone(), it.error.clone());
-            let ended = RowEnd { at: entry.at, outcome: it.outcome, output, error, code: it.code };
+            let ended = RowEnd {
+                at: entry.at,
+                outcome: it.outcome,
+                output,
+                error,
+                code: it.code,
+                artifact: it.artifact.clone(),
+            };
             open.into_iter().for_each(|row| row.ended = Some(ended.clone()));
         }
         Event::RelayRedefined(it) => {

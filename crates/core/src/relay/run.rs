@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::definition::{Definition, StateSpec, Terminal, Work};
-use crate::event::{Origin, Question, RelaySource, StateOutcome, Via};
+use crate::event::{ArtifactRef, Origin, Question, RelaySource, StateOutcome, Via};
 use crate::id::{CallId, QuestionId, TurnId, WaitId};
 use crate::session::question_of;
 use crate::time::Timestamp;
@@ -172,6 +172,8 @@ pub struct Ended {
     pub error: Option<String>,
     /// What its command exited with.
     pub code: Option<i64>,
+    /// The whole of a long output.
+    pub artifact: Option<ArtifactRef>,
 }
 
 /// What the answer of a person decides.

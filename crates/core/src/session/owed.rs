@@ -261,7 +261,7 @@ impl Turn {
                 vec![Debt::End { ending: Ending::Failed, error: Some(failure_ending(*kind, message)) }]
             }
             Asking::Answered { stop } => self.owed_answered(*stop, held, allowed),
-            Asking::Checks if !self.calls_settled() => self.owed_calls(held),
+            Asking::Checks if !self.calls_settled() => self.owed_or_parked(held),
             // The model hears what was said meanwhile; then they are run again.
             Asking::Checks if self.steered => vec![self.next_step(allowed)],
             Asking::Checks => vec![Debt::End { ending: Ending::Complete, error: None }],
@@ -287,11 +287,7 @@ impl Turn {
             return vec![Debt::End { ending: Ending::Ask, error: None }];
         }
         if !self.calls_settled() {
-            let debts = self.owed_calls(held);
-            if debts.is_empty() && self.is_to_park(held) {
-                return vec![Debt::End { ending: Ending::Ask, error: None }];
-            }
-            return debts;
+            return self.owed_or_parked(held);
         }
         if !self.calls.is_empty() || self.steered {
             return vec![self.next_step(allowed)];
@@ -320,6 +316,13 @@ impl Turn {
             return Debt::End { ending: Ending::Failed, error: Some(error) };
         }
         Debt::StartStep { step: self.step.saturating_add(1), attempt: 1, again: false }
+    }
+
+    /// Where nobody sits, what a person must decide on ends the turn.
+    fn owed_or_parked(&self, held: &Held) -> Vec<Debt> {
+        let debts = self.owed_calls(held);
+        let parks = debts.is_empty() && self.is_to_park(held);
+        if parks { vec![Debt::End { ending: Ending::Ask, error: None }] } else { debts }
     }
 
     fn owed_calls(&self, held: &Held) -> Vec<Debt> {

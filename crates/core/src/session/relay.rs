@@ -365,6 +365,7 @@ fn left(relay: &Relay) -> Vec<Event> {
             output: Value::Null,
             error: None,
             code: None,
+            artifact: None,
         }));
     }
     events

@@ -1,7 +1,7 @@
 //! Relays: their kinds of states, what becomes of an attempt, and that a death anywhere comes to the same end.
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for what it names")]
 
-use outlive_core::command::{Chosen, Command, Done, NewRelay, NewSignal, RelayCommand, Report};
+use outlive_core::command::{Chosen, Command, Decision, Done, NewRelay, NewSignal, RelayCommand, Report, Verdict};
 use outlive_core::content::ReplyBlock;
 use outlive_core::event::{
     Decider, Effect, Entry, Event, OnLost, Origin, OriginKind, Outcome, RelaySource, StateOutcome,
@@ -239,8 +239,11 @@ fn ruled(state: &State, call: &outlive_core::turn::Call) -> Ruling {
         return read.map_or_else(denied, Ruling::Relay);
     }
     let vouched = state.vouched(call.id).expect("only a relay's commands run here");
-    let by = Decider::Person(vouched.by.cloned().expect("a person wrote them"));
-    Ruling::Allowed { by, effect: vouched.effect, on_lost: vouched.on_lost, ruled: None }
+    let (effect, on_lost) = (vouched.effect, vouched.on_lost);
+    match vouched.by.cloned() {
+        Some(by) => Ruling::Allowed { by: Decider::Person(by), effect, on_lost, ruled: None },
+        None => Ruling::Ask { summary: "it".into(), rule: "it".into(), because: vec![], effect, on_lost, ruled: None },
+    }
 }
 
 fn fold(entries: &[Entry]) -> State {
@@ -690,6 +693,27 @@ fn an_agent_makes_a_relay_and_is_told_every_fault_of_one_that_is_none() {
     let wrong = read(json!({"name": "Trip", "states": [{"name": "rest", "kind": "timre"}]})).unwrap_err();
     for says in ["no name", "prompt: is missing", "the nearest is `timer`"] {
         assert!(wrong.contains(says), "{wrong}");
+    }
+}
+
+#[test]
+fn the_commands_of_a_relay_that_the_agent_made_are_asked_about() {
+    for (verdict, rows, outcome) in [
+        (Verdict::Allow, vec!["pay#1 ok", "done#1"], Some(Terminal::Completed)),
+        (Verdict::Deny, vec!["pay#1 failed"], None),
+    ] {
+        let mut world = World::idle();
+        let (definition, input) = (read(&format!("{PAY}{DONE}")), Value::Null);
+        let new = NewRelay { definition, source: RelaySource::Agent, state: None, input };
+        world.desk.command(relay(RelayCommand::Start(Box::new(new)))).unwrap();
+        world.go();
+        assert_eq!((world.desk.state.status(), world.ran.len()), (Status::Approving, 0));
+        world.die();
+        let call = world.desk.state.calls()[0].id;
+        let decision = Decision { call, asked: None, verdict, reason: None, by: desk::by() };
+        world.desk.command(Command::Decide(decision)).unwrap();
+        world.go();
+        world.check(&rows, outcome);
     }
 }
 

@@ -63,7 +63,7 @@ fn every_fault_is_said_at_once_with_its_line_and_column() {
         lines[1].starts_with("relays/trip.yaml:5:5: states[0].kind: unknown kind `skript`: the nearest is `script`"),
         "{said}"
     );
-    assert!(lines[2].starts_with("relays/trip.yaml:10:29: states[1].after: \"soon\" is not a time"), "{said}");
+    assert!(lines[2].starts_with("relays/trip.yaml:10:31: states[1].after: \"soon\" is not a time"), "{said}");
     let all = read_value(&json!({"name": 1, "states": []})).unwrap_err().all;
     let paths: Vec<&str> = all.iter().map(|fault| fault.path.as_str()).collect();
     assert_eq!(paths, ["name", "prompt", "states"]);

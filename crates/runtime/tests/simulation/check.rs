@@ -1,6 +1,7 @@
 //! The invariants, checked after every kill and at the end. ARCHITECTURE.md lists them; each is a function here.
 
 pub mod memory;
+mod relay;
 mod shrink;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -37,6 +38,7 @@ pub async fn everything(
         snapshot_and_tail_is_the_whole(&entries);
         snapshot_is_a_fold(store, *session, &entries).await;
         shrink::checkpoints_hold(&entries);
+        relay::attempts_hold(&entries);
         journals.insert(*session, entries);
     }
     effects_happen_once(journals.values().flatten(), world);

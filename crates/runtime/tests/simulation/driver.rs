@@ -1,5 +1,6 @@
 //! What people, time and death do to a few sessions.
 
+mod relay;
 mod remember;
 mod shrink;
 
@@ -146,6 +147,7 @@ impl Simulation {
             80..84 => self.lift(life).await,
             84..91 if self.evening.narrow.is_some() => self.shrink(life, session).await,
             91 if self.evening.narrow.is_some() => self.look_ahead(life, session).await,
+            84..96 if self.evening.tours => self.relay(life, session).await,
             84..92 if self.evening.remembers => self.remember(life, session).await,
             92 if self.evening.narrow.is_some() => tokio::time::sleep(Duration::from_secs(self.rng.below(7_200))).await,
             _ => tokio::time::sleep(Duration::from_millis(self.rng.below(20_000))).await,

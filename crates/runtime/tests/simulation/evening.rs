@@ -1,4 +1,4 @@
-//! What sort of evening a seed is: a plain one, one in a window that is nearly full, or one with memory on.
+//! What sort of evening a seed is: a plain one, one in a window that is nearly full, one with memory on, or one of relays.
 
 use outlive_core::context::{Percent, Window};
 
@@ -8,6 +8,7 @@ use crate::rng::Rng;
 pub struct Evening {
     pub narrow: Option<Narrow>,
     pub remembers: bool,
+    pub tours: bool,
 }
 
 /// A window that a few messages fill.
@@ -25,13 +26,17 @@ pub struct Narrow {
 const OUTPUT: u64 = 100;
 
 impl Evening {
-    /// A third is narrow, a sixth remembers, for that takes longer.
+    /// A third is narrow, a sixth remembers, for that takes longer, a sixth has relays.
     pub fn of(seed: u64) -> Self {
         let own = Rng::new(!seed);
         let said = [1_600, 2_200, 3_500, 6_000][usize::try_from(own.below(4)).unwrap()];
         let takes = if own.chance(60) { said } else { said * (60 + own.below(40)) / 100 };
         let is_narrow = seed % 3 == 1;
-        Self { narrow: is_narrow.then_some(Narrow { said, takes, learns: own.chance(50) }), remembers: seed % 6 == 2 }
+        Self {
+            narrow: is_narrow.then_some(Narrow { said, takes, learns: own.chance(50) }),
+            remembers: seed % 6 == 2,
+            tours: seed % 6 == 5,
+        }
     }
 
     /// Returns the model's window, as far as is known.

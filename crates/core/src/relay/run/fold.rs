@@ -25,7 +25,7 @@ pub(crate) const CANCEL: &str = "cancel the relay";
 
 impl Ended {
     fn of(outcome: StateOutcome, output: Value) -> Self {
-        Self { outcome, output, error: None, code: None }
+        Self { outcome, output, error: None, code: None, artifact: None }
     }
 
     fn failed(why: impl Into<String>) -> Self {
@@ -435,7 +435,7 @@ fn ran(finished: &CallFinished, outcome: StateOutcome, code: Option<i64>) -> End
         Some(code) => format!("exit code {code}"),
         None => last_line(text).to_owned(),
     });
-    Ended { outcome, output: values::output(plain), error, code }
+    Ended { outcome, output: values::output(plain), error, code, artifact: finished.artifact.clone() }
 }
 
 fn last_line(text: &str) -> &str {

@@ -45,6 +45,7 @@ impl State {
                 output: ended.output.clone(),
                 error: ended.error.clone(),
                 code: ended.code,
+                artifact: ended.artifact.clone(),
             }))],
             Stage::Next(state, via) => {
                 let chosen = Chosen { state: state.clone(), input: json!({}), reason: None };
