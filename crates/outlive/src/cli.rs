@@ -1,5 +1,6 @@
 //! What can be typed. The comments are the help.
 
+mod answer;
 mod audit;
 pub mod checkpoint;
 pub mod mcp;
@@ -13,6 +14,7 @@ pub mod token;
 pub mod wait;
 pub mod work;
 
+pub use answer::Answer;
 pub use audit::{Audit, AuditList, AuditVerify};
 pub use operations::{Backup, Logs, Serve, Stop};
 pub use queue::{Behavior, Queue};
@@ -20,7 +22,7 @@ pub use queue::{Behavior, Queue};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use outlive_core::id::{AgentName, CallId, QuestionId, SessionId};
+use outlive_core::id::{AgentName, CallId, SessionId};
 
 /// Takes an id or a name that has its form, before anything is asked of anybody.
 pub fn id<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<String, String> {
@@ -199,20 +201,6 @@ pub struct Run {
     pub schema: Option<PathBuf>,
     /// What to say
     pub prompt: String,
-}
-
-/// An answer.
-#[derive(Debug, Args)]
-pub struct Answer {
-    /// One for each thing that is asked, in order: a label, its number, or words. Several of one are joined by commas
-    #[arg(required = true)]
-    pub answers: Vec<String>,
-    /// The question; the only one that waits when it is left out
-    #[arg(short, long, value_parser = id::<QuestionId>)]
-    pub question: Option<String>,
-    /// Its session; found by the question when it is left out
-    #[arg(short, long, value_parser = session_id)]
-    pub session: Option<String>,
 }
 
 /// What to do with sessions.

@@ -62,7 +62,7 @@ pub struct RelayStateEntered {
     /// Which attempt, from 1.
     pub attempt: u32,
     /// What it is given, with defaults.
-    #[serde(default, skip_serializing_if = "is_empty")]
+    #[serde(default = "nothing", skip_serializing_if = "is_empty")]
     pub input: Value,
     /// Why.
     pub via: Via,
@@ -196,6 +196,10 @@ impl StateOutcome {
             Self::Left => "left",
         }
     }
+}
+
+fn nothing() -> Value {
+    Value::Object(serde_json::Map::new())
 }
 
 fn is_empty(input: &Value) -> bool {

@@ -79,7 +79,7 @@ impl Home {
         rows.iter().map(row).collect()
     }
 
-    fn file(&self, name: &str) -> String {
+    fn made(&self, name: &str) -> String {
         std::fs::read_to_string(self.0.path().join(name)).unwrap_or_default()
     }
 }
@@ -89,21 +89,24 @@ fn a_relay_is_begun_watched_and_comes_to_its_end() {
     let home = home(("tour", TOUR));
     home.check(&["relay", "list"], 0, "tour");
     home.check(&["relay", "show", "tour"], 0, "├─▶ pack  script    → look");
-    home.check(&["relay", "start", "tour", "-a", "dev"], 1, "`what` is missing");
+    home.check(&["relay", "start", "tour", "-a", "dev"], 2, "`what` is missing");
     home.check(&["relay", "start", "tuor", "-a", "dev"], 3, "there is no relay `tuor`");
     let value = "a \"b\" $(touch owned) `touch owned`\n';x";
     let session = home.start_relay(&["tour", "--input", &serde_json::json!({ "what": value }).to_string()]);
     // It comes before anybody waits for it.
     home.check(&["signal", &session, "news", r#"{"kind": "good", "n": 7}"#], 0, "received");
     home.until_relay(&session, "look");
-    home.check(&["wait", "list"], 0, "relay tour: look");
+    let began = Instant::now();
+    while !home.check(&["wait", "list"], 0, "").contains("relay tour: look") {
+        assert!(began.elapsed() < Duration::from_secs(60), "it does not wait for its next look");
+    }
     std::fs::write(home.0.path().join("mail"), "").unwrap();
     home.until_relay(&session, "ask");
     assert!(home.until_asked(&session).contains("Was it fine?"));
     home.check(&["answer", "fine"], 0, "answered");
     let run = home.until_relay(&session, "");
     assert_eq!((&run["outcome"], &run["version"]), (&"completed".into(), &1.into()));
-    assert_eq!(home.file("packed"), format!("{value}\n"), "a value is data, whatever it holds");
+    assert_eq!(home.made("packed"), format!("{value}\n"), "a value is data, whatever it holds");
     assert!(!home.0.path().join("owned").exists());
     let mut rows = home.relay_rows(&session);
     rows.retain(|row| row != "look not_yet");
@@ -132,7 +135,7 @@ fn killed_in_each_state_it_comes_to_the_same_end_and_no_script_runs_twice() {
     let home = home(("tour", TOUR));
     let session = home.start_relay(&["tour", "--input", r#"{"what": "tent"}"#]);
     let began = Instant::now();
-    while home.file("packed").is_empty() {
+    while home.made("packed").is_empty() {
         assert!(began.elapsed() < Duration::from_secs(60), "the script does not run");
         std::thread::sleep(Duration::from_millis(5));
     }
@@ -156,7 +159,7 @@ fn killed_in_each_state_it_comes_to_the_same_end_and_no_script_runs_twice() {
     home.check(&["answer", "fine"], 0, "answered");
     home.kill_server();
     assert_eq!(home.until_relay(&session, "")["outcome"], "completed");
-    assert_eq!(home.file("packed"), "tent\n");
+    assert_eq!(home.made("packed"), "tent\n");
     let mut rows = home.relay_rows(&session);
     rows.retain(|row| row != "look not_yet");
     let expected = [
@@ -180,18 +183,18 @@ fn a_script_without_a_check_asks_what_it_did_and_runs_again_on_a_person_s_word()
     let home = home(("pay", relay));
     let session = home.start_relay(&["pay"]);
     let began = Instant::now();
-    while home.file("paid").is_empty() {
+    while home.made("paid").is_empty() {
         assert!(began.elapsed() < Duration::from_secs(60), "the script does not run");
         std::thread::sleep(Duration::from_millis(5));
     }
     home.kill_server();
     let asked = home.until_asked(&session);
     assert!(asked.contains("Nobody knows what it did"), "{asked}");
-    assert_eq!(home.file("paid"), "x\n", "it is not run again by itself");
+    assert_eq!(home.made("paid"), "x\n", "it is not run again by itself");
     std::fs::write(home.0.path().join("slow"), "").unwrap();
     home.check(&["answer", "run it again"], 0, "answered");
     assert_eq!(home.until_relay(&session, "")["outcome"], "completed");
-    assert_eq!(home.file("paid"), "x\nx\n");
+    assert_eq!(home.made("paid"), "x\nx\n");
     assert_eq!(home.relay_rows(&session), ["started", "pay lost", "pay ok", "done -", "finished"]);
 }
 
@@ -203,8 +206,8 @@ fn a_file_that_is_no_relay_is_refused_with_every_fault() {
     let file = home.0.path().join(".outlive/relays/broken.yaml");
     let said =
         home.check(&["relay", "validate", file.to_str().unwrap()], 1, "broken.yaml:4:15: states[0].kind: unknown kind");
-    assert!(said.contains("broken.yaml:5:30: states[1].after: \"soon\" is not a time"), "{said}");
-    home.check(&["relay", "list"], 0, "unknown kind `scirpt`");
-    home.check(&["relay", "start", "broken", "-a", "dev"], 1, "unknown kind `scirpt`");
+    assert!(said.contains("broken.yaml:5:28: states[1].after: \"soon\" is not a time"), "{said}");
+    home.check(&["relay", "list"], 0, "none is an end that completes");
+    home.check(&["relay", "start", "broken", "-a", "dev"], 2, "unknown kind `scirpt`");
     home.check(&["relay", "validate", "/none.yaml"], 2, "none.yaml");
 }

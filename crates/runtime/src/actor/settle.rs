@@ -35,10 +35,8 @@ impl Actor {
             // While everything is stopped no wait begins anything; what ends meanwhile, ends then.
             let is_kept = |debt: &Debt| is_stopped && matches!(debt, Debt::EndWait(_));
             let Some(debt) = self.owed().into_iter().find(|debt| !is_kept(debt)) else { return Ok(()) };
-            if is_stopped && debt == Debt::StartQueued {
-                return Ok(());
-            }
             match debt {
+                Debt::StartQueued | Debt::Loop(Round::Iterate) | Debt::Relay(Pace::Turn) if is_stopped => return Ok(()),
                 Debt::WaitUntil(due) => {
                     batch.acts().wake_at = Some(due);
                     return Ok(());
@@ -64,22 +62,14 @@ impl Actor {
                     }
                 }
                 Debt::Rule(call) => self.rule(batch, call).await?,
-                Debt::Loop(Round::Iterate) if is_stopped => return Ok(()),
                 Debt::Loop(round) => {
                     if !self.go_round(batch, round).await? {
                         return Ok(());
                     }
                 }
-                Debt::Relay(Pace::Turn) if is_stopped => return Ok(()),
-                Debt::Relay(_) => {
-                    let facts = self.state.go_relay(&mut self.shell.moments.moment());
+                Debt::Relay(_) | Debt::EndWait(_) => {
+                    let facts = self.by_itself(&debt);
                     if facts.is_empty() || !self.record(batch, facts) {
-                        return Ok(());
-                    }
-                }
-                Debt::EndWait(wait) => {
-                    let facts = self.state.end_wait(wait, &mut self.shell.moments.moment());
-                    if !self.record(batch, facts) {
                         return Ok(());
                     }
                 }
@@ -102,6 +92,16 @@ impl Actor {
                     }
                 }
             }
+        }
+    }
+
+    /// What ends or goes on by itself.
+    fn by_itself(&self, debt: &Debt) -> Vec<Fact> {
+        let mut moment = self.shell.moments.moment();
+        if let Debt::EndWait(wait) = debt {
+            self.state.end_wait(*wait, &mut moment)
+        } else {
+            self.state.go_relay(&mut moment)
         }
     }
 

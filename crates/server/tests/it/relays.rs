@@ -51,7 +51,7 @@ async fn what_is_no_relay_is_refused_with_every_fault() {
     let start = json!({"action": "start", "definition": broken});
     assert_eq!(server.post(&format!("/sessions/{session}/relay"), start).await.1["code"], json!("relay_invalid"));
     let unknown = json!({"action": "begin"});
-    assert_eq!(server.post(&format!("/sessions/{session}/relay"), unknown).await.0, 400);
+    assert_eq!(server.post(&format!("/sessions/{session}/relay"), unknown).await.0, 422);
     assert_eq!(server.get(&format!("/sessions/{session}/relay")).await.1["code"], json!("relay_not_found"));
 }
 

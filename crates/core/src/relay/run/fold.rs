@@ -93,6 +93,7 @@ impl Relay {
     }
 
     /// A turn of the relay's own begins; returns the calls that are all that it does, where it asks no model.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "elsewhere it changes nothing")]
     pub(crate) fn take_turn(&mut self, turn: TurnId) -> Option<Vec<Call>> {
         let (id, line) = match &mut self.stage {
             Stage::Entered => {
@@ -123,6 +124,7 @@ impl Relay {
     }
 
     /// A turn that is not its own begins: one that fell asleep goes on with it.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "elsewhere it changes nothing")]
     pub(crate) fn meet_turn(&mut self, id: TurnId) {
         match &mut self.stage {
             Stage::Working { turn: turn @ Begun::Asleep, .. } => *turn = Begun::Turn(id),
@@ -140,6 +142,7 @@ impl Relay {
         }
     }
 
+    #[expect(clippy::wildcard_enum_match_arm, reason = "elsewhere it changes nothing")]
     pub(crate) fn end_turn(&mut self, id: TurnId, ended: &TurnEnded) {
         self.router.take_if(|router| *router == id);
         let error = || {
@@ -239,7 +242,9 @@ impl Relay {
                 let has_check = matches!(self.state().map(|state| &state.work), Some(Work::Script(script)) if script.check.is_some());
                 self.stage = if has_check { Stage::Checking { asked: false } } else { Stage::Stuck(Stuck::Lost) };
             }
-            _ => self.end(Ended::of(StateOutcome::Interrupted, Value::Null)),
+            Effect::Read | Effect::Idempotent | Effect::Verifiable | Effect::Resumable => {
+                self.end(Ended::of(StateOutcome::Interrupted, Value::Null));
+            }
         }
     }
 
@@ -257,6 +262,7 @@ impl Relay {
     }
 
     /// A person is asked by the relay itself.
+    #[expect(clippy::wildcard_enum_match_arm, reason = "elsewhere it changes nothing")]
     pub(crate) fn hear_asked(&mut self, asked: &QuestionAsked) {
         let about = match &self.stage {
             Stage::Entered => About::State,
