@@ -124,7 +124,8 @@ async fn unseen(store: &Store, request: &Request, said: &str) -> Option<String> 
         };
         rest = &rest[at + content.len()..];
     }
-    let is_there = |(_, content): &(Seq, String)| said.contains(&content.replace('\n', "\n  "));
+    let is_there =
+        |(_, content): &(Seq, String)| said.contains(content) || said.contains(&content.replace('\n', "\n  "));
     newest
         .filter(|newest| !is_there(newest))
         .map(|(seq, content)| format!("the newest message, {seq} of {session}, is not shown: `{content}`\n{said}"))
