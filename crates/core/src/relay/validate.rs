@@ -120,7 +120,7 @@ fn definition(node: &Node, stem: Option<&str>) -> Result<Definition, Vec<Fault>>
         routes::check(definition, &mut faults);
     }
     routes::place(node, &mut faults);
-    faults.sort_by(|a, b| a.place.cmp(&b.place));
+    faults.sort_by_key(|fault| fault.place);
     match read {
         Some(definition) if faults.is_empty() => Ok(definition),
         Some(_) | None => Err(faults),

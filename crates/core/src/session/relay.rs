@@ -214,7 +214,6 @@ impl State {
         Some(Fact::of_session(Event::RelayFinished(finished)))
     }
 
-    #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else moves a relay")]
     pub(super) fn hear_relay(&mut self, entry: &Entry) {
         if let Event::RelayStarted(started) = &entry.event {
             self.queue.relay = Some(Box::new(Relay::begin(started)));

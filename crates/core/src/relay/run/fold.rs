@@ -349,10 +349,12 @@ impl Relay {
             O::Expired | O::Cancelled => failed(),
             O::Left => choosing(None),
         };
-        match stage {
-            Stage::Next(name, via) if self.guarded(&name, at).is_some() => Stage::Stuck(Stuck::Guard(name, via)),
-            stage => stage,
+        if let Stage::Next(name, via) = &stage
+            && self.guarded(name, at).is_some()
+        {
+            return Stage::Stuck(Stuck::Guard(name.clone(), *via));
         }
+        stage
     }
 
     pub(crate) fn hear_answered(&mut self, answered: &QuestionAnswered) {
