@@ -45,6 +45,8 @@ pub mod relay;
 pub mod secret;
 pub mod session;
 pub mod task;
+pub mod template;
 pub mod time;
 pub mod turn;
+pub mod webhook;
 pub mod yaml;

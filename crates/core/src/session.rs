@@ -44,6 +44,7 @@ pub use settle::{Fact, Ruling, StepPlan, recovery};
 pub use spending::Spending;
 pub use todo::{LIST_TOOL, read_todos};
 pub use view::{Overflow, UnderWay, Version, View};
+pub(crate) use waits::holds;
 pub use waits::{Kept, PastWait, WAIT_TOOL, Wait, Waits, read_wait};
 
 use std::collections::{BTreeMap, BTreeSet};

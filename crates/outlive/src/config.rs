@@ -11,12 +11,14 @@ pub use clean::Clean;
 pub use credentials::{Environment, flaw, secret};
 pub use log::{LogFile, LogReader};
 
+use std::collections::BTreeMap;
 use std::io::{Read as _, Write as _};
 use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
 
 use outlive_core::budget::{Limits, LimitsSpec};
 use outlive_core::secret::Secret;
+use outlive_core::webhook::Webhook;
 use outlive_core::yaml::{self, YamlError};
 use outlive_runtime::catalog::Credentials;
 use serde::Deserialize;
@@ -45,6 +47,8 @@ pub struct Config {
     pub budget: WorkspaceBudget,
     /// What becomes of deleted sessions.
     pub trash: Trash,
+    /// Webhooks that are taken, by their names.
+    pub webhooks: BTreeMap<String, Webhook>,
     /// Variables whose values are secrets, beside those that are known to be.
     pub secrets: Vec<String>,
 }
@@ -103,6 +107,10 @@ pub fn known(config: &Config, credentials: &dyn Credentials) -> Result<Vec<(Stri
         let words = values.flat_map(|value| [value.rsplit(' ').next().unwrap_or_default().to_owned(), value]);
         known.extend(words.map(|value| (name.to_owned(), Secret::new(value))));
     }
+    for (_, hook) in &config.webhooks {
+        let secret = credentials.get(&hook.secret).ok().flatten();
+        known.extend(secret.map(|secret| (hook.secret.clone(), secret)));
+    }
     for name in &config.secrets {
         match credentials.get(name).map_err(|why| Failure::Usage(format!("outlive.yaml: secrets: {why}")))? {
             Some(secret) => known.push((name.clone(), secret)),
@@ -147,6 +155,28 @@ fn holding(root: PathBuf) -> Workspace {
     Workspace { root, cwd, sender: None }
 }
 
+fn checked(config: Config) -> Result<Config, Failure> {
+    for (name, hook) in &config.webhooks {
+        hook.check(name).map_err(|error| Failure::Usage(format!("outlive.yaml: {error}")))?;
+    }
+    Ok(config)
+}
+
+/// Returns the webhooks that are taken, with their secrets. One without is refused to all until it has one.
+pub fn webhooks(config: &Config, credentials: &dyn Credentials) -> outlive_server::Webhooks {
+    let keyed = |(name, hook): (&String, &Webhook)| {
+        let secret = credentials.get(&hook.secret).unwrap_or_else(|why| {
+            tracing::warn!(webhook = name, why, "a webhook's secret cannot be read");
+            None
+        });
+        if secret.is_none() {
+            tracing::warn!(webhook = name, variable = hook.secret, "a webhook has no secret: nothing is taken by it");
+        }
+        (name.clone(), (hook.clone(), secret))
+    };
+    config.webhooks.iter().map(keyed).collect()
+}
+
 impl Workspace {
     /// Speaks under a name: this one, or the user's.
     ///
@@ -173,7 +203,7 @@ impl Workspace {
             Ok(text) if text.lines().all(|line| line.trim().is_empty() || line.trim_start().starts_with('#')) => {
                 Ok(Config::default())
             }
-            Ok(text) => read_config(&text).map_err(|error| Failure::Usage(error.to_string())),
+            Ok(text) => checked(read_config(&text).map_err(|error| Failure::Usage(error.to_string()))?),
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(Config::default()),
             Err(error) => Err(Failure::Failed(format!("{}: {error}", path.display()))),
         }

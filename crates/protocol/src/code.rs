@@ -23,6 +23,7 @@ codes! {
     BAD_REQUEST = "bad_request", 400, "The request cannot be understood";
     MALFORMED_JSON = "malformed_json", 400, "The body is not JSON, or not of the expected form";
     MALFORMED_ID = "malformed_id", 400, "An id does not have the form of its kind";
+    WEBHOOK_REFUSED = "webhook_refused", 401, "The webhook's signature is not taken";
     UNAUTHORIZED = "unauthorized", 401, "A valid token is required";
     FOREIGN_HOST = "foreign_host", 403, "The Host header does not name this server";
     FOREIGN_ORIGIN = "foreign_origin", 403, "The request comes from a foreign web page";
@@ -34,6 +35,7 @@ codes! {
     QUESTION_NOT_FOUND = "question_not_found", 404, "No such question waits for an answer";
     INPUT_NOT_FOUND = "input_not_found", 404, "No such follow-up waits";
     RELAY_NOT_FOUND = "relay_not_found", 404, "There is no such relay";
+    WEBHOOK_NOT_FOUND = "webhook_not_found", 404, "There is no such webhook";
     WAIT_NOT_FOUND = "wait_not_found", 404, "No such wait is armed";
     ARTIFACT_NOT_FOUND = "artifact_not_found", 404, "There is no such artifact";
     MEMORY_NOT_FOUND = "memory_not_found", 404, "There is no such memory";

@@ -82,6 +82,7 @@ impl Scheduler {
                 }
             }
             drop(due);
+            self.changed.notify_one();
             if page.len() < PAGE {
                 return Ok(());
             }

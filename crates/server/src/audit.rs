@@ -72,6 +72,7 @@ const TABLE: &[(&str, &str, &str, Weight)] = &[
     ("POST", "/sessions/{id}/relay", "relay.change", Change),
     ("POST", "/sessions/{id}/waits", "wait.arm", Said),
     ("POST", "/sessions/{id}/signals", "signal", Said),
+    ("POST", "/hooks/{name}", "webhook", Said),
     ("GET", "/waits", "wait.list", Read),
     ("POST", "/waits/{id}/fire", "wait.fire", Change),
     ("POST", "/waits/{id}/move", "wait.move", Change),

@@ -19,7 +19,7 @@ use crate::App;
 use crate::audit::Deed;
 use crate::peer::{self, Address};
 use crate::problem::{ApiError, ApiResult};
-use crate::scopes::{self, OPEN};
+use crate::scopes::{self, OPEN, SIGNED};
 use crate::tokens::Identity;
 
 /// Where files are sent, whose route knows their types.
@@ -56,12 +56,17 @@ fn admit(app: &App, request: &Request, from: Address, seen: &mut Option<Identity
         content_type(uri, headers)?;
     }
     app.rates.address(from.0)?;
+    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     if OPEN.contains(&uri.path()) {
+        return Ok(None);
+    }
+    if route == Some(SIGNED) {
+        // Whoever has shown wrong signatures is not listened to for a while.
+        app.rates.may_try(from.0)?;
         return Ok(None);
     }
     let who = identity(app, (uri, headers), from)?;
     *seen = Some(who.clone());
-    let route = request.extensions().get::<MatchedPath>().map(MatchedPath::as_str);
     who.needs(scopes::needed(method, route))?;
     app.rates.token(&who, from.0)?;
     Ok(Some(who))

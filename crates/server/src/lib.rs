@@ -49,6 +49,8 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
+use outlive_core::secret::Secret;
+use outlive_core::webhook::Webhook;
 use outlive_runtime::Runtime;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
@@ -60,6 +62,8 @@ pub struct Settings {
     pub tokens: Tokens,
     /// Where it is entered what is asked.
     pub audit: Trail,
+    /// Webhooks that are taken, each with its secret, where that is there.
+    pub webhooks: Webhooks,
     /// Names besides the loopback ones that the Host header may carry.
     pub hosts: Vec<String>,
     /// Addresses of proxies whose word on where a request comes from is taken.
@@ -73,6 +77,9 @@ pub struct Settings {
     /// How much of everything else.
     pub limits: Limits,
 }
+
+/// Webhooks by their names, each with its secret, where that is there.
+pub type Webhooks = std::collections::BTreeMap<String, (Webhook, Option<Secret>)>;
 
 /// How much one caller, and all together, may take.
 #[derive(Debug, Clone, PartialEq)]
@@ -120,6 +127,7 @@ impl Settings {
         Self {
             tokens: tokens.into(),
             audit: Trail::default(),
+            webhooks: Webhooks::default(),
             hosts: Vec::new(),
             proxies: Vec::new(),
             body_bytes: 2 << 20,

@@ -13,6 +13,7 @@ mod document;
 mod events;
 mod health;
 mod history;
+mod hooks;
 mod imports;
 mod iteration;
 mod list;
@@ -85,6 +86,7 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(waits::arm))
         .routes(routes!(waits::signal))
         .routes(routes!(waits::list))
+        .routes(routes!(hooks::take))
         .routes(routes!(waits::fire))
         .routes(routes!(waits::put_off))
         .routes(routes!(waits::cancel))

@@ -138,9 +138,9 @@ impl State {
     #[must_use]
     pub fn owed(&self, now: Timestamp, held: &Held, allowed: &Allowance) -> Vec<Debt> {
         let mut debts = self.owed_but_later(now, held, allowed);
-        // The clock is told of one time: the first.
+        // The clock is told of one time: the first. What is over and cannot end now is looked at when something changes.
         let first = |debt: &Debt| if let Debt::WaitUntil(at) = debt { Some(*at) } else { None };
-        let until = debts.iter().filter_map(first).chain(self.wakes_at()).min();
+        let until = debts.iter().filter_map(first).chain(self.wakes_at().filter(|at| now < *at)).min();
         debts.retain(|debt| !matches!(debt, Debt::WaitUntil(_)));
         debts.extend(until.map(Debt::WaitUntil));
         debts

@@ -191,7 +191,7 @@ impl Awaited {
 }
 
 /// Says whether a payload holds what is asked for: of an object each key, of anything else the whole.
-fn holds(payload: &Value, asked: &Value) -> bool {
+pub(crate) fn holds(payload: &Value, asked: &Value) -> bool {
     match (payload, asked) {
         (Value::Object(payload), Value::Object(asked)) => {
             asked.iter().all(|(key, asked)| payload.get(key).is_some_and(|payload| holds(payload, asked)))

@@ -13,7 +13,7 @@ use tokio_util::sync::CancellationToken;
 use super::listening::{self, Places};
 use crate::cli::Serve;
 use crate::client;
-use crate::config::{Clean, Workspace};
+use crate::config::{self, Clean, Workspace};
 use crate::courier;
 use crate::exit::{Failure, Outcome, ok};
 use crate::notify::Supervisor;
@@ -52,6 +52,7 @@ pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     let engine = wire::start(place, &secrets).await?;
     let mut settings = listening::settings(&config, wire::tokens(place)?);
     settings.audit = audited(&engine);
+    settings.webhooks = config::webhooks(&place.config()?, &config::Environment::default());
     engine.files.set_address(&address.to_string())?;
     say!("outlive listens on {shown} for {}", place.root.display());
     let telemetry = Telemetry::begin(&engine.runtime);

@@ -24,6 +24,7 @@ mod sockets;
 mod tasks;
 mod tokens;
 mod trash;
+mod waits;
 
 use fixture::{Server, decoded};
 use outlive_core::content::{Reply, ReplyBlock, StopReason, Usage};
