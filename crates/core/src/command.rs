@@ -2,10 +2,12 @@
 
 mod beside;
 mod iteration;
+mod relay;
 mod wait;
 
 pub use beside::{ContextCommand, MemoryCommand, Planned};
 pub use iteration::{LoopCommand, NewLoop};
+pub use relay::{Chosen, NewRelay, RelayCommand};
 pub use wait::{NewSignal, NewWait, Until, WaitCommand};
 
 use std::collections::BTreeMap;
@@ -16,7 +18,7 @@ use serde::Serialize;
 use crate::compaction::{Change, Summary};
 use crate::content::{Failure, Reply, Usage};
 use crate::digest::Digest;
-use crate::event::{ArtifactRef, Behavior, Entry, OnDisconnect, Origin, Outcome, Parent, Question, Scope};
+use crate::event::{ArtifactRef, Behavior, Entry, OnDisconnect, Origin, Outcome, Parent, Question, RelaySource, Scope};
 use crate::id::{AgentName, CallId, CompactionId, InputId, MemoryId, QuestionId, Seq, TurnId};
 use crate::import::Adopted;
 use crate::media::Attachment;
@@ -112,6 +114,13 @@ pub enum Command {
     },
     /// Take in a signal: it ends the first wait that it fits, now or later.
     Signal(NewSignal),
+    /// Begin, steer or end a relay.
+    Relay {
+        /// Which of it.
+        what: RelayCommand,
+        /// By whom.
+        by: Origin,
+    },
     /// Change what is remembered.
     Memory {
         /// How.
@@ -445,6 +454,11 @@ impl Command {
             Self::Context { what, .. } => serde_json::to_string(&("context", what)),
             Self::Memory { what, .. } => serde_json::to_string(&("memory", what)),
             Self::Loop { what, .. } => serde_json::to_string(&("loop", what)),
+            // A file may change meanwhile: the same request is still the same.
+            Self::Relay { what: RelayCommand::Start(new), .. } if new.source == RelaySource::File => {
+                serde_json::to_string(&("relay", &new.definition.name, &new.state, &new.input))
+            }
+            Self::Relay { what, .. } => serde_json::to_string(&("relay", what)),
             Self::Wait { what, .. } => serde_json::to_string(&("wait", what)),
             Self::Signal(signal) => serde_json::to_string(&("signal", &signal.name, &signal.payload)),
             Self::Wake | Self::Report(_) => Ok(String::new()),

@@ -12,6 +12,7 @@ mod memory;
 mod message;
 mod question;
 mod recovery;
+mod relay;
 mod rewind;
 mod schedule;
 mod session;
@@ -37,6 +38,10 @@ pub use memory::{
 pub use message::{Behavior, InputEdited, InputQueued, InputRemoved, MessageReceived};
 pub use question::{Choice, Question, QuestionAnswered, QuestionAsked};
 pub use recovery::RecoveryNoted;
+pub use relay::{
+    RelayFinished, RelayRedefined, RelayReopened, RelaySource, RelayStarted, RelayStateEnded, RelayStateEntered,
+    StateOutcome, Via,
+};
 pub use rewind::{Aside, SessionRewound};
 pub use schedule::{
     RunCause, RunEnded, RunQueued, RunSkipped, RunStarted, ScheduleCreated, SchedulePaused, ScheduleRemoved,
@@ -220,6 +225,18 @@ events! {
     LoopChecksAsked(LoopChecksAsked) = "loop.checks_asked",
     /// The loop came to its one end.
     LoopEnded(LoopEnded) = "loop.ended",
+    /// A relay began.
+    RelayStarted(RelayStarted) = "relay.started",
+    /// An attempt of a state of it began.
+    RelayStateEntered(RelayStateEntered) = "relay.state_entered",
+    /// An attempt of a state of it ended.
+    RelayStateEnded(RelayStateEnded) = "relay.state_ended",
+    /// It goes on by another definition.
+    RelayRedefined(RelayRedefined) = "relay.redefined",
+    /// It came to its end.
+    RelayFinished(RelayFinished) = "relay.finished",
+    /// It goes on after its end.
+    RelayReopened(RelayReopened) = "relay.reopened",
     /// What was said was looked at for what is to be remembered.
     MemoryObserved(MemoryObserved) = "memory.observed",
     /// What is remembered was condensed.

@@ -14,6 +14,7 @@
 //! | [`memory`] | what is remembered across sessions |
 //! | [`policy`] | what a tool call may do: allow, ask, deny |
 //! | [`hooks`] | what an agent's author puts before and behind its calls |
+//! | [`relay`] | long work as states, of which the agent picks the next |
 //! | [`media`] | files that are attached to messages: types, bounds, names |
 //! | [`agent`] | an agent's definition, read from its files |
 //! | [`secret`], [`redact`] | keys that do not print; what is known of them, taken out of whatever is written or shown |
@@ -41,6 +42,7 @@ pub mod media;
 pub mod memory;
 pub mod policy;
 pub mod redact;
+pub mod relay;
 pub mod schedule;
 pub mod secret;
 pub mod session;

@@ -154,3 +154,19 @@ pub const RUNS_AT_ONCE: usize = 32;
 pub const SCHEDULES: usize = 10_000;
 /// Schedules that one agent's calls may have made.
 pub const SCHEDULES_OF_AGENT: usize = 100;
+/// Bytes of a relay's definition: each session that runs it has it in its state.
+pub const RELAY_BYTES: usize = 64 << 10;
+/// States of a relay.
+pub const RELAY_STATES: usize = 64;
+/// Characters of a prompt of a relay.
+pub const RELAY_TEXT_CHARS: usize = 16_000;
+/// Entries that a relay's guards count.
+pub const RELAY_ENTRIES: usize = 1_000;
+/// The most time that a relay's command has, in milliseconds: the most that a command may ask for.
+pub const RELAY_SCRIPT_MS: u64 = 600_000;
+/// Bytes of a state's input, and of its output that others can name.
+pub const RELAY_VALUE_BYTES: usize = 16 << 10;
+/// Attempts of a relay that its drawing shows; all are in the journal.
+pub const RELAY_TRACED: usize = 64;
+/// Times that an agent is asked to choose a state before a person is.
+pub const RELAY_PROMPTS: u32 = 3;

@@ -18,6 +18,7 @@ mod memories;
 mod owed;
 mod parked;
 mod question;
+mod relay;
 mod remember;
 mod report;
 mod requests;
@@ -36,6 +37,7 @@ pub use iteration::{CheckResult, Checked, Loop, Round, Stage};
 pub use memories::{Memories, Shown};
 pub use owed::{Allowance, Beside, Debt, Held, Notes};
 pub use question::{ASK_USER, OpenQuestion, PastAnswer, Questions, question_of, read_questions};
+pub use relay::{CREATE_RELAY, Pace, RELAY_STATUS, RelayCall, SELECT_STATE, Vouched, read_relay_call};
 pub(crate) use report::is_shallow;
 pub use requests::{Remembered, Requests};
 pub use settle::{Fact, Ruling, StepPlan, recovery};
@@ -56,6 +58,7 @@ use crate::event::{Aside, Ending, OnDisconnect, Origin, Parent, SessionPaused, T
 use crate::id::{CallId, InputId, Seq, SessionId, TurnId};
 use crate::limits::GRANTS_REMEMBERED;
 use crate::media::Attachment;
+use crate::relay::Relay;
 use crate::task::Task;
 use crate::time::Timestamp;
 use crate::turn::{Outages, Phase, Turn};
@@ -189,7 +192,7 @@ pub struct LastTurn {
     pub outages: Outages,
 }
 
-/// What begins turns by itself: follow-ups, a loop, and what is waited for.
+/// What begins turns by itself: follow-ups, a loop, what is waited for, and a relay.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Queue {
     /// Oldest first.
@@ -202,6 +205,9 @@ pub struct Queue {
     /// What is waited for.
     #[serde(default, skip_serializing_if = "Waits::is_empty")]
     pub waits: Waits,
+    /// The relay that was begun last: follow-ups come before its next turn.
+    #[serde(default, with = "crate::relay::run::as_json", skip_serializing_if = "Option::is_none")]
+    pub relay: Option<Box<Relay>>,
 }
 
 /// One follow-up.
@@ -336,7 +342,7 @@ impl State {
             (Hold::Open, None) if self.calls().iter().any(|call| matches!(call.phase, Phase::Awaiting { .. })) => {
                 Status::Approving
             }
-            (Hold::Open, None) if !self.questions.open.is_empty() => Status::Asking,
+            (Hold::Open, None) if !self.open_questions().is_empty() => Status::Asking,
             (Hold::Open, None) if self.queue.waits.armed.is_empty() => Status::Idle,
             (Hold::Open, None) => Status::Sleeping,
             (Hold::Open, Some(turn)) => turn.status(),

@@ -146,6 +146,11 @@ struct Task<'a> {
 }
 
 fn answer(request: &Request) -> Vec<ReplyBlock> {
+    if let Some(state) = request.messages.last().and_then(|last| chosen(last)) {
+        let arguments = json!({ "state": state }).to_string();
+        let said = format!("I choose `{state}`: as a script I take the states in their order.");
+        return vec![ReplyBlock::Text(said), ReplyBlock::ToolUse { name: "select_state".to_owned(), arguments }];
+    }
     let task = read(&request.messages);
     if let Some(("json", exact)) = task.steps.first().and_then(|(_, step)| step.split_once(' ')) {
         return vec![ReplyBlock::Text(exact.to_owned())];
@@ -174,6 +179,24 @@ fn answer(request: &Request) -> Vec<ReplyBlock> {
     blocks
 }
 
+/// Where a relay asks for its next state: the one that stands behind the one that ended.
+fn chosen(last: &Message) -> Option<&str> {
+    let asked = last.content.iter().filter_map(text).next_back()?;
+    let asked = asked.strip_prefix("[relay `").filter(|asked| asked.contains("`: choose what is next]"))?;
+    let name = |line: &'_ str| line.strip_prefix("- ").and_then(|line| Some(line.split_once(" (")?.0.len()));
+    let states: Vec<&str> = asked.lines().filter_map(|line| line.get(2..2 + name(line)?)).collect();
+    let ended =
+        asked.lines().nth(1).and_then(|line| line.strip_prefix('`')?.split_once("` ended: ")).map(|(ended, _)| ended);
+    let at = states.iter().position(|state| Some(*state) == ended).map_or(0, |at| at + 1);
+    states.get(at).or(states.first()).copied()
+}
+
+/// What a relay tells of itself stands in front of what is to be done.
+fn told(text: &str) -> &str {
+    let head = text.strip_prefix("[relay `").and_then(|text| text.split_once("]\n"));
+    head.map_or(text, |(_, told)| told)
+}
+
 /// Says what came with the last message, and whether its bytes did.
 fn seen(request: &Request) -> String {
     let blocks = request.messages.last().into_iter().flat_map(|message| &message.content);
@@ -200,7 +223,7 @@ fn read(messages: &[std::sync::Arc<Message>]) -> Task<'_> {
     let at = messages.iter().rposition(|message| asks(message)).unwrap_or(0);
     let mut texts =
         messages.get(at).map(|message| message.content.as_slice()).unwrap_or_default().iter().filter_map(text);
-    let steps = texts.next_back().map(steps).unwrap_or_default();
+    let steps = texts.next_back().map(told).map(steps).unwrap_or_default();
     let since = messages.get(at + 1..).unwrap_or_default();
     let done = since.iter().filter(|message| message.role == Role::Assistant).count();
     let last = messages.last().into_iter().flat_map(|message| &message.content);
@@ -418,6 +441,21 @@ mod tests {
             assert_eq!(calls(&answer(&request(vec![say(phrase)]))), vec![(tool.to_owned(), input)], "{phrase}");
         }
         assert_eq!(calls(&answer(&request(vec![say("parallel read a, b")]))).len(), 2);
+    }
+
+    #[test]
+    fn it_takes_the_states_of_a_relay_in_their_order() {
+        let asks = |ended: &str| {
+            let text = format!(
+                "[relay `trip`: choose what is next]\n{ended}What it is for: go\n- pack (script)\n- rest (timer): x"
+            );
+            calls(&answer(&request(vec![say(&text)])))
+        };
+        let chosen = |state: &str| vec![("select_state".to_owned(), json!({ "state": state }))];
+        assert_eq!(asks("`pack` ended: ok (attempt 1).\n"), chosen("rest"));
+        assert_eq!(asks(""), chosen("pack"));
+        let work = "[relay `trip`, state `pack`, attempt 1: do this]\nrun echo hi";
+        assert_eq!(calls(&answer(&request(vec![say(work)]))), [("bash".to_owned(), json!({"command": "echo hi"}))]);
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What can be typed. The comments are the help.
 
+mod answer;
 mod audit;
 pub mod checkpoint;
 mod decide;
@@ -9,11 +10,13 @@ pub mod moving;
 mod operations;
 pub mod policy;
 mod queue;
+pub mod relay;
 pub mod schedule;
 pub mod token;
 pub mod wait;
 pub mod work;
 
+pub use answer::Answer;
 pub use audit::{Audit, AuditList, AuditVerify};
 pub use decide::{Always, Decide};
 pub use operations::{Backup, Logs, Serve, Stop};
@@ -22,7 +25,7 @@ pub use queue::{Behavior, Queue};
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
-use outlive_core::id::{AgentName, QuestionId, SessionId};
+use outlive_core::id::{AgentName, SessionId};
 
 /// Takes an id or a name that has its form, before anything is asked of anybody.
 pub fn id<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<String, String> {
@@ -99,6 +102,9 @@ pub enum Command {
         #[arg(value_parser = session_id)]
         session: String,
     },
+    /// Begin relays, look at them and steer them
+    #[command(subcommand)]
+    Relay(relay::Relay),
     /// Look at what sessions wait for, and end it otherwise than by itself
     #[command(subcommand)]
     Wait(wait::Wait),
@@ -201,20 +207,6 @@ pub struct Run {
     pub schema: Option<PathBuf>,
     /// What to say
     pub prompt: String,
-}
-
-/// An answer.
-#[derive(Debug, Args)]
-pub struct Answer {
-    /// One for each thing that is asked, in order: a label, its number, or words. Several of one are joined by commas
-    #[arg(required = true)]
-    pub answers: Vec<String>,
-    /// The question; the only one that waits when it is left out
-    #[arg(short, long, value_parser = id::<QuestionId>)]
-    pub question: Option<String>,
-    /// Its session; found by the question when it is left out
-    #[arg(short, long, value_parser = session_id)]
-    pub session: Option<String>,
 }
 
 /// What to do with sessions.

@@ -27,6 +27,7 @@ mod noting;
 mod policy;
 mod queue;
 mod reindex;
+mod relay;
 mod run;
 mod schedule;
 mod search;
@@ -85,6 +86,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Answer(answer) => answer::run(&place()?, answer).await,
         Command::Deny(decide) => decide::run(&place()?, decide, decide::Word::Deny).await,
         Command::Interrupt { session } => interrupt(&place()?, &session).await,
+        Command::Relay(command) => relay::run(&place()?, command).await,
         Command::Wait(command) => wait::run(&place()?, command).await,
         Command::Signal(signal) => wait::signal(&place()?, signal).await,
         Command::Schedule(command) => schedule::run(&place()?, command).await,

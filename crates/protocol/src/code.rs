@@ -34,6 +34,7 @@ codes! {
     APPROVAL_NOT_FOUND = "approval_not_found", 404, "No such call waits for a decision";
     QUESTION_NOT_FOUND = "question_not_found", 404, "No such question waits for an answer";
     INPUT_NOT_FOUND = "input_not_found", 404, "No such follow-up waits";
+    RELAY_NOT_FOUND = "relay_not_found", 404, "There is no such relay";
     WEBHOOK_NOT_FOUND = "webhook_not_found", 404, "There is no such webhook";
     WAIT_NOT_FOUND = "wait_not_found", 404, "No such wait is armed";
     ARTIFACT_NOT_FOUND = "artifact_not_found", 404, "There is no such artifact";
@@ -65,6 +66,12 @@ codes! {
     SEQ_IN_TURN = "seq_in_turn", 422, "The event is in the middle of a turn";
     COMPACTION_RUNNING = "compaction_running", 409, "A compaction is under way";
     NOTHING_TO_COMPACT = "nothing_to_compact", 409, "The conversation is too short to be condensed";
+    RELAY_RUNNING = "relay_running", 409, "A relay is under way";
+    RELAY_NOT_RUNNING = "relay_not_running", 409, "No relay is under way";
+    RELAY_EXISTS = "relay_exists", 409, "There is a relay of this name";
+    RELAY_INVALID = "relay_invalid", 422, "The relay is not one";
+    RELAY_STATE_INVALID = "relay_state_invalid", 422, "The state cannot be entered";
+    REASON_MISSING = "reason_missing", 422, "A reason is needed";
     LOOP_RUNNING = "loop_running", 409, "A loop is under way";
     LOOP_NOT_RUNNING = "loop_not_running", 409, "No loop is under way";
     WAIT_INVALID = "wait_invalid", 422, "The wait cannot be armed";

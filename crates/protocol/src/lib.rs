@@ -21,6 +21,7 @@ pub mod noting;
 pub mod problem;
 pub mod question;
 pub mod queue;
+pub mod relay;
 pub mod schedule;
 pub mod search;
 pub mod session;

@@ -8,14 +8,15 @@ use outlive_core::budget::Budget;
 use outlive_core::catalogue::Catalogue;
 use outlive_core::context::{Frame, Window};
 use outlive_core::cost::Prices;
-use outlive_core::event::{Decider, Effect, OnDisconnect, OnLost};
+use outlive_core::event::{Decider, OnDisconnect};
 use outlive_core::id::{AgentName, SessionId};
 use outlive_core::memory::pack::Part;
 use outlive_core::policy::shell::Touch;
 use outlive_core::policy::{Judgement, Policy, Subject, Unattended, Verdict};
 use outlive_core::redact::Secrets;
 use outlive_core::session::{
-    ASK_USER, Allowance, LIST_TOOL, Notes, Ruling, State, WAIT_TOOL, read_questions, read_todos, read_wait,
+    ASK_USER, Allowance, LIST_TOOL, Notes, Ruling, State, WAIT_TOOL, read_questions, read_relay_call, read_todos,
+    read_wait,
 };
 use outlive_core::turn::{Call, Lineup, Turn};
 use outlive_model::Model;
@@ -326,6 +327,9 @@ impl Kit {
         if call.tool == LIST_TOOL {
             return read_todos(&call.input).map_or_else(refuse, Ruling::Todos);
         }
+        if let Some(read) = read_relay_call(&call.tool, &call.input) {
+            return read.map_or_else(refuse, Ruling::Relay);
+        }
         if call.tool == WAIT_TOOL {
             return read_wait(&call.input).map_or_else(refuse, Ruling::Wait);
         }
@@ -334,13 +338,13 @@ impl Kit {
         let grant = tool.pin().map_or(grant.clone(), |pin| format!("{grant} as described by {pin}"));
         let vouched = state.vouched(call.id);
         let (effect, on_lost) = match vouched {
-            Some(_) => (Effect::Idempotent, OnLost::Retry),
+            Some(vouched) => (vouched.effect, vouched.on_lost),
             None => (assessment.effect, assessment.on_lost),
         };
         let ruled = assessment.subject.ruled();
         let judgement = judge(&self.policy, &self.place, &assessment.subject);
         let because = judgement.because();
-        match (judgement.verdict, vouched) {
+        match (judgement.verdict, vouched.and_then(|vouched| vouched.by)) {
             (Verdict::Allow { rule }, _) => Ruling::Allowed { by: Decider::Policy(rule), effect, on_lost, ruled },
             (Verdict::Deny { rule, reason }, _) => Ruling::Denied { by: Decider::Policy(rule), content: reason },
             (Verdict::Ask { .. }, _)

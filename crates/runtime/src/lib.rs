@@ -62,6 +62,7 @@ mod preview;
 mod query;
 mod recall;
 mod refusals;
+mod relays;
 pub mod sample;
 pub mod scales;
 pub mod scheduler;
@@ -91,11 +92,12 @@ pub use outlive_store::{
     Author, Provenance, RecallHit, RecallQuery, Recalled, Remembered, RememberedPage, RememberedQuery, Sight,
 };
 pub use outlive_store::{
-    Catching, Expected, Found, Hit, Key, Label, ListQuery, Note, OfTask, Row, SearchQuery, Sort, Stop, StoreError,
-    Version, WaitQuery,
+    Catching, Expected, Found, Hit, Key, Label, ListQuery, Note, OfTask, Over, Row, SearchQuery, Sort, Stop,
+    StoreError, Version, WaitQuery,
 };
 pub use query::{Approval, Outcome};
 pub use refusals::{Ear, Refused};
+pub use relays::RelayFile;
 pub use schedules::Known as KnownSchedules;
 pub use shell::{Door, Settings};
 pub use stop::Stopped;

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use outlive_core::command::{Command, LoopCommand, WaitCommand};
+use outlive_core::command::{Command, LoopCommand, RelayCommand, WaitCommand};
 use outlive_core::event::Origin;
 use outlive_core::id::SessionId;
 use outlive_store::{Stop, StoreError};
@@ -201,6 +201,8 @@ pub(crate) fn begins(command: &Command) -> bool {
     match command {
         Command::Message(_) | Command::Decide(_) | Command::Answer { .. } | Command::Resume { .. } => true,
         Command::Loop { what, .. } => matches!(what, LoopCommand::Start(_)),
+        // What has no turn to run in yet begins once the stop is lifted.
+        Command::Relay { what, .. } => !matches!(what, RelayCommand::Cancel { .. } | RelayCommand::Redefine { .. }),
         Command::Wait { what, .. } => matches!(what, WaitCommand::Fire(_)),
         Command::SetQueue { items, .. } => items.iter().any(|item| item.input.is_none()),
         Command::Create(_)

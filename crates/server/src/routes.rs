@@ -22,6 +22,7 @@ mod messages;
 mod noting;
 mod questions;
 mod queue;
+mod relays;
 mod schedules;
 mod search;
 mod sessions;
@@ -79,6 +80,10 @@ fn described() -> OpenApiRouter<App> {
         .routes(routes!(control::pause))
         .routes(routes!(control::resume))
         .routes(routes!(iteration::start, iteration::abort))
+        .routes(routes!(relays::list, relays::keep))
+        .routes(routes!(relays::show))
+        .routes(routes!(relays::start))
+        .routes(routes!(relays::run, relays::change))
         .routes(routes!(waits::arm))
         .routes(routes!(waits::signal))
         .routes(routes!(waits::list))

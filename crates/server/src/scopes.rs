@@ -41,6 +41,12 @@ const TABLE: &[(&str, &str, Scope)] = &[
     // Its checks run on the word of whoever begins it.
     ("POST", "/sessions/{id}/loop", Approve),
     ("DELETE", "/sessions/{id}/loop", Talk),
+    ("GET", "/relays", Read),
+    ("POST", "/relays", Admin),
+    ("GET", "/relays/{name}", Read),
+    ("POST", "/relays/{name}/start", Approve),
+    ("GET", "/sessions/{id}/relay", Read),
+    ("POST", "/sessions/{id}/relay", Approve),
     ("POST", "/sessions/{id}/waits", Talk),
     ("POST", "/sessions/{id}/signals", Talk),
     ("GET", "/waits", Read),

@@ -11,7 +11,7 @@ use outlive_core::id::AgentName;
 use outlive_core::policy::with_grant;
 use outlive_core::time::Timestamp;
 
-use crate::StoreError;
+use crate::{RelayFiles, StoreError};
 
 /// Bytes of one file of an agent.
 pub const FILE_BYTES: usize = outlive_core::agent::AGENT_FILE_BYTES;
@@ -27,7 +27,7 @@ pub trait AgentGrants: Send + Sync {
 }
 
 /// The files of agents, as bytes; what they mean is `core::agent`'s matter.
-pub trait AgentFolders: AgentGrants {
+pub trait AgentFolders: AgentGrants + RelayFiles {
     /// Returns the names of the folders under `agents/`, sorted; names that are not agent names are left out.
     fn names(&self) -> Result<Vec<String>, StoreError>;
 

@@ -35,6 +35,7 @@ mod past;
 mod reader;
 mod recover;
 mod refs;
+mod relays;
 pub mod schedules;
 pub(crate) mod scrub;
 mod shorten;

@@ -16,6 +16,7 @@ mod journals;
 mod memories;
 pub mod memory;
 pub mod memory_files;
+mod relays;
 mod schedules;
 mod search;
 mod snapshots;
@@ -40,6 +41,7 @@ pub use memories::{
     Author, Examined, Measured, MemoryIndex, Provenance, RecallHit, RecallQuery, Recalled, Remembered, RememberedPage,
     RememberedQuery, Sight, Space, Unmeasured, Use, Ways, examine,
 };
+pub use relays::{Over, RelayFiles};
 pub use schedules::Schedules;
 pub use search::{Catching, Found, Hit, Search, SearchQuery};
 pub use snapshots::Snapshots;

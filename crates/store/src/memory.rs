@@ -10,6 +10,7 @@ mod faults;
 mod folders;
 mod journals;
 mod memories;
+mod relays;
 mod schedules;
 mod search;
 mod stops;
@@ -57,6 +58,7 @@ struct World {
     stop: Option<Stop>,
     schedules: BTreeMap<ScheduleId, Vec<Line>>,
     folders: folders::Folders,
+    relays: BTreeMap<String, String>,
     plan: faults::Plan,
 }
 

@@ -127,6 +127,7 @@ impl Toolbox {
         tools.push(Arc::new(builtin::AskUser));
         tools.push(Arc::new(builtin::TodoList));
         tools.push(Arc::new(builtin::WaitFor));
+        tools.extend(builtin::Relays::ALL.map(|relay| Arc::new(relay) as Arc<dyn Tool>));
         Self::new(tools)
     }
 

@@ -15,6 +15,7 @@ pub enum Trigger {
     Wake,
     Signal,
     Schedule,
+    Relay,
     Answer,
     Approval,
     #[serde(other)]

@@ -26,6 +26,8 @@ impl State {
         self.totals.filled = Filled::after(self.totals.filled, &entry.event);
         self.apply_session(entry);
         self.hear_loop(entry);
+        // What a signal brought is there until its wait has ended.
+        self.hear_relay(entry);
         self.hear_waits(entry);
         self.upkeep.memories.hear(entry);
         if let Some(usage) = used_beside(&entry.event).filter(|_| self.is_own(entry.seq)) {

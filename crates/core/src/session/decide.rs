@@ -163,6 +163,7 @@ impl State {
             Command::Context { what, by } => self.decide_context(what, by, moment),
             Command::Memory { what, by } => self.decide_memory(what, by, moment),
             Command::Loop { what, by } => self.decide_loop(what, by),
+            Command::Relay { what, by } => self.decide_relay(what, by, moment),
             Command::Wait { what, by } => self.decide_wait(what, by, moment),
             Command::Signal(signal) => self.receive(signal),
             Command::Wake => Ok(Vec::new()),
@@ -355,6 +356,7 @@ fn nothing_done(command: &Command) -> Option<Fact> {
         | Command::Context { .. }
         | Command::Memory { .. }
         | Command::Loop { what: LoopCommand::Start(_), .. }
+        | Command::Relay { .. }
         | Command::Wait { .. }
         | Command::Signal(_)
         | Command::Wake

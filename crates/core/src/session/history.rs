@@ -41,6 +41,7 @@ impl State {
         // It was nobody's wish that there is none.
         facts.extend(self.compaction_cancelled(&Origin::of(OriginKind::Runtime)));
         facts.extend(self.loop_aborted());
+        facts.extend(self.relay_parted());
         facts.extend(self.waits_cancelled(0, by));
         if let (None, Some(parked)) = (&self.turn, &self.questions.parked) {
             facts.extend(parked.left());
@@ -71,6 +72,7 @@ impl State {
             return Err(Refusal::TurnRunning);
         }
         self.check_not_looping()?;
+        self.check_not_relaying()?;
         let (to_seq, then) = (rewind.to_seq, &rewind.then);
         let refuse = |code, what: String| Err(Refusal::Invalid { code, what });
         if to_seq == 0 || to_seq >= self.head || then.head != to_seq {

@@ -279,6 +279,7 @@ impl State {
             (LoopCommand::Start(_), Some(_)) => Err(loop_running()),
             (LoopCommand::Start(new), None) => {
                 self.check_calm()?;
+                self.check_not_relaying()?;
                 check(new)?;
                 let NewLoop { goal, checks, limit } = new.clone();
                 Ok(vec![Fact::of_session(Event::LoopStarted(LoopStarted { goal, checks, limit, by: by.clone() }))])
@@ -410,8 +411,7 @@ impl State {
     }
 
     /// Returns who began the loop that a call is a check of: they have approved it, and it may be run again.
-    #[must_use]
-    pub fn vouched(&self, call: CallId) -> Option<&Origin> {
+    pub(super) fn checks_for(&self, call: CallId) -> Option<&Origin> {
         let looping = self.looping()?;
         looping.checks.iter().any(|checked| checked.call == Some(call)).then_some(&looping.by)
     }

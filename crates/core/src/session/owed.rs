@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{Hold, Round, State};
+use super::{Hold, Pace, Round, State};
 use crate::content::FailureKind;
 use crate::event::{Effect, Ending, OnLost, TurnError};
 use crate::id::{CallId, CompactionId, Seq, TurnId, WaitId};
@@ -64,6 +64,8 @@ pub enum Debt {
     EndWait(WaitId),
     /// The loop goes on, or ends.
     Loop(Round),
+    /// The relay goes on.
+    Relay(Pace),
     /// Something is to be done beside the turn: it holds up nothing.
     Beside(Beside),
     /// Nothing until then.
@@ -147,6 +149,7 @@ impl State {
     /// What is owed, whatever a wait's time is.
     pub(super) fn owed_but_later(&self, now: Timestamp, held: &Held, allowed: &Allowance) -> Vec<Debt> {
         let mut debts: Vec<Debt> = self.owed_of_waits(now).into_iter().map(Debt::EndWait).collect();
+        debts.extend(self.owed_of_relay());
         debts.extend(self.owed_beside(now, held, allowed.notes));
         debts.extend(self.owed_of_turn(now, held, allowed));
         // A turn comes before what only waits to be tried again.
@@ -161,7 +164,9 @@ impl State {
             (Hold::Archived { .. }, _) => Vec::new(),
             (Hold::Open | Hold::Paused { .. }, Some(_)) => turn.owed_interrupting(held),
             (Hold::Paused { .. }, None) => Vec::new(),
-            (Hold::Open, None) => self.asleep_first(self.checked_first(turn.owed_running(now, held, allowed))),
+            (Hold::Open, None) => {
+                self.chosen_first(self.asleep_first(self.checked_first(turn.owed_running(now, held, allowed))))
+            }
         }
     }
 
@@ -217,7 +222,7 @@ impl State {
         match self.owed_of_loop().filter(|_| !self.is_archived()) {
             // Its end is said before anything else begins.
             Some(Round::Iterate) | None if ready => vec![Debt::StartQueued],
-            round => round.map(Debt::Loop).into_iter().collect(),
+            round => round.map(Debt::Loop).or_else(|| self.owed_turn_of_relay()).into_iter().collect(),
         }
     }
 
@@ -226,6 +231,13 @@ impl State {
         let goes_on = matches!(debts.as_slice(), [Debt::StartStep { attempt: 1, again: false, .. }]);
         let sleeps = goes_on && self.is_to_sleep();
         if sleeps { vec![Debt::End { ending: Ending::Sleep, error: None }] } else { debts }
+    }
+
+    /// A turn that was to choose a state is over once it has.
+    fn chosen_first(&self, debts: Vec<Debt>) -> Vec<Debt> {
+        let goes_on = matches!(debts.as_slice(), [Debt::StartStep { attempt: 1, again: false, .. }]);
+        let is_over = goes_on && self.has_chosen();
+        if is_over { vec![Debt::End { ending: Ending::Complete, error: None }] } else { debts }
     }
 
     /// An iteration's turn ends behind its checks.
@@ -249,7 +261,7 @@ impl Turn {
                 vec![Debt::End { ending: Ending::Failed, error: Some(failure_ending(*kind, message)) }]
             }
             Asking::Answered { stop } => self.owed_answered(*stop, held, allowed),
-            Asking::Checks if !self.calls_settled() => self.owed_calls(held),
+            Asking::Checks if !self.calls_settled() => self.owed_or_parked(held),
             // The model hears what was said meanwhile; then they are run again.
             Asking::Checks if self.steered => vec![self.next_step(allowed)],
             Asking::Checks => vec![Debt::End { ending: Ending::Complete, error: None }],
@@ -275,11 +287,7 @@ impl Turn {
             return vec![Debt::End { ending: Ending::Ask, error: None }];
         }
         if !self.calls_settled() {
-            let debts = self.owed_calls(held);
-            if debts.is_empty() && self.is_to_park(held) {
-                return vec![Debt::End { ending: Ending::Ask, error: None }];
-            }
-            return debts;
+            return self.owed_or_parked(held);
         }
         if !self.calls.is_empty() || self.steered {
             return vec![self.next_step(allowed)];
@@ -308,6 +316,13 @@ impl Turn {
             return Debt::End { ending: Ending::Failed, error: Some(error) };
         }
         Debt::StartStep { step: self.step.saturating_add(1), attempt: 1, again: false }
+    }
+
+    /// Where nobody sits, what a person must decide on ends the turn.
+    fn owed_or_parked(&self, held: &Held) -> Vec<Debt> {
+        let debts = self.owed_calls(held);
+        let parks = debts.is_empty() && self.is_to_park(held);
+        if parks { vec![Debt::End { ending: Ending::Ask, error: None }] } else { debts }
     }
 
     fn owed_calls(&self, held: &Held) -> Vec<Debt> {

@@ -18,8 +18,8 @@ impl Origin {
     /// Says whether nobody sits there who could be asked.
     #[must_use]
     pub fn is_unattended(&self) -> bool {
-        use OriginKind::{Schedule, Signal, Wait, Webhook};
-        matches!(self.kind, Schedule | Webhook | Wait | Signal)
+        use OriginKind::{Relay, Schedule, Signal, Wait, Webhook};
+        matches!(self.kind, Schedule | Webhook | Wait | Signal | Relay)
     }
 
     /// Returns what a turn begins with that this begins.
@@ -28,11 +28,11 @@ impl Origin {
             OriginKind::Schedule => Trigger::Schedule,
             OriginKind::Webhook | OriginKind::Signal => Trigger::Signal,
             OriginKind::Wait => Trigger::Wake,
+            OriginKind::Relay => Trigger::Relay,
             OriginKind::Cli
             | OriginKind::Api
             | OriginKind::Web
             | OriginKind::Gateway
-            | OriginKind::Relay
             | OriginKind::Worker
             | OriginKind::Import
             | OriginKind::Runtime
@@ -109,7 +109,7 @@ impl Turn {
     /// Says whether nobody sits at it who could be asked at once.
     #[must_use]
     pub fn is_unattended(&self) -> bool {
-        matches!(self.trigger, Trigger::Schedule | Trigger::Signal | Trigger::Wake)
+        matches!(self.trigger, Trigger::Schedule | Trigger::Signal | Trigger::Wake | Trigger::Relay)
     }
 
     /// Says whether it ends until a person decides: nobody sits at it, nothing of it runs, and a call waits.

@@ -133,7 +133,13 @@ impl State {
     #[must_use]
     pub fn open_questions(&self) -> Vec<OpenQuestion> {
         let running = self.turn.iter().flat_map(|turn| &turn.calls).filter_map(open);
-        self.questions.open.iter().cloned().chain(running).collect()
+        self.questions.open.iter().cloned().chain(running).chain(self.open_of_relay()).collect()
+    }
+
+    /// What a relay asks has no turn: words that are said meanwhile are no answer to it.
+    fn open_of_relay(&self) -> Option<OpenQuestion> {
+        let (question, call, questions) = self.relaying()?.asked()?;
+        Some(OpenQuestion { question, call, questions: questions.to_vec(), attempt: None })
     }
 
     pub(super) fn answer(&self, id: QuestionId, answers: &[Vec<String>], by: &Origin, moment: &mut Moment) -> Facts {
@@ -145,8 +151,8 @@ impl State {
             return Err(Refusal::Archived);
         }
         check_answers(&open.questions, answers)?;
-        let starts = self.is_last_word(open.call);
-        let turn = self.turn.as_ref().map(|turn| turn.id);
+        let starts = !self.is_relays(open.call) && self.is_last_word(open.call);
+        let turn = self.turn.as_ref().map(|turn| turn.id).filter(|_| !self.is_relays(open.call));
         let turn = turn.or_else(|| starts.then(|| TurnId::from_bits(moment.ids.fresh())));
         let started = Event::TurnStarted(TurnStarted { trigger: Trigger::Answer });
         let answered = answered(&open, (answers.to_vec(), told(&open.questions, answers)), by);
@@ -157,7 +163,7 @@ impl State {
     /// Returns the facts that settle all open questions because a message came in their place.
     pub(super) fn answered_in_words(&self, by: &Origin, turn: TurnId) -> Vec<Fact> {
         let said = |open: &OpenQuestion| Fact::of_turn(turn, answered(open, (Vec::new(), IN_WORDS.to_owned()), by));
-        self.open_questions().iter().map(said).collect()
+        self.open_questions().iter().filter(|open| !self.is_relays(open.call)).map(said).collect()
     }
 
     pub(super) fn apply_answer(&mut self, answered: &QuestionAnswered, at: Timestamp) {

@@ -83,6 +83,8 @@ pub enum Ruling {
     Todos(Vec<Todo>),
     /// It arms a wait, and is never run.
     Wait(NewWait),
+    /// It is about a relay, and is never run.
+    Relay(super::RelayCall),
     /// It does not run.
     Denied {
         /// By whom.
@@ -146,6 +148,13 @@ impl Ruling {
                 }
                 Err(content) => Event::CallDenied(CallDenied { call: id, by: Decider::Runtime, content, reason: None }),
             },
+            Self::Relay(asked) => match state.relay_by_call(&asked, moment) {
+                Ok((events, told)) => {
+                    let all = events.into_iter().chain([answered(id, told)]);
+                    return all.map(|event| Fact::of_step(turn, event)).collect();
+                }
+                Err(content) => Event::CallDenied(CallDenied { call: id, by: Decider::Runtime, content, reason: None }),
+            },
             Self::Todos(items) => {
                 let kept = answered(id, super::todo::told(&items));
                 let changed = Event::TodoChanged(TodoChanged { call: id, items });
@@ -188,7 +197,7 @@ fn answered(call: CallId, content: String) -> Event {
 
 impl State {
     /// Returns the facts that settle a debt, or none where the shell must bring something first ([`Debt::StartStep`],
-    /// [`Debt::Rule`], [`Debt::Loop`], [`Debt::EndWait`]) or only has to act ([`Debt::Find`], [`Debt::Stop`], [`Debt::WaitUntil`]).
+    /// [`Debt::Rule`], [`Debt::Loop`], [`Debt::Relay`], [`Debt::EndWait`]) or only has to act ([`Debt::Find`], [`Debt::Stop`], [`Debt::WaitUntil`]).
     #[must_use]
     pub fn settle(&self, debt: &Debt) -> Vec<Fact> {
         match (debt, &self.turn) {
@@ -209,6 +218,7 @@ impl State {
                 | Debt::Find { .. }
                 | Debt::Stop(_)
                 | Debt::Loop(_)
+                | Debt::Relay(_)
                 | Debt::EndWait(_)
                 | Debt::Beside(_)
                 | Debt::WaitUntil(_),
@@ -363,6 +373,7 @@ pub fn recovery(state: &State, debts: &[Debt], cut_bytes: u64) -> Option<Fact> {
             | Debt::Stop(_)
             | Debt::End { .. }
             | Debt::Loop(_)
+            | Debt::Relay(_)
             | Debt::EndWait(_)
             | Debt::Beside(_)
             | Debt::WaitUntil(_) => {}

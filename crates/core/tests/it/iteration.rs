@@ -5,13 +5,12 @@ use outlive_core::command::{Command, Done, LoopCommand, NewLoop, Report};
 use outlive_core::compaction::Summary;
 use outlive_core::content::{Failure, FailureKind};
 use outlive_core::event::{
-    Behavior, CallStarted, Check, CompactionTrigger, Decider, Effect, Entry, Event, LoopExit, OnLost, Origin, Outcome,
-    Strategy,
+    Behavior, CallStarted, Check, CompactionTrigger, Decider, Effect, Entry, Event, LoopExit, OnLost, Outcome, Strategy,
 };
 use outlive_core::id::CallId;
 use outlive_core::memory::observe::{Piece, Who};
 use outlive_core::session::{
-    CheckResult, Debt, Refusal, Round, Ruling, Stage, State, Status, read_snapshot, write_snapshot,
+    CheckResult, Debt, Refusal, Round, Ruling, Stage, State, Status, Vouched, read_snapshot, write_snapshot,
 };
 
 use super::desk::{self, Desk, call_reply, reply, text};
@@ -36,8 +35,8 @@ fn asked() -> Ruling {
 }
 
 /// As the shell rules on what somebody vouches for.
-fn ruled(by: Option<&Origin>, ruling: &Ruling) -> Ruling {
-    match (by, ruling) {
+fn ruled(vouched: Option<Vouched<'_>>, ruling: &Ruling) -> Ruling {
+    match (vouched.and_then(|vouched| vouched.by), ruling) {
         (Some(by), Ruling::Ask { .. }) => Ruling::Allowed {
             by: Decider::Person(by.clone()),
             effect: Effect::Idempotent,

@@ -127,8 +127,9 @@ fn stopped_story() -> Desk {
     desk
 }
 
-const GOLDEN: [(&str, Story); 10] = [
+const GOLDEN: [(&str, Story); 11] = [
     ("v1-loop", super::iteration::looped),
+    ("v1-relay", super::relay::journal),
     ("v1-forgetting", super::memories::forgetting_story),
     ("v1-unattended", super::unattended::parked),
     ("v1-stopped", stopped_story),
@@ -222,11 +223,11 @@ fn the_transcript_of_a_golden_journal_says_who_said_what() {
 #[test]
 fn a_type_from_the_future_is_kept_and_passed_on() {
     let raw =
-        r#"{"seq":7,"at":"2026-01-01T00:00:00.000000Z","type":"relay.started","v":3,"relay":"r","x":[1,{"y":null}]"#;
+        r#"{"seq":7,"at":"2026-01-01T00:00:00.000000Z","type":"tour.started","v":3,"relay":"r","x":[1,{"y":null}]"#;
     let sealed = format!("{raw},\"crc\":\"{:08x}\"}}", crc32c::crc32c(raw.as_bytes()));
     let line = Line::check(sealed.as_bytes()).unwrap();
     let entry = line.read().unwrap();
-    assert!(matches!(&entry.event, Event::Unknown { name, v: 3, .. } if name == "relay.started"));
+    assert!(matches!(&entry.event, Event::Unknown { name, v: 3, .. } if name == "tour.started"));
     assert_eq!(Line::write(&entry).unwrap().as_str(), sealed);
     let mut state = State::default();
     state.apply(&entry);

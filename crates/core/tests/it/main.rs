@@ -15,6 +15,8 @@ mod iteration;
 mod journal;
 mod memories;
 mod properties;
+mod relay;
+mod relay_rules;
 mod relief;
 mod said;
 mod session;

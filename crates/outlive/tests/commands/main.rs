@@ -15,6 +15,7 @@ mod forgetting;
 mod importing;
 mod moving;
 mod policy;
+mod relaying;
 mod remembering;
 mod sandboxing;
 mod scheduling;

@@ -43,6 +43,8 @@ enum Story {
     Remember,
     /// Turn after turn until a check passes.
     Loop,
+    /// A relay of a script, a look, a time and a question ends, is made another, and goes on.
+    Relay,
     /// Notes are put together.
     Reflect,
     /// Whoever condenses and takes notes is not there.
@@ -60,12 +62,12 @@ enum Story {
 }
 
 use Story::{
-    Again, Approve, Ask, Cancel, Condense, Control, Helpless, Loop, Much, Narrow, Outage, Prune, Queue, Reflect,
+    Again, Approve, Ask, Cancel, Condense, Control, Helpless, Loop, Much, Narrow, Outage, Prune, Queue, Reflect, Relay,
     Remember, Wait, Work,
 };
 
 /// Each kind of append, and what leads to one.
-const APPENDS: [(&str, Story); 51] = [
+const APPENDS: [(&str, Story); 57] = [
     ("session.created", Work),
     ("message.received", Work),
     ("turn.started", Work),
@@ -113,6 +115,12 @@ const APPENDS: [(&str, Story); 51] = [
     ("loop.iteration_started", Loop),
     ("loop.checks_asked", Loop),
     ("loop.ended", Loop),
+    ("relay.started", Relay),
+    ("relay.state_entered", Relay),
+    ("relay.state_ended", Relay),
+    ("relay.redefined", Relay),
+    ("relay.finished", Relay),
+    ("relay.reopened", Relay),
     ("memory.reflected", Reflect),
     ("memory.failed", Helpless),
     ("recovery.noted", Again),
@@ -360,6 +368,7 @@ impl Talk {
             Condense => self.condense().await,
             Remember => self.remember().await,
             Loop => self.iterate().await,
+            Relay => self.relay().await,
             Wait => self.wait().await,
             Reflect => self.reflect().await,
             Helpless => self.helpless().await,

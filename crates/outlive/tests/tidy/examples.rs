@@ -25,6 +25,16 @@ fn every_example_agent_can_run() {
 }
 
 #[test]
+fn every_example_relay_is_one() {
+    let relays = files("examples/relays");
+    assert!(!relays.is_empty(), "examples are missing");
+    for file in relays {
+        let read = outlive_core::relay::read_text(&file.text, &file.path);
+        read.unwrap_or_else(|faults| panic!("{faults}"));
+    }
+}
+
+#[test]
 fn every_error_code_has_a_page_and_every_page_a_code() {
     let codes: BTreeSet<String> = outlive_protocol::code::ALL.iter().map(|code| code.name.to_owned()).collect();
     let folder = root().join("docs/errors");

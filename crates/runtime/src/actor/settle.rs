@@ -8,7 +8,7 @@ use outlive_core::context::Transcript;
 use outlive_core::event::{Aside, Decider, Ending, Entry, TurnError};
 use outlive_core::hooks::About;
 use outlive_core::id::CallId;
-use outlive_core::session::{Allowance, Debt, Fact, Round, Ruling, recovery};
+use outlive_core::session::{Allowance, Debt, Fact, Pace, Round, Ruling, recovery};
 use outlive_core::turn::Call;
 use outlive_store::StoreError;
 
@@ -35,10 +35,8 @@ impl Actor {
             // While everything is stopped no wait begins anything; what ends meanwhile, ends then.
             let is_kept = |debt: &Debt| is_stopped && matches!(debt, Debt::EndWait(_));
             let Some(debt) = self.owed().into_iter().find(|debt| !is_kept(debt)) else { return Ok(()) };
-            if is_stopped && debt == Debt::StartQueued {
-                return Ok(());
-            }
             match debt {
+                Debt::StartQueued | Debt::Loop(Round::Iterate) | Debt::Relay(Pace::Turn) if is_stopped => return Ok(()),
                 Debt::WaitUntil(due) => {
                     batch.acts().wake_at = Some(due);
                     return Ok(());
@@ -64,15 +62,14 @@ impl Actor {
                     }
                 }
                 Debt::Rule(call) => self.rule(batch, call).await?,
-                Debt::Loop(Round::Iterate) if is_stopped => return Ok(()),
                 Debt::Loop(round) => {
                     if !self.go_round(batch, round).await? {
                         return Ok(());
                     }
                 }
-                Debt::EndWait(wait) => {
-                    let facts = self.state.end_wait(wait, &mut self.shell.moments.moment());
-                    if !self.record(batch, facts) {
+                Debt::Relay(_) | Debt::EndWait(_) => {
+                    let facts = self.by_itself(&debt);
+                    if facts.is_empty() || !self.record(batch, facts) {
                         return Ok(());
                     }
                 }
@@ -95,6 +92,16 @@ impl Actor {
                     }
                 }
             }
+        }
+    }
+
+    /// What ends or goes on by itself.
+    fn by_itself(&self, debt: &Debt) -> Vec<Fact> {
+        let mut moment = self.shell.moments.moment();
+        if let Debt::EndWait(wait) = debt {
+            self.state.end_wait(*wait, &mut moment)
+        } else {
+            self.state.go_relay(&mut moment)
         }
     }
 
@@ -168,7 +175,9 @@ impl Actor {
     ) -> Result<Ruling, StoreError> {
         match ruling {
             Ruling::Allowed { .. } | Ruling::Ask { .. } => {}
-            Ruling::Question(_) | Ruling::Todos(_) | Ruling::Wait(_) | Ruling::Denied { .. } => return Ok(ruling),
+            Ruling::Question(_) | Ruling::Todos(_) | Ruling::Wait(_) | Ruling::Relay(_) | Ruling::Denied { .. } => {
+                return Ok(ruling);
+            }
         }
         let held = kit.toolbox.held();
         let mut past = if held.looks_back() { self.transcript(batch).await?.calls() } else { Vec::new() };

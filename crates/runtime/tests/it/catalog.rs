@@ -102,8 +102,21 @@ async fn an_agent_has_the_tools_and_the_skills_that_its_files_ask_for() {
     ];
     write(&faults, "helper", spec, &files);
     let card = catalog.card(&helper()).unwrap();
-    let tools =
-        ["ask_user", "todo", "wait", "session", "artifact", "web_fetch", "web_search", "cli_gh", "cli_count", "skill"];
+    let tools = [
+        "ask_user",
+        "todo",
+        "wait",
+        "create_relay",
+        "select_state",
+        "relay_status",
+        "session",
+        "artifact",
+        "web_fetch",
+        "web_search",
+        "cli_gh",
+        "cli_count",
+        "skill",
+    ];
     assert_eq!(card.tools, tools);
     assert_eq!(card.skills, ["calm", "shared"]);
     assert_eq!(card.warnings.len(), 1, "{:?}", card.warnings);

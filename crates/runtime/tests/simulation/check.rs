@@ -2,6 +2,7 @@
 
 mod looping;
 pub mod memory;
+mod relay;
 mod shrink;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -42,6 +43,7 @@ pub async fn everything(
         snapshot_is_a_fold(store, *session, &entries).await;
         shrink::checkpoints_hold(&entries);
         shrink::calls_keep_their_results(&entries);
+        relay::attempts_hold(&entries);
         journals.insert(*session, entries);
     }
     effects_happen_once(journals.values().flatten(), world);

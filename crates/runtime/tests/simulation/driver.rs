@@ -1,6 +1,7 @@
 //! What people, time and death do to a few sessions.
 
 mod looping;
+mod relay;
 mod remember;
 mod shrink;
 
@@ -147,6 +148,7 @@ impl Simulation {
             80..84 => self.lift(life).await,
             84..91 if self.evening.narrow.is_some() => self.shrink(life, session).await,
             91 if self.evening.narrow.is_some() => self.look_ahead(life, session).await,
+            84..96 if self.evening.tours => self.relay(life, session).await,
             84..92 if self.evening.remembers => self.remember(life, session).await,
             92 if self.evening.narrow.is_some() => tokio::time::sleep(Duration::from_secs(self.rng.below(7_200))).await,
             93..97 if self.evening.loops => self.go_round(life, session).await,

@@ -1,4 +1,4 @@
-//! What sort of evening a seed is: a plain one, one in a window that is nearly full, one with memory on, one with loops; or several of
+//! What sort of evening a seed is: a plain one, one in a window that is nearly full, one with memory on, one with loops, one of relays; or several of
 //! these at once.
 
 use outlive_core::context::{Percent, Window};
@@ -10,6 +10,7 @@ pub struct Evening {
     pub narrow: Option<Narrow>,
     pub remembers: bool,
     pub loops: bool,
+    pub tours: bool,
 }
 
 /// A window that a few messages fill.
@@ -27,20 +28,20 @@ pub struct Narrow {
 const OUTPUT: u64 = 100;
 
 impl Evening {
-    /// A third is narrow, a quarter remembers, for that takes longer, of which a third is narrow, too; a fifth has loops.
+    /// A third is narrow, a quarter remembers, for that takes longer, of which a third is narrow, too; a fifth has loops, a sixth has relays.
     pub fn of(seed: u64) -> Self {
         let own = Rng::new(!seed);
         let said = [1_600, 2_200, 3_500, 6_000][usize::try_from(own.below(4)).unwrap()];
         let takes = if own.chance(60) { said } else { said * (60 + own.below(40)) / 100 };
         let is_narrow = seed % 3 == 1;
-        let (remembers, loops) = (seed % 6 == 2 || seed % 12 == 4, seed % 5 == 2);
+        let (remembers, loops) = (seed % 6 == 2 || seed % 12 == 4, seed % 5 == 2 && seed % 6 != 5);
         let mut narrow = Narrow { said, takes, learns: own.chance(50) };
         // What is remembered has its part of what the files say: of less, and with more said than there is, too little may be left for
         // ever.
         if remembers && said < 3_500 {
             narrow = Narrow { said: said + 2_500, takes: takes + 2_500, ..narrow };
         }
-        Self { narrow: is_narrow.then_some(narrow), remembers, loops }
+        Self { narrow: is_narrow.then_some(narrow), remembers, loops, tours: seed % 6 == 5 }
     }
 
     /// Returns the model's window, as far as is known.

@@ -13,12 +13,12 @@ use outlive_core::cost::Prices;
 use outlive_core::event::{Effect, OnLost, Outcome};
 use outlive_core::id::{AgentName, CallId, SessionId};
 use outlive_core::policy::{Policy, Reach, Subject};
-use outlive_core::session::{ASK_USER, LIST_TOOL};
+use outlive_core::session::{ASK_USER, LIST_TOOL, SELECT_STATE};
 use outlive_model::{Description, Model, Pending, Sink};
 use outlive_runtime::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Terms, Voice, Voices};
 use outlive_runtime::scales::Scales;
 use outlive_store::Store;
-use outlive_tools::builtin::{AskUser, TodoList};
+use outlive_tools::builtin::{AskUser, Relays, TodoList};
 use outlive_tools::registry::Toolbox;
 use outlive_tools::{Assessment, Finished, Found, Invocation, Place, Span, Tool};
 use serde_json::{Value, json};
@@ -39,6 +39,9 @@ pub struct SimModel {
     pub store: Store,
     pub evening: Evening,
 }
+
+/// What relays run: its effect is known by the command.
+const BASH: (&str, Effect, Reach) = ("bash", Effect::Effectful, Reach::Beyond);
 
 const TOOLS: [(&str, Effect, Reach); 8] = [
     ("look", Effect::Read, Reach::Within),
@@ -132,6 +135,14 @@ impl SimModel {
         if let Some((_, text)) = remembered.next_back().filter(|_| self.evening.remembers && self.rng.chance(5)) {
             content.push(ReplyBlock::Text(text.to_owned()));
         }
+        let chooses =
+            self.evening.tours && said.rsplit("\n[").next().is_some_and(|last| last.contains("choose what is next]"));
+        if chooses && (calm || self.rng.chance(60)) {
+            let states = ["pay", "sign", "look", "rest", "mail", "write", "ask", "done", "gone", "nowhere"];
+            let state = states[if calm { 7 } else { usize::try_from(self.rng.below(10)).unwrap() }];
+            let arguments = json!({ "state": state }).to_string();
+            content.push(ReplyBlock::ToolUse { name: SELECT_STATE.to_owned(), arguments });
+        }
         let calls = if calm || self.rng.chance(45) { 0 } else { 1 + self.rng.below(4) };
         for _ in 0..calls {
             content.push(self.call());
@@ -204,7 +215,10 @@ impl Tool for SimTool {
         ToolSpec {
             name: self.name.into(),
             description: "simulated".into(),
-            input_schema: json!({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}),
+            input_schema: match self.name {
+                "bash" => json!({"type": "object"}),
+                _ => json!({"type": "object", "properties": {"n": {"type": "integer"}}, "required": ["n"]}),
+            },
         }
     }
 
@@ -231,7 +245,9 @@ impl Tool for SimTool {
             let work = async {
                 tokio::time::sleep(Duration::from_millis(self.rng.below(3_000))).await;
                 (invocation.sink)("half".into());
-                self.world.did(invocation.call, self.effect);
+                let line = invocation.arguments["command"].as_str().unwrap_or_default();
+                let looks = self.name == "bash" && !line.ends_with(" pay") && !line.ends_with(" sign");
+                self.world.did(invocation.call, if looks { Effect::Idempotent } else { self.effect });
                 tokio::time::sleep(Duration::from_millis(self.rng.below(3_000))).await;
             };
             tokio::select! {
@@ -245,7 +261,9 @@ impl Tool for SimTool {
             let outcome = if self.rng.chance(20) { Outcome::Error } else { Outcome::Ok };
             let most = self.evening.narrow.map_or(0, |narrow| self.rng.below(narrow.said * 2));
             let content = if self.name == "recall" { RECALLED.to_owned() } else { filled("done", most) };
-            Finished { content, ..finished(outcome) }
+            let code = if outcome == Outcome::Ok { 0 } else { 1 + self.rng.below(2) };
+            let details = (self.name == "bash").then(|| json!({ "exit_code": code }));
+            Finished { content, details, ..finished(outcome) }
         })
     }
 
@@ -369,7 +387,10 @@ impl Kits for SimKits {
                 (self.rng.clone(), self.world.clone(), self.store.clone(), self.calm.clone());
             Arc::new(Bash { rng, world, store, calm, evening: self.evening })
         });
-        let toolbox = Arc::new(Toolbox::new(TOOLS.iter().map(tool).chain(own).chain(bash).collect()));
+        let of_relays = Relays::ALL.map(|relay| Arc::new(relay) as Arc<dyn Tool>).into_iter().chain([tool(&BASH)]);
+        let of_relays = of_relays.filter(|_| self.evening.tours);
+        let tools = TOOLS.iter().map(tool).chain(own).chain(bash).chain(of_relays);
+        let toolbox = Arc::new(Toolbox::new(tools.collect()));
         let parts = FrameParts {
             window: self.evening.window(self.scales.window("sim/sim")),
             system: vec!["simulated".into()],

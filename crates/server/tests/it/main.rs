@@ -18,6 +18,7 @@ mod metrics;
 mod moving;
 mod order;
 mod pages;
+mod relays;
 mod remembering;
 mod schedules;
 mod sockets;

@@ -90,6 +90,42 @@ impl Talk {
         }
     }
 
+    /// What its script does may be done twice: which attempt a death has cut short is another matter.
+    pub(super) async fn relay(&self) {
+        let session = self.create("worker").await;
+        let look =
+            json!({"name": "look", "kind": "poll", "command": "test -e packed", "interval": "1s", "next": "rest"});
+        let states = |rest: &str| {
+            json!([
+                {"name": "pack", "kind": "script", "command": "touch packed", "effect": "idempotent", "next": "look"},
+                look.clone(),
+                {"name": "rest", "kind": "timer", "after": rest, "next": "ask"},
+                {"name": "ask", "kind": "park", "question": "Fine?", "next": "done"},
+                {"name": "done", "kind": "terminal", "outcome": "completed"},
+            ])
+        };
+        let definition = |rest: &str| json!({"name": "trip", "prompt": "help", "states": states(rest)});
+        self.post(&session, "relay", json!({"action": "start", "definition": definition("5ms")})).await;
+        self.until(&session, "asking").await;
+        let redefine = json!({"action": "redefine", "reason": "slower", "definition": definition("10ms")});
+        self.post(&session, "relay", redefine).await;
+        self.answer_all(&session).await;
+        self.until(&session, "idle").await;
+        self.post(&session, "relay", json!({"action": "reopen", "reason": "again", "state": "rest"})).await;
+        self.until(&session, "asking").await;
+        self.answer_all(&session).await;
+        self.until(&session, "idle").await;
+    }
+
+    async fn answer_all(&self, session: &str) {
+        let route = format!("/sessions/{session}/questions");
+        let Some((200, open)) = self.server.ask("GET", &route, None).await else { return };
+        for question in open["items"].as_array().into_iter().flatten() {
+            let Some(id) = question["question"].as_str() else { continue };
+            self.post(session, &format!("questions/{id}"), json!({"answers": ["fine"]})).await;
+        }
+    }
+
     /// One wait is put off and comes, one is ended by its signal.
     pub(super) async fn wait(&self) {
         let session = self.create("worker").await;

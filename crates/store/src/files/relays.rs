@@ -1,0 +1,46 @@
+//! The files under `relays/` of a workspace.
+
+use std::io;
+
+use outlive_core::limits::RELAY_BYTES;
+
+use super::beside::Beside;
+use super::fs::{is_full, read_all, replace};
+use super::tails::io_error;
+use crate::StoreError;
+use crate::relays::{Over, RelayFiles, check, names, taken};
+
+/// More than a definition can have.
+const MOST: u64 = 2 * RELAY_BYTES as u64;
+
+impl RelayFiles for Beside {
+    fn relay_names(&self) -> Result<Vec<String>, StoreError> {
+        let folder = self.root.join("relays");
+        match self.disk.list(&folder) {
+            Ok(files) => Ok(names(files)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+            Err(error) => Err(io_error("list", &folder, &error)),
+        }
+    }
+
+    fn relay(&self, name: &str) -> Result<Option<String>, StoreError> {
+        check(name)?;
+        let path = self.root.join("relays").join(format!("{name}.yaml"));
+        match read_all(&*self.disk, &path, MOST) {
+            Ok(bytes) => Ok(Some(String::from_utf8_lossy(&bytes).into_owned())),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(io_error("read", &path, &error)),
+        }
+    }
+
+    fn put_relay(&self, name: &str, text: &str, over: Over) -> Result<(), StoreError> {
+        if over == Over::Nothing && self.relay(name)?.is_some() {
+            return Err(taken(name));
+        }
+        check(name)?;
+        let folder = self.root.join("relays");
+        let path = folder.join(format!("{name}.yaml"));
+        let put = self.disk.make_dir(&folder).and_then(|()| replace(&*self.disk, &path, text.as_bytes()));
+        put.map_err(|error| if is_full(&error) { StoreError::NoSpace } else { io_error("write", &path, &error) })
+    }
+}
