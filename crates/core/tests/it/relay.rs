@@ -734,12 +734,10 @@ fn tour() -> World {
 /// Runs it to its end, with a death after so many of its steps.
 fn toured(death: Option<usize>) -> World {
     let mut world = tour();
-    let mut steps = 0;
-    for _ in 0..400 {
+    for steps in 0..400 {
         if death == Some(steps) {
             world.desk.die();
         }
-        steps += 1;
         if world.step() {
             continue;
         }
