@@ -77,6 +77,7 @@ impl Errand {
                 title: Some(self.title.clone()).filter(|title| !title.is_empty()),
                 project: None,
                 task: None,
+                memory: None,
                 on_disconnect: OnDisconnect::Continue,
                 labels: [("schedule".to_owned(), self.schedule.to_string())].into(),
                 by: by.clone(),

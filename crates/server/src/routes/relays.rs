@@ -125,6 +125,7 @@ async fn fresh(
         title: Some(new.definition.name.clone()),
         project: None,
         task: None,
+        memory: None,
         on_disconnect: card.on_disconnect,
         labels: BTreeMap::new(),
         by: by.clone(),
