@@ -107,7 +107,7 @@ pub fn known(config: &Config, credentials: &dyn Credentials) -> Result<Vec<(Stri
         let words = values.flat_map(|value| [value.rsplit(' ').next().unwrap_or_default().to_owned(), value]);
         known.extend(words.map(|value| (name.to_owned(), Secret::new(value))));
     }
-    for (_, hook) in &config.webhooks {
+    for hook in config.webhooks.values() {
         let secret = credentials.get(&hook.secret).ok().flatten();
         known.extend(secret.map(|secret| (hook.secret.clone(), secret)));
     }

@@ -285,7 +285,7 @@ mod tests {
 
     #[test]
     fn a_run_that_panics_lets_the_next_one_begin() {
-        let spec = serde_json::json!({ "provider": "ollama", "name": "x" });
+        let spec = serde_json::json!({ "base_url": "http://127.0.0.1:9", "model": "x" });
         let spec: outlive_core::agent::EmbeddingSpec = serde_json::from_value(spec).unwrap();
         let meaning = Meaning::new(Embedder::unable(spec, "no".to_owned()));
         meaning.progress().run = Run::Running;

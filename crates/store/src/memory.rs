@@ -58,7 +58,6 @@ struct World {
     stop: Option<Stop>,
     schedules: BTreeMap<ScheduleId, Vec<Line>>,
     folders: folders::Folders,
-    relays: BTreeMap<String, String>,
     plan: faults::Plan,
 }
 

@@ -195,9 +195,10 @@ impl Desk {
     /// Records what needs no shell, until nothing of that is owed.
     pub fn settle(&mut self) {
         while let Some(debt) = self.owed().into_iter().next() {
-            let facts = match debt {
-                Debt::EndWait(wait) => self.state.end_wait(wait, &mut self.moment),
-                debt => self.state.settle(&debt),
+            let facts = if let Debt::EndWait(wait) = debt {
+                self.state.end_wait(wait, &mut self.moment)
+            } else {
+                self.state.settle(&debt)
             };
             if facts.is_empty() {
                 return;

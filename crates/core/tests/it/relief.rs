@@ -174,11 +174,9 @@ fn what_was_cancelled_or_made_little_shorter_is_tried_again_where_the_request_ca
         let (message, usage, compaction) = (String::new(), Usage::default(), CompactionId::from_bits(id));
         Event::CompactionFailed(CompactionFailed { compaction, message, usage, rests_until: None })
     };
-    let soft = |event| match event {
-        Event::CompactionStarted(started) => {
-            Event::CompactionStarted(CompactionStarted { trigger: CompactionTrigger::Soft, ..started })
-        }
-        other => other,
+    let soft = |event| {
+        let Event::CompactionStarted(started) = event else { return event };
+        Event::CompactionStarted(CompactionStarted { trigger: CompactionTrigger::Soft, ..started })
     };
     let mut desk = talked();
     let covers = covered(&mut desk, 120);

@@ -65,13 +65,9 @@ fn ends(desk: &Desk) -> Vec<(WaitReason, Option<u64>)> {
 
 /// What was said to the agent by itself, and what the turn began with.
 fn woken(desk: &Desk) -> Vec<(OriginKind, String)> {
-    let said = |event: &Event| match event {
-        Event::MessageReceived(said) if said.origin.kind != OriginKind::Cli => {
-            Some((said.origin.kind, said.content.clone()))
-        }
-        _other => None,
-    };
-    desk.entries.iter().filter_map(|entry| said(&entry.event)).collect()
+    let said = |event: &Event| if let Event::MessageReceived(said) = event { Some(said.clone()) } else { None };
+    let said = desk.entries.iter().filter_map(|entry| said(&entry.event));
+    said.filter(|said| said.origin.kind != OriginKind::Cli).map(|said| (said.origin.kind, said.content)).collect()
 }
 
 fn finish(desk: &mut Desk) {
@@ -87,10 +83,8 @@ fn a_turn_that_waits_sleeps_until_the_first_of_its_times() {
     let desk = asleep(timer(60_000));
     let due = desk.state.queue.waits.next_at().unwrap();
     assert_eq!(desk.state.last.as_ref().unwrap().ending, Ending::Sleep);
-    let ended = desk.entries.iter().find_map(|entry| match &entry.event {
-        Event::TurnEnded(ended) => Some(ended.wake_at),
-        _other => None,
-    });
+    let wake_at = |event: &Event| if let Event::TurnEnded(ended) = event { Some(ended.wake_at) } else { None };
+    let ended = desk.entries.iter().find_map(|entry| wake_at(&entry.event));
     assert_eq!(ended, Some(Some(due)), "the turn says when it is woken");
     assert_eq!(desk.state.status(), Status::Sleeping);
     assert_eq!(desk.owed(), vec![Debt::WaitUntil(due)]);

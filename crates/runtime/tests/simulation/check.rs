@@ -143,6 +143,7 @@ fn budgets_hold(entries: &[Entry]) {
         let beside = match &entry.event {
             Event::MemoryObserved(observed) => observed.usage,
             Event::MemoryReflected(reflected) => reflected.usage,
+            Event::MemoryFailed(failed) => failed.usage,
             Event::CompactionProgressed(progressed) => progressed.usage,
             Event::CompactionFailed(failed) => failed.usage,
             _ => continue,

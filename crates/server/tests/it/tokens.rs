@@ -70,7 +70,9 @@ async fn every_route_is_open_to_the_scopes_that_reach_it_and_to_no_other() {
     for (path, operations) in document["paths"].as_object().unwrap() {
         for (method, operation) in operations.as_object().unwrap() {
             let Some(needs) = operation["security"][0]["token"][0].as_str() else {
-                assert!(["/livez", "/readyz", "/version"].contains(&path.as_str()), "{path} says no scope");
+                // A webhook shows a signature.
+                let open = ["/livez", "/readyz", "/version", "/api/v1/hooks/{name}"];
+                assert!(open.contains(&path.as_str()), "{path} says no scope");
                 continue;
             };
             for (has, token) in &tokens {

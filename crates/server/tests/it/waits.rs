@@ -2,6 +2,7 @@
 
 use outlive_core::secret::Secret;
 use outlive_core::webhook::{Webhook, sign};
+use outlive_runtime::clock::{Clock as _, SystemClock};
 use serde_json::{Value, json};
 
 use super::fixture::Server;
@@ -26,8 +27,7 @@ async fn hooked(session: &str) -> Server {
 }
 
 fn now() -> i64 {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap();
-    i64::try_from(since.as_secs()).unwrap()
+    SystemClock.now().micros() / 1_000_000
 }
 
 /// Delivers this as its sender would.

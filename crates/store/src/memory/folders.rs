@@ -20,6 +20,8 @@ pub(super) struct Folders {
     kept: BTreeMap<AgentName, Vec<(Version, Files)>>,
     /// The workspace's own, as its agents see them.
     pub(super) shared: Files,
+    /// Definitions of relays, by their names.
+    pub(super) relays: BTreeMap<String, String>,
 }
 
 impl Folders {
