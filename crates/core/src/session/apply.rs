@@ -156,8 +156,9 @@ impl State {
     fn apply_turn(&mut self, entry: &Entry) {
         self.remember_decision(entry);
         match &entry.event {
-            Event::StepFailed(failed) => self.upkeep.view.note_failed(entry.seq, failed),
-            Event::StepFinished(_) => self.upkeep.view.overflow = None,
+            Event::StepStarted(_) => self.upkeep.view.asked = entry.seq,
+            Event::StepFailed(failed) => self.upkeep.view.note_failed(failed),
+            Event::StepFinished(_) => (self.upkeep.view.overflow, self.upkeep.view.asked) = (None, 0),
             _other => {}
         }
         let is_own = self.is_own(entry.seq);

@@ -37,6 +37,9 @@ pub struct View {
     /// Why none begins, as it was said last, until one does.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub skipped: Option<String>,
+    /// The `step.started` of the request that is under way.
+    #[serde(default, skip_serializing_if = "is_nothing")]
+    pub asked: Seq,
     /// Set while the provider says that the request is too long.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub overflow: Option<Overflow>,
@@ -79,7 +82,7 @@ impl Vain {
 pub struct Overflow {
     /// How often in a row it said so.
     pub times: u32,
-    /// Where it said so last.
+    /// The `step.started` of the request that it said so of last.
     pub seq: Seq,
 }
 
@@ -136,6 +139,11 @@ pub struct UnderWay {
 /// Of the tokens before, a checkpoint that frees less than this part is meagre, in percent.
 const MEAGRE_PERCENT: u64 = 15;
 
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "the form that serde asks for")]
+fn is_nothing(seq: &Seq) -> bool {
+    *seq == 0
+}
+
 impl View {
     /// Returns the checkpoint in use.
     #[must_use]
@@ -179,15 +187,16 @@ impl View {
 
     /// A turn is over. What a person did about its request, nobody knows: the next one is sent as if it were the first.
     pub(super) fn end_turn(&mut self) {
+        self.asked = 0;
         self.overflow = None;
         self.vain.iter_mut().for_each(|vain| vain.over = true);
     }
 
     /// A step failed: it may be for the length of its request.
-    pub(super) fn note_failed(&mut self, seq: Seq, failed: &StepFailed) {
+    pub(super) fn note_failed(&mut self, failed: &StepFailed) {
         if failed.kind == FailureKind::Overflow {
             let times = self.overflow.map_or(0, |overflow| overflow.times).saturating_add(1);
-            self.overflow = Some(Overflow { times, seq });
+            self.overflow = Some(Overflow { times, seq: self.asked });
         }
     }
 

@@ -1,7 +1,7 @@
 //! What is done about long requests, by what is known of the checkpoints before.
 
 use outlive_core::compaction::Summary;
-use outlive_core::content::Usage;
+use outlive_core::content::{Failure, FailureKind, Usage};
 use outlive_core::context::Window;
 use outlive_core::event::{
     ActivationCause, Aside, CheckpointActivated, CheckpointCreated, CompactionCancelled, CompactionFailed,
@@ -205,6 +205,20 @@ fn covered(desk: &mut Desk, percent: u64) -> Aside {
     let sized = Sized { tokens, counted: tokens, window: &window, keeper: "p/m", compacts: true };
     let Relief::Facts(facts) = desk.state.relieve(&desk.transcript, &sized, &mut desk.moment) else { panic!() };
     begun(&facts).unwrap().covers
+}
+
+#[test]
+fn a_request_that_was_refused_while_a_checkpoint_was_made_is_not_the_shorter_one() {
+    let overflow = || Failure { kind: FailureKind::Overflow, message: "too long".into(), retry_after_ms: None };
+    let mut desk = talked();
+    desk.say("go on").unwrap();
+    desk.start_step(1, 1);
+    record(&mut desk, vec![made(1, CompactionTrigger::Soft, 100), chosen()]);
+    desk.answer(1, 1, Err(overflow())).unwrap();
+    assert_eq!(relief(&mut desk, 50), "sent", "the next one is shorter than what was refused");
+    desk.start_step(1, 2);
+    desk.answer(1, 2, Err(overflow())).unwrap();
+    assert_ne!(relief(&mut desk, 50), "sent", "this one was refused");
 }
 
 #[test]

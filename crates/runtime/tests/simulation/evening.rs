@@ -32,7 +32,9 @@ impl Evening {
     pub fn of(seed: u64) -> Self {
         let own = Rng::new(!seed);
         let said = [1_600, 2_200, 3_500, 6_000][usize::try_from(own.below(4)).unwrap()];
-        let takes = if own.chance(60) { said } else { said * (60 + own.below(40)) / 100 };
+        let takes: u64 = if own.chance(60) { said } else { said * (60 + own.below(40)) / 100 };
+        // What the files say has its place in it, and a few words.
+        let takes = takes.max(1_200);
         let is_narrow = seed % 3 == 1;
         let (remembers, loops) = (seed % 6 == 2 || seed % 12 == 4, seed % 5 == 2 && seed % 6 != 5);
         let mut narrow = Narrow { said, takes, learns: own.chance(50) };

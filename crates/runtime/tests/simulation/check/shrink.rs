@@ -118,7 +118,8 @@ fn passes_the_gates(state: &State, made: &BTreeMap<CheckpointId, CheckpointCreat
     };
     assert!(after <= bound, "checkpoint {} leaves {after} of {before} tokens", created.version);
     let said = [&created.summary.goal, &created.summary.next_step];
-    assert!(!said.iter().any(|text| text.contains("I'm sorry") || text.contains("error")), "{said:?}");
+    // How a loop ended is no error of whoever condenses.
+    assert!(!said.iter().any(|text| text.contains("I'm sorry") || text.starts_with("error")), "{said:?}");
     let goes_on = created.made.trigger == CompactionTrigger::Upgrade || created.parent == state.upkeep.view.checkpoint;
     assert!(goes_on, "checkpoint {} goes on from another than what was shown", created.version);
     let Some(parent) = created.parent.and_then(|parent| made.get(&parent)) else { return };
