@@ -26,6 +26,8 @@ pub const WAITS_REMEMBERED: usize = 16;
 pub const OVERDUE_MS: u64 = 5_000;
 /// Characters of a name, and of what a wait is for.
 pub const NAME_CHARS: usize = 200;
+/// Bytes of what a wait asks of a signal's payload.
+pub const MATCH_BYTES: usize = 4 << 10;
 /// Bytes of a signal's payload.
 pub const SIGNAL_BYTES: usize = 64 << 10;
 /// Signals that a session keeps until a wait takes them.

@@ -8,7 +8,7 @@
 //! | [`schema`] | what a state's input must be |
 //! | [`template`] | how values reach prompts and commands |
 //! | [`history`] | what a relay did, as rows |
-//! | [`line`] | the command line of a state, in which no value is ever read by a shell |
+//! | [`mod@line`] | the command line of a state, in which no value is ever read by a shell |
 //! | [`due`] | when a timer is due |
 //! | [`draw`] | a relay and its path as text |
 //! | [`run`] | where a relay stands: a fold of its session's events |

@@ -308,6 +308,11 @@ impl Runtime {
         inbox.send(Mail::Told(Command::Wake)).await.ok();
     }
 
+    /// As [`Runtime::wake`], and waits for nobody: a full inbox will make it look anyway.
+    pub(crate) fn wake_soon(&self, session: SessionId) {
+        self.sessions.inbox(session, &self.shell).try_send(Mail::Told(Command::Wake)).ok();
+    }
+
     pub(crate) fn is_live(&self, session: SessionId) -> bool {
         self.sessions.live(session).is_some()
     }

@@ -76,8 +76,8 @@ impl Scheduler {
             let mut due = self.lock();
             for row in &page {
                 let at = Timestamp::from_micros(row.over_at.unwrap_or(i64::MAX));
-                // The first of a session's: they come in order.
-                if !due.of.contains_key(&row.session) {
+                // The first of a session's.
+                if due.of.get(&row.session).is_none_or(|before| at < *before) {
                     due.put(at, row.session);
                 }
             }
@@ -93,10 +93,12 @@ impl Scheduler {
     pub(crate) async fn run(self, runtime: Weak<Runtime>, closing: CancellationToken) {
         while !closing.is_cancelled() {
             let Some(alive) = runtime.upgrade() else { return };
-            let (now, longest) = (alive.shell.moments.now(), alive.shell.moments.longest());
-            while let Some(session) = self.take_due(now) {
-                alive.wake(session).await;
+            while let Some(session) = self.take_due(alive.shell.moments.now()) {
+                alive.wake_soon(session);
+                // Whoever is woken has room to begin.
+                tokio::task::yield_now().await;
             }
+            let (now, longest) = (alive.shell.moments.now(), alive.shell.moments.longest());
             drop(alive);
             let pause = self.lock().times.first().map(|(due, _)| Duration::from_millis(due.ms_since(now) + 1));
             tokio::select! {

@@ -71,6 +71,7 @@ macro_rules! conformance {
             listing::a_list_shows_what_has_all_labels_that_are_asked_for
             listing::a_list_shows_what_it_is_asked_for
             listing::a_row_noted_a_moment_ago_is_listed_once
+            listing::what_sessions_wait_for_is_listed_by_its_time
             listing::a_session_taken_off_the_list_stays_off
             listing::a_restart_opens_what_is_owed_or_not_covered
             listing::a_rebuilt_list_is_what_it_was_built_from

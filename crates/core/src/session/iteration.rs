@@ -298,10 +298,13 @@ impl State {
     }
 
     /// Returns the facts that end what would begin turns by itself in a journal that comes from elsewhere: what it waits for, and a
-    /// loop with its turn, whose checks nobody here has approved.
+    /// loop or a relay with its turn, whose commands nobody here has approved.
     #[must_use]
     pub fn left_elsewhere(&self) -> Vec<Fact> {
-        self.loop_left().into_iter().chain(self.waits_cancelled(0, &Origin::of(OriginKind::Import))).collect()
+        let by = Origin::of(OriginKind::Import);
+        let turn = self.turn.iter().filter(|_| self.looping().is_none() && self.relaying().is_some());
+        let of_relay = turn.flat_map(Turn::parted).chain(self.relay_parted());
+        self.loop_left().into_iter().chain(of_relay).chain(self.waits_cancelled(0, &by)).collect()
     }
 
     fn loop_left(&self) -> Vec<Fact> {

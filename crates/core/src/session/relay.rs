@@ -209,7 +209,7 @@ impl State {
     /// Returns the fact that the relay ends here, and that nobody is told.
     pub(super) fn relay_parted(&self) -> Option<Fact> {
         self.relaying()?;
-        let reason = Some("the session was forked, and goes on without it".to_owned());
+        let reason = Some("it belongs to the session that this one was made from".to_owned());
         let finished = RelayFinished { outcome: Terminal::Cancelled, state: None, reason, by: None };
         Some(Fact::of_session(Event::RelayFinished(finished)))
     }

@@ -19,7 +19,8 @@ use crate::event::{
 };
 use crate::id::{CallId, Seq, WaitId};
 use crate::limits::{
-    NAME_CHARS, OVERDUE_MS, QUEUE_LENGTH, SIGNAL_BYTES, SIGNALS_KEPT, SIGNALS_KEPT_BYTES, WAITS, WAITS_REMEMBERED,
+    MATCH_BYTES, NAME_CHARS, OVERDUE_MS, QUEUE_LENGTH, SIGNAL_BYTES, SIGNALS_KEPT, SIGNALS_KEPT_BYTES, WAITS,
+    WAITS_REMEMBERED,
 };
 use crate::time::Timestamp;
 
@@ -274,8 +275,11 @@ impl State {
             return refuse(format!("reason: say in 1 to {NAME_CHARS} characters what is waited for"));
         }
         let until = new.until.map(|until| until.after(now));
-        if let Some(Awaited { name, .. }) = &new.signal {
+        if let Some(Awaited { name, fits }) = &new.signal {
             check_name(name)?;
+            if fits.as_ref().is_some_and(|fits| !super::is_shallow(fits) || fits.to_string().len() > MATCH_BYTES) {
+                return refuse(format!("match: at most {MATCH_BYTES} bytes nested at most 64 levels"));
+            }
         }
         let (overdue, reason) = (new.overdue, new.reason.clone());
         match (&new.signal, until) {

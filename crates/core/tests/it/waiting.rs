@@ -315,6 +315,9 @@ fn what_cannot_be_waited_for_is_refused() {
     assert_eq!(refused(NewWait { reason: "x".repeat(201), ..timer(1) }).0, "wait_invalid");
     assert_eq!(refused(signal_wait("", None, None)).0, "signal_invalid");
     assert_eq!(refused(signal_wait("a b", None, None)).0, "signal_invalid");
+    assert!(refused(signal_wait("a", Some(json!("x".repeat(5_000))), None)).1.contains("match"));
+    let deep = (0..100).fold(json!(1), |inner, _| json!([inner]));
+    assert!(refused(signal_wait("a", Some(deep), None)).1.contains("64 levels"));
     let mut desk = Desk::with_session();
     for _ in 0..64 {
         arm(&mut desk, timer(60_000));

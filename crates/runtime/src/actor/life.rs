@@ -77,6 +77,9 @@ pub(crate) struct Life {
 /// Pause before a failed write is tried again: first, and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
 
+/// When a session that could not be opened is tried again, though nobody asks for it.
+const REOPEN_MS: u64 = 30_000;
+
 /// Senders that exist when nobody else holds one: the list of live sessions has one, the actor's errand another.
 const OWN_SENDERS: usize = 2;
 
@@ -85,11 +88,17 @@ pub(crate) fn spawn(life: Life, inbox: mpsc::Receiver<Mail>, sender: mpsc::Sende
     let tasks = life.shell.tasks.clone();
     let span = crate::log::session(life.id);
     let lived = async move {
-        let (id, sessions) = (life.id, life.sessions.clone());
+        let (id, sessions, shell) = (life.id, life.sessions.clone(), life.shell.clone());
         let started = start(&life, sender).await;
         match started {
             Ok(actor) => Loop::new(life, actor, inbox).run().await,
-            Err(error) => refuse(inbox, &sessions, id, &error).await,
+            Err(error) => {
+                // What it was woken for is still due.
+                if !is_beyond(&error) {
+                    shell.scheduler.at(shell.moments.now().plus_ms(REOPEN_MS), id);
+                }
+                refuse(inbox, &sessions, id, &error).await;
+            }
         }
     };
     tasks.spawn("session", lived.instrument(span));

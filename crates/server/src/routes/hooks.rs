@@ -17,7 +17,6 @@ use serde_json::Value;
 
 use crate::App;
 use crate::body::Path;
-use crate::peer::Address;
 use crate::problem::{ApiError, ApiResult};
 
 /// Takes what a webhook's sender tells, by its signature: it needs no token. Delivered again, it has no second effect.
@@ -28,7 +27,6 @@ use crate::problem::{ApiError, ApiResult};
 pub(super) async fn take(
     State(app): State<App>,
     Path(name): Path<String>,
-    axum::Extension(from): axum::Extension<Address>,
     headers: HeaderMap,
     body: Bytes,
 ) -> ApiResult<(StatusCode, Json<HookTaken>)> {
@@ -40,14 +38,8 @@ pub(super) async fn take(
     let Some(secret) = secret else {
         return Err(refuse(format!("the variable `{}` of this hook has no value here", hook.secret)));
     };
-    let delivery = match verify(hook.scheme, secret.reveal(), sent, app.runtime.moments().now()) {
-        Ok(delivery) => delivery,
-        Err(why) => {
-            // Whoever guesses is not listened to for a while.
-            app.rates.failed(from.0)?;
-            return Err(refuse(why.to_string()));
-        }
-    };
+    let delivery = verify(hook.scheme, secret.reveal(), sent, app.runtime.moments().now());
+    let delivery = delivery.map_err(|why| refuse(why.to_string()))?;
     let payload: Value = serde_json::from_slice(&body)
         .map_err(|error| ApiError::new(&code::INVALID, format!("the body is not JSON: {error}")))?;
     let begun = match hook.begins((&name, &delivery.id), &payload) {

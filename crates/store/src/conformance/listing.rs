@@ -1,9 +1,10 @@
 //! Promises of the list.
 
+use outlive_core::id::WaitId;
 use outlive_core::task::{Task, TaskState};
 
 use super::{Subject, append, row, session, take};
-use crate::{Key, Label, ListQuery, OfTask, Row, Sort, Store};
+use crate::{Key, Label, ListQuery, OfTask, Row, Sort, Store, WaitQuery, WaitRow};
 
 async fn list(store: &Store, query: ListQuery) -> Vec<Row> {
     store.index.list(query).await.expect("listed")
@@ -43,6 +44,40 @@ pub async fn rows_come_newest_first_in_pages(subject: &mut impl Subject) {
         }
     }
     assert_eq!(list(&store, ListQuery::default()).await, [], "a limit of 0");
+}
+
+/// Also once it is written, and no more once its session waits for it no more.
+pub async fn what_sessions_wait_for_is_listed_by_its_time(subject: &mut impl Subject) {
+    let store = subject.open();
+    let wait = |n: u128, of: u128, over_at: Option<i64>| WaitRow {
+        wait: WaitId::from_bits(n),
+        session: session(of),
+        over_at,
+        terms: format!("{n}"),
+        ended: false,
+    };
+    let sleeping =
+        |of: u128, waits: Vec<WaitRow>| Row { status: "sleeping".to_owned(), waits, ..row(session(of), 1, 1) };
+    let over = WaitRow { ended: true, ..wait(9, 2, None) };
+    store.index.note(sleeping(1, vec![wait(1, 1, Some(50)), wait(2, 1, None)]));
+    store.index.note(sleeping(2, vec![wait(3, 2, Some(10)), over]));
+    for written in [false, true, true] {
+        let ask = |query: WaitQuery| store.index.waits(query);
+        let ids = |found: Vec<WaitRow>| found.into_iter().map(|row| row.wait.bits()).collect::<Vec<_>>();
+        let all = WaitQuery { limit: 9, ..WaitQuery::default() };
+        assert_eq!(ids(ask(all.clone()).await.unwrap()), [3, 1, 2], "what no time ends comes last, written: {written}");
+        let after = Some((Some(10), WaitId::from_bits(3)));
+        assert_eq!(ids(ask(WaitQuery { after, limit: 1, ..all.clone() }).await.unwrap()), [1]);
+        assert_eq!(ids(ask(WaitQuery { timed: true, ..all.clone() }).await.unwrap()), [3, 1]);
+        assert_eq!(ids(ask(WaitQuery { session: Some(session(1)), ..all.clone() }).await.unwrap()), [1, 2]);
+        assert_eq!(ids(ask(WaitQuery { wait: Some(WaitId::from_bits(9)), ..all }).await.unwrap()), [9]);
+        let rows = list(&store, ListQuery { limit: 9, ..ListQuery::default() }).await;
+        let first = |row: &Row| row.waits.first().map(|wait| wait.over_at);
+        assert_eq!(rows.iter().map(first).collect::<Vec<_>>(), [Some(Some(10)), Some(Some(50))], "written: {written}");
+    }
+    store.index.note(row(session(1), 2, 2));
+    let left = store.index.waits(WaitQuery { limit: 9, ..WaitQuery::default() }).await.unwrap();
+    assert_eq!(left.len(), 1);
 }
 
 /// In each order pages put together are the list, with rows that are alike.

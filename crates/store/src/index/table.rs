@@ -45,6 +45,9 @@ const SCHEMA: &str = "
 
 pub(super) const COLUMNS: &str = "id, head, agent, title, project, status, created_at, updated_at, owed, labels, task";
 
+/// The status of a session that waits for something.
+const SLEEPING: &str = "sleeping";
+
 /// A number that the list keeps about itself.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Mark {
@@ -129,7 +132,7 @@ impl Table {
         let (sql, values) = select::page(query, limit);
         let mut statement = self.connection.prepare(&sql)?;
         let rows = statement.query_map(params_from_iter(values), row)?;
-        Ok(rows.collect::<Result<_, _>>()?)
+        self.waiting(rows.collect::<Result<_, _>>()?)
     }
 
     /// Returns the rows of these sessions.
@@ -137,7 +140,16 @@ impl Table {
         let sql = format!("SELECT {COLUMNS} FROM sessions WHERE id = ?1");
         let mut statement = self.connection.prepare(&sql)?;
         let mut find = |session: &SessionId| statement.query_row([session.to_string()], row).optional();
-        Ok(sessions.iter().filter_map(|session| find(session).transpose()).collect::<Result<_, _>>()?)
+        self.waiting(sessions.iter().filter_map(|session| find(session).transpose()).collect::<Result<_, _>>()?)
+    }
+
+    /// Returns rows with what those that sleep wait for.
+    fn waiting(&self, mut rows: Vec<Row>) -> Result<Vec<Row>, FileError> {
+        for row in rows.iter_mut().filter(|row| row.status == SLEEPING) {
+            let query = WaitQuery { session: Some(row.session), ..WaitQuery::default() };
+            row.waits = self.waits(&query, usize::MAX)?;
+        }
+        Ok(rows)
     }
 
     /// Returns the sessions that a restart owes something, and those whose row is too old to say.

@@ -28,7 +28,7 @@ pub fn attempts_hold(entries: &[Entry]) {
                     told,
                     [Entry { event: Event::MessageReceived(_), .. }, Entry { event: Event::TurnStarted(_), .. },]
                 );
-                let is_parted = finished.reason.as_ref().is_some_and(|reason| reason.contains("forked"));
+                let is_parted = finished.reason.as_ref().is_some_and(|reason| reason.contains("was made from"));
                 assert!(is_told || is_parted, "an end is not told");
             }
             _other => {}
