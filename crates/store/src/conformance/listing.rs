@@ -65,18 +65,28 @@ pub async fn what_sessions_wait_for_is_listed_by_its_time(subject: &mut impl Sub
         let ask = |query: WaitQuery| store.index.waits(query);
         let ids = |found: Vec<WaitRow>| found.into_iter().map(|row| row.wait.bits()).collect::<Vec<_>>();
         let all = WaitQuery { limit: 9, ..WaitQuery::default() };
-        assert_eq!(ids(ask(all.clone()).await.unwrap()), [3, 1, 2], "what no time ends comes last, written: {written}");
+        assert_eq!(
+            ids(ask(all.clone()).await.expect("waits are listed")),
+            [3, 1, 2],
+            "what no time ends comes last, written: {written}"
+        );
         let after = Some((Some(10), WaitId::from_bits(3)));
-        assert_eq!(ids(ask(WaitQuery { after, limit: 1, ..all.clone() }).await.unwrap()), [1]);
-        assert_eq!(ids(ask(WaitQuery { timed: true, ..all.clone() }).await.unwrap()), [3, 1]);
-        assert_eq!(ids(ask(WaitQuery { session: Some(session(1)), ..all.clone() }).await.unwrap()), [1, 2]);
-        assert_eq!(ids(ask(WaitQuery { wait: Some(WaitId::from_bits(9)), ..all }).await.unwrap()), [9]);
+        assert_eq!(ids(ask(WaitQuery { after, limit: 1, ..all.clone() }).await.expect("waits are listed")), [1]);
+        assert_eq!(ids(ask(WaitQuery { timed: true, ..all.clone() }).await.expect("waits are listed")), [3, 1]);
+        assert_eq!(
+            ids(ask(WaitQuery { session: Some(session(1)), ..all.clone() }).await.expect("waits are listed")),
+            [1, 2]
+        );
+        assert_eq!(
+            ids(ask(WaitQuery { wait: Some(WaitId::from_bits(9)), ..all }).await.expect("waits are listed")),
+            [9]
+        );
         let rows = list(&store, ListQuery { limit: 9, ..ListQuery::default() }).await;
         let first = |row: &Row| row.waits.first().map(|wait| wait.over_at);
         assert_eq!(rows.iter().map(first).collect::<Vec<_>>(), [Some(Some(10)), Some(Some(50))], "written: {written}");
     }
     store.index.note(row(session(1), 2, 2));
-    let left = store.index.waits(WaitQuery { limit: 9, ..WaitQuery::default() }).await.unwrap();
+    let left = store.index.waits(WaitQuery { limit: 9, ..WaitQuery::default() }).await.expect("waits are listed");
     assert_eq!(left.len(), 1);
 }
 
