@@ -6,7 +6,6 @@
 //! | [`node`] | a file's or a body's values with their places |
 //! | [`validate`] | whether it can be one: every fault at once, each with its place and the way out |
 //! | [`schema`] | what a state's input must be |
-//! | [`template`] | how values reach prompts and commands |
 //! | [`history`] | what a relay did, as rows |
 //! | [`mod@line`] | the command line of a state, in which no value is ever read by a shell |
 //! | [`due`] | when a timer is due |
@@ -23,7 +22,6 @@ pub mod line;
 pub mod node;
 pub mod run;
 pub mod schema;
-pub mod template;
 pub mod validate;
 
 pub use definition::{
@@ -31,5 +29,4 @@ pub use definition::{
     Terminal, TerminalWork, TimerWork, Work,
 };
 pub use run::{About, Begun, Entered, Past, Relay, Stage, Stuck, Trace};
-pub use template::Values;
 pub use validate::{Fault, Faults, read_text, read_value};

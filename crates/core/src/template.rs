@@ -1,4 +1,4 @@
-//! Values in texts: `{{input.name}}`, `{{payload.key}}`, `{{payload.list.0}}`.
+//! Values in the texts of relays and webhooks: `{{input.name}}`, `{{states.NAME.output.key}}`, `{{payload.key}}`.
 //!
 //! Invariant: what a value holds is never read as a template again.
 

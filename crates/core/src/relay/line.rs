@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::definition::{Command, Run};
-use super::template::Values;
+use crate::template::Values;
 
 /// Bytes of a line: the kernel takes no argument of 128 KiB.
 const LINE_BYTES: usize = 96 << 10;

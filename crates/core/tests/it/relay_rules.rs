@@ -4,7 +4,8 @@
 use std::collections::BTreeMap;
 
 use outlive_core::relay::definition::Run;
-use outlive_core::relay::{Definition, Values, line, read_text, read_value, schema};
+use outlive_core::relay::{Definition, line, read_text, read_value, schema};
+use outlive_core::template::Values;
 use serde_json::{Value, json};
 
 const GOOD: &str = "name: trip

@@ -10,7 +10,7 @@ use crate::relay::definition::{StateSpec, Work};
 use crate::relay::due::due;
 use crate::relay::line::line;
 use crate::relay::schema;
-use crate::relay::template::Values;
+use crate::template::Values;
 use crate::time::Timestamp;
 
 impl Relay {

@@ -5,7 +5,7 @@ use super::{Relay, Stuck};
 use crate::event::{Choice, Question};
 use crate::limits::{QUESTION_CHARS, QUESTIONS};
 use crate::relay::definition::{AgentWork, ParkWork, Terminal};
-use crate::relay::template::Values;
+use crate::template::Values;
 
 /// Characters of an output that the agent is shown when it chooses.
 const SHOWN: usize = 4_000;

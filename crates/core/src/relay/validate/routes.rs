@@ -3,7 +3,8 @@
 use super::Fault;
 use crate::relay::definition::{Command, Definition, StateSpec, Terminal, Work};
 use crate::relay::node::{Node, Tree};
-use crate::relay::{schema, template};
+use crate::relay::schema;
+use crate::template;
 use crate::yaml::nearest;
 
 pub(super) fn check(definition: &Definition, faults: &mut Vec<Fault>) {
