@@ -2,11 +2,13 @@
 
 mod beside;
 mod iteration;
+mod notice;
 mod relay;
 mod wait;
 
 pub use beside::{ContextCommand, MemoryCommand, Planned};
 pub use iteration::{LoopCommand, NewLoop};
+pub use notice::{NoticeCommand, Undelivered};
 pub use relay::{Chosen, NewRelay, RelayCommand};
 pub use wait::{NewSignal, NewWait, Until, WaitCommand};
 
@@ -19,7 +21,7 @@ use crate::compaction::{Change, Summary};
 use crate::content::{Failure, Reply, Usage};
 use crate::digest::Digest;
 use crate::event::{ArtifactRef, Behavior, Entry, OnDisconnect, Origin, Outcome, Parent, Question, RelaySource, Scope};
-use crate::id::{AgentName, CallId, CompactionId, InputId, MemoryId, QuestionId, Seq, TurnId};
+use crate::id::{AgentName, CallId, CompactionId, InputId, MemoryId, NoticeId, QuestionId, Seq, TurnId};
 use crate::import::Adopted;
 use crate::media::Attachment;
 use crate::memory::forget::Extent;
@@ -118,6 +120,13 @@ pub enum Command {
     Relay {
         /// Which of it.
         what: RelayCommand,
+        /// By whom.
+        by: Origin,
+    },
+    /// Decide about a notice that nobody has.
+    Notice {
+        /// What.
+        what: NoticeCommand,
         /// By whom.
         by: Origin,
     },
@@ -365,6 +374,13 @@ pub enum Report {
         #[serde(skip)]
         answer: Noted,
     },
+    /// Somebody was told, or could not be.
+    Told {
+        /// Of what.
+        notice: NoticeId,
+        /// Whether they were.
+        outcome: Result<(), Undelivered>,
+    },
     /// Nothing of these is left in the journal.
     Erased {
         /// Which memories, each with what went with it.
@@ -460,6 +476,7 @@ impl Command {
             }
             Self::Relay { what, .. } => serde_json::to_string(&("relay", what)),
             Self::Wait { what, .. } => serde_json::to_string(&("wait", what)),
+            Self::Notice { what, .. } => serde_json::to_string(&("notice", what)),
             Self::Signal(signal) => serde_json::to_string(&("signal", &signal.name, &signal.payload)),
             Self::Wake | Self::Report(_) => Ok(String::new()),
         };

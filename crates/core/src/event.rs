@@ -10,6 +10,7 @@ mod iteration;
 mod line;
 mod memory;
 mod message;
+mod notice;
 mod question;
 mod recovery;
 mod relay;
@@ -36,6 +37,7 @@ pub use memory::{
     MemoryAdded, MemoryEdited, MemoryErased, MemoryFailed, MemoryForgotten, MemoryObserved, MemoryReflected, MemoryWork,
 };
 pub use message::{Behavior, InputEdited, InputQueued, InputRemoved, MessageReceived};
+pub use notice::{NoticeDelivered, NoticeDropped, NoticeDue, NoticeFailed, NoticeRetried};
 pub use question::{Choice, Question, QuestionAnswered, QuestionAsked};
 pub use recovery::RecoveryNoted;
 pub use relay::{
@@ -217,6 +219,16 @@ events! {
     WaitEnded(WaitEnded) = "wait.ended",
     /// A signal came.
     SignalReceived(SignalReceived) = "signal.received",
+    /// Somebody outside is to be told of something.
+    NoticeDue(NoticeDue) = "notice.due",
+    /// They have it.
+    NoticeDelivered(NoticeDelivered) = "notice.delivered",
+    /// They could not be told.
+    NoticeFailed(NoticeFailed) = "notice.failed",
+    /// A person has it tried again.
+    NoticeRetried(NoticeRetried) = "notice.retried",
+    /// A person has nobody told.
+    NoticeDropped(NoticeDropped) = "notice.dropped",
     /// A loop began.
     LoopStarted(LoopStarted) = "loop.started",
     /// An iteration of it began.

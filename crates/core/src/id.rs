@@ -90,6 +90,7 @@ id!(/** One request of the model to act. */ CallId, "call_", "call");
 id!(/** One question of an agent to a person. */ QuestionId, "qst_", "question");
 id!(/** One queued follow-up. */ InputId, "inp_", "input");
 id!(/** One thing that is waited for. */ WaitId, "wait_", "wait");
+id!(/** One time that somebody is told of something. */ NoticeId, "ntc_", "notice");
 id!(/** One making of a checkpoint. */ CompactionId, "cmp_", "compaction");
 id!(/** One version of a session's summary. */ CheckpointId, "chk_", "checkpoint");
 id!(/** One fact that an agent remembers. */ MemoryId, "mem_", "memory");

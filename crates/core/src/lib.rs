@@ -40,6 +40,7 @@ pub mod import;
 pub mod limits;
 pub mod media;
 pub mod memory;
+pub mod notice;
 pub mod policy;
 pub mod redact;
 pub mod relay;

@@ -172,3 +172,7 @@ pub const RELAY_VALUE_BYTES: usize = 16 << 10;
 pub const RELAY_TRACED: usize = 64;
 /// Times that an agent is asked to choose a state before a person is.
 pub const RELAY_PROMPTS: u32 = 3;
+/// Notices that a session's outbox holds; beyond that nobody is told until some are delivered or dropped.
+pub const NOTICES: usize = 256;
+/// Characters of why one could not be delivered.
+pub const NOTICE_ERROR_CHARS: usize = 300;

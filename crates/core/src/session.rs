@@ -15,6 +15,7 @@ mod filled;
 mod history;
 mod iteration;
 mod memories;
+mod notices;
 mod owed;
 mod parked;
 mod question;
@@ -35,6 +36,7 @@ pub use decide::{Decided, Moment, Refusal};
 pub use filled::Filled;
 pub use iteration::{CheckResult, Checked, Loop, Round, Stage};
 pub use memories::{Memories, Shown};
+pub use notices::{Notice, Notices};
 pub use owed::{Allowance, Beside, Debt, Held, Notes};
 pub use question::{ASK_USER, OpenQuestion, PastAnswer, Questions, question_of, read_questions};
 pub use relay::{CREATE_RELAY, Pace, RELAY_STATUS, RelayCall, SELECT_STATE, Vouched, read_relay_call};
@@ -104,7 +106,7 @@ pub struct Answered {
     pub decisions: Decisions,
 }
 
-/// What keeps a conversation within the model's window, and what is to outlast it.
+/// What keeps a conversation within the model's window, what is to outlast it, and who is told of it.
 #[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
 pub struct Upkeep {
     /// What the model sees of the journal.
@@ -113,6 +115,9 @@ pub struct Upkeep {
     /// How it stands with what is remembered.
     #[serde(default, skip_serializing_if = "Memories::is_empty")]
     pub memories: Memories,
+    /// Who is to be told of what.
+    #[serde(default, skip_serializing_if = "Notices::is_empty")]
+    pub notices: Notices,
 }
 
 impl Upkeep {
@@ -361,7 +366,7 @@ impl State {
 }
 
 /// First line of a snapshot: which fold made it. Raised when events fold to another state than before.
-const FOLD: &str = "fold: 9\n";
+const FOLD: &str = "fold: 10\n";
 
 /// Writes a snapshot: YAML, for people to read. Its head says which events it covers.
 #[must_use]

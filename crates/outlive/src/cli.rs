@@ -7,6 +7,7 @@ mod decide;
 pub mod mcp;
 pub mod memory;
 pub mod moving;
+pub mod notice;
 mod operations;
 pub mod policy;
 mod queue;
@@ -108,6 +109,9 @@ pub enum Command {
     /// Look at what sessions wait for, and end it otherwise than by itself
     #[command(subcommand)]
     Wait(wait::Wait),
+    /// Look at what people are told outside of any client, and at what has not arrived
+    #[command(subcommand)]
+    Notice(notice::Notice),
     /// Send a signal to a session: it ends the first wait that it fits, now or later
     Signal(wait::Signal),
     /// Have things said at times: once, again and again, by a calendar

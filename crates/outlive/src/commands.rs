@@ -23,6 +23,7 @@ mod mcp;
 pub mod memory;
 mod model;
 mod moving;
+mod notice;
 mod noting;
 mod policy;
 mod queue;
@@ -87,6 +88,7 @@ pub async fn run(cli: Cli) -> Outcome {
         Command::Deny(decide) => decide::run(&place()?, decide, decide::Word::Deny).await,
         Command::Interrupt { session } => interrupt(&place()?, &session).await,
         Command::Relay(command) => relay::run(&place()?, command).await,
+        Command::Notice(command) => notice::run(&place()?, command).await,
         Command::Wait(command) => wait::run(&place()?, command).await,
         Command::Signal(signal) => wait::signal(&place()?, signal).await,
         Command::Schedule(command) => schedule::run(&place()?, command).await,

@@ -5,6 +5,7 @@ mod clean;
 mod credentials;
 mod log;
 pub mod models;
+pub mod notify;
 pub mod server;
 
 pub use clean::Clean;
@@ -49,6 +50,8 @@ pub struct Config {
     pub trash: Trash,
     /// Webhooks that are taken, by their names.
     pub webhooks: BTreeMap<String, Webhook>,
+    /// Who is told of what outside of any client, by their names.
+    pub notify: BTreeMap<String, notify::Notify>,
     /// Variables whose values are secrets, beside those that are known to be.
     pub secrets: Vec<String>,
 }
@@ -111,6 +114,10 @@ pub fn known(config: &Config, credentials: &dyn Credentials) -> Result<Vec<(Stri
         let secret = credentials.get(&hook.secret).ok().flatten();
         known.extend(secret.map(|secret| (hook.secret.clone(), secret)));
     }
+    for variable in config.notify.values().filter_map(notify::Notify::secret) {
+        let secret = credentials.get(variable).ok().flatten();
+        known.extend(secret.map(|secret| (variable.to_owned(), secret)));
+    }
     for name in &config.secrets {
         match credentials.get(name).map_err(|why| Failure::Usage(format!("outlive.yaml: secrets: {why}")))? {
             Some(secret) => known.push((name.clone(), secret)),
@@ -158,6 +165,9 @@ fn holding(root: PathBuf) -> Workspace {
 fn checked(config: Config) -> Result<Config, Failure> {
     for (name, hook) in &config.webhooks {
         hook.check(name).map_err(|error| Failure::Usage(format!("outlive.yaml: {error}")))?;
+    }
+    for name in config.notify.keys() {
+        notify::check_name(name).map_err(|why| Failure::Usage(format!("outlive.yaml: {why}")))?;
     }
     Ok(config)
 }

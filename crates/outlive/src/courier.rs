@@ -1,55 +1,105 @@
-//! Carries notices of calls to the webhooks that policies name: on a thread of its own, with a bounded queue and a few tries.
+//! Carries what people are told outside of any client: to a webhook, by e-mail, or to a command.
 //!
-//! Invariant: nothing waits for it. What a webhook does not take in time, and what waits when the server stops, is lost; the
-//! journal has it.
+//! Invariants: each try ends within a bound; no secret and no address is in what is said of a failure; so many at once go to one
+//! target, and one that hangs holds up no other.
 
-use std::time::Duration;
+pub mod calls;
+mod command;
+mod email;
+mod webhook;
 
-use outlive_runtime::Runtime;
-use outlive_runtime::notices::Notice;
+use std::collections::BTreeMap;
 
-/// Notices that may wait.
-const BEHIND: usize = 256;
-/// Time that a webhook has to answer.
-const PATIENCE: Duration = Duration::from_secs(5);
-/// Pauses before it is tried again.
-const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
+use outlive_core::command::Undelivered;
+use outlive_core::notice::{Letter, Target};
+use outlive_runtime::Courier;
+use outlive_runtime::catalog::Credentials;
+use outlive_store::Pending;
+use outlive_tools::exec::Exec;
+use tokio::sync::Semaphore;
 
-/// Begins. The thread ends with the process.
-pub fn begin(runtime: &Runtime) {
-    let mut notices = runtime.notices(BEHIND);
-    let here = tokio::runtime::Handle::current();
-    let client = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build();
-    let client = client.unwrap_or_default();
-    let carry = move || {
-        while let Some(notice) = notices.blocking_recv() {
-            here.block_on(deliver(&client, &notice));
+use crate::config::Workspace;
+use crate::config::notify::{Notify, To};
+use crate::exit::Failure;
+
+/// Notices on their way to one target at the same time.
+const AT_ONCE: usize = 4;
+
+/// All targets of a workspace.
+pub struct Post {
+    targets: Vec<Target>,
+    ways: BTreeMap<String, (Way, Semaphore)>,
+}
+
+/// How one of them is told.
+enum Way {
+    Webhook(webhook::Webhook),
+    Email(Box<email::Email>),
+    Command(command::Program),
+    /// A variable has no value: for now it cannot be.
+    Unready(String),
+}
+
+impl Post {
+    /// Returns how the targets of a configuration are told; nothing where there is none.
+    ///
+    /// # Errors
+    ///
+    /// One of them cannot be one.
+    pub fn of(
+        notify: &BTreeMap<String, Notify>,
+        credentials: &dyn Credentials,
+        (exec, place): (&Exec, &Workspace),
+    ) -> Result<Option<Self>, Failure> {
+        let mut post = Self { targets: Vec::new(), ways: BTreeMap::new() };
+        for (name, target) in notify {
+            let way = match &target.to {
+                To::Webhook { url, secret } => match key(credentials, secret) {
+                    Ok(key) => Way::Webhook(webhook::Webhook::new(url, key)),
+                    Err(why) => Way::Unready(why),
+                },
+                To::Email(email) => {
+                    let password = email.password.as_ref().map(|variable| key(credentials, variable)).transpose();
+                    match password {
+                        Ok(password) => {
+                            let wrong = |why| Failure::Usage(format!("outlive.yaml: notify.{name}.email: {why}"));
+                            Way::Email(Box::new(email::Email::new(email, password).map_err(wrong)?))
+                        }
+                        Err(why) => Way::Unready(why),
+                    }
+                }
+                To::Command(argv) => Way::Command(command::Program::new(argv, exec, place)),
+            };
+            if let Way::Unready(why) = &way {
+                tracing::warn!(target_name = name, why, "nobody is told by this target of `notify` until it can be");
+            }
+            post.targets.push(target.target(name));
+            post.ways.insert(name.clone(), (way, Semaphore::new(AT_ONCE)));
         }
-    };
-    if let Err(error) = std::thread::Builder::new().name("courier".to_owned()).spawn(carry) {
-        tracing::warn!(%error, "webhooks are not told of calls: no thread");
+        Ok((!post.targets.is_empty()).then_some(post))
     }
 }
 
-async fn deliver(client: &reqwest::Client, notice: &Notice) {
-    let Some(address) = &notice.webhook else { return };
-    let body = serde_json::json!({
-        "type": "call.started",
-        "session_id": notice.session,
-        "call": notice.call,
-        "tool": notice.tool,
-        "summary": notice.summary,
-        "rule": notice.rule,
-    });
-    let mut pauses = PAUSES.into_iter();
-    loop {
-        let sent = client.post(address).json(&body).send().await.and_then(reqwest::Response::error_for_status);
-        let Err(error) = sent else { return };
-        let Some(pause) = pauses.next() else {
-            // An address can hold a secret: it stays out of the log.
-            tracing::warn!(call = %notice.call, error = %error.without_url(), "a webhook could not be told of a call");
-            return;
-        };
-        tokio::time::sleep(pause).await;
+fn key(credentials: &dyn Credentials, variable: &str) -> Result<outlive_core::secret::Secret, String> {
+    credentials.get(variable)?.ok_or_else(|| format!("the variable {variable} has no value where the server runs"))
+}
+
+impl Courier for Post {
+    fn targets(&self) -> &[Target] {
+        &self.targets
+    }
+
+    fn deliver<'a>(&'a self, target: &'a str, letter: &'a Letter) -> Pending<'a, Result<(), Undelivered>> {
+        Box::pin(async move {
+            let unknown = || Undelivered::for_good(format!("`notify` in outlive.yaml names no `{target}`"));
+            let (way, turns) = self.ways.get(target).ok_or_else(unknown)?;
+            let _turn = turns.acquire().await;
+            match way {
+                Way::Webhook(webhook) => webhook.deliver(letter).await,
+                Way::Email(email) => email.deliver(letter).await,
+                Way::Command(command) => command.deliver(letter).await,
+                Way::Unready(why) => Err(Undelivered::for_now(why.as_str())),
+            }
+        })
     }
 }

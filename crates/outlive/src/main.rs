@@ -6,10 +6,10 @@
 //! | `commands` | a file for each command |
 //! | `config` | the environment, `outlive.yaml`, which workspace: read here and nowhere else |
 //! | `client` | talks to the workspace's server, and starts one where none runs |
-//! | `courier` | tells webhooks of calls that a policy names |
+//! | `courier` | carries what people are told outside of any client; tells webhooks of calls that a policy names |
 //! | `telemetry` | traces and metrics for a collector, where that is built in |
-//! | `notify` | tells systemd how the server is |
 //! | `private` | keeps its keys from the commands that tools run |
+//! | `supervisor` | tells systemd how the server is |
 //! | `wire` | the only place that names concrete stores, models and tools |
 
 #[macro_use]
@@ -20,8 +20,8 @@ mod commands;
 mod config;
 mod courier;
 mod exit;
-mod notify;
 mod private;
+mod supervisor;
 #[cfg(feature = "otlp")]
 mod telemetry;
 #[cfg(not(feature = "otlp"))]

@@ -12,7 +12,7 @@ use outlive_model::embeddings::Embedder;
 use outlive_runtime::catalog::{Catalog, Known, Models, Sources};
 use outlive_runtime::clock::{Clock as _, Moments, SystemClock};
 use outlive_runtime::scales::Scales;
-use outlive_runtime::{Runtime, Settings};
+use outlive_runtime::{Courier, Runtime, Settings};
 use outlive_server::{Token, Tokens};
 use outlive_store::audit::AuditLog;
 use outlive_store::files::fs::{Disk, RealDisk};
@@ -25,6 +25,7 @@ use outlive_tools::{Place, orphans, tasks};
 
 use crate::config::models::ModelList;
 use crate::config::{self, Workspace};
+use crate::courier::Post;
 use crate::exit::Failure;
 
 /// Days that the output of a background task is kept.
@@ -160,12 +161,14 @@ pub async fn start(place: &Workspace, secrets: &Secrets) -> Result<Engine, Failu
     learn_known(secrets, config::known(&config, &credentials)?);
     let exec = exec(&place.root)?.redacting(secrets.clone());
     ensure_agent(&*store.agents, &exec, place).await?;
+    let post = Post::of(&config.notify, &credentials, (&exec, place))?;
     let sources = sources(place, Arc::clone(&store.agents), (exec, credentials));
     let seed = u64::from_le_bytes(config::random::<8>()?);
     let moments = Moments::new(Arc::new(SystemClock), seed);
     let file = Kept::at(disk()?, place.root.join("calibration.json"));
     let scales = Scales::new(outlive_model::tokens::counter()).kept_in(file);
-    let catalog = Catalog::new(sources).sharing(&store).weighing(scales);
+    let courier = post.map(|post| Arc::new(post) as Arc<dyn Courier>);
+    let catalog = Catalog::new(sources).sharing(&store).weighing(scales).telling(courier);
     catalog.learn_all();
     let runtime = Runtime::start(store, Arc::new(catalog), moments, settled(&config)).await;
     Ok(Engine { runtime: runtime.map_err(Failure::failed)?, audit, files })

@@ -37,6 +37,8 @@ codes! {
     RELAY_NOT_FOUND = "relay_not_found", 404, "There is no such relay";
     WEBHOOK_NOT_FOUND = "webhook_not_found", 404, "There is no such webhook";
     WAIT_NOT_FOUND = "wait_not_found", 404, "No such wait is armed";
+    NOTICE_NOT_FOUND = "notice_not_found", 404, "No such notice waits";
+    TARGET_NOT_FOUND = "target_not_found", 404, "Nobody is told under this name";
     ARTIFACT_NOT_FOUND = "artifact_not_found", 404, "There is no such artifact";
     MEMORY_NOT_FOUND = "memory_not_found", 404, "There is no such memory";
     SCHEDULE_NOT_FOUND = "schedule_not_found", 404, "There is no such schedule";

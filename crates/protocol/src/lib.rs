@@ -17,6 +17,7 @@ pub mod import;
 pub mod iteration;
 pub mod memory;
 pub mod message;
+pub mod notice;
 pub mod noting;
 pub mod problem;
 pub mod question;

@@ -16,6 +16,7 @@ mod life;
 mod remember;
 mod room;
 mod settle;
+mod telling;
 mod tools;
 mod weighing;
 
@@ -173,7 +174,11 @@ impl Actor {
         let Command::Report(report) = command else { return };
         match report {
             Report::Asks { .. } | Report::Withdraws { .. } => {}
-            Report::Condensed { .. } | Report::Observed { .. } | Report::Reflected { .. } | Report::Erased { .. } => {
+            Report::Condensed { .. }
+            | Report::Observed { .. }
+            | Report::Reflected { .. }
+            | Report::Erased { .. }
+            | Report::Told { .. } => {
                 self.release_beside(report);
             }
             Report::Step { .. } => {

@@ -37,11 +37,11 @@ use outlive_tools::{Pending, Place};
 
 pub use servers::Asked;
 
-use crate::Door;
 use crate::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Offered, Terms, Voice, Voices};
 use crate::meaning::Meaning;
 use crate::scales::Scales;
 use crate::schedules::Planner;
+use crate::{Courier, Door};
 
 /// Connects to models. The binary names the concrete ones.
 pub trait Models: Send + Sync {
@@ -122,6 +122,7 @@ pub struct Catalog {
     scales: Option<Scales>,
     servers: Pool,
     meanings: Mutex<HashMap<AgentName, meanings::Named>>,
+    courier: Option<Arc<dyn Courier>>,
 }
 
 #[derive(Clone)]
@@ -139,7 +140,19 @@ impl Catalog {
     pub fn new(sources: Sources) -> Self {
         let (kits, meanings, door, servers) = (Mutex::default(), Mutex::default(), Door::default(), Pool::default());
         let plans = Arc::new(Planner(door.clone()));
-        Self { sources, kits, siblings: None, outputs: None, mind: None, plans, door, scales: None, servers, meanings }
+        Self {
+            sources,
+            kits,
+            siblings: None,
+            outputs: None,
+            mind: None,
+            plans,
+            door,
+            scales: None,
+            servers,
+            meanings,
+            courier: None,
+        }
     }
 
     /// Lets agents that ask for it look at the sessions of this store, and remember in it.
@@ -155,6 +168,12 @@ impl Catalog {
     #[must_use]
     pub fn weighing(self, scales: Scales) -> Self {
         Self { scales: Some(scales), ..self }
+    }
+
+    /// Tells people outside of any client by this one.
+    #[must_use]
+    pub fn telling(self, courier: Option<Arc<dyn Courier>>) -> Self {
+        Self { courier, ..self }
     }
 
     fn ready(&self, name: &AgentName) -> Result<Ready, KitError> {
@@ -338,6 +357,10 @@ impl Aftermath for Catalog {
 
     fn met(&self, door: &Door) {
         self.door.lead_to(door);
+    }
+
+    fn courier(&self) -> Option<&Arc<dyn Courier>> {
+        self.courier.as_ref()
     }
 
     fn erased(&self, session: SessionId) {

@@ -8,6 +8,7 @@ mod keeper;
 mod model;
 mod observe;
 mod speech;
+mod tell;
 mod tool;
 
 pub(crate) use condense::{Condense, KeeperVoice, Voice, condense};
@@ -16,6 +17,7 @@ pub(crate) use inquiries::Inquiries;
 pub(crate) use keeper::Notes;
 pub(crate) use model::ask;
 pub(crate) use observe::{observe, reflect};
+pub(crate) use tell::{Tell, tell};
 pub(crate) use tool::{find, run};
 
 use std::sync::Arc;

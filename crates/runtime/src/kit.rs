@@ -26,6 +26,7 @@ use outlive_tools::path::{Want, resolve};
 use outlive_tools::registry::Toolbox;
 use outlive_tools::{Pending, Place};
 
+use crate::Courier;
 use crate::meaning::Meaning;
 use crate::scales::Scales;
 
@@ -216,6 +217,11 @@ pub trait Aftermath: Send + Sync {
     /// Ends what calls of a session, or of all, left running in the background, and waits until it has ended.
     fn end(&self, _of: Option<SessionId>) -> Pending<'_, ()> {
         Box::pin(std::future::ready(()))
+    }
+
+    /// Returns who carries what people are told outside of any client, where somebody is to be told.
+    fn courier(&self) -> Option<&Arc<dyn Courier>> {
+        None
     }
 
     /// A session was erased: what its tools keep of it beside the journal goes, too.

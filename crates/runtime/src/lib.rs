@@ -55,6 +55,7 @@ pub mod meter;
 mod mind;
 pub mod notices;
 mod noting;
+mod outbox;
 mod pages;
 mod prefix;
 mod presence;
@@ -87,6 +88,7 @@ pub use attach::{AttachError, taken};
 pub use history::NewFork;
 pub use memory::notebook;
 pub use noting::{Forgotten, Left, Whose};
+pub use outbox::{Courier, Outgoing};
 pub use outlive_store::audit;
 pub use outlive_store::{
     Author, Provenance, RecallHit, RecallQuery, Recalled, Remembered, RememberedPage, RememberedQuery, Sight,

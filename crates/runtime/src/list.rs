@@ -1,9 +1,9 @@
 //! A session's row in the list: a fold of its state, and of what its agent's files have noted.
 
-use outlive_core::id::SessionId;
-use outlive_core::session::{State, Waits};
+use outlive_core::id::{SessionId, WaitId};
+use outlive_core::session::{Notices, State, Waits};
 use outlive_core::time::Timestamp;
-use outlive_store::{Row, WaitRow};
+use outlive_store::{Awaiting, Row, WaitRow};
 
 use crate::shell::Shell;
 
@@ -23,21 +23,33 @@ pub(crate) fn row(shell: &Shell, (session, state): (SessionId, &State)) -> Row {
         updated_at: state.updated_at.micros(),
         owed: state.is_owed(shell.notes(state)),
         labels: labels.unwrap_or_else(|| "{}".to_owned()),
-        waits: waits(session, &state.queue.waits),
+        waits: waits(session, &state.queue.waits).chain(notices(session, &state.upkeep.notices)).collect(),
     }
 }
 
-fn waits(session: SessionId, waits: &Waits) -> Vec<WaitRow> {
-    let armed = waits.armed.iter().map(|wait| WaitRow {
+fn waits(session: SessionId, waits: &Waits) -> impl Iterator<Item = WaitRow> {
+    let armed = waits.armed.iter().map(move |wait| WaitRow {
+        kind: Awaiting::Wait,
         wait: wait.wait,
         session,
         over_at: wait.terms.over_at().map(Timestamp::micros),
         terms: serde_json::to_string(wait).unwrap_or_default(),
         ended: false,
     });
-    let ended = waits.ended.iter().map(|past| {
+    let ended = waits.ended.iter().map(move |past| {
         let terms = serde_json::to_string(past).unwrap_or_default();
-        WaitRow { wait: past.wait, session, over_at: None, terms, ended: true }
+        WaitRow { kind: Awaiting::Wait, wait: past.wait, session, over_at: None, terms, ended: true }
     });
-    armed.chain(ended).collect()
+    armed.chain(ended)
+}
+
+fn notices(session: SessionId, notices: &Notices) -> impl Iterator<Item = WaitRow> {
+    notices.all.iter().map(move |notice| WaitRow {
+        kind: Awaiting::Notice,
+        wait: WaitId::from_bits(notice.notice.bits()),
+        session,
+        over_at: notice.next_at.map(Timestamp::micros),
+        terms: serde_json::to_string(notice).unwrap_or_default(),
+        ended: false,
+    })
 }

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::Duration;
 
-use outlive_core::command::{Command, LoopCommand, RelayCommand, WaitCommand};
+use outlive_core::command::{Command, LoopCommand, NoticeCommand, RelayCommand, WaitCommand};
 use outlive_core::event::Origin;
 use outlive_core::id::SessionId;
 use outlive_store::{Stop, StoreError};
@@ -204,6 +204,7 @@ pub(crate) fn begins(command: &Command) -> bool {
         // What has no turn to run in yet begins once the stop is lifted.
         Command::Relay { what, .. } => !matches!(what, RelayCommand::Cancel { .. } | RelayCommand::Redefine { .. }),
         Command::Wait { what, .. } => matches!(what, WaitCommand::Fire(_)),
+        Command::Notice { what, .. } => matches!(what, NoticeCommand::Retry(_)),
         Command::SetQueue { items, .. } => items.iter().any(|item| item.input.is_none()),
         Command::Create(_)
         | Command::Interrupt { .. }

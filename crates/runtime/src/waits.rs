@@ -4,7 +4,7 @@ use outlive_core::command::{Command, WaitCommand};
 use outlive_core::event::Origin;
 use outlive_core::id::{RequestId, SessionId, WaitId};
 use outlive_core::session::{PastWait, Refusal, Wait};
-use outlive_store::{StoreError, WaitQuery, WaitRow};
+use outlive_store::{Awaiting, StoreError, WaitQuery, WaitRow};
 
 use crate::{Accepted, Runtime, SubmitError};
 
@@ -26,6 +26,7 @@ impl Runtime {
     ///
     /// What the store says.
     pub async fn waits(&self, query: WaitQuery) -> Result<Vec<Waiting>, StoreError> {
+        let query = WaitQuery { kind: Some(Awaiting::Wait), ..query };
         let rows = self.shell.store.index.waits(query).await?;
         let read = |row: WaitRow| {
             // Written here, it can be read here.
@@ -49,7 +50,7 @@ impl Runtime {
         let Some(id) = what.wait() else {
             return Err(SubmitError::Refused(Refusal::NoSession));
         };
-        let query = WaitQuery { wait: Some(id), limit: 1, ..WaitQuery::default() };
+        let query = WaitQuery { kind: Some(Awaiting::Wait), wait: Some(id), limit: 1, ..WaitQuery::default() };
         let found = self.shell.store.index.waits(query).await.map_err(SubmitError::Store)?;
         let row = found.into_iter().next().ok_or(SubmitError::Refused(Refusal::NoWait(id)))?;
         match self.submit(row.session, Command::Wait { what, by }, request).await {

@@ -101,6 +101,7 @@ fn refused(refusal: &Refusal, detail: String) -> ApiError {
         Refusal::NoInput(_) => &code::INPUT_NOT_FOUND,
         Refusal::NoWait(_) => &code::WAIT_NOT_FOUND,
         Refusal::WaitEnded(_) => &code::WAIT_ENDED,
+        Refusal::NoNotice(_) => &code::NOTICE_NOT_FOUND,
         Refusal::SignalsFull => &code::SIGNALS_FULL,
         Refusal::Stale => &code::CONFLICT,
     };
@@ -112,6 +113,7 @@ fn refused(refusal: &Refusal, detail: String) -> ApiError {
         Refusal::WaitEnded(past) => error.with("first", serde_json::to_value(past).unwrap_or_default()),
         Refusal::NoSession
         | Refusal::NoWait(_)
+        | Refusal::NoNotice(_)
         | Refusal::SignalsFull
         | Refusal::NoQuestion(_)
         | Refusal::Exists

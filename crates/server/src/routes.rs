@@ -19,6 +19,7 @@ mod iteration;
 mod list;
 mod memory;
 mod messages;
+mod notices;
 mod noting;
 mod questions;
 mod queue;
@@ -57,7 +58,7 @@ use crate::problem::ApiError;
 )]
 struct Document;
 
-/// What begins turns by itself.
+/// What begins turns by itself, and who is told of them.
 fn waiting() -> OpenApiRouter<App> {
     OpenApiRouter::new()
         .routes(routes!(relays::list, relays::keep))
@@ -71,6 +72,11 @@ fn waiting() -> OpenApiRouter<App> {
         .routes(routes!(waits::fire))
         .routes(routes!(waits::put_off))
         .routes(routes!(waits::cancel))
+        .routes(routes!(notices::list))
+        .routes(routes!(notices::retry))
+        .routes(routes!(notices::discard))
+        .routes(routes!(notices::targets))
+        .routes(routes!(notices::test))
         .routes(routes!(schedules::list, schedules::create))
         .routes(routes!(schedules::show, schedules::change, schedules::remove))
         .routes(routes!(schedules::pause))

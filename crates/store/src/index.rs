@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 pub use lazy::{Log, SqliteIndex};
 pub use query::{Key, Label, ListQuery, OfTask, Sort, page};
 pub(crate) use waits::page_of_waits;
-pub use waits::{WaitQuery, WaitRow};
+pub use waits::{Awaiting, WaitQuery, WaitRow};
 
 use crate::{Pending, StoreError};
 
@@ -46,7 +46,7 @@ pub struct Row {
     pub owed: bool,
     /// Labels, as a JSON object.
     pub labels: String,
-    /// What it waits for.
+    /// What it waits for, and the notices that nobody has yet.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waits: Vec<WaitRow>,
 }

@@ -35,7 +35,7 @@ pub use agents::{
 pub use answers::{ANSWER_BYTES, Answer, Answers};
 pub use artifacts::Artifacts;
 pub use error::{Class, StoreError};
-pub use index::{Index, Key, Label, ListQuery, OfTask, Row, Sort, WaitQuery, WaitRow};
+pub use index::{Awaiting, Index, Key, Label, ListQuery, OfTask, Row, Sort, WaitQuery, WaitRow};
 pub use journals::{Append, Directory, Epoch, Journals, Leases, Opened};
 pub use memories::{
     Author, Examined, Measured, MemoryIndex, Provenance, RecallHit, RecallQuery, Recalled, Remembered, RememberedPage,

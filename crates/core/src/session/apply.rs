@@ -30,6 +30,10 @@ impl State {
         self.hear_relay(entry);
         self.hear_waits(entry);
         self.upkeep.memories.hear(entry);
+        // Whom a session told that this one was forked from is that one's.
+        if self.is_own(entry.seq) {
+            self.upkeep.notices.hear(entry);
+        }
         if let Some(usage) = used_beside(&entry.event).filter(|_| self.is_own(entry.seq)) {
             self.totals.spent.add(usage, entry.at);
         }

@@ -13,7 +13,7 @@ use crate::event::{
     InterruptRequested, MessageReceived, Origin, SessionArchived, SessionCreated, SessionPaused, SessionResumed,
     SessionUpdated, TurnStarted,
 };
-use crate::id::{CallId, Ids, InputId, QuestionId, RequestId, SessionId, TurnId, WaitId};
+use crate::id::{CallId, Ids, InputId, NoticeId, QuestionId, RequestId, SessionId, TurnId, WaitId};
 use crate::limits::{LABEL_BYTES, LABELS, QUEUE_LENGTH, REASON_BYTES, SIGNALS_KEPT, SIGNALS_KEPT_BYTES, TITLE_CHARS};
 use crate::task::Task;
 use crate::time::Timestamp;
@@ -89,6 +89,9 @@ pub enum Refusal {
     /// Too many signals wait for somebody who waits for them.
     #[error("{SIGNALS_KEPT} signals, or {} KiB of them, wait already in this session for a wait that they fit", SIGNALS_KEPT_BYTES >> 10)]
     SignalsFull,
+    /// There is no such notice.
+    #[error("no notice `{0}` waits in this session: it was delivered or dropped, or there never was one")]
+    NoNotice(NoticeId),
     /// There is no such follow-up.
     #[error("no follow-up `{0}` waits in this session; it may have started already")]
     NoInput(InputId),
@@ -166,6 +169,7 @@ impl State {
             Command::Relay { what, by } => self.decide_relay(what, by, moment),
             Command::Wait { what, by } => self.decide_wait(what, by, moment),
             Command::Signal(signal) => self.receive(signal),
+            Command::Notice { what, by } => self.decide_notice(*what, by),
             Command::Wake => Ok(Vec::new()),
             Command::Report(report) => self.report(report, moment),
         }
@@ -359,6 +363,7 @@ fn nothing_done(command: &Command) -> Option<Fact> {
         | Command::Relay { .. }
         | Command::Wait { .. }
         | Command::Signal(_)
+        | Command::Notice { .. }
         | Command::Wake
         | Command::Report(_) => return None,
     };

@@ -304,7 +304,12 @@ impl State {
         let by = Origin::of(OriginKind::Import);
         let turn = self.turn.iter().filter(|_| self.looping().is_none() && self.relaying().is_some());
         let of_relay = turn.flat_map(Turn::parted).chain(self.relay_parted());
-        self.loop_left().into_iter().chain(of_relay).chain(self.waits_cancelled(0, &by)).collect()
+        self.loop_left()
+            .into_iter()
+            .chain(of_relay)
+            .chain(self.waits_cancelled(0, &by))
+            .chain(self.notices_dropped(&by))
+            .collect()
     }
 
     fn loop_left(&self) -> Vec<Fact> {

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use super::{Hold, Pace, Round, State};
 use crate::content::FailureKind;
 use crate::event::{Effect, Ending, OnLost, TurnError};
-use crate::id::{CallId, CompactionId, Seq, TurnId, WaitId};
+use crate::id::{CallId, CompactionId, NoticeId, Seq, TurnId, WaitId};
 use crate::memory::Mode;
 use crate::time::Timestamp;
 use crate::turn::{Asking, Call, Fate, Lineup, Phase, Turn, failure_ending, stopped_ending};
@@ -83,6 +83,8 @@ pub enum Beside {
     Reflect,
     /// What is forgotten is erased.
     Erase,
+    /// Somebody is told of something.
+    Tell(NoticeId),
 }
 
 /// The effects that this process has under way. Empty right after a start.
@@ -151,6 +153,7 @@ impl State {
         let mut debts: Vec<Debt> = self.owed_of_waits(now).into_iter().map(Debt::EndWait).collect();
         debts.extend(self.owed_of_relay());
         debts.extend(self.owed_beside(now, held, allowed.notes));
+        debts.extend(self.owed_notices(now, held));
         debts.extend(self.owed_of_turn(now, held, allowed));
         // A turn comes before what only waits to be tried again.
         let is_to_wait = self.is_to_observe(allowed.notes) || self.is_to_reflect(allowed.notes);

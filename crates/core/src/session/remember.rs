@@ -127,6 +127,7 @@ impl State {
             | Report::Asks { .. }
             | Report::Withdraws { .. }
             | Report::Found { .. }
+            | Report::Told { .. }
             | Report::Condensed { .. } => return Err(Refusal::Stale),
         };
         Ok(vec![Fact::of_session(event)])

@@ -18,17 +18,21 @@ use crate::turn::{Asking, Call, Phase, Turn, retry_pause_ms, retryable};
 
 impl State {
     pub(super) fn report(&self, report: &Report, moment: &mut Moment) -> Facts {
-        let turn = match report {
-            Report::Condensed { compaction, to, answer } => return self.condensed(*compaction, *to, answer, moment),
+        match report {
+            Report::Condensed { compaction, to, answer } => self.condensed(*compaction, *to, answer, moment),
             Report::Observed { .. } | Report::Reflected { .. } | Report::Erased { .. } => {
-                return self.remembered(report, moment);
+                self.remembered(report, moment)
             }
+            Report::Told { notice, outcome } => self.was_told(*notice, outcome, moment.at),
             Report::Step { .. }
             | Report::Call { .. }
             | Report::Asks { .. }
             | Report::Withdraws { .. }
-            | Report::Found { .. } => self.turn.as_ref().ok_or(Refusal::Stale)?,
-        };
+            | Report::Found { .. } => self.report_of_turn(self.turn.as_ref().ok_or(Refusal::Stale)?, report, moment),
+        }
+    }
+
+    fn report_of_turn(&self, turn: &Turn, report: &Report, moment: &mut Moment) -> Facts {
         match report {
             Report::Step { turn: id, step, attempt, answer, suspects, latency_ms } => {
                 let current =
@@ -82,9 +86,11 @@ impl State {
                     Found::Done(_) | Found::NotDone | Found::Unknown => Ok(found_facts(turn, call, found)),
                 }
             }
-            Report::Condensed { .. } | Report::Observed { .. } | Report::Reflected { .. } | Report::Erased { .. } => {
-                Err(Refusal::Stale)
-            }
+            Report::Condensed { .. }
+            | Report::Observed { .. }
+            | Report::Reflected { .. }
+            | Report::Told { .. }
+            | Report::Erased { .. } => Err(Refusal::Stale),
         }
     }
 }

@@ -214,10 +214,11 @@ impl State {
         over.map(|wait| wait.wait).into_iter().collect()
     }
 
-    /// Returns when the clock ends a wait, if the session is to hear of it.
+    /// Returns when the session is to hear of the clock: a wait is over, or somebody is told once more.
     #[must_use]
     pub fn wakes_at(&self) -> Option<Timestamp> {
-        self.queue.waits.next_at().filter(|_| self.hold == Hold::Open)
+        let over = self.queue.waits.next_at().filter(|_| self.hold == Hold::Open);
+        over.into_iter().chain(self.upkeep.notices.next_at()).min()
     }
 
     /// Returns the facts that a wait ends, and what that begins.

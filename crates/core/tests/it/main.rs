@@ -14,6 +14,7 @@ mod inquiry;
 mod iteration;
 mod journal;
 mod memories;
+mod notices;
 mod properties;
 mod relay;
 mod relay_rules;

@@ -14,9 +14,9 @@ use super::listening::{self, Places};
 use crate::cli::Serve;
 use crate::client;
 use crate::config::{self, Clean, Workspace};
-use crate::courier;
+use crate::courier::calls;
 use crate::exit::{Failure, Outcome, ok};
-use crate::notify::Supervisor;
+use crate::supervisor::Supervisor;
 use crate::telemetry::Telemetry;
 use crate::wire;
 
@@ -56,7 +56,7 @@ pub async fn run(mut place: Workspace, serve: &Serve) -> Outcome {
     engine.files.set_address(&address.to_string())?;
     say!("outlive listens on {shown} for {}", place.root.display());
     let telemetry = Telemetry::begin(&engine.runtime);
-    courier::begin(&engine.runtime);
+    calls::begin(&engine.runtime);
     let supervisor = Supervisor::of_this_process();
     supervisor.ready(&address.to_string());
     tracing::info!(%address, workspace = %place.root.display(), version = env!("CARGO_PKG_VERSION"), "server started");

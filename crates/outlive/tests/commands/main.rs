@@ -19,6 +19,7 @@ mod relaying;
 mod remembering;
 mod sandboxing;
 mod scheduling;
+mod telling;
 mod working;
 
 use std::process::{Command, Output, Stdio};

@@ -47,6 +47,10 @@ pub fn files(house: &House, promises: &[Promise]) -> usize {
         let count = |name: &str| entries.iter().filter(|entry| entry.event.name() == name).count();
         assert_eq!(count("turn.started"), count("turn.ended"), "{session}: a turn has no ending");
         lost += count("call.lost");
+        for entry in &entries {
+            let Event::NoticeDelivered(delivered) = &entry.event else { continue };
+            assert!(house.read("heard").contains(&delivered.notice.to_string()), "{session}: delivered to nobody");
+        }
         started_once(session, &entries);
         for promise in promises.iter().filter(|promise| promise.session == *session) {
             let asked =

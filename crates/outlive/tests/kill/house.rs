@@ -33,12 +33,13 @@ pub struct House {
 
 /// Agents: one that does as it is told, one that talks slowly, one that asks first, one whose provider is not
 /// there, one that remembers; one whose helper is not there, and one whose helper says nothing; two with little room, the
-/// second of which is not condensed.
-const AGENTS: [(&str, &str, &str); 9] = [
+/// second of which is not condensed; and one of which people are told.
+const AGENTS: [(&str, &str, &str); 10] = [
     ("worker", "provider: rehearsal, name: instant", "dangerous"),
     ("slow", "provider: rehearsal, name: script", "dangerous"),
     ("asks", "provider: rehearsal, name: instant", "ask"),
     ("alone", "provider: openai, name: none, base_url: \"http://127.0.0.1:1\"", "ask"),
+    ("told", "provider: rehearsal, name: instant", "dangerous"),
     ("minds", "provider: rehearsal, name: instant}\n  memory: {enabled: true", "dangerous"),
     (
         "helpless",
@@ -66,11 +67,20 @@ const AGENTS: [(&str, &str, &str); 9] = [
     ),
 ];
 
+/// Somebody who is told, and somebody who cannot be.
+const NOTIFY: &str = r#"
+notify:
+  hears: {agents: [told], command: [sh, -c, 'echo "$OUTLIVE_NOTICE" >> heard']}
+  is-deaf: {agents: [told], command: ["false"]}
+"#;
+
 impl House {
     pub fn new() -> Self {
         let silent = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = silent.local_addr().unwrap().to_string();
         let house = Self { home: tempfile::tempdir().unwrap(), _silent: silent };
+        std::fs::create_dir_all(house.root()).unwrap();
+        std::fs::write(house.root().join("outlive.yaml"), NOTIFY).unwrap();
         for (name, model, mode) in AGENTS {
             let folder = house.root().join("agents").join(name);
             std::fs::create_dir_all(&folder).unwrap();

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
 
 use outlive_core::event::{Entry, Event};
-use outlive_core::id::CallId;
+use outlive_core::id::{CallId, NoticeId};
 use serde_json::{Value, json};
 use tokio::task::JoinSet;
 
@@ -57,17 +57,19 @@ enum Story {
     Prune,
     /// What is waited for is put off, comes, is called off.
     Wait,
+    /// People are told of the end of a turn: one has it, one cannot be told until nobody is to.
+    Told,
     /// The server was killed before, while a command ran.
     Again,
 }
 
 use Story::{
     Again, Approve, Ask, Cancel, Condense, Control, Helpless, Loop, Much, Narrow, Outage, Prune, Queue, Reflect, Relay,
-    Remember, Wait, Work,
+    Remember, Told, Wait, Work,
 };
 
 /// Each kind of append, and what leads to one.
-const APPENDS: [(&str, Story); 57] = [
+const APPENDS: [(&str, Story); 62] = [
     ("session.created", Work),
     ("message.received", Work),
     ("turn.started", Work),
@@ -111,6 +113,11 @@ const APPENDS: [(&str, Story); 57] = [
     ("wait.moved", Wait),
     ("wait.ended", Wait),
     ("signal.received", Wait),
+    ("notice.due", Told),
+    ("notice.delivered", Told),
+    ("notice.failed", Told),
+    ("notice.retried", Told),
+    ("notice.dropped", Told),
     ("loop.started", Loop),
     ("loop.iteration_started", Loop),
     ("loop.checks_asked", Loop),
@@ -317,7 +324,7 @@ async fn restart(house: &House, before: &Talk) -> Vec<Vec<Entry>> {
 
 /// Says whether nothing is left to do without a person or a provider.
 fn is_done(entries: &[Entry]) -> bool {
-    let mut waiting: BTreeSet<CallId> = BTreeSet::new();
+    let (mut waiting, mut telling): (BTreeSet<CallId>, BTreeSet<NoticeId>) = Default::default();
     let (mut open, mut stalled, mut loops) = (false, false, false);
     for entry in entries {
         stalled = matches!(&entry.event, Event::StepFailed(failed) if failed.retry_at.is_some());
@@ -331,10 +338,12 @@ fn is_done(entries: &[Entry]) -> bool {
             Event::ApprovalRequested(asked) => drop(waiting.insert(asked.call)),
             Event::CallAllowed(allowed) => drop(waiting.remove(&allowed.call)),
             Event::CallDenied(denied) => drop(waiting.remove(&denied.call)),
+            Event::NoticeDue(due) if due.target == "hears" => drop(telling.insert(due.notice)),
+            Event::NoticeDelivered(delivered) => drop(telling.remove(&delivered.notice)),
             _other => {}
         }
     }
-    !open && !loops || stalled || !waiting.is_empty()
+    (!open && !loops || stalled || !waiting.is_empty()) && telling.is_empty()
 }
 
 /// Somebody who talks to a server that will die, and remembers what it promised.
@@ -370,6 +379,7 @@ impl Talk {
             Loop => self.iterate().await,
             Relay => self.relay().await,
             Wait => self.wait().await,
+            Told => self.be_told().await,
             Reflect => self.reflect().await,
             Helpless => self.helpless().await,
             Cancel => self.cancel().await,

@@ -36,8 +36,9 @@ const MADE: [(&str, &[&str]); 5] = [
         ],
     ),
     ("Invocation", &["crates/runtime/src/hands/tool.rs", "crates/tools/src/tasks.rs", "crates/tools/src/held.rs"]),
-    // What an agent's definition names as its server, and the policy does not deny.
-    ("Daemon", &["crates/tools/src/mcp/connect.rs"]),
+    // What an agent's definition names as its server, and the policy does not deny; and by what whoever owns the workspace is told,
+    // as its configuration names it.
+    ("Daemon", &["crates/tools/src/mcp/connect.rs", "crates/outlive/src/courier/command.rs"]),
     ("Ruling::Allowed", &["crates/runtime/src/kit.rs"]),
     (
         "CallAllowed",

@@ -8,6 +8,7 @@ use std::sync::Arc;
 use outlive_core::context::{Counter, Transcript, added};
 use outlive_core::event::{Asked, Entry, Event, Line, LineError};
 use outlive_core::id::{CallId, QuestionId, Seq};
+use outlive_core::notice::Topic;
 use outlive_core::redact::Secrets;
 use outlive_core::session::{Beside, Fact, Held, State};
 use outlive_core::time::Timestamp;
@@ -26,6 +27,8 @@ pub(super) struct Batch {
     counter: Arc<dyn Counter>,
     /// The tools of calls that did not simply run: the next step forgets them.
     tools: BTreeMap<CallId, String>,
+    /// What people are told of.
+    worth_telling: Vec<(Topic, Seq)>,
     /// How many of them happened in another session.
     shared: usize,
     acts: Acts,
@@ -53,6 +56,7 @@ impl Batch {
             secrets,
             counter,
             tools: BTreeMap::new(),
+            worth_telling: Vec::new(),
             shared: 0,
             acts: Acts::default(),
         }
@@ -88,6 +92,7 @@ impl Batch {
                 Ok((line, clean)) => {
                     let entry = clean.unwrap_or(entry);
                     state.apply(&entry);
+                    self.worth_telling.extend(Topic::of(&entry.event, state).map(|topic| (topic, entry.seq)));
                     let refused = refused(&entry.event).and_then(|(call, ..)| state.call(call));
                     self.tools.extend(refused.map(|call| (call.id, call.tool.clone())));
                     if let Some(transcript) = transcript.as_deref_mut() {
@@ -120,6 +125,11 @@ impl Batch {
             self.shared += 1;
         }
         true
+    }
+
+    /// Takes what people are to be told of.
+    pub(super) fn worth_telling(&mut self) -> Vec<(Topic, Seq)> {
+        std::mem::take(&mut self.worth_telling)
     }
 
     pub(super) fn is_empty(&self) -> bool {

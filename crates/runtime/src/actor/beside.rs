@@ -17,6 +17,7 @@ impl Actor {
             let task = match beside {
                 Beside::Condense(compaction) => self.condense(*compaction),
                 Beside::Observe(_) | Beside::Reflect | Beside::Erase => self.begin_notes(*beside),
+                Beside::Tell(notice) => self.begin_telling(*notice),
             };
             self.running.beside.extend(task.map(|task| (*beside, task)));
         }
@@ -59,7 +60,8 @@ impl Actor {
             (Beside::Observe(_), Report::Observed { .. })
             | (Beside::Reflect, Report::Reflected { .. })
             | (Beside::Erase, Report::Erased { .. }) => true,
-            (Beside::Condense(_) | Beside::Observe(_) | Beside::Reflect | Beside::Erase, _) => false,
+            (Beside::Tell(id), Report::Told { notice, .. }) => id == notice,
+            (Beside::Condense(_) | Beside::Observe(_) | Beside::Reflect | Beside::Erase | Beside::Tell(_), _) => false,
         };
         self.held.beside.retain(|beside| !ended(beside));
         // Somebody else may have reported it: then it goes on for nothing.
@@ -91,13 +93,13 @@ impl Actor {
     /// Ends what has read the journal: something of it is erased. It is owed again, and what is reported of it is not believed.
     pub(super) fn void(&mut self) {
         self.errand.round += 1;
-        self.keep_beside(|beside| *beside == Beside::Erase);
+        self.keep_beside(|beside| matches!(beside, Beside::Erase | Beside::Tell(_)));
     }
 
-    /// Returns what is under way; what erases is not of it.
+    /// Returns what is under way; what erases is not of it, and what tells has read what it tells.
     pub(crate) fn under_way(&self) -> Held {
         let mut held = self.held.clone();
-        held.beside.remove(&Beside::Erase);
+        held.beside.retain(|beside| !matches!(beside, Beside::Erase | Beside::Tell(_)));
         held
     }
 

@@ -117,7 +117,7 @@ impl Actor {
             match beside {
                 Beside::Observe(to) => hands::observe(errand, notes, to).await,
                 Beside::Reflect => hands::reflect(errand, notes).await,
-                Beside::Erase | Beside::Condense(_) => {}
+                Beside::Erase | Beside::Condense(_) | Beside::Tell(_) => {}
             }
             drop(at_work);
         };
@@ -165,7 +165,7 @@ impl Actor {
             Beside::Reflect => {
                 Report::Reflected { read: self.state.head, shown: Vec::new(), model: None, answer: Err(failed) }
             }
-            Beside::Observe(_) | Beside::Erase | Beside::Condense(_) => {
+            Beside::Observe(_) | Beside::Erase | Beside::Condense(_) | Beside::Tell(_) => {
                 Report::Observed { to, model: None, answer: Err(failed) }
             }
         };
@@ -194,7 +194,9 @@ impl Actor {
     fn observed_to(&self, beside: Beside) -> Seq {
         match beside {
             Beside::Observe(to) => to,
-            Beside::Reflect | Beside::Erase | Beside::Condense(_) => self.state.upkeep.memories.said_at,
+            Beside::Reflect | Beside::Erase | Beside::Condense(_) | Beside::Tell(_) => {
+                self.state.upkeep.memories.said_at
+            }
         }
     }
 }

@@ -17,7 +17,7 @@ use outlive_runtime::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Terms, 
 use outlive_runtime::scales::Scales;
 use outlive_runtime::subscribe::{Signal, Subscription};
 use outlive_runtime::tasks::Fuse;
-use outlive_runtime::{Accepted, Outcome, Runtime, Settings, SubmitError};
+use outlive_runtime::{Accepted, Courier, Outcome, Runtime, Settings, SubmitError};
 use outlive_store::memory::{self, Faults};
 use outlive_store::{Store, StoreError};
 use outlive_tools::registry::Toolbox;
@@ -95,12 +95,15 @@ pub struct Agents {
     pub secrets: Secrets,
     /// What weighs their requests; roughly where it is left out.
     pub scales: Option<Arc<Scales>>,
+    /// Who carries what people are told.
+    pub courier: Option<Arc<dyn Courier>>,
 }
 
 impl Agents {
     /// Their kit is made anew whenever it is asked for.
     pub fn made(make: impl Fn(&AgentName) -> Made + Send + Sync + 'static) -> Self {
-        Self { make: Arc::new(make), prices: None, tasks: None, secrets: Secrets::default(), scales: None }
+        let (make, secrets) = (Arc::new(make), Secrets::default());
+        Self { make, prices: None, tasks: None, secrets, scales: None, courier: None }
     }
 
     /// All have this kit.
@@ -120,6 +123,10 @@ impl Aftermath for Agents {
             Some(tasks) => Box::pin(tasks.end(of)),
             None => Box::pin(std::future::ready(())),
         }
+    }
+
+    fn courier(&self) -> Option<&Arc<dyn Courier>> {
+        self.courier.as_ref()
     }
 }
 

@@ -22,6 +22,7 @@ mod house;
 mod iteration;
 mod meaning;
 mod media;
+mod notices;
 mod noting;
 mod outage;
 mod races;

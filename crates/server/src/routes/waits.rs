@@ -39,7 +39,7 @@ pub(super) async fn list(State(app): State<App>, Query(wanted): Query<Wanted>) -
     let session = wanted.session.as_deref().map(id::<SessionId>).transpose()?;
     let after = wanted.cursor.as_deref().map(read_cursor).transpose()?;
     let found = app.runtime.waits(WaitQuery { session, after, limit, ..WaitQuery::default() }).await?;
-    let next_cursor = found.last().filter(|_| found.len() == limit).map(cursor);
+    let next_cursor = found.last().filter(|_| found.len() == limit).map(|last| cursor(last.place));
     let view = |found: Waiting| WaitView::of(found.session.to_string(), found.wait);
     Ok(Json(Page { items: found.into_iter().map(view).collect(), next_cursor }))
 }
@@ -127,12 +127,11 @@ fn until(span: Option<&str>, at: Option<Timestamp>) -> ApiResult<Option<Until>> 
     }
 }
 
-fn cursor(last: &Waiting) -> String {
-    let (at, wait) = last.place;
+pub(super) fn cursor((at, wait): (Option<i64>, WaitId)) -> String {
     format!("{}.{wait}", at.map(|at| at.to_string()).unwrap_or_default())
 }
 
-fn read_cursor(text: &str) -> ApiResult<(Option<i64>, WaitId)> {
+pub(super) fn read_cursor(text: &str) -> ApiResult<(Option<i64>, WaitId)> {
     let read = || {
         let (at, wait) = text.split_once('.')?;
         let at = if at.is_empty() { None } else { Some(at.parse().ok()?) };

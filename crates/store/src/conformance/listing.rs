@@ -4,7 +4,7 @@ use outlive_core::id::WaitId;
 use outlive_core::task::{Task, TaskState};
 
 use super::{Subject, append, row, session, take};
-use crate::{Key, Label, ListQuery, OfTask, Row, Sort, Store, WaitQuery, WaitRow};
+use crate::{Awaiting, Key, Label, ListQuery, OfTask, Row, Sort, Store, WaitQuery, WaitRow};
 
 async fn list(store: &Store, query: ListQuery) -> Vec<Row> {
     store.index.list(query).await.expect("listed")
@@ -50,6 +50,7 @@ pub async fn rows_come_newest_first_in_pages(subject: &mut impl Subject) {
 pub async fn what_sessions_wait_for_is_listed_by_its_time(subject: &mut impl Subject) {
     let store = subject.open();
     let wait = |n: u128, of: u128, over_at: Option<i64>| WaitRow {
+        kind: Awaiting::Wait,
         wait: WaitId::from_bits(n),
         session: session(of),
         over_at,
@@ -61,10 +62,16 @@ pub async fn what_sessions_wait_for_is_listed_by_its_time(subject: &mut impl Sub
     let over = WaitRow { ended: true, ..wait(9, 2, None) };
     store.index.note(sleeping(1, vec![wait(1, 1, Some(50)), wait(2, 1, None)]));
     store.index.note(sleeping(2, vec![wait(3, 2, Some(10)), over]));
+    let notice = WaitRow { kind: Awaiting::Notice, ..wait(4, 3, Some(20)) };
+    store.index.note(Row { waits: vec![notice], ..row(session(3), 1, 0) });
     for written in [false, true, true] {
         let ask = |query: WaitQuery| store.index.waits(query);
         let ids = |found: Vec<WaitRow>| found.into_iter().map(|row| row.wait.bits()).collect::<Vec<_>>();
-        let all = WaitQuery { limit: 9, ..WaitQuery::default() };
+        let both = WaitQuery { timed: true, limit: 9, ..WaitQuery::default() };
+        assert_eq!(ids(ask(both.clone()).await.expect("waits are listed")), [3, 4, 1], "written: {written}");
+        let notices = WaitQuery { kind: Some(Awaiting::Notice), ..both };
+        assert_eq!(ids(ask(notices).await.expect("notices are listed")), [4], "written: {written}");
+        let all = WaitQuery { kind: Some(Awaiting::Wait), limit: 9, ..WaitQuery::default() };
         assert_eq!(
             ids(ask(all.clone()).await.expect("waits are listed")),
             [3, 1, 2],
@@ -82,11 +89,20 @@ pub async fn what_sessions_wait_for_is_listed_by_its_time(subject: &mut impl Sub
             [9]
         );
         let rows = list(&store, ListQuery { limit: 9, ..ListQuery::default() }).await;
-        let first = |row: &Row| row.waits.first().map(|wait| wait.over_at);
-        assert_eq!(rows.iter().map(first).collect::<Vec<_>>(), [Some(Some(10)), Some(Some(50))], "written: {written}");
+        let armed = |wait: &&WaitRow| wait.kind == Awaiting::Wait;
+        let first = |row: &Row| row.waits.iter().find(armed).map(|wait| wait.over_at);
+        assert_eq!(
+            rows.iter().map(first).collect::<Vec<_>>(),
+            [Some(Some(10)), Some(Some(50)), None],
+            "written: {written}"
+        );
     }
     store.index.note(row(session(1), 2, 2));
-    let left = store.index.waits(WaitQuery { limit: 9, ..WaitQuery::default() }).await.expect("waits are listed");
+    let left = store
+        .index
+        .waits(WaitQuery { kind: Some(Awaiting::Wait), limit: 9, ..WaitQuery::default() })
+        .await
+        .expect("waits are listed");
     assert_eq!(left.len(), 1);
 }
 

@@ -8,13 +8,13 @@ use std::path::Path;
 use outlive_core::id::SessionId;
 use rusqlite::{Connection, OptionalExtension as _, params, params_from_iter};
 
-use super::{ListQuery, Row, WaitQuery, WaitRow, select, waits};
+use super::{Awaiting, ListQuery, Row, WaitQuery, WaitRow, select, waits};
 use crate::StoreError;
 use crate::sqlite::{self, AfterCrash, Checkpoint, FileError, Kind, Writes};
 
 const KIND: Kind = Kind {
     application: 0x6f75_746c,
-    version: 4,
+    version: 5,
     schema: SCHEMA,
     cache_kib: 1_024,
     after_crash: AfterCrash::Check,
@@ -36,7 +36,7 @@ const SCHEMA: &str = "
     CREATE TABLE stale (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
     CREATE TABLE waits (
         id TEXT PRIMARY KEY, session TEXT NOT NULL, over_at INTEGER NOT NULL, terms TEXT NOT NULL,
-        ended INTEGER NOT NULL
+        ended INTEGER NOT NULL, kind INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX waits_by_time ON waits (over_at, id) WHERE ended = 0;
     CREATE INDEX waits_of_session ON waits (session);
@@ -146,7 +146,8 @@ impl Table {
     /// Returns rows with what those that sleep wait for.
     fn waiting(&self, mut rows: Vec<Row>) -> Result<Vec<Row>, FileError> {
         for row in rows.iter_mut().filter(|row| row.status == SLEEPING) {
-            let query = WaitQuery { session: Some(row.session), ..WaitQuery::default() };
+            let kind = Some(Awaiting::Wait);
+            let query = WaitQuery { session: Some(row.session), kind, ..WaitQuery::default() };
             row.waits = self.waits(&query, usize::MAX)?;
         }
         Ok(rows)

@@ -1,4 +1,5 @@
-//! The waits of all sessions, by when the clock ends them: with the list, and as derived as it is.
+//! What sessions leave to the clock, by when it is due: waits, and notices that are to be tried again. With the list, and as
+//! derived as it is.
 
 use outlive_core::id::{SessionId, WaitId};
 use rusqlite::{Connection, OptionalExtension as _, Statement, params};
@@ -10,10 +11,23 @@ use crate::sqlite::FileError;
 /// Where a wait stands that no time ends: behind all others.
 const NEVER: i64 = i64::MAX;
 
-/// A wait that is armed, or that ended lately.
+/// What is left to the clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub enum Awaiting {
+    /// A wait: its session is told when it is over.
+    #[default]
+    Wait,
+    /// A notice: somebody outside is told.
+    Notice,
+}
+
+/// A wait that is armed, or that ended lately; or a notice that nobody has yet.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct WaitRow {
-    /// Which.
+    /// What of it.
+    #[serde(default)]
+    pub kind: Awaiting,
+    /// Which: of a notice, the bits of its id.
     pub wait: WaitId,
     /// Whose.
     pub session: SessionId,
@@ -29,6 +43,8 @@ pub struct WaitRow {
 /// Which waits, the first to end first. One that ended is only found by its id.
 #[derive(Debug, Clone, Default)]
 pub struct WaitQuery {
+    /// Only of this kind.
+    pub kind: Option<Awaiting>,
     /// Only this one.
     pub wait: Option<WaitId>,
     /// Only of this session.
@@ -57,6 +73,7 @@ impl WaitQuery {
 pub(crate) fn page_of_waits(waits: impl Iterator<Item = WaitRow>, query: &WaitQuery) -> Vec<WaitRow> {
     let mut found: Vec<WaitRow> = waits
         .filter(|row| query.wait.map_or(!row.ended, |wait| row.wait == wait))
+        .filter(|row| query.kind.is_none_or(|kind| row.kind == kind))
         .filter(|row| query.session.is_none_or(|session| row.session == session))
         .filter(|row| !query.timed || row.over_at.is_some())
         .filter(|row| query.after().is_none_or(|after| row.place() > after))
@@ -75,8 +92,9 @@ pub(super) struct Putting<'c> {
 impl<'c> Putting<'c> {
     pub(super) fn on(connection: &'c Connection) -> Result<Self, FileError> {
         let clear = connection.prepare("DELETE FROM waits WHERE session = ?1")?;
-        let insert = connection
-            .prepare("INSERT OR REPLACE INTO waits (id, session, over_at, terms, ended) VALUES (?1, ?2, ?3, ?4, ?5)")?;
+        let insert = connection.prepare(
+            "INSERT OR REPLACE INTO waits (id, session, over_at, terms, ended, kind) VALUES (?1, ?2, ?3, ?4, ?5, ?6)",
+        )?;
         Ok(Self { clear, insert })
     }
 
@@ -84,7 +102,15 @@ impl<'c> Putting<'c> {
     pub(super) fn put(&mut self, session: &str, row: Option<&Row>) -> Result<(), FileError> {
         self.clear.execute([session])?;
         for wait in row.iter().flat_map(|row| &row.waits) {
-            self.insert.execute(params![wait.wait.to_string(), session, wait.place().0, wait.terms, wait.ended])?;
+            let kind = wait.kind as i64;
+            self.insert.execute(params![
+                wait.wait.to_string(),
+                session,
+                wait.place().0,
+                wait.terms,
+                wait.ended,
+                kind
+            ])?;
         }
         Ok(())
     }
@@ -94,19 +120,24 @@ impl<'c> Putting<'c> {
 pub(super) fn find(connection: &Connection, query: &WaitQuery, limit: usize) -> Result<Vec<WaitRow>, FileError> {
     let (at, id) = query.after().map_or((i64::MIN, String::new()), |(at, wait)| (at, wait.to_string()));
     let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let kind = query.kind.map(|kind| kind as i64);
     if let Some(wait) = query.wait {
-        let sql = "SELECT id, session, over_at, terms, ended FROM waits WHERE id = ?1";
+        let sql = "SELECT id, session, over_at, terms, ended, kind FROM waits WHERE id = ?1";
         let found = connection.prepare(sql)?.query_row([wait.to_string()], row).optional()?;
         return Ok(found.into_iter().collect());
     }
     if let Some(session) = query.session {
-        let sql = "SELECT id, session, over_at, terms, ended FROM waits WHERE session = ?1 AND ended = 0";
-        return Ok(connection.prepare(sql)?.query_map([session.to_string()], row)?.collect::<Result<_, _>>()?);
+        let sql = "SELECT id, session, over_at, terms, ended, kind FROM waits WHERE session = ?1 AND ended = 0 AND (kind = ?2 OR ?2 IS NULL)";
+        return Ok(connection
+            .prepare(sql)?
+            .query_map(params![session.to_string(), kind], row)?
+            .collect::<Result<_, _>>()?);
     }
-    let sql = "SELECT id, session, over_at, terms, ended FROM waits
-         WHERE ended = 0 AND (over_at, id) > (?1, ?2) AND (over_at < ?3 OR ?4) ORDER BY over_at, id LIMIT ?5";
+    let sql = "SELECT id, session, over_at, terms, ended, kind FROM waits
+         WHERE ended = 0 AND (over_at, id) > (?1, ?2) AND (over_at < ?3 OR ?4)
+         AND (kind = ?6 OR ?6 IS NULL) ORDER BY over_at, id LIMIT ?5";
     let mut statement = connection.prepare(sql)?;
-    Ok(statement.query_map(params![at, id, NEVER, !query.timed, limit], row)?.collect::<Result<_, _>>()?)
+    Ok(statement.query_map(params![at, id, NEVER, !query.timed, limit, kind], row)?.collect::<Result<_, _>>()?)
 }
 
 fn row(found: &rusqlite::Row<'_>) -> rusqlite::Result<WaitRow> {
@@ -116,6 +147,7 @@ fn row(found: &rusqlite::Row<'_>) -> rusqlite::Result<WaitRow> {
     };
     let over_at: i64 = found.get(2)?;
     Ok(WaitRow {
+        kind: if found.get::<_, i64>(5)? == 0 { Awaiting::Wait } else { Awaiting::Notice },
         wait: read(0)?.parse().map_err(|error| unfit(Box::new(error)))?,
         session: read(1)?.parse().map_err(|error| unfit(Box::new(error)))?,
         over_at: Some(over_at).filter(|at| *at != NEVER),

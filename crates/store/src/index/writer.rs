@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use outlive_core::id::{Seq, SessionId};
-use outlive_core::limits::WAITS;
+use outlive_core::limits::{NOTICES, WAITS};
 
 use super::table::{Mark, Notes, Table};
 use super::{ListQuery, Log, Row, WaitQuery, WaitRow, page, page_of_waits};
@@ -231,7 +231,7 @@ impl Writer {
     fn waits(&mut self, query: &WaitQuery) -> Result<Vec<WaitRow>, StoreError> {
         let notes = self.unwritten().notes.clone();
         // Those of sessions that were noted since are others now.
-        let stale = notes.len().saturating_mul(WAITS);
+        let stale = notes.len().saturating_mul(WAITS + NOTICES);
         let mut found = self.read(|table| table.waits(query, query.limit.saturating_add(stale)))?;
         found.retain(|row| !notes.contains_key(&row.session));
         let noted = notes.into_values().flatten().flat_map(|row| row.waits);

@@ -141,6 +141,19 @@ impl Talk {
         self.until(&session, "idle").await;
     }
 
+    /// Who hears has it; who is deaf is tried again, then let be.
+    pub(super) async fn be_told(&self) {
+        let session = self.create("told").await;
+        self.say(&session, "help").await;
+        self.until_written(&session, "notice.delivered").await;
+        self.until_written(&session, "notice.failed").await;
+        let Some((200, left)) = self.server.ask("GET", "/notices", None).await else { return };
+        let Some(notice) = left["items"][0]["id"].as_str() else { return };
+        for what in ["retry", "drop"] {
+            self.server.ask("POST", &format!("/notices/{notice}/{what}"), Some(json!({}))).await;
+        }
+    }
+
     async fn talk_a_while(&self, session: &str) {
         let much = format!("help: {}", "what is said at length. ".repeat(80));
         for _ in 0..10 {
