@@ -144,4 +144,7 @@ pub struct HookTaken {
     pub seq: Option<u64>,
     /// Whether it was delivered before.
     pub duplicate: bool,
+    /// What its sender asked to hear, where it asked nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<String>,
 }

@@ -64,6 +64,15 @@ pub enum Rejection {
     Unkeyed,
 }
 
+impl Scheme {
+    /// Returns what a sender wants to hear before it sends anything else, if that is what it asks: Slack's `url_verification`.
+    #[must_use]
+    pub fn challenge(self, payload: &serde_json::Value) -> Option<&str> {
+        let asks = self == Self::Slack && payload.get("type")?.as_str()? == "url_verification";
+        payload.get("challenge")?.as_str().filter(|challenge| asks && challenge.len() <= ID_BYTES)
+    }
+}
+
 /// Says whose a webhook is.
 ///
 /// # Errors

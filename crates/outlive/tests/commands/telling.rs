@@ -238,6 +238,32 @@ fn deliveries_that_the_library_signs_are_taken_once_whatever_dies_in_between() {
     drop(server);
 }
 
+/// Asks what Slack asks before it sends anything, signed as it does.
+const ASKED: &str = "
+import hashlib, hmac, sys, time, urllib.request
+url, secret, at = sys.argv[1], sys.argv[2], str(int(time.time()))
+body = '{\"type\": \"url_verification\", \"challenge\": \"3eZbrw1aB10FEMAGAZd4FyFQ\"}'
+signed = hmac.new(secret.encode(), f'v0:{at}:{body}'.encode(), hashlib.sha256).hexdigest()
+headers = {'content-type': 'application/json', 'x-slack-request-timestamp': at, 'x-slack-signature': 'v0=' + signed}
+answer = urllib.request.urlopen(urllib.request.Request(url, body.encode(), headers))
+print(answer.status, answer.read().decode())
+";
+
+#[test]
+fn slack_hears_its_challenge_and_nothing_begins() {
+    let home = Home::new();
+    home.write(
+        "outlive.yaml",
+        "webhooks:\n  chat: {scheme: slack, secret: SLACK, routes: [{message: {agent: default, text: help}}]}\n",
+    );
+    let _server = home.serve(&[("SLACK", "8f742231b10e8888abcd99yyyzzz85a5")]);
+    let url = format!("http://{}/api/v1/hooks/chat", home.address());
+    let asked = Command::new(python()).args(["-c", ASKED, &url, "8f742231b10e8888abcd99yyyzzz85a5"]).output().unwrap();
+    let said = String::from_utf8_lossy(&asked.stdout);
+    assert!(said.starts_with("200 ") && said.contains("\"challenge\":\"3eZbrw1aB10FEMAGAZd4FyFQ\""), "{asked:?}");
+    assert_eq!(home.sessions(&[]).len(), 0);
+}
+
 impl Home {
     /// Sends webhooks, and returns status and body of each answer.
     fn send(&self, lines: &str) -> Vec<Value> {

@@ -22,7 +22,7 @@ use crate::problem::{ApiError, ApiResult};
 /// Takes what a webhook's sender tells, by its signature: it needs no token. Delivered again, it has no second effect.
 #[utoipa::path(post, path = "/hooks/{name}", tag = "waits", params(("name" = String, Path)),
     request_body(content = Value, description = "Whatever its sender sends, as JSON"), security(()),
-    responses((status = 202, body = HookTaken), (status = 401, body = Problem), (status = 404, body = Problem),
+    responses((status = 200, body = HookTaken), (status = 202, body = HookTaken), (status = 401, body = Problem), (status = 404, body = Problem),
         (status = 422, body = Problem)))]
 pub(super) async fn take(
     State(app): State<App>,
@@ -42,6 +42,10 @@ pub(super) async fn take(
     let delivery = delivery.map_err(|why| refuse(why.to_string()))?;
     let payload: Value = serde_json::from_slice(&body)
         .map_err(|error| ApiError::new(&code::INVALID, format!("the body is not JSON: {error}")))?;
+    if let Some(challenge) = hook.scheme.challenge(&payload) {
+        let challenge = Some(challenge.to_owned());
+        return Ok((StatusCode::OK, Json(HookTaken { challenge, ..HookTaken::default() })));
+    }
     let begun = match hook.begins((&name, &delivery.id), &payload) {
         Ok(begun) => begun,
         Err(NoRoute::Unasked) => return Ok((StatusCode::ACCEPTED, Json(HookTaken::default()))),
@@ -57,8 +61,8 @@ pub(super) async fn take(
         }
     };
     let accepted = app.runtime.submit(session, command, Some(request)).await?;
-    let taken =
-        HookTaken { session_id: Some(session.to_string()), seq: Some(accepted.seq), duplicate: accepted.duplicate };
+    let (session_id, seq) = (Some(session.to_string()), Some(accepted.seq));
+    let taken = HookTaken { session_id, seq, duplicate: accepted.duplicate, challenge: None };
     Ok((StatusCode::ACCEPTED, Json(taken)))
 }
 
