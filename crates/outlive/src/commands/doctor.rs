@@ -5,6 +5,7 @@
 //! | `place` | the workspace: its disk, files, token, server, port |
 //! | `models` | agents, keys, and whether their models can be reached; nothing is asked that costs |
 //! | `memory` | the files that are remembered by, and their index |
+//! | `outside` | webhooks that are taken, and who is told: their secrets |
 //! | `machine` | programs, limits, clock, terminal |
 //! | `sandbox` | in what commands run, and what that holds: by trying to break out |
 //!
@@ -13,6 +14,7 @@
 mod machine;
 mod memory;
 mod models;
+mod outside;
 mod place;
 mod sandbox;
 
@@ -64,6 +66,7 @@ pub async fn run(place: &Workspace, json: &Json) -> Outcome {
     let mut checks = place::checks(place).await;
     checks.extend(models::checks(place).await);
     checks.extend(memory::checks(place));
+    checks.extend(outside::checks(place));
     checks.extend(machine::checks(place));
     checks.extend(sandbox::checks(place).await);
     if json.json {

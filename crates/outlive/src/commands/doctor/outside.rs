@@ -1,0 +1,47 @@
+//! Who tells this workspace something, and who is told: whether each has its secret.
+
+use outlive_core::webhook::sign;
+use outlive_runtime::catalog::Credentials as _;
+
+use super::Check;
+use crate::config::notify::To;
+use crate::config::{Environment, Workspace};
+
+/// What is signed to see whether a secret can be one.
+const TRIED: (&str, i64) = ("msg", 0);
+
+/// Looks at a configuration that can be read; one that cannot is the workspace's matter.
+pub(super) fn checks(place: &Workspace) -> Vec<Check> {
+    let Ok(config) = place.config() else { return Vec::new() };
+    let hooks = config.webhooks.iter().map(|(name, hook)| {
+        let what = format!("webhook {name}");
+        secret(&what, &hook.secret).unwrap_or_else(|| Check::ok(what, format!("signed by {}", hook.secret)))
+    });
+    let targets = config.notify.iter().map(|(name, target)| {
+        let (what, variable) = (format!("notify {name}"), target.secret());
+        let missing = variable.and_then(|variable| secret(&what, variable));
+        missing.unwrap_or_else(|| match (&target.to, variable) {
+            (To::Webhook { .. }, Some(variable)) if !can_sign(variable) => {
+                let fix = "a secret of Standard Webhooks is base64, with or without `whsec_` before it";
+                Check::wrong(what, format!("the value of {variable} signs nothing"), fix)
+            }
+            _told => Check::ok(what, format!("`outlive notice test {name}` tries it")),
+        })
+    });
+    hooks.chain(targets).collect()
+}
+
+fn can_sign(variable: &str) -> bool {
+    let secret = Environment::default().get(variable).ok().flatten();
+    secret.is_some_and(|secret| sign(secret.reveal(), TRIED, b"").is_ok())
+}
+
+/// Says what is wrong with a secret.
+fn secret(what: &str, variable: &str) -> Option<Check> {
+    let fix = || format!("set {variable}, or {variable}_FILE, where the server is started");
+    match Environment::default().get(variable) {
+        Ok(Some(_)) => None,
+        Ok(None) => Some(Check::warning(what, format!("{variable} has no value here"), fix())),
+        Err(why) => Some(Check::warning(what, why, fix())),
+    }
+}
