@@ -77,7 +77,7 @@ fn words(agent: &str, entry: &Entry, said: &str, state: &State) -> Words {
     match &entry.event {
         Event::QuestionAsked(asked) => {
             let (summary, text) = (format!("{agent} asks"), asked.questions.iter().map(question).collect::<String>());
-            let text = format!("{text}\nAnswer it with `outlive answer {} WORDS`.", asked.question);
+            let text = format!("{text}\nAnswer it with `outlive answer --question {} WORDS`.", asked.question);
             (summary, text, json!({"question_id": asked.question, "call_id": asked.call, "questions": asked.questions}))
         }
         Event::ApprovalRequested(asked) => {

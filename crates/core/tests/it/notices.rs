@@ -170,7 +170,7 @@ fn a_letter_says_what_happened_and_what_can_be_done() {
     assert_eq!((ended.data.text.as_str(), ended.data.title.as_deref()), ("the report is there", Some("go")));
     let desk = Desk::with_question();
     let (asked, question) = (letter(&desk, Topic::Ask), desk.state.open_questions()[0].question);
-    let said = format!("Which?\n- red\n- blue\n\nAnswer it with `outlive answer {question} WORDS`.");
+    let said = format!("Which?\n- red\n- blue\n\nAnswer it with `outlive answer --question {question} WORDS`.");
     assert_eq!(asked.data.text, said);
     let approval = letter(&Desk::with_approval(), Topic::Approval).data;
     assert!(approval.text.starts_with("ls\n") && approval.text.contains("outlive approve call_"), "{}", approval.text);

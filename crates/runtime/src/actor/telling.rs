@@ -1,6 +1,7 @@
 //! Who is to be told of what happens: written with it, and told beside everything else.
 
 use outlive_core::id::NoticeId;
+use outlive_core::limits::NOTICES;
 use outlive_core::session::Fact;
 use tracing::Instrument as _;
 
@@ -15,6 +16,9 @@ impl Actor {
         let Some(courier) = self.shell.kits.courier().cloned() else { return false };
         if worth_telling.is_empty() || self.astray {
             return false;
+        }
+        if self.state.upkeep.notices.all.len() >= NOTICES {
+            tracing::warn!(session = %self.id, "nobody is told: {NOTICES} notices of this session wait already");
         }
         let mut moment = self.shell.moments.moment();
         let told = |topic| self.state.told(topic, courier.targets(), &mut moment);
