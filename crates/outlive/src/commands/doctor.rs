@@ -5,6 +5,7 @@
 //! | `place` | the workspace: its disk, files, token, server, port |
 //! | `models` | agents, keys, and whether their models can be reached; nothing is asked that costs |
 //! | `memory` | the files that are remembered by, and their index |
+//! | `waiting` | schedules and relays: their files |
 //! | `machine` | programs, limits, clock, terminal |
 //! | `sandbox` | in what commands run, and what that holds: by trying to break out |
 //!
@@ -15,6 +16,7 @@ mod memory;
 mod models;
 mod place;
 mod sandbox;
+mod waiting;
 
 use serde::Serialize;
 
@@ -64,6 +66,7 @@ pub async fn run(place: &Workspace, json: &Json) -> Outcome {
     let mut checks = place::checks(place).await;
     checks.extend(models::checks(place).await);
     checks.extend(memory::checks(place));
+    checks.extend(waiting::checks(place));
     checks.extend(machine::checks(place));
     checks.extend(sandbox::checks(place).await);
     if json.json {
