@@ -154,6 +154,8 @@ pub const RUN_IN_TIME_MS: u64 = 60_000;
 pub const RUNS_AT_ONCE: usize = 32;
 /// Schedules of a workspace.
 pub const SCHEDULES: usize = 10_000;
+/// Schedules that were for once, and are over: of more the oldest are removed when another is made.
+pub const SCHEDULES_OVER: usize = 1_000;
 /// Schedules that one agent's calls may have made.
 pub const SCHEDULES_OF_AGENT: usize = 100;
 /// Bytes of a relay's definition: each session that runs it has it in its state.

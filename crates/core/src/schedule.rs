@@ -216,6 +216,13 @@ impl Schedule {
         self.plan.rule.next(self.since, zones).ok().flatten().filter(|_| self.hold == Hold::Open)
     }
 
+    /// Says whether it was for once, and that is over.
+    #[must_use]
+    pub fn is_over(&self, zones: &Zones) -> bool {
+        let is_past = || self.plan.rule.next(self.since, zones) == Ok(None);
+        self.plan.rule.is_once() && self.hold == Hold::Open && self.runs.is_empty() && is_past()
+    }
+
     /// Decides on a command: a fact, or nothing where it is so already.
     ///
     /// # Errors

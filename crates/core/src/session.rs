@@ -39,15 +39,15 @@ pub use memories::{Memories, Shown};
 pub use notices::{Notice, Notices};
 pub use owed::{Allowance, Beside, Debt, Held, Notes};
 pub use question::{ASK_USER, OpenQuestion, PastAnswer, Questions, question_of, read_questions};
-pub use relay::{CREATE_RELAY, Pace, RELAY_STATUS, RelayCall, SELECT_STATE, Vouched, read_relay_call};
+pub use relay::{CREATE_RELAY, Pace, RELAY_STATUS, RelayCall, SELECT_STATE, Vouched, check_relay, read_relay_call};
 pub(crate) use report::is_shallow;
 pub use requests::{Remembered, Requests};
 pub use settle::{Fact, Ruling, StepPlan, recovery};
 pub use spending::Spending;
 pub use todo::{LIST_TOOL, read_todos};
 pub use view::{Overflow, UnderWay, Vain, Version, View};
-pub(crate) use waits::holds;
 pub use waits::{Kept, PastWait, WAIT_TOOL, Wait, Waits, read_wait};
+pub(crate) use waits::{SIGNAL_NAME, holds, is_match, is_signal_name};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;

@@ -3,7 +3,7 @@
 use outlive_core::event::Entry;
 use outlive_core::id::{Seq, SessionId};
 use outlive_core::relay::history::{Row, add};
-use outlive_core::relay::{Definition, Faults, read_text};
+use outlive_core::relay::{Definition, Fault, Faults, read_text};
 use outlive_store::{Over, StoreError};
 
 use crate::{Runtime, SubmitError, load};
@@ -28,8 +28,14 @@ impl Runtime {
     /// What the store says.
     pub fn relays(&self) -> Result<Vec<RelayFile>, StoreError> {
         let names = self.shell.store.agents.relay_names()?;
-        let read = |name: String| self.relay(&name).transpose();
-        names.into_iter().filter_map(read).collect()
+        // A file that cannot be read hides no other.
+        let broken = |name: String, error: &StoreError| {
+            let fault = Fault { path: String::new(), place: None, what: error.to_string() };
+            let faults = Faults { file: Some(format!("relays/{name}.yaml")), all: vec![fault] };
+            RelayFile { name, definition: Err(faults) }
+        };
+        let read = |name: String| self.relay(&name).unwrap_or_else(|error| Some(broken(name, &error)));
+        Ok(names.into_iter().filter_map(read).collect())
     }
 
     /// Returns a relay of the workspace, as its file stands now.

@@ -1,6 +1,6 @@
 //! A relay as text: its states and where they lead, and the path that it has taken so far.
 
-use super::definition::{Definition, StateSpec, Work};
+use super::definition::{Definition, StateSpec, Terminal, Work};
 use super::run::{Relay, Trace};
 
 /// Draws the states, each with what comes after it.
@@ -41,8 +41,10 @@ pub fn path(relay: &Relay) -> String {
     if relay.attempts > traced.len() as u64 {
         lines.push(format!("… {} attempts before", relay.attempts - traced.len() as u64));
     }
+    // The end that it came to has no outcome but that of the whole.
+    let open = relay.outcome.filter(|_| !relay.is_under_way()).map_or("…", Terminal::as_str);
     for Trace { state, attempt, at, outcome } in traced {
-        let outcome = outcome.as_ref().map_or("…", |outcome| outcome.as_str());
+        let outcome = outcome.as_ref().map_or(open, |outcome| outcome.as_str());
         lines.push(format!("{at}  {state:<wide$}  #{attempt:<3} {outcome}"));
     }
     lines.push(format!("now: {}", relay.standing()));

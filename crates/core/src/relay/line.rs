@@ -7,7 +7,9 @@ use super::definition::{Command, Run};
 use crate::template::Values;
 
 /// Bytes of a line: the kernel takes no argument of 128 KiB.
-const LINE_BYTES: usize = 96 << 10;
+pub(crate) const LINE_BYTES: usize = 96 << 10;
+/// What is said of values beyond it.
+pub(crate) const TOO_LONG: &str = "are longer than 98304 bytes together: write them to a file, and name that";
 
 /// Writes the line that runs a command with these values; `own` are the variables that every command gets.
 ///
@@ -38,9 +40,7 @@ pub fn line(run: &Run, command: &Command, own: &BTreeMap<&str, String>, values: 
         return Err("a value has a NUL, which no command can be given".to_owned());
     }
     if line.len() > LINE_BYTES {
-        return Err(format!(
-            "its values are longer than {LINE_BYTES} bytes together: write them to a file, and name that"
-        ));
+        return Err(format!("its values {TOO_LONG}"));
     }
     Ok(line)
 }

@@ -240,7 +240,8 @@ impl Relay {
     pub fn standing(&self) -> String {
         let state = &self.at.state;
         match &self.stage {
-            Stage::Entered | Stage::Again | Stage::Next(..) => format!("`{state}` is about to begin"),
+            Stage::Entered | Stage::Again => format!("`{state}` is about to begin"),
+            Stage::Next(next, _) => format!("`{next}` is about to begin"),
             Stage::Working { turn: Begun::Asleep, .. } => format!("`{state}` waits within its turn"),
             Stage::Working { .. } => format!("`{state}` is worked on"),
             Stage::Checking { .. } => format!("`{state}` may have run: its check is to say"),
@@ -248,7 +249,8 @@ impl Relay {
             Stage::Waiting { again: false, .. } => format!("`{state}` waits"),
             Stage::Stuck(_) | Stage::Asking { .. } => format!("`{state}`: a person is asked"),
             Stage::Cancelling(_) => "it is about to end".to_owned(),
-            Stage::Ended(_) | Stage::Choosing { .. } => format!("`{state}` ended, the agent chooses what is next"),
+            Stage::Ended(_) => format!("`{state}` ended"),
+            Stage::Choosing { .. } => format!("`{state}` ended, the agent chooses what is next"),
             Stage::Finished => {
                 let outcome = self.outcome.map_or("ended", Terminal::as_str);
                 format!("it ended: {outcome}")

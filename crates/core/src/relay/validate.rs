@@ -61,7 +61,10 @@ pub const RESERVED_NAMES: [&str; 5] = ["validate", "start", "history", "new", "l
 /// Names that states cannot have: templates, answers and overrides use them.
 pub const RESERVED_STATES: [&str; 6] = ["input", "states", "relay", "agent", "person", "cancel"];
 
-const KEYS: [&str; 8] = ["apiVersion", "kind", "name", "description", "prompt", "first", "guard", "states"];
+const KEYS: [&str; 7] = ["apiVersion", "kind", "name", "prompt", "first", "guard", "states"];
+
+/// The shortest time of a guard. Times that are past follow one another at once: only a guard ends that.
+const WITHIN: Span = Span(60_000);
 
 /// Reads the text of a file that is to be a relay.
 ///
@@ -225,6 +228,12 @@ fn guard(fields: &mut Fields<'_, '_>) -> Option<Guard> {
     }
     let entries = fields.number("entries", (1, RELAY_ENTRIES as u64));
     let within = fields.span("within", None);
+    if within.is_some_and(|within| within < WITHIN) {
+        fields.wrong(
+            "within",
+            format!("is at least {WITHIN}: within less, too much would begin before a person is asked"),
+        );
+    }
     Some(Guard { entries: u32::try_from(entries?).ok()?, within: within? })
 }
 

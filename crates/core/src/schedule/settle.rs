@@ -43,7 +43,7 @@ impl Schedule {
     #[must_use]
     pub fn wakes_at(&self, zones: &Zones) -> Option<Timestamp> {
         let retries = self.runs.iter().filter_map(|run| match &run.phase {
-            Phase::Retry { at, .. } if self.hold == Hold::Open => Some(*at),
+            Phase::Retry { at, .. } if self.is_free(run) => Some(*at),
             Phase::Retry { .. } | Phase::Queued | Phase::Running { .. } => None,
         });
         retries.chain(self.next(zones)).min()
@@ -56,13 +56,22 @@ impl Schedule {
     }
 
     fn startable(&self, now: Timestamp) -> Option<&Run> {
-        let is_free = |run: &Run| self.hold == Hold::Open || run.cause == RunCause::Asked;
-        let under_way = self.runs.iter().any(|run| run.phase != Phase::Queued);
+        // One that is held back while the schedule is paused keeps none waiting that is asked for.
+        let under_way = self.runs.iter().any(|run| match run.phase {
+            Phase::Queued => false,
+            Phase::Retry { .. } => self.is_free(run),
+            Phase::Running { .. } => true,
+        });
         self.runs.iter().find(|run| match &run.phase {
-            Phase::Retry { at, .. } => *at <= now && is_free(run),
-            Phase::Queued => (!under_way || self.plan.overlap == Overlap::Parallel) && is_free(run),
+            Phase::Retry { at, .. } => *at <= now && self.is_free(run),
+            Phase::Queued => (!under_way || self.plan.overlap == Overlap::Parallel) && self.is_free(run),
             Phase::Running { .. } => false,
         })
+    }
+
+    /// Says whether a run goes on: what is asked for does also while nothing is due.
+    fn is_free(&self, run: &Run) -> bool {
+        self.hold == Hold::Open || run.cause == RunCause::Asked
     }
 
     /// Chooses by the overdue policy among what was due.

@@ -380,6 +380,22 @@ fn while_it_is_paused_nothing_is_due_and_nothing_of_it_is_made_up_for() {
 }
 
 #[test]
+fn what_is_asked_for_while_it_is_paused_is_tried_again_and_waits_for_nothing_that_is_held() {
+    let json = r#"{"every": "1h", "retry": {"attempts": 2, "first": "10s", "longest": "10s"}}"#;
+    let mut desk = Desk::new("2026-01-01T00:00:00Z", json);
+    // One that was due has failed, and is held back.
+    desk.settle("2026-01-01T01:00:00Z", 8);
+    desk.end("2026-01-01T01:00:01Z", Ending::Failed);
+    desk.command("2026-01-01T01:00:02Z", ScheduleCommand::Pause { reason: None });
+    assert_eq!(desk.state.wakes_at(&zones()), None);
+    desk.command("2026-01-01T01:00:03Z", ScheduleCommand::Run(RunId::from_bits(99)));
+    assert_eq!(desk.settle("2026-01-01T01:00:03Z", 8), ["start 2026-01-01T01:00:03Z late 0 attempt 1"]);
+    desk.end("2026-01-01T01:00:04Z", Ending::Failed);
+    let due = desk.state.wakes_at(&zones()).expect("the clock wakes it");
+    assert!(desk.settle(&due.to_string(), 8)[0].ends_with("attempt 2"));
+}
+
+#[test]
 fn what_is_due_once_runs_once_also_where_that_is_past() {
     let mut desk = Desk::new("2026-01-01T00:00:00Z", r#"{"at": "2025-12-31T23:00:00Z"}"#);
     assert_eq!(desk.settle("2026-01-01T00:00:00Z", 8), ["start 2025-12-31T23:00:00Z late 3600000 attempt 1"]);

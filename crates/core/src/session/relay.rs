@@ -21,7 +21,7 @@ use crate::event::{
 };
 use crate::id::CallId;
 use crate::limits::REASON_BYTES;
-use crate::relay::{Begun, Relay, Stage, Terminal};
+use crate::relay::{Begun, Definition, Relay, Stage, StateSpec, Terminal};
 use crate::session::question_of;
 use crate::turn::Asking;
 
@@ -47,6 +47,15 @@ pub struct Vouched<'a> {
 
 fn refuse<T>(code: &'static str, what: impl Into<String>) -> Result<T, Refusal> {
     Err(Refusal::Invalid { code, what: what.into() })
+}
+
+/// Checks that a relay can begin in a fresh session.
+///
+/// # Errors
+///
+/// As the session would refuse it.
+pub fn check_relay(new: &NewRelay, by: &Origin, moment: &mut Moment) -> Result<(), Refusal> {
+    State::default().started(new, by, moment).map(drop)
 }
 
 impl State {
@@ -116,8 +125,7 @@ impl State {
                 let Some(relay) = self.relay() else {
                     return refuse("relay_not_running", "no relay was begun in this session");
                 };
-                if relay.is_under_way() && definition.state(&relay.at.state).is_none() {
-                    let what = format!("it has no state `{}`, which the relay is in: keep it", relay.at.state);
+                if let Some(what) = other_than(relay, definition) {
                     return refuse("relay_invalid", what);
                 }
                 Ok(of_session(vec![Event::RelayRedefined(RelayRedefined {
@@ -182,7 +190,7 @@ impl State {
             vec![Event::RelayReopened(RelayReopened { former, reason: reason.to_owned(), by: by.clone() })];
         if let Some(chosen) = with {
             let mut relay = relay.clone();
-            relay.reopen();
+            relay.reopen(reason);
             match entered(&relay, chosen, (Via::Person, Some(by)), moment) {
                 Ok(entered) => events.push(entered),
                 Err(what) => return refuse("relay_state_invalid", what),
@@ -222,7 +230,7 @@ impl State {
         let Some(relay) = self.queue.relay.as_deref_mut() else { return };
         match (&entry.event, entry.turn) {
             (Event::RelayRedefined(redefined), _) => return relay.redefine(redefined),
-            (Event::RelayReopened(_), _) if !relay.is_under_way() => return relay.reopen(),
+            (Event::RelayReopened(it), _) if !relay.is_under_way() => return relay.reopen(&it.reason),
             _other if !relay.is_under_way() => return,
             _other => {}
         }
@@ -250,8 +258,9 @@ impl State {
             (Event::WaitEnded(ended), _) => {
                 let kept = self.queue.waits.signals.iter().find(|kept| Some(kept.seq) == ended.signal);
                 let payload = kept.map(|kept| kept.payload.clone()).unwrap_or_default();
-                relay.hear_waited(ended.wait, ended.reason, payload);
+                relay.hear_waited(ended, payload, entry.at);
             }
+            (Event::WaitMoved(moved), _) => relay.hear_moved(moved),
             _other => {}
         }
     }
@@ -311,6 +320,24 @@ fn check_reason(reason: &str) -> Result<(), Refusal> {
         return refuse("reason_missing", format!("say why, in 1 to {REASON_BYTES} bytes"));
     }
     Ok(())
+}
+
+/// Says why a relay cannot go on by this definition.
+fn other_than(relay: &Relay, definition: &Definition) -> Option<String> {
+    let (name, at) = (&relay.definition.name, &relay.at.state);
+    if definition.name != *name {
+        return Some(format!("it is another relay, `{}`: name it `{name}`, or begin that one", definition.name));
+    }
+    let kept = definition.state(at);
+    if relay.is_under_way() && kept.is_none() {
+        return Some(format!("it has no state `{at}`, which the relay is in: keep it"));
+    }
+    let kind = relay.state().map(StateSpec::kind);
+    let is_busy = matches!(relay.stage, Stage::Working { .. } | Stage::Checking { .. });
+    (is_busy && kept.map(StateSpec::kind) != kind).then(|| {
+        let kind = kind.unwrap_or_default();
+        format!("`{at}` is being worked on: it stays of the kind `{kind}` until its turn has ended")
+    })
 }
 
 /// Says whether the newest attempt has not ended.

@@ -278,7 +278,7 @@ impl State {
         let until = new.until.map(|until| until.after(now));
         if let Some(Awaited { name, fits }) = &new.signal {
             check_name(name)?;
-            if fits.as_ref().is_some_and(|fits| !super::is_shallow(fits) || fits.to_string().len() > MATCH_BYTES) {
+            if fits.as_ref().is_some_and(|fits| !is_match(fits)) {
                 return refuse(format!("match: at most {MATCH_BYTES} bytes nested at most 64 levels"));
             }
         }
@@ -376,12 +376,22 @@ fn cancelled(wait: WaitId, by: Option<&Origin>) -> Fact {
 }
 
 fn check_name(name: &str) -> Result<(), Refusal> {
+    let what = || format!("name: a signal's {SIGNAL_NAME}");
+    if is_signal_name(name) { Ok(()) } else { Err(Refusal::Invalid { code: "signal_invalid", what: what() }) }
+}
+
+/// What the names of signals are made of.
+pub(crate) const SIGNAL_NAME: &str = "has 1 to 200 of `a-z A-Z 0-9 . _ - : /`";
+
+/// Says whether a signal can have this name.
+pub(crate) fn is_signal_name(name: &str) -> bool {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._-:/".contains(c);
-    if (1..=NAME_CHARS).contains(&name.len()) && name.chars().all(fits) {
-        return Ok(());
-    }
-    let what = format!("name: a signal's has 1 to {NAME_CHARS} of `a-z A-Z 0-9 . _ - : /`");
-    Err(Refusal::Invalid { code: "signal_invalid", what })
+    (1..=NAME_CHARS).contains(&name.len()) && name.chars().all(fits)
+}
+
+/// Says whether a payload can be held to this.
+pub(crate) fn is_match(fits: &Value) -> bool {
+    super::is_shallow(fits) && fits.to_string().len() <= MATCH_BYTES
 }
 
 /// What the model is told of the wait that it armed.

@@ -1,7 +1,9 @@
 //! Relays: their kinds of states, what becomes of an attempt, and that a death anywhere comes to the same end.
 #![expect(clippy::wildcard_enum_match_arm, reason = "a test looks for what it names")]
 
-use outlive_core::command::{Chosen, Command, Decision, Done, NewRelay, NewSignal, RelayCommand, Report, Verdict};
+use outlive_core::command::{
+    Chosen, Command, Decision, Done, NewRelay, NewSignal, RelayCommand, Report, Until, Verdict, WaitCommand,
+};
 use outlive_core::content::ReplyBlock;
 use outlive_core::event::{
     Decider, Effect, Entry, Event, OnLost, Origin, OriginKind, Outcome, RelaySource, StateOutcome,
@@ -26,6 +28,8 @@ struct World {
     ran: Vec<String>,
     /// Whether commands wait to be ended by hand.
     slow: bool,
+    /// What the policy denies: a word of the command line.
+    denies: Option<&'static str>,
 }
 
 fn read(states: &str) -> Definition {
@@ -57,7 +61,7 @@ impl World {
     }
 
     fn idle() -> Self {
-        Self { desk: Desk::with_session(), commands: vec![], chooses: vec![], ran: vec![], slow: false }
+        Self { desk: Desk::with_session(), commands: vec![], chooses: vec![], ran: vec![], slow: false, denies: None }
     }
 
     fn commands(mut self, commands: &[(&'static str, &[(i64, &'static str)])]) -> Self {
@@ -90,7 +94,12 @@ impl World {
             Debt::Rule(id) => {
                 let turn = self.desk.state.turn.as_ref().unwrap();
                 let call = turn.call(*id).unwrap().clone();
-                ruled(&self.desk.state, &call).facts(&self.desk.state, &call, &mut moment)
+                let line = call.input["command"].as_str().unwrap_or_default();
+                let ruling = match self.denies.filter(|word| line.contains(word)) {
+                    Some(_) => Ruling::Denied { by: Decider::Policy("deny".into()), content: "denied".into() },
+                    None => ruled(&self.desk.state, &call),
+                };
+                ruling.facts(&self.desk.state, &call, &mut moment)
             }
             Debt::StartStep { step, attempt, .. } => {
                 self.desk.start_step(*step, *attempt);
@@ -431,6 +440,29 @@ fn a_check_says_whether_it_was_done() {
 }
 
 #[test]
+fn a_check_that_may_not_run_says_nothing_and_the_script_is_not_tried_again() {
+    let retried = PAY_CHECKED.replace("check:", "retry: {attempts: 5, backoff: 1s}, check:");
+    let mut world = dies_in_script(&retried);
+    world.desk.die();
+    world.slow = false;
+    world.denies = Some("is-paid");
+    world.go();
+    assert!(world.asked().questions[0].text.contains("Nobody knows what it did"), "{}", world.standing());
+    world.later(60_000);
+    assert_eq!(world.ran.len(), 1, "{:?}", world.ran);
+    world.says("it was done");
+    world.check(&["pay#1 ok", "done#1"], Some(Terminal::Completed));
+}
+
+#[test]
+fn a_state_that_a_person_names_is_entered_when_the_one_before_has_its_end() {
+    let mut world = dies_in_script(PAY);
+    world.die();
+    world.says("done");
+    world.check(&["pay#1 left", "done#1"], Some(Terminal::Completed));
+}
+
+#[test]
 fn a_script_that_may_run_twice_does() {
     let mut world = dies_in_script(PAY_AGAIN);
     world.die();
@@ -497,6 +529,64 @@ fn a_poll_looks_once_more_at_its_deadline() {
         ],
         Some(Terminal::Failed),
     );
+}
+
+fn first_wait(world: &World) -> outlive_core::id::WaitId {
+    world.desk.state.queue.waits.armed[0].wait
+}
+
+#[test]
+fn a_pause_that_is_cancelled_ends_its_state_as_failed_and_its_attempt_once() {
+    let tried = "  - {name: pay, kind: script, command: pay, retry: {attempts: 3}, on_failure: gone}
+  - {name: gone, kind: terminal, outcome: failed, reason: '{{states.pay.error}}'}
+";
+    for (states, rows) in [(POLL, ["look#1 not yet", "gone#1"]), (tried, ["pay#1 failed", "gone#1"])] {
+        let mut world = World::of(states).commands(&[("test -e mail", &[(1, "")]), ("pay", &[(9, "")])]);
+        world.go();
+        let cancel = WaitCommand::Cancel(first_wait(&world));
+        world.desk.command(Command::Wait { what: cancel, by: desk::by() }).unwrap();
+        world.go();
+        world.check(&rows, Some(Terminal::Failed));
+        let why = world.desk.entries.iter().find_map(|entry| match &entry.event {
+            Event::RelayStateEntered(entered) if entered.state == "gone" => entered.reason.clone(),
+            _other => None,
+        });
+        assert_eq!(why.as_deref(), Some("its wait was cancelled"));
+    }
+}
+
+#[test]
+fn a_deadline_that_a_person_moved_is_the_one_that_outlasts() {
+    let states = "  - {name: mail, kind: signal, deadline: 1h, next: done}
+  - {name: rest, kind: timer, after: 10m}
+";
+    let mut world = World::of(states);
+    world.go();
+    let by = desk::by();
+    let what = WaitCommand::Move(first_wait(&world), Until::In(7_200_000));
+    world.desk.command(Command::Wait { what, by }).unwrap();
+    let moved = world.desk.state.queue.waits.armed[0].terms.deadline;
+    for state in ["rest", "mail"] {
+        let chosen = Chosen { state: state.into(), input: Value::Null, reason: None };
+        world.desk.command(relay(RelayCommand::Select(chosen))).unwrap();
+        world.go();
+    }
+    assert_eq!(world.desk.state.queue.waits.armed[0].terms.deadline, moved);
+    check_replay(&world.desk.entries);
+}
+
+#[test]
+fn a_relay_that_is_reopened_does_not_expire_of_the_time_in_which_it_was_over() {
+    let mut world = World::of("  - {name: mail, kind: signal, deadline: 1h, next: done}\n");
+    world.go();
+    world.desk.command(relay(RelayCommand::Cancel { reason: None })).unwrap();
+    world.later(7_200_000);
+    let with = Some(Chosen { state: "mail".into(), input: Value::Null, reason: None });
+    world.desk.command(relay(RelayCommand::Reopen { reason: "so".into(), with })).unwrap();
+    world.go();
+    assert_eq!(world.rows(), ["mail#1 left", "mail#1"], "{}", world.standing());
+    let until = world.desk.state.queue.waits.armed[0].terms.deadline.unwrap();
+    assert!(world.desk.moment.at < until);
 }
 
 #[test]
@@ -608,6 +698,34 @@ fn a_state_that_is_entered_too_often_asks_a_person() {
 }
 
 #[test]
+fn times_that_are_past_end_at_a_guard() {
+    let past = "kind: timer, at: '2020-01-01T00:00:00Z'";
+    let mut world =
+        World::of(&format!("  - {{name: ping, {past}, next: pong}}\n  - {{name: pong, {past}, next: ping}}\n"));
+    while world.step() {}
+    assert_eq!((world.desk.state.status(), world.rows().len()), (Status::Asking, 200));
+    assert!(world.asked().questions[0].text.contains("200 times within 1d"), "{:?}", world.asked());
+}
+
+#[test]
+fn what_a_text_becomes_with_its_values_has_an_end() {
+    let many = "{{states.big.output}}".repeat(12);
+    let states = format!(
+        "  - {{name: big, kind: script, command: big, next: write}}
+  - {{name: write, kind: agent, prompt: '{many}'}}
+  - {{name: over, kind: terminal, outcome: failed, reason: '{many}'}}
+"
+    );
+    let big: &'static str = "x".repeat(12_000).leak();
+    let mut world = World::of(&states).commands(&[("big", &[(0, big)])]);
+    world.go();
+    let asked = world.asked().questions[0].text.clone();
+    assert!(asked.contains("prompt: its values are longer than 98304 bytes together"), "{asked}");
+    world.says("over");
+    world.check(&["big#1 ok", "over#1"], Some(Terminal::Failed));
+}
+
+#[test]
 fn an_agent_may_not_choose_past_a_guard() {
     let states = "  - {name: ping, kind: script, command: ping, guard: {entries: 1, within: 1h}}\n";
     let mut world = World::of(states).chooses(&[("ping", json!({})), ("done", json!({}))]);
@@ -660,6 +778,53 @@ fn another_definition_is_a_version_with_who_and_why() {
     assert_eq!((relay.version, relay.definition.prompt.as_str()), (2, "get there soon"));
     world.later(30_010);
     world.check(&["pack#1 ok", "rest#1 due", "done#1"], Some(Terminal::Completed));
+}
+
+#[test]
+fn another_definition_is_of_the_same_relay_and_keeps_what_is_worked_on() {
+    let mut world = dies_in_script(PAY);
+    let redefine = |definition: Definition| {
+        relay(RelayCommand::Redefine { definition: Box::new(definition), reason: "so".into() })
+    };
+    let mut other = read(&format!("{PAY}{DONE}"));
+    other.name = "walk".into();
+    let refused = world.desk.command(redefine(other)).unwrap_err();
+    assert!(refused.to_string().contains("another relay, `walk`"), "{refused}");
+    let timer = read(&format!("  - {{name: pay, kind: timer, after: 1h, next: done}}\n{DONE}"));
+    let refused = world.desk.command(redefine(timer.clone())).unwrap_err();
+    assert!(refused.to_string().contains("stays of the kind `script`"), "{refused}");
+    world.slow = false;
+    world.die();
+    world.desk.command(redefine(timer)).unwrap();
+    assert!(world.asked().questions[0].text.contains("Nobody knows"));
+}
+
+#[test]
+fn whoever_gives_another_definition_approves_its_commands() {
+    let mut world = World::idle();
+    let states = format!("  - {{name: rest, kind: timer, after: 1h, next: pay}}\n{PAY}{DONE}");
+    let new = NewRelay { definition: read(&states), source: RelaySource::Agent, state: None, input: Value::Null };
+    world.desk.command(relay(RelayCommand::Start(Box::new(new)))).unwrap();
+    world.go();
+    let definition = Box::new(read(&states));
+    world.desk.command(relay(RelayCommand::Redefine { definition, reason: "I looked at it".into() })).unwrap();
+    world.later(3_600_010);
+    world.check(&["rest#1 due", "pay#1 ok", "done#1"], Some(Terminal::Completed));
+}
+
+#[test]
+fn an_agent_that_is_to_go_on_after_the_end_is_told_why() {
+    let mut world = World::of("");
+    world.go();
+    world.chooses = vec![("done", json!({}))];
+    world.desk.command(relay(RelayCommand::Reopen { reason: "the tent is missing".into(), with: None })).unwrap();
+    world.go();
+    world.check(&["done#1", "done#1"], Some(Terminal::Completed));
+    let told = world.desk.entries.iter().find_map(|entry| match &entry.event {
+        Event::MessageReceived(message) if message.content.contains("choose what") => Some(message.content.clone()),
+        _other => None,
+    });
+    assert!(told.as_ref().is_some_and(|told| told.contains("A person says: the tent is missing")), "{told:?}");
 }
 
 #[test]

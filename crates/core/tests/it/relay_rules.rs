@@ -83,6 +83,8 @@ fn names_are_names_apart_and_not_reserved() {
 #[test]
 fn keys_and_types_that_are_not_known_are_refused_with_the_nearest() {
     check("prompt: get there", "promt: get there", "promt: unknown key: the nearest is `prompt`");
+    check("name: trip", "name: trip\ndescription: a trip", "description: unknown key");
+    check("prompt: get there", "prompt: get there\nprompt: stay", "prompt");
     check("    next: rest", "    nxt: rest", "states[0].nxt: unknown key: the nearest is `next`");
     check("retry: {attempts: 2}", "retry: {atempts: 2}", "states[0].retry.atempts: unknown key");
     check("prompt: get there", "prompt: [1]", "prompt: is a text");
@@ -120,12 +122,39 @@ fn values_are_declared_and_no_shell_s_text_has_any() {
     check("[pack, '{{input.what}}']", "\"a\\0b\"", "has a NUL");
     check("    retry", "    env: {RELAY_KEY: a}\n    retry", "is set by the relay itself");
     check("    retry", "    env: {'a b': a}\n    retry", "no name of a variable");
+    check("    retry", "    env: {A: \"a\\0b\"}\n    retry", "states[0].env: has a NUL");
     check("    retry", "    env: {A: '{{input.b}}'}\n    retry", "states[0].env.A: `{{input.b}}` is not declared");
     check(
         "    retry",
         "    check: 'test {{input.what}}'\n    retry",
         "states[0].check: a shell's text takes no values",
     );
+}
+
+#[test]
+fn no_value_is_put_into_what_a_program_reads_as_code() {
+    let value = "{{input.what}}";
+    let line = |words: &str| words.replace("VALUE", value);
+    for code in [
+        "[bash, -c, 'rm VALUE']",
+        "[/bin/sh, -euc, 'rm VALUE']",
+        "[bash, -o, pipefail, -c, 'rm VALUE']",
+        "[env, bash, -lc, 'rm VALUE']",
+        "[find, ., -exec, sh, -c, 'rm VALUE', ';']",
+        "[su, '-', ann, -c, 'rm VALUE']",
+        "[python3.11, -c, 'print(\"VALUE\")']",
+        "[perl, '-eprint \"VALUE\"']",
+    ] {
+        check("[pack, '{{input.what}}']", &line(code), "a shell's text takes no values, which could become commands");
+    }
+    for good in [
+        "[bash, -c, 'rm \"$1\"', _, 'VALUE']",
+        "[bash, pack.sh, -c, 'VALUE']",
+        "[grep, -c, 'VALUE', file]",
+        "[git, -c, 'VALUE', status]",
+    ] {
+        assert_eq!(faults(&GOOD.replacen("[pack, '{{input.what}}']", &line(good), 1)), "", "{good}");
+    }
 }
 
 #[test]
@@ -145,6 +174,8 @@ fn times_numbers_and_codes_are_in_bounds() {
         ("kind: poll, command: look, interval: 1h, error_budget: -1", "is a number from 0 to 1000"),
         ("kind: poll, command: look, interval: 1h, retry: {attempts: 2}", "looks again by itself"),
         ("kind: signal, signal: 'a b'", "is no name of a signal"),
+        // One that no signal can have would be waited for in vain.
+        ("kind: signal, signal: 'reply!'", "is no name of a signal: it has 1 to 200 of `a-z A-Z 0-9 . _ - : /`"),
         ("kind: signal, deadline: never", "is not a time"),
         ("kind: park", "question: is missing"),
         ("kind: park, question: What?, options: [a, a]", "`a` is there twice"),
@@ -161,6 +192,7 @@ fn times_numbers_and_codes_are_in_bounds() {
         ("kind: script, command: do, retry: {attempts: 2, backoff: 2h, longest: 1h}", "shorter than the first pause"),
         ("kind: script, command: do, guard: {entries: 0, within: 1h}", "is a number from 1 to 1000"),
         ("kind: script, command: do, guard: {entries: 1}", "within: is missing"),
+        ("kind: script, command: do, guard: {entries: 1, within: 1ms}", "within: is at least 1m"),
     ] {
         let (this, that) = rest(other);
         check(&this, &that, says);

@@ -6,6 +6,7 @@
 //! | `models` | agents, keys, and whether their models can be reached; nothing is asked that costs |
 //! | `memory` | the files that are remembered by, and their index |
 //! | `outside` | webhooks that are taken, and who is told: their secrets |
+//! | `waiting` | schedules and relays: their files |
 //! | `machine` | programs, limits, clock, terminal |
 //! | `sandbox` | in what commands run, and what that holds: by trying to break out |
 //!
@@ -17,6 +18,7 @@ mod models;
 mod outside;
 mod place;
 mod sandbox;
+mod waiting;
 
 use serde::Serialize;
 
@@ -67,6 +69,7 @@ pub async fn run(place: &Workspace, json: &Json) -> Outcome {
     checks.extend(models::checks(place).await);
     checks.extend(memory::checks(place));
     checks.extend(outside::checks(place));
+    checks.extend(waiting::checks(place));
     checks.extend(machine::checks(place));
     checks.extend(sandbox::checks(place).await);
     if json.json {

@@ -118,7 +118,8 @@ async fn history(client: &Client, session: &str, json: bool) -> Result<(), Failu
         let state = row.state.clone().unwrap_or_else(|| "-".to_owned());
         let attempt = row.attempt.map(|attempt| attempt.to_string()).unwrap_or_default();
         let error = ended.and_then(|end| end.error.clone());
-        let output = ended.map(|end| end.output.to_string()).filter(|output| output != "null" && output != "\"\"");
+        let output = ended.map(|end| end.output.as_str().map_or_else(|| end.output.to_string(), str::to_owned));
+        let output = output.filter(|output| output != "null" && !output.is_empty());
         let said = error.or(output).or_else(|| row.reason.clone()).unwrap_or_default();
         let said = show::label(&said.chars().take(80).collect::<String>());
         vec![row.at.to_string(), row.what.clone(), state, attempt, how.to_owned(), said]

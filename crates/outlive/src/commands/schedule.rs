@@ -67,6 +67,10 @@ async fn list(client: &Client, json: bool) -> Result<(), Failure> {
     if json {
         return show::json(&all);
     }
+    if all.items.is_empty() && all.aside.is_empty() {
+        say!("no schedules: `outlive schedule add --every 1d \"…\"` makes one");
+        return Ok(());
+    }
     let line = |schedule: &ScheduleView| {
         let last = schedule.last_run.as_ref().map_or_else(|| "-".to_owned(), ended);
         let next = schedule.next_at.map_or_else(|| "-".to_owned(), |at| at.to_string());

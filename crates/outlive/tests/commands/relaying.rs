@@ -131,6 +131,37 @@ fn a_relay_is_begun_watched_and_comes_to_its_end() {
 }
 
 #[test]
+fn the_example_writes_to_somebody_waits_for_a_reply_and_books_a_meeting() {
+    let path = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples/relays/outreach.yaml");
+    let home = home(("outreach", &std::fs::read_to_string(path).unwrap()));
+    let put = |name: &str, text: &str| std::fs::write(home.0.path().join(name), text).unwrap();
+    put("leads.txt", "ada@example.org\nbob@example.org\n");
+    let session = home.start_relay(&["outreach"]);
+    let select = |state: &str, input: &str| {
+        home.check(&["relay", "select", &session, state, "--input", input], 0, "done as event");
+    };
+    let to = r#"{"address": "ada@example.org"}"#;
+    // An agent that knows no address chooses nothing that can be entered: a person does.
+    for state in ["write", "send"] {
+        home.until_asked(&session);
+        select(state, to);
+    }
+    home.until_relay(&session, "reply");
+    assert_eq!(home.made("sent.txt"), "ada@example.org\n");
+    put("calendar.txt", "meeting with ada\n");
+    home.check(&["signal", &session, "reply", r#"{"kind": "mail", "text": "gladly"}"#], 0, "received");
+    home.until_relay(&session, "ask");
+    home.until_asked(&session);
+    home.check(&["answer", "it is booked"], 0, "answered");
+    home.until_relay(&session, "pause");
+    select("prospect", "{}");
+    home.until_asked(&session);
+    home.check(&["relay", "history", &session], 0, "bob@example.org");
+    select("booked", "{}");
+    assert_eq!(home.until_relay(&session, "")["outcome"], "completed");
+}
+
+#[test]
 fn killed_in_each_state_it_comes_to_the_same_end_and_no_script_runs_twice() {
     let home = home(("tour", TOUR));
     let session = home.start_relay(&["tour", "--input", r#"{"what": "tent"}"#]);
@@ -207,7 +238,11 @@ fn a_file_that_is_no_relay_is_refused_with_every_fault() {
     let said =
         home.check(&["relay", "validate", file.to_str().unwrap()], 1, "broken.yaml:4:15: states[0].kind: unknown kind");
     assert!(said.contains("broken.yaml:5:28: states[1].after: \"soon\" is not a time"), "{said}");
-    home.check(&["relay", "list"], 0, "none is an end that completes");
+    home.write("relays/huge.yaml", &"x".repeat(200_000));
+    std::fs::create_dir(home.0.path().join(".outlive/relays/folder.yaml")).unwrap();
+    let listed = home.check(&["relay", "list"], 0, "none is an end that completes");
+    assert!(listed.contains("huge") && listed.contains("folder"), "{listed}");
     home.check(&["relay", "start", "broken", "-a", "dev"], 2, "unknown kind `scirpt`");
     home.check(&["relay", "validate", "/none.yaml"], 2, "none.yaml");
+    home.check(&["doctor"], 0, "relays/broken.yaml:4:15: states[0].kind: unknown kind `scirpt`");
 }

@@ -3,6 +3,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use outlive_core::agent::Agent;
+use outlive_core::schedule::Zones;
+use outlive_core::time::Timestamp;
+use outlive_core::yaml;
+use outlive_protocol::schedule::PostSchedule;
 
 use crate::tree::{files, root};
 
@@ -31,6 +35,18 @@ fn every_example_relay_is_one() {
     for file in relays {
         let read = outlive_core::relay::read_text(&file.text, &file.path);
         read.unwrap_or_else(|faults| panic!("{faults}"));
+    }
+}
+
+#[test]
+fn every_example_schedule_is_one() {
+    let schedules = files("examples/schedules");
+    assert!(!schedules.is_empty(), "examples are missing");
+    for file in schedules {
+        let read: PostSchedule = yaml::read(&file.text, &file.path).unwrap_or_else(|error| panic!("{error}"));
+        let plan = read.plan().unwrap_or_else(|why| panic!("{}: {why}", file.path));
+        let checked = plan.checked(Timestamp::from_micros(0), &Zones::bundled());
+        checked.unwrap_or_else(|why| panic!("{}: {why}", file.path));
     }
 }
 

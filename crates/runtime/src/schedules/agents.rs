@@ -12,6 +12,9 @@ use outlive_tools::schedule::{Asker, Plans};
 use super::missing;
 use crate::{Door, Runtime};
 
+/// Of what is over, so many of the newest are listed.
+const SHOWN_OVER: usize = 10;
+
 /// Plans of all agents.
 pub(crate) struct Planner(pub(crate) Door);
 
@@ -47,7 +50,12 @@ impl Plans for Planner {
             let runtime = self.runtime()?;
             let known = runtime.schedules().await.map_err(|error| error.to_string())?;
             let own = known.schedules.iter().filter(|known| known.by == by(&asker));
-            Ok(own.map(|known| format!("{}  {}  {}", known.id, due(known, &runtime), known.plan.title())).collect())
+            let (mut over, mut shown): (Vec<&Schedule>, Vec<&Schedule>) =
+                own.partition(|known| known.is_over(runtime.zones()));
+            over.sort_by_key(|known| std::cmp::Reverse(known.updated_at));
+            shown.extend(over.iter().take(SHOWN_OVER));
+            let line = |known: &&Schedule| format!("{}  {}  {}", known.id, due(known, &runtime), known.plan.title());
+            Ok(shown.iter().map(line).collect())
         })
     }
 

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use outlive_core::event::{Entry, Event, Line, LineError, Origin, RunEnded};
 use outlive_core::id::ScheduleId;
-use outlive_core::limits::{RUNS_AT_ONCE, SCHEDULES, SCHEDULES_OF_AGENT};
+use outlive_core::limits::{RUNS_AT_ONCE, SCHEDULES, SCHEDULES_OF_AGENT, SCHEDULES_OVER};
 use outlive_core::schedule::{self, Hold, Plan, Schedule, ScheduleCommand};
 use outlive_core::session::{Moment, Refusal};
 use outlive_core::time::Timestamp;
@@ -144,12 +144,22 @@ impl Clerk {
             // Its id says by which request it was made; what became of it since is its own.
             return Ok(known.clone());
         }
+        self.clear(runtime);
         self.check_room(&by)?;
         let moment = runtime.shell.moments.moment();
         let created = schedule::create(id, plan, by, moment.at, &self.desk.zones).map_err(SubmitError::Refused)?;
         self.commit(id, vec![created], &moment, runtime)?;
         self.settle(id, runtime);
         self.known(id).cloned()
+    }
+
+    /// Removes the oldest of those that are over, so that what was for once fills no workspace.
+    fn clear(&mut self, runtime: &Arc<Runtime>) {
+        let over = self.all.values().filter(|known| known.is_over(&self.desk.zones));
+        let mut over: Vec<(Timestamp, ScheduleId)> = over.map(|known| (known.updated_at, known.id)).collect();
+        over.sort_unstable();
+        over.truncate(over.len().saturating_sub(SCHEDULES_OVER));
+        over.into_iter().for_each(|(_, id)| self.bury(id, runtime));
     }
 
     fn check_room(&self, by: &Origin) -> Result<(), SubmitError> {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use outlive_core::event::{Ending, Event, Origin, OriginKind, Trigger};
 use outlive_core::id::{RunId, ScheduleId, SessionId};
+use outlive_core::limits::SCHEDULES_OVER;
 use outlive_core::schedule::{Plan, Schedule, ScheduleCommand};
 use outlive_core::secret::Secret;
 use outlive_core::time::Timestamp;
@@ -223,6 +224,20 @@ async fn the_same_request_makes_and_runs_a_schedule_once_and_what_is_not_there_i
     let missing = house.runtime.schedule(one()).await.unwrap_err().to_string();
     assert_eq!(missing, format!("there is no schedule `{}`", one()));
     assert!(house.faults.store().house.schedules.schedules().unwrap().is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn of_what_was_for_once_and_is_over_the_newest_stay() {
+    let house = House::empty(agents(), Settings::default()).await;
+    let make = |n: u128, fields: Value| house.runtime.create_schedule(ScheduleId::from_bits(n), plan(fields), by());
+    make(5_000, json!({ "every": "1d" })).await.unwrap();
+    for n in 1..=SCHEDULES_OVER as u128 + 3 {
+        make(n, json!({ "at": "2020-01-01T00:00:00Z", "overdue": "skip" })).await.unwrap();
+    }
+    let known = house.runtime.schedules().await.unwrap().schedules;
+    let ids: Vec<u128> = known.iter().map(|schedule| schedule.id.bits()).collect();
+    assert_eq!((ids.len(), ids[0], ids.last()), (SCHEDULES_OVER + 2, 3, Some(&5_000)));
+    assert_eq!(house.faults.store().house.schedules.schedules().unwrap().len(), SCHEDULES_OVER + 2);
 }
 
 #[tokio::test(start_paused = true)]

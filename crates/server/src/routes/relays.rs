@@ -131,6 +131,11 @@ async fn fresh(
         by: by.clone(),
     };
     let session = new_id(app, "relay", request);
+    // What cannot begin leaves no session behind.
+    if app.runtime.view(session).await.is_err() {
+        let checked = outlive_core::session::check_relay(new, by, &mut app.runtime.moments().moment());
+        checked.map_err(SubmitError::Refused)?;
+    }
     match app.runtime.submit(session, Command::Create(create), None).await {
         Ok(_) | Err(SubmitError::Refused(Refusal::Exists)) => Ok(session),
         Err(error) => Err(error.into()),

@@ -86,6 +86,16 @@ async fn a_relay_is_begun_once_under_one_name_by_who_may_approve() {
 }
 
 #[tokio::test]
+async fn what_cannot_begin_leaves_no_session_behind() {
+    let server = Server::start().await;
+    kept(&server).await;
+    for body in [json!({"agent": "test", "state": "nowhere"}), json!({"agent": "test", "input": {"when": 1}})] {
+        assert_eq!(server.post("/relays/trip/start", body).await.0, 422);
+    }
+    assert_eq!(server.get("/sessions").await.1["items"], json!([]));
+}
+
+#[tokio::test]
 async fn a_relay_is_steered_and_its_history_paged() {
     let server = Server::start().await;
     let session = server.session().await;

@@ -98,15 +98,24 @@ pub fn verify<D: Disk + Clone + 'static>(disk: &D, root: &Path, repair: Repair) 
         let is_there = disk.identity(&round.folder("trash", session).join("events.jsonl")).is_ok();
         round.journal(if is_there && !is_here { "trash" } else { "sessions" }, session)?;
     }
-    let schedules = disk.list(&root.join("schedules")).unwrap_or_default();
-    for schedule in schedules.iter().filter_map(|name| name.parse::<ScheduleId>().ok()) {
-        round.schedule(schedule)?;
-    }
+    round.all_schedules()?;
     let Round { replays, report, mended, settles, .. } = round;
     if repair == Repair::Yes && settles {
         mend::settle(&(Arc::new(disk.clone()) as Arc<dyn Disk>), root, &replays, mended)?;
     }
     Ok(report)
+}
+
+/// Checks the journals of schedules alone; nothing is changed.
+///
+/// # Errors
+///
+/// What the system says.
+pub fn schedules<D: Disk>(disk: &D, root: &Path) -> io::Result<Report> {
+    let (replays, scrubs, report, mended) = (Replays::new(), scrub::Marks::new(), Report::default(), Vec::new());
+    let mut round = Round { disk, root, repair: Repair::No, replays, scrubs, report, mended, settles: false };
+    round.all_schedules()?;
+    Ok(round.report)
 }
 
 /// Takes the workspace's lock, so that no server starts while files are cut.
@@ -193,6 +202,11 @@ impl Round<'_> {
             return Ok(());
         }
         tails::cut(self.disk, &path, good as u64, bytes.len() as u64)
+    }
+
+    fn all_schedules(&mut self) -> io::Result<()> {
+        let names = self.disk.list(&self.root.join("schedules")).unwrap_or_default();
+        names.iter().filter_map(|name| name.parse().ok()).try_for_each(|schedule| self.schedule(schedule))
     }
 
     /// Checks a schedule's journal, which stands by itself.

@@ -5,8 +5,8 @@ use serde_json::{Value, json};
 use super::{About, Begun, Ended, Entered, Past, Relay, Stage, Stuck, Trace, values};
 use crate::content::Block;
 use crate::event::{
-    CallFinished, Effect, Ending, Outcome, QuestionAnswered, QuestionAsked, RelayRedefined, RelayStarted,
-    RelayStateEnded, RelayStateEntered, StateOutcome, TurnEnded, Via, WaitReason,
+    CallFinished, Effect, Ending, OriginKind, Outcome, QuestionAnswered, QuestionAsked, RelayRedefined, RelaySource,
+    RelayStarted, RelayStateEnded, RelayStateEntered, StateOutcome, TurnEnded, Via, WaitEnded, WaitMoved, WaitReason,
 };
 use crate::id::{CallId, TurnId, WaitId};
 use crate::limits::{RELAY_ENTRIES, RELAY_PROMPTS, RELAY_TRACED};
@@ -14,6 +14,10 @@ use crate::relay::definition::{ScriptEffect, Span, StateSpec, Terminal, Work};
 use crate::time::Timestamp;
 use crate::turn::Call;
 
+/// Characters of why an attempt failed.
+const ERROR_CHARS: usize = 1_000;
+/// Why a state is over whose wait a person took away.
+const CANCELLED: &str = "its wait was cancelled";
 /// The tool whose calls commands are.
 const RUNNER: &str = "bash";
 /// What a person chooses from when a relay is stuck.
@@ -117,7 +121,7 @@ impl Relay {
                 Some(vec![Call::asked(id, RUNNER.to_owned(), input, None)])
             }
             Err(why) => {
-                self.end(Ended::failed(why));
+                self.cannot(why);
                 Some(Vec::new())
             }
         }
@@ -178,8 +182,18 @@ impl Relay {
         }
     }
 
-    fn end(&mut self, ended: Ended) {
+    fn end(&mut self, mut ended: Ended) {
+        ended.error = ended.error.map(|error| error.chars().take(ERROR_CHARS).collect());
         self.stage = Stage::Ended(Box::new(ended));
+    }
+
+    /// A command cannot run. Where it is a check, what the script did is as unknown as before.
+    fn cannot(&mut self, why: impl Into<String>) {
+        if matches!(self.stage, Stage::Checking { .. }) {
+            self.stage = Stage::Stuck(Stuck::Lost);
+        } else {
+            self.end(Ended::failed(why));
+        }
     }
 
     /// A call of the attempt ended; `stopped` says whether somebody stopped its turn.
@@ -196,7 +210,7 @@ impl Relay {
             (_, Some(Work::Script(script))) => {
                 let is_ok = code.is_some_and(|code| script.success_codes.contains(&code));
                 let outcome = if is_ok { StateOutcome::Ok } else { StateOutcome::Failed };
-                self.end(ran(finished, outcome, code));
+                self.end(values::ran(finished, outcome, code));
             }
             (_, Some(Work::Poll(_))) => {
                 let over = self.at.deadline.is_some_and(|deadline| deadline <= at);
@@ -206,7 +220,7 @@ impl Relay {
                     (_, true) => StateOutcome::Expired,
                     (_, false) => StateOutcome::Error,
                 };
-                self.end(ran(finished, outcome, code));
+                self.end(values::ran(finished, outcome, code));
             }
             (_, _) => {}
         }
@@ -215,7 +229,7 @@ impl Relay {
     /// Code 0 says that the work is done, 1 that it is not: anything else says nothing.
     fn checked(&mut self, finished: &CallFinished, code: Option<i64>) {
         match code {
-            Some(0) => self.end(ran(finished, StateOutcome::Ok, code)),
+            Some(0) => self.end(values::ran(finished, StateOutcome::Ok, code)),
             Some(1) => {
                 let why = "its process died before it was done: its check says so".to_owned();
                 self.end(Ended { error: Some(why), code: None, ..Ended::of(StateOutcome::Lost, Value::Null) });
@@ -226,7 +240,7 @@ impl Relay {
 
     pub(crate) fn hear_denied(&mut self, call: CallId, why: &str) {
         if self.runs(call) {
-            self.end(Ended::failed(why));
+            self.cannot(why);
         }
     }
 
@@ -280,12 +294,20 @@ impl Relay {
         }
     }
 
-    pub(crate) fn hear_waited(&mut self, id: WaitId, reason: WaitReason, payload: Value) {
+    /// A person moved what is waited for: a deadline is the new one, also where its state is left and chosen again.
+    pub(crate) fn hear_moved(&mut self, moved: &WaitMoved) {
+        if self.stage == (Stage::Waiting { wait: moved.wait, again: false }) && self.at.deadline.is_some() {
+            self.at.deadline = Some(moved.over_at);
+        }
+    }
+
+    pub(crate) fn hear_waited(&mut self, ended: &WaitEnded, payload: Value, at: Timestamp) {
         let Stage::Waiting { wait, again } = self.stage else { return };
-        if wait != id {
+        if wait != ended.wait {
             return;
         }
-        match (reason, again) {
+        let is_left = ended.by.as_ref().is_some_and(|by| by.kind == OriginKind::Runtime);
+        match (ended.reason, again) {
             (WaitReason::Due, true) => self.stage = Stage::Again,
             (WaitReason::Due, false) => self.end(Ended::of(StateOutcome::Due, Value::Null)),
             (WaitReason::Signal, _) => self.end(Ended::of(StateOutcome::Signal, payload)),
@@ -294,8 +316,16 @@ impl Relay {
                 let why = Some("its time passed".to_owned());
                 self.end(Ended { error: why, ..Ended::of(StateOutcome::Expired, Value::Null) });
             }
-            (WaitReason::Cancelled, _) => {
-                let why = Some("its wait was cancelled".to_owned());
+            // It is left: what is next comes with that.
+            (WaitReason::Cancelled, true) if is_left => self.stage = choosing(None),
+            (WaitReason::Cancelled, true) => {
+                // The attempt before the pause has its end.
+                let past = Past { error: Some(CANCELLED.to_owned()), ..Past::default() };
+                self.past.insert(self.at.state.clone(), past);
+                self.stage = self.guard(self.failed(), at);
+            }
+            (WaitReason::Cancelled, false) => {
+                let why = Some(CANCELLED.to_owned());
                 self.end(Ended { error: why, ..Ended::of(StateOutcome::Cancelled, Value::Null) });
             }
         }
@@ -323,7 +353,6 @@ impl Relay {
     fn follow(&mut self, ended: &RelayStateEnded, at: Timestamp) -> Stage {
         use StateOutcome as O;
         let Some(state) = self.definition.state(&self.at.state) else { return choosing(None) };
-        let failed = || state.on_failure.clone().map_or_else(|| choosing(None), |to| Stage::Next(to, Via::OnFailure));
         let stage = match ended.outcome {
             O::Lost | O::Interrupted => Stage::Again,
             O::Ok | O::Found | O::Due | O::Signal | O::Answered => {
@@ -334,7 +363,7 @@ impl Relay {
                 self.at.failures = if ended.outcome == O::Error { self.at.failures + 1 } else { 0 };
                 let next = at.plus_ms(poll.interval.0);
                 let next = self.at.deadline.map_or(next, |deadline| deadline.min(next));
-                if self.at.failures > poll.error_budget { failed() } else { Stage::Pausing(next) }
+                if self.at.failures > poll.error_budget { self.failed() } else { Stage::Pausing(next) }
             }
             O::Failed => {
                 self.at.failures += 1;
@@ -344,17 +373,27 @@ impl Relay {
                     .as_ref()
                     .filter(|retry| self.at.failures < retry.attempts && !is_final(&retry.final_codes));
                 let chance = self.at.key.bits() >> (self.at.failures % 64);
-                again.map_or_else(failed, |retry| Stage::Pausing(at.plus_ms(retry.pause_ms(self.at.failures, chance))))
+                let pause = again.map(|retry| retry.pause_ms(self.at.failures, chance));
+                pause.map_or_else(|| self.failed(), |pause| Stage::Pausing(at.plus_ms(pause)))
             }
-            O::Expired | O::Cancelled => failed(),
+            O::Expired | O::Cancelled => self.failed(),
             O::Left => choosing(None),
         };
-        if let Stage::Next(name, via) = &stage
-            && self.guarded(name, at).is_some()
-        {
-            return Stage::Stuck(Stuck::Guard(name.clone(), *via));
+        self.guard(stage, at)
+    }
+
+    /// What comes after a state that has failed for good.
+    fn failed(&self) -> Stage {
+        let to = self.state().and_then(|state| state.on_failure.clone());
+        to.map_or_else(|| choosing(None), |to| Stage::Next(to, Via::OnFailure))
+    }
+
+    /// What comes instead, where a state would be entered too often.
+    fn guard(&self, stage: Stage, at: Timestamp) -> Stage {
+        match stage {
+            Stage::Next(name, via) if self.guarded(&name, at).is_some() => Stage::Stuck(Stuck::Guard(name, via)),
+            stage => stage,
         }
-        stage
     }
 
     pub(crate) fn hear_answered(&mut self, answered: &QuestionAnswered) {
@@ -403,18 +442,28 @@ impl Relay {
         self.definition.state(name).is_some_and(|state| !needs(state))
     }
 
+    /// Whoever gave the definition vouches for its commands.
     pub(crate) fn redefine(&mut self, redefined: &RelayRedefined) {
         self.definition = (*redefined.definition).clone();
         self.version = redefined.version;
+        (self.source, self.by) = (RelaySource::Api, redefined.by.clone());
     }
 
     pub(crate) fn finish(&mut self, outcome: Terminal) {
         (self.stage, self.outcome, self.router) = (Stage::Finished, Some(outcome), None);
     }
 
-    pub(crate) fn reopen(&mut self) {
+    /// Guards and deadlines begin anew: what passed while it was over is nobody's fault.
+    pub(crate) fn reopen(&mut self, reason: &str) {
         self.entries.clear();
-        self.stage = choosing(None);
+        self.at.deadline = None;
+        self.past.values_mut().for_each(|past| past.deadline = None);
+        // The end that it came to has no end of its own.
+        self.path
+            .iter_mut()
+            .filter(|trace| trace.outcome.is_none())
+            .for_each(|end| end.outcome = Some(StateOutcome::Ok));
+        self.stage = choosing(Some(reason.to_owned()));
     }
 
     /// Returns when a state that is entered now is to be given up.
@@ -429,23 +478,4 @@ impl Relay {
 
 pub(crate) fn choosing(hint: Option<String>) -> Stage {
     Stage::Choosing { prompts: 0, turn: Begun::No, hint }
-}
-
-/// What a command that ran has left.
-fn ran(finished: &CallFinished, outcome: StateOutcome, code: Option<i64>) -> Ended {
-    let text = finished.content.trim_end();
-    // What the runner adds behind the output of what did not exit with 0.
-    let note = code.filter(|code| *code != 0).map(|code| format!("[exit code {code}]"));
-    let plain = note.and_then(|note| text.strip_suffix(note.as_str())).unwrap_or(text);
-    let plain = if plain == "(no output)" { "" } else { plain };
-    let is_good = matches!(outcome, StateOutcome::Ok | StateOutcome::Found);
-    let error = (!is_good).then(|| match code {
-        Some(code) => format!("exit code {code}"),
-        None => last_line(text).to_owned(),
-    });
-    Ended { outcome, output: values::output(plain), error, code, artifact: finished.artifact.clone() }
-}
-
-fn last_line(text: &str) -> &str {
-    text.lines().next_back().unwrap_or("it did not end by itself").trim_matches(['[', ']'])
 }

@@ -4,11 +4,12 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::Relay;
+use super::{Ended, Relay};
+use crate::event::{CallFinished, StateOutcome};
 use crate::limits::RELAY_VALUE_BYTES;
 use crate::relay::definition::{StateSpec, Work};
 use crate::relay::due::due;
-use crate::relay::line::line;
+use crate::relay::line::{LINE_BYTES, TOO_LONG, line};
 use crate::relay::schema;
 use crate::template::Values;
 use crate::time::Timestamp;
@@ -83,7 +84,11 @@ impl Relay {
             ));
         }
         let values = self.values_with(&input);
-        let fill = |key: &str, text: &str| values.fill(text).map_err(|why| format!("{key}: {why}"));
+        let fill = |key: &str, text: &str| {
+            let filled = values.fill(text).map_err(|why| format!("{key}: {why}"))?;
+            let is_held = filled.len() <= LINE_BYTES;
+            is_held.then_some(filled).ok_or_else(|| format!("{key}: its values {TOO_LONG}"))
+        };
         match &state.work {
             Work::Agent(agent) => {
                 fill("prompt", &agent.prompt)?;
@@ -102,7 +107,11 @@ impl Relay {
                 due(timer, &|text| values.fill(text), now).map_err(|(key, why)| format!("{key}: {why}"))?;
             }
             Work::Park(park) => drop(fill("question", &park.question)?),
-            Work::Terminal(end) => drop(fill("reason", end.reason.as_deref().unwrap_or_default())?),
+            // However long, it ends: what is too much of why is cut.
+            Work::Terminal(end) => {
+                let reason = end.reason.as_deref().unwrap_or_default();
+                values.fill(reason).map_err(|why| format!("reason: {why}"))?;
+            }
             Work::Signal(_) => {}
         }
         Ok(input)
@@ -118,4 +127,23 @@ pub(super) fn output(text: &str) -> Value {
     }
     let read = serde_json::from_str::<Value>(text).ok().filter(crate::session::is_shallow);
     read.unwrap_or_else(|| Value::String(text.to_owned()))
+}
+
+/// What a command that ran has left.
+pub(super) fn ran(finished: &CallFinished, outcome: StateOutcome, code: Option<i64>) -> Ended {
+    let text = finished.content.trim_end();
+    // What the runner adds behind the output of what did not exit with 0.
+    let note = code.filter(|code| *code != 0).map(|code| format!("[exit code {code}]"));
+    let plain = note.and_then(|note| text.strip_suffix(note.as_str())).unwrap_or(text);
+    let plain = if plain == "(no output)" { "" } else { plain };
+    let is_good = matches!(outcome, StateOutcome::Ok | StateOutcome::Found);
+    let error = (!is_good).then(|| match code {
+        Some(code) => format!("exit code {code}"),
+        None => last_line(text).to_owned(),
+    });
+    Ended { outcome, output: output(plain), error, code, artifact: finished.artifact.clone() }
+}
+
+fn last_line(text: &str) -> &str {
+    text.lines().next_back().unwrap_or("it did not end by itself").trim_matches(['[', ']'])
 }

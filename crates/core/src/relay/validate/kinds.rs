@@ -3,13 +3,14 @@
 use serde_json::Value;
 
 use super::read::Fields;
-use crate::limits::{QUESTION_CHARS, QUESTIONS, RELAY_SCRIPT_MS, RELAY_TEXT_CHARS};
+use crate::limits::{MATCH_BYTES, QUESTION_CHARS, QUESTIONS, RELAY_SCRIPT_MS, RELAY_TEXT_CHARS};
 use crate::relay::definition::{
     AgentWork, Command, ParkWork, PollWork, Run, ScriptEffect, ScriptWork, SignalWork, Span, Terminal, TerminalWork,
     TimerWork, Work,
 };
 use crate::relay::due::due;
 use crate::relay::line::is_variable;
+use crate::session::{SIGNAL_NAME, is_match, is_signal_name};
 use crate::time::Timestamp;
 
 const KINDS: [&str; 7] = ["agent", "script", "poll", "timer", "signal", "park", "terminal"];
@@ -166,10 +167,13 @@ fn timer(fields: &mut Fields<'_, '_>) -> Option<TimerWork> {
 
 fn signal(fields: &mut Fields<'_, '_>, name: Option<&str>) -> SignalWork {
     let signal = fields.text("signal").or_else(|| name.map(str::to_owned)).unwrap_or_default();
-    if signal.len() > 128 || !signal.chars().all(|c| c.is_ascii_graphic()) {
-        fields.wrong("signal", format!("`{signal}` is no name of a signal: 1 to 128 visible ASCII characters"));
+    if !is_signal_name(&signal) {
+        fields.wrong("signal", format!("`{signal}` is no name of a signal: it {SIGNAL_NAME}"));
     }
     let fits = fields.node("match").map(crate::relay::node::Node::value);
+    if fits.as_ref().is_some_and(|fits| !is_match(fits)) {
+        fields.wrong("match", format!("at most {MATCH_BYTES} bytes nested at most 64 levels"));
+    }
     SignalWork { signal, fits, deadline: fields.span("deadline", None) }
 }
 

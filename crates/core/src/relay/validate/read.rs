@@ -157,6 +157,9 @@ impl<'a, 'f> Fields<'a, 'f> {
         if map.is_none() {
             self.wrong(key, "is a mapping of names to texts: put the values in quotes".to_owned());
         }
+        if map.iter().flatten().any(|(_, value)| value.contains('\0')) {
+            self.wrong(key, "has a NUL, which no text of a relay can have".to_owned());
+        }
         map
     }
 

@@ -49,12 +49,10 @@ pub(super) fn check(definition: &Definition, faults: &mut Vec<Fault>) {
                 wrong(format!("states[{at}].{key}"), what);
             }
         }
-        for (key, text) in shell_texts(state) {
-            if text.contains("{{") {
-                let what = "a shell's text takes no values, which could become commands: give them as `env: {NAME: \
-                            \"{{input.name}}\"}` and read `\"$NAME\"`, or write the command as a list";
-                wrong(format!("states[{at}].{key}"), what.to_owned());
-            }
+        for (key, _) in code_texts(state).into_iter().filter(|(_, text)| text.contains("{{")) {
+            let what = "a shell's text takes no values, which could become commands: give them as `env: {NAME: \
+                        \"{{input.name}}\"}` and read `\"$NAME\"`, or as words of a command that is a list";
+            wrong(format!("states[{at}].{key}"), what.to_owned());
         }
     }
 }
@@ -89,14 +87,55 @@ fn commands(state: &StateSpec) -> Vec<(&'static str, &Command)> {
     run.into_iter().chain(check.map(|check| ("check", check))).collect()
 }
 
-fn shell_texts(state: &StateSpec) -> Vec<(&'static str, &str)> {
+/// Programs that read an argument as code, and the letter of the option before it.
+const READERS: [(&[&str], char); 3] = [
+    (&["sh", "bash", "dash", "ash", "zsh", "ksh", "mksh", "fish", "su", "runuser", "python"], 'c'),
+    (&["perl", "ruby", "node"], 'e'),
+    (&["php"], 'r'),
+];
+
+/// The texts that a shell, or what is like one, reads as code.
+fn code_texts(state: &StateSpec) -> Vec<(String, &str)> {
     let mut texts = Vec::new();
     for (key, command) in commands(state) {
-        if let Command::Shell(text) = command {
-            texts.push((key, text.as_str()));
+        match command {
+            Command::Shell(text) => texts.push((key.to_owned(), text.as_str())),
+            Command::Argv(argv) => {
+                let code = code_word(argv).and_then(|at| Some((at, argv.get(at)?)));
+                texts.extend(code.map(|(at, word)| (format!("{key}[{at}]"), word.as_str())));
+            }
         }
     }
     texts
+}
+
+/// The place of the word that such a program reads as code.
+fn code_word(argv: &[String]) -> Option<usize> {
+    let mut reader = None;
+    let mut before = "";
+    for (at, word) in argv.iter().enumerate() {
+        let Some((letter, takes_names)) = reader else {
+            let name = word.rsplit('/').next().unwrap_or_default();
+            let bare = name.trim_end_matches(|c: char| c.is_ascii_digit() || c == '.');
+            let known = READERS.iter().find(|(names, _)| names.contains(&bare));
+            reader = known.map(|(_, letter)| (*letter, matches!(bare, "su" | "runuser")));
+            continue;
+        };
+        let is_option = |word: &str| word.starts_with('-');
+        let has_letter = |word: &str| {
+            let letters = word.strip_prefix('-').and_then(|rest| rest.split("{{").next());
+            letters.is_some_and(|letters| !letters.starts_with('-') && letters.contains(letter))
+        };
+        if has_letter(before) || has_letter(word) && word.contains("{{") {
+            return Some(at);
+        }
+        // What comes behind a script's name is the script's.
+        if !is_option(word) && !is_option(before) && !takes_names {
+            return None;
+        }
+        before = word;
+    }
+    None
 }
 
 /// Every value that a text names must be one that there can be.

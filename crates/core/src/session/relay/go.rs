@@ -6,10 +6,10 @@ use super::{entered, left};
 use crate::command::Chosen;
 use crate::event::{
     Awaited, Behavior, Event, MessageReceived, Origin, OriginKind, Overdue, Question, QuestionAsked, RelayFinished,
-    RelayStateEnded, RelayStateEntered, Trigger, TurnStarted, WaitArmed, WaitKind, WaitOwner, WaitTerms,
+    RelayStateEnded, RelayStateEntered, Trigger, TurnStarted, Via, WaitArmed, WaitKind, WaitOwner, WaitTerms,
 };
 use crate::id::{CallId, TurnId, WaitId};
-use crate::limits::NAME_CHARS;
+use crate::limits::{NAME_CHARS, REASON_BYTES};
 use crate::relay::due::due;
 use crate::relay::run::words;
 use crate::relay::{Begun, Relay, Stage, Stuck, Terminal, Work};
@@ -31,7 +31,7 @@ impl State {
                 state: relay.at.state.clone(),
                 attempt: relay.at.attempt.saturating_add(1),
                 input: relay.at.input.clone(),
-                via: crate::event::Via::Again,
+                via: Via::Again,
                 call: CallId::from_bits(moment.ids.fresh()),
                 deadline: relay.at.deadline,
                 reason: None,
@@ -48,9 +48,12 @@ impl State {
                 artifact: ended.artifact.clone(),
             }))],
             Stage::Next(state, via) => {
-                let chosen = Chosen { state: state.clone(), input: json!({}), reason: None };
+                // The history says what sent it there.
+                let reason = relay.past.get(&relay.at.state).and_then(|past| past.error.clone());
+                let reason = reason.filter(|_| *via == Via::OnFailure);
+                let chosen = Chosen { state: state.clone(), input: json!({}), reason };
                 match entered(relay, &chosen, (*via, None), moment) {
-                    Ok(event) => vec![Fact::of_session(event)],
+                    Ok(event) => left(relay).into_iter().chain([event]).map(Fact::of_session).collect(),
                     Err(why) => {
                         let question = words::stuck(relay, &Stuck::Input(state.clone()), &why);
                         vec![asked(question, CallId::from_bits(moment.ids.fresh()))]
@@ -104,6 +107,7 @@ fn work(relay: &Relay, moment: &mut Moment) -> Vec<Fact> {
         Some(Work::Park(park)) => vec![asked(words::park(relay, park), relay.at.call)],
         Some(Work::Terminal(end)) => {
             let reason = end.reason.as_ref().map(|reason| values.fill(reason).unwrap_or_else(|_| reason.clone()));
+            let reason = reason.map(|reason| reason.chars().take(REASON_BYTES).collect());
             finished(relay, (end.outcome, reason, None), moment)
         }
         None => Vec::new(),
