@@ -31,3 +31,4 @@ mod schedules;
 mod servers;
 mod trouble;
 mod waits;
+mod working;
