@@ -73,7 +73,7 @@ pub struct Item {
 /// What the session itself knows: an item that is made anew with each summary.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Open {
-    /// Its kind, with which its id begins: `todo`, `call`, `check`.
+    /// Its kind, with which its id begins: `todo`, `call`, `check`, `relay`.
     pub own: &'static str,
     /// Where it belongs.
     pub section: Section,

@@ -143,6 +143,21 @@ impl Frame {
         Self { own: own.min(self.system.len()), ..self }
     }
 
+    /// Returns it with these blocks behind its system prompt.
+    #[must_use]
+    pub fn with_more(&self, more: &[String]) -> Self {
+        let parts = FrameParts {
+            system: self.system.iter().chain(more).cloned().collect(),
+            tools: self.tools.to_vec(),
+            max_output_tokens: self.max_output_tokens,
+            temperature: self.temperature,
+            model: self.model.clone(),
+            agent_digest: self.agent_digest.clone(),
+            window: self.window,
+        };
+        Self::new(parts).with_own(self.own)
+    }
+
     /// Counts it, once for good as soon as there is a counter that counts exactly.
     pub fn count(&self, counter: &dyn Counter) {
         if counter.is_exact() {

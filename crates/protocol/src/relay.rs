@@ -72,6 +72,9 @@ pub struct KeepRelay {
     /// Whether it takes the place of one of the same name.
     #[serde(default)]
     pub replace: bool,
+    /// The same id acts once.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub request_id: Option<String>,
 }
 
 /// `POST /relays/{name}/start`

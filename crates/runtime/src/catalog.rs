@@ -5,6 +5,7 @@ mod keys;
 mod meanings;
 mod servers;
 mod tooling;
+mod voices;
 
 pub use keys::{Credentials, granted};
 
@@ -13,16 +14,13 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use outlive_core::agent::{Agent, ContextSpec, EmbeddingSpec, Files, MemorySpec, ModelSpec, Upkeep};
+use outlive_core::agent::{Agent, EmbeddingSpec, Files, MemorySpec, ModelSpec, Upkeep};
 use outlive_core::catalogue::Catalogue;
-use outlive_core::content::ToolSpec;
-use outlive_core::context::{Frame, FrameParts, WINDOW, Window};
 use outlive_core::cost::Prices;
 use outlive_core::id::{AgentName, SessionId};
-use outlive_core::limits::FALLBACK_AFTER;
 use outlive_core::redact::Secrets;
+use outlive_model::Model;
 use outlive_model::embeddings::Embedder;
-use outlive_model::{Description, Model};
 use outlive_store::memory_files::MemoryFiles;
 use outlive_store::{AgentFolders, Store, StoreError};
 use outlive_tools::artifact::Outputs;
@@ -37,7 +35,7 @@ use outlive_tools::{Pending, Place};
 
 pub use servers::Asked;
 
-use crate::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Offered, Terms, Voice, Voices};
+use crate::kit::{Aftermath, Card, Keeper, Kit, KitError, Kits, Offered, Terms, Voice};
 use crate::meaning::Meaning;
 use crate::scales::Scales;
 use crate::schedules::Planner;
@@ -107,9 +105,6 @@ pub struct Sources {
     pub cwd: PathBuf,
 }
 
-/// Tokens of a reply where an agent sets no limit.
-const OUTPUT_TOKENS: u32 = 8_192;
-
 /// All agents of a workspace.
 pub struct Catalog {
     sources: Sources,
@@ -119,7 +114,7 @@ pub struct Catalog {
     mind: Option<Arc<dyn Mind>>,
     plans: Arc<dyn Plans>,
     door: Door,
-    scales: Option<Scales>,
+    scales: Option<Arc<Scales>>,
     servers: Pool,
     meanings: Mutex<HashMap<AgentName, meanings::Named>>,
     courier: Option<Arc<dyn Courier>>,
@@ -167,7 +162,7 @@ impl Catalog {
     /// Weighs requests with these.
     #[must_use]
     pub fn weighing(self, scales: Scales) -> Self {
-        Self { scales: Some(scales), ..self }
+        Self { scales: Some(Arc::new(scales)), ..self }
     }
 
     /// Tells people outside of any client by this one.
@@ -213,7 +208,7 @@ impl Catalog {
         let toolbox = tooling::equip(Toolbox::builtin(&bash, &chosen), &agent, (self, &exec))?;
         let open = if chosen.contains(&Builtin::Bash) { exec.warning() } else { None };
         let specs = toolbox.specs();
-        let (voices, left_out) = self.voices(&agent, &specs, known)?;
+        let (voices, left_out) = voices::of(self, &agent, (&specs, known))?;
         let mut lineup = voices.lineup().models.to_vec();
         let known_of = warnings(&agent, &lineup, known).into_iter().chain(left_out).chain(open);
         let warnings = known_of.chain(unknown).chain(unable).collect();
@@ -243,41 +238,6 @@ impl Catalog {
         Ok(Ready { stamp, listed, kit: Arc::new(kit), card })
     }
 
-    /// A model that cannot stand in is left out, with a word about it: the first still answers.
-    fn voices(&self, agent: &Agent, tools: &[ToolSpec], known: &Known) -> Result<(Voices, Vec<String>), String> {
-        let redactor = self.secrets().now();
-        let voice = |spec: Option<&ModelSpec>| {
-            let model = self.sources.models.connect(spec)?;
-            let described = model.describe();
-            let shown = format!("{}/{}", described.provider, described.name);
-            let usual = OUTPUT_TOKENS.min(known.catalogue.entry(&shown).max_output_tokens.unwrap_or(OUTPUT_TOKENS));
-            let window = self.window(&agent.upkeep.context, spec, (&described, &shown), known);
-            let parts = FrameParts {
-                window,
-                // A variable that is expanded in it may hold one.
-                system: agent.system.iter().map(|block| redactor.text(block).into_owned()).collect(),
-                tools: tools.to_vec(),
-                max_output_tokens: spec.and_then(|model| model.max_output_tokens).unwrap_or(usual),
-                temperature: spec.and_then(|model| model.temperature),
-                model: shown,
-                agent_digest: agent.digest.to_string(),
-            };
-            let own = parts.system.len().saturating_sub(agent.upkeep.directives);
-            Ok::<_, String>(Voice { frame: Frame::new(parts).with_own(own), model })
-        };
-        let first = Voices::only(voice(agent.model.as_ref())?);
-        let Some(spec) = &agent.model else { return Ok((first, Vec::new())) };
-        let (mut fallback, mut left_out) = (Vec::new(), Vec::new());
-        for other in &spec.fallback {
-            match voice(Some(other)) {
-                Ok(voice) => fallback.push(voice),
-                Err(why) => left_out.push(format!("`{}/{}` cannot stand in: {why}", other.provider, other.name)),
-            }
-        }
-        let after = spec.fallback_after.unwrap_or(FALLBACK_AFTER);
-        Ok((first.with_fallback(fallback, after, spec.fallback_rest_ms()), left_out))
-    }
-
     /// Who condenses and remembers: the agent's own model, or the one that it names for it.
     fn keeper(&self, upkeep: &Upkeep, voice: &Voice, known: &Known) -> Result<Keeper, String> {
         let plain = Keeper {
@@ -290,24 +250,8 @@ impl Catalog {
         let model = self.sources.models.connect(Some(spec))?;
         let described = model.describe();
         let name = format!("{}/{}", described.provider, described.name);
-        let window = self.window(&upkeep.context, Some(spec), (&described, &name), known);
+        let window = voices::window((&upkeep.context, Some(spec)), (&described, &name), (known, self.scales()));
         Ok(Keeper { model, name, window, ..plain })
-    }
-
-    /// Returns how much a request to a model may have: what its user says, else its provider, else the catalogue, else what
-    /// its refusals have taught.
-    fn window(
-        &self,
-        context: &ContextSpec,
-        spec: Option<&ModelSpec>,
-        (described, shown): (&Description, &str),
-        known: &Known,
-    ) -> Window {
-        let entry = known.catalogue.entry(shown);
-        let said = spec.and_then(|model| model.context_window).or(described.context_window).or(entry.context_window);
-        let tokens = said.or_else(|| self.scales().window(shown)).unwrap_or(WINDOW);
-        let usual = OUTPUT_TOKENS.min(entry.max_output_tokens.unwrap_or(OUTPUT_TOKENS));
-        context.window(tokens, u64::from(spec.and_then(|model| model.max_output_tokens).unwrap_or(usual)))
     }
 
     /// In what its commands run: the workspace's own folder is hidden from them, but for the agents' and skills' files.
@@ -403,7 +347,7 @@ impl Kits for Catalog {
     }
 
     fn scales(&self) -> &Scales {
-        self.scales.as_ref().unwrap_or(Scales::plain())
+        self.scales.as_deref().unwrap_or(Scales::plain())
     }
 
     fn prices(&self, model: &str) -> Option<Prices> {

@@ -31,6 +31,7 @@ use crate::meaning::Meaning;
 use crate::scales::Scales;
 
 /// What a session needs of its agent to take a step.
+#[derive(Clone)]
 pub struct Kit {
     /// Whom it asks, best first: never empty.
     pub voices: Voices,
@@ -47,6 +48,7 @@ pub struct Kit {
 }
 
 /// Who keeps an agent's conversations within bounds, and what is to outlast them.
+#[derive(Clone)]
 pub struct Keeper {
     /// Whom it asks.
     pub model: Arc<dyn Model>,
@@ -78,6 +80,7 @@ impl Keeper {
 }
 
 /// A model, with the stable part of every request to it.
+#[derive(Clone)]
 pub struct Voice {
     /// The stable part.
     pub frame: Frame,
@@ -86,18 +89,58 @@ pub struct Voice {
 }
 
 /// The model of an agent, and those that stand in for it.
+#[derive(Clone)]
 pub struct Voices {
     first: Voice,
     fallback: Vec<Voice>,
     lineup: Lineup,
+    others: Option<Others>,
 }
+
+/// Makes a voice of a model that the agent's files do not name, by its `provider/name`.
+pub type Others = Arc<dyn Fn(&str) -> Result<Voice, String> + Send + Sync>;
 
 impl Voices {
     /// One model, for which nobody stands in.
     #[must_use]
     pub fn only(first: Voice) -> Self {
         let lineup = Lineup { models: [first.frame.model.clone()].into(), ..Lineup::default() };
-        Self { first, fallback: Vec::new(), lineup }
+        Self { first, fallback: Vec::new(), lineup, others: None }
+    }
+
+    /// Other models can be asked for, too.
+    #[must_use]
+    pub fn with_others(self, others: Others) -> Self {
+        Self { others: Some(others), ..self }
+    }
+
+    /// Returns these with this model, a `provider/name`, in the first place.
+    ///
+    /// # Errors
+    ///
+    /// Why it cannot be asked.
+    pub fn led_by(&self, name: &str) -> Result<Self, String> {
+        let own = std::iter::once(&self.first).chain(&self.fallback).find(|voice| voice.frame.model == name);
+        let first = match (own, &self.others) {
+            (Some(own), _) => own.clone(),
+            (None, Some(others)) => others(name)?,
+            (None, None) => return Err(format!("the agent asks no model `{name}`")),
+        };
+        let is_other = |voice: &&Voice| voice.frame.model != first.frame.model;
+        let fallback: Vec<Voice> = self.fallback.iter().filter(is_other).cloned().collect();
+        let led = Self { others: self.others.clone(), ..Self::only(first) };
+        Ok(led.with_fallback(fallback, self.lineup.after, self.lineup.rest_ms))
+    }
+
+    /// Returns these, each with this behind its system prompt.
+    #[must_use]
+    pub fn told(mut self, more: &[String]) -> Self {
+        if !more.is_empty() {
+            for voice in std::iter::once(&mut self.first).chain(&mut self.fallback) {
+                voice.frame = voice.frame.with_more(more);
+            }
+        }
+        self
     }
 
     /// Others stand in, best first, once the first has failed `after` times in a row; it rests for `rest_ms`.
@@ -105,7 +148,7 @@ impl Voices {
     pub fn with_fallback(self, fallback: Vec<Voice>, after: u32, rest_ms: u64) -> Self {
         let all = std::iter::once(&self.first).chain(&fallback);
         let models = all.map(|voice| voice.frame.model.clone()).collect();
-        Self { first: self.first, fallback, lineup: Lineup { models, after, rest_ms } }
+        Self { fallback, lineup: Lineup { models, after, rest_ms }, ..self }
     }
 
     /// Returns the one at this place; the first where there is none.

@@ -79,6 +79,7 @@ pub mod task;
 pub mod tasks;
 mod trash;
 mod waits;
+mod working;
 
 pub use adopt::Arrived;
 pub use agents::{AgentWritten, check as check_agent};

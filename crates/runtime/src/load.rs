@@ -131,6 +131,15 @@ impl Sight {
             fresh: None,
         }
     }
+
+    /// Returns what the model sees of it in the running turn: of a state that sees nothing else, that state.
+    #[must_use]
+    pub fn of_turn(state: &State) -> Self {
+        match state.sees_from() {
+            Some(tail_from) => Self { tail_from, checkpoint: None, ..Self::of(state) },
+            None => Self::of(state),
+        }
+    }
 }
 
 /// Reads the transcript that a model sees: a checkpoint, where one is in use, and the events from its tail on, without what is

@@ -35,7 +35,7 @@ impl Runtime {
     ///
     /// As for [`Runtime::view`]; the agent cannot run.
     pub async fn context(&self, session: SessionId, message: Option<&str>) -> Result<(String, Preview), SubmitError> {
-        let next = self.next(session).await?;
+        let next = self.next_with(session, load::Sight::of_turn).await?;
         let (frame, scales) = (next.frame(), self.shell.kits.scales());
         let known = Known { counter: &**scales.counter(), calibration: &scales.calibration(&frame.model) };
         Ok((frame.model.clone(), preview((frame, &next.layers), &next.transcript, message, &known)))
@@ -43,12 +43,18 @@ impl Runtime {
 
     /// Reads what the next request of a session is made of, as its actor would.
     pub(crate) async fn next(&self, session: SessionId) -> Result<Next, SubmitError> {
+        self.next_with(session, load::Sight::of).await
+    }
+
+    async fn next_with(&self, session: SessionId, sight: fn(&State) -> load::Sight) -> Result<Next, SubmitError> {
         let viewed = self.viewed(session).await?;
         let state = Arc::clone(&viewed.state);
-        let profile = state.profile.as_ref().ok_or(SubmitError::Refused(Refusal::NoSession))?;
-        let kit = self.shell.kits.kit(&profile.agent).map_err(SubmitError::Agent)?;
+        if state.profile.is_none() {
+            return Err(SubmitError::Refused(Refusal::NoSession));
+        }
+        let kit = self.shell.kit_of(&state).map_err(SubmitError::Agent)?;
         let redactor = self.secrets().now();
-        let read = load::transcript(&self.shell.store, session, load::Sight::of(&state), redactor);
+        let read = load::transcript(&self.shell.store, session, sight(&state), redactor);
         let transcript = read.await.map_err(missing)?;
         let outages = state.turn.as_ref().map(|turn| &turn.outages);
         let outages = outages.or(state.last.as_ref().map(|last| &last.outages));

@@ -360,6 +360,25 @@ impl ToolEntry {
 }
 
 impl ModelSpec {
+    /// A model of a provider, of which nothing else is said.
+    #[must_use]
+    pub fn of(provider: &str) -> Self {
+        Self {
+            provider: provider.to_owned(),
+            name: String::new(),
+            max_output_tokens: None,
+            max_input_tokens: None,
+            temperature: None,
+            base_url: None,
+            api_key_env: None,
+            context_window: None,
+            keep_alive: None,
+            fallback: Vec::new(),
+            fallback_after: None,
+            fallback_rest: None,
+        }
+    }
+
     /// Checks the model at this path, and those that stand in for it.
     fn check(&self, path: &str) -> Result<(), Misfit> {
         if !PROVIDERS.contains(&self.provider.as_str()) {

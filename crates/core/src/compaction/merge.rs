@@ -18,7 +18,7 @@ const SOURCES: usize = 20;
 /// Bytes of constraints and decisions: what comes when there are so many of them is a fact.
 const BINDING_BYTES: usize = 16 << 10;
 /// Names of items that stand for what the session itself knows, each with a number behind it: they are made anew each time.
-const OWN: [&str; 3] = ["todo", "call", "check"];
+const OWN: [&str; 4] = ["todo", "call", "check", "relay"];
 
 impl Summary {
     /// Returns it with a change that comes from these events.

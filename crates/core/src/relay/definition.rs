@@ -75,12 +75,22 @@ pub enum Work {
 pub struct AgentWork {
     /// What it is told.
     pub prompt: String,
-    /// Skills that it is told to use.
+    /// Skills that it has read.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub skills: Vec<String>,
-    /// The folder that it is told to work in.
+    /// The model that it asks instead of its own, as `provider/name`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub model: Option<String>,
+    /// The folder that it works in.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub cwd: Option<String>,
+    /// Whether it sees the conversation so far.
+    #[serde(default = "yes", skip_serializing_if = "bool::clone")]
+    pub fork_context: bool,
+}
+
+fn yes() -> bool {
+    true
 }
 
 /// A command as words, or as a line for a shell.

@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::definition::{Definition, StateSpec, Terminal, Work};
+use super::definition::{AgentWork, Definition, StateSpec, Terminal, Work};
+use crate::compaction::{Open, Section};
 use crate::event::{ArtifactRef, Origin, Question, RelaySource, StateOutcome, Via};
-use crate::id::{CallId, QuestionId, TurnId, WaitId};
+use crate::id::{CallId, QuestionId, Seq, TurnId, WaitId};
 use crate::session::question_of;
 use crate::time::Timestamp;
 
@@ -64,6 +65,9 @@ pub struct Entered {
     pub call: CallId,
     /// When it is given up.
     pub deadline: Option<Timestamp>,
+    /// The first event that the agent sees of the conversation, where it sees nothing from before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub from: Option<Seq>,
 }
 
 /// What a state has left that ended.
@@ -215,6 +219,14 @@ impl Relay {
         self.definition.state(&self.at.state)
     }
 
+    /// Returns what the agent is to do in this turn, where it works on a state.
+    #[must_use]
+    pub fn work_in(&self, id: TurnId) -> Option<&AgentWork> {
+        let is_it = matches!(self.stage, Stage::Working { turn: Begun::Turn(turn), .. } if turn == id);
+        let work = self.state().filter(|_| is_it).map(|state| &state.work)?;
+        if let Work::Agent(work) = work { Some(work) } else { None }
+    }
+
     /// Returns what a person is asked: the call that stands for it, and the question.
     #[must_use]
     pub fn asked(&self) -> Option<(QuestionId, CallId, &[Question])> {
@@ -256,6 +268,13 @@ impl Relay {
                 format!("it ended: {outcome}")
             }
         }
+    }
+
+    /// Returns what a checkpoint says of it.
+    pub(crate) fn open(&self) -> Open {
+        let is_stuck = matches!(self.stage, Stage::Stuck(_) | Stage::Asking { .. });
+        let section = if is_stuck { Section::Blockers } else { Section::InProgress };
+        Open { own: "relay", section, text: format!("relay `{}`: {}", self.definition.name, self.standing()) }
     }
 
     /// Says why a state may not be entered now, where it was entered too often.

@@ -20,6 +20,7 @@ use crate::event::{
 };
 use crate::id::{CheckpointId, CompactionId, Seq};
 use crate::limits::{SUMMARY_BYTES, SUMMARY_ITEMS};
+use crate::relay::Relay;
 use crate::turn::Phase;
 
 /// Pauses after the first, second and third failure in a row before a model is asked again, in milliseconds; the last one stays.
@@ -96,6 +97,10 @@ impl State {
     }
 
     fn compact(&self, focus: Option<&String>, planned: Option<&Planned>, by: &Origin, moment: &mut Moment) -> Facts {
+        // What the running turn sees is no part of the conversation that could be condensed.
+        if self.sees_from().is_some() {
+            return Err(Refusal::TurnRunning);
+        }
         if self.upkeep.view.under_way.is_some() {
             return Err(refuse("compaction_running", "a compaction is under way; wait for it, or cancel it"));
         }
@@ -306,7 +311,7 @@ impl State {
             Phase::Asked | Phase::Asking(_) | Phase::Cleared | Phase::Running | Phase::Settled => None,
         });
         let checks = self.looping().into_iter().flat_map(Loop::open);
-        todos.chain(calls).chain(checks).collect()
+        todos.chain(calls).chain(checks).chain(self.relaying().map(Relay::open)).collect()
     }
 
     /// Says whether a request that is too long is looked at once more: it is made shorter, or the turn ends with what is long.

@@ -19,9 +19,9 @@ use crate::event::{
     Effect, Entry, Event, OnLost, Origin, OriginKind, QuestionAnswered, RelayFinished, RelayRedefined, RelayReopened,
     RelayStarted, RelayStateEnded, RelayStateEntered, StateOutcome, Trigger, Via, WaitEnded,
 };
-use crate::id::CallId;
+use crate::id::{CallId, Seq};
 use crate::limits::REASON_BYTES;
-use crate::relay::{Begun, Definition, Relay, Stage, StateSpec, Terminal};
+use crate::relay::{AgentWork, Begun, Definition, Relay, Stage, StateSpec, Terminal};
 use crate::session::question_of;
 use crate::turn::Asking;
 
@@ -69,6 +69,19 @@ impl State {
     #[must_use]
     pub fn relay(&self) -> Option<&Relay> {
         self.queue.relay.as_deref()
+    }
+
+    /// Returns the relay and what the agent is to do for it, where the running turn works on a state.
+    #[must_use]
+    pub fn working(&self) -> Option<(&Relay, &AgentWork)> {
+        let (turn, relay) = (self.turn.as_ref()?, self.relaying()?);
+        Some((relay, relay.work_in(turn.id)?))
+    }
+
+    /// Returns the first event that the agent sees in the running turn, where it sees nothing from before its state.
+    #[must_use]
+    pub fn sees_from(&self) -> Option<Seq> {
+        self.working()?.0.at.from
     }
 
     /// Returns what is known of a call that a loop or a relay asks for.
@@ -239,7 +252,8 @@ impl State {
             (Event::RelayStateEnded(ended), _) => relay.hear_ended(ended, entry.at),
             (Event::RelayFinished(finished), _) => relay.finish(finished.outcome),
             (Event::TurnStarted(started), Some(id)) if started.trigger == Trigger::Relay => {
-                let calls = relay.take_turn(id);
+                // What the agent is told stands right before it.
+                let calls = relay.take_turn(id, entry.seq.saturating_sub(1));
                 if let (Some(calls), Some(turn)) = (calls, self.turn.as_mut().filter(|turn| turn.id == id)) {
                     (turn.calls, turn.asking) = (calls, Asking::Checks);
                 }

@@ -4,6 +4,7 @@
 use outlive_core::command::{
     Chosen, Command, Decision, Done, NewRelay, NewSignal, RelayCommand, Report, Until, Verdict, WaitCommand,
 };
+use outlive_core::compaction::Section;
 use outlive_core::content::ReplyBlock;
 use outlive_core::event::{
     Decider, Effect, Entry, Event, OnLost, Origin, OriginKind, Outcome, RelaySource, StateOutcome,
@@ -299,6 +300,27 @@ fn a_wait_is_armed_in_the_append_of_what_needs_it() {
     world.go();
     let armed = world.desk.entries.iter().rfind(|entry| matches!(entry.event, Event::WaitArmed(_))).unwrap();
     assert_eq!(armed.at, at);
+}
+
+#[test]
+fn a_checkpoint_says_where_the_relay_stands_as_long_as_it_is_under_way() {
+    let open = |world: &World| -> Vec<(Section, String)> {
+        world.desk.state.open_items().into_iter().map(|open| (open.section, open.text)).collect()
+    };
+    let rest =
+        "  - {name: rest, kind: timer, after: 1h, next: ask}\n  - {name: ask, kind: park, question: So?, next: done}\n";
+    let mut world = World::of(rest);
+    world.go();
+    assert_eq!(open(&world), [(Section::InProgress, "relay `trip`: `rest` waits".to_owned())]);
+    world
+        .desk
+        .command(relay(RelayCommand::Select(Chosen { state: "ask".into(), input: Value::Null, reason: None })))
+        .unwrap();
+    world.go();
+    assert_eq!(open(&world), [(Section::Blockers, "relay `trip`: `ask`: a person is asked".to_owned())]);
+    world.desk.command(relay(RelayCommand::Cancel { reason: None })).unwrap();
+    world.go();
+    assert_eq!(open(&world), []);
 }
 
 #[test]

@@ -12,6 +12,7 @@ mod house;
 mod importing;
 mod load;
 mod points;
+mod relays;
 
 use std::time::Duration;
 

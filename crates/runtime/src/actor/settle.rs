@@ -4,9 +4,9 @@
 use std::sync::Arc;
 
 use outlive_core::command::{Command, Verdict};
-use outlive_core::context::Transcript;
+use outlive_core::context::{Did, Transcript};
 use outlive_core::event::{Aside, Decider, Ending, Entry, TurnError};
-use outlive_core::hooks::About;
+use outlive_core::hooks::{About, SKILL};
 use outlive_core::id::CallId;
 use outlive_core::session::{Allowance, Debt, Fact, Pace, Round, Ruling, recovery};
 use outlive_core::turn::Call;
@@ -185,10 +185,20 @@ impl Actor {
             }
         }
         let held = kit.toolbox.held();
+        let skills = self.state.working().map(|(_, work)| work.skills.clone()).unwrap_or_default();
+        let taken_up: Vec<_> = skills.iter().map(|name| serde_json::json!({ "name": name })).collect();
         let mut past = if held.looks_back() { self.transcript(batch).await?.calls() } else { Vec::new() };
         if let Some(at) = past.iter().position(|did| did.id == call.id) {
             past.truncate(at);
         }
+        // What its state has read for it counts as if it had.
+        past.extend(taken_up.iter().map(|input| Did {
+            id: call.id,
+            tool: SKILL,
+            input,
+            this_turn: true,
+            went_well: Some(true),
+        }));
         let refused = held.refuse(&About { tool: &call.tool, input: &call.input, past: &past });
         Ok(refused.map_or(ruling, |(rule, content)| Ruling::Denied { by: Decider::Policy(rule), content }))
     }
@@ -252,8 +262,12 @@ impl Actor {
     }
 
     pub(super) async fn transcript(&mut self, batch: &Batch) -> Result<&Transcript, StoreError> {
+        let sees_from = self.state.sees_from();
+        if std::mem::replace(&mut self.equipment.sees_from, sees_from) != sees_from {
+            self.transcript = None;
+        }
         if self.transcript.is_none() {
-            let sight = Sight::of(&self.state);
+            let sight = Sight::of_turn(&self.state);
             let (aside, tail_from) = (sight.aside.clone(), sight.tail_from);
             // Only just made, it is not in the journal yet.
             let fresh = batch.entries().find(|entry| Some(entry.seq) == sight.checkpoint).cloned();

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use outlive_core::context::Layers;
-use outlive_core::id::TurnId;
+use outlive_core::id::{Seq, TurnId};
 use tokio_util::sync::CancellationToken;
 
 use super::Actor;
@@ -23,6 +23,8 @@ pub(super) struct Equipment {
     pub(super) layers: Option<Layers>,
     /// What had changed by then of what all sessions remember.
     pub(super) changes: u64,
+    /// Where the conversation begins as it was read, where it is not the session's.
+    pub(super) sees_from: Option<Seq>,
 }
 
 impl Actor {
@@ -34,8 +36,7 @@ impl Actor {
         {
             return Ok(Arc::clone(kit));
         }
-        let Some(profile) = &self.state.profile else { return Err(KitError::NoTurn) };
-        let kit = self.shell.kits.kit(&profile.agent)?;
+        let kit = self.shell.kit_of(&self.state)?;
         self.equipment.kit = Some((turn, Arc::clone(&kit)));
         Ok(kit)
     }

@@ -32,3 +32,4 @@ mod schedules;
 mod servers;
 mod trouble;
 mod waits;
+mod working;

@@ -4,15 +4,18 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use outlive_core::command::Command;
+use outlive_core::command::{Command, NewRelay, RelayCommand};
 use outlive_core::content::{Failure, FailureKind, Reply, ReplyBlock, Request, StopReason, Usage};
-use outlive_core::event::{Effect, Ending, Event};
+use outlive_core::event::{Effect, Ending, Event, RelaySource, StateOutcome};
 use outlive_core::policy::Reach;
-use outlive_core::session::Status;
+use outlive_core::relay::read_text;
+use outlive_core::session::{SELECT_STATE, Status};
 use outlive_model::{Description, Model, Pending, Sink, wellformed};
 use outlive_runtime::kit::Kit;
+use outlive_tools::builtin::Relays;
 use outlive_tools::registry::Toolbox;
 use outlive_tools::scripted::{Ledger, Scripted as Tool};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::house::{Agents, House, by, id, kit, voice};
@@ -56,14 +59,19 @@ impl Provider {
                 _ => fail(FailureKind::Network, "no such host", None),
             };
         }
-        let last = request.messages.last().map(|message| format!("{message:?}")).unwrap_or_default();
+        // What is said stands behind the results before it.
+        let last = request.messages.last().and_then(|message| message.content.last());
+        let last = last.map(|block| format!("{block:?}")).unwrap_or_default();
         let works = last.contains("work") && !last.contains("ToolResult");
         let thought = ReplyBlock::Thinking { thinking: format!("as {}", self.name), signature: Some("s".into()) };
-        let said = match works {
-            true => ReplyBlock::ToolUse { name: "send".into(), arguments: "{}".into() },
-            false => ReplyBlock::Text(format!("answered by {}", self.name)),
+        let call = |name: &str, arguments: Value| {
+            (ReplyBlock::ToolUse { name: name.into(), arguments: arguments.to_string() }, StopReason::ToolUse)
         };
-        let stop_reason = if works { StopReason::ToolUse } else { StopReason::EndTurn };
+        let (said, stop_reason) = match (next(&last), works) {
+            (Some(state), _) => call(SELECT_STATE, json!({ "state": state })),
+            (None, true) => call("send", json!({})),
+            (None, false) => (ReplyBlock::Text(format!("answered by {}", self.name)), StopReason::EndTurn),
+        };
         let (usage, model) = (Usage::default(), self.name.to_owned());
         Ok(Reply {
             content: vec![thought, said],
@@ -74,6 +82,13 @@ impl Provider {
             served_by: None,
         })
     }
+}
+
+/// The state behind the one that ended, where a relay asks for it.
+fn next(asked: &str) -> Option<&'static str> {
+    let mut after = [("rest", "write"), ("write", "nap"), ("nap", "done")].into_iter();
+    let is_asked = asked.contains("choose what is next]");
+    after.find(|(ended, _)| is_asked && asked.contains(&format!("`{ended}` ended"))).map(|(_, next)| next)
 }
 
 impl Model for Provider {
@@ -93,7 +108,9 @@ impl Model for Provider {
 async fn with(models: &[Provider]) -> House {
     let send = Tool::new("send", Effect::Effectful, Reach::Within, &Ledger::default());
     let (first, others) = models.split_first().unwrap();
-    let kit = kit(first.clone(), Toolbox::new(vec![Arc::new(send)]), "mode: dangerous");
+    let tools = Relays::ALL.map(|relay| Arc::new(relay) as Arc<dyn outlive_tools::Tool>).into_iter();
+    let toolbox = Toolbox::new(tools.chain([Arc::new(send) as Arc<dyn outlive_tools::Tool>]).collect());
+    let kit = kit(first.clone(), toolbox, "mode: dangerous");
     let others = others.iter().map(|model| voice(model.clone(), &kit.toolbox)).collect();
     House::of(Agents::of(Kit { voices: kit.voices.with_fallback(others, 3, 300_000), ..kit })).await
 }
@@ -141,6 +158,48 @@ async fn a_provider_that_is_down_for_an_hour_costs_an_hour() {
 #[tokio::test(start_paused = true)]
 async fn a_provider_that_is_down_for_a_day_costs_a_day() {
     outage(Duration::from_secs(86_400)).await;
+}
+
+const TRIP: &str = "name: trip
+prompt: go
+states:
+  - {name: rest, kind: timer, after: 1m}
+  - {name: write, kind: agent, prompt: work}
+  - {name: nap, kind: timer, after: 1m}
+  - {name: done, kind: terminal, outcome: completed}
+";
+
+/// What a relay did and gave whose agent chooses each state, and how long that took. Its provider goes away for so long in the
+/// moment in which the agent is to choose first, and processes die meanwhile.
+async fn trip(away: Duration) -> (Vec<(String, Option<StateOutcome>, Value)>, usize, Duration) {
+    let mut house = with(&[Provider::down("only", Duration::from_secs(60), away)]).await;
+    let began = Instant::now();
+    let definition = read_text(TRIP, "relays/trip.yaml").unwrap();
+    let new = NewRelay { definition, source: RelaySource::File, state: None, input: json!({}) };
+    let what = RelayCommand::Start(Box::new(new));
+    house.ask(1, Command::Relay { what, by: by() }).await.unwrap();
+    while began.elapsed() < away {
+        tokio::time::sleep(Duration::from_secs(700)).await;
+        house.die().await;
+    }
+    house.until(1, "relay.finished").await;
+    let rows = house.runtime.relay_rows(id(1), 0, 100).await.unwrap().0;
+    let took = Duration::from_millis(rows[rows.len() - 1].at.ms_since(rows[0].at));
+    let rows = rows.into_iter().map(|row| {
+        let (outcome, output) = row.ended.map(|end| (end.outcome, end.output)).unzip();
+        (row.state.unwrap_or(row.what), outcome, output.unwrap_or_default())
+    });
+    (rows.collect(), count(&house.events(1).await, "call.started"), took)
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_provider_that_is_away_for_an_hour_at_a_transition_of_a_relay_changes_nothing_but_time() {
+    let (hour, none) = (Duration::from_secs(3_600), Duration::ZERO);
+    let (undisturbed, disturbed) = (trip(none).await, trip(hour).await);
+    assert_eq!((&disturbed.0, disturbed.1), (&undisturbed.0, 1));
+    assert_eq!((undisturbed.0.len(), undisturbed.1), (6, 1), "{undisturbed:?}");
+    let longer = disturbed.2 - undisturbed.2;
+    assert!(longer >= hour && longer < hour + Duration::from_secs(380), "{longer:?}");
 }
 
 #[tokio::test(start_paused = true)]

@@ -4,6 +4,7 @@ mod looping;
 pub mod memory;
 mod relay;
 mod shrink;
+pub mod waits;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,6 +18,16 @@ use outlive_store::Store;
 use crate::hands::{BUDGET_STEPS, read_all};
 use crate::world::World;
 
+/// What holds of any journal.
+pub fn journal_holds(entries: &[Entry]) {
+    no_gap_and_no_step_back(entries);
+    effectful_calls_start_once(entries);
+    results_come_once(entries);
+    snapshot_and_tail_is_the_whole(entries);
+    relay::attempts_hold(entries);
+    waits::waits_hold(entries);
+}
+
 pub async fn everything(
     store: &Store,
     sessions: &[SessionId],
@@ -28,7 +39,7 @@ pub async fn everything(
     let all: BTreeSet<SessionId> = sessions.iter().chain(acknowledged.keys()).copied().collect();
     for session in &all {
         let entries = read_all(store, *session).await;
-        no_gap_and_no_step_back(&entries);
+        journal_holds(&entries);
         acknowledged_is_there(&entries, acknowledged.get(session).map_or(&[], Vec::as_slice));
         if sessions.contains(session) {
             one_ending_a_turn(&entries);
@@ -37,13 +48,9 @@ pub async fn everything(
             looping::none_goes_on(&entries);
         }
         budgets_hold(&entries);
-        effectful_calls_start_once(&entries);
-        results_come_once(&entries);
-        snapshot_and_tail_is_the_whole(&entries);
         snapshot_is_a_fold(store, *session, &entries).await;
         shrink::checkpoints_hold(&entries);
         shrink::calls_keep_their_results(&entries);
-        relay::attempts_hold(&entries);
         journals.insert(*session, entries);
     }
     effects_happen_once(journals.values().flatten(), world);
@@ -91,7 +98,7 @@ fn no_gap_and_no_step_back(entries: &[Entry]) {
     }
 }
 
-fn acknowledged_is_there(entries: &[Entry], acknowledged: &[(RequestId, Accepted)]) {
+pub fn acknowledged_is_there(entries: &[Entry], acknowledged: &[(RequestId, Accepted)]) {
     for (id, accepted) in acknowledged {
         let found: Vec<&Entry> =
             entries.iter().filter(|entry| entry.asked.as_ref().is_some_and(|asked| asked.request_id == *id)).collect();
@@ -100,7 +107,7 @@ fn acknowledged_is_there(entries: &[Entry], acknowledged: &[(RequestId, Accepted
     }
 }
 
-fn one_ending_a_turn(entries: &[Entry]) {
+pub fn one_ending_a_turn(entries: &[Entry]) {
     let mut ended: BTreeSet<TurnId> = BTreeSet::new();
     let mut running: Option<TurnId> = None;
     for entry in entries {

@@ -3,7 +3,8 @@
 //! Each run submits, approves, denies, steers, interrupts, pauses, lets time pass, makes appends fail, and kills the
 //! process at random awaits, then starts again on what the store had acknowledged. After every kill and at the end the
 //! invariants of `check` hold. In a third of the seeds the model's window is nearly full, in a quarter memory is on, in a fifth
-//! people begin loops. `OUTLIVE_SIM_SEEDS=N` runs more seeds, `OUTLIVE_SIM_SEED=S` repeats one.
+//! people begin loops. Each seed has an errand, too: a relay, undisturbed and disturbed, which comes to the same end; and a vigil of
+//! waits and schedules under a clock that is set. `OUTLIVE_SIM_SEEDS=N` runs more seeds, `OUTLIVE_SIM_SEED=S` repeats one.
 
 #![expect(
     clippy::unwrap_used,
@@ -16,14 +17,18 @@
 mod check;
 mod checks;
 mod driver;
+mod errand;
 mod evening;
 mod hands;
 mod keeper;
+mod rig;
 mod rng;
 mod seen;
+mod vigil;
 mod world;
 
 use driver::Simulation;
+use vigil::Vigil;
 
 /// Seeds in the ordinary test run.
 const SEEDS: u64 = 500;
@@ -32,9 +37,18 @@ const SEEDS: u64 = 500;
 const REGRESSIONS: &[u64] = &[31, 43, 56, 91, 103, 139];
 
 fn run(seed: u64) {
+    play(seed, async move { Simulation::new(seed).run().await });
+}
+
+/// Runs a seed's errand, and its vigil.
+fn wait(seed: u64) {
+    play(seed, errand::run(seed));
+    play(seed, async move { Vigil::new(seed).run().await });
+}
+
+fn play(seed: u64, run: impl Future<Output = ()>) {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_time().start_paused(true).build().unwrap();
-    let outcome =
-        std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(Simulation::new(seed).run())));
+    let outcome = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| runtime.block_on(run)));
     if let Err(panic) = outcome {
         let why = panic.downcast_ref::<String>().cloned().unwrap_or_else(|| "panic".to_owned());
         panic!(
@@ -70,4 +84,14 @@ fn every_promise_holds_whatever_dies_even_seeds() {
 #[test]
 fn every_promise_holds_whatever_dies_odd_seeds() {
     seeds(1, 2).for_each(run);
+}
+
+#[test]
+fn what_waits_comes_to_the_same_end_whatever_dies_even_seeds() {
+    seeds(0, 2).for_each(wait);
+}
+
+#[test]
+fn what_waits_comes_to_the_same_end_whatever_dies_odd_seeds() {
+    seeds(1, 2).for_each(wait);
 }

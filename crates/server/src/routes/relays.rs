@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
+use axum::response::{IntoResponse, Response};
 use outlive_core::command::{Chosen, Command, Create, NewRelay, RelayCommand};
 use outlive_core::event::{Origin, RelaySource};
 use outlive_core::id::{AgentName, RequestId, SessionId};
@@ -20,6 +21,7 @@ use super::control::done;
 use super::sessions::new_id;
 use crate::App;
 use crate::body::{Body, Caller, Path, Query, id, limit};
+use crate::keyed::{asked, once};
 use crate::problem::{ApiError, ApiResult};
 
 /// Which part of a list.
@@ -51,23 +53,25 @@ pub(super) async fn list(State(app): State<App>, Query(range): Query<Range>) -> 
 /// Keeps a relay in the workspace, as `relays/NAME.yaml`.
 #[utoipa::path(post, path = "/relays", tag = "relays", request_body = KeepRelay,
     responses((status = 201, body = RelayView), (status = 409, body = Problem), (status = 422, body = Problem)))]
-pub(super) async fn keep(
-    State(app): State<App>,
-    Body(body): Body<KeepRelay>,
-) -> ApiResult<(StatusCode, Json<RelayView>)> {
+pub(super) async fn keep(State(app): State<App>, caller: Caller, Body(body): Body<KeepRelay>) -> ApiResult<Response> {
     let definition = read(&body.definition)?;
-    // The same again changes nothing.
-    let is_there = app.runtime.relay(&definition.name)?.is_some_and(|file| file.definition.as_ref() == Ok(&definition));
-    if !is_there {
-        let over = if body.replace { Over::Anything } else { Over::Nothing };
-        if over == Over::Nothing && app.runtime.relay(&definition.name)?.is_some() {
-            let what =
-                format!("relay `{}` is there already: send `replace: true`, or choose another name", definition.name);
-            return Err(ApiError::new(&code::RELAY_EXISTS, what));
+    let (request, how) = (caller.request(body.request_id.as_deref())?, format!("replace: {}", body.replace));
+    let asked = asked(request, "POST /relays".to_owned(), &how, body.definition.to_string().as_bytes());
+    once(app, asked, |app| async move {
+        // The same again changes nothing.
+        let found = app.runtime.relay(&definition.name)?;
+        if found.as_ref().is_none_or(|file| file.definition.as_ref() != Ok(&definition)) {
+            if found.is_some() && !body.replace {
+                let name = &definition.name;
+                let what = format!("relay `{name}` is there already: send `replace: true`, or choose another name");
+                return Err(ApiError::new(&code::RELAY_EXISTS, what));
+            }
+            let over = if body.replace { Over::Anything } else { Over::Nothing };
+            app.runtime.keep_relay(&definition, over)?;
         }
-        app.runtime.keep_relay(&definition, over)?;
-    }
-    Ok((StatusCode::CREATED, Json(RelayView::whole(definition))))
+        Ok((StatusCode::CREATED, Json(RelayView::whole(definition))).into_response())
+    })
+    .await
 }
 
 /// One relay.

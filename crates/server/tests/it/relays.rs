@@ -40,6 +40,23 @@ async fn a_relay_is_kept_listed_and_shown_and_replaced_on_request() {
 }
 
 #[tokio::test]
+async fn a_relay_is_kept_once_under_one_name_and_answered_the_same_whatever_became_of_it() {
+    let server = Server::start().await;
+    let mut other = trip();
+    other["prompt"] = json!("get there soon");
+    let (first, second) = (json!({"definition": trip()}), json!({"definition": other, "replace": true}));
+    let key = [("idempotency-key", "k1")];
+    let (status, kept) = server.send("POST", "/relays", &key, &first.to_string()).await;
+    assert_eq!(status, 201, "{kept}");
+    assert_eq!(server.post("/relays", second.clone()).await.0, 201);
+    let server = server.restarted().await;
+    assert_eq!(server.send("POST", "/relays", &key, &first.to_string()).await, (201, kept));
+    assert_eq!(server.get("/relays/trip").await.1["definition"]["prompt"], json!("get there soon"));
+    let (status, body) = server.send("POST", "/relays", &key, &second.to_string()).await;
+    assert_eq!((status, &body["code"]), (409, &json!("request_reused")), "{body}");
+}
+
+#[tokio::test]
 async fn what_is_no_relay_is_refused_with_every_fault() {
     let server = Server::start().await;
     let broken = json!({"name": "Trip", "states": [{"name": "a", "kind": "scirpt"}]});

@@ -8,7 +8,7 @@ use crate::event::{
     CallFinished, Effect, Ending, OriginKind, Outcome, QuestionAnswered, QuestionAsked, RelayRedefined, RelaySource,
     RelayStarted, RelayStateEnded, RelayStateEntered, StateOutcome, TurnEnded, Via, WaitEnded, WaitMoved, WaitReason,
 };
-use crate::id::{CallId, TurnId, WaitId};
+use crate::id::{CallId, Seq, TurnId, WaitId};
 use crate::limits::{RELAY_ENTRIES, RELAY_PROMPTS, RELAY_TRACED};
 use crate::relay::definition::{ScriptEffect, Span, StateSpec, Terminal, Work};
 use crate::time::Timestamp;
@@ -48,6 +48,7 @@ impl Relay {
             key: none,
             call: none,
             deadline: None,
+            from: None,
         };
         Self {
             definition: (*started.definition).clone(),
@@ -88,6 +89,7 @@ impl Relay {
             key: if again { self.at.key } else { *call },
             call: *call,
             deadline: *deadline,
+            from: None,
         };
         self.attempts += 1;
         self.path.push(Trace { state: state.clone(), attempt: *attempt, at, outcome: None });
@@ -96,11 +98,14 @@ impl Relay {
         self.stage = Stage::Entered;
     }
 
-    /// A turn of the relay's own begins; returns the calls that are all that it does, where it asks no model.
+    /// A turn of the relay's own begins, by the event at `from`; returns the calls that are all that it does, where it asks no
+    /// model.
     #[expect(clippy::wildcard_enum_match_arm, reason = "elsewhere it changes nothing")]
-    pub(crate) fn take_turn(&mut self, turn: TurnId) -> Option<Vec<Call>> {
+    pub(crate) fn take_turn(&mut self, turn: TurnId, from: Seq) -> Option<Vec<Call>> {
         let (id, line) = match &mut self.stage {
             Stage::Entered => {
+                let is_apart = |state: &StateSpec| matches!(&state.work, Work::Agent(work) if !work.fork_context);
+                self.at.from = Some(from).filter(|_| self.state().is_some_and(is_apart));
                 self.stage = Stage::Working { turn: Begun::Turn(turn), said: String::new() };
                 self.state().filter(|state| state.run().is_some())?;
                 (self.at.call, self.command())

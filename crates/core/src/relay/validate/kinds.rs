@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::read::Fields;
+use crate::agent::PROVIDERS;
 use crate::limits::{MATCH_BYTES, QUESTION_CHARS, QUESTIONS, RELAY_SCRIPT_MS, RELAY_TEXT_CHARS};
 use crate::relay::definition::{
     AgentWork, Command, ParkWork, PollWork, Run, ScriptEffect, ScriptWork, SignalWork, Span, Terminal, TerminalWork,
@@ -51,24 +52,33 @@ pub(super) fn work(fields: &mut Fields<'_, '_>, name: Option<&str>) -> Option<Wo
 }
 
 fn agent(fields: &mut Fields<'_, '_>) -> Option<AgentWork> {
-    if fields.node("model").is_some() {
-        fields.wrong(
-            "model",
-            "is not in this version: the session's agent answers with its own; leave it out".to_owned(),
-        );
+    let model = fields.text("model");
+    if let Some(why) = model.as_deref().and_then(no_model) {
+        fields.wrong("model", why);
     }
-    match fields.node("fork_context").map(crate::relay::node::Node::value) {
-        None | Some(Value::Bool(true)) => {}
-        Some(_) => {
-            let why = "is `true`, or left out: in this version a state sees the conversation so far";
-            fields.wrong("fork_context", why.to_owned());
+    let fork_context = match fields.node("fork_context").map(crate::relay::node::Node::value) {
+        None => true,
+        Some(Value::Bool(forks)) => forks,
+        Some(other) => {
+            fields.wrong("fork_context", format!("is `true` or `false`, not {other}"));
+            true
         }
-    }
+    };
     let (skills, cwd) = (fields.texts("skills").unwrap_or_default(), fields.text("cwd"));
     if !fields.needed(&["prompt"]) {
         return None;
     }
-    Some(AgentWork { prompt: fields.long_text("prompt", RELAY_TEXT_CHARS)?, skills, cwd })
+    Some(AgentWork { prompt: fields.long_text("prompt", RELAY_TEXT_CHARS)?, skills, model, cwd, fork_context })
+}
+
+/// Says why this names no model.
+fn no_model(name: &str) -> Option<String> {
+    let (provider, model) = name.split_once('/').unwrap_or((name, ""));
+    if PROVIDERS.contains(&provider) && !model.trim().is_empty() {
+        return None;
+    }
+    let nearest = crate::yaml::nearest(provider, PROVIDERS).unwrap_or("openai");
+    Some(format!("`{name}` is no `provider/name`, as in `{nearest}/{}`", if model.is_empty() { "NAME" } else { model }))
 }
 
 fn command(fields: &mut Fields<'_, '_>, key: &str) -> Option<Command> {

@@ -52,6 +52,9 @@ impl State {
     pub fn relieve(&self, transcript: &Transcript, sized: &Sized<'_>, moment: &mut Moment) -> Relief {
         let Sized { tokens, window, .. } = *sized;
         let overflows = self.overflows();
+        if self.sees_from().is_some() {
+            return self.relieve_apart(transcript, sized);
+        }
         let trigger = match tokens {
             _ if overflows > 0 => CompactionTrigger::Overflow,
             tokens if tokens >= window.hard() => CompactionTrigger::Hard,
@@ -101,6 +104,21 @@ impl State {
                 Relief::Facts(vec![self.begun(&planned, trigger, moment)])
             }
         }
+    }
+
+    /// What a state sees that sees nothing of the conversation is never condensed: its results are shown shorter.
+    fn relieve_apart(&self, transcript: &Transcript, sized: &Sized<'_>) -> Relief {
+        let Sized { tokens, window, .. } = *sized;
+        let overflows = self.overflows();
+        if overflows == 0 && tokens < window.soft() {
+            return Relief::None;
+        }
+        let pruned = prune(transcript.kept(), transcript.marks(), (tokens, window));
+        if let Some(pruned) = pruned.filter(|_| overflows <= OVERFLOWS) {
+            return Relief::Facts(vec![Fact::of_session(Event::ContextPruned(pruned))]);
+        }
+        let fits = overflows == 0 && tokens <= window.usable();
+        if fits { Relief::None } else { Relief::Fail(self.too_long(transcript, sized)) }
     }
 
     fn begun(&self, planned: &Planned, trigger: CompactionTrigger, moment: &mut Moment) -> Fact {
