@@ -33,7 +33,7 @@ pub struct WaitQuery {
     pub wait: Option<WaitId>,
     /// Only of this session.
     pub session: Option<SessionId>,
-    /// Only those that a time ends.
+    /// Only those that a time ends, and of these only when: without their terms.
     pub timed: bool,
     /// Behind this one.
     pub after: Option<(Option<i64>, WaitId)>,
@@ -63,6 +63,7 @@ pub(crate) fn page_of_waits(waits: impl Iterator<Item = WaitRow>, query: &WaitQu
         .collect();
     found.sort_by_key(WaitRow::place);
     found.truncate(query.limit);
+    found.iter_mut().filter(|_| query.timed).for_each(|row| row.terms.clear());
     found
 }
 
@@ -103,10 +104,14 @@ pub(super) fn find(connection: &Connection, query: &WaitQuery, limit: usize) -> 
         let sql = "SELECT id, session, over_at, terms, ended FROM waits WHERE session = ?1 AND ended = 0";
         return Ok(connection.prepare(sql)?.query_map([session.to_string()], row)?.collect::<Result<_, _>>()?);
     }
-    let sql = "SELECT id, session, over_at, terms, ended FROM waits
-         WHERE ended = 0 AND (over_at, id) > (?1, ?2) AND (over_at < ?3 OR ?4) ORDER BY over_at, id LIMIT ?5";
-    let mut statement = connection.prepare(sql)?;
-    Ok(statement.query_map(params![at, id, NEVER, !query.timed, limit], row)?.collect::<Result<_, _>>()?)
+    // When they end is in the order itself: so many are read at each start.
+    let (terms, until) = if query.timed { ("''", NEVER - 1) } else { ("terms", NEVER) };
+    let sql = format!(
+        "SELECT id, session, over_at, {terms}, 0 FROM waits
+         WHERE ended = 0 AND (over_at, id) > (?1, ?2) AND over_at <= ?3 ORDER BY over_at, id LIMIT ?4"
+    );
+    let mut statement = connection.prepare(&sql)?;
+    Ok(statement.query_map(params![at, id, until, limit], row)?.collect::<Result<_, _>>()?)
 }
 
 fn row(found: &rusqlite::Row<'_>) -> rusqlite::Result<WaitRow> {
