@@ -4,7 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use ulid::Ulid;
+use ulid::{ULID_LEN, Ulid};
 
 /// An id that does not have the form its kind asks for.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -21,10 +21,10 @@ const SHOWN: usize = 80;
 fn parse_ulid(kind: &'static str, prefix: &'static str, text: &str) -> Result<Ulid, IdError> {
     let refuse = || IdError { kind, prefix, given: text.chars().take(SHOWN).collect() };
     let rest = text.strip_prefix(prefix).ok_or_else(refuse)?;
-    let canonical = rest.len() == 26 && rest.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
+    let canonical = rest.len() == ULID_LEN && rest.bytes().all(|b| b.is_ascii_digit() || b.is_ascii_uppercase());
     let ulid = if canonical { Ulid::from_string(rest).map_err(|_| refuse())? } else { return Err(refuse()) };
     // A ULID above 128 bits or with aliases of a digit has a second spelling: only the canonical one is an id.
-    if ulid.to_string() == rest { Ok(ulid) } else { Err(refuse()) }
+    if ulid.array_to_str(&mut [0; ULID_LEN]) == rest { Ok(ulid) } else { Err(refuse()) }
 }
 
 macro_rules! id {

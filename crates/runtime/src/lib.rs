@@ -311,9 +311,9 @@ impl Runtime {
         inbox.send(Mail::Told(Command::Wake)).await.ok();
     }
 
-    /// As [`Runtime::wake`], and waits for nobody: a full inbox will make it look anyway.
-    pub(crate) fn wake_soon(&self, session: SessionId) {
-        self.sessions.inbox(session, &self.shell).try_send(Mail::Told(Command::Wake)).ok();
+    /// As [`Runtime::wake`], for the clock: it waits for nobody, and a full inbox will make the session look anyway.
+    pub(crate) fn wake_soon(&self, session: SessionId, seat: scheduler::Seat) {
+        self.sessions.inbox(session, &self.shell).try_send(Mail::Woken(seat)).ok();
     }
 
     pub(crate) fn is_live(&self, session: SessionId) -> bool {

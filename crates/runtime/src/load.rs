@@ -302,7 +302,8 @@ pub fn read(session: SessionId, line: &Line) -> Result<Entry, StoreError> {
     line.read().map_err(|error| StoreError::Corrupt { journal: session, line: line.seq(), why: error.to_string() })
 }
 
-async fn snapshot(store: &Store, session: SessionId) -> Option<State> {
+/// Reads a session's snapshot, if one is there that can be read.
+pub(crate) async fn snapshot(store: &Store, session: SessionId) -> Option<State> {
     let text = store.snapshots.get(session).await.ok()??;
     // An unreadable snapshot is as good as none: the journal has it all.
     outlive_core::session::read_snapshot(&text)

@@ -88,6 +88,8 @@ pub struct Settings {
     pub inbox: usize,
     /// Time without anything to do, after which a session leaves memory.
     pub idle_evict: Duration,
+    /// Sessions in memory, beyond which one that has nothing to do leaves it at once.
+    pub crowd: usize,
     /// Time that running calls have to end at shutdown.
     pub closing: Duration,
     /// What all sessions may use in one day, in UTC.
@@ -101,6 +103,7 @@ impl Default for Settings {
         Self {
             inbox: 64,
             idle_evict: Duration::from_secs(60),
+            crowd: 1_024,
             closing: Duration::from_secs(3),
             budget: Limits::default(),
             keep_deleted: Some(Duration::from_secs(30 * 86_400)),

@@ -5,16 +5,18 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Duration;
 
+use futures_util::future::OptionFuture;
 use outlive_core::command::{Command, Report};
 use outlive_core::context::Layers;
 use outlive_core::event::Line;
-use outlive_core::id::{RequestId, SessionId};
+use outlive_core::id::{RequestId, Seq, SessionId};
 use outlive_core::session::{Held, Refusal, State};
 use outlive_store::{Stop, StoreError};
 use tokio::sync::{mpsc, oneshot, watch};
 use tracing::Instrument as _;
 
 use super::{Actor, Trouble};
+use crate::scheduler::Seat;
 use crate::sessions::Sessions;
 use crate::shell::Shell;
 use crate::trash::Removal;
@@ -31,8 +33,10 @@ pub enum Mail {
         /// Where the answer goes.
         reply: oneshot::Sender<Result<Accepted, SubmitError>>,
     },
-    /// A hand reports, or the clock wakes: nobody waits for an answer.
+    /// A hand reports, or the start wakes: nobody waits for an answer.
     Told(Command),
+    /// The clock wakes, and gives a seat for what is to be done now.
+    Woken(Seat),
     /// What comes of having read the journal in this round.
     Read(u64, Command),
     /// Show the state.
@@ -76,6 +80,12 @@ pub(crate) struct Life {
 
 /// Pause before a failed write is tried again: first, and at most.
 const RETRY: (Duration, Duration) = (Duration::from_secs(1), Duration::from_secs(30));
+
+/// How long a session stays that has nothing to do, where there are too many.
+const CROWDED: Duration = Duration::from_millis(10);
+
+/// Events after which a newer snapshot is worth its syncs.
+const SNAPSHOT_AFTER: Seq = 64;
 
 /// When a session that could not be opened is tried again, though nobody asks for it.
 const REOPEN_MS: u64 = 30_000;
@@ -125,7 +135,7 @@ async fn refuse(mut inbox: mpsc::Receiver<Mail>, sessions: &Sessions, id: Sessio
             // Nothing of it runs, and only a repair lets it run again: it does not keep the others from going on.
             Mail::Halt(reply) if is_beyond(error) => drop(reply),
             Mail::Halt(reply) => drop(reply.send(Err(error.clone()))),
-            Mail::View(_) | Mail::Told(_) | Mail::Read(..) | Mail::Ended(_) => {}
+            Mail::View(_) | Mail::Told(_) | Mail::Woken(_) | Mail::Read(..) | Mail::Ended(_) => {}
         }
     }
 }
@@ -156,10 +166,13 @@ struct Loop {
     halting: Vec<oneshot::Sender<Result<(), SubmitError>>>,
     /// Who waits for the end of this.
     ending: Vec<(Held, oneshot::Sender<()>)>,
+    /// Held while it is at work because it was woken.
+    seat: Option<Seat>,
 }
 
 enum Next {
     Mail(Box<Mail>),
+    Rise,
     Again,
     Brake,
     Leave,
@@ -173,7 +186,7 @@ impl Loop {
         // One that was pulled before is found when there is something to do.
         brake.mark_unchanged();
         let (untold, halting, ending) = (VecDeque::new(), Vec::new(), Vec::new());
-        Self { life, actor, inbox, untold, retry: None, is_done: false, brake, halting, ending }
+        Self { life, actor, inbox, untold, retry: None, is_done: false, brake, halting, ending, seat: None }
     }
 
     async fn run(mut self) {
@@ -181,6 +194,7 @@ impl Loop {
             match self.next().await {
                 Next::Brake => self.brake().await,
                 Next::Mail(mail) => self.handle(*mail).await,
+                Next::Rise => self.seat = None,
                 Next::Again => self.try_again().await,
                 Next::Leave => {
                     self.snapshot().await;
@@ -217,6 +231,7 @@ impl Loop {
         }
         let resting = self.actor.rests();
         if resting {
+            self.seat = None;
             self.halting.drain(..).for_each(|reply| drop(reply.send(Ok(()))));
         }
         let ended = self.ending.extract_if(.., |(before, _)| self.actor.has_ended(before));
@@ -224,16 +239,25 @@ impl Loop {
         let (pause, then) = match self.retry {
             Some(pause) => (pause, Next::Again),
             None if self.actor.head() == 0 && self.inbox.is_empty() => return Next::Leave,
-            None => (self.life.shell.settings.idle_evict, Next::Leave),
+            None => (self.linger(), Next::Leave),
         };
         let waits = resting || self.retry.is_some();
+        let seated = self.seat.as_ref().map(|seat| tokio::time::sleep_until(seat.until));
         tokio::select! {
             biased;
             Ok(()) = self.brake.changed() => Next::Brake,
             mail = self.inbox.recv() => mail.map_or(Next::Close, |mail| Next::Mail(Box::new(mail))),
             () = self.life.shell.door.closing.cancelled() => Next::Close,
             () = tokio::time::sleep(pause), if waits => then,
+            Some(()) = OptionFuture::from(seated) => Next::Rise,
         }
+    }
+
+    /// Returns how long it stays in memory with nothing to do.
+    fn linger(&self) -> Duration {
+        let settings = &self.life.shell.settings;
+        let is_crowded = self.life.sessions.count() > settings.crowd;
+        if is_crowded { settings.idle_evict.min(CROWDED) } else { settings.idle_evict }
     }
 
     async fn handle(&mut self, mail: Mail) {
@@ -249,6 +273,10 @@ impl Loop {
                 reply.send(answer).ok();
             }
             Mail::Told(command) => self.told(command).await,
+            Mail::Woken(seat) => {
+                self.seat = Some(seat);
+                self.told(Command::Wake).await;
+            }
             Mail::Halt(reply) => self.halt(reply).await,
             Mail::View(reply) => self.show(reply),
             Mail::Ended(reply) => self.ending.push((self.actor.under_way(), reply)),
@@ -353,10 +381,16 @@ impl Loop {
         self.inbox.sender_strong_count() <= OWN_SENDERS && self.inbox.is_empty()
     }
 
+    /// Writes a snapshot, where none is there or it would spare reading much: it is synced, and a journal's end is soon read.
     async fn snapshot(&self) {
-        let state = self.actor.state().filter(|state| state.head > 0);
-        if let Some(text) = state.and_then(outlive_core::session::write_snapshot)
-            && let Err(error) = self.life.shell.store.snapshots.put(self.life.id, text).await
+        let (store, id) = (&self.life.shell.store, self.life.id);
+        let Some(state) = self.actor.state().filter(|state| state.head > 0) else { return };
+        let covered = crate::load::snapshot(store, id).await.map_or(0, |before| before.head);
+        if covered > 0 && (covered..covered + SNAPSHOT_AFTER).contains(&state.head) {
+            return;
+        }
+        if let Some(text) = outlive_core::session::write_snapshot(state)
+            && let Err(error) = store.snapshots.put(id, text).await
         {
             tracing::debug!(%error, "snapshot not written");
         }
@@ -376,7 +410,7 @@ impl Loop {
                 Ok(Some(Mail::Halt(reply))) => drop(reply.send(Err(SubmitError::Closing))),
                 Ok(Some(Mail::View(reply))) => self.show(reply),
                 Ok(Some(Mail::Told(command))) => self.told(command).await,
-                Ok(Some(Mail::Read(..) | Mail::Ended(_))) => {}
+                Ok(Some(Mail::Woken(_) | Mail::Read(..) | Mail::Ended(_))) => {}
                 Ok(None) | Err(_) => break,
             }
         }

@@ -20,6 +20,8 @@ mod held;
 mod hostile;
 mod house;
 mod iteration;
+mod leaving;
+mod many_waits;
 mod meaning;
 mod media;
 mod notices;

@@ -22,7 +22,7 @@ use super::house::{Agents, House, by, create, id, kit, message};
 const DAY: Duration = Duration::from_secs(86_400);
 
 /// An agent that waits for this, whatever is said to it first, then answers.
-fn waiting(arguments: &Value) -> Agents {
+pub fn waiting(arguments: &Value) -> Agents {
     let toolbox = Toolbox::new(vec![Arc::new(WaitFor)]);
     let arguments = arguments.clone();
     let says = move |request: &Request| match request.messages.last().map(|last| last.content.as_slice()) {
@@ -32,16 +32,16 @@ fn waiting(arguments: &Value) -> Agents {
     Agents::of(kit(Scripted::by(move |request, _| says(request)), toolbox, ""))
 }
 
-fn timer(until: Until) -> NewWait {
+pub fn timer(until: Until) -> NewWait {
     NewWait { until: Some(until), signal: None, overdue: Overdue::Fire, reason: "the post".into() }
 }
 
-async fn arm(house: &House, session: u128, new: NewWait) {
+pub async fn arm(house: &House, session: u128, new: NewWait) {
     house.ask(session, Command::Wait { what: WaitCommand::Arm(new), by: by() }).await.unwrap();
 }
 
 /// The ends of waits: why, how late.
-async fn ends(house: &House, session: u128) -> Vec<(WaitReason, u64)> {
+pub async fn ends(house: &House, session: u128) -> Vec<(WaitReason, u64)> {
     let end = |event: Event| if let Event::WaitEnded(end) = event { Some(end) } else { None };
     let ends = house.events(session).await.into_iter().filter_map(end);
     ends.map(|end| (end.reason, end.lateness_ms.unwrap_or_default())).collect()

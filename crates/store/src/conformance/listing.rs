@@ -79,7 +79,9 @@ pub async fn what_sessions_wait_for_is_listed_by_its_time(subject: &mut impl Sub
         );
         let after = Some((Some(10), WaitId::from_bits(3)));
         assert_eq!(ids(ask(WaitQuery { after, limit: 1, ..all.clone() }).await.expect("waits are listed")), [1]);
-        assert_eq!(ids(ask(WaitQuery { timed: true, ..all.clone() }).await.expect("waits are listed")), [3, 1]);
+        let timed = ask(WaitQuery { timed: true, ..all.clone() }).await.expect("waits are listed");
+        let bare = |n, of, at| WaitRow { terms: String::new(), ..wait(n, of, Some(at)) };
+        assert_eq!(timed, [bare(3, 2, 10), bare(1, 1, 50)], "those that a time ends, and when; written: {written}");
         assert_eq!(
             ids(ask(WaitQuery { session: Some(session(1)), ..all.clone() }).await.expect("waits are listed")),
             [1, 2]

@@ -38,7 +38,7 @@ const SCHEMA: &str = "
         id TEXT PRIMARY KEY, session TEXT NOT NULL, over_at INTEGER NOT NULL, terms TEXT NOT NULL,
         ended INTEGER NOT NULL, kind INTEGER NOT NULL
     ) STRICT, WITHOUT ROWID;
-    CREATE INDEX waits_by_time ON waits (over_at, id) WHERE ended = 0;
+    CREATE INDEX waits_by_time ON waits (over_at, id, session) WHERE ended = 0;
     CREATE INDEX waits_of_session ON waits (session);
     CREATE TABLE marks (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 ";

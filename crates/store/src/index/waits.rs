@@ -49,7 +49,7 @@ pub struct WaitQuery {
     pub wait: Option<WaitId>,
     /// Only of this session.
     pub session: Option<SessionId>,
-    /// Only those that a time ends.
+    /// Only those that a time ends, and of these only when: without their terms.
     pub timed: bool,
     /// Behind this one.
     pub after: Option<(Option<i64>, WaitId)>,
@@ -80,6 +80,7 @@ pub(crate) fn page_of_waits(waits: impl Iterator<Item = WaitRow>, query: &WaitQu
         .collect();
     found.sort_by_key(WaitRow::place);
     found.truncate(query.limit);
+    found.iter_mut().filter(|_| query.timed).for_each(|row| row.terms.clear());
     found
 }
 
@@ -127,17 +128,20 @@ pub(super) fn find(connection: &Connection, query: &WaitQuery, limit: usize) -> 
         return Ok(found.into_iter().collect());
     }
     if let Some(session) = query.session {
-        let sql = "SELECT id, session, over_at, terms, ended, kind FROM waits WHERE session = ?1 AND ended = 0 AND (kind = ?2 OR ?2 IS NULL)";
-        return Ok(connection
-            .prepare(sql)?
-            .query_map(params![session.to_string(), kind], row)?
-            .collect::<Result<_, _>>()?);
+        let sql = "SELECT id, session, over_at, terms, ended, kind FROM waits
+             WHERE session = ?1 AND ended = 0 AND (kind = ?2 OR ?2 IS NULL)";
+        let mut statement = connection.prepare(sql)?;
+        return Ok(statement.query_map(params![session.to_string(), kind], row)?.collect::<Result<_, _>>()?);
     }
-    let sql = "SELECT id, session, over_at, terms, ended, kind FROM waits
-         WHERE ended = 0 AND (over_at, id) > (?1, ?2) AND (over_at < ?3 OR ?4)
-         AND (kind = ?6 OR ?6 IS NULL) ORDER BY over_at, id LIMIT ?5";
-    let mut statement = connection.prepare(sql)?;
-    Ok(statement.query_map(params![at, id, NEVER, !query.timed, limit, kind], row)?.collect::<Result<_, _>>()?)
+    // When they end is in the order itself: so many are read at each start.
+    let (columns, until) = if query.timed { ("'', 0, 0", NEVER - 1) } else { ("terms, 0, kind", NEVER) };
+    let of_kind = kind.map(|kind| format!("AND kind = {kind}")).unwrap_or_default();
+    let sql = format!(
+        "SELECT id, session, over_at, {columns} FROM waits
+         WHERE ended = 0 AND (over_at, id) > (?1, ?2) AND over_at <= ?3 {of_kind} ORDER BY over_at, id LIMIT ?4"
+    );
+    let mut statement = connection.prepare(&sql)?;
+    Ok(statement.query_map(params![at, id, until, limit], row)?.collect::<Result<_, _>>()?)
 }
 
 fn row(found: &rusqlite::Row<'_>) -> rusqlite::Result<WaitRow> {

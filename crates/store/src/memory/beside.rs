@@ -39,6 +39,11 @@ impl Artifacts for Memory {
 }
 
 impl World {
+    fn asked(&mut self) -> &super::Listed {
+        self.plan.listed += 1;
+        &self.listed
+    }
+
     fn is_settled(&self, session: SessionId, head: u64) -> bool {
         self.listed.rows.get(&session).is_some_and(|row| !row.owed && row.head == head)
     }
@@ -54,20 +59,21 @@ impl Index for Memory {
     }
 
     fn list(&self, query: ListQuery) -> Pending<'_, Result<Vec<Row>, StoreError>> {
-        Box::pin(async move { Ok(page(self.world().listed.rows.values().cloned(), &query)) })
+        Box::pin(async move { Ok(page(self.world().asked().rows.values().cloned(), &query)) })
     }
 
     fn rows(&self, sessions: Vec<SessionId>) -> Pending<'_, Result<Vec<Row>, StoreError>> {
         Box::pin(async move {
-            let world = self.world();
-            Ok(sessions.iter().filter_map(|session| world.listed.rows.get(session).cloned()).collect())
+            let mut world = self.world();
+            let listed = world.asked();
+            Ok(sessions.iter().filter_map(|session| listed.rows.get(session).cloned()).collect())
         })
     }
 
     fn waits(&self, query: WaitQuery) -> Pending<'_, Result<Vec<WaitRow>, StoreError>> {
         Box::pin(async move {
-            let world = self.world();
-            Ok(page_of_waits(world.listed.rows.values().flat_map(|row| row.waits.clone()), &query))
+            let mut world = self.world();
+            Ok(page_of_waits(world.asked().rows.values().flat_map(|row| row.waits.clone()), &query))
         })
     }
 

@@ -36,6 +36,8 @@ pub(super) struct Plan {
     pub(super) is_unreadable: bool,
     /// Lines of journals that were read.
     pub(super) lines_read: u64,
+    /// How often the list was asked.
+    pub(super) listed: u64,
     /// Whether the next lines that are written anew are, and nobody is told.
     pub(super) cuts_scrub: bool,
 }
@@ -141,6 +143,12 @@ impl Faults {
     #[must_use]
     pub fn lines_read(&self) -> u64 {
         self.0.world().plan.lines_read
+    }
+
+    /// Returns how often the list was asked, for sessions or for waits.
+    #[must_use]
+    pub fn listed(&self) -> u64 {
+        self.0.world().plan.listed
     }
 
     /// Returns how many appends were acknowledged.
