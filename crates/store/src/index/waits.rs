@@ -134,7 +134,10 @@ pub(super) fn find(connection: &Connection, query: &WaitQuery, limit: usize) -> 
         return Ok(statement.query_map(params![session.to_string(), kind], row)?.collect::<Result<_, _>>()?);
     }
     // When they end is in the order itself: so many are read at each start.
-    let (columns, until) = if query.timed { ("'', 0, 0", NEVER - 1) } else { ("terms, 0, kind", NEVER) };
+    let (columns, until) = match (query.timed, kind.unwrap_or_default()) {
+        (true, kind) => (format!("'', 0, {kind}"), NEVER - 1),
+        (false, _) => ("terms, 0, kind".to_owned(), NEVER),
+    };
     let of_kind = kind.map(|kind| format!("AND kind = {kind}")).unwrap_or_default();
     let sql = format!(
         "SELECT id, session, over_at, {columns} FROM waits
