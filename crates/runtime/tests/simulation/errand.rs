@@ -164,7 +164,8 @@ impl Errand {
             let life = self.start(true, polls).await;
             for _ in 0..30 {
                 self.step(&life).await;
-                if life.fuse.burnt() {
+                // Many die while a command runs: nobody knows then what it did.
+                if life.fuse.burnt() || self.beyond.is_busy() && self.rig.rng.chance(25) {
                     break;
                 }
             }
@@ -217,6 +218,7 @@ impl Errand {
             54..58 => self.rig.break_storage(),
             58..62 => self.rig.wall.set(&self.rig.rng),
             62..66 if self.plan.stops => drop(self.ask(life, Command::Interrupt { by: by() }, None).await),
+            66..85 => self.rig.pass(4_000).await,
             _ => self.rig.pass(20_000).await,
         }
     }

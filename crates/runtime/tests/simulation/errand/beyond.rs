@@ -66,6 +66,10 @@ impl Beyond {
         self.done.lock().unwrap().violations.clone()
     }
 
+    pub fn is_busy(&self) -> bool {
+        self.done.lock().unwrap().running > 0
+    }
+
     pub fn die(&self) {
         let mut done = self.done.lock().unwrap();
         (done.running, done.deaths) = (0, done.deaths + 1);
