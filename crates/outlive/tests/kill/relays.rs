@@ -88,7 +88,7 @@ async fn killed_by_then(n: usize, expected: End) {
         server.kill().await;
     };
     let end = tokio::select! {
-        end = carry(&house, &server, (&session, n % 3 == 0)) => end,
+        end = carry(&house, &server, (&session, n.is_multiple_of(3))) => end,
         () = by_then => None,
     };
     assert!(end.is_none(), "{n}: it had ended by then");
@@ -110,10 +110,13 @@ async fn undisturbed() -> End {
 }
 
 async fn killed_at_all(moment: &'static str) {
-    assert!(cfg!(feature = "trap"), "this server has no trap: run the tests with --all-features, as ./test does");
+    if !cfg!(feature = "trap") {
+        panic!("this server has no trap: run the tests with --all-features, as ./test does");
+    }
     let expected = undisturbed().await;
     let points = POINTS.into_iter().enumerate();
-    two_at_a_time(points.map(|(n, what)| killed_at(format!("{moment}:{what}"), n % 2 == 0, expected.clone()))).await;
+    two_at_a_time(points.map(|(n, what)| killed_at(format!("{moment}:{what}"), n.is_multiple_of(2), expected.clone())))
+        .await;
 }
 
 async fn killed_at(point: String, early: bool, expected: End) {

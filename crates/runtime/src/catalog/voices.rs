@@ -69,9 +69,8 @@ pub(super) fn of(
 /// Returns a model that the agent's files do not name: asked where they ask others of its provider, and as those are.
 fn another(own: Option<&ModelSpec>, name: &str) -> Result<ModelSpec, String> {
     let (provider, name) = name.split_once('/').ok_or_else(|| format!("`{name}` is no `provider/name`"))?;
-    let own = own.into_iter().flat_map(|own| std::iter::once(own).chain(&own.fallback));
-    let alike = own.filter(|spec| spec.provider == provider).cloned().next();
-    let alike = alike.unwrap_or_else(|| ModelSpec::of(provider));
+    let mut own = own.into_iter().flat_map(|own| std::iter::once(own).chain(&own.fallback));
+    let alike = own.find(|spec| spec.provider == provider).cloned().unwrap_or_else(|| ModelSpec::of(provider));
     // These are about the model that they were said of.
     let (max_output_tokens, context_window, fallback) = (None, None, Vec::new());
     Ok(ModelSpec { name: name.to_owned(), max_output_tokens, context_window, fallback, ..alike })

@@ -108,7 +108,7 @@ async fn asked(state: &str) -> (Vec<(String, Request)>, Option<Terminal>, Vec<Ev
          gone{state}}}\n  - {{name: done, kind: terminal, outcome: completed}}\n  - {{name: gone, kind: terminal, \
          outcome: failed, reason: \"{{{{states.write.error}}}}\"}}\n"
     );
-    let definition = read_text(&relay, "relays/trip.yaml").unwrap_or_else(|faults| panic!("{faults}"));
+    let definition = read_text(&relay, "relays/trip.yaml").map_err(|faults| faults.to_string()).unwrap();
     let new = NewRelay { definition, source: RelaySource::File, state: None, input: json!({}) };
     let what = RelayCommand::Start(Box::new(new));
     runtime.submit(id(1), Command::Relay { what, by: by() }, None).await.unwrap();

@@ -37,6 +37,8 @@ pub struct Plan {
     mail: Mail,
     /// Whether people stop turns, too: then states may be entered more often.
     stops: bool,
+    /// Whether the agent sees nothing but `write` while it works on that.
+    alone: bool,
 }
 
 /// When the signal is sent.
@@ -77,6 +79,7 @@ impl Plan {
             found_s: own.chance(80).then(|| own.below(300)),
             mail: [Mail::Early, Mail::Late, Mail::Late, Mail::Never][usize::try_from(own.below(4)).unwrap()],
             stops: own.chance(25),
+            alone: own.chance(50),
         }
     }
 
@@ -101,7 +104,7 @@ impl Plan {
                 "rest" => json!({"kind": "timer", "after": "40s"}),
                 "mail" => json!({"kind": "signal", "match": {"good": true}, "on_failure": next,
                     "deadline": until(self.mail != Mail::Never)}),
-                "write" => json!({"kind": "agent", "prompt": "write it"}),
+                "write" => json!({"kind": "agent", "prompt": "write it", "fork_context": !self.alone}),
                 _ask => json!({"kind": "park", "question": "Was it fine?", "options": ["fine"]}),
             };
             state["name"] = json!(name);
@@ -161,7 +164,8 @@ impl Errand {
             let life = self.start(true, polls).await;
             for _ in 0..30 {
                 self.step(&life).await;
-                if life.fuse.burnt() {
+                // Many die while a command runs: nobody knows then what it did.
+                if life.fuse.burnt() || self.beyond.is_busy() && self.rig.rng.chance(25) {
                     break;
                 }
             }
@@ -205,7 +209,7 @@ impl Errand {
             0..35 => self.attend(life).await,
             35..45 => {
                 self.said += 1;
-                let behavior = if self.said % 2 == 0 { Behavior::Steer } else { Behavior::FollowUp };
+                let behavior = if self.said.is_multiple_of(2) { Behavior::Steer } else { Behavior::FollowUp };
                 let message = Message::text(format!("hello {}", self.said), behavior, by());
                 self.ask(life, Command::Message(message), None).await;
             }
@@ -214,6 +218,7 @@ impl Errand {
             54..58 => self.rig.break_storage(),
             58..62 => self.rig.wall.set(&self.rig.rng),
             62..66 if self.plan.stops => drop(self.ask(life, Command::Interrupt { by: by() }, None).await),
+            66..85 => self.rig.pass(4_000).await,
             _ => self.rig.pass(20_000).await,
         }
     }
@@ -260,7 +265,8 @@ impl Errand {
         let offers = |label: &str| asked[0].options.iter().any(|option| option.label == label);
         let answer = if offers(AGAIN) {
             // Whoever looks may find that it was done.
-            let is_done = offers(DONE) && self.plan.seed % 2 == 0 && self.beyond.times(&at.key.to_string()) > 0;
+            let is_done =
+                offers(DONE) && self.plan.seed.is_multiple_of(2) && self.beyond.times(&at.key.to_string()) > 0;
             if is_done && at.state == "pay" { DONE } else { AGAIN }
         } else if offers("fine") {
             "fine"

@@ -66,6 +66,10 @@ impl Beyond {
         self.done.lock().unwrap().violations.clone()
     }
 
+    pub fn is_busy(&self) -> bool {
+        self.done.lock().unwrap().running > 0
+    }
+
     pub fn die(&self) {
         let mut done = self.done.lock().unwrap();
         (done.running, done.deaths) = (0, done.deaths + 1);
@@ -255,6 +259,15 @@ impl Clerk {
         }
         let is_call = |block: &Block| matches!(block, Block::ToolUse { .. });
         let has_called = behind.iter().flat_map(|message| &message.content).any(is_call);
+        let has_said =
+            behind.iter().flat_map(|message| &message.content).any(|block| matches!(block, Block::Text { .. }));
+        if told.contains("state `write`") && self.beyond.plan.alone && !has_said {
+            let beside = request.messages[at].content.iter().filter_map(of_relay).count();
+            if at > 0 || beside > 1 {
+                let what = format!("`write` sees {at} messages before its own, and {beside} in it");
+                self.beyond.done.lock().unwrap().violations.push(what);
+            }
+        }
         match (told.contains("state `write`"), has_called) {
             (true, false) => call("peek", json!({})),
             (true, true) => says(&json!({"written": self.beyond.plan.seed}).to_string()),
@@ -265,10 +278,14 @@ impl Clerk {
 
 /// What the relay says last in a message.
 fn told(message: &Message) -> Option<&str> {
-    message.content.iter().rev().find_map(|block| match block {
-        Block::Text { text } if text.starts_with("[relay `errand`") => Some(text.as_str()),
+    message.content.iter().rev().find_map(of_relay)
+}
+
+fn of_relay(block: &Block) -> Option<&str> {
+    match block {
+        Block::Text { text } if text.starts_with("[relay `errand`") => Some(text),
         _ => None,
-    })
+    }
 }
 
 /// One agent, whatever it is called.
