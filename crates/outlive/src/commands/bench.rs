@@ -12,6 +12,7 @@ mod sandbox;
 mod search;
 mod sessions;
 mod turns;
+mod waits;
 
 use std::path::PathBuf;
 
@@ -56,6 +57,8 @@ enum Group {
     Sandbox,
     /// How near estimates of requests are, and what counting costs
     Context,
+    /// What very many waits cost, and how late they are
+    Waits,
 }
 
 /// One figure, and what it is held against.
@@ -146,6 +149,9 @@ pub async fn run(bench: &Bench) -> Outcome {
     }
     if wants(Group::Context) {
         figures.extend(context::measure(scale).await?);
+    }
+    if wants(Group::Waits) {
+        figures.extend(waits::measure(&dir, scale).await?);
     }
     if bench.json {
         show::json(&figures)?;

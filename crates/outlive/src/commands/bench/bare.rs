@@ -140,6 +140,10 @@ pub(super) struct Used {
     pub(super) written: f64,
     /// Bytes in memory now.
     pub(super) memory: f64,
+    /// Files that are open now.
+    pub(super) files: f64,
+    /// How often a thread of it waited and was woken.
+    pub(super) wakes: f64,
 }
 
 /// Reads what a process has used, from `/proc`.
@@ -152,10 +156,17 @@ pub(super) fn used(pid: u32) -> Used {
         let line = text.lines().find_map(|line| line.strip_prefix(key)).unwrap_or_default();
         line.trim().split(' ').next().and_then(|word| word.parse::<f64>().ok()).unwrap_or(0.0)
     };
+    let entries = |name: &str| std::fs::read_dir(format!("/proc/{pid}/{name}")).into_iter().flatten().flatten();
+    let wakes = |thread: std::fs::DirEntry| {
+        let status = std::fs::read_to_string(thread.path().join("status")).unwrap_or_default();
+        number(&status, "voluntary_ctxt_switches:")
+    };
     Used {
         // The kernel counts in hundredths of a second.
         cpu_ms: (ticks(11) + ticks(12)) * 10.0,
         written: number(&read("io"), "wchar:"),
         memory: number(&read("status"), "VmRSS:") * 1_024.0,
+        files: entries("fd").count() as f64,
+        wakes: entries("task").map(wakes).sum(),
     }
 }

@@ -23,7 +23,7 @@ const WRITE: usize = 600;
 
 /// What a turn does.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Kind {
+pub(super) enum Kind {
     Plain,
     Tool,
 }
@@ -83,7 +83,11 @@ async fn session(client: &Client) -> Result<String, Failure> {
 }
 
 /// Takes a turn; returns the milliseconds that it took.
-async fn turn(client: &Client, session: &str, kind: Kind) -> Result<f64, Failure> {
+///
+/// # Errors
+///
+/// What the server says.
+pub(super) async fn turn(client: &Client, session: &str, kind: Kind) -> Result<f64, Failure> {
     let body = PostMessage { content: kind.text().to_owned(), ..PostMessage::default() };
     let began = ms();
     let _: TurnResult = client.send(Method::POST, &format!("/sessions/{session}/messages?wait=120"), &body).await?;
@@ -237,7 +241,11 @@ async fn answer(client: &Client, session: &str) -> Result<f64, Failure> {
 }
 
 /// Waits until all words are where they are looked for, and everything else that gathered is written.
-async fn followed(client: &Client) -> Result<(), Failure> {
+///
+/// # Errors
+///
+/// What the server says.
+pub(super) async fn followed(client: &Client) -> Result<(), Failure> {
     while client.get::<Indexed>("/reindex").await?.behind > 0 {}
     settled().await;
     Ok(())
