@@ -405,10 +405,12 @@ impl Relay {
 
     /// What comes instead, where a state would be entered too often.
     fn guard(&self, stage: Stage, at: Timestamp) -> Stage {
-        match stage {
-            Stage::Next(name, via) if self.guarded(&name, at).is_some() => Stage::Stuck(Stuck::Guard(name, via)),
-            stage => stage,
+        if let Stage::Next(name, via) = &stage
+            && self.guarded(name, at).is_some()
+        {
+            return Stage::Stuck(Stuck::Guard(name.clone(), *via));
         }
+        stage
     }
 
     /// Whoever gave the definition vouches for its commands.
