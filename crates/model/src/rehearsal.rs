@@ -151,6 +151,9 @@ fn answer(request: &Request) -> Vec<ReplyBlock> {
         let said = format!("I choose `{state}`: as a script I take the states in their order.");
         return vec![ReplyBlock::Text(said), ReplyBlock::ToolUse { name: "select_state".to_owned(), arguments }];
     }
+    if let Some(said) = request.messages.last().and_then(|last| ended(last)) {
+        return vec![ReplyBlock::Text(said)];
+    }
     let task = read(&request.messages);
     if let Some(("json", exact)) = task.steps.first().and_then(|(_, step)| step.split_once(' ')) {
         return vec![ReplyBlock::Text(exact.to_owned())];
@@ -189,6 +192,13 @@ fn chosen(last: &Message) -> Option<&str> {
         asked.lines().nth(1).and_then(|line| line.strip_prefix('`')?.split_once("` ended: ")).map(|(ended, _)| ended);
     let at = states.iter().position(|state| Some(*state) == ended).map_or(0, |at| at + 1);
     states.get(at).or(states.first()).copied()
+}
+
+/// Where a relay says that it ended: the same to the person.
+fn ended(last: &Message) -> Option<String> {
+    let told = last.content.iter().filter_map(text).next_back()?;
+    let line = told.strip_prefix("[relay `")?.split_once("]\n")?.0;
+    line.contains("` ended: ").then(|| format!("The relay `{line}."))
 }
 
 /// What a relay tells of itself stands in front of what is to be done.
@@ -454,6 +464,8 @@ mod tests {
         let chosen = |state: &str| vec![("select_state".to_owned(), json!({ "state": state }))];
         assert_eq!(asks("`pack` ended: ok (attempt 1).\n"), chosen("rest"));
         assert_eq!(asks(""), chosen("pack"));
+        let end = answer(&request(vec![say("[relay `trip` ended: failed: it rains]\nTell the person.")]));
+        assert!(matches!(&end[..], [ReplyBlock::Text(said)] if said == "The relay `trip` ended: failed: it rains."));
         let work = "[relay `trip`, state `pack`, attempt 1: do this]\nrun echo hi";
         assert_eq!(calls(&answer(&request(vec![say(work)]))), [("bash".to_owned(), json!({"command": "echo hi"}))]);
     }

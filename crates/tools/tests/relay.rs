@@ -1,7 +1,5 @@
 //! What `create_relay`, `select_state` and `relay_status` take.
 
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
-
 use std::sync::Arc;
 
 use outlive_core::event::Effect;

@@ -3,6 +3,7 @@
 //! What comes next is derived from it ([`Stage`]) and owed like everything else, so that a crash anywhere goes on with the same
 //! attempt. The agent's decision is an event: reading it again asks no model.
 
+mod answer;
 pub(crate) mod fold;
 mod values;
 pub(crate) mod words;
@@ -148,6 +149,8 @@ pub enum Stage {
         turn: Begun,
         /// What a person said to it.
         hint: Option<String>,
+        /// Why what it chose last was refused.
+        refused: Option<String>,
     },
     /// Nothing: it ended.
     Finished,

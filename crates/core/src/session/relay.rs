@@ -239,6 +239,8 @@ impl State {
         if let Event::RelayStarted(started) = &entry.event {
             self.queue.relay = Some(Box::new(Relay::begin(started)));
         }
+        let refused = |call| self.call(call).is_some_and(|call| call.tool == SELECT_STATE);
+        let refused = matches!(&entry.event, Event::CallDenied(denied) if refused(denied.call));
         let stopped = self.turn.as_ref().is_some_and(|turn| turn.interrupt.is_some());
         let Some(relay) = self.queue.relay.as_deref_mut() else { return };
         match (&entry.event, entry.turn) {
@@ -262,6 +264,7 @@ impl State {
             (Event::TurnEnded(ended), Some(id)) => relay.end_turn(id, ended),
             (Event::StepFinished(finished), Some(id)) => relay.hear_said(id, &finished.content),
             (Event::CallFinished(finished), _) => relay.hear_finished(finished, entry.at, stopped),
+            (Event::CallDenied(denied), turn) if refused => relay.hear_refused(turn, &denied.content),
             (Event::CallDenied(denied), _) => relay.hear_denied(denied.call, &denied.content),
             (Event::CallLost(lost), _) => relay.hear_lost(lost.call),
             (Event::QuestionAsked(asked), None) => relay.hear_asked(asked),

@@ -4,7 +4,7 @@
 use super::desk::{self, Desk, call_reply, reply, text};
 use super::said::{message, photo};
 use outlive_core::context::{Transcript, fold_messages};
-use outlive_core::event::{Effect, Entry, Event, Line, LineError, OnLost};
+use outlive_core::event::{Effect, Entry, Event, Line, LineError, OnLost, StateOutcome};
 use outlive_core::policy::{Reach, Ruled};
 use outlive_core::session::{Ruling, State, read_snapshot, write_snapshot};
 
@@ -194,6 +194,8 @@ fn today_s_code_still_tells_the_golden_stories() {
             Event::CheckpointCreated(created) => created.tokens = (0, 0),
             // In older ones a person says it in each iteration.
             Event::MessageReceived(message) if message.content.contains("[iteration ") => message.origin = desk::by(),
+            // In older ones what a poll has not found yet is an error.
+            Event::RelayStateEnded(ended) if ended.outcome == StateOutcome::NotYet => ended.error = None,
             _same => {}
         });
         assert!(told == golden, "{name}");

@@ -402,6 +402,46 @@ fn an_agent_that_does_not_choose_is_asked_three_times_and_then_a_person_is() {
 }
 
 #[test]
+fn a_person_is_told_why_what_the_agent_chose_was_refused() {
+    let states = "  - {name: ping, kind: script, command: ping}
+  - {name: far, kind: agent, prompt: '{{states.near.output}}'}
+  - {name: near, kind: timer, after: 1h}
+";
+    let mut world = World::of(states).chooses(&[("far", json!({})), ("far", json!({})), ("far", json!({}))]);
+    world.go();
+    let asked = world.asked().questions[0].text.clone();
+    let why = "what it chose was refused: prompt: `{{states.near.output}}` has no value here";
+    assert!(asked.contains(why), "{asked}");
+    world.says("done");
+    world.check(&["ping#1 ok", "done#1"], Some(Terminal::Completed));
+}
+
+#[test]
+fn a_relay_can_end_whatever_is_known_of_why() {
+    let states = "  - {name: ask, kind: park, question: What?}
+  - {name: over, kind: terminal, outcome: failed, reason: 'they said {{states.ask.output.answer}}'}
+";
+    let mut world = World::idle();
+    let definition = read(&format!("{states}{DONE}"));
+    world.desk.command(start_at(&definition, Some("over"), Value::Null)).unwrap();
+    world.go();
+    world.check(&["over#1"], Some(Terminal::Failed));
+}
+
+#[test]
+fn a_look_that_has_not_found_is_no_error() {
+    let mut world = World::of(POLL).commands(&[("test -e mail", &[(1, ""), (7, "")])]);
+    world.go();
+    world.later(60_010);
+    let error = |entry: &Entry| match &entry.event {
+        Event::RelayStateEnded(ended) => Some(ended.error.clone()),
+        _other => None,
+    };
+    let errors: Vec<Option<String>> = world.desk.entries.iter().filter_map(error).collect();
+    assert_eq!(errors, [None, Some("exit code 7".to_owned())]);
+}
+
+#[test]
 fn a_person_chooses_where_the_agent_does_not() {
     let mut world = World::of(FREE);
     world.go();

@@ -5,12 +5,12 @@ use serde_json::{Value, json};
 use super::{About, Begun, Ended, Entered, Past, Relay, Stage, Stuck, Trace, values};
 use crate::content::Block;
 use crate::event::{
-    CallFinished, Effect, Ending, OriginKind, Outcome, QuestionAnswered, QuestionAsked, RelayRedefined, RelaySource,
-    RelayStarted, RelayStateEnded, RelayStateEntered, StateOutcome, TurnEnded, Via, WaitEnded, WaitMoved, WaitReason,
+    CallFinished, Effect, Ending, OriginKind, Outcome, QuestionAsked, RelayRedefined, RelaySource, RelayStarted,
+    RelayStateEnded, RelayStateEntered, StateOutcome, TurnEnded, Via, WaitEnded, WaitMoved, WaitReason,
 };
 use crate::id::{CallId, Seq, TurnId, WaitId};
 use crate::limits::{RELAY_ENTRIES, RELAY_PROMPTS, RELAY_TRACED};
-use crate::relay::definition::{ScriptEffect, Span, StateSpec, Terminal, Work};
+use crate::relay::definition::{ScriptEffect, Span, Terminal, Work};
 use crate::time::Timestamp;
 use crate::turn::Call;
 
@@ -28,11 +28,11 @@ pub(crate) const GO_ON: &str = "go on";
 pub(crate) const CANCEL: &str = "cancel the relay";
 
 impl Ended {
-    fn of(outcome: StateOutcome, output: Value) -> Self {
+    pub(super) fn of(outcome: StateOutcome, output: Value) -> Self {
         Self { outcome, output, error: None, code: None, artifact: None }
     }
 
-    fn failed(why: impl Into<String>) -> Self {
+    pub(super) fn failed(why: impl Into<String>) -> Self {
         Self { error: Some(why.into()), ..Self::of(StateOutcome::Failed, Value::Null) }
     }
 }
@@ -170,13 +170,15 @@ impl Relay {
                 }
             }
             Stage::Choosing { turn, .. } if *turn == Begun::Turn(id) && asleep => *turn = Begun::Asleep,
-            Stage::Choosing { turn, prompts, .. } if *turn == Begun::Turn(id) => {
+            Stage::Choosing { turn, prompts, refused, .. } if *turn == Begun::Turn(id) => {
                 (*turn, *prompts) = (Begun::No, *prompts + 1);
                 let why = match ended.ending {
                     Ending::Interrupted => Some("somebody stopped it while it chose".to_owned()),
                     Ending::Failed => Some(error()),
                     Ending::Complete | Ending::Ask | Ending::Sleep => {
-                        (*prompts >= RELAY_PROMPTS).then(|| format!("it was asked {prompts} times and chose nothing"))
+                        let nothing = || format!("it was asked {prompts} times and chose nothing");
+                        let wrong = |why| format!("it was asked {prompts} times, and what it chose was refused: {why}");
+                        (*prompts >= RELAY_PROMPTS).then(|| refused.as_ref().map_or_else(nothing, wrong))
                     }
                 };
                 if let Some(why) = why {
@@ -187,7 +189,7 @@ impl Relay {
         }
     }
 
-    fn end(&mut self, mut ended: Ended) {
+    pub(super) fn end(&mut self, mut ended: Ended) {
         ended.error = ended.error.map(|error| error.chars().take(ERROR_CHARS).collect());
         self.stage = Stage::Ended(Box::new(ended));
     }
@@ -225,7 +227,11 @@ impl Relay {
                     (_, true) => StateOutcome::Expired,
                     (_, false) => StateOutcome::Error,
                 };
-                self.end(values::ran(finished, outcome, code));
+                let mut ended = values::ran(finished, outcome, code);
+                if over && outcome == StateOutcome::Expired {
+                    ended.error = Some("its time passed".to_owned());
+                }
+                self.end(ended);
             }
             (_, _) => {}
         }
@@ -246,6 +252,15 @@ impl Relay {
     pub(crate) fn hear_denied(&mut self, call: CallId, why: &str) {
         if self.runs(call) {
             self.cannot(why);
+        }
+    }
+
+    /// What the agent chose is refused.
+    pub(crate) fn hear_refused(&mut self, turn: Option<TurnId>, why: &str) {
+        if let Stage::Choosing { refused, .. } = &mut self.stage
+            && self.router == turn
+        {
+            *refused = Some(why.chars().take(ERROR_CHARS).collect());
         }
     }
 
@@ -395,56 +410,12 @@ impl Relay {
 
     /// What comes instead, where a state would be entered too often.
     fn guard(&self, stage: Stage, at: Timestamp) -> Stage {
-        match stage {
-            Stage::Next(name, via) if self.guarded(&name, at).is_some() => Stage::Stuck(Stuck::Guard(name, via)),
-            stage => stage,
+        if let Stage::Next(name, via) = &stage
+            && self.guarded(name, at).is_some()
+        {
+            return Stage::Stuck(Stuck::Guard(name.clone(), *via));
         }
-    }
-
-    pub(crate) fn hear_answered(&mut self, answered: &QuestionAnswered) {
-        let Stage::Asking { call, about, .. } = &self.stage else { return };
-        if *call != answered.call {
-            return;
-        }
-        let said = answered.answers.iter().flatten().cloned().collect::<Vec<_>>().join("; ");
-        // Taken back: what takes its place comes next.
-        if answered.answers.is_empty() {
-            return;
-        }
-        let stuck = match about.clone() {
-            About::State => {
-                let output = json!({"answer": said, "by": answered.by.sender});
-                return self.end(Ended::of(StateOutcome::Answered, output));
-            }
-            About::Stuck(stuck) => stuck,
-        };
-        self.stage = match (said.as_str(), stuck) {
-            (CANCEL, _) => Stage::Cancelling(answered.by.clone()),
-            (AGAIN, Stuck::Lost | Stuck::Interrupted) => {
-                let why = format!("{} says to run it again", answered.by.sender.as_deref().unwrap_or("a person"));
-                Stage::Ended(Box::new(Ended { error: Some(why), ..Ended::of(StateOutcome::Lost, Value::Null) }))
-            }
-            (DONE, Stuck::Lost) => {
-                Stage::Ended(Box::new(Ended::of(StateOutcome::Ok, json!("a person says that it was done"))))
-            }
-            (FAILED, Stuck::Lost | Stuck::Interrupted) => {
-                Stage::Ended(Box::new(Ended::failed("a person says that it failed")))
-            }
-            (GO_ON, Stuck::Guard(name, via)) => {
-                self.entries.clear();
-                Stage::Next(name, via)
-            }
-            (said, _) if self.is_free(said) => Stage::Next(said.to_owned(), Via::Person),
-            (said, _) => choosing(Some(said.to_owned())),
-        };
-    }
-
-    /// Says whether a state can be entered without being given anything.
-    fn is_free(&self, name: &str) -> bool {
-        let needs = |state: &StateSpec| {
-            state.input_schema.as_ref().is_some_and(|schema| !crate::relay::schema::required(schema).is_empty())
-        };
-        self.definition.state(name).is_some_and(|state| !needs(state))
+        stage
     }
 
     /// Whoever gave the definition vouches for its commands.
@@ -482,5 +453,5 @@ impl Relay {
 }
 
 pub(crate) fn choosing(hint: Option<String>) -> Stage {
-    Stage::Choosing { prompts: 0, turn: Begun::No, hint }
+    Stage::Choosing { prompts: 0, turn: Begun::No, hint, refused: None }
 }

@@ -107,12 +107,8 @@ impl Relay {
                 due(timer, &|text| values.fill(text), now).map_err(|(key, why)| format!("{key}: {why}"))?;
             }
             Work::Park(park) => drop(fill("question", &park.question)?),
-            // However long, it ends: what is too much of why is cut.
-            Work::Terminal(end) => {
-                let reason = end.reason.as_deref().unwrap_or_default();
-                values.fill(reason).map_err(|why| format!("reason: {why}"))?;
-            }
-            Work::Signal(_) => {}
+            // It can end whatever is known of why.
+            Work::Terminal(_) | Work::Signal(_) => {}
         }
         Ok(input)
     }
@@ -136,7 +132,8 @@ pub(super) fn ran(finished: &CallFinished, outcome: StateOutcome, code: Option<i
     let note = code.filter(|code| *code != 0).map(|code| format!("[exit code {code}]"));
     let plain = note.and_then(|note| text.strip_suffix(note.as_str())).unwrap_or(text);
     let plain = if plain == "(no output)" { "" } else { plain };
-    let is_good = matches!(outcome, StateOutcome::Ok | StateOutcome::Found);
+    // What is not there yet is no error.
+    let is_good = matches!(outcome, StateOutcome::Ok | StateOutcome::Found | StateOutcome::NotYet);
     let error = (!is_good).then(|| match code {
         Some(code) => format!("exit code {code}"),
         None => last_line(text).to_owned(),

@@ -30,7 +30,7 @@ pub(crate) fn work(relay: &Relay, agent: &AgentWork) -> Result<String, String> {
 }
 
 /// What the agent is told when it is to choose.
-pub(crate) fn choose(relay: &Relay, prompts: u32, hint: Option<&str>) -> String {
+pub(crate) fn choose(relay: &Relay, prompts: u32, (hint, refused): (Option<&str>, Option<&str>)) -> String {
     let definition = &relay.definition;
     let mut lines = vec![format!("[relay `{}`: choose what is next]", definition.name)];
     let last = relay.path.last();
@@ -55,8 +55,9 @@ pub(crate) fn choose(relay: &Relay, prompts: u32, hint: Option<&str>) -> String 
         lines.push(format!("- {} ({}){about}{input}", state.name, state.kind()));
     }
     if prompts > 0 {
-        lines
-            .push(format!("You were asked {prompts} times and chose nothing: a person is asked if you do not choose."));
+        let why =
+            refused.map_or_else(|| "chose nothing".to_owned(), |why| format!("what you chose was refused ({why})"));
+        lines.push(format!("You were asked {prompts} times and {why}: a person is asked if you do not choose."));
     }
     lines.join("\n")
 }

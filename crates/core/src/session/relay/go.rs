@@ -60,8 +60,9 @@ impl State {
                     }
                 }
             }
-            Stage::Choosing { prompts, turn: Begun::No, hint } => {
-                told(words::choose(relay, *prompts, hint.as_deref()), relay, moment)
+            Stage::Choosing { prompts, turn: Begun::No, hint, refused } => {
+                let refused = refused.as_deref();
+                told(words::choose(relay, *prompts, (hint.as_deref(), refused)), relay, moment)
             }
             Stage::Cancelling(by) => {
                 let mut facts: Vec<Fact> = left(relay).into_iter().map(Fact::of_session).collect();
