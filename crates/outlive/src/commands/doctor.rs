@@ -4,10 +4,10 @@
 //! |---|---|
 //! | `place` | the workspace: its disk, files, token, server, port |
 //! | `models` | agents, keys, and whether their models can be reached; nothing is asked that costs |
-//! | `waiting` | schedules and relays: their files |
 //! | `memory` | the files that are remembered by, and their index |
 //! | `machine` | programs, limits, clock, terminal |
 //! | `sandbox` | in what commands run, and what that holds: by trying to break out |
+//! | `waiting` | schedules and relays: their files |
 //!
 //! Invariant: no secret is printed, only whether it is there and who can read it.
 
@@ -65,10 +65,10 @@ impl Check {
 pub async fn run(place: &Workspace, json: &Json) -> Outcome {
     let mut checks = place::checks(place).await;
     checks.extend(models::checks(place).await);
-    checks.extend(waiting::checks(place));
     checks.extend(memory::checks(place));
     checks.extend(machine::checks(place));
     checks.extend(sandbox::checks(place).await);
+    checks.extend(waiting::checks(place));
     if json.json {
         show::json(&checks)?;
     } else {
