@@ -5,9 +5,9 @@
 //! | `place` | the workspace: its disk, files, token, server, port |
 //! | `models` | agents, keys, and whether their models can be reached; nothing is asked that costs |
 //! | `memory` | the files that are remembered by, and their index |
+//! | `waiting` | schedules and relays: their files |
 //! | `machine` | programs, limits, clock, terminal |
 //! | `sandbox` | in what commands run, and what that holds: by trying to break out |
-//! | `waiting` | schedules and relays: their files |
 //!
 //! Invariant: no secret is printed, only whether it is there and who can read it.
 
@@ -66,9 +66,9 @@ pub async fn run(place: &Workspace, json: &Json) -> Outcome {
     let mut checks = place::checks(place).await;
     checks.extend(models::checks(place).await);
     checks.extend(memory::checks(place));
+    checks.extend(waiting::checks(place));
     checks.extend(machine::checks(place));
     checks.extend(sandbox::checks(place).await);
-    checks.extend(waiting::checks(place));
     if json.json {
         show::json(&checks)?;
     } else {
