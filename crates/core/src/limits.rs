@@ -152,6 +152,8 @@ pub const RUNS_REMEMBERED: usize = 50;
 pub const RUN_IN_TIME_MS: u64 = 60_000;
 /// Runs of all schedules that are under way at once.
 pub const RUNS_AT_ONCE: usize = 32;
+/// Runs of one schedule under way at once: where its session is paused, others still have room.
+pub const RUNS_OF_ONE: usize = 8;
 /// Schedules of a workspace.
 pub const SCHEDULES: usize = 10_000;
 /// Schedules that were for once, and are over: of more the oldest are removed when another is made.

@@ -262,8 +262,22 @@ async fn checked(answer: reqwest::Result<Response>) -> Result<Response, Failure>
 
 /// A problem in one line: what happened, who was first where that is the point, and the code that names its page.
 fn told(problem: &Problem) -> String {
-    let first = problem.more.get("first").map(|first| format!("; the first decision: {first}")).unwrap_or_default();
-    format!("{}{first} ({})", problem.detail, problem.code)
+    let first = problem.more.get("first").map(|first| format!("; first there was: {}", words(first)));
+    format!("{}{} ({})", problem.detail, first.unwrap_or_default(), problem.code)
+}
+
+/// What somebody decided, as `KEY VALUE, …`.
+fn words(value: &serde_json::Value) -> String {
+    use serde_json::Value;
+    match value {
+        Value::String(text) => crate::show::label(text),
+        Value::Array(list) => list.iter().map(words).collect::<Vec<_>>().join(" "),
+        Value::Object(map) => {
+            let said = map.iter().filter(|(_, value)| !value.is_null());
+            said.map(|(key, value)| format!("{key} {}", words(value))).collect::<Vec<_>>().join(", ")
+        }
+        Value::Null | Value::Bool(_) | Value::Number(_) => value.to_string(),
+    }
 }
 
 /// One server-sent event.

@@ -3,7 +3,7 @@
 use super::{Hold, Overlap, Phase, Run, Schedule, Zones};
 use crate::event::{Event, Overdue, RunCause, RunQueued, RunSkipped, RunStarted, SkipCause};
 use crate::id::{Ids, RunId};
-use crate::limits::{RUN_IN_TIME_MS, RUNS_MADE_UP, RUNS_QUEUED};
+use crate::limits::{RUN_IN_TIME_MS, RUNS_MADE_UP, RUNS_OF_ONE, RUNS_QUEUED};
 use crate::time::Timestamp;
 
 impl Schedule {
@@ -64,9 +64,14 @@ impl Schedule {
         });
         self.runs.iter().find(|run| match &run.phase {
             Phase::Retry { at, .. } => *at <= now && self.is_free(run),
-            Phase::Queued => (!under_way || self.plan.overlap == Overlap::Parallel) && self.is_free(run),
+            Phase::Queued => (!under_way || self.has_room(self.plan.overlap)) && self.is_free(run),
             Phase::Running { .. } => false,
         })
+    }
+
+    /// Says whether one may run beside others.
+    fn has_room(&self, overlap: Overlap) -> bool {
+        overlap == Overlap::Parallel && self.under_way().count() < RUNS_OF_ONE
     }
 
     /// Says whether a run goes on: what is asked for does also while nothing is due.
@@ -102,7 +107,7 @@ impl Schedule {
     /// Starts a run that is due, or lets it wait, or not run.
     fn placed(&self, run: &Run, overlap: Overlap, seats: usize, now: Timestamp) -> Event {
         let skipped = |why| Event::RunSkipped(RunSkipped { due_at: run.due_at, until: run.due_at, why });
-        let is_busy = !self.runs.is_empty() && overlap != Overlap::Parallel;
+        let is_busy = !self.runs.is_empty() && !self.has_room(overlap);
         match (is_busy, overlap) {
             (true, Overlap::Skip) => skipped(SkipCause::Overlap),
             (false, _) if seats > 0 => started(run, now),

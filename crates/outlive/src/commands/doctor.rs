@@ -5,8 +5,8 @@
 //! | `place` | the workspace: its disk, files, token, server, port |
 //! | `models` | agents, keys, and whether their models can be reached; nothing is asked that costs |
 //! | `outside` | webhooks that are taken, and who is told: their secrets |
-//! | `waiting` | schedules and relays: their files |
 //! | `memory` | the files that are remembered by, and their index |
+//! | `waiting` | schedules and relays: their files |
 //! | `machine` | programs, limits, clock, terminal |
 //! | `sandbox` | in what commands run, and what that holds: by trying to break out |
 //!
@@ -68,8 +68,8 @@ pub async fn run(place: &Workspace, json: &Json) -> Outcome {
     let mut checks = place::checks(place).await;
     checks.extend(models::checks(place).await);
     checks.extend(outside::checks(place));
-    checks.extend(waiting::checks(place));
     checks.extend(memory::checks(place));
+    checks.extend(waiting::checks(place));
     checks.extend(machine::checks(place));
     checks.extend(sandbox::checks(place).await);
     if json.json {
