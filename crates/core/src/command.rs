@@ -8,7 +8,7 @@ mod wait;
 
 pub use beside::{ContextCommand, MemoryCommand, Planned};
 pub use iteration::{LoopCommand, NewLoop};
-pub use notice::{NoticeCommand, Undelivered};
+pub use notice::{NoticeCommand, Then, Undelivered};
 pub use relay::{Chosen, NewRelay, RelayCommand};
 pub use wait::{NewSignal, NewWait, Until, WaitCommand};
 

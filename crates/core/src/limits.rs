@@ -176,7 +176,9 @@ pub const RELAY_VALUE_BYTES: usize = 16 << 10;
 pub const RELAY_TRACED: usize = 64;
 /// Times that an agent is asked to choose a state before a person is.
 pub const RELAY_PROMPTS: u32 = 3;
-/// Notices that a session's outbox holds; beyond that nobody is told until some are delivered or dropped.
+/// Notices of a session that wait for one target; beyond that it is not told until some are delivered, given up or dropped.
 pub const NOTICES: usize = 256;
+/// Notices of a session that are given up and that a person can have tried again: the newest.
+pub const NOTICES_GIVEN_UP: usize = 64;
 /// Characters of why one could not be delivered.
 pub const NOTICE_ERROR_CHARS: usize = 300;

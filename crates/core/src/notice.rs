@@ -2,7 +2,7 @@
 
 mod letter;
 
-pub use letter::{Letter, Told};
+pub use letter::{Letter, Teller, Told};
 
 use std::collections::BTreeSet;
 
@@ -76,7 +76,9 @@ impl Topic {
             },
             Event::RelayFinished(finished) => match finished.outcome {
                 Terminal::Failed => Some(Self::Failure),
-                Terminal::Completed | Terminal::Cancelled if finished.by.is_none() => Some(Self::Ending),
+                // An end that nobody put it to.
+                Terminal::Completed | Terminal::Cancelled if finished.state.is_some() => Some(Self::Ending),
+                // Whoever ended it knows.
                 Terminal::Completed | Terminal::Cancelled => None,
             },
             _other => None,

@@ -36,7 +36,7 @@ pub use decide::{Decided, Moment, Refusal};
 pub use filled::Filled;
 pub use iteration::{CheckResult, Checked, Loop, Round, Stage};
 pub use memories::{Memories, Shown};
-pub use notices::{Notice, Notices};
+pub use notices::{AT_ONCE, Notice, Notices};
 pub use owed::{Allowance, Beside, Debt, Held, Notes};
 pub use question::{ASK_USER, OpenQuestion, PastAnswer, Questions, question_of, read_questions};
 pub use relay::{CREATE_RELAY, Pace, RELAY_STATUS, RelayCall, SELECT_STATE, Vouched, check_relay, read_relay_call};

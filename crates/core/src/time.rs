@@ -19,6 +19,9 @@ const MIN: i64 = -62_167_219_200_000_000;
 const MAX: i64 = 253_402_207_200_999_999;
 
 impl Timestamp {
+    /// The beginning of 1970.
+    pub const EPOCH: Self = Self(0);
+
     /// Makes a moment of microseconds since 1970, held to the years 0 to 9999.
     #[must_use]
     pub fn from_micros(micros: i64) -> Self {

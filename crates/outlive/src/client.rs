@@ -158,8 +158,9 @@ impl Client {
     /// As [`checked`] says.
     pub async fn all<T: DeserializeOwned>(&self, route: &str) -> Result<Page<T>, Failure> {
         let mut all: Page<T> = self.get(route).await?;
+        let and = if route.contains('?') { '&' } else { '?' };
         while let Some(cursor) = all.next_cursor.take() {
-            let page: Page<T> = self.get(&format!("{route}?cursor={}", encoded(&cursor))).await?;
+            let page: Page<T> = self.get(&format!("{route}{and}cursor={}", encoded(&cursor))).await?;
             all.items.extend(page.items);
             all.next_cursor = page.next_cursor;
         }

@@ -1,7 +1,6 @@
 //! Carries what people are told outside of any client: to a webhook, by e-mail, or to a command.
 //!
-//! Invariants: each try ends within a bound; no secret and no address is in what is said of a failure; so many at once go to one
-//! target, and one that hangs holds up no other.
+//! Invariants: each try ends within a bound; no secret and no address of a webhook is in what is said of a failure.
 
 pub mod calls;
 mod command;
@@ -16,19 +15,15 @@ use outlive_runtime::Courier;
 use outlive_runtime::catalog::Credentials;
 use outlive_store::Pending;
 use outlive_tools::exec::Exec;
-use tokio::sync::Semaphore;
 
 use crate::config::Workspace;
 use crate::config::notify::{Notify, To};
 use crate::exit::Failure;
 
-/// Notices on their way to one target at the same time.
-const AT_ONCE: usize = 4;
-
 /// All targets of a workspace.
 pub struct Post {
     targets: Vec<Target>,
-    ways: BTreeMap<String, (Way, Semaphore)>,
+    ways: BTreeMap<String, Way>,
 }
 
 /// How one of them is told.
@@ -74,7 +69,7 @@ impl Post {
                 tracing::warn!(target_name = name, why, "nobody is told by this target of `notify` until it can be");
             }
             post.targets.push(target.target(name));
-            post.ways.insert(name.clone(), (way, Semaphore::new(AT_ONCE)));
+            post.ways.insert(name.clone(), way);
         }
         Ok((!post.targets.is_empty()).then_some(post))
     }
@@ -91,10 +86,8 @@ impl Courier for Post {
 
     fn deliver<'a>(&'a self, target: &'a str, letter: &'a Letter) -> Pending<'a, Result<(), Undelivered>> {
         Box::pin(async move {
-            let unknown = || Undelivered::for_good(format!("`notify` in outlive.yaml names no `{target}`"));
-            let (way, turns) = self.ways.get(target).ok_or_else(unknown)?;
-            let _turn = turns.acquire().await;
-            match way {
+            let unknown = || Undelivered::for_now(format!("`notify` in outlive.yaml names no `{target}`"));
+            match self.ways.get(target).ok_or_else(unknown)? {
                 Way::Webhook(webhook) => webhook.deliver(letter).await,
                 Way::Email(email) => email.deliver(letter).await,
                 Way::Command(command) => command.deliver(letter).await,

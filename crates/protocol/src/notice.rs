@@ -65,6 +65,8 @@ impl NoticeView {
     #[must_use]
     pub fn of(session_id: String, notice: Notice) -> Self {
         let Notice { notice: id, target, topic, of: seq, since, attempts, next_at, error } = notice;
+        // What is tried at once is tried since then.
+        let next_at = next_at.map(|at| at.max(since));
         Self { id, session_id, target, topic, seq, since, attempts, next_at, error }
     }
 }

@@ -17,7 +17,7 @@ pub(crate) use inquiries::Inquiries;
 pub(crate) use keeper::Notes;
 pub(crate) use model::ask;
 pub(crate) use observe::{observe, reflect};
-pub(crate) use tell::{Tell, tell};
+pub(crate) use tell::{About, Tell, tell};
 pub(crate) use tool::{find, run};
 
 use std::sync::Arc;

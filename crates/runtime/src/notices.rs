@@ -8,6 +8,7 @@ use outlive_core::id::{CallId, SessionId};
 use tokio::sync::mpsc;
 
 use crate::kit::Kit;
+use crate::outbox::Lines;
 use crate::refusals::Refusals;
 
 /// A call that starts, and that a rule says to tell of.
@@ -33,6 +34,8 @@ pub(crate) struct Notices {
     carrier: Arc<Mutex<Option<mpsc::Sender<Notice>>>>,
     /// Who hears of calls that did not simply run.
     pub(crate) refusals: Refusals,
+    /// Who waits to tell somebody outside.
+    pub(crate) lines: Lines,
 }
 
 impl Notices {

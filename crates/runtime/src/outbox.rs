@@ -1,11 +1,17 @@
 //! What people are told outside of any client: who carries it, and what has not arrived.
 
-use outlive_core::command::{Command, NoticeCommand, Undelivered};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use outlive_core::command::{Command, NoticeCommand, Then, Undelivered};
 use outlive_core::event::Origin;
 use outlive_core::id::{NoticeId, RequestId, SessionId, WaitId};
 use outlive_core::notice::{Letter, Target};
 use outlive_core::session::{Notice, Refusal};
 use outlive_store::{Awaiting, Pending, StoreError, WaitQuery, WaitRow};
+
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{Accepted, Runtime, SubmitError};
 
@@ -16,6 +22,48 @@ pub trait Courier: Send + Sync {
 
     /// Tells one of them, once. `Ok` means that they have it.
     fn deliver<'a>(&'a self, target: &'a str, letter: &'a Letter) -> Pending<'a, Result<(), Undelivered>>;
+}
+
+/// Who waits to tell somebody: so many at once go to one target, and one that hangs holds up no other.
+#[derive(Clone, Default)]
+pub(crate) struct Lines(Arc<Mutex<HashMap<String, Line>>>);
+
+/// Before one target.
+#[derive(Clone)]
+struct Line {
+    /// Whose turn it is.
+    turns: Arc<Semaphore>,
+    /// Who may stand in it: more come back later, and hold nothing meanwhile.
+    places: Arc<Semaphore>,
+}
+
+/// A turn at a target, until it is dropped.
+pub(crate) struct Turn {
+    _turn: OwnedSemaphorePermit,
+    _place: OwnedSemaphorePermit,
+}
+
+/// Notices on their way to one target at the same time, and of those that wait for that.
+const AT_ONCE: usize = 4;
+const IN_LINE: usize = 64;
+/// How long a test waits for its turn.
+const TEST_IN_LINE: Duration = Duration::from_secs(3);
+
+impl Lines {
+    /// Waits for a turn, at most so long.
+    pub(crate) async fn turn(&self, target: &str, most: Duration) -> Result<Turn, Undelivered> {
+        let line = self.0.lock().unwrap_or_else(PoisonError::into_inner).entry(target.to_owned()).or_default().clone();
+        let crowded = || Undelivered { why: "many wait for this target".to_owned(), then: Then::PutOff };
+        let place = line.places.try_acquire_owned().map_err(|_full| crowded())?;
+        let turn = tokio::time::timeout(most, line.turns.acquire_owned()).await;
+        Ok(Turn { _turn: turn.ok().and_then(Result::ok).ok_or_else(crowded)?, _place: place })
+    }
+}
+
+impl Default for Line {
+    fn default() -> Self {
+        Self { turns: Arc::new(Semaphore::new(AT_ONCE)), places: Arc::new(Semaphore::new(IN_LINE)) }
+    }
 }
 
 /// A notice that nobody has yet, and the session that it is of.
@@ -70,17 +118,31 @@ impl Runtime {
         self.submit(found.session, Command::Notice { what, by }, request).await
     }
 
-    /// Tells one of those who are told that nothing has happened.
+    /// Tells one of those who are told that nothing has happened. `Ok(None)` where nobody has this name, else why they do not have it.
     ///
     /// # Errors
     ///
-    /// Why they do not have it; `None` where nobody has this name.
-    pub async fn try_target(&self, target: &str) -> Option<Result<NoticeId, Undelivered>> {
-        let courier = self.shell.kits.courier()?;
-        courier.targets().iter().find(|known| known.name == target)?;
+    /// [`SubmitError::Stopped`]
+    pub async fn try_target(&self, target: &str) -> Result<Option<Result<NoticeId, Undelivered>>, SubmitError> {
+        let Some(courier) = self.shell.kits.courier() else { return Ok(None) };
+        if courier.targets().iter().all(|known| known.name != target) {
+            return Ok(None);
+        }
+        let mut changes = self.shell.brake.changes();
+        if let Some(stop) = self.shell.brake.stop() {
+            return Err(SubmitError::Stopped(stop));
+        }
         let mut moment = self.shell.moments.moment();
         let id = NoticeId::from_bits(moment.ids.fresh());
         let letter = Letter::test(id, moment.at);
-        Some(courier.deliver(target, &letter).await.map(|()| id))
+        let told = async {
+            let _turn = self.shell.notices.lines.turn(target, TEST_IN_LINE).await?;
+            courier.deliver(target, &letter).await.map(|()| id)
+        };
+        Ok(Some(tokio::select! {
+            biased;
+            _ = changes.changed() => Err(Undelivered::for_now("everything was stopped")),
+            told = told => told,
+        }))
     }
 }

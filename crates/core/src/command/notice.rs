@@ -29,18 +29,31 @@ impl NoticeCommand {
 pub struct Undelivered {
     /// For a person.
     pub why: String,
-    /// Whether it would never be otherwise.
-    pub for_good: bool,
+    /// What becomes of it.
+    pub then: Then,
+}
+
+/// What becomes of what was not delivered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub enum Then {
+    /// Another try may do better.
+    Again,
+    /// It was not even tried, for too many wait: that counts for nothing.
+    PutOff,
+    /// No other try would do better.
+    GiveUp,
+    /// Nobody needs to be told any more.
+    Drop,
 }
 
 impl Undelivered {
     /// Another try may do better.
     pub fn for_now(why: impl Into<String>) -> Self {
-        Self { why: why.into(), for_good: false }
+        Self { why: why.into(), then: Then::Again }
     }
 
     /// No other try would do better.
     pub fn for_good(why: impl Into<String>) -> Self {
-        Self { why: why.into(), for_good: true }
+        Self { why: why.into(), then: Then::GiveUp }
     }
 }

@@ -4,13 +4,16 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Topic;
-use crate::event::{Entry, Event, Question};
+use crate::event::{Entry, Event, LoopExit, Question};
 use crate::id::{NoticeId, SessionId};
+use crate::redact::Redactor;
 use crate::session::State;
 use crate::time::Timestamp;
 
 /// Characters of what is said.
 const TEXT_CHARS: usize = 4_000;
+/// Bytes of what a program may want to know; what is longer, the journal has.
+const DETAILS_BYTES: usize = 16 << 10;
 
 /// What somebody is told. As JSON it is what a webhook's body and a command's input hold.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,19 +50,50 @@ pub struct Told {
     pub details: Value,
 }
 
+/// Who tells: what is read of a session when somebody is told.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Teller {
+    session: Option<SessionId>,
+    agent: String,
+    title: Option<String>,
+    relay: String,
+}
+
+impl Teller {
+    /// Reads it.
+    #[must_use]
+    pub fn of(state: &State) -> Self {
+        let profile = state.profile.as_ref();
+        Self {
+            session: profile.map(|profile| profile.session),
+            agent: profile.map(|profile| profile.agent.to_string()).unwrap_or_default(),
+            title: profile.and_then(|profile| profile.title.clone().or_else(|| profile.opening.clone())),
+            relay: state.queue.relay.as_ref().map(|relay| relay.definition.name.clone()).unwrap_or_default(),
+        }
+    }
+}
+
+impl Told {
+    /// Takes known secrets out of all of it.
+    pub fn redact(&mut self, secrets: &Redactor) {
+        for text in [&mut self.summary, &mut self.text].into_iter().chain(&mut self.title) {
+            secrets.clean(text);
+        }
+        secrets.value(&mut self.details);
+    }
+}
+
 /// One line, all of it, and what a program may want to know.
 type Words = (String, String, Value);
 
 impl Letter {
     /// Tells of an event: `said` is what the agent said last in its turn.
     #[must_use]
-    pub fn of((id, topic): (NoticeId, Topic), entry: &Entry, said: &str, state: &State) -> Self {
-        let profile = state.profile.as_ref();
-        let agent = profile.map(|profile| profile.agent.to_string()).unwrap_or_default();
-        let (summary, text, details) = words(&agent, entry, said, state);
-        let title = profile.and_then(|profile| profile.title.clone().or_else(|| profile.opening.clone()));
-        let session_id = profile.map(|profile| profile.session);
-        let data = Told { session_id, agent, title, summary, text: cut(&text), details };
+    pub fn of((id, topic): (NoticeId, Topic), entry: &Entry, said: &str, by: &Teller) -> Self {
+        let (summary, text, details) = words(entry, said, by);
+        let details = if details.to_string().len() > DETAILS_BYTES { Value::Null } else { details };
+        let (agent, title) = (by.agent.clone(), by.title.clone());
+        let data = Told { session_id: by.session, agent, title, summary, text: cut(text.trim()), details };
         Self { id, kind: topic.as_str(), timestamp: entry.at, data }
     }
 
@@ -73,7 +107,8 @@ impl Letter {
 }
 
 #[expect(clippy::wildcard_enum_match_arm, reason = "a few events are told")]
-fn words(agent: &str, entry: &Entry, said: &str, state: &State) -> Words {
+fn words(entry: &Entry, said: &str, by: &Teller) -> Words {
+    let agent = &by.agent;
     match &entry.event {
         Event::QuestionAsked(asked) => {
             let (summary, text) = (format!("{agent} asks"), asked.questions.iter().map(question).collect::<String>());
@@ -98,12 +133,19 @@ fn words(agent: &str, entry: &Entry, said: &str, state: &State) -> Words {
             }
         }
         Event::LoopEnded(ended) => {
-            let summary = format!("The loop of {agent} ended: {}, {} iterations", ended.exit.as_str(), ended.number);
+            let how = match ended.exit {
+                LoopExit::Passed => "its checks passed",
+                LoopExit::Iterations => "it went round as often as it may",
+                LoopExit::Context => "its turn did not fit the model",
+                LoopExit::Aborted => "it was stopped",
+                LoopExit::Error => "it could not go on",
+            };
+            let summary = format!("The loop of {agent} ended: {how} (iteration {})", ended.number);
             let text = ended.reason.clone().unwrap_or_else(|| said.to_owned());
             (summary, text, json!({"exit": ended.exit, "iterations": ended.number, "reason": ended.reason}))
         }
         Event::RelayFinished(finished) => {
-            let name = state.queue.relay.as_ref().map(|relay| relay.definition.name.clone()).unwrap_or_default();
+            let name = &by.relay;
             let summary = format!("The relay {name} of {agent} ended: {}", finished.outcome.as_str());
             let place = finished.state.as_ref().map(|state| format!("It ended in the state `{state}`. "));
             let text = place.unwrap_or_default() + finished.reason.as_deref().unwrap_or_default();

@@ -1,7 +1,8 @@
 //! What people are told outside of any client: the outbox of a session.
 //!
 //! Invariants: that somebody is to be told is durable with what it is about; a notice leaves by being delivered or by a person, and
-//! nothing else; one that is given up stays until a person has it tried again or drops it.
+//! nothing else; one that is given up stays until a person has it tried again or drops it, or many more are given up. What one
+//! target does not take is no other target's matter, and a clock that is set back keeps nobody waiting.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,15 +10,24 @@ use super::State;
 use super::decide::{Facts, Moment, Refusal};
 use super::owed::{Beside, Debt, Held};
 use super::settle::Fact;
-use crate::command::{NoticeCommand, Undelivered};
-use crate::event::{Entry, Event, NoticeDelivered, NoticeDropped, NoticeDue, NoticeFailed, NoticeRetried, Origin};
+use crate::command::{NoticeCommand, Then, Undelivered};
+use crate::event::{
+    Entry, Event, NoticeDelivered, NoticeDropped, NoticeDue, NoticeFailed, NoticeRetried, Origin, OriginKind,
+};
 use crate::id::{NoticeId, Seq};
-use crate::limits::{NOTICE_ERROR_CHARS, NOTICES};
+use crate::limits::{NOTICE_ERROR_CHARS, NOTICES, NOTICES_GIVEN_UP};
 use crate::notice::{Target, Topic};
 use crate::time::Timestamp;
 
 /// Pauses between one try and the next, in milliseconds: about two days, after which it is given up.
 const PAUSES_MS: [u64; 9] = [5_000, 30_000, 120_000, 600_000, 1_800_000, 7_200_000, 21_600_000, 43_200_000, 86_400_000];
+
+/// A little more than the longest of them: who is to wait longer waits for a clock that was set back.
+const LONGEST_MS: u64 = 100_000_000;
+/// Pause before what was not even tried, for too many wait.
+const PUT_OFF_MS: u64 = 300_000;
+/// The time of what is not put off: it is over whatever the clock says.
+pub const AT_ONCE: Timestamp = Timestamp::EPOCH;
 
 /// Somebody who is to be told of something.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -34,7 +44,7 @@ pub struct Notice {
     pub since: Timestamp,
     /// How often it was tried.
     pub attempts: u32,
-    /// When it is tried next; nothing once it is given up.
+    /// When it is tried next, [`AT_ONCE`] where nothing has to pass before; nothing once it is given up.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub next_at: Option<Timestamp>,
     /// Why the last try failed.
@@ -63,9 +73,9 @@ impl Notices {
         self.all.iter().find(|notice| notice.notice == id)
     }
 
-    /// Returns when the next one is tried.
-    pub(super) fn next_at(&self) -> Option<Timestamp> {
-        self.all.iter().filter_map(|notice| notice.next_at).min()
+    /// Returns when they are tried.
+    pub(super) fn times(&self) -> impl Iterator<Item = Timestamp> {
+        self.all.iter().filter_map(|notice| notice.next_at)
     }
 
     #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is about notices")]
@@ -78,7 +88,7 @@ impl Notices {
                 of: due.of,
                 since: entry.at,
                 attempts: 0,
-                next_at: Some(entry.at),
+                next_at: Some(AT_ONCE),
                 error: None,
             }),
             Event::NoticeDelivered(NoticeDelivered { notice, .. })
@@ -91,13 +101,23 @@ impl Notices {
                     notice.next_at = failed.retry_at;
                     notice.error = Some(failed.error.clone());
                 }
+                self.forget_the_oldest();
             }
             Event::NoticeRetried(retried) => {
                 if let Some(notice) = self.get_mut(retried.notice) {
-                    (notice.attempts, notice.next_at) = (0, Some(entry.at));
+                    (notice.attempts, notice.next_at) = (0, Some(AT_ONCE));
                 }
             }
             _other => {}
+        }
+    }
+
+    /// Of many that are given up, the newest stay.
+    fn forget_the_oldest(&mut self) {
+        let given_up = self.all.iter().filter(|notice| notice.next_at.is_none()).count();
+        let oldest = self.all.iter().position(|notice| notice.next_at.is_none());
+        if let Some(oldest) = oldest.filter(|_| given_up > NOTICES_GIVEN_UP) {
+            self.all.remove(oldest);
         }
     }
 
@@ -107,27 +127,28 @@ impl Notices {
 }
 
 impl State {
-    /// Returns the facts that these are to be told of an event. Beyond `limits::NOTICES` nobody is.
+    /// Returns the facts that these are to be told of events, and of how many they are not: so many wait for one target at most.
     #[must_use]
-    pub fn told<'a>(
-        &self,
-        (topic, of): (Topic, Seq),
-        targets: impl IntoIterator<Item = &'a Target>,
-        moment: &mut Moment,
-    ) -> Vec<Fact> {
-        let Some(profile) = &self.profile else { return Vec::new() };
-        let room = NOTICES.saturating_sub(self.upkeep.notices.all.len());
-        let wanting = targets.into_iter().filter(|target| target.wants(topic, &profile.agent)).take(room);
-        let due = |target: &Target| {
-            let notice = NoticeId::from_bits(moment.ids.fresh());
-            Fact::of_session(Event::NoticeDue(NoticeDue { notice, target: target.name.clone(), topic, of }))
-        };
-        wanting.map(due).collect()
+    pub fn told(&self, of: &[(Topic, Seq)], targets: &[Target], moment: &mut Moment) -> (Vec<Fact>, usize) {
+        let Some(profile) = &self.profile else { return (Vec::new(), 0) };
+        let (mut facts, mut left_out) = (Vec::new(), 0);
+        for target in targets {
+            let waits = |notice: &&Notice| notice.target == target.name && notice.next_at.is_some();
+            let room = NOTICES.saturating_sub(self.upkeep.notices.all.iter().filter(waits).count());
+            let wanted: Vec<_> = of.iter().filter(|(topic, _)| target.wants(*topic, &profile.agent)).collect();
+            left_out += wanted.len().saturating_sub(room);
+            facts.extend(wanted.into_iter().take(room).map(|(topic, of)| {
+                let notice = NoticeId::from_bits(moment.ids.fresh());
+                let (target, topic, of) = (target.name.clone(), *topic, *of);
+                Fact::of_session(Event::NoticeDue(NoticeDue { notice, target, topic, of }))
+            }));
+        }
+        (facts, left_out)
     }
 
     /// What is to be told now. It holds up nothing, and nothing holds it up.
     pub(super) fn owed_notices(&self, now: Timestamp, held: &Held) -> impl Iterator<Item = Debt> {
-        let due = self.upkeep.notices.all.iter().filter(move |notice| notice.next_at.is_some_and(|at| at <= now));
+        let due = self.upkeep.notices.all.iter().filter(move |notice| notice.is_due(now));
         due.map(|notice| Beside::Tell(notice.notice)).filter(|tell| !held.beside.contains(tell)).map(Debt::Beside)
     }
 
@@ -145,13 +166,18 @@ impl State {
         // One that was dropped meanwhile is no more.
         let notice = self.upkeep.notices.get(id).ok_or(Refusal::Stale)?;
         let attempt = notice.attempts.saturating_add(1);
+        let failed = |undelivered: &Undelivered, attempt, pause: Option<u64>| {
+            let error = undelivered.why.chars().take(NOTICE_ERROR_CHARS).collect();
+            Event::NoticeFailed(NoticeFailed { notice: id, attempt, error, retry_at: pause.map(|ms| now.plus_ms(ms)) })
+        };
         Ok(vec![Fact::of_session(match outcome {
             Ok(()) => Event::NoticeDelivered(NoticeDelivered { notice: id, attempt }),
-            Err(undelivered) => {
-                let retry_at = notice.pause_ms(attempt).filter(|_| !undelivered.for_good).map(|ms| now.plus_ms(ms));
-                let error = undelivered.why.chars().take(NOTICE_ERROR_CHARS).collect();
-                Event::NoticeFailed(NoticeFailed { notice: id, attempt, error, retry_at })
-            }
+            Err(undelivered) => match undelivered.then {
+                Then::Again => failed(undelivered, attempt, notice.pause_ms(attempt)),
+                Then::PutOff => failed(undelivered, notice.attempts, Some(notice.spread(PUT_OFF_MS, PUT_OFF_MS))),
+                Then::GiveUp => failed(undelivered, attempt, None),
+                Then::Drop => Event::NoticeDropped(NoticeDropped { notice: id, by: Origin::of(OriginKind::Runtime) }),
+            },
         })])
     }
 
@@ -165,12 +191,21 @@ impl State {
 }
 
 impl Notice {
-    /// Returns the pause behind a try that failed, spread by a tenth so that what failed together does not come back together.
+    fn is_due(&self, now: Timestamp) -> bool {
+        self.next_at.is_some_and(|at| at <= now || at > now.plus_ms(LONGEST_MS))
+    }
+
+    /// Returns the pause behind a try that failed.
     fn pause_ms(&self, attempt: u32) -> Option<u64> {
         let at = usize::try_from(attempt).ok()?.checked_sub(1)?;
         let pause = *PAUSES_MS.get(at)?;
-        let mixed =
-            (self.notice.bits() ^ u128::from(attempt)).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) >> 96;
-        Some(pause + u64::try_from(mixed).unwrap_or(0) % (pause / 10))
+        Some(self.spread(pause, pause / 10))
+    }
+
+    /// Spreads a pause: what failed together does not come back together.
+    fn spread(&self, pause: u64, by: u64) -> u64 {
+        let seed = self.notice.bits() ^ u128::from(self.attempts) ^ u128::from(pause);
+        let mixed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) >> 96;
+        pause + u64::try_from(mixed).unwrap_or(0) % by.max(1)
     }
 }

@@ -142,7 +142,7 @@ impl State {
         let mut debts = self.owed_but_later(now, held, allowed);
         // The clock is told of one time: the first. What is over and cannot end now is looked at when something changes.
         let first = |debt: &Debt| if let Debt::WaitUntil(at) = debt { Some(*at) } else { None };
-        let until = debts.iter().filter_map(first).chain(self.wakes_at().filter(|at| now < *at)).min();
+        let until = debts.iter().filter_map(first).chain(self.times().filter(|at| now < *at)).min();
         debts.retain(|debt| !matches!(debt, Debt::WaitUntil(_)));
         debts.extend(until.map(Debt::WaitUntil));
         debts

@@ -217,8 +217,13 @@ impl State {
     /// Returns when the session is to hear of the clock: a wait is over, or somebody is told once more.
     #[must_use]
     pub fn wakes_at(&self) -> Option<Timestamp> {
-        let over = self.queue.waits.next_at().filter(|_| self.hold == Hold::Open);
-        over.into_iter().chain(self.upkeep.notices.next_at()).min()
+        self.times().min()
+    }
+
+    /// Returns the times at which it is to hear of it.
+    pub(super) fn times(&self) -> impl Iterator<Item = Timestamp> {
+        let waits = self.queue.waits.armed.iter().filter(|_| self.hold == Hold::Open);
+        waits.filter_map(|wait| wait.terms.over_at()).chain(self.upkeep.notices.times())
     }
 
     /// Returns the facts that a wait ends, and what that begins.

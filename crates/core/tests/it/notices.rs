@@ -1,12 +1,12 @@
 //! Who is told of what outside of any client: written with it, kept until they have it.
 
 use super::desk::{Desk, by, reply, text};
-use outlive_core::command::{Command, NoticeCommand, Report, Undelivered};
+use outlive_core::command::{Command, NewWait, NoticeCommand, Report, Then, Undelivered, Until, WaitCommand};
 use outlive_core::content::{Failure, FailureKind};
-use outlive_core::event::{Entry, Event};
+use outlive_core::event::{Entry, Event, Overdue, RelayFinished};
 use outlive_core::id::NoticeId;
-use outlive_core::limits::NOTICES;
-use outlive_core::notice::{Letter, Target, Topic};
+use outlive_core::limits::{NOTICES, NOTICES_GIVEN_UP};
+use outlive_core::notice::{Letter, Target, Teller, Topic};
 use outlive_core::session::{Beside, Debt, Refusal, read_snapshot, write_snapshot};
 
 const HOUR_MS: u64 = 3_600_000;
@@ -45,7 +45,7 @@ fn ended() -> Desk {
 
 fn tell(desk: &mut Desk, targets: &[Target]) {
     let of = desk.state.head;
-    let facts = desk.state.told((Topic::Ending, of), targets, &mut desk.moment);
+    let (facts, _) = desk.state.told(&[(Topic::Ending, of)], targets, &mut desk.moment);
     desk.record(facts, None);
 }
 
@@ -143,6 +143,78 @@ fn who_is_told_is_who_wants_to_hear_of_it_from_this_agent_as_long_as_there_is_ro
         tell(&mut desk, std::slice::from_ref(&of_it));
     }
     assert_eq!(told(&desk).len(), NOTICES);
+    let (none, left_out) = desk.state.told(&[(Topic::Ending, 1), (Topic::Ending, 2)], &[of_it], &mut desk.moment);
+    assert_eq!((none, left_out), (vec![], 2));
+    tell(&mut desk, &[target("others", &Topic::ALL)]);
+    assert_eq!(told(&desk).last().unwrap(), "others", "what one does not take is no other's matter");
+}
+
+#[test]
+fn what_is_given_up_makes_room_and_of_much_of_it_the_newest_stays() {
+    let mut desk = ended();
+    for _ in 0..NOTICES_GIVEN_UP + 3 {
+        tell(&mut desk, &[target("gone", &Topic::ALL)]);
+        let id = desk.state.upkeep.notices.all.last().unwrap().notice;
+        report(&mut desk, id, Err(Undelivered::for_good("gone"))).unwrap();
+    }
+    let all = &desk.state.upkeep.notices.all;
+    assert_eq!(all.len(), NOTICES_GIVEN_UP);
+    let last = desk
+        .entries
+        .iter()
+        .rev()
+        .find_map(|it| if let Event::NoticeDue(due) = &it.event { Some(due.notice) } else { None });
+    assert_eq!(all.last().map(|notice| notice.notice), last);
+}
+
+#[test]
+fn one_that_is_being_told_keeps_no_wait_from_its_time() {
+    let (mut desk, id) = due();
+    desk.held.beside.insert(Beside::Tell(id));
+    let new =
+        NewWait { until: Some(Until::In(2_000)), signal: None, overdue: Overdue::Fire, reason: "the post".into() };
+    desk.command(Command::Wait { what: WaitCommand::Arm(new), by: by() }).unwrap();
+    let at = desk.state.queue.waits.armed[0].terms.due_at.unwrap();
+    assert_eq!(desk.owed(), [Debt::WaitUntil(at)]);
+}
+
+#[test]
+fn a_clock_that_is_set_back_keeps_nobody_from_being_told() {
+    let (mut desk, id) = due();
+    let day_before = outlive_core::time::Timestamp::from_micros(desk.moment.at.micros() - 86_400_000_000);
+    desk.moment.at = day_before;
+    assert_eq!(owed(&desk), [id], "what is new is told at once");
+    report(&mut desk, id, Err(Undelivered::for_now("down"))).unwrap();
+    assert_eq!(owed(&desk), []);
+    desk.moment.at = outlive_core::time::Timestamp::from_micros(day_before.micros() - 30 * 86_400_000_000);
+    assert_eq!(owed(&desk), [id], "and nobody waits for longer than the longest pause");
+}
+
+#[test]
+fn what_is_put_off_counts_for_nothing_and_what_is_decided_is_dropped() {
+    let (mut desk, id) = due();
+    let put_off = Undelivered { why: "many wait".into(), then: Then::PutOff };
+    for _ in 0..20 {
+        desk.pass_ms(HOUR_MS);
+        report(&mut desk, id, Err(put_off.clone())).unwrap();
+        assert_eq!((desk.state.upkeep.notices.get(id).unwrap().attempts, owed(&desk)), (0, vec![]));
+    }
+    report(&mut desk, id, Err(Undelivered { why: "it is decided".into(), then: Then::Drop })).unwrap();
+    assert!(desk.state.upkeep.notices.is_empty());
+}
+
+#[test]
+fn a_relay_that_somebody_ended_or_left_is_not_told_of() {
+    let state = ended().state;
+    let told = |outcome, state_name: Option<&str>, by| {
+        let finished = RelayFinished { outcome, state: state_name.map(str::to_owned), reason: None, by };
+        Topic::of(&Event::RelayFinished(finished), &state)
+    };
+    use outlive_core::relay::Terminal::{Cancelled, Completed, Failed};
+    assert_eq!(told(Completed, Some("done"), None), Some(Topic::Ending));
+    assert_eq!(told(Cancelled, Some("unwanted"), None), Some(Topic::Ending));
+    assert_eq!(told(Failed, Some("broken"), None), Some(Topic::Failure));
+    assert_eq!((told(Cancelled, None, Some(by())), told(Cancelled, None, None)), (None, None));
 }
 
 #[test]
@@ -163,7 +235,7 @@ fn a_letter_says_what_happened_and_what_can_be_done() {
     let letter = |desk: &Desk, topic: Topic| {
         let found = |entry: &&Entry| Topic::of(&entry.event, &desk.state) == Some(topic);
         let entry = desk.entries.iter().rev().find(found).unwrap();
-        Letter::of((NoticeId::from_bits(1), topic), entry, "the report is there", &desk.state)
+        Letter::of((NoticeId::from_bits(1), topic), entry, "the report is there", &Teller::of(&desk.state))
     };
     let ended = letter(&ended(), Topic::Ending);
     assert_eq!((ended.kind, ended.data.summary.as_str()), ("ending", "helper is done"));

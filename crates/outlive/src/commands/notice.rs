@@ -7,10 +7,13 @@ use reqwest::Method;
 use serde_json::json;
 
 use crate::cli::notice::Notice;
-use crate::client::{Client, connect};
+use crate::client::{Client, connect, encoded};
 use crate::config::Workspace;
 use crate::exit::{Failure, Outcome, ok};
 use crate::show;
+
+/// Characters of why something did not arrive, in a table.
+const WHY_CHARS: usize = 80;
 
 pub async fn run(place: &Workspace, command: Notice) -> Outcome {
     let client = connect(place).await?;
@@ -18,7 +21,8 @@ pub async fn run(place: &Workspace, command: Notice) -> Outcome {
         Notice::List { session, json } => list(&client, session, json).await?,
         Notice::Targets { json } => targets(&client, json).await?,
         Notice::Test { target } => {
-            let tried: Tried = client.send(Method::POST, &format!("/targets/{target}/test"), &json!({})).await?;
+            let tried: Tried =
+                client.send(Method::POST, &format!("/targets/{}/test", encoded(&target)), &json!({})).await?;
             if let Some(why) = tried.error {
                 return Err(Failure::Failed(format!("{target}: {}", show::label(&why))));
             }
@@ -52,8 +56,12 @@ async fn list(client: &Client, session: Option<String>, json: bool) -> Result<()
 }
 
 fn row(notice: NoticeView) -> Vec<String> {
-    let next = notice.next_at.map_or_else(|| "given up".to_owned(), |at| at.to_string());
-    let why = notice.error.as_deref().map_or_else(|| "-".to_owned(), show::label);
+    let next = match notice.next_at {
+        None => "given up".to_owned(),
+        Some(_) if notice.attempts == 0 && notice.error.is_none() => "now".to_owned(),
+        Some(at) => at.to_string(),
+    };
+    let why = notice.error.as_deref().map_or_else(|| "-".to_owned(), |why| cut(&show::label(why)));
     let (topic, tried) = (notice.topic.as_str().to_owned(), notice.attempts.to_string());
     vec![notice.id.to_string(), notice.target, topic, notice.session_id, tried, next, why]
 }
@@ -75,4 +83,12 @@ async fn targets(client: &Client, json: bool) -> Result<(), Failure> {
     let rows: Vec<Vec<String>> = page.items.into_iter().map(words).collect();
     show::table(&["TARGET", "TOLD OF", "AGENTS"], &rows);
     Ok(())
+}
+
+/// What fits a line; all of it is in the JSON.
+fn cut(why: &str) -> String {
+    match why.char_indices().nth(WHY_CHARS) {
+        Some((at, _)) => format!("{}…", why.get(..at).unwrap_or_default()),
+        None => why.to_owned(),
+    }
 }

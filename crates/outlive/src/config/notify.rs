@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use lettre::message::Mailbox;
 use outlive_core::id::AgentName;
 use outlive_core::notice::{Target, Topic};
 use serde::Deserialize;
@@ -79,24 +80,33 @@ impl TryFrom<Written> for Notify {
         let Written { on, agents, webhook, secret, email, command } = written;
         let to = match (webhook, secret, email, command) {
             (Some(url), Some(secret), None, None) => {
-                let is_one = url.starts_with("https://") || url.starts_with("http://");
-                let url = Some(url).filter(|_| is_one);
-                To::Webhook { url: url.ok_or("webhook: an address begins with https:// or http://")?, secret }
+                let read = reqwest::Url::parse(&url).ok().filter(|url| ["https", "http"].contains(&url.scheme()));
+                if read.is_none_or(|url| !url.has_host()) {
+                    return Err("webhook: no address such as https://example.com/in".to_owned());
+                }
+                To::Webhook { url, secret: variable("secret", secret)? }
             }
             (Some(_), None, None, None) => {
                 return Err("webhook: name in `secret` the variable that holds its secret, `whsec_…`".to_owned());
             }
             (None, None, Some(email), None) => {
                 email.door()?;
+                email.mailboxes()?;
                 if email.to.is_empty() {
                     return Err("email: `to` names nobody".to_owned());
                 }
+                email.password.clone().map(|name| variable("email: password", name)).transpose()?;
                 if email.user.is_some() != email.password.is_some() {
                     return Err("email: `user` and `password`, the variable that holds it, go together".to_owned());
                 }
                 To::Email(email)
             }
-            (None, None, None, Some(argv)) if !argv.is_empty() => To::Command(argv),
+            (None, None, None, Some(argv))
+                if argv.first().is_some_and(|program| !program.is_empty())
+                    && !argv.iter().any(|it| it.contains('\0')) =>
+            {
+                To::Command(argv)
+            }
             (None, None, None, Some(_)) => return Err("command: a program and its arguments".to_owned()),
             _other => return Err("give one of `webhook` with its `secret`, `email`, and `command`".to_owned()),
         };
@@ -126,7 +136,31 @@ impl Notify {
     }
 }
 
+/// Holds what names a variable to what one is called. A secret in its place is not repeated.
+fn variable(key: &str, name: String) -> Result<String, String> {
+    let fits = |(at, c): (usize, char)| c == '_' || c.is_ascii_alphabetic() || at > 0 && c.is_ascii_digit();
+    if !name.is_empty() && name.chars().enumerate().all(fits) {
+        return Ok(name);
+    }
+    Err(format!("{key}: it names the variable that holds the secret, such as OPS_SECRET, and is not the secret itself"))
+}
+
 impl Email {
+    /// Returns whom mail is from, and to whom it goes.
+    ///
+    /// # Errors
+    ///
+    /// What is no address.
+    pub fn mailboxes(&self) -> Result<(Mailbox, Vec<Mailbox>), String> {
+        let mailbox = |text: &String| {
+            let read: Mailbox =
+                text.parse().map_err(|error| format!("email: `{text}` is no e-mail address: {error}"))?;
+            let is_plain = read.email.domain().is_ascii();
+            is_plain.then_some(read).ok_or_else(|| format!("email: `{text}`: write its domain in ASCII, `xn--…`"))
+        };
+        Ok((mailbox(&self.from)?, self.to.iter().map(mailbox).collect::<Result<_, _>>()?))
+    }
+
     /// Returns how the server is spoken with, and where it is.
     ///
     /// # Errors
@@ -195,6 +229,20 @@ mod tests {
             ("{}".to_owned(), "give one of"),
             ("{webhook: 'https://example.com'}".to_owned(), "`secret`"),
             ("{webhook: 'ftp://example.com', secret: S}".to_owned(), "https://"),
+            ("{webhook: 'https://', secret: S}".to_owned(), "https://"),
+            ("{webhook: 'https://x y/', secret: S}".to_owned(), "https://"),
+            ("{webhook: 'https://example.com', secret: 'whsec_not+a+name'}".to_owned(), "names the variable"),
+            ("{webhook: 'https://example.com', secret: ''}".to_owned(), "names the variable"),
+            ("{command: ['']}".to_owned(), "a program"),
+            (email("server: 'smtps://example.com', user: me, password: 'pass word'"), "names the variable"),
+            (
+                "{email: {to: [nobody], from: a@example.com, server: 'smtps://m.example.com'}}".to_owned(),
+                "no e-mail address",
+            ),
+            (
+                "{email: {to: [a@example.com], from: 'a@bücher.example', server: 'smtps://m.example.com'}}".to_owned(),
+                "ASCII",
+            ),
             ("{webhook: 'https://example.com', secret: S, command: [x]}".to_owned(), "give one of"),
             ("{command: []}".to_owned(), "a program"),
             ("{command: [x], on: []}".to_owned(), "on:"),
@@ -207,6 +255,10 @@ mod tests {
             (email("server: 'smtps://example.com', user: me"), "go together"),
         ] {
             let refused = check(&text).map(drop).unwrap_err();
+            assert!(
+                !refused.contains("whsec_not") && !refused.contains("pass word"),
+                "a secret is repeated: {refused}"
+            );
             assert!(refused.contains(why), "{text}: {refused}");
         }
     }

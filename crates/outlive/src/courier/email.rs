@@ -7,7 +7,7 @@ use lettre::message::header::{ContentType, HeaderName, HeaderValue};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
-use outlive_core::command::Undelivered;
+use outlive_core::command::{Then, Undelivered};
 use outlive_core::notice::Letter;
 use outlive_core::secret::Secret;
 
@@ -17,8 +17,8 @@ use crate::config::notify::{self, Door};
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Time of a whole delivery.
 const WHOLE: Duration = Duration::from_secs(60);
-/// Answers that are about who we are: someone may mend that.
-const ABOUT_US: [u16; 4] = [530, 534, 535, 538];
+/// Answers that are about who we are, or about the whole: someone may mend that.
+const ABOUT_US: [u16; 5] = [530, 534, 535, 538, 554];
 
 /// Where letters are handed in, and for whom.
 pub struct Email {
@@ -32,8 +32,7 @@ impl Email {
     ///
     /// An address or the server cannot be one.
     pub fn new(email: &notify::Email, password: Option<Secret>) -> Result<Self, String> {
-        let mailbox = |text: &String| text.parse().map_err(|error| format!("`{text}` is no e-mail address: {error}"));
-        let (from, to) = (mailbox(&email.from)?, email.to.iter().map(mailbox).collect::<Result<Vec<_>, _>>()?);
+        let (from, to) = email.mailboxes()?;
         let (door, host, port) = email.door()?;
         let builder = match door {
             Door::Tls => AsyncSmtpTransport::<Tokio1Executor>::relay(&host).map_err(|error| error.to_string())?,
@@ -53,31 +52,48 @@ impl Email {
         Ok(Self { server: builder.build(), from, to })
     }
 
+    /// Each has a letter of their own, so that one who cannot have it keeps it from nobody.
     pub async fn deliver(&self, letter: &Letter) -> Result<(), Undelivered> {
-        let message = self.message(letter).map_err(|error| Undelivered::for_good(error.to_string()))?;
-        let sent = tokio::time::timeout(WHOLE, self.server.send(message)).await;
-        match sent.map_err(|_late| Undelivered::for_now("the mail server took too long"))? {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                let is_about_us = error.status().is_some_and(|code| ABOUT_US.contains(&code.into()));
-                let why = format!("the mail server: {error}");
-                Err(Undelivered { why, for_good: error.is_permanent() && !is_about_us })
+        let mut failed: Vec<Undelivered> = Vec::new();
+        for to in &self.to {
+            failed.extend(self.deliver_to(to, letter).await.err());
+        }
+        let (of, given_up) = (self.to.len(), failed.iter().filter(|failed| failed.then == Then::GiveUp).count());
+        match failed.iter().position(|failed| failed.then != Then::GiveUp) {
+            Some(first) => Err(failed.swap_remove(first)),
+            None if given_up == 0 => Ok(()),
+            None => {
+                let why = failed.swap_remove(0).why;
+                let has = if of > given_up { format!("{} of {of} have it; ", of - given_up) } else { String::new() };
+                Err(Undelivered::for_good(has + &why))
             }
         }
     }
 
-    fn message(&self, letter: &Letter) -> Result<Message, lettre::error::Error> {
+    async fn deliver_to(&self, to: &Mailbox, letter: &Letter) -> Result<(), Undelivered> {
+        let message = self.message(to, letter).map_err(|error| Undelivered::for_good(error.to_string()))?;
+        let sent = tokio::time::timeout(WHOLE, self.server.send(message)).await;
+        let error = match sent.map_err(|_late| Undelivered::for_now("the mail server took too long"))? {
+            Ok(_) => return Ok(()),
+            Err(error) => error,
+        };
+        let why = format!("the mail server: {error}");
+        // 5.7 is policy: whether we may, not whether it is there.
+        let is_about_us = error.status().is_some_and(|code| ABOUT_US.contains(&code.into())) || why.contains("5.7.");
+        let is_final = error.is_permanent() && !is_about_us;
+        Err(if is_final { Undelivered::for_good(why) } else { Undelivered::for_now(why) })
+    }
+
+    fn message(&self, to: &Mailbox, letter: &Letter) -> Result<Message, lettre::error::Error> {
         let said = &letter.data;
-        let mut message = Message::builder()
+        let message = Message::builder()
             .from(self.from.clone())
+            .to(to.clone())
             .subject(format!("[Outlive] {}", said.summary))
             // The same at each try: whoever has it, has it.
             .message_id(Some(format!("<{}@{}>", letter.id, self.from.email.domain())))
             .raw_header(HeaderValue::new(HeaderName::new_from_ascii_str("Auto-Submitted"), "auto-generated".to_owned()))
             .header(ContentType::TEXT_PLAIN);
-        for to in &self.to {
-            message = message.to(to.clone());
-        }
         let about =
             |name: &str, value: Option<String>| value.map(|value| format!("{name}: {value}\n")).unwrap_or_default();
         let agent = Some(said.agent.clone()).filter(|agent| !agent.is_empty());

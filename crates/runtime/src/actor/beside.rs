@@ -1,7 +1,9 @@
 //! What is done beside turns: it begins once its intent is durable, holds up nothing, and reports like any hand.
 
+use std::collections::BTreeSet;
+
 use outlive_core::command::{Command, Report};
-use outlive_core::id::{CallId, CompactionId};
+use outlive_core::id::{CallId, CompactionId, NoticeId};
 use outlive_core::session::{Beside, Held, Refusal};
 use tracing::Instrument as _;
 
@@ -84,19 +86,25 @@ impl Actor {
         }
     }
 
-    /// Ends a compaction that is not under way any more: whatever it says would come too late.
+    /// Ends a compaction that is not under way any more, and what tells of what nobody is to be told any more: whatever they say would
+    /// come too late.
     pub(super) fn end_cancelled(&mut self) {
         let under_way = self.state.upkeep.view.under_way.as_ref().map(|it| it.compaction);
-        self.keep_beside(|beside| !matches!(beside, Beside::Condense(id) if Some(*id) != under_way));
+        let notices: BTreeSet<NoticeId> = self.state.upkeep.notices.all.iter().map(|notice| notice.notice).collect();
+        self.keep_beside(|beside| match beside {
+            Beside::Condense(id) => Some(*id) == under_way,
+            Beside::Tell(id) => notices.contains(id),
+            Beside::Observe(_) | Beside::Reflect | Beside::Erase => true,
+        });
     }
 
     /// Ends what has read the journal: something of it is erased. It is owed again, and what is reported of it is not believed.
     pub(super) fn void(&mut self) {
         self.errand.round += 1;
-        self.keep_beside(|beside| matches!(beside, Beside::Erase | Beside::Tell(_)));
+        self.keep_beside(|beside| *beside == Beside::Erase);
     }
 
-    /// Returns what is under way; what erases is not of it, and what tells has read what it tells.
+    /// Returns what is under way; what erases is not of it, and what tells has read what it tells anew.
     pub(crate) fn under_way(&self) -> Held {
         let mut held = self.held.clone();
         held.beside.retain(|beside| !matches!(beside, Beside::Erase | Beside::Tell(_)));

@@ -26,8 +26,12 @@ const TOO_LONG: &str = "what it would do takes more than a line of the journal m
 impl Actor {
     /// Records what is owed until nothing more can be, and who is to be told of all that.
     pub(super) async fn settle(&mut self, batch: &mut Batch) -> Result<(), StoreError> {
-        self.settle_debts(batch).await?;
-        if self.announce(batch) { self.settle_debts(batch).await } else { Ok(()) }
+        loop {
+            self.settle_debts(batch).await?;
+            if !self.announce(batch) {
+                return Ok(());
+            }
+        }
     }
 
     async fn settle_debts(&mut self, batch: &mut Batch) -> Result<(), StoreError> {

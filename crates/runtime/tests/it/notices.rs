@@ -167,3 +167,58 @@ async fn one_that_hangs_holds_up_neither_turns_nor_a_stop() {
     house.runtime.shutdown().await;
     assert!(began.elapsed() < Duration::from_secs(10), "{:?}", began.elapsed());
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_test_is_told_at_once_and_not_while_everything_is_stopped() {
+    let carrier = Carrier::new(|times| if times == 1 { Some(Ok(())) } else { None });
+    let house = house(&carrier).await;
+    assert!(house.runtime.try_target("ops").await.unwrap().unwrap().is_ok());
+    assert!(house.runtime.try_target("nobody").await.unwrap().is_none());
+    // One under way ends with the stop.
+    let (tried, stopped) = tokio::join!(house.runtime.try_target("ops"), async {
+        tokio::time::sleep(Duration::from_secs(1)).await;
+        house.runtime.stop_all(by(), None).await.unwrap()
+    });
+    assert_eq!(tried.unwrap().unwrap().unwrap_err().why, "everything was stopped");
+    drop(stopped);
+    let refused = house.runtime.try_target("ops").await.unwrap_err();
+    assert!(refused.to_string().contains("everything is stopped"), "{refused}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_dropped_while_it_is_told_is_not_reported_and_a_title_holds_no_secret() {
+    let carrier = Carrier::new(|times| if times == 1 { None } else { Some(Ok(())) });
+    let house = house(&carrier).await;
+    house.agents.secrets.learn([("DEPLOY_KEY".to_owned(), outlive_core::secret::Secret::new("hunter2-hunter2"))]);
+    let said = house.say(1, "go").await;
+    house.outcome(1, said).await;
+    while carrier.carried().is_empty() {
+        tokio::task::yield_now().await;
+    }
+    let id = carrier.carried()[0].0;
+    house.runtime.decide_notice(NoticeCommand::Drop(id), by(), None).await.unwrap();
+    tokio::time::sleep(Duration::from_secs(120)).await;
+    assert_eq!(
+        (story(&house).await, house.runtime.live()),
+        (vec!["notice.due".to_owned(), "notice.dropped".into()], 0)
+    );
+}
+
+#[tokio::test(start_paused = true)]
+async fn many_that_wait_for_one_that_hangs_hold_nothing_and_come_back() {
+    let carrier = Carrier::new(|_| None);
+    let house = house(&carrier).await;
+    for session in 2..102 {
+        house.ask(session, Command::Create(create())).await.unwrap();
+        let said = house.say(session, "go").await;
+        house.outcome(session, said).await;
+    }
+    tokio::time::sleep(Duration::from_secs(200)).await;
+    // So many are told, or stand in line for as long as they may; the others hold nothing.
+    assert_eq!(carrier.carried().len(), 4);
+    assert!(house.runtime.live() <= 4, "{}", house.runtime.live());
+    let page = WaitQuery { limit: 200, ..WaitQuery::default() };
+    let waiting = house.runtime.outgoing(page).await.unwrap();
+    assert_eq!(waiting.len(), 100);
+    assert!(waiting.iter().all(|it| it.notice.attempts == 0), "who was put off was not tried");
+}

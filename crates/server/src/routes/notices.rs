@@ -76,6 +76,6 @@ pub(super) async fn targets(State(app): State<App>) -> Json<Page<TargetView>> {
     responses((status = 200, body = Tried), (status = 404, body = Problem)))]
 pub(super) async fn test(State(app): State<App>, Path(name): Path<String>) -> ApiResult<Json<Tried>> {
     let unknown = || ApiError::new(&code::TARGET_NOT_FOUND, format!("`notify` in outlive.yaml names no `{name}`"));
-    let tried = app.runtime.try_target(&name).await.ok_or_else(unknown)?;
+    let tried = app.runtime.try_target(&name).await?.ok_or_else(unknown)?;
     Ok(Json(Tried { delivered: tried.is_ok(), error: tried.err().map(|undelivered| undelivered.why) }))
 }

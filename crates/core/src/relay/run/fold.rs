@@ -10,7 +10,7 @@ use crate::event::{
 };
 use crate::id::{CallId, Seq, TurnId, WaitId};
 use crate::limits::{RELAY_ENTRIES, RELAY_PROMPTS, RELAY_TRACED};
-use crate::relay::definition::{ScriptEffect, Span, Terminal, Work};
+use crate::relay::definition::{ScriptEffect, Span, StateSpec, Terminal, Work};
 use crate::time::Timestamp;
 use crate::turn::Call;
 
