@@ -138,7 +138,8 @@ impl Actor {
                 (self.parted(command), written)
             }
         };
-        let turn = facts.iter().find_map(|fact| fact.turn);
+        // As it is remembered, and answered again: that of the first event.
+        let turn = facts.first().and_then(|fact| fact.turn);
         let granted = self.granted(command);
         let has_facts = !facts.is_empty() || !batch.is_empty();
         // The request stands with the first event; a fork's has it already.

@@ -525,6 +525,20 @@ fn a_state_that_a_person_names_is_entered_when_the_one_before_has_its_end() {
 }
 
 #[test]
+fn where_nobody_knows_what_a_check_said_a_person_is_asked_and_the_script_is_not_run_again() {
+    let mut world = dies_in_script(PAY_CHECKED);
+    world.desk.die();
+    world.go();
+    // Its check ran at so many deaths that it is given up.
+    let (check, _) = world.desk.held.calls.pop_first().unwrap();
+    let lost = world.desk.state.settle(&Debt::DeclareLost(check));
+    world.desk.record(lost, None);
+    world.go();
+    assert!(world.asked().questions[0].text.contains("Nobody knows what it did"));
+    assert_eq!(world.ran.iter().filter(|line| line.ends_with("pay-now")).count(), 1);
+}
+
+#[test]
 fn a_script_that_may_run_twice_does() {
     let mut world = dies_in_script(PAY_AGAIN);
     world.die();

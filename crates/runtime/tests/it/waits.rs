@@ -166,6 +166,19 @@ async fn whoever_is_late_with_a_wait_learns_who_was_first_whichever_session_has_
     assert_eq!(status(&house, 1).await, Status::Idle);
 }
 
+#[tokio::test(start_paused = true)]
+async fn a_wait_that_is_fired_under_a_name_is_answered_the_same_again() {
+    let mut house = House::of(waiting(&json!({"reason": "r", "for": "1h"}))).await;
+    let said = house.say(1, "go").await;
+    house.outcome(1, said).await;
+    let wait = house.runtime.view(id(1)).await.unwrap().queue.waits.armed[0].wait;
+    let fire = || Command::Wait { what: WaitCommand::Fire(wait), by: by() };
+    let first = house.runtime.submit(id(1), fire(), "once".parse().ok()).await.unwrap();
+    house.die().await;
+    let again = house.runtime.submit(id(1), fire(), "once".parse().ok()).await.unwrap();
+    assert_eq!((again.duplicate, again.seq, again.turn), (true, first.seq, first.turn));
+}
+
 /// A clock that somebody sets.
 struct Set {
     clock: TokioClock,

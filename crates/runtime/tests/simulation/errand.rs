@@ -319,7 +319,9 @@ impl Errand {
             _ => None,
         };
         let relay = state.relay().unwrap();
-        let outputs = relay.past.iter().map(|(name, past)| (name.clone(), past.output.clone())).collect();
+        // An end has none, also where it was chosen twice.
+        let past = relay.past.iter().filter(|(name, _)| self.plan.order.contains(&name.as_str()));
+        let outputs = past.map(|(name, past)| (name.clone(), past.output.clone())).collect();
         End { outcome: relay.outcome, outputs, entered: entries.iter().filter_map(entered).collect() }
     }
 }

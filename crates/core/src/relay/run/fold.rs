@@ -269,9 +269,12 @@ impl Relay {
         if !self.runs(call) {
             return;
         }
-        let is_checking = matches!(self.stage, Stage::Checking { .. });
+        // The check's own effect says nothing of what the script did.
+        if matches!(self.stage, Stage::Checking { .. }) {
+            self.stage = Stage::Stuck(Stuck::Lost);
+            return;
+        }
         match self.effect() {
-            Effect::Effectful if is_checking => self.stage = Stage::Stuck(Stuck::Lost),
             Effect::Effectful => {
                 let has_check = matches!(self.state().map(|state| &state.work), Some(Work::Script(script)) if script.check.is_some());
                 self.stage = if has_check { Stage::Checking { asked: false } } else { Stage::Stuck(Stuck::Lost) };
