@@ -30,7 +30,7 @@ pub struct Post {
 enum Way {
     Webhook(webhook::Webhook),
     Email(Box<email::Email>),
-    Command(command::Program),
+    Command(Box<command::Program>),
     /// A variable has no value: for now it cannot be.
     Unready(String),
 }
@@ -63,7 +63,7 @@ impl Post {
                         Err(why) => Way::Unready(why),
                     }
                 }
-                To::Command(argv) => Way::Command(command::Program::new(argv, exec, place)),
+                To::Command(argv) => Way::Command(Box::new(command::Program::new(argv, exec, place))),
             };
             if let Way::Unready(why) = &way {
                 tracing::warn!(target_name = name, why, "nobody is told by this target of `notify` until it can be");
