@@ -278,8 +278,10 @@ impl Actor {
         } else {
             self.begin(acts)
         }
-        if let Some(due) = wake_at {
-            self.shell.scheduler.at(due, self.id);
+        match wake_at {
+            Some(due) if self.state.wakes_at() == Some(due) => self.shell.scheduler.kept(due, self.id),
+            Some(due) => self.shell.scheduler.at(due, self.id),
+            None => {}
         }
     }
 

@@ -102,7 +102,7 @@ async fn ten_thousand_that_are_due_within_a_second_each_fire_once_and_none_early
 
 #[tokio::test(start_paused = true)]
 async fn what_is_overdue_at_a_start_is_woken_by_so_many_at_once_and_nobody_waits_for_it() {
-    let slow = Slow::new(Duration::from_millis(100));
+    let slow = Slow::new(SEATED / 2);
     let mut house = House::of(slow.agents()).await;
     let (begun, count) = (begun(&house).await, 4 * SEATS as u128);
     asleep(&house, 2..2 + count, |_| begun.plus_ms(3_600_000)).await;
