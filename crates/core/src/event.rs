@@ -227,7 +227,7 @@ events! {
     NoticeFailed(NoticeFailed) = "notice.failed",
     /// A person has it tried again.
     NoticeRetried(NoticeRetried) = "notice.retried",
-    /// A person has nobody told.
+    /// Nobody needs to be told any more.
     NoticeDropped(NoticeDropped) = "notice.dropped",
     /// A loop began.
     LoopStarted(LoopStarted) = "loop.started",

@@ -55,7 +55,7 @@ pub struct NoticeRetried {
     pub by: Origin,
 }
 
-/// Nobody is told any more.
+/// Nobody is told any more: a person says so, or what it asks was decided before.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NoticeDropped {
     /// Which.

@@ -1,7 +1,7 @@
 //! What people are told outside of any client: the outbox of a session.
 //!
-//! Invariants: that somebody is to be told is durable with what it is about; a notice leaves by being delivered or by a person, and
-//! nothing else; one that is given up stays until a person has it tried again or drops it, or many more are given up. What one
+//! Invariants: that somebody is to be told is durable with what it is about; a notice leaves by being delivered, by a person, or
+//! because what it asks was decided; one that is given up stays until a person has it tried again or drops it, or many more are given up. What one
 //! target does not take is no other target's matter, and a clock that is set back keeps nobody waiting.
 
 use serde::{Deserialize, Serialize};
