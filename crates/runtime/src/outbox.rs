@@ -10,7 +10,6 @@ use outlive_core::id::{NoticeId, RequestId, SessionId, WaitId};
 use outlive_core::notice::{Letter, Target};
 use outlive_core::session::{Notice, Refusal};
 use outlive_store::{Awaiting, Pending, StoreError, WaitQuery, WaitRow};
-
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::{Accepted, Runtime, SubmitError};

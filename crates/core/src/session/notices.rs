@@ -153,12 +153,12 @@ impl State {
     }
 
     pub(super) fn decide_notice(&self, what: NoticeCommand, by: &Origin) -> Facts {
-        let (NoticeCommand::Retry(id) | NoticeCommand::Drop(id)) = what;
-        let notice = self.upkeep.notices.get(id).ok_or(Refusal::NoNotice(id))?;
+        let id = what.notice();
+        self.upkeep.notices.get(id).ok_or(Refusal::NoNotice(id))?;
         let by = by.clone();
         Ok(vec![Fact::of_session(match what {
-            NoticeCommand::Retry(_) => Event::NoticeRetried(NoticeRetried { notice: notice.notice, by }),
-            NoticeCommand::Drop(_) => Event::NoticeDropped(NoticeDropped { notice: notice.notice, by }),
+            NoticeCommand::Retry(notice) => Event::NoticeRetried(NoticeRetried { notice, by }),
+            NoticeCommand::Drop(notice) => Event::NoticeDropped(NoticeDropped { notice, by }),
         })])
     }
 

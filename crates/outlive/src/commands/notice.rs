@@ -58,7 +58,8 @@ async fn list(client: &Client, session: Option<String>, json: bool) -> Result<()
 fn row(notice: NoticeView) -> Vec<String> {
     let next = match notice.next_at {
         None => "given up".to_owned(),
-        Some(_) if notice.attempts == 0 && notice.error.is_none() => "now".to_owned(),
+        // What is tried at once is shown as tried since then.
+        Some(at) if at <= notice.since => "now".to_owned(),
         Some(at) => at.to_string(),
     };
     let why = notice.error.as_deref().map_or_else(|| "-".to_owned(), |why| cut(&show::label(why)));

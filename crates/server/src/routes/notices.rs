@@ -3,40 +3,24 @@
 use axum::Json;
 use axum::extract::State;
 use outlive_core::command::NoticeCommand;
-use outlive_core::id::SessionId;
 use outlive_protocol::notice::{NoticeView, TargetView, Tried};
 use outlive_protocol::session::Done;
 use outlive_protocol::{Page, Problem, code};
-use outlive_runtime::{Outgoing, WaitQuery};
-use serde::Deserialize;
+use outlive_runtime::Outgoing;
 
 use super::control::done;
-use super::waits::{cursor, read_cursor};
+use super::waits::{Wanted, cursor};
 use crate::App;
-use crate::body::{Caller, Path, Query, id, limit};
+use crate::body::{Caller, Path, Query, id};
 use crate::problem::{ApiError, ApiResult};
-
-/// Which notices.
-#[derive(Debug, Deserialize, utoipa::IntoParams)]
-#[serde(deny_unknown_fields)]
-#[into_params(parameter_in = Query)]
-pub(super) struct Wanted {
-    /// Only of this session.
-    session: Option<String>,
-    /// 1 to 200; 50 by default.
-    limit: Option<usize>,
-    /// From the page before.
-    cursor: Option<String>,
-}
 
 /// Notices that nobody has yet: the next to be tried first, last those that are given up.
 #[utoipa::path(get, path = "/notices", tag = "notices", params(Wanted),
     responses((status = 200, body = Page<NoticeView>), (status = 422, body = Problem)))]
 pub(super) async fn list(State(app): State<App>, Query(wanted): Query<Wanted>) -> ApiResult<Json<Page<NoticeView>>> {
-    let limit = limit(wanted.limit, 50, 200)?;
-    let session = wanted.session.as_deref().map(id::<SessionId>).transpose()?;
-    let after = wanted.cursor.as_deref().map(read_cursor).transpose()?;
-    let found = app.runtime.outgoing(WaitQuery { session, after, limit, ..WaitQuery::default() }).await?;
+    let query = wanted.query()?;
+    let limit = query.limit;
+    let found = app.runtime.outgoing(query).await?;
     let next_cursor = found.last().filter(|_| found.len() == limit).map(|last| cursor(last.place));
     let view = |found: Outgoing| NoticeView::of(found.session.to_string(), found.notice);
     Ok(Json(Page { items: found.into_iter().map(view).collect(), next_cursor }))

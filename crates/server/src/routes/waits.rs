@@ -18,7 +18,7 @@ use crate::App;
 use crate::body::{Body, Caller, Path, Query, id, limit};
 use crate::problem::{ApiError, ApiResult};
 
-/// Which waits.
+/// Which waits, or notices.
 #[derive(Debug, Deserialize, utoipa::IntoParams)]
 #[serde(deny_unknown_fields)]
 #[into_params(parameter_in = Query)]
@@ -31,14 +31,21 @@ pub(super) struct Wanted {
     cursor: Option<String>,
 }
 
+impl Wanted {
+    pub(super) fn query(&self) -> ApiResult<WaitQuery> {
+        let session = self.session.as_deref().map(id::<SessionId>).transpose()?;
+        let after = self.cursor.as_deref().map(read_cursor).transpose()?;
+        Ok(WaitQuery { session, after, limit: limit(self.limit, 50, 200)?, ..WaitQuery::default() })
+    }
+}
+
 /// What sessions wait for: the first to end first, last what no time ends.
 #[utoipa::path(get, path = "/waits", tag = "waits", params(Wanted),
     responses((status = 200, body = Page<WaitView>), (status = 422, body = Problem)))]
 pub(super) async fn list(State(app): State<App>, Query(wanted): Query<Wanted>) -> ApiResult<Json<Page<WaitView>>> {
-    let limit = limit(wanted.limit, 50, 200)?;
-    let session = wanted.session.as_deref().map(id::<SessionId>).transpose()?;
-    let after = wanted.cursor.as_deref().map(read_cursor).transpose()?;
-    let found = app.runtime.waits(WaitQuery { session, after, limit, ..WaitQuery::default() }).await?;
+    let query = wanted.query()?;
+    let limit = query.limit;
+    let found = app.runtime.waits(query).await?;
     let next_cursor = found.last().filter(|_| found.len() == limit).map(|last| cursor(last.place));
     let view = |found: Waiting| WaitView::of(found.session.to_string(), found.wait);
     Ok(Json(Page { items: found.into_iter().map(view).collect(), next_cursor }))
@@ -131,7 +138,7 @@ pub(super) fn cursor((at, wait): (Option<i64>, WaitId)) -> String {
     format!("{}.{wait}", at.map(|at| at.to_string()).unwrap_or_default())
 }
 
-pub(super) fn read_cursor(text: &str) -> ApiResult<(Option<i64>, WaitId)> {
+fn read_cursor(text: &str) -> ApiResult<(Option<i64>, WaitId)> {
     let read = || {
         let (at, wait) = text.split_once('.')?;
         let at = if at.is_empty() { None } else { Some(at.parse().ok()?) };
