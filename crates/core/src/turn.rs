@@ -10,6 +10,7 @@ pub use call::{Call, Fate, Inquiry, Phase};
 pub use ending::{failure_ending, stopped_ending};
 pub use fallback::{Lineup, Outages};
 pub use running::Running;
+pub(crate) use step::spread;
 pub use step::{Asking, retry_pause_ms, retryable};
 
 use serde::{Deserialize, Serialize};

@@ -18,6 +18,7 @@ use crate::id::{NoticeId, Seq};
 use crate::limits::{NOTICE_ERROR_CHARS, NOTICES, NOTICES_GIVEN_UP};
 use crate::notice::{Target, Topic};
 use crate::time::Timestamp;
+use crate::turn::spread;
 
 /// Pauses between one try and the next, in milliseconds: about two days, after which it is given up.
 const PAUSES_MS: [u64; 9] = [5_000, 30_000, 120_000, 600_000, 1_800_000, 7_200_000, 21_600_000, 43_200_000, 86_400_000];
@@ -205,7 +206,6 @@ impl Notice {
     /// Spreads a pause: what failed together does not come back together.
     fn spread(&self, pause: u64, by: u64) -> u64 {
         let seed = self.notice.bits() ^ u128::from(self.attempts) ^ u128::from(pause);
-        let mixed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) >> 96;
-        pause + u64::try_from(mixed).unwrap_or(0) % by.max(1)
+        pause + spread(seed, by)
     }
 }

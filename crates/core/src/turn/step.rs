@@ -61,10 +61,14 @@ pub fn retryable(kind: FailureKind, truncations: u32) -> bool {
 pub fn retry_pause_ms(failures: u32, asked_for_ms: Option<u64>, salt: u128) -> u64 {
     let doublings = failures.saturating_sub(1).min(20);
     let base = RETRY_FIRST_MS.saturating_mul(1 << doublings).min(RETRY_LONGEST_MS);
-    // A multiplicative hash: neighbouring ids must not share their spread.
-    let mixed = (salt ^ u128::from(failures)).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) >> 96;
-    let spread = u64::try_from(mixed).unwrap_or(0) % (base / 4).max(1);
-    (base + spread).max(asked_for_ms.unwrap_or(0))
+    (base + spread(salt ^ u128::from(failures), base / 4)).max(asked_for_ms.unwrap_or(0))
+}
+
+/// Spreads what would come back together: a number below this one, or 0. Neighbouring seeds do not share theirs.
+pub(crate) fn spread(seed: u128, below: u64) -> u64 {
+    // A multiplicative hash.
+    let mixed = seed.wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C_C060_5CED_C835) >> 96;
+    u64::try_from(mixed).unwrap_or(0) % below.max(1)
 }
 
 #[cfg(test)]
