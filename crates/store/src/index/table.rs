@@ -148,7 +148,7 @@ impl Table {
         for row in rows.iter_mut().filter(|row| row.status == SLEEPING) {
             let kind = Some(Awaiting::Wait);
             let query = WaitQuery { session: Some(row.session), kind, ..WaitQuery::default() };
-            row.waits = self.waits(&query, usize::MAX)?;
+            row.waits = self.waits(&query, |_| false)?;
         }
         Ok(rows)
     }
@@ -168,9 +168,13 @@ impl Table {
         Ok(rows.collect::<Result<_, _>>()?)
     }
 
-    /// Returns up to `limit` waits that the query is for.
-    pub(super) fn waits(&self, query: &WaitQuery, limit: usize) -> Result<Vec<WaitRow>, FileError> {
-        waits::find(&self.connection, query, limit)
+    /// Returns the waits that the query is for, without those of sessions whose row here is stale.
+    pub(super) fn waits(
+        &self,
+        query: &WaitQuery,
+        is_stale: impl Fn(SessionId) -> bool,
+    ) -> Result<Vec<WaitRow>, FileError> {
+        waits::find(&self.connection, query, is_stale)
     }
 }
 

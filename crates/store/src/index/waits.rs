@@ -117,21 +117,26 @@ impl<'c> Putting<'c> {
     }
 }
 
-/// Returns up to `limit` waits of a query.
-pub(super) fn find(connection: &Connection, query: &WaitQuery, limit: usize) -> Result<Vec<WaitRow>, FileError> {
+/// Returns the waits of a query, without those of sessions whose waits are others by now. No more is read than that takes.
+pub(super) fn find(
+    connection: &Connection,
+    query: &WaitQuery,
+    is_stale: impl Fn(SessionId) -> bool,
+) -> Result<Vec<WaitRow>, FileError> {
     let (at, id) = query.after().map_or((i64::MIN, String::new()), |(at, wait)| (at, wait.to_string()));
-    let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+    let is_fresh = |found: &rusqlite::Result<WaitRow>| found.as_ref().map_or(true, |row| !is_stale(row.session));
     let kind = query.kind.map(|kind| kind as i64);
     if let Some(wait) = query.wait {
         let sql = "SELECT id, session, over_at, terms, ended, kind FROM waits WHERE id = ?1";
         let found = connection.prepare(sql)?.query_row([wait.to_string()], row).optional()?;
-        return Ok(found.into_iter().collect());
+        return Ok(found.into_iter().filter(|row| !is_stale(row.session)).collect());
     }
     if let Some(session) = query.session {
         let sql = "SELECT id, session, over_at, terms, ended, kind FROM waits
              WHERE session = ?1 AND ended = 0 AND (kind = ?2 OR ?2 IS NULL)";
         let mut statement = connection.prepare(sql)?;
-        return Ok(statement.query_map(params![session.to_string(), kind], row)?.collect::<Result<_, _>>()?);
+        let found = statement.query_map(params![session.to_string(), kind], row)?;
+        return Ok(found.filter(is_fresh).collect::<Result<_, _>>()?);
     }
     // When they end is in the order itself: so many are read at each start.
     let (columns, until) = match (query.timed, kind.unwrap_or_default()) {
@@ -140,11 +145,12 @@ pub(super) fn find(connection: &Connection, query: &WaitQuery, limit: usize) -> 
     };
     let of_kind = kind.map(|kind| format!("AND kind = {kind}")).unwrap_or_default();
     let sql = format!(
-        "SELECT id, session, over_at, {columns} FROM waits
-         WHERE ended = 0 AND (over_at, id) > (?1, ?2) AND over_at <= ?3 {of_kind} ORDER BY over_at, id LIMIT ?4"
+        "SELECT id, session, over_at, {columns} FROM waits INDEXED BY waits_by_time
+         WHERE ended = 0 AND (over_at, id) > (?1, ?2) AND over_at <= ?3 {of_kind} ORDER BY over_at, id"
     );
     let mut statement = connection.prepare(&sql)?;
-    Ok(statement.query_map(params![at, id, until, limit], row)?.collect::<Result<_, _>>()?)
+    let found = statement.query_map(params![at, id, until], row)?;
+    Ok(found.filter(is_fresh).take(query.limit).collect::<Result<_, _>>()?)
 }
 
 fn row(found: &rusqlite::Row<'_>) -> rusqlite::Result<WaitRow> {
@@ -161,4 +167,45 @@ fn row(found: &rusqlite::Row<'_>) -> rusqlite::Result<WaitRow> {
         terms: read(3)?,
         ended: found.get(4)?,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::cell::Cell;
+
+    use super::super::table::{Notes, Table};
+    use super::*;
+    use crate::conformance::row;
+
+    fn session(n: i64) -> SessionId {
+        SessionId::from_bits(u128::from(n.unsigned_abs()))
+    }
+
+    #[test]
+    fn of_very_many_waits_no_more_is_read_than_a_page_and_what_is_stale_before_its_end() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut table = Table::open(&dir.path().join("index.db")).unwrap();
+        let waits = |n: i64| {
+            let (wait, terms) = (WaitId::from_bits(u128::from(n.unsigned_abs())), String::new());
+            WaitRow { kind: Awaiting::Wait, wait, session: session(n), over_at: Some(n), terms, ended: false }
+        };
+        let notes: Notes = (1..=5_000)
+            .map(|n| (session(n), Some(crate::Row { waits: vec![waits(n)], ..row(session(n), 1, 1) })))
+            .collect();
+        table.write(&notes, &[], &[]).unwrap();
+        let looked = Cell::new(0);
+        let is_stale = |of: SessionId| {
+            looked.set(looked.get() + 1);
+            of <= session(200)
+        };
+        for timed in [true, false] {
+            looked.set(0);
+            let found = table.waits(&WaitQuery { timed, limit: 100, ..WaitQuery::default() }, is_stale).unwrap();
+            assert_eq!(
+                found.iter().map(|row| row.session).collect::<Vec<_>>(),
+                (201..=300).map(session).collect::<Vec<_>>()
+            );
+            assert_eq!(looked.get(), 300);
+        }
+    }
 }

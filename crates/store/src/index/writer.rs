@@ -10,7 +10,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use outlive_core::id::{Seq, SessionId};
-use outlive_core::limits::{NOTICES, WAITS};
 
 use super::table::{Mark, Notes, Table};
 use super::{ListQuery, Log, Row, WaitQuery, WaitRow, page, page_of_waits};
@@ -229,12 +228,13 @@ impl Writer {
     }
 
     fn waits(&mut self, query: &WaitQuery) -> Result<Vec<WaitRow>, StoreError> {
-        let notes = self.unwritten().notes.clone();
-        // Those of sessions that were noted since are others now.
-        let stale = notes.len().saturating_mul(WAITS + NOTICES);
-        let mut found = self.read(|table| table.waits(query, query.limit.saturating_add(stale)))?;
-        found.retain(|row| !notes.contains_key(&row.session));
-        let noted = notes.into_values().flatten().flat_map(|row| row.waits);
+        // A row that is noted meanwhile is not of this answer.
+        let noted: HashMap<SessionId, Vec<WaitRow>> = {
+            let waits = |row: &Option<Row>| row.as_ref().map(|row| row.waits.clone()).unwrap_or_default();
+            self.unwritten().notes.iter().map(|(session, row)| (*session, waits(row))).collect()
+        };
+        let found = self.read(|table| table.waits(query, |session| noted.contains_key(&session)))?;
+        let noted = noted.into_values().flatten();
         Ok(page_of_waits(found.into_iter().chain(noted), query))
     }
 
