@@ -54,11 +54,20 @@ pub(crate) struct Actor {
     held: Held,
     running: Running,
     errand: Errand,
-    cut_bytes: u64,
+    read: Read,
     /// An append failed and the journal could not be read since: the state may hold what is not durable.
     astray: bool,
     /// Set at shutdown: what runs may end, nothing new starts.
     closing: bool,
+}
+
+/// How the journal was read back.
+#[derive(Default)]
+struct Read {
+    /// Bytes of a torn tail that nobody was told of yet.
+    cut_bytes: u64,
+    /// The last event that the newest snapshot covers.
+    covered: Seq,
 }
 
 /// How to stop what runs.
@@ -98,7 +107,7 @@ impl Actor {
             held: Held::default(),
             running: Running::default(),
             errand,
-            cut_bytes: 0,
+            read: Read::default(),
             astray: false,
             closing: false,
         }
@@ -231,7 +240,8 @@ impl Actor {
         let loaded = crate::load::state(&self.shell.store, self.id).await.map_err(SubmitError::Store)?;
         self.state = loaded.state;
         self.shell.ledger.note(self.id, &self.state);
-        self.cut_bytes = self.cut_bytes.max(loaded.cut_bytes);
+        let cut_bytes = self.read.cut_bytes.max(loaded.cut_bytes);
+        self.read = Read { cut_bytes, covered: loaded.covered };
         (self.transcript, self.equipment.layers) = (None, None);
         self.astray = false;
         Ok(())

@@ -25,11 +25,17 @@ pub struct Loaded {
     pub state: State,
     /// Bytes of a torn tail that the store cut at its last start.
     pub cut_bytes: u64,
+    /// The last event that a snapshot covers; zero, where there is none.
+    pub covered: Seq,
     /// Events that no snapshot spared reading.
     pub replayed: Seq,
 }
 
 impl Loaded {
+    fn from(snapshot: State) -> Self {
+        Self { cut_bytes: 0, covered: snapshot.head, replayed: 0, state: snapshot }
+    }
+
     /// Says whether reading it took long.
     pub(crate) fn was_long(&self) -> bool {
         self.replayed > LONG
@@ -45,7 +51,7 @@ pub async fn state(store: &Store, session: SessionId) -> Result<Loaded, StoreErr
     let from = snapshot(store, session).await.unwrap_or_default();
     let head = match store.journals.head(session).await {
         Ok(head) => head,
-        Err(StoreError::NotFound(_)) => return Ok(Loaded { state: State::default(), cut_bytes: 0, replayed: 0 }),
+        Err(StoreError::NotFound(_)) => return Ok(Loaded::from(State::default())),
         Err(error) => return Err(error),
     };
     // A snapshot from beyond the journal's end is none.
@@ -55,7 +61,7 @@ pub async fn state(store: &Store, session: SessionId) -> Result<Loaded, StoreErr
 }
 
 async fn replay(store: &Store, session: SessionId, from: State) -> Result<Loaded, StoreError> {
-    let mut loaded = Loaded { state: from, cut_bytes: 0, replayed: 0 };
+    let mut loaded = Loaded::from(from);
     loop {
         let opened = store.journals.read(session, loaded.state.head, PAGE).await?;
         loaded.cut_bytes = loaded.cut_bytes.max(opened.cut_bytes);

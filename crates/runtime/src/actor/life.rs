@@ -382,17 +382,17 @@ impl Loop {
     }
 
     /// Writes a snapshot, where none is there or it would spare reading much: it is synced, and a journal's end is soon read.
-    async fn snapshot(&self) {
-        let (store, id) = (&self.life.shell.store, self.life.id);
+    async fn snapshot(&mut self) {
+        let (store, id, covered) = (&self.life.shell.store, self.life.id, self.actor.read.covered);
         let Some(state) = self.actor.state().filter(|state| state.head > 0) else { return };
-        let covered = crate::load::snapshot(store, id).await.map_or(0, |before| before.head);
         if covered > 0 && (covered..covered + SNAPSHOT_AFTER).contains(&state.head) {
             return;
         }
-        if let Some(text) = outlive_core::session::write_snapshot(state)
-            && let Err(error) = store.snapshots.put(id, text).await
-        {
-            tracing::debug!(%error, "snapshot not written");
+        let (head, text) = (state.head, outlive_core::session::write_snapshot(state));
+        let Some(text) = text else { return };
+        match store.snapshots.put(id, text).await {
+            Ok(()) => self.actor.read.covered = head,
+            Err(error) => tracing::debug!(%error, "snapshot not written"),
         }
     }
 

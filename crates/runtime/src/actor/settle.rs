@@ -135,7 +135,7 @@ impl Actor {
     /// The first thing after a restart that found something unfinished is to say so.
     fn note_recovery(&mut self, batch: &mut Batch) {
         let debts = self.owed();
-        let Some(noted) = recovery(&self.state, &debts, std::mem::take(&mut self.cut_bytes)) else { return };
+        let Some(noted) = recovery(&self.state, &debts, std::mem::take(&mut self.read.cut_bytes)) else { return };
         self.record(batch, vec![noted]);
     }
 
