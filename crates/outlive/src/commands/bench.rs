@@ -176,7 +176,8 @@ pub(super) fn median(values: Vec<f64>) -> f64 {
 pub(super) fn percentile(values: &[f64], percent: usize) -> f64 {
     let mut values = values.to_vec();
     values.sort_by(f64::total_cmp);
-    values.get(values.len() * percent / 100).copied().unwrap_or(0.0)
+    let last = values.len().saturating_sub(1);
+    values.get((values.len() * percent / 100).min(last)).copied().unwrap_or(0.0)
 }
 
 /// Makes a temporary folder on the measured disk.
