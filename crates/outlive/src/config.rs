@@ -142,7 +142,8 @@ pub fn environment() -> Vec<(String, String)> {
 pub fn workspace(named: Option<&Path>) -> Result<Workspace, Failure> {
     let here = std::env::current_dir()?;
     if let Some(named) = named {
-        let named = here.join(named);
+        // Without any `.` in it, as it is shown.
+        let named: PathBuf = here.join(named).components().collect();
         let is_root = named.file_name().is_some_and(|name| name == FOLDER);
         let root = if is_root { named } else { named.join(FOLDER) };
         return Ok(holding(root));

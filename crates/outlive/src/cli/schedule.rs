@@ -23,6 +23,14 @@ pub enum Schedule {
     },
     /// Have something said at times: in a session, or each time in a fresh session of an agent
     Add(Box<Add>),
+    /// Let a schedule be another: what is not said here stays as it is, and its history; what is under way goes on
+    Change {
+        /// Which
+        #[arg(value_parser = id::<ScheduleId>)]
+        schedule: String,
+        #[command(flatten)]
+        wanted: Box<Add>,
+    },
     /// Let nothing be due until it is resumed; what is under way goes on
     Pause {
         /// Which

@@ -22,6 +22,7 @@ pub async fn run(place: &Workspace, command: Schedule) -> Outcome {
             if json { show::json(&shown)? } else { print(&shown) }
         }
         Schedule::Add(wanted) => add(&client, *wanted).await?,
+        Schedule::Change { schedule, wanted } => change(&client, &schedule, *wanted).await?,
         Schedule::Pause { schedule, reason } => {
             let _: ScheduleView = send(&client, &schedule, "pause", &PauseSchedule { reason }).await?;
             say!("{schedule} is paused; outlive schedule resume {schedule} lets it go on");
@@ -85,19 +86,30 @@ async fn list(client: &Client, json: bool) -> Result<(), Failure> {
 
 async fn add(client: &Client, wanted: Add) -> Result<(), Failure> {
     let json = wanted.course.json;
-    let made: ScheduleView = client.send(Method::POST, "/schedules", &post(wanted)?).await?;
+    let post = post(wanted, PostSchedule::default())?;
+    told(&client.send(Method::POST, "/schedules", &post).await?, json)
+}
+
+async fn change(client: &Client, schedule: &str, wanted: Add) -> Result<(), Failure> {
+    let (path, json) = (format!("/schedules/{schedule}"), wanted.course.json);
+    let shown: ScheduleView = client.get(&path).await?;
+    let now = serde_json::to_value(&shown.plan).and_then(serde_json::from_value).map_err(Failure::failed)?;
+    told(&client.send(Method::PUT, &path, &post(wanted, now)?).await?, json)
+}
+
+fn told(schedule: &ScheduleView, json: bool) -> Result<(), Failure> {
     if json {
-        return show::json(&made);
+        return show::json(schedule);
     }
-    say!("{}  {}", made.id, next(&made));
+    say!("{}  {}", schedule.id, next(schedule));
     Ok(())
 }
 
-/// What is asked for: what was typed, then what the file says.
-fn post(wanted: Add) -> Result<PostSchedule, Failure> {
+/// What is asked for: what was typed, then what the file says, or else what was there before.
+fn post(wanted: Add, before: PostSchedule) -> Result<PostSchedule, Failure> {
     let Add { at, every, anchor, cron, zone, name, agent, session, course, file, message } = wanted;
     let mut post = match &file {
-        None => PostSchedule::default(),
+        None => before,
         Some(path) => {
             let shown = path.display().to_string();
             let bytes = super::run::files::read(path, 2 * MESSAGE_BYTES)?;
@@ -105,6 +117,9 @@ fn post(wanted: Add) -> Result<PostSchedule, Failure> {
             outlive_core::yaml::read(&text, &shown).map_err(|error| Failure::Usage(error.to_string()))?
         }
     };
+    if every.is_some() {
+        post.zone = None;
+    }
     if at.is_some() || every.is_some() || cron.is_some() {
         (post.at, post.every, post.anchor, post.cron) = (at, every, anchor, cron);
     }
@@ -138,6 +153,7 @@ fn policy(text: &str) -> Result<Value, Failure> {
 fn next(schedule: &ScheduleView) -> String {
     match schedule.next_at {
         Some(at) => format!("due next at {at}"),
+        None if schedule.status == "paused" => "not due until it is resumed".to_owned(),
         None if schedule.runs.is_empty() => "not due any more".to_owned(),
         None => "under way".to_owned(),
     }

@@ -79,6 +79,28 @@ fn a_schedule_is_paused_resumed_run_and_removed_and_says_so() {
 }
 
 #[test]
+fn a_schedule_that_is_changed_keeps_what_is_not_said_and_its_history() {
+    let home = Home::new();
+    let id = home.add(&["--cron", "0 9 * * MON-FRI", "--zone", "Europe/Berlin", "--overlap", "queue", "help"]);
+    home.check(&["schedule", "run", &id], 0, "runs in ses_");
+    home.until(&id, is_done);
+    home.check(&["schedule", "change", &id, "tell me the time"], 0, "due next at");
+    let shown = home.check(&["schedule", "show", &id], 0, "says      tell me the time");
+    for kept in ["cron      0 9 * * MON-FRI", "zone      Europe/Berlin", "overlap   queue", "1 done"] {
+        assert!(shown.contains(kept), "{kept}: {shown}");
+    }
+    // No zone goes with it.
+    home.check(&["schedule", "change", &id, "--every", "2h", "--name", "tea"], 0, "due next at");
+    let shown = home.schedule(&id);
+    let now = ["every", "cron", "zone", "name", "message"].map(|key| shown[key].clone());
+    assert_eq!(now, ["2h".into(), Value::Null, Value::Null, "tea".into(), "tell me the time".into()]);
+    home.check(&["schedule", "change", &id, "--cron", "61 * * * *"], 2, "cron: minute: `61` is not 0 to 59");
+    assert_eq!(home.schedule(&id)["every"], "2h");
+    home.check(&["schedule", "remove", &id], 0, "is removed");
+    home.check(&["schedule", "change", &id, "--name", "none"], 3, "(schedule_not_found)");
+}
+
+#[test]
 fn what_is_no_schedule_is_refused_with_the_place() {
     let home = Home::new();
     home.check(&["schedule", "add", "help"], 2, "one of `at`, `every` and `cron` is needed");

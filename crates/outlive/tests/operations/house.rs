@@ -12,7 +12,7 @@ pub struct House(pub tempfile::TempDir);
 impl House {
     pub fn new() -> Self {
         let house = Self(tempfile::tempdir().unwrap());
-        house.check(&["init"], 0, "is ready");
+        house.check(&["init"], 0, &format!("workspace {} is ready", house.root().display()));
         house
     }
 

@@ -1,10 +1,16 @@
-//! Who tells this workspace something, and who is told: whether each has its secret.
+//! Who tells this workspace something, and who is told: whether each has its secret, and whether the agents are there.
 
+use std::sync::Arc;
+
+use outlive_core::id::AgentName;
 use outlive_core::webhook::sign;
 use outlive_runtime::catalog::Credentials as _;
+use outlive_store::AgentFolders as _;
+use outlive_store::files::beside::Beside;
+use outlive_store::files::fs::RealDisk;
 
 use super::Check;
-use crate::config::notify::To;
+use crate::config::notify::{Notify, To};
 use crate::config::{Environment, Workspace};
 
 /// What is signed to see whether a secret can be one.
@@ -17,18 +23,35 @@ pub(super) fn checks(place: &Workspace) -> Vec<Check> {
         let what = format!("webhook {name}");
         secret(&what, &hook.secret).unwrap_or_else(|| Check::ok(what, format!("signed by {}", hook.secret)))
     });
+    let folders = Beside { root: place.root.clone(), disk: Arc::new(RealDisk) };
+    // Folders that cannot be read are told of elsewhere.
+    let agents = folders.names().ok();
+    let is_unknown =
+        |agent: &AgentName| agents.as_ref().is_some_and(|all| all.iter().all(|name| name != agent.as_str()));
     let targets = config.notify.iter().map(|(name, target)| {
-        let (what, variable) = (format!("notify {name}"), target.secret());
-        let missing = variable.and_then(|variable| secret(&what, variable));
-        missing.unwrap_or_else(|| match (&target.to, variable) {
-            (To::Webhook { .. }, Some(variable)) if !can_sign(variable) => {
-                let fix = "a secret of Standard Webhooks is base64, with or without `whsec_` before it";
-                Check::wrong(what, format!("the value of {variable} signs nothing"), fix)
+        let told_of = target.target(name).agents;
+        match told_of.iter().find(|agent| is_unknown(agent)) {
+            Some(agent) => {
+                let fix =
+                    "name one of `outlive agent list` in outlive.yaml, or leave `agents` out: then it is told of all";
+                Check::warning(format!("notify {name}"), format!("there is no agent `{agent}`"), fix)
             }
-            _told => Check::ok(what, format!("`outlive notice test {name}` tries it")),
-        })
+            None => told(name, target),
+        }
     });
     hooks.chain(targets).collect()
+}
+
+fn told(name: &str, target: &Notify) -> Check {
+    let (what, variable) = (format!("notify {name}"), target.secret());
+    let missing = variable.and_then(|variable| secret(&what, variable));
+    missing.unwrap_or_else(|| match (&target.to, variable) {
+        (To::Webhook { .. }, Some(variable)) if !can_sign(variable) => {
+            let fix = "a secret of Standard Webhooks is base64, with or without `whsec_` before it";
+            Check::wrong(what, format!("the value of {variable} signs nothing"), fix)
+        }
+        _told => Check::ok(what, format!("`outlive notice test {name}` tries it")),
+    })
 }
 
 fn can_sign(variable: &str) -> bool {
