@@ -17,10 +17,11 @@ mod ollama_stream;
 mod openai_stream;
 mod policy;
 mod responses_stream;
+mod tokens;
 
 type Target = fn(&[u8]);
 
-const TARGETS: [(&str, Target); 11] = [
+const TARGETS: [(&str, Target); 12] = [
     ("agent_yaml", agent_yaml::run),
     ("anthropic_stream", anthropic_stream::run),
     ("archive", archive::run),
@@ -32,6 +33,7 @@ const TARGETS: [(&str, Target); 11] = [
     ("openai_stream", openai_stream::run),
     ("policy", policy::run),
     ("responses_stream", responses_stream::run),
+    ("tokens", tokens::run),
 ];
 
 static TARGET: LazyLock<Target> = LazyLock::new(|| {

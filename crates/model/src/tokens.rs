@@ -259,12 +259,3 @@ mod vocabulary {
         }
     }
 }
-
-#[cfg(all(test, not(feature = "tokens")))]
-mod tests {
-    #[test]
-    fn a_build_without_a_vocabulary_counts_by_bytes_and_writes_no_count_down() {
-        let counter = super::counter();
-        assert_eq!((counter.count("four bytes count as one"), counter.is_exact()), (6, false));
-    }
-}
