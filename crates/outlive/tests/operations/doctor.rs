@@ -54,13 +54,15 @@ fn what_is_wrong_is_named_with_its_place_and_the_way_out() {
 #[test]
 fn who_tells_it_something_and_who_is_told_have_their_secrets() {
     let house = House::new();
-    let notify = "webhooks:\n  shop: {scheme: github, secret: SHOP, routes: [{message: {agent: default}}]}\n\
+    let notify = "webhooks:\n  shop: {scheme: github, secret: SHOP, routes: [{message: {agent: default}}]}\n  \
+                  mail: {scheme: github, secret: MAIL, routes: [{message: {agent: postman}}]}\n\
                   notify:\n  ops: {webhook: 'https://example.com', secret: OPS}\n  desk: {command: [notify-send]}\n  \
                   night: {command: [notify-send], agents: [default, writer]}\n";
     house.write("outlive.yaml", notify);
     let shown = house.check(&["doctor"], 0, "warning  webhook shop     SHOP has no value here");
     assert!(shown.contains("warning  notify ops       OPS has no value here"), "{shown}");
     assert!(shown.contains("ok       notify desk      `outlive notice test desk` tries it"), "{shown}");
+    assert!(shown.contains("warning  webhook mail     there is no agent `postman`"), "{shown}");
     assert!(shown.contains("warning  notify night     there is no agent `writer`"), "{shown}");
     let output = house.command(&["doctor"]).env("OPS", "not-base64-at-all!").output().unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);

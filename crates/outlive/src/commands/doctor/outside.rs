@@ -19,25 +19,25 @@ const TRIED: (&str, i64) = ("msg", 0);
 /// Looks at a configuration that can be read; one that cannot is the workspace's matter.
 pub(super) fn checks(place: &Workspace) -> Vec<Check> {
     let Ok(config) = place.config() else { return Vec::new() };
-    let hooks = config.webhooks.iter().map(|(name, hook)| {
-        let what = format!("webhook {name}");
-        secret(&what, &hook.secret).unwrap_or_else(|| Check::ok(what, format!("signed by {}", hook.secret)))
-    });
     let folders = Beside { root: place.root.clone(), disk: Arc::new(RealDisk) };
     // Folders that cannot be read are told of elsewhere.
-    let agents = folders.names().ok();
-    let is_unknown =
-        |agent: &AgentName| agents.as_ref().is_some_and(|all| all.iter().all(|name| name != agent.as_str()));
+    let there = folders.names().ok();
+    let stranger = |what: &str, named: Vec<&AgentName>| {
+        let is_there =
+            |agent: &AgentName| there.as_ref().is_none_or(|all| all.iter().any(|name| name == agent.as_str()));
+        let unknown = named.into_iter().find(|agent| !is_there(agent))?;
+        let fix = "name one of `outlive agent list` in outlive.yaml";
+        Some(Check::warning(what, format!("there is no agent `{unknown}`"), fix))
+    };
+    let hooks = config.webhooks.iter().map(|(name, hook)| {
+        let what = format!("webhook {name}");
+        let told = hook.routes.iter().filter_map(|route| Some(&route.message.as_ref()?.agent)).collect();
+        let missing = stranger(&what, told).or_else(|| secret(&what, &hook.secret));
+        missing.unwrap_or_else(|| Check::ok(what, format!("signed by {}", hook.secret)))
+    });
     let targets = config.notify.iter().map(|(name, target)| {
-        let told_of = target.target(name).agents;
-        match told_of.iter().find(|agent| is_unknown(agent)) {
-            Some(agent) => {
-                let fix =
-                    "name one of `outlive agent list` in outlive.yaml, or leave `agents` out: then it is told of all";
-                Check::warning(format!("notify {name}"), format!("there is no agent `{agent}`"), fix)
-            }
-            None => told(name, target),
-        }
+        let of = target.target(name).agents;
+        stranger(&format!("notify {name}"), of.iter().collect()).unwrap_or_else(|| told(name, target))
     });
     hooks.chain(targets).collect()
 }
