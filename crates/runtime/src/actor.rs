@@ -257,7 +257,7 @@ impl Actor {
         let agent = || self.state.profile.as_ref().map(|profile| profile.agent.clone());
         let seen = || Seen { session: self.id, agent: agent(), began, events: happened.into() };
         self.shell.meter.note(seen, (began, happened));
-        self.shell.notices.refusals.tell(self.id, &self.state, batch.refused());
+        self.shell.hearers.refusals.tell(self.id, &self.state, batch.refused());
         crate::log::note(happened);
         self.shell.feeds.tell(self.id, batch.events());
         if batch.entries().any(|entry| has_text(&entry.event)) {
@@ -307,7 +307,7 @@ impl Actor {
             self.running.model = Some(self.shell.tasks.spawn("model", task.instrument(span)));
         }
         for run in acts.runs {
-            self.shell.notices.tell(&run.kit, (self.id, run.call), (&run.tool, &run.arguments));
+            self.shell.hearers.tell(&run.kit, (self.id, run.call), (&run.tool, &run.arguments));
             self.running.calls.insert(run.call, run.stop.clone());
             let span = self.errand.turn.call(run.call, run.attempt, &run.tool);
             let (errand, at_work) = (self.errand.clone(), self.shell.brake.work(self.id));

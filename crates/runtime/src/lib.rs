@@ -43,6 +43,7 @@ pub mod checkpoints;
 pub mod clock;
 pub mod feeds;
 mod hands;
+pub mod hearers;
 mod history;
 pub mod kit;
 mod ledger;
@@ -53,7 +54,6 @@ pub mod meaning;
 mod memory;
 pub mod meter;
 mod mind;
-pub mod notices;
 mod noting;
 mod outbox;
 mod pages;
@@ -208,7 +208,7 @@ impl Runtime {
             scheduler: scheduler::Scheduler::default(),
             ledger: ledger::Ledger::new(owed.clone()),
             meter: meter::Meter::default(),
-            notices: notices::Notices::default(),
+            hearers: hearers::Hearers::default(),
             settings,
             brake,
             door: Door::default(),
@@ -350,13 +350,13 @@ impl Runtime {
 
     /// Lets somebody carry what `notify` rules say to tell, from now on: at most `behind` notices wait for it.
     #[must_use]
-    pub fn notices(&self, behind: usize) -> tokio::sync::mpsc::Receiver<notices::Notice> {
-        self.shell.notices.carry(behind)
+    pub fn calls_told_of(&self, behind: usize) -> tokio::sync::mpsc::Receiver<hearers::CallNotice> {
+        self.shell.hearers.carry(behind)
     }
 
     /// Lets somebody hear, from now on, of every call that is denied or asked about, once that is durable.
     pub fn hear_of_refusals(&self, ear: Ear) {
-        self.shell.notices.refusals.hear(ear);
+        self.shell.hearers.refusals.hear(ear);
     }
 
     /// Returns what counts what happens.

@@ -135,7 +135,7 @@ impl Runtime {
         let id = NoticeId::from_bits(moment.ids.fresh());
         let letter = Letter::test(id, moment.at);
         let told = async {
-            let _turn = self.shell.notices.lines.turn(target, TEST_IN_LINE).await?;
+            let _turn = self.shell.hearers.lines.turn(target, TEST_IN_LINE).await?;
             courier.deliver(target, &letter).await.map(|()| id)
         };
         Ok(Some(tokio::select! {

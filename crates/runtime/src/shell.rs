@@ -11,11 +11,11 @@ use tokio_util::sync::CancellationToken;
 use crate::Runtime;
 use crate::clock::Moments;
 use crate::feeds::Feeds;
+use crate::hearers::Hearers;
 use crate::kit::Kits;
 use crate::ledger::Ledger;
 use crate::memory::Folds;
 use crate::meter::Meter;
-use crate::notices::Notices;
 use crate::scheduler::Scheduler;
 use crate::stop::Brake;
 use crate::tasks::Tasks;
@@ -31,7 +31,7 @@ pub(crate) struct Shell {
     pub(crate) scheduler: Scheduler,
     pub(crate) ledger: Ledger,
     pub(crate) meter: Meter,
-    pub(crate) notices: Notices,
+    pub(crate) hearers: Hearers,
     pub(crate) settings: Settings,
     pub(crate) brake: Brake,
     pub(crate) door: Door,

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use outlive_runtime::Runtime;
-use outlive_runtime::notices::Notice;
+use outlive_runtime::hearers::CallNotice;
 
 /// Notices that may wait.
 const BEHIND: usize = 256;
@@ -17,7 +17,7 @@ const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// Begins. The thread ends with the process.
 pub fn begin(runtime: &Runtime) {
-    let mut notices = runtime.notices(BEHIND);
+    let mut notices = runtime.calls_told_of(BEHIND);
     let here = tokio::runtime::Handle::current();
     let client = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build();
     let client = client.unwrap_or_default();
@@ -31,7 +31,7 @@ pub fn begin(runtime: &Runtime) {
     }
 }
 
-async fn deliver(client: &reqwest::Client, notice: &Notice) {
+async fn deliver(client: &reqwest::Client, notice: &CallNotice) {
     let Some(address) = &notice.webhook else { return };
     let body = serde_json::json!({
         "type": "call.started",

@@ -73,7 +73,7 @@ async fn deliver(errand: &Errand, tell: &Tell) -> Result<(), Undelivered> {
     // Another start may know it again.
     let gone = || Undelivered::for_now(format!("`notify` in outlive.yaml names no `{target}`"));
     let courier = courier.ok_or_else(gone)?;
-    let _turn = tell.shell.notices.lines.turn(target, IN_LINE).await?;
+    let _turn = tell.shell.hearers.lines.turn(target, IN_LINE).await?;
     // Read once it is its turn: what was forgotten meanwhile is not there.
     let read = near(errand, tell, *of).await.map_err(|error| Undelivered::for_now(error.to_string()))?;
     let Some((last, before)) = read.split_last().filter(|(last, _)| last.seq == *of) else {

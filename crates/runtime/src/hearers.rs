@@ -13,7 +13,7 @@ use crate::refusals::Refusals;
 
 /// A call that starts, and that a rule says to tell of.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Notice {
+pub struct CallNotice {
     /// Its session.
     pub session: SessionId,
     /// The call.
@@ -28,19 +28,20 @@ pub struct Notice {
     pub webhook: Option<String>,
 }
 
-/// Who carries notices further, if anybody. Cheap to clone.
+/// Who hears, outside of any client. Cheap to clone.
 #[derive(Clone, Default)]
-pub(crate) struct Notices {
-    carrier: Arc<Mutex<Option<mpsc::Sender<Notice>>>>,
+pub(crate) struct Hearers {
+    /// Who carries what is told of calls further, if anybody.
+    carrier: Arc<Mutex<Option<mpsc::Sender<CallNotice>>>>,
     /// Who hears of calls that did not simply run.
     pub(crate) refusals: Refusals,
     /// Who waits to tell somebody outside.
     pub(crate) lines: Lines,
 }
 
-impl Notices {
+impl Hearers {
     /// Lets somebody carry notices from now on, in place of whoever did before.
-    pub(crate) fn carry(&self, behind: usize) -> mpsc::Receiver<Notice> {
+    pub(crate) fn carry(&self, behind: usize) -> mpsc::Receiver<CallNotice> {
         let (sender, receiver) = mpsc::channel(behind);
         *self.carrier.lock().unwrap_or_else(PoisonError::into_inner) = Some(sender);
         receiver
@@ -59,11 +60,11 @@ impl Notices {
             tracing::info!(%session, %call, tool, rule, "a call starts that a rule says to tell of");
             let Some(webhook) = notify.webhook.clone() else { continue };
             let (tool, summary) = (tool.to_owned(), assessment.summary.clone());
-            self.pass_on(Notice { session, call, tool, summary, rule, webhook: Some(webhook) });
+            self.pass_on(CallNotice { session, call, tool, summary, rule, webhook: Some(webhook) });
         }
     }
 
-    fn pass_on(&self, notice: Notice) {
+    fn pass_on(&self, notice: CallNotice) {
         let carrier = self.carrier.lock().unwrap_or_else(PoisonError::into_inner);
         let call = notice.call;
         if carrier.as_ref().is_none_or(|carrier| carrier.try_send(notice).is_err()) {
