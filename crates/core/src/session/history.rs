@@ -43,6 +43,7 @@ impl State {
         facts.extend(self.loop_aborted());
         facts.extend(self.relay_parted());
         facts.extend(self.waits_cancelled(0, by));
+        facts.extend(self.notices_dropped(by));
         if let (None, Some(parked)) = (&self.turn, &self.questions.parked) {
             facts.extend(parked.left());
         }

@@ -116,6 +116,14 @@ impl Waits {
         calls.any(|call| self.armed.iter().any(|wait| wait.call == Some(call)))
     }
 
+    /// Says whether such a signal ends a wait that nothing ends yet.
+    fn is_for(&self, signal: &NewSignal) -> bool {
+        let (name, payload) = (&signal.name, &signal.payload);
+        let is_met = |awaited: &Awaited| self.signals.iter().any(|kept| awaited.is_met_by(&kept.name, &kept.payload));
+        let mut awaited = self.armed.iter().filter_map(|wait| wait.terms.signal.as_ref());
+        awaited.any(|awaited| awaited.is_met_by(name, payload) && !is_met(awaited))
+    }
+
     #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else is about waits")]
     pub(super) fn hear(&mut self, entry: &Entry) {
         match &entry.event {
@@ -151,7 +159,8 @@ impl Waits {
     /// Returns what ends a wait now, if anything does: whichever came first.
     fn end_of(&self, wait: &Wait, now: Timestamp) -> Option<End<'_>> {
         let terms = &wait.terms;
-        let fits = |kept: &&Kept| terms.signal.as_ref().is_some_and(|awaited| awaited.is_met_by(kept));
+        let fits =
+            |kept: &&Kept| terms.signal.as_ref().is_some_and(|awaited| awaited.is_met_by(&kept.name, &kept.payload));
         let kept = self.signals.iter().find(fits);
         let over = terms.over_at().filter(|at| *at <= now);
         let late = over.map(|at| (at, now.ms_since(at)));
@@ -186,8 +195,8 @@ impl Overdue {
 }
 
 impl Awaited {
-    fn is_met_by(&self, kept: &Kept) -> bool {
-        self.name == kept.name && self.fits.as_ref().is_none_or(|fits| holds(&kept.payload, fits))
+    fn is_met_by(&self, name: &str, payload: &Value) -> bool {
+        self.name == name && self.fits.as_ref().is_none_or(|fits| holds(payload, fits))
     }
 }
 
@@ -350,7 +359,8 @@ impl State {
         }
         let kept = &self.queue.waits.signals;
         let all = kept.iter().fold(bytes, |sum, kept| sum.saturating_add(size(&kept.payload)));
-        if kept.len() >= SIGNALS_KEPT || all > SIGNALS_KEPT_BYTES {
+        let is_full = kept.len() >= SIGNALS_KEPT || all > SIGNALS_KEPT_BYTES;
+        if is_full && !self.queue.waits.is_for(signal) {
             return Err(Refusal::SignalsFull);
         }
         let NewSignal { name, payload, origin } = signal.clone();

@@ -333,6 +333,18 @@ fn what_cannot_be_waited_for_is_refused() {
 }
 
 #[test]
+fn a_signal_that_ends_a_wait_is_taken_however_many_others_are_kept() {
+    let mut desk = Desk::with_session();
+    arm(&mut desk, signal_wait("reply", None, None));
+    for _ in 0..256 {
+        send(&mut desk, "x", Value::Null).unwrap();
+    }
+    assert_eq!(send(&mut desk, "x", Value::Null), Err(Refusal::SignalsFull));
+    send(&mut desk, "reply", json!({"a": 1})).unwrap();
+    assert_eq!(send(&mut desk, "reply", Value::Null), Err(Refusal::SignalsFull), "one ends it");
+}
+
+#[test]
 fn a_model_that_waits_for_nothing_is_told_why() {
     let check = |arguments: Value, expected: &str| {
         let told = read_wait(&arguments).unwrap_err();

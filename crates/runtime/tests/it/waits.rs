@@ -11,7 +11,7 @@ use outlive_core::session::Status;
 use outlive_core::time::Timestamp;
 use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::clock::{Clock, Moments, TokioClock};
-use outlive_runtime::{Runtime, Settings, WaitQuery};
+use outlive_runtime::{NewFork, Runtime, Settings, WaitQuery};
 use outlive_store::memory;
 use outlive_tools::builtin::WaitFor;
 use outlive_tools::registry::Toolbox;
@@ -164,6 +164,25 @@ async fn whoever_is_late_with_a_wait_learns_who_was_first_whichever_session_has_
     assert!(late.to_string().contains("ended already: cancelled"), "{late}");
     assert_eq!(house.runtime.waits(all()).await.unwrap(), vec![]);
     assert_eq!(status(&house, 1).await, Status::Idle);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_takes_no_wait_from_its_original() {
+    let mut house = House::of(waiting(&json!({"reason": "r", "for": "1h"}))).await;
+    let said = house.say(1, "go").await;
+    house.outcome(1, said).await;
+    let fork = NewFork { session: id(2), of: (id(1), None), title: None, by: by() };
+    house.runtime.fork(fork, None).await.unwrap();
+    let found = house.runtime.waits(WaitQuery { limit: 10, ..WaitQuery::default() }).await.unwrap();
+    let [one] = found.as_slice() else { panic!("{found:?}") };
+    assert_eq!(one.session, id(1));
+    let later = WaitCommand::Move(one.wait.wait, Until::In(7_200_000));
+    assert_eq!(house.runtime.end_wait(later, by(), None).await.unwrap().0, id(1));
+    house.die().await;
+    tokio::time::sleep(DAY).await;
+    house.until(1, "wait.ended").await;
+    assert_eq!(ends(&house, 1).await, vec![(WaitReason::Due, 0)]);
+    assert_eq!(ends(&house, 2).await, vec![(WaitReason::Cancelled, 0)]);
 }
 
 #[tokio::test(start_paused = true)]

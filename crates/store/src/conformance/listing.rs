@@ -64,6 +64,9 @@ pub async fn what_sessions_wait_for_is_listed_by_its_time(subject: &mut impl Sub
     store.index.note(sleeping(2, vec![wait(3, 2, Some(10)), over]));
     let notice = WaitRow { kind: Awaiting::Notice, ..wait(4, 3, Some(20)) };
     store.index.note(Row { waits: vec![notice], ..row(session(3), 1, 0) });
+    // A fork has the waits of its original, ended.
+    let parted = |n: u128| WaitRow { ended: true, ..wait(n, 4, None) };
+    store.index.note(Row { waits: vec![parted(1), parted(2), parted(9)], ..row(session(4), 1, 0) });
     for written in [false, true, true] {
         let ask = |query: WaitQuery| store.index.waits(query);
         let ids = |found: Vec<WaitRow>| found.into_iter().map(|row| row.wait.bits()).collect::<Vec<_>>();
@@ -86,11 +89,14 @@ pub async fn what_sessions_wait_for_is_listed_by_its_time(subject: &mut impl Sub
             ids(ask(WaitQuery { session: Some(session(1)), ..all.clone() }).await.expect("waits are listed")),
             [1, 2]
         );
-        assert_eq!(
-            ids(ask(WaitQuery { wait: Some(WaitId::from_bits(9)), ..all }).await.expect("waits are listed")),
-            [9]
-        );
-        let rows = list(&store, ListQuery { limit: 9, ..ListQuery::default() }).await;
+        for (n, of) in [(1, 1), (9, 2)] {
+            let one = WaitQuery { wait: Some(WaitId::from_bits(n)), limit: 1, ..all.clone() };
+            let found = ask(one).await.expect("waits are listed");
+            let found: Vec<_> = found.iter().map(|row| (row.wait.bits(), row.session)).collect();
+            assert_eq!(found, [(n, session(of))], "of the original, written: {written}");
+        }
+        let mut rows = list(&store, ListQuery { limit: 9, ..ListQuery::default() }).await;
+        rows.retain(|row| row.session < session(4));
         let armed = |wait: &&WaitRow| wait.kind == Awaiting::Wait;
         let first = |row: &Row| row.waits.iter().find(armed).map(|wait| wait.over_at);
         assert_eq!(

@@ -14,7 +14,7 @@ use crate::sqlite::{self, AfterCrash, Checkpoint, FileError, Kind, Writes};
 
 const KIND: Kind = Kind {
     application: 0x6f75_746c,
-    version: 5,
+    version: 6,
     schema: SCHEMA,
     cache_kib: 1_024,
     after_crash: AfterCrash::Check,
@@ -35,8 +35,8 @@ const SCHEMA: &str = "
     CREATE INDEX owing ON sessions (id) WHERE owed = 1;
     CREATE TABLE stale (id TEXT PRIMARY KEY) STRICT, WITHOUT ROWID;
     CREATE TABLE waits (
-        id TEXT PRIMARY KEY, session TEXT NOT NULL, over_at INTEGER NOT NULL, terms TEXT NOT NULL,
-        ended INTEGER NOT NULL, kind INTEGER NOT NULL
+        id TEXT NOT NULL, session TEXT NOT NULL, over_at INTEGER NOT NULL, terms TEXT NOT NULL,
+        ended INTEGER NOT NULL, kind INTEGER NOT NULL, PRIMARY KEY (id, session)
     ) STRICT, WITHOUT ROWID;
     CREATE INDEX waits_by_time ON waits (over_at, id, session) WHERE ended = 0;
     CREATE INDEX waits_of_session ON waits (session);

@@ -2,7 +2,7 @@
 //! derived as it is.
 
 use outlive_core::id::{SessionId, WaitId};
-use rusqlite::{Connection, OptionalExtension as _, Statement, params};
+use rusqlite::{Connection, Statement, params};
 use serde::{Deserialize, Serialize};
 
 use super::Row;
@@ -45,7 +45,7 @@ pub struct WaitRow {
 pub struct WaitQuery {
     /// Only of this kind.
     pub kind: Option<Awaiting>,
-    /// Only this one.
+    /// Only this one; of those that forks have of it, too, the first is of the session that made it.
     pub wait: Option<WaitId>,
     /// Only of this session.
     pub session: Option<SessionId>,
@@ -78,7 +78,12 @@ pub(crate) fn page_of_waits(waits: impl Iterator<Item = WaitRow>, query: &WaitQu
         .filter(|row| !query.timed || row.over_at.is_some())
         .filter(|row| query.after().is_none_or(|after| row.place() > after))
         .collect();
-    found.sort_by_key(WaitRow::place);
+    if query.wait.is_some() {
+        // Forks have it, too: ended, and later than the session that it is of.
+        found.sort_by_key(|row| (row.ended, row.session));
+    } else {
+        found.sort_by_key(WaitRow::place);
+    }
     found.truncate(query.limit);
     found.iter_mut().filter(|_| query.timed).for_each(|row| row.terms.clear());
     found
@@ -128,8 +133,9 @@ pub(super) fn find(
     let kind = query.kind.map(|kind| kind as i64);
     if let Some(wait) = query.wait {
         let sql = "SELECT id, session, over_at, terms, ended, kind FROM waits WHERE id = ?1";
-        let found = connection.prepare(sql)?.query_row([wait.to_string()], row).optional()?;
-        return Ok(found.into_iter().filter(|row| !is_stale(row.session)).collect());
+        let mut statement = connection.prepare(sql)?;
+        let found = statement.query_map([wait.to_string()], row)?;
+        return Ok(found.filter(is_fresh).collect::<Result<_, _>>()?);
     }
     if let Some(session) = query.session {
         let sql = "SELECT id, session, over_at, terms, ended, kind FROM waits
