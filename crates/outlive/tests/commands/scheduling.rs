@@ -101,6 +101,21 @@ fn a_schedule_that_is_changed_keeps_what_is_not_said_and_its_history() {
 }
 
 #[test]
+fn of_a_schedule_with_a_damaged_journal_everything_says_so_and_what_repairs_it() {
+    let home = Home::new();
+    let id = home.add(&["--every", "1h", "help"]);
+    home.check(&["serve", "--stop"], 0, "");
+    let journal = format!(".outlive/schedules/{id}/events.jsonl");
+    let path = home.0.path().join(&journal);
+    let text = std::fs::read_to_string(&path).unwrap();
+    std::fs::write(&path, text.replacen("every", "evary", 1)).unwrap();
+    for asked in ["show", "run", "pause", "remove"] {
+        home.check(&["schedule", asked, &id], 1, "is damaged at line 1");
+    }
+    home.check(&["schedule", "list"], 0, "verify --repair");
+}
+
+#[test]
 fn what_is_no_schedule_is_refused_with_the_place() {
     let home = Home::new();
     home.check(&["schedule", "add", "help"], 2, "one of `at`, `every` and `cron` is needed");

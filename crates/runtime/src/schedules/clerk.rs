@@ -30,7 +30,7 @@ const AGAIN_MS: u64 = 5_000;
 struct Clerk {
     desk: Desk,
     all: BTreeMap<ScheduleId, Schedule>,
-    aside: BTreeMap<ScheduleId, String>,
+    aside: BTreeMap<ScheduleId, StoreError>,
     /// When the clock owes something to each, earliest first.
     due: BTreeSet<(Timestamp, ScheduleId)>,
     of: HashMap<ScheduleId, Timestamp>,
@@ -82,7 +82,7 @@ impl Clerk {
                 Ok(None) => {}
                 Err(error) => {
                     tracing::error!(schedule = %id, %error, "schedule set aside");
-                    clerk.aside.insert(id, error.to_string());
+                    clerk.aside.insert(id, error);
                 }
             }
         }
@@ -118,7 +118,8 @@ impl Clerk {
             }
             Mail::Show { schedule, reply } => drop(reply.send(self.known(schedule).cloned())),
             Mail::List { reply } => {
-                let known = Known { schedules: self.all.values().cloned().collect(), aside: self.aside.clone() };
+                let aside = self.aside.iter().map(|(id, error)| (*id, error.to_string())).collect();
+                let known = Known { schedules: self.all.values().cloned().collect(), aside };
                 drop(reply.send(Ok(known)));
             }
             Mail::Ended { schedule, ended } => self.end(schedule, ended, runtime),
@@ -126,10 +127,7 @@ impl Clerk {
     }
 
     fn known(&self, id: ScheduleId) -> Result<&Schedule, SubmitError> {
-        let aside = || {
-            let why = self.aside.get(&id)?;
-            Some(SubmitError::Store(StoreError::Poisoned(why.clone())))
-        };
+        let aside = || self.aside.get(&id).cloned().map(SubmitError::Store);
         self.all.get(&id).ok_or_else(|| aside().unwrap_or_else(|| missing(id)))
     }
 
@@ -333,7 +331,7 @@ impl Clerk {
                 self.all.remove(&id);
                 self.put(id, None);
                 self.crowded.remove(&id);
-                self.aside.insert(id, error.to_string());
+                self.aside.insert(id, error.clone());
             }
             return Err(SubmitError::Store(error));
         }
