@@ -1,9 +1,11 @@
 //! Tells by e-mail.
 
+use std::error::Error as _;
 use std::time::Duration;
 
 use lettre::message::Mailbox;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
+use lettre::transport::smtp;
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::extension::ClientId;
 use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
@@ -13,7 +15,7 @@ use outlive_core::secret::Secret;
 
 use crate::config::notify::{self, Door};
 
-/// Time of each exchange with the server.
+/// Time in which the server can be reached.
 const PATIENCE: Duration = Duration::from_secs(20);
 /// Time of a whole delivery.
 const WHOLE: Duration = Duration::from_secs(60);
@@ -25,6 +27,8 @@ pub struct Email {
     server: AsyncSmtpTransport<Tokio1Executor>,
     from: Mailbox,
     to: Vec<Mailbox>,
+    /// The variable that holds the password.
+    password: Option<String>,
 }
 
 impl Email {
@@ -49,7 +53,7 @@ impl Email {
             }
             _nobody => builder,
         };
-        Ok(Self { server: builder.build(), from, to })
+        Ok(Self { server: builder.build(), from, to, password: email.password.clone() })
     }
 
     /// Each has a letter of their own, so that one who cannot have it keeps it from nobody.
@@ -77,11 +81,31 @@ impl Email {
             Ok(_) => return Ok(()),
             Err(error) => error,
         };
-        let why = format!("the mail server: {error}");
+        let why = format!("the mail server: {}", said(&error)) + &self.way_out(&error);
         // 5.7 is policy: whether we may, not whether it is there.
         let is_about_us = error.status().is_some_and(|code| ABOUT_US.contains(&code.into())) || why.contains("5.7.");
         let is_final = error.is_permanent() && !is_about_us;
         Err(if is_final { Undelivered::for_good(why) } else { Undelivered::for_now(why) })
+    }
+
+    /// Returns what a person can do about it, where it does not say so itself.
+    fn way_out(&self, error: &smtp::Error) -> String {
+        let what = match (error.status().map(u16::from), &self.password, said(error)) {
+            (Some(534 | 535), Some(variable), _) => format!("look at `user` and at what {variable} holds"),
+            (Some(_), ..) => return String::new(),
+            (None, _, said) if said.contains("UnknownIssuer") => {
+                "this machine must trust who made the certificate, such as by SSL_CERT_FILE".to_owned()
+            }
+            (None, _, said) if said.contains("certificate not valid for name") => {
+                "`server` must have a name that the certificate has".to_owned()
+            }
+            (None, _, said) if said.contains("STARTTLS") || said.contains("InvalidContentType") => {
+                "nothing was sent in the clear: take the port that encrypts, `smtp://` by STARTTLS, `smtps://` from the beginning"
+                    .to_owned()
+            }
+            _says_it => return String::new(),
+        };
+        format!("; {what}")
     }
 
     fn message(&self, to: &Mailbox, letter: &Letter) -> Result<Message, lettre::error::Error> {
@@ -102,5 +126,14 @@ impl Email {
             + &about("session", said.session_id.map(|id| id.to_string()))
             + &about("notice", Some(letter.id.to_string()));
         message.body(format!("{}\n\n--\n{foot}at: {}\n", said.text, letter.timestamp))
+    }
+}
+
+/// Returns what a server said, or what is wrong without the words of the library around it.
+fn said(error: &smtp::Error) -> String {
+    let inner = std::iter::successors(error.source(), |cause| cause.downcast_ref::<smtp::Error>()?.source()).last();
+    match inner {
+        Some(inner) if error.status().is_none() => inner.to_string(),
+        _answer => error.to_string(),
     }
 }

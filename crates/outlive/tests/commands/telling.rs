@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use crate::{Home, OUTLIVE};
 
+mod sealed;
+
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const PARTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/commands/telling");
 
@@ -291,6 +293,11 @@ struct Mail {
 
 impl Mail {
     fn begin(home: &Home) -> Self {
+        Self::with(home, "")
+    }
+
+    /// With lines before those of its configuration.
+    fn with(home: &Home, lines: &str) -> Self {
         let (folder, port) = (home.0.path().join("mail"), free_port());
         let open = |path: &Path| {
             use std::os::unix::fs::PermissionsExt as _;
@@ -301,7 +308,7 @@ impl Mail {
         [home.0.path(), &folder, &folder.join("spool"), &folder.join("log")].into_iter().for_each(open);
         let conf = include_str!("telling/exim.conf");
         let conf = conf.replace("FOLDER", folder.to_str().unwrap()).replace("PORT", &port.to_string());
-        std::fs::write(folder.join("conf"), conf).unwrap();
+        std::fs::write(folder.join("conf"), lines.to_owned() + &conf).unwrap();
         let mut exim = match rustix::process::geteuid().is_root() {
             true => Command::new("/usr/sbin/exim4"),
             false => {
