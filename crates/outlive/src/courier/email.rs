@@ -34,15 +34,13 @@ pub struct Email {
 impl Email {
     /// # Errors
     ///
-    /// An address or the server cannot be one.
+    /// An address or the server cannot be one, or nobody is trusted who could vouch for the server.
     pub fn new(email: &notify::Email, password: Option<Secret>) -> Result<Self, String> {
         let (from, to) = email.mailboxes()?;
         let (door, host, port) = email.door()?;
         let builder = match door {
-            Door::Tls => AsyncSmtpTransport::<Tokio1Executor>::relay(&host).map_err(|error| error.to_string())?,
-            Door::StartTls => {
-                AsyncSmtpTransport::<Tokio1Executor>::starttls_relay(&host).map_err(|error| error.to_string())?
-            }
+            Door::Tls => AsyncSmtpTransport::<Tokio1Executor>::relay(&host).map_err(untrusting)?,
+            Door::StartTls => AsyncSmtpTransport::<Tokio1Executor>::starttls_relay(&host).map_err(untrusting)?,
             Door::Loopback => AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&host),
         };
         let named = Mailbox::clone(&from).email.domain().to_owned();
@@ -127,6 +125,11 @@ impl Email {
             + &about("notice", Some(letter.id.to_string()));
         message.body(format!("{}\n\n--\n{foot}at: {}\n", said.text, letter.timestamp))
     }
+}
+
+/// Says why nobody can be trusted.
+fn untrusting(error: smtp::Error) -> String {
+    format!("{}; install ca-certificates, or name a file of authorities in SSL_CERT_FILE", said(&error))
 }
 
 /// Returns what a server said, or what is wrong without the words of the library around it.

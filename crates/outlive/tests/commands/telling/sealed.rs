@@ -256,6 +256,29 @@ fn an_authority_in_a_folder_is_trusted_beside_those_of_a_file() {
 }
 
 #[test]
+fn a_machine_that_trusts_nobody_does_all_for_which_nobody_must_be_trusted() {
+    let home = Home::new();
+    home.write(
+        "outlive.yaml",
+        "notify:\n  anna: {email: {to: [anna@example.com], from: outlive@example.com, server: 'smtps://mail.example.com'}}\n  \
+         here: {email: {to: [anna@example.com], from: outlive@example.com, server: 'smtp://127.0.0.1:1'}}\n  \
+         ops: {webhook: 'http://127.0.0.1:1/in', secret: OPS}\n",
+    );
+    let nothing = [("SSL_CERT_FILE", "/dev/null"), ("SSL_CERT_DIR", ""), ("OPS", super::SECRET)];
+    let _server = home.serve(&nothing);
+    for (target, says) in [
+        ("anna", "name a file of authorities in SSL_CERT_FILE"),
+        ("here", "Connection refused"),
+        ("ops", "Connection refused"),
+    ] {
+        let mut asks = home.command(crate::OUTLIVE);
+        let asked = asks.args(["notice", "test", target]).envs(nothing).output().unwrap();
+        let said = String::from_utf8_lossy(&asked.stderr);
+        assert!(asked.status.code() == Some(1) && said.contains(says), "{target}: {asked:?}");
+    }
+}
+
+#[test]
 fn a_server_that_does_not_encrypt_is_told_nothing() {
     let home = Home::new();
     let mail = Mail::begin(&home);
