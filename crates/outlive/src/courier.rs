@@ -5,6 +5,7 @@
 pub mod calls;
 mod command;
 mod email;
+mod smtp;
 mod webhook;
 
 use std::collections::BTreeMap;

@@ -47,6 +47,11 @@ struct Wire {
 
 impl Wire {
     fn before(port: u16) -> Self {
+        Self::with(port, |_answer| {})
+    }
+
+    /// On which somebody changes answers.
+    fn with(port: u16, forges: impl Fn(&mut Vec<u8>) + Copy + Send + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let wire = Self { port: listener.local_addr().unwrap().port(), heard: Arc::default() };
         let heard = Arc::clone(&wire.heard);
@@ -55,8 +60,9 @@ impl Wire {
                 let (client, server) = (client.unwrap(), TcpStream::connect(("127.0.0.1", port)).unwrap());
                 heard.lock().unwrap().push(Vec::new());
                 let (back, heard) = ((server.try_clone().unwrap(), client.try_clone().unwrap()), Arc::clone(&heard));
-                std::thread::spawn(move || carry(back, |_answer| {}));
-                std::thread::spawn(move || carry((client, server), |said| heard.lock().unwrap()[at].extend(said)));
+                std::thread::spawn(move || carry(back, forges));
+                let hears = move |said: &mut Vec<u8>| heard.lock().unwrap()[at].extend_from_slice(said);
+                std::thread::spawn(move || carry((client, server), hears));
             }
         });
         wire
@@ -86,12 +92,13 @@ impl Wire {
 }
 
 /// Hands on until one side has gone.
-fn carry((mut from, mut to): (TcpStream, TcpStream), mut hears: impl FnMut(&[u8])) {
+fn carry((mut from, mut to): (TcpStream, TcpStream), mut passes: impl FnMut(&mut Vec<u8>)) {
     let mut buffer = [0; 4096];
     while let Ok(length @ 1..) = from.read(&mut buffer) {
+        let mut said = buffer[..length].to_vec();
         // Known before it arrives: whoever sees an answer sees what it answers.
-        hears(&buffer[..length]);
-        if to.write_all(&buffer[..length]).is_err() {
+        passes(&mut said);
+        if to.write_all(&said).is_err() {
             break;
         }
     }
@@ -102,7 +109,7 @@ fn carry((mut from, mut to): (TcpStream, TcpStream), mut hears: impl FnMut(&[u8]
 struct Post {
     begins: Wire,
     sealed: Wire,
-    _mail: Mail,
+    mail: Mail,
 }
 
 impl Post {
@@ -116,7 +123,7 @@ impl Post {
         let sealed = free_port();
         let mail = Mail::with(home, &format!("SEALED = {sealed}\nUSER = {USER}\nPASSWORD = {PASSWORD}\n"));
         super::until_open(sealed);
-        Self { begins: Wire::before(mail.port), sealed: Wire::before(sealed), _mail: mail }
+        Self { begins: Wire::before(mail.port), sealed: Wire::before(sealed), mail }
     }
 }
 
@@ -293,4 +300,37 @@ fn a_server_that_does_not_encrypt_is_told_nothing() {
         assert_eq!(wire.in_the_clear().pop().unwrap(), begins);
     }
     assert_eq!(home.read("mail/box"), "");
+}
+
+#[test]
+fn answers_that_somebody_slips_in_before_the_encryption_are_not_those_of_the_server() {
+    let home = Home::new();
+    let post = Post::begin(&home, ELSEWHERE);
+    let forged = Wire::with(post.mail.port, |answer| {
+        if answer.starts_with(b"220 TLS go ahead") {
+            answer.extend(
+                b"250-x\r\n250 AUTH PLAIN\r\n235 in\r\n250 from\r\n250 to\r\n354 go\r\n250 taken\r\n221 bye\r\n",
+            );
+        }
+    });
+    home.tells(&format!("smtp://{ELSEWHERE}:{}", forged.port));
+    let _server = home.trusting("own.pem", PASSWORD);
+    home.check(&["notice", "test", "anna"], 1, "corrupt message");
+    assert_eq!(forged.in_the_clear(), [BEGINS]);
+}
+
+#[test]
+fn a_server_that_does_not_say_goodbye_has_what_it_took() {
+    let home = Home::new();
+    let mail = Mail::begin(&home);
+    let silent = Wire::with(mail.port, |answer| {
+        while answer.starts_with(b"221") {
+            std::thread::park();
+        }
+    });
+    let email =
+        format!("{{to: [anna@example.com], from: outlive@example.com, server: 'smtp://127.0.0.1:{}'}}", silent.port);
+    home.write("outlive.yaml", &format!("notify:\n  anna: {{email: {email}}}\n"));
+    let _server = home.serve(&[]);
+    home.check(&["notice", "test", "anna"], 0, "anna has it");
 }
