@@ -185,6 +185,23 @@ fn a_command_is_told_by_its_input_and_its_environment_and_no_word_of_it_becomes_
 }
 
 #[test]
+fn what_nobody_has_is_listed_where_the_list_is_made_anew() {
+    let home = Home::new();
+    home.write("outlive.yaml", "notify:\n  away: {on: [ending], command: ['false']}\n");
+    let server = home.serve(&[]);
+    home.check(&["run", "help"], 0, "");
+    let failed = until("a failed try", || home.notices().into_iter().find(|notice| notice["attempts"] != 0));
+    drop(server);
+    for file in ["index.db", "index.db-wal", "index.db-shm"] {
+        std::fs::remove_file(home.0.path().join(".outlive").join(file)).unwrap();
+    }
+    let _server = home.serve(&[]);
+    let listed = until("the list", || home.notices().into_iter().next());
+    assert_eq!(listed, failed, "it is there before the next try");
+    assert_eq!(home.sessions(&[]).len(), 1);
+}
+
+#[test]
 fn a_configuration_that_tells_nobody_is_refused_with_its_place() {
     let home = Home::new();
     for (notify, says) in [
