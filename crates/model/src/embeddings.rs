@@ -39,7 +39,7 @@ impl Embedder {
     ///
     /// [`ConnectError::Http`]
     pub fn new(spec: EmbeddingSpec, key: Option<Key>) -> Result<Self, ConnectError> {
-        Ok(Self { http: Ok(client()?), spec, key })
+        Ok(Self { http: Ok(client(&spec.base_url)?), spec, key })
     }
 
     /// One that cannot be asked, for this reason: whoever asks is told.

@@ -136,7 +136,8 @@ pub fn connect(mut settings: Settings) -> Result<Arc<dyn Model>, ConnectError> {
     {
         return Err(ConnectError::NoKey { provider: settings.provider, variable });
     }
-    let http = client()?;
+    let usual = if settings.provider == "ollama" { crate::ollama::BASE } else { "https:" };
+    let http = client(settings.base_url.as_deref().unwrap_or(usual))?;
     if settings.provider == "openrouter" {
         settings.base_url.get_or_insert_with(|| OPENROUTER.to_owned());
     }
@@ -149,14 +150,24 @@ pub fn connect(mut settings: Settings) -> Result<Arc<dyn Model>, ConnectError> {
     })
 }
 
-/// Makes what asks over HTTP.
-pub(crate) fn client() -> Result<reqwest::Client, ConnectError> {
-    // A redirect would carry the key to wherever it names.
-    let redirect = reqwest::redirect::Policy::none();
-    let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(20)).redirect(redirect);
-    // A peer that is gone without a word is noticed long before its silence is.
-    let http = http.tcp_keepalive(Duration::from_secs(30)).tcp_keepalive_interval(Duration::from_secs(15));
-    http.tcp_keepalive_retries(4).build().map_err(|error| ConnectError::Http(error.to_string()))
+/// Makes what asks this address over HTTP. Where nothing is encrypted, no authority needs to be trusted.
+pub(crate) fn client(url: &str) -> Result<reqwest::Client, ConnectError> {
+    let builder = || {
+        // A redirect would carry the key to wherever it names.
+        let redirect = reqwest::redirect::Policy::none();
+        let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(20)).redirect(redirect);
+        // A peer that is gone without a word is noticed long before its silence is.
+        let http = http.tcp_keepalive(Duration::from_secs(30)).tcp_keepalive_interval(Duration::from_secs(15));
+        http.tcp_keepalive_retries(4)
+    };
+    let untrusting = |error: reqwest::Error| match url.starts_with("http:") {
+        true => builder().tls_certs_only([]).build(),
+        false => Err(error),
+    };
+    builder().build().or_else(untrusting).map_err(|error| {
+        let why = std::error::Error::source(&error).map_or_else(|| error.to_string(), ToString::to_string);
+        ConnectError::Http(format!("{why}; install ca-certificates, or name a file of authorities in SSL_CERT_FILE"))
+    })
 }
 
 /// A tool's name as every provider takes it: a model may have made one up that none would take back.

@@ -126,8 +126,8 @@ pub async fn version(address: &str) -> Option<String> {
 
 impl Client {
     fn to(address: &str, token: &str, sender: Option<String>) -> Self {
-        // The server is on this machine: no proxy is asked for it.
-        let http = reqwest::Client::builder().no_proxy().build().unwrap_or_default();
+        // The server is on this machine: no proxy is asked for it, and no authority vouches for it.
+        let http = reqwest::Client::builder().no_proxy().tls_certs_only([]).build().unwrap_or_default();
         Self { http, base: format!("http://{address}"), token: token.to_owned(), sender }
     }
 

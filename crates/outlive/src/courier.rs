@@ -5,9 +5,11 @@
 pub mod calls;
 mod command;
 mod email;
+mod smtp;
 mod webhook;
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use outlive_core::command::Undelivered;
 use outlive_core::notice::{Letter, Target};
@@ -18,7 +20,6 @@ use outlive_tools::exec::Exec;
 
 use crate::config::Workspace;
 use crate::config::notify::{Notify, To};
-use crate::exit::Failure;
 
 /// All targets of a workspace.
 pub struct Post {
@@ -31,48 +32,48 @@ enum Way {
     Webhook(webhook::Webhook),
     Email(Box<email::Email>),
     Command(Box<command::Program>),
-    /// A variable has no value: for now it cannot be.
+    /// A variable has no value, or this machine trusts nobody: for now it cannot be.
     Unready(String),
 }
 
 impl Post {
     /// Returns how the targets of a configuration are told; nothing where there is none.
-    ///
-    /// # Errors
-    ///
-    /// One of them cannot be one.
     pub fn of(
         notify: &BTreeMap<String, Notify>,
         credentials: &dyn Credentials,
         (exec, place): (&Exec, &Workspace),
-    ) -> Result<Option<Self>, Failure> {
+    ) -> Option<Self> {
         let mut post = Self { targets: Vec::new(), ways: BTreeMap::new() };
         for (name, target) in notify {
             let way = match &target.to {
-                To::Webhook { url, secret } => match key(credentials, secret) {
-                    Ok(key) => Way::Webhook(webhook::Webhook::new(url, key)),
-                    Err(why) => Way::Unready(why),
-                },
+                To::Webhook { url, secret } => {
+                    key(credentials, secret).and_then(|key| webhook::Webhook::new(url, key)).map(Way::Webhook)
+                }
                 To::Email(email) => {
                     let password = email.password.as_ref().map(|variable| key(credentials, variable)).transpose();
-                    match password {
-                        Ok(password) => {
-                            let wrong = |why| Failure::Usage(format!("outlive.yaml: notify.{name}.email: {why}"));
-                            Way::Email(Box::new(email::Email::new(email, password).map_err(wrong)?))
-                        }
-                        Err(why) => Way::Unready(why),
-                    }
+                    let email = password.and_then(|password| email::Email::new(email, password));
+                    email.map(|email| Way::Email(Box::new(email)))
                 }
-                To::Command(argv) => Way::Command(Box::new(command::Program::new(argv, exec, place))),
+                To::Command(argv) => Ok(Way::Command(Box::new(command::Program::new(argv, exec, place)))),
             };
-            if let Way::Unready(why) = &way {
+            let way = way.unwrap_or_else(|why| {
                 tracing::warn!(target_name = name, why, "nobody is told by this target of `notify` until it can be");
-            }
+                Way::Unready(why)
+            });
             post.targets.push(target.target(name));
             post.ways.insert(name.clone(), way);
         }
-        Ok((!post.targets.is_empty()).then_some(post))
+        (!post.targets.is_empty()).then_some(post)
     }
+}
+
+/// Makes what tells webhooks. Where no authority is trusted, it reaches those that are not encrypted.
+fn client(patience: Duration) -> reqwest::Result<reqwest::Client> {
+    let builder = || {
+        let agent = concat!("outlive/", env!("CARGO_PKG_VERSION"));
+        reqwest::Client::builder().timeout(patience).redirect(reqwest::redirect::Policy::none()).user_agent(agent)
+    };
+    builder().build().or_else(|_untrusting| builder().tls_certs_only([]).build())
 }
 
 fn key(credentials: &dyn Credentials, variable: &str) -> Result<outlive_core::secret::Secret, String> {

@@ -161,7 +161,7 @@ pub async fn start(place: &Workspace, secrets: &Secrets) -> Result<Engine, Failu
     learn_known(secrets, config::known(&config, &credentials)?);
     let exec = exec(&place.root)?.redacting(secrets.clone());
     ensure_agent(&*store.agents, &exec, place).await?;
-    let post = Post::of(&config.notify, &credentials, (&exec, place))?;
+    let post = Post::of(&config.notify, &credentials, (&exec, place));
     let sources = sources(place, Arc::clone(&store.agents), (exec, credentials));
     let seed = u64::from_le_bytes(config::random::<8>()?);
     let moments = Moments::new(Arc::new(SystemClock), seed);

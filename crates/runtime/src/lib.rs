@@ -282,21 +282,20 @@ impl Runtime {
 
     /// Puts a session that a start found unsettled into the list, and wakes it if it is owed something.
     async fn take_up(&self, session: SessionId) {
-        let loaded = load::state(&self.shell.store, session).await;
-        if let Some(at) = loaded.as_ref().ok().and_then(|loaded| loaded.state.wakes_at()) {
+        let loaded = match load::state(&self.shell.store, session).await {
+            Ok(loaded) => loaded,
+            Err(error) => return tracing::error!(%session, %error, "session set aside"),
+        };
+        // Whoever opened it meanwhile knows better what it is like. What it is owed may be for later: then it writes nothing now.
+        if loaded.state.head > 0 && !self.is_live(session) {
+            self.shell.store.index.note(list::row(&self.shell, (session, &loaded.state)));
+        }
+        if let Some(at) = loaded.state.wakes_at() {
             self.shell.scheduler.at(at, session);
         }
-        match loaded {
-            Ok(loaded) if self.is_owed(&loaded.state) || loaded.cut_bytes > 0 => {
-                self.wake(session).await;
-                self.shell.feeds.cut_off(session).await;
-            }
-            // Whoever opened it meanwhile knows better what it is like.
-            Ok(loaded) if loaded.state.head > 0 && !self.is_live(session) => {
-                self.shell.store.index.note(list::row(&self.shell, (session, &loaded.state)));
-            }
-            Ok(_) => {}
-            Err(error) => tracing::error!(%session, %error, "session set aside"),
+        if self.is_owed(&loaded.state) || loaded.cut_bytes > 0 {
+            self.wake(session).await;
+            self.shell.feeds.cut_off(session).await;
         }
     }
 

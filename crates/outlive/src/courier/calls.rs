@@ -17,10 +17,12 @@ const PAUSES: [Duration; 2] = [Duration::from_secs(1), Duration::from_secs(5)];
 
 /// Begins. The thread ends with the process.
 pub fn begin(runtime: &Runtime) {
+    let client = match super::client(PATIENCE) {
+        Ok(client) => client,
+        Err(error) => return tracing::warn!(%error, "webhooks are not told of calls: no client"),
+    };
     let mut notices = runtime.calls_told_of(BEHIND);
     let here = tokio::runtime::Handle::current();
-    let client = reqwest::Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none()).build();
-    let client = client.unwrap_or_default();
     let carry = move || {
         while let Some(notice) = notices.blocking_recv() {
             here.block_on(deliver(&client, &notice));

@@ -1,28 +1,18 @@
 //! Tells by e-mail.
 
-use std::time::Duration;
-
+use lettre::Message;
 use lettre::message::Mailbox;
 use lettre::message::header::{ContentType, HeaderName, HeaderValue};
-use lettre::transport::smtp::authentication::Credentials;
-use lettre::transport::smtp::extension::ClientId;
-use lettre::{AsyncSmtpTransport, AsyncTransport as _, Message, Tokio1Executor};
 use outlive_core::command::{Then, Undelivered};
 use outlive_core::notice::Letter;
 use outlive_core::secret::Secret;
 
-use crate::config::notify::{self, Door};
-
-/// Time of each exchange with the server.
-const PATIENCE: Duration = Duration::from_secs(20);
-/// Time of a whole delivery.
-const WHOLE: Duration = Duration::from_secs(60);
-/// Answers that are about who we are, or about the whole: someone may mend that.
-const ABOUT_US: [u16; 5] = [530, 534, 535, 538, 554];
+use super::smtp::Server;
+use crate::config::notify;
 
 /// Where letters are handed in, and for whom.
 pub struct Email {
-    server: AsyncSmtpTransport<Tokio1Executor>,
+    server: Server,
     from: Mailbox,
     to: Vec<Mailbox>,
 }
@@ -30,26 +20,10 @@ pub struct Email {
 impl Email {
     /// # Errors
     ///
-    /// An address or the server cannot be one.
+    /// An address or the server cannot be one, or nobody is trusted who could vouch for the server.
     pub fn new(email: &notify::Email, password: Option<Secret>) -> Result<Self, String> {
         let (from, to) = email.mailboxes()?;
-        let (door, host, port) = email.door()?;
-        let builder = match door {
-            Door::Tls => AsyncSmtpTransport::<Tokio1Executor>::relay(&host).map_err(|error| error.to_string())?,
-            Door::StartTls => {
-                AsyncSmtpTransport::<Tokio1Executor>::starttls_relay(&host).map_err(|error| error.to_string())?
-            }
-            Door::Loopback => AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&host),
-        };
-        let named = Mailbox::clone(&from).email.domain().to_owned();
-        let builder = builder.port(port).timeout(Some(PATIENCE)).hello_name(ClientId::Domain(named));
-        let builder = match (&email.user, password) {
-            (Some(user), Some(password)) => {
-                builder.credentials(Credentials::new(user.clone(), password.reveal().to_owned()))
-            }
-            _nobody => builder,
-        };
-        Ok(Self { server: builder.build(), from, to })
+        Ok(Self { server: Server::new(email, from.email.domain(), password)?, from, to })
     }
 
     /// Each has a letter of their own, so that one who cannot have it keeps it from nobody.
@@ -72,16 +46,7 @@ impl Email {
 
     async fn deliver_to(&self, to: &Mailbox, letter: &Letter) -> Result<(), Undelivered> {
         let message = self.message(to, letter).map_err(|error| Undelivered::for_good(error.to_string()))?;
-        let sent = tokio::time::timeout(WHOLE, self.server.send(message)).await;
-        let error = match sent.map_err(|_late| Undelivered::for_now("the mail server took too long"))? {
-            Ok(_) => return Ok(()),
-            Err(error) => error,
-        };
-        let why = format!("the mail server: {error}");
-        // 5.7 is policy: whether we may, not whether it is there.
-        let is_about_us = error.status().is_some_and(|code| ABOUT_US.contains(&code.into())) || why.contains("5.7.");
-        let is_final = error.is_permanent() && !is_about_us;
-        Err(if is_final { Undelivered::for_good(why) } else { Undelivered::for_now(why) })
+        self.server.hand_in(&message).await
     }
 
     fn message(&self, to: &Mailbox, letter: &Letter) -> Result<Message, lettre::error::Error> {

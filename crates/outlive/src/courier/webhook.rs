@@ -21,13 +21,12 @@ pub struct Webhook {
 }
 
 impl Webhook {
-    pub fn new(url: &str, secret: Secret) -> Self {
-        let client = reqwest::Client::builder()
-            .timeout(PATIENCE)
-            .redirect(reqwest::redirect::Policy::none())
-            .user_agent(concat!("outlive/", env!("CARGO_PKG_VERSION")))
-            .build();
-        Self { client: client.unwrap_or_default(), url: url.to_owned(), secret }
+    /// # Errors
+    ///
+    /// Nothing can be asked over HTTP.
+    pub fn new(url: &str, secret: Secret) -> Result<Self, String> {
+        let client = super::client(PATIENCE).map_err(|error| said(&error))?;
+        Ok(Self { client, url: url.to_owned(), secret })
     }
 
     pub async fn deliver(&self, letter: &Letter) -> Result<(), Undelivered> {

@@ -11,6 +11,8 @@ use serde_json::Value;
 
 use crate::{Home, OUTLIVE};
 
+mod sealed;
+
 const SECRET: &str = "whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw";
 const PARTS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/commands/telling");
 
@@ -183,6 +185,23 @@ fn a_command_is_told_by_its_input_and_its_environment_and_no_word_of_it_becomes_
 }
 
 #[test]
+fn what_nobody_has_is_listed_where_the_list_is_made_anew() {
+    let home = Home::new();
+    home.write("outlive.yaml", "notify:\n  away: {on: [ending], command: ['false']}\n");
+    let server = home.serve(&[]);
+    home.check(&["run", "help"], 0, "");
+    let failed = until("a failed try", || home.notices().into_iter().find(|notice| notice["attempts"] != 0));
+    drop(server);
+    for file in ["index.db", "index.db-wal", "index.db-shm"] {
+        std::fs::remove_file(home.0.path().join(".outlive").join(file)).unwrap();
+    }
+    let _server = home.serve(&[]);
+    let listed = until("the list", || home.notices().into_iter().next());
+    assert_eq!(listed, failed, "it is there before the next try");
+    assert_eq!(home.sessions(&[]).len(), 1);
+}
+
+#[test]
 fn a_configuration_that_tells_nobody_is_refused_with_its_place() {
     let home = Home::new();
     for (notify, says) in [
@@ -291,6 +310,11 @@ struct Mail {
 
 impl Mail {
     fn begin(home: &Home) -> Self {
+        Self::with(home, "")
+    }
+
+    /// With lines before those of its configuration.
+    fn with(home: &Home, lines: &str) -> Self {
         let (folder, port) = (home.0.path().join("mail"), free_port());
         let open = |path: &Path| {
             use std::os::unix::fs::PermissionsExt as _;
@@ -301,7 +325,7 @@ impl Mail {
         [home.0.path(), &folder, &folder.join("spool"), &folder.join("log")].into_iter().for_each(open);
         let conf = include_str!("telling/exim.conf");
         let conf = conf.replace("FOLDER", folder.to_str().unwrap()).replace("PORT", &port.to_string());
-        std::fs::write(folder.join("conf"), conf).unwrap();
+        std::fs::write(folder.join("conf"), lines.to_owned() + &conf).unwrap();
         let mut exim = match rustix::process::geteuid().is_root() {
             true => Command::new("/usr/sbin/exim4"),
             false => {
