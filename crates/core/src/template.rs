@@ -27,14 +27,19 @@ pub fn pieces(text: &str) -> Result<Vec<Piece<'_>>, String> {
     let mut rest = text;
     while let Some((before, after)) = rest.split_once("{{") {
         let Some((path, behind)) = after.split_once("}}") else {
-            return Err("`{{` without `}}`: a value is written as `{{input.name}}`".to_owned());
+            return Err(
+                "`{{` without `}}`: a value is written as its path, such as `{{input.name}}` or `{{payload.name}}`"
+                    .to_owned(),
+            );
         };
         found.push(Piece::Text(before));
         let keys: Vec<&str> = path.trim().split('.').collect();
         let is_key =
             |key: &&str| !key.is_empty() && key.chars().all(|c| c.is_ascii_alphanumeric() || c == '_' || c == '-');
         if !keys.iter().all(is_key) {
-            return Err(format!("`{{{{{path}}}}}` is no path of keys, such as `{{{{input.name}}}}`"));
+            return Err(format!(
+                "`{{{{{path}}}}}` is no path of keys, such as `{{{{input.name}}}}` or `{{{{payload.name}}}}`"
+            ));
         }
         found.push(Piece::Value(keys));
         rest = behind;

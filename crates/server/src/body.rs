@@ -2,6 +2,7 @@
 
 use std::str::FromStr;
 
+use axum::body::Bytes;
 use axum::extract::{FromRequest, FromRequestParts, Request};
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, StatusCode};
@@ -39,16 +40,30 @@ impl<T: DeserializeOwned> FromRequest<App> for Large<T> {
     }
 }
 
-async fn json<T: DeserializeOwned>(request: Request, app: &App, limit: usize) -> ApiResult<T> {
-    let read = axum::body::Bytes::from_request(request, app);
-    let bytes = match tokio::time::timeout(app.settings.body_time, read).await {
-        Ok(Ok(bytes)) => bytes,
+/// A body as it came.
+pub(crate) struct Raw(pub(crate) Bytes);
+
+impl FromRequest<App> for Raw {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, app: &App) -> ApiResult<Self> {
+        raw(request, app, app.settings.body_bytes).await.map(Self)
+    }
+}
+
+async fn raw(request: Request, app: &App, limit: usize) -> ApiResult<Bytes> {
+    match tokio::time::timeout(app.settings.body_time, Bytes::from_request(request, app)).await {
+        Ok(Ok(bytes)) => Ok(bytes),
         Ok(Err(error)) if error.status() == StatusCode::PAYLOAD_TOO_LARGE => {
-            return Err(ApiError::new(&code::TOO_LARGE, format!("a body has at most {limit} bytes")));
+            Err(ApiError::new(&code::TOO_LARGE, format!("a body has at most {limit} bytes")))
         }
-        Ok(Err(_)) => return Err(ApiError::new(&code::BAD_REQUEST, "the body did not arrive whole")),
-        Err(_) => return Err(ApiError::new(&code::TIMEOUT, "the body did not arrive in time")),
-    };
+        Ok(Err(_)) => Err(ApiError::new(&code::BAD_REQUEST, "the body did not arrive whole")),
+        Err(_) => Err(ApiError::new(&code::TIMEOUT, "the body did not arrive in time")),
+    }
+}
+
+async fn json<T: DeserializeOwned>(request: Request, app: &App, limit: usize) -> ApiResult<T> {
+    let bytes = raw(request, app, limit).await?;
     let text = if bytes.is_empty() { b"{}".as_slice() } else { &bytes };
     // A list would be taken for the fields in their order.
     if text.trim_ascii_start().first() == Some(&b'[') {

@@ -39,6 +39,11 @@ impl ApiError {
         *self.problem
     }
 
+    /// Returns what is wrong, for the log.
+    pub(crate) fn why(&self) -> &str {
+        &self.problem.detail
+    }
+
     pub(crate) fn retry_after(mut self, seconds: u64) -> Self {
         self.retry_after_s = Some(seconds);
         self

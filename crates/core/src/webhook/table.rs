@@ -10,8 +10,8 @@ use serde_json::Value;
 use super::Scheme;
 use crate::digest::Digest;
 use crate::id::{AgentName, SessionId};
-use crate::session::holds;
-use crate::template::{Values, pieces};
+use crate::session::{SIGNAL_NAME, holds, is_signal_name};
+use crate::template::{Values, paths};
 
 /// Bytes of the message that a webhook becomes.
 const TEXT_BYTES: usize = 64 << 10;
@@ -117,7 +117,7 @@ impl Webhook {
             if route.signal.is_some() == route.message.is_some() {
                 return wrong(format!("routes[{at}]"), "one of `signal` and `message` is needed");
             }
-            if let Some(Err(why)) = route.texts().map(|text| pieces(text).map(drop)).find(Result::is_err) {
+            if let Some(why) = route.fault() {
                 return wrong(format!("routes[{at}]"), &why);
             }
         }
@@ -155,6 +155,28 @@ impl Webhook {
 }
 
 impl Route {
+    /// What of it no delivery can fill.
+    fn fault(&self) -> Option<String> {
+        for text in self.texts() {
+            let unknown = match paths(text) {
+                Ok(paths) => paths.into_iter().find(|path| path.first() != Some(&"payload")),
+                Err(why) => return Some(why),
+            };
+            if let Some(path) = unknown {
+                return Some(format!(
+                    "`{{{{{}}}}}`: what was sent is `payload`, and there is nothing else",
+                    path.join(".")
+                ));
+            }
+        }
+        let SignalRoute { session, name } = self.signal.as_ref()?;
+        // What stands in it comes with the delivery.
+        let is_whole = |text: &str| !text.contains("{{");
+        let session = session.parse::<SessionId>().err().filter(|_| is_whole(session));
+        let session = session.map(|error| format!("session: {error}"));
+        session.or_else(|| (is_whole(name) && !is_signal_name(name)).then(|| format!("name: a signal's {SIGNAL_NAME}")))
+    }
+
     fn texts(&self) -> impl Iterator<Item = &str> {
         let signal = self.signal.iter().flat_map(|signal| [signal.session.as_str(), signal.name.as_str()]);
         let message = self.message.iter().flat_map(|message| [message.session.as_deref(), message.text.as_deref()]);
@@ -229,6 +251,10 @@ mod tests {
         check(json!([]), "webhooks.github.routes: at least one");
         check(json!([{}]), "routes[0]: one of");
         check(json!([{"message": {"agent": "a", "text": "{{"}}]), "routes[0]: `{{` without");
+        check(json!([{"message": {"agent": "a", "text": "{{nope.x}}"}}]), "routes[0]: `{{nope.x}}`: what was sent is");
+        check(json!([{"signal": {"session": "nope", "name": "n"}}]), "routes[0]: session: ");
+        let session = SessionId::from_bits(7).to_string();
+        check(json!([{"signal": {"session": session, "name": "a b"}}]), "routes[0]: name: a signal's has 1 to 200");
         let both = json!([{"message": {"agent": "a"}, "signal": {"session": "s", "name": "n"}}]);
         check(both, "one of `signal` and `message`");
         let named = hook(json!([{"message": {"agent": "a"}}]), Value::Null).check("No Name");

@@ -55,7 +55,8 @@ fn what_is_wrong_is_named_with_its_place_and_the_way_out() {
 fn who_tells_it_something_and_who_is_told_have_their_secrets() {
     let house = House::new();
     let notify = "webhooks:\n  shop: {scheme: github, secret: SHOP, routes: [{message: {agent: default}}]}\n  \
-                  mail: {scheme: github, secret: MAIL, routes: [{message: {agent: postman}}]}\n\
+                  mail: {scheme: github, secret: MAIL, routes: [{message: {agent: postman}}]}\n  \
+                  signed: {scheme: standard, secret: OPS, routes: [{message: {agent: default}}]}\n\
                   notify:\n  ops: {webhook: 'https://example.com', secret: OPS}\n  desk: {command: [notify-send]}\n  \
                   night: {command: [notify-send], agents: [default, writer]}\n";
     house.write("outlive.yaml", notify);
@@ -67,6 +68,7 @@ fn who_tells_it_something_and_who_is_told_have_their_secrets() {
     let output = house.command(&["doctor"]).env("OPS", "not-base64-at-all!").output().unwrap();
     let shown = String::from_utf8_lossy(&output.stdout);
     assert!(shown.contains("WRONG    notify ops       the value of OPS signs nothing"), "{shown}");
+    assert!(shown.contains("WRONG    webhook signed   the value of OPS signs nothing"), "{shown}");
     assert!(!shown.contains("not-base64"), "{shown}");
 }
 

@@ -1,22 +1,22 @@
 //! Inbound webhooks: taken by their signature, once.
 
 use axum::Json;
-use axum::body::Bytes;
 use axum::extract::State;
 use axum::http::{HeaderMap, StatusCode};
 use outlive_core::command::{Command, Create, Message, NewSignal};
 use outlive_core::digest::Digest;
 use outlive_core::event::{Behavior, OnDisconnect, Origin, OriginKind};
 use outlive_core::id::{AgentName, RequestId, SessionId};
+use outlive_core::secret::Secret;
 use outlive_core::session::Refusal;
-use outlive_core::webhook::{Begun, NoRoute, Sent, verify};
+use outlive_core::webhook::{Begun, NoRoute, Sent, Webhook, verify};
 use outlive_protocol::wait::HookTaken;
 use outlive_protocol::{Problem, code};
 use outlive_runtime::SubmitError;
 use serde_json::Value;
 
 use crate::App;
-use crate::body::Path;
+use crate::body::{Path, Raw};
 use crate::problem::{ApiError, ApiResult};
 
 /// Takes what a webhook's sender tells, by its signature: it needs no token. Delivered again, it has no second effect.
@@ -28,35 +28,47 @@ pub(super) async fn take(
     State(app): State<App>,
     Path(name): Path<String>,
     headers: HeaderMap,
-    body: Bytes,
+    Raw(body): Raw,
 ) -> ApiResult<(StatusCode, Json<HookTaken>)> {
     let unknown = || ApiError::new(&code::WEBHOOK_NOT_FOUND, "there is no webhook of this name in outlive.yaml");
-    let (hook, secret) = app.settings.webhooks.get(&name).ok_or_else(unknown)?;
+    let kept = app.settings.webhooks.get(&name).ok_or_else(unknown)?;
+    let taken = deliver(&app, (&name, kept), (&headers, &body)).await;
+    // Its sender may never look at what it was answered.
+    taken.inspect_err(|error| {
+        tracing::warn!(webhook = name, code = error.code(), why = error.why(), "a delivery is refused")
+    })
+}
+
+async fn deliver(
+    app: &App,
+    (name, (hook, secret)): (&str, &(Webhook, Option<Secret>)),
+    (headers, body): (&HeaderMap, &[u8]),
+) -> ApiResult<(StatusCode, Json<HookTaken>)> {
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok()).map(str::to_owned);
-    let sent = Sent { header: &header, body: &body };
+    let sent = Sent { header: &header, body };
     let refuse = |what: String| ApiError::new(&code::WEBHOOK_REFUSED, what);
     let Some(secret) = secret else {
         return Err(refuse(format!("the variable `{}` of this hook has no value here", hook.secret)));
     };
     let delivery = verify(hook.scheme, secret.reveal(), sent, app.runtime.moments().now());
     let delivery = delivery.map_err(|why| refuse(why.to_string()))?;
-    let payload: Value = serde_json::from_slice(&body)
+    let payload: Value = serde_json::from_slice(body)
         .map_err(|error| ApiError::new(&code::INVALID, format!("the body is not JSON: {error}")))?;
     if let Some(challenge) = hook.scheme.challenge(&payload) {
         let challenge = Some(challenge.to_owned());
         return Ok((StatusCode::OK, Json(HookTaken { challenge, ..HookTaken::default() })));
     }
-    let begun = match hook.begins((&name, &delivery.id), &payload) {
+    let begun = match hook.begins((name, &delivery.id), &payload) {
         Ok(begun) => begun,
         Err(NoRoute::Unasked) => return Ok((StatusCode::ACCEPTED, Json(HookTaken::default()))),
         Err(NoRoute::Unfit(why)) => return Err(ApiError::new(&code::INVALID, why)),
     };
-    let by = Origin { kind: OriginKind::Webhook, sender: Some(name.clone()) };
-    let request = request(&name, &delivery.id)?;
+    let by = Origin { kind: OriginKind::Webhook, sender: Some(name.to_owned()) };
+    let request = request(name, &delivery.id)?;
     let (session, command) = match begun {
         Begun::Signal(session, signal) => (session, Command::Signal(NewSignal { name: signal, payload, origin: by })),
         Begun::Message(agent, session, text) => {
-            make(&app, (session, agent), &by).await?;
+            make(app, (session, agent), &by).await?;
             (session, Command::Message(Message::text(text, Behavior::FollowUp, by)))
         }
     };

@@ -155,7 +155,7 @@ async fn a_webhook_that_is_forged_old_or_nothing_is_refused_and_begins_nothing()
     let typed = server.bare("POST", "/api/v1/hooks/shop", &[("content-type", "text/plain")], &body).await;
     assert_eq!(typed.0, 415);
     let large = deliver(&server, ("msg_9", at), &json!({"repo": "x".repeat(3 << 20)})).await;
-    assert_eq!(large.0, 413, "{large:?}");
+    assert_eq!((large.0, &large.1["code"]), (413, &json!("too_large")), "{large:?}");
     let not_json = sign(SECRET, ("msg_8", at), b"no").unwrap();
     assert_eq!(tell(&server, &headers("msg_8", &not_json), "no").await.0, 422);
     let (_, sessions) = server.get("/sessions").await;

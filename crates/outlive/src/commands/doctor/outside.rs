@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use outlive_core::id::AgentName;
-use outlive_core::webhook::sign;
+use outlive_core::webhook::{Scheme, sign};
 use outlive_runtime::catalog::Credentials as _;
 use outlive_store::AgentFolders as _;
 use outlive_store::files::beside::Beside;
@@ -32,7 +32,9 @@ pub(super) fn checks(place: &Workspace) -> Vec<Check> {
     let hooks = config.webhooks.iter().map(|(name, hook)| {
         let what = format!("webhook {name}");
         let told = hook.routes.iter().filter_map(|route| Some(&route.message.as_ref()?.agent)).collect();
+        let is_unfit = || hook.scheme == Scheme::Standard && !can_sign(&hook.secret);
         let missing = stranger(&what, told).or_else(|| secret(&what, &hook.secret));
+        let missing = missing.or_else(|| is_unfit().then(|| unfit(&what, &hook.secret)));
         missing.unwrap_or_else(|| Check::ok(what, format!("signed by {}", hook.secret)))
     });
     let targets = config.notify.iter().map(|(name, target)| {
@@ -46,12 +48,14 @@ fn told(name: &str, target: &Notify) -> Check {
     let (what, variable) = (format!("notify {name}"), target.secret());
     let missing = variable.and_then(|variable| secret(&what, variable));
     missing.unwrap_or_else(|| match (&target.to, variable) {
-        (To::Webhook { .. }, Some(variable)) if !can_sign(variable) => {
-            let fix = "a secret of Standard Webhooks is base64, with or without `whsec_` before it";
-            Check::wrong(what, format!("the value of {variable} signs nothing"), fix)
-        }
+        (To::Webhook { .. }, Some(variable)) if !can_sign(variable) => unfit(&what, variable),
         _told => Check::ok(what, format!("`outlive notice test {name}` tries it")),
     })
+}
+
+fn unfit(what: &str, variable: &str) -> Check {
+    let fix = "a secret of Standard Webhooks is base64, with or without `whsec_` before it";
+    Check::wrong(what, format!("the value of {variable} signs nothing"), fix)
 }
 
 fn can_sign(variable: &str) -> bool {
