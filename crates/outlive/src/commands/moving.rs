@@ -95,7 +95,7 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let done = if file == Path::new("-") {
         std::io::stdin().lock().take(most + 1).read_to_end(&mut bytes)
     } else {
-        std::fs::File::open(file).and_then(|opened| opened.take(most + 1).read_to_end(&mut bytes))
+        super::run::files::open(file).and_then(|opened| opened.take(most + 1).read_to_end(&mut bytes))
     };
     match done {
         Ok(read) if read as u64 > most => {
