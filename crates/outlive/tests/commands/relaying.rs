@@ -268,3 +268,21 @@ fn what_is_no_plain_file_is_named_as_no_relay_and_keeps_nobody_waiting() {
     }
     home.check(&["session", "list"], 0, "");
 }
+
+#[test]
+fn a_name_that_is_none_is_refused_before_anybody_is_asked() {
+    let home = home(("tour", TOUR));
+    let way = "../schedules/sch_01KDXJN1000000000000000001/run?x=";
+    let refused: [&[&str]; 6] = [
+        &["relay", "start", way],
+        &["relay", "show", way],
+        &["relay", "show", "ses_../../relays"],
+        &["token", "revoke", ".."],
+        &["notice", "test", ".."],
+        &["memory", "why", ".."],
+    ];
+    for arguments in refused {
+        home.check(arguments, 2, "invalid value");
+    }
+    home.check(&["status"], 5, "no server runs");
+}
