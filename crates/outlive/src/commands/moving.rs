@@ -1,5 +1,4 @@
 //! Carries sessions between workspaces: export and import.
-#![expect(clippy::disallowed_methods, reason = "the person names the file to write and the file to read")]
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::Path;

@@ -1,5 +1,4 @@
 //! Files that a person names on the command line: what is attached, and the schema for the answer.
-#![expect(clippy::disallowed_methods, reason = "these are the person's own files, which they name")]
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _};
