@@ -35,3 +35,17 @@ fn what_an_unknown_session_waits_for_is_not_nothing() {
         home.check(&[list, "list", "--session", NOWHERE], 3, "session_not_found");
     }
 }
+
+#[test]
+fn a_question_that_waits_in_a_fork_too_is_answered_by_its_session_and_once() {
+    let home = Home::new();
+    home.check(&["run", "ask Which colour? red | blue then help"], 0, "asks you");
+    let asked = home.json(&["inbox", "--json"])["items"][0].clone();
+    let (session, question) = (asked["session_id"].as_str().unwrap(), asked["question"].as_str().unwrap());
+    home.check(&["session", "fork", session], 0, "ses_");
+    home.check(&["answer", "-q", question, "red"], 2, "name one with -s");
+    home.check(&["answer", "-q", question, "-s", session, "2"], 0, "answered");
+    home.check(&["answer", "-q", question, "-s", session, "red"], 1, "blue");
+    home.check(&["answer", "-q", question, "blue"], 0, "answered");
+    home.check(&["answer", "-q", question, "blue"], 3, "-s SESSION");
+}
