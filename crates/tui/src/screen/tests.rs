@@ -363,7 +363,7 @@ fn what_others_wrote_begins_no_line_of_its_own() {
         entry(
             2,
             &format!(
-                r#""type":"wait.moved","wait":"{wait}","over_at":"2026-01-01T02:00:00.000000Z","by":{"kind":"cli"}"#
+                r#""type":"wait.moved","wait":"{wait}","over_at":"2026-01-01T02:00:00.000000Z","by":{{"kind":"cli"}}"#
             ),
         ),
         entry(3, r#""type":"turn.ended","ending":"sleep","usage":{"input_tokens":1,"output_tokens":1}"#),
