@@ -27,10 +27,17 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 use outlive_core::id::{AgentName, SessionId};
+use outlive_core::relay::validate::is_name;
 
 /// Takes an id or a name that has its form, before anything is asked of anybody.
 pub fn id<T: std::str::FromStr<Err: std::fmt::Display>>(text: &str) -> Result<String, String> {
     text.parse::<T>().map(|_| text.to_owned()).map_err(|error| error.to_string())
+}
+
+/// Takes a name as relays and tokens have, before it becomes a part of an address.
+fn name(text: &str) -> Result<String, String> {
+    let form = "a name is a lowercase letter, then letters, digits and `-`, at most 63 characters";
+    if is_name(text) { Ok(text.to_owned()) } else { Err(form.to_owned()) }
 }
 
 fn session_id(text: &str) -> Result<String, String> {

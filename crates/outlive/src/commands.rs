@@ -156,8 +156,9 @@ async fn interrupt(place: &Workspace, session: &str) -> Outcome {
 async fn inbox(place: &Workspace, json: &Json) -> Outcome {
     let client = connect(place).await?;
     let page: Page<InboxItem> = client.all("/inbox").await?;
+    let asleep = wait::all(&client, None).await?.items;
     if json.json {
-        show::json(&page)?;
+        show::json(&serde_json::json!({"items": page.items, "next_cursor": page.next_cursor, "asleep": asleep}))?;
         return ok();
     }
     stop::tell(place);
@@ -170,7 +171,7 @@ async fn inbox(place: &Workspace, json: &Json) -> Outcome {
             InboxItem::Question(question) => question_lines(question),
         }
     }
-    wait::asleep(&client).await?;
+    wait::asleep(asleep);
     ok()
 }
 

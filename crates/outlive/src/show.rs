@@ -36,9 +36,9 @@ pub fn seen(text: &str) -> String {
     outlive_tui::visible(text)
 }
 
-/// Returns a choice of a stranger's question, on one line.
+/// Returns what a stranger wrote, on one line.
 pub fn label(text: &str) -> String {
-    seen(text).replace('\n', " ")
+    outlive_tui::label(text)
 }
 
 /// Says whether standard output takes colours.

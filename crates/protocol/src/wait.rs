@@ -7,6 +7,8 @@ use outlive_core::time::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::session::Done;
+
 /// What is waited for.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
@@ -97,6 +99,18 @@ pub struct ArmWait {
     /// The same id acts once.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub request_id: Option<String>,
+}
+
+/// The answer to arming a wait: it is durable.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[cfg_attr(feature = "openapi", derive(utoipa::ToSchema))]
+pub struct WaitArmed {
+    /// The wait: by this it is moved, fired and cancelled.
+    #[cfg_attr(feature = "openapi", schema(value_type = String))]
+    pub wait_id: WaitId,
+    /// As of every write.
+    #[serde(flatten)]
+    pub done: Done,
 }
 
 /// `POST /waits/{id}/move`

@@ -28,9 +28,18 @@ pub enum Over {
     Nothing,
 }
 
+fn stem(file: &str) -> Option<&str> {
+    file.strip_suffix(".yaml").filter(|stem| is_name(stem))
+}
+
+/// Says whether a file looks like a relay, and has no name of one.
+pub(crate) fn is_misnamed(file: &str) -> bool {
+    let is_yaml = file.ends_with(".yaml") || file.ends_with(".yml");
+    is_yaml && !file.starts_with('.') && stem(file).is_none()
+}
+
 pub(crate) fn names(files: impl IntoIterator<Item = String>) -> Vec<String> {
-    let stem = |file: String| file.strip_suffix(".yaml").filter(|stem| is_name(stem)).map(str::to_owned);
-    let mut names: Vec<String> = files.into_iter().filter_map(stem).collect();
+    let mut names: Vec<String> = files.into_iter().filter_map(|file| stem(&file).map(str::to_owned)).collect();
     names.sort();
     names.truncate(SHOWN);
     names

@@ -41,6 +41,12 @@ pub fn visible(text: &str) -> String {
     shown
 }
 
+/// Returns a text as [`visible`] does, on one line: it begins none that looks like somebody else's.
+#[must_use]
+pub fn label(text: &str) -> String {
+    visible(text).replace('\n', " ")
+}
+
 /// Takes escape sequences out of text that comes in pieces. A newline ends any sequence: none can swallow what follows.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Cleaner {

@@ -16,7 +16,7 @@ mod talk;
 mod view;
 mod wrap;
 
-pub use clean::visible;
+pub use clean::{label, visible};
 pub use earlier::{Before, Page, hint};
 pub use history::{History, KEPT};
 pub use painter::Painter;

@@ -21,6 +21,7 @@ use outlive_core::media::with_attachments;
 use outlive_core::session::Filled;
 use outlive_core::time::Timestamp;
 
+use crate::clean::label;
 use crate::view::spent;
 use crate::{Before, Style};
 use call::Running;
@@ -273,8 +274,7 @@ impl Screen {
         self.fresh_line(pieces);
         // What others say has their name.
         let sender = message.origin.sender.as_deref().filter(|sender| Some(*sender) != self.me());
-        let name =
-            sender.map(|sender| format!("{} ", crate::clean::visible(sender).replace('\n', " "))).unwrap_or_default();
+        let name = sender.map(|sender| format!("{} ", label(sender))).unwrap_or_default();
         pieces.push(Piece::new(Style::Person, &format!("\n{name}› ")));
         let said = with_attachments(&message.content, &message.attachments);
         pieces.push(Piece::line(Style::Plain, &format!("{}\n", said.replace('\n', "\n  "))));
@@ -305,7 +305,7 @@ impl Screen {
         let error = ended.error.as_ref().map(|error| error.message.clone());
         match (&ended.ending, &error) {
             (Ending::Failed, Some(error)) => {
-                pieces.push(Piece::line(Style::Bad, &format!("✗ the turn failed: {error}")))
+                pieces.push(Piece::line(Style::Bad, &format!("✗ the turn failed: {}", label(error))))
             }
             (Ending::Interrupted, _) => {
                 self.questions.clear();
@@ -323,7 +323,13 @@ impl Screen {
         self.ended = Some(Ended { turn, ending: ended.ending, error });
     }
 
+    /// Says something in a line of its own, whatever of it others wrote.
     fn note(&mut self, style: Style, text: &str, pieces: &mut Vec<Piece>) {
+        self.block(style, &label(text), pieces);
+    }
+
+    /// Says something in lines of its own.
+    fn block(&mut self, style: Style, text: &str, pieces: &mut Vec<Piece>) {
         self.fresh_line(pieces);
         pieces.push(Piece::line(style, text));
     }

@@ -26,6 +26,7 @@ pub enum Notice {
     /// Tell somebody, now, that nothing has happened
     Test {
         /// Who, as `notify` in outlive.yaml names them
+        #[arg(value_parser = target)]
         target: String,
     },
     /// Try a notice once more, from now on as if it were new
@@ -40,4 +41,8 @@ pub enum Notice {
         #[arg(value_parser = id::<NoticeId>)]
         notice: String,
     },
+}
+
+fn target(text: &str) -> Result<String, String> {
+    crate::config::notify::check_name(text).map(|()| text.to_owned())
 }

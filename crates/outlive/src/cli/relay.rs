@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use outlive_core::id::AgentName;
 
-use super::{id, session_id};
+use super::{id, name, session_id};
 
 /// What to do with relays.
 #[derive(Debug, Subcommand)]
@@ -19,6 +19,7 @@ pub enum Relay {
     /// Draw a relay of the workspace, or that of a session with its path so far
     Show {
         /// The relay's name, or a session
+        #[arg(value_parser = relay_or_session)]
         name: String,
         /// Print JSON
         #[arg(long)]
@@ -92,6 +93,7 @@ pub enum Relay {
 #[derive(Debug, Args)]
 pub struct Start {
     /// Its name
+    #[arg(value_parser = name)]
     pub name: String,
     /// Whose fresh session it runs in
     #[arg(short, long, conflicts_with = "session", value_parser = id::<AgentName>)]
@@ -108,4 +110,8 @@ pub struct Start {
     /// Print JSON
     #[arg(long)]
     pub json: bool,
+}
+
+fn relay_or_session(text: &str) -> Result<String, String> {
+    if text.starts_with("ses_") { session_id(text) } else { name(text) }
 }

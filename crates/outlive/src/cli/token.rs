@@ -15,6 +15,7 @@ pub enum Token {
     /// Let nobody in by a token any more, at once
     Revoke {
         /// Which
+        #[arg(value_parser = super::name)]
         name: String,
     },
 }

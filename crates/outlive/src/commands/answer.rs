@@ -14,17 +14,31 @@ use crate::exit::{Failure, Outcome, ok};
 
 pub async fn run(place: &Workspace, answer: Answer) -> Outcome {
     let client = connect(place).await?;
-    let asked = found(&client, answer.session.as_deref(), answer.question.as_deref()).await?;
+    let asked = match found(&client, answer.session.as_deref(), answer.question.as_deref()).await {
+        Err(Failure::NotFound(why)) => match (&answer.session, &answer.question) {
+            // Who is late learns from the server who was first.
+            (Some(session), Some(question)) => {
+                let said = answer.answers.into_iter().map(|said| vec![said]).collect();
+                return post(&client, session, question, said).await;
+            }
+            (_, _) => return Err(Failure::NotFound(why)),
+        },
+        asked => asked?,
+    };
     if answer.answers.len() != asked.questions.len() {
         let texts: Vec<&str> = asked.questions.iter().map(|question| question.text.as_str()).collect();
         let (wanted, given) = (texts.len(), answer.answers.len());
         return Err(Failure::Usage(format!("{wanted} answers are asked for, {given} given: {}", texts.join(" | "))));
     }
     let answers = asked.questions.iter().zip(&answer.answers).map(|(question, said)| meant(question, said));
-    let body = PostAnswer { answers: answers.map(AnswerBody::Several).collect(), request_id: None };
-    let route = format!("/sessions/{}/questions/{}", asked.session_id, asked.question);
-    let _: Done = client.send(Method::POST, &route, &body).await?;
-    say!("answered {} in {}", asked.question, asked.session_id);
+    post(&client, &asked.session_id.to_string(), &asked.question.to_string(), answers.collect()).await
+}
+
+async fn post(client: &Client, session: &str, question: &str, answers: Vec<Vec<String>>) -> Outcome {
+    let answers = answers.into_iter().map(AnswerBody::Several).collect();
+    let body = PostAnswer { answers, request_id: None };
+    let _: Done = client.send(Method::POST, &format!("/sessions/{session}/questions/{question}"), &body).await?;
+    say!("answered {question} in {session}");
     ok()
 }
 
@@ -49,14 +63,21 @@ async fn found(client: &Client, session: Option<&str>, question: Option<&str>) -
     };
     let fits = |view: &QuestionView| question.is_none_or(|question| view.question.to_string() == question);
     let mut found: Vec<QuestionView> = waiting.into_iter().filter(fits).collect();
-    match (found.pop(), found.is_empty()) {
-        (Some(one), true) => Ok(one),
-        (Some(_), false) => {
+    match (found.pop(), question) {
+        (Some(one), _) if found.is_empty() => Ok(one),
+        (Some(one), Some(question)) => {
+            found.push(one);
+            let sessions: Vec<String> = found.iter().map(|view| view.session_id.to_string()).collect();
+            let sessions = sessions.join(", ");
+            Err(Failure::Usage(format!("{question} waits in several sessions, name one with -s: {sessions}")))
+        }
+        (Some(_), None) => {
             Err(Failure::Usage("several questions wait: name one with -q; `outlive inbox` lists them".to_owned()))
         }
-        (None, _) => {
-            let which = question.map_or_else(|| "no question".to_owned(), |question| format!("no question {question}"));
-            Err(Failure::NotFound(format!("{which} waits for an answer")))
+        (None, None) => Err(Failure::NotFound("no question waits for an answer".to_owned())),
+        (None, Some(question)) => {
+            let way = "if it was answered, `-s SESSION` says how";
+            Err(Failure::NotFound(format!("no question {question} waits for an answer; {way}")))
         }
     }
 }

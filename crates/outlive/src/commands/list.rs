@@ -47,7 +47,7 @@ pub async fn run(client: &Client, filter: List) -> Result<(), Failure> {
         .items
         .into_iter()
         .map(|row| {
-            let title = row.title.unwrap_or_default().chars().take(40).collect();
+            let title = show::label(&row.title.unwrap_or_default()).chars().take(40).collect();
             let status = row.sleep.map(|sleep| asleep(&row.status, sleep)).unwrap_or(row.status);
             vec![row.id, row.agent, status, row.updated_at.to_string(), title]
         })

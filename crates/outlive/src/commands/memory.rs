@@ -1,11 +1,13 @@
 //! What is remembered: listed, found, told where it comes from.
 
 use clap::{Args, Subcommand, ValueEnum};
+use outlive_core::id::MemoryId;
 use outlive_protocol::memory::{MemoryPage, MemoryRow, MemoryStory};
 use outlive_tui::{Piece, Style};
 
 use super::list::query;
 use super::noting;
+use crate::cli::id;
 use crate::cli::memory::Note;
 use crate::client::{Client, connect, encoded};
 use crate::config::Workspace;
@@ -25,6 +27,7 @@ pub enum Memory {
     /// Say where a memory comes from, what became of it, and who saw it
     Why {
         /// Which
+        #[arg(value_parser = id::<MemoryId>)]
         memory: String,
         /// Print JSON
         #[arg(long)]

@@ -1,5 +1,4 @@
 //! Carries sessions between workspaces: export and import.
-#![expect(clippy::disallowed_methods, reason = "the person names the file to write and the file to read")]
 
 use std::io::{IsTerminal as _, Read as _, Write as _};
 use std::path::Path;
@@ -95,7 +94,7 @@ pub fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let done = if file == Path::new("-") {
         std::io::stdin().lock().take(most + 1).read_to_end(&mut bytes)
     } else {
-        std::fs::File::open(file).and_then(|opened| opened.take(most + 1).read_to_end(&mut bytes))
+        super::run::files::open(file).and_then(|opened| opened.take(most + 1).read_to_end(&mut bytes))
     };
     match done {
         Ok(read) if read as u64 > most => {

@@ -2,6 +2,7 @@
 
 use std::path::Path;
 
+use outlive_core::limits::RELAY_BYTES;
 use outlive_core::relay::history::Row;
 use outlive_core::relay::{Definition, draw, read_text};
 use outlive_protocol::relay::{ChangeRelay, RelayRun, RelayStart, RelayView, StartRelay};
@@ -9,7 +10,7 @@ use outlive_protocol::session::Done;
 use reqwest::Method;
 use serde_json::Value;
 
-use super::run::agent;
+use super::run::{agent, files};
 use crate::cli::relay::{Relay, Start};
 use crate::client::{Client, connect};
 use crate::config::Workspace;
@@ -136,10 +137,10 @@ async fn changed(place: &Workspace, session: &str, change: ChangeRelay) -> Resul
     Ok(())
 }
 
-#[expect(clippy::disallowed_methods, reason = "a file that a person names")]
 fn read(file: &Path) -> Result<Definition, Failure> {
     let shown = file.display().to_string();
-    let text = std::fs::read_to_string(file).map_err(|error| Failure::Usage(format!("{shown}: {error}")))?;
+    let text = String::from_utf8(files::read(file, 2 * RELAY_BYTES)?);
+    let text = text.map_err(|_| Failure::Usage(format!("{shown} is no text")))?;
     read_text(&text, &shown).map_err(|faults| Failure::Failed(faults.to_string()))
 }
 

@@ -11,6 +11,7 @@ use outlive_protocol::Page;
 use outlive_protocol::agent::AgentView;
 use outlive_protocol::message::{MessageAccepted, PostMessage};
 use outlive_protocol::session::{CreateSession, SessionView};
+use outlive_tui::Later;
 use reqwest::Method;
 
 use super::follow::{Came, Follow};
@@ -31,13 +32,14 @@ pub async fn run(place: &Workspace, run: &Run) -> Outcome {
     let (session, _) = session(&client, &run.talk).await?;
     let accepted = post(&client, &session, body).await?;
     let mut follow = Follow::begin(place, &client, &session, accepted.seq.saturating_sub(1)).await?;
-    let mut answer = String::new();
+    let (mut answer, mut later) = (String::new(), Later::default());
     loop {
         let Came::Event(entry, line) = follow.next().await? else { continue };
         if run.json {
             say!("{}", line.as_str());
         }
         tell(&entry.event);
+        later.hear(&entry.event);
         if entry.turn != accepted.turn_id {
             continue;
         }
@@ -59,6 +61,10 @@ pub async fn run(place: &Workspace, run: &Run) -> Outcome {
                     eprintln!("outlive: {spent}");
                 }
             }
+            if let (Ending::Sleep, Some(sleep)) = (&ended.ending, later.next()) {
+                eprintln!("outlive: asleep {}", sleep.shown(entry.at));
+                eprintln!("outlive: `outlive attach {session}` shows how it goes on");
+            }
             return match (&ended.ending, &ended.error) {
                 (Ending::Complete | Ending::Ask | Ending::Sleep, _) => Ok(ExitCode::SUCCESS),
                 (Ending::Failed, Some(error)) => Err(Failure::Failed(error.message.clone())),
@@ -76,10 +82,11 @@ fn tell(event: &Event) {
     match event {
         Event::StepFailed(failed) => {
             let again = failed.retry_at.map(|at| format!("; asked again at {at}")).unwrap_or_default();
-            eprintln!("outlive: {}{again}", failed.message);
+            eprintln!("outlive: {}{again}", show::label(&failed.message));
         }
         Event::SessionPaused(paused) => {
             let why = paused.reason.as_deref().unwrap_or("by request");
+            let why = show::label(why);
             eprintln!("outlive: the session is paused: {why}; `outlive session resume` lets it go on");
         }
         Event::QuestionAsked(asked) => {

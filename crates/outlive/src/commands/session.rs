@@ -58,12 +58,12 @@ pub async fn run(place: &Workspace, command: Session) -> Outcome {
 pub async fn show(client: &Client, session: &str) -> Result<(), Failure> {
     let view: SessionView = client.get(&format!("/sessions/{session}")).await?;
     say!("session   {}", view.row.id);
-    say!("title     {}", view.row.title.as_deref().unwrap_or("-"));
+    say!("title     {}", show::label(view.row.title.as_deref().unwrap_or("-")));
     say!("agent     {}", view.row.agent);
     say!(
         "status    {}{}",
         view.row.status,
-        view.standing.paused_because.map(|why| format!(" ({why})")).unwrap_or_default()
+        view.standing.paused_because.map(|why| format!(" ({})", show::label(&why))).unwrap_or_default()
     );
     say!("events    {}", view.row.head);
     say!("turns     {} ended, {} follow-ups wait", view.turns, view.queue_length);
@@ -87,14 +87,15 @@ pub async fn show(client: &Client, session: &str) -> Result<(), Failure> {
         let asked = turn.model.map(|model| format!(", asks {model}")).unwrap_or_default();
         say!("turn      {} at step {}{asked}{retry}", turn.id, turn.step);
     }
+    super::wait::of(client, session).await?;
     if let Some(looping) = &view.standing.looping {
         super::work::looped(looping);
     }
     for todo in view.todos {
-        say!("{} {}", outlive_tui::mark(todo.status), todo.text);
+        say!("{} {}", outlive_tui::mark(todo.status), show::label(&todo.text));
     }
     if let Some(error) = view.last_turn.and_then(|last| last.error) {
-        say!("last turn failed: {}", error.message);
+        say!("last turn failed: {}", show::label(&error.message));
     }
     Ok(())
 }
@@ -161,7 +162,7 @@ async fn messages(client: &Client, session: &str, json: bool) -> Result<(), Fail
 
 async fn update(client: &Client, session: &str, body: UpdateSession) -> Result<(), Failure> {
     let view: SessionView = client.send(Method::PATCH, &format!("/sessions/{session}"), &body).await?;
-    say!("{} is {}, titled {}", view.row.id, view.row.status, view.row.title.as_deref().unwrap_or("-"));
+    say!("{} is {}, titled {}", view.row.id, view.row.status, show::label(view.row.title.as_deref().unwrap_or("-")));
     Ok(())
 }
 

@@ -2,8 +2,9 @@
 
 use outlive_core::event::Overdue;
 use outlive_core::time::Timestamp;
+use outlive_protocol::Page;
 use outlive_protocol::session::Done;
-use outlive_protocol::wait::{ArmWait, MoveWait, PostSignal, WaitView};
+use outlive_protocol::wait::{ArmWait, MoveWait, PostSignal, WaitArmed, WaitView};
 use outlive_runtime::clock::{Clock as _, SystemClock};
 use outlive_tui::Sleep;
 use reqwest::Method;
@@ -25,8 +26,8 @@ pub async fn run(place: &Workspace, command: Wait) -> Outcome {
             let fits = fits.as_deref().map(|text| read("--match", text)).transpose()?;
             let overdue = Overdue::Fire;
             let body = ArmWait { reason, span, until, signal, fits, overdue, request_id: None };
-            let done: Done = client.send(Method::POST, &format!("/sessions/{session}/waits"), &body).await?;
-            say!("armed as event {}", done.seq);
+            let armed: WaitArmed = client.send(Method::POST, &format!("/sessions/{session}/waits"), &body).await?;
+            say!("armed {} as event {}", armed.wait_id, armed.done.seq);
         }
         Wait::Fire { wait } => {
             let _: Done = client.send(Method::POST, &format!("/waits/{wait}/fire"), &json!({})).await?;
@@ -57,8 +58,7 @@ pub async fn signal(place: &Workspace, signal: Signal) -> Outcome {
 }
 
 async fn list(client: &Client, session: Option<String>, json: bool) -> Result<(), Failure> {
-    let session = session.map(|session| format!("?session={session}")).unwrap_or_default();
-    let page = client.all::<WaitView>(&format!("/waits{session}")).await?;
+    let page = all(client, session.as_deref()).await?;
     if json {
         return show::json(&page);
     }
@@ -71,17 +71,35 @@ async fn list(client: &Client, session: Option<String>, json: bool) -> Result<()
     Ok(())
 }
 
-/// Prints what is waited for by itself: nothing that a person must do.
+/// Returns what is waited for by itself, by all sessions or by one.
 ///
 /// # Errors
 ///
 /// What the server says.
-pub async fn asleep(client: &Client) -> Result<(), Failure> {
-    let page = client.all::<WaitView>("/waits").await?;
+pub async fn all(client: &Client, session: Option<&str>) -> Result<Page<WaitView>, Failure> {
+    let session = session.map(|session| format!("?session={session}")).unwrap_or_default();
+    client.all(&format!("/waits{session}")).await
+}
+
+/// Prints what sessions wait for by themselves: nothing that a person must do.
+pub fn asleep(waits: Vec<WaitView>) {
     let now = SystemClock.now();
-    for wait in page.items {
+    for wait in waits {
         let session = wait.session_id.clone();
-        say!("{session}  asleep {}", show::label(&slept(wait).shown(now)));
+        say!("{session}  asleep {}", slept(wait).shown(now));
+    }
+}
+
+/// Prints what one session waits for.
+///
+/// # Errors
+///
+/// What the server says.
+pub async fn of(client: &Client, session: &str) -> Result<(), Failure> {
+    let now = SystemClock.now();
+    for wait in all(client, Some(session)).await?.items {
+        let id = wait.id;
+        say!("waits     {id} {}", slept(wait).shown(now));
     }
     Ok(())
 }
@@ -94,7 +112,7 @@ pub fn slept(wait: WaitView) -> Sleep {
 fn row(wait: WaitView) -> Vec<String> {
     let over_at = wait.due_at.or(wait.deadline).map(|at| at.to_string()).unwrap_or_else(|| "-".to_owned());
     let owner = serde_json::to_value(wait.owner).ok().and_then(|word| word.as_str().map(str::to_owned));
-    let (signal, reason) = (wait.signal.unwrap_or_else(|| "-".to_owned()), show::label(&wait.reason));
+    let (signal, reason) = (show::label(wait.signal.as_deref().unwrap_or("-")), show::label(&wait.reason));
     vec![wait.id.to_string(), wait.session_id, over_at, signal, owner.unwrap_or_default(), reason]
 }
 

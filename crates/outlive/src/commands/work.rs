@@ -80,9 +80,9 @@ async fn go(client: &Client, Loop { session, goal, check, iterations, abort }: L
 pub fn looped(view: &LoopView) {
     let exit = view.exit.map(|exit| format!(", ended: {}", exit.as_str())).unwrap_or_default();
     let why = view.reason.as_ref().map(|reason| format!(" ({reason})")).unwrap_or_default();
-    say!("loop      iteration {} of {}{exit}{}", view.iteration, view.limit, show::seen(&why));
+    say!("loop      iteration {} of {}{exit}{}", view.iteration, view.limit, show::label(&why));
     for CheckView { name, run, state, exit_code, .. } in &view.checks {
         let code = exit_code.map(|code| format!(" (exit code {code})")).unwrap_or_default();
-        say!("check     {}: {state}{code}: {}", show::seen(name), show::seen(run));
+        say!("check     {}: {state}{code}: {}", show::label(name), show::label(run));
     }
 }

@@ -20,6 +20,7 @@ mod remembering;
 mod sandboxing;
 mod scheduling;
 mod telling;
+mod waiting;
 mod working;
 
 use std::process::{Command, Output, Stdio};

@@ -246,3 +246,43 @@ fn a_file_that_is_no_relay_is_refused_with_every_fault() {
     home.check(&["relay", "validate", "/none.yaml"], 2, "none.yaml");
     home.check(&["doctor"], 0, "relays/broken.yaml:3:1: states: none is an end that completes");
 }
+
+#[test]
+fn what_is_no_plain_file_is_named_as_no_relay_and_keeps_nobody_waiting() {
+    let home = home(("tour", TOUR));
+    let at = |name: &str| home.0.path().join(".outlive/relays").join(name);
+    assert!(home.command("mkfifo").arg(at("pipe.yaml")).status().unwrap().success());
+    std::os::unix::fs::symlink(at("tour.yaml"), at("link.yaml")).unwrap();
+    home.write("relays/old.yml", TOUR);
+    home.write("relays/Bad Name.yaml", TOUR);
+    let listed = home.check(&["relay", "list"], 0, "tour");
+    assert!(listed.contains("pipe") && listed.contains("link"), "{listed}");
+    home.check(&["relay", "start", "pipe", "-a", "dev"], 2, "it is no plain file");
+    home.check(&["relay", "start", "link", "-a", "dev"], 2, "it is a link");
+    for place in [at("pipe.yaml").to_str().unwrap(), "/dev/zero"] {
+        home.check(&["relay", "validate", place], 2, "it is no plain file");
+    }
+    let said = home.check(&["doctor"], 0, "pipe.yaml: it is no plain file");
+    for named in ["link.yaml: it is a link", "relays/old.yml is no relay", "relays/Bad Name.yaml is no relay"] {
+        assert!(said.contains(named), "{named}: {said}");
+    }
+    home.check(&["session", "list"], 0, "");
+}
+
+#[test]
+fn a_name_that_is_none_is_refused_before_anybody_is_asked() {
+    let home = home(("tour", TOUR));
+    let way = "../schedules/sch_01KDXJN1000000000000000001/run?x=";
+    let refused: [&[&str]; 6] = [
+        &["relay", "start", way],
+        &["relay", "show", way],
+        &["relay", "show", "ses_../../relays"],
+        &["token", "revoke", ".."],
+        &["notice", "test", ".."],
+        &["memory", "why", ".."],
+    ];
+    for arguments in refused {
+        home.check(arguments, 2, "invalid value");
+    }
+    home.check(&["status"], 5, "no server runs");
+}

@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 use super::Home;
 
 impl Home {
-    fn json(&self, arguments: &[&str]) -> Value {
+    pub fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(arguments);
         serde_json::from_slice(&output.stdout).map_err(|error| format!("{arguments:?}: {error}: {output:?}")).unwrap()
     }

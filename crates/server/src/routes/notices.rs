@@ -16,9 +16,9 @@ use crate::problem::{ApiError, ApiResult};
 
 /// Notices that nobody has yet: the next to be tried first, last those that are given up.
 #[utoipa::path(get, path = "/notices", tag = "notices", params(Wanted),
-    responses((status = 200, body = Page<NoticeView>), (status = 422, body = Problem)))]
+    responses((status = 200, body = Page<NoticeView>), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn list(State(app): State<App>, Query(wanted): Query<Wanted>) -> ApiResult<Json<Page<NoticeView>>> {
-    let query = wanted.query()?;
+    let query = wanted.query(&app).await?;
     let limit = query.limit;
     let found = app.runtime.outgoing(query).await?;
     let next_cursor = found.last().filter(|_| found.len() == limit).map(|last| cursor(last.place));

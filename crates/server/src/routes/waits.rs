@@ -4,11 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use outlive_core::command::{Command, NewSignal, NewWait, Until, WaitCommand};
-use outlive_core::event::Awaited;
-use outlive_core::id::{SessionId, WaitId};
+use outlive_core::event::{Awaited, Event};
+use outlive_core::id::{Seq, SessionId, WaitId};
 use outlive_core::time::{Timestamp, milliseconds};
 use outlive_protocol::session::Done;
-use outlive_protocol::wait::{ArmWait, MoveWait, PostSignal, WaitView};
+use outlive_protocol::wait::{ArmWait, MoveWait, PostSignal, WaitArmed, WaitView};
 use outlive_protocol::{Page, Problem, code};
 use outlive_runtime::{WaitQuery, Waiting};
 use serde::Deserialize;
@@ -32,8 +32,12 @@ pub(super) struct Wanted {
 }
 
 impl Wanted {
-    pub(super) fn query(&self) -> ApiResult<WaitQuery> {
+    pub(super) async fn query(&self, app: &App) -> ApiResult<WaitQuery> {
         let session = self.session.as_deref().map(id::<SessionId>).transpose()?;
+        if let Some(session) = session {
+            // Nothing is said of a session that is not there, not even that it waits for nothing.
+            app.runtime.head(session).await?;
+        }
         let after = self.cursor.as_deref().map(read_cursor).transpose()?;
         Ok(WaitQuery { session, after, limit: limit(self.limit, 50, 200)?, ..WaitQuery::default() })
     }
@@ -41,9 +45,9 @@ impl Wanted {
 
 /// What sessions wait for: the first to end first, last what no time ends.
 #[utoipa::path(get, path = "/waits", tag = "waits", params(Wanted),
-    responses((status = 200, body = Page<WaitView>), (status = 422, body = Problem)))]
+    responses((status = 200, body = Page<WaitView>), (status = 404, body = Problem), (status = 422, body = Problem)))]
 pub(super) async fn list(State(app): State<App>, Query(wanted): Query<Wanted>) -> ApiResult<Json<Page<WaitView>>> {
-    let query = wanted.query()?;
+    let query = wanted.query(&app).await?;
     let limit = query.limit;
     let found = app.runtime.waits(query).await?;
     let next_cursor = found.last().filter(|_| found.len() == limit).map(|last| cursor(last.place));
@@ -53,14 +57,15 @@ pub(super) async fn list(State(app): State<App>, Query(wanted): Query<Wanted>) -
 
 /// Has a session wait: its agent is told when it is over.
 #[utoipa::path(post, path = "/sessions/{id}/waits", tag = "waits", params(("id" = String, Path)), request_body = ArmWait,
-    responses((status = 201, body = Done), (status = 404, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 201, body = WaitArmed), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn arm(
     State(app): State<App>,
     Path(session): Path<String>,
     caller: Caller,
     Body(body): Body<ArmWait>,
-) -> ApiResult<(StatusCode, Json<Done>)> {
+) -> ApiResult<(StatusCode, Json<WaitArmed>)> {
     let request = caller.request(body.request_id.as_deref())?;
+    let session = id(&session)?;
     let until = until(body.span.as_deref(), body.until)?;
     if body.signal.is_none() && body.fits.is_some() {
         return Err(ApiError::new(&code::WAIT_INVALID, "`match` is about a signal: name it with `signal`"));
@@ -68,8 +73,18 @@ pub(super) async fn arm(
     let signal = body.signal.map(|name| Awaited { name, fits: body.fits });
     let new = NewWait { until, signal, overdue: body.overdue, reason: body.reason };
     let command = Command::Wait { what: WaitCommand::Arm(new), by: caller.by };
-    let accepted = app.runtime.submit(id(&session)?, command, request).await?;
-    Ok((StatusCode::CREATED, Json(done(accepted))))
+    let accepted = app.runtime.submit(session, command, request).await?;
+    let wait_id = armed(&app, session, accepted.seq).await?;
+    Ok((StatusCode::CREATED, Json(WaitArmed { wait_id, done: done(accepted) })))
+}
+
+/// Returns which wait this event armed; the same request again is answered by the same one.
+async fn armed(app: &App, session: SessionId, seq: Seq) -> ApiResult<WaitId> {
+    let lines = app.runtime.entries(session, seq.saturating_sub(1), 1).await?;
+    match lines.first().and_then(|line| line.read().ok()).map(|entry| entry.event) {
+        Some(Event::WaitArmed(armed)) => Ok(armed.wait),
+        Some(_) | None => Err(ApiError::new(&code::INTERNAL, "the journal does not say which wait was armed")),
+    }
 }
 
 /// Sends a signal: it ends the first wait that it fits, now or later, and is durable when this answers.

@@ -56,6 +56,7 @@ async fn a_wait_is_armed_listed_moved_fired_and_cancelled_and_late_comers_learn_
     let armed = server.post(&waits, json!({"reason": "the post", "for": "1h", "request_id": "w1"})).await;
     let again = server.post(&waits, json!({"reason": "the post", "for": "1h", "request_id": "w1"})).await;
     assert_eq!((armed.0, again.0, &again.1["duplicate"]), (201, 201, &json!(true)));
+    assert_eq!(armed.1["wait_id"], again.1["wait_id"]);
     server.post(&waits, json!({"reason": "the reply", "signal": "reply", "match": {"from": "ada"}})).await;
     let (_, listed) = server.get(&format!("/waits?session={session}")).await;
     let items = listed["items"].as_array().unwrap();
@@ -66,6 +67,11 @@ async fn a_wait_is_armed_listed_moved_fired_and_cancelled_and_late_comers_learn_
     let (_, view) = server.get(&format!("/sessions/{session}")).await;
     assert_eq!((&view["status"], &view["sleep"]["reason"]), (&json!("sleeping"), &json!("the post")));
     let id = items[0]["id"].as_str().unwrap();
+    assert_eq!(armed.1["wait_id"], id);
+    for list in ["waits", "notices"] {
+        let (status, unknown) = server.get(&format!("/{list}?session=ses_00000000000000000000000001")).await;
+        assert_eq!((status, &unknown["code"]), (404, &json!("session_not_found")), "{list}");
+    }
     let moved = server.post(&format!("/waits/{id}/move"), json!({"for": "2h"})).await;
     assert_eq!(moved.0, 200, "{moved:?}");
     let fired = server.post(&format!("/waits/{id}/fire"), json!({})).await;

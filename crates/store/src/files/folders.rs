@@ -163,7 +163,7 @@ impl Beside {
         self.history(name).join("pending.tar")
     }
 
-    fn listed(&self, folder: &Path) -> Result<Vec<String>, StoreError> {
+    pub(super) fn listed(&self, folder: &Path) -> Result<Vec<String>, StoreError> {
         match self.disk.list(folder) {
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
             listed => listed.map_err(|error| io_error("list", folder, &error)),

@@ -21,7 +21,7 @@ pub enum Open {
 
 /// A disk.
 pub trait Disk: Send + Sync {
-    /// Opens a file.
+    /// Opens a file: no link, and nothing that only looks like one.
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>>;
     /// Renames a file or folder; durable once the folder is synced.
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()>;
@@ -67,8 +67,12 @@ impl Disk for RealDisk {
     fn open(&self, path: &Path, how: Open) -> io::Result<Arc<dyn DiskFile>> {
         let write = how == Open::Write;
         let mut options = OpenOptions::new();
-        options.read(true).write(write).create(write).truncate(false).mode(0o600).custom_flags(O_NOFOLLOW);
-        Ok(Arc::new(options.open(path)?))
+        options.read(true).write(write).create(write).truncate(false).mode(0o600).custom_flags(FLAGS);
+        let file = options.open(path).map_err(|error| match error.raw_os_error() {
+            Some(LINK) => io::Error::new(io::ErrorKind::InvalidInput, "it is a link: only the file itself is read"),
+            _ => error,
+        })?;
+        if file.metadata()?.is_file() { Ok(Arc::new(file)) } else { Err(not_plain()) }
     }
 
     fn rename(&self, from: &Path, to: &Path) -> io::Result<()> {
@@ -102,7 +106,16 @@ impl Disk for RealDisk {
     }
 }
 
-const O_NOFOLLOW: i32 = rustix::fs::OFlags::NOFOLLOW.bits() as i32;
+/// A pipe that nobody writes to would hold up whoever opens it, for ever.
+const FLAGS: i32 = rustix::fs::OFlags::NOFOLLOW.union(rustix::fs::OFlags::NONBLOCK).bits() as i32;
+/// What the system says of a link that is not to be followed.
+const LINK: i32 = rustix::io::Errno::LOOP.raw_os_error();
+
+/// What is said of a pipe, a device or a folder.
+#[must_use]
+pub fn not_plain() -> io::Error {
+    io::Error::new(io::ErrorKind::InvalidInput, "it is no plain file")
+}
 
 impl DiskFile for File {
     fn read_at(&self, offset: u64, buffer: &mut [u8]) -> io::Result<usize> {

@@ -129,7 +129,7 @@ impl Screen {
         self.waiting.remove(&started.call);
         let again = if started.attempt > 1 { format!(" (attempt {})", started.attempt) } else { String::new() };
         let label = format!("{} {}{again}", started.tool, short(&started.arguments));
-        self.note(Style::Call, &format!("⚙ {}", label.replace('\n', "\n    ")), pieces);
+        self.block(Style::Call, &format!("⚙ {}", label.replace('\n', "\n    ")), pieces);
         let heard = if self.hearer.live { Heard::Whole } else { Heard::InPart };
         self.calls.insert(started.call, Running { label, heard, ..Running::default() });
         self.stream.speaking = Some(started.call);

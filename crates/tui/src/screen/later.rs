@@ -8,6 +8,7 @@ use outlive_core::media::with_attachments;
 use outlive_core::time::Timestamp;
 
 use super::moment;
+use crate::clean::label;
 
 /// What comes by itself.
 #[derive(Debug, Clone, Default)]
@@ -33,14 +34,15 @@ impl Sleep {
     /// Shows what ends it and what it is for, at this moment.
     #[must_use]
     pub fn shown(&self, now: Timestamp) -> String {
+        let signal = self.signal.as_deref().map(label);
         let left = |at: Timestamp| format!("{} (in {})", moment(at), left(at.ms_since(now)));
-        let until = match (&self.signal, self.until) {
+        let until = match (signal, self.until) {
             (Some(signal), Some(at)) => format!("until signal `{signal}`, or {}", left(at)),
             (Some(signal), None) => format!("until signal `{signal}`"),
             (None, Some(at)) => format!("until {}", left(at)),
             (None, None) => String::new(),
         };
-        format!("{until}: {}", self.reason)
+        format!("{until}: {}", label(&self.reason))
     }
 }
 
@@ -58,8 +60,9 @@ impl Later {
         self.waits.values().min_by_key(|sleep| (sleep.until.is_none(), sleep.until))
     }
 
+    /// Hears an event; returns what is to be said of it.
     #[expect(clippy::wildcard_enum_match_arm, reason = "nothing else comes by itself")]
-    pub(super) fn hear(&mut self, event: &Event) -> Option<String> {
+    pub fn hear(&mut self, event: &Event) -> Option<String> {
         match event {
             Event::InputQueued(queued) => {
                 // It may be known already to whoever came in the middle.

@@ -5,6 +5,7 @@ use outlive_core::id::QuestionId;
 
 use super::{Piece, Screen};
 use crate::Style;
+use crate::clean::label;
 
 /// A question that waits, as it was asked.
 #[derive(Debug, Clone, PartialEq)]
@@ -43,10 +44,11 @@ impl Screen {
 
     pub(super) fn ask_person(&mut self, asked: &QuestionAsked, pieces: &mut Vec<Piece>) {
         for question in &asked.questions {
-            self.note(Style::Notice, &format!("? {}", question.text.replace('\n', "\n  ")), pieces);
+            self.block(Style::Notice, &format!("? {}", question.text.replace('\n', "\n  ")), pieces);
             for (choice, number) in question.options.iter().zip(1..) {
                 let means = choice.description.as_ref().map(|text| format!(": {text}")).unwrap_or_default();
-                pieces.push(Piece::line(Style::Plain, &format!("  {number}  {}{means}", choice.label)));
+                let choice = label(&format!("{}{means}", choice.label));
+                pieces.push(Piece::line(Style::Plain, &format!("  {number}  {choice}")));
             }
             let how = match (question.options.is_empty(), question.multiple) {
                 (true, _) => "  answer in words",
@@ -74,7 +76,7 @@ impl Screen {
         self.questions.retain(|open| open.id != answered.question);
         let said: Vec<String> = answered.answers.iter().map(|answer| answer.join(", ")).collect();
         if !said.is_empty() {
-            self.note(Style::Person, &format!("› {}", said.join("; ")), pieces);
+            self.block(Style::Person, &format!("› {}", said.join("; ").replace('\n', "\n  ")), pieces);
         }
     }
 }

@@ -156,9 +156,9 @@ impl Chat {
         show::line(Style::Notice, &format!("{} wants to run:", waiting.tool));
         show::line(Style::Bold, &format!("  {}", show::seen(&waiting.summary).replace('\n', "\n  ")));
         for because in &waiting.because {
-            show::line(Style::Dim, &format!("  asks: {}", show::seen(because)));
+            show::line(Style::Dim, &format!("  asks: {}", show::label(because)));
         }
-        show::line(Style::Dim, &format!("  always would store, for this session: {}", show::seen(&waiting.rule)));
+        show::line(Style::Dim, &format!("  always would store, for this session: {}", show::label(&waiting.rule)));
         show::line(
             Style::Dim,
             "  y = yes, once · a = always exactly this, in this session · g = for this agent · n [why] = no · s = later",

@@ -52,6 +52,11 @@ fn relays(place: &Workspace) -> Vec<Check> {
         let fix = format!("mend it: `outlive relay validate {}` shows all", place.root.join(&file).display());
         Some(Check::warning("relays", first, fix))
     };
-    let found: Vec<Check> = names.iter().filter_map(flaw).collect();
+    let misnamed = |file: String| {
+        let fix = "call it NAME.yaml, its name of lowercase letters, digits and `-`, or take it out of there";
+        Check::warning("relays", format!("relays/{file} is no relay by its name: nobody reads it"), fix)
+    };
+    let mut found: Vec<Check> = names.iter().filter_map(flaw).collect();
+    found.extend(files.misnamed_relays().unwrap_or_default().into_iter().map(misnamed));
     if found.is_empty() { vec![Check::ok("relays", format!("{} can be begun", names.len()))] } else { found }
 }

@@ -1,13 +1,15 @@
 //! Files that a person names on the command line: what is attached, and the schema for the answer.
-#![expect(clippy::disallowed_methods, reason = "these are the person's own files, which they name")]
 
-use std::io::Read as _;
+use std::fs::{File, OpenOptions};
+use std::io::{self, Read as _};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::Path;
 use std::sync::Arc;
 
 use outlive_core::digest::Digest;
 use outlive_core::media::{Attachment, MediaType};
 use outlive_protocol::message::{ArtifactKept, PostAttachment};
+use outlive_store::files::fs::not_plain;
 use serde_json::Value;
 
 use crate::client::Client;
@@ -63,11 +65,22 @@ pub fn schema(path: &Path) -> Result<Arc<Value>, Failure> {
     schema.map(Arc::new).map_err(|error| Failure::Usage(format!("{}: not JSON: {error}", path.display())))
 }
 
-/// Reads a file of at most so many bytes: a device or a disk image is not read to its end.
+/// Opens a plain file, through links too: a pipe or a device would have whoever reads it wait for ever.
+///
+/// # Errors
+///
+/// What the system says, or that it is no such file.
+pub fn open(path: &Path) -> io::Result<File> {
+    let nonblocking = i32::try_from(rustix::fs::OFlags::NONBLOCK.bits()).unwrap_or(0);
+    let file = OpenOptions::new().read(true).custom_flags(nonblocking).open(path)?;
+    if file.metadata()?.is_file() { Ok(file) } else { Err(not_plain()) }
+}
+
+/// Reads a file of at most so many bytes.
 pub fn read(path: &Path, most: usize) -> Result<Vec<u8>, Failure> {
-    let cannot = |error: std::io::Error| Failure::Usage(format!("{} cannot be read: {error}", path.display()));
+    let cannot = |error: io::Error| Failure::Usage(format!("{} cannot be read: {error}", path.display()));
     let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(cannot)?;
+    let file = open(path).map_err(cannot)?;
     file.take(most as u64 + 1).read_to_end(&mut bytes).map_err(cannot)?;
     if bytes.len() > most {
         return Err(Failure::Usage(format!("{} is too large: at most {most} bytes", path.display())));
