@@ -50,6 +50,7 @@ const TABLE: &[(&str, &str, Scope)] = &[
     ("POST", "/sessions/{id}/waits", Talk),
     ("POST", "/sessions/{id}/signals", Talk),
     ("GET", "/waits", Read),
+    // A relay's waits steer it: those take `approve`.
     ("POST", "/waits/{id}/fire", Talk),
     ("POST", "/waits/{id}/move", Talk),
     ("POST", "/waits/{id}/cancel", Talk),

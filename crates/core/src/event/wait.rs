@@ -125,7 +125,7 @@ pub enum WaitReason {
     Signal,
     /// A person cancelled it, or what it was for is over.
     Cancelled,
-    /// The signal did not come in time, or its due time was missed.
+    /// The signal did not come in time, or a person gave up what a relay waits for, or its due time was missed.
     Expired,
 }
 

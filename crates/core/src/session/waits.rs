@@ -332,8 +332,13 @@ impl State {
             (WaitCommand::Cancel(wait), Some(_)) => Ok(vec![cancelled(*wait, Some(by))]),
             (WaitCommand::Fire(_), Some(_)) if self.queue.items.len() >= QUEUE_LENGTH => Err(Refusal::QueueFull),
             (WaitCommand::Fire(id), Some(wait)) => {
+                // To a relay it makes a difference whether its signal has come.
+                let reason = match (wait.owner, wait.terms.kind) {
+                    (WaitOwner::Relay, WaitKind::Signal) => WaitReason::Expired,
+                    (WaitOwner::Relay | WaitOwner::Agent | WaitOwner::Person, _) => WaitReason::Due,
+                };
                 let by = Some(by.clone());
-                let ended = WaitEnded { wait: *id, reason: WaitReason::Due, lateness_ms: None, signal: None, by };
+                let ended = WaitEnded { wait: *id, reason, lateness_ms: None, signal: None, by };
                 let ended = Fact::of_session(Event::WaitEnded(ended));
                 Ok(self.begun_by(ended, wait.owner, wait.is_fired(), moment))
             }

@@ -719,6 +719,25 @@ fn a_person_is_asked_and_what_is_said_meanwhile_is_no_answer() {
     assert_eq!(world.asked(), before);
     world.says("yes");
     world.check(&["ask#1 answered", "done#1"], Some(Terminal::Completed));
+    #[test]
+    fn what_is_fired_by_hand_ends_as_when_its_time_comes() {
+        let mail = "  - {name: mail, kind: signal, match: {good: true}, deadline: 1h, next: done, on_failure: gone}
+  - {name: gone, kind: terminal, outcome: failed}
+";
+        let rest = "  - {name: rest, kind: timer, after: 1h, next: done}\n";
+        for (states, rows, outcome) in [
+            (mail, ["mail#1 expired", "gone#1"], Terminal::Failed),
+            (rest, ["rest#1 due", "done#1"], Terminal::Completed),
+        ] {
+            let mut world = World::of(states);
+            world.go();
+            let fire = WaitCommand::Fire(first_wait(&world));
+            world.desk.command(Command::Wait { what: fire, by: desk::by() }).unwrap();
+            world.go();
+            world.check(&rows, Some(outcome));
+        }
+    }
+
     assert_eq!(world.outputs()[0]["answer"], "yes");
     let late = Command::Answer { question: before.question, answers: vec![vec!["no".into()]], by: desk::by() };
     assert!(matches!(world.desk.command(late), Err(Refusal::AlreadyAnswered(_))));

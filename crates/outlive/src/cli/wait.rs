@@ -33,7 +33,7 @@ pub enum Wait {
         /// When: a span from now such as 90s, 10m, 2h or 14d, or a time such as 2026-01-31T12:00:00Z
         to: String,
     },
-    /// End a wait, and begin nothing
+    /// End a wait without telling the agent; a relay's state goes where failures go
     Cancel {
         /// Which
         #[arg(value_parser = id::<WaitId>)]

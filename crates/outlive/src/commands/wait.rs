@@ -41,7 +41,7 @@ pub async fn run(place: &Workspace, command: Wait) -> Outcome {
         }
         Wait::Cancel { wait } => {
             let _: Done = client.send(Method::POST, &format!("/waits/{wait}/cancel"), &json!({})).await?;
-            say!("cancelled: it begins nothing");
+            say!("cancelled: the agent is not told; a relay goes on as after a failure");
         }
     }
     ok()

@@ -6,18 +6,22 @@ use std::time::Duration;
 
 use outlive_core::command::{Command, NewSignal, NewWait, Until, WaitCommand};
 use outlive_core::content::{Block, Request};
-use outlive_core::event::{Awaited, Ending, Event, Overdue, Trigger, WaitReason};
+use outlive_core::event::{Awaited, Ending, Event, Overdue, Trigger, WaitOwner, WaitReason};
 use outlive_core::session::Status;
 use outlive_core::time::Timestamp;
 use outlive_model::scripted::{Scripted, Step};
 use outlive_runtime::clock::{Clock, Moments, TokioClock};
-use outlive_runtime::{NewFork, Runtime, Settings, WaitQuery};
+use outlive_runtime::{NewFork, Runtime, Settings, SubmitError, WaitQuery};
 use outlive_store::memory;
 use outlive_tools::builtin::WaitFor;
 use outlive_tools::registry::Toolbox;
 use serde_json::{Value, json};
 
 use super::house::{Agents, House, by, create, id, kit, message};
+
+fn anybody(_owner: WaitOwner) -> Result<(), SubmitError> {
+    Ok(())
+}
 
 const DAY: Duration = Duration::from_secs(86_400);
 
@@ -158,9 +162,9 @@ async fn whoever_is_late_with_a_wait_learns_who_was_first_whichever_session_has_
     let [one] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!((one.session, one.wait.terms.reason.as_str()), (id(1), "r"));
     let wait = one.wait.wait;
-    house.runtime.end_wait(WaitCommand::Cancel(wait), by(), None).await.unwrap();
+    house.runtime.end_wait(WaitCommand::Cancel(wait), by(), None, anybody).await.unwrap();
     house.die().await;
-    let late = house.runtime.end_wait(WaitCommand::Fire(wait), by(), None).await.unwrap_err();
+    let late = house.runtime.end_wait(WaitCommand::Fire(wait), by(), None, anybody).await.unwrap_err();
     assert!(late.to_string().contains("ended already: cancelled"), "{late}");
     assert_eq!(house.runtime.waits(all()).await.unwrap(), vec![]);
     assert_eq!(status(&house, 1).await, Status::Idle);

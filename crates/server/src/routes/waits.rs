@@ -4,10 +4,11 @@ use axum::Json;
 use axum::extract::State;
 use axum::http::StatusCode;
 use outlive_core::command::{Command, NewSignal, NewWait, Until, WaitCommand};
-use outlive_core::event::{Awaited, Event};
+use outlive_core::event::{Awaited, Event, WaitOwner};
 use outlive_core::id::{Seq, SessionId, WaitId};
 use outlive_core::time::{Timestamp, milliseconds};
 use outlive_protocol::session::Done;
+use outlive_protocol::token::Scope;
 use outlive_protocol::wait::{ArmWait, MoveWait, PostSignal, WaitArmed, WaitView};
 use outlive_protocol::{Page, Problem, code};
 use outlive_runtime::{WaitQuery, Waiting};
@@ -102,16 +103,16 @@ pub(super) async fn signal(
     Ok((StatusCode::ACCEPTED, Json(done(accepted))))
 }
 
-/// Ends a wait as if its time had come.
+/// Ends a wait as if its time had come. A relay's takes a token that may approve.
 #[utoipa::path(post, path = "/waits/{id}/fire", tag = "waits", params(("id" = String, Path)),
-    responses((status = 200, body = Done), (status = 404, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 200, body = Done), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn fire(State(app): State<App>, Path(wait): Path<String>, caller: Caller) -> ApiResult<Json<Done>> {
     end(&app, WaitCommand::Fire(id(&wait)?), caller, None).await
 }
 
-/// Lets a wait end at another time: a timer is due then, a signal given up.
+/// Lets a wait end at another time: a timer is due then, a signal given up. A relay's takes a token that may approve.
 #[utoipa::path(post, path = "/waits/{id}/move", tag = "waits", params(("id" = String, Path)), request_body = MoveWait,
-    responses((status = 200, body = Done), (status = 404, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 200, body = Done), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn put_off(
     State(app): State<App>,
     Path(wait): Path<String>,
@@ -124,16 +125,22 @@ pub(super) async fn put_off(
     end(&app, WaitCommand::Move(id(&wait)?, until), caller, body.request_id.as_deref()).await
 }
 
-/// Ends a wait and begins nothing. Where something else came first, this says what.
+/// Ends a wait: the agent is not told, a relay's state goes where failures go, which takes a token that may approve. Where
+/// something else came first, this says what.
 #[utoipa::path(post, path = "/waits/{id}/cancel", tag = "waits", params(("id" = String, Path)),
-    responses((status = 200, body = Done), (status = 404, body = Problem), (status = 409, body = Problem)))]
+    responses((status = 200, body = Done), (status = 403, body = Problem), (status = 404, body = Problem), (status = 409, body = Problem)))]
 pub(super) async fn cancel(State(app): State<App>, Path(wait): Path<String>, caller: Caller) -> ApiResult<Json<Done>> {
     end(&app, WaitCommand::Cancel(id(&wait)?), caller, None).await
 }
 
 async fn end(app: &App, what: WaitCommand, caller: Caller, request: Option<&str>) -> ApiResult<Json<Done>> {
     let request = caller.request(request)?;
-    let (_, accepted) = app.runtime.end_wait(what, caller.by, request).await?;
+    // A relay is steered by who may approve its commands, also by its waits.
+    let may = |owner| match owner {
+        WaitOwner::Relay => caller.needs(Scope::Approve),
+        WaitOwner::Agent | WaitOwner::Person => Ok(()),
+    };
+    let (_, accepted) = app.runtime.end_wait(what, caller.by.clone(), request, may).await?;
     Ok(Json(done(accepted)))
 }
 

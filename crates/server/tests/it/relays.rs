@@ -146,3 +146,37 @@ async fn a_relay_is_steered_and_its_history_paged() {
     act(json!({"action": "cancel", "reason": "enough"}), 200).await;
     act(json!({"action": "select", "state": "rest"}), 409).await;
 }
+
+#[tokio::test]
+async fn what_a_relay_waits_for_is_moved_fired_and_cancelled_by_who_may_approve() {
+    let server = Server::start().await;
+    let session = server.session().await;
+    let route = format!("/sessions/{session}/relay");
+    let start = json!({"action": "start", "definition": trip(), "state": "rest"});
+    let (status, started) = server.post(&route, start).await;
+    assert_eq!(status, 200, "{started}");
+    let (_, waits) = server.get(&format!("/waits?session={session}")).await;
+    let wait = waits["items"][0]["id"].as_str().unwrap();
+    let talker = server.token("talker", &["talk"]).await;
+    let moved = json!({"for": "2h"}).to_string();
+    let acts = [("move", moved.as_str()), ("fire", "{}"), ("cancel", "{}")];
+    for (act, body) in acts {
+        let (status, said) = server.by(&talker, ("POST", &format!("/waits/{wait}/{act}")), body).await;
+        assert_eq!(
+            (status, &said["code"], &said["needs"]),
+            (403, &json!("forbidden_scope"), &json!("approve")),
+            "{act}"
+        );
+    }
+    assert_eq!(server.get(&route).await.1["state"], json!("rest"));
+    let steerer = server.token("steerer", &["talk", "approve"]).await;
+    for (act, body) in [acts[0], acts[2]] {
+        let (status, said) = server.by(&steerer, ("POST", &format!("/waits/{wait}/{act}")), body).await;
+        assert_eq!(status, 200, "{act}: {said}");
+    }
+    // A person's own are ended by whoever may talk.
+    server.post(&format!("/sessions/{session}/waits"), json!({"reason": "the post", "for": "1h"})).await;
+    let (_, waits) = server.get(&format!("/waits?session={session}")).await;
+    let wait = waits["items"][0]["id"].as_str().unwrap();
+    assert_eq!(server.by(&talker, ("POST", &format!("/waits/{wait}/cancel")), "{}").await.0, 200);
+}
