@@ -181,7 +181,7 @@ async fn a_fork_takes_no_wait_from_its_original() {
     let [one] = found.as_slice() else { panic!("{found:?}") };
     assert_eq!(one.session, id(1));
     let later = WaitCommand::Move(one.wait.wait, Until::In(7_200_000));
-    assert_eq!(house.runtime.end_wait(later, by(), None).await.unwrap().0, id(1));
+    assert_eq!(house.runtime.end_wait(later, by(), None, anybody).await.unwrap().0, id(1));
     house.die().await;
     tokio::time::sleep(DAY).await;
     house.until(1, "wait.ended").await;
