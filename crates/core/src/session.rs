@@ -366,7 +366,7 @@ impl State {
 }
 
 /// First line of a snapshot: which fold made it. Raised when events fold to another state than before.
-const FOLD: &str = "fold: 10\n";
+const FOLD: &str = "fold: 11\n";
 
 /// Writes a snapshot: YAML, for people to read. Its head says which events it covers.
 #[must_use]

@@ -80,6 +80,9 @@ pub struct Past {
     pub error: Option<String>,
     /// When it is to be given up if it is entered again: it did not come to its end.
     pub deadline: Option<Timestamp>,
+    /// Whether nobody knows what its last attempt did: it is entered again on a person's word only.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub unknown: bool,
 }
 
 /// One attempt.
@@ -203,7 +206,7 @@ pub enum Stuck {
     Interrupted,
     /// The agent did not choose.
     Router(String),
-    /// A state was entered too often.
+    /// A state was entered too often, or may have done what is not to be done twice.
     Guard(String, Via),
     /// A state cannot be entered.
     Input(String),
@@ -280,9 +283,13 @@ impl Relay {
         Open { own: "relay", section, text: format!("relay `{}`: {}", self.definition.name, self.standing()) }
     }
 
-    /// Says why a state may not be entered now, where it was entered too often.
+    /// Says why a state may not be entered now without a person's word: it was entered too often, or may have done already what is
+    /// not to be done twice.
     #[must_use]
     pub fn guarded(&self, name: &str, now: Timestamp) -> Option<String> {
+        if self.past.get(name).is_some_and(|past| past.unknown) {
+            return Some(format!("nobody knows what `{name}` did when it ran last"));
+        }
         let own = self.definition.state(name).and_then(|state| state.guard).map(|guard| (guard, true));
         let guards = own.into_iter().chain([(self.definition.guard, false)]);
         for (guard, is_own) in guards {

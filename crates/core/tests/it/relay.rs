@@ -484,6 +484,49 @@ fn a_script_that_may_have_run_is_not_run_again_without_a_word() {
     }
 }
 
+/// However it would come back to a script of which nobody knows what it did: a person says so, or it does not.
+fn check_not_again(states: &str, chooses: &[(&'static str, Value)], stops: &str) {
+    let mut world = dies_in_script(states).chooses(chooses);
+    world.die();
+    world.says("do what you think is right");
+    assert!(world.asked().questions[0].text.contains(stops), "{}", world.standing());
+    assert!(world.asked().questions[0].text.contains("nobody knows what `pay` did"), "{}", world.standing());
+    assert_eq!(world.ran.len(), 1, "{:?}", world.ran);
+    check_replay(&world.desk.entries);
+}
+
+#[test]
+fn an_agent_has_no_script_run_again_of_which_nobody_knows_what_it_did() {
+    let pay = || ("pay", json!({}));
+    check_not_again(PAY, &[pay(), pay(), pay()], "the agent chose no state after `pay`");
+    let round =
+        format!("{PAY}  - {{name: rest, kind: timer, after: 0s, next: pay}}\n").replace("after: 0s", "after: 1s");
+    let mut world = dies_in_script(&round).chooses(&[("rest", json!({}))]);
+    world.die();
+    world.says("rest a little");
+    world.later(2_000);
+    let asked = world.asked().questions[0].text.clone();
+    assert!(asked.contains("`pay` is entered on your word only: nobody knows what `pay` did"), "{asked}");
+    assert_eq!(world.ran.len(), 1);
+    world.says("go on");
+    world.check(&["pay#1 left", "rest#1 due", "pay#1 ok", "done#1"], Some(Terminal::Completed));
+    assert_eq!(world.ran.len(), 2);
+}
+
+#[test]
+fn a_number_that_is_no_option_is_no_answer() {
+    let mut world = dies_in_script(PAY);
+    world.die();
+    let before = world.asked();
+    for said in ["7", " 5 ", "0"] {
+        let (question, answers) = (before.question, vec![vec![said.to_owned()]]);
+        let refused = world.desk.command(Command::Answer { question, answers, by: desk::by() });
+        let Err(Refusal::Invalid { code: "answer_invalid", what }) = refused else { panic!("{refused:?}") };
+        assert!(what.contains("`run it again`, `it was done`, `it failed`, `cancel the relay`"), "{what}");
+    }
+    assert_eq!((world.asked(), world.ran.len()), (before, 1));
+}
+
 #[test]
 fn a_check_says_whether_it_was_done() {
     for (code, rows, runs) in [
@@ -632,6 +675,24 @@ fn a_pause_that_is_cancelled_ends_its_state_as_failed_and_its_attempt_once() {
 }
 
 #[test]
+fn what_is_fired_by_hand_ends_as_when_its_time_comes() {
+    let mail = "  - {name: mail, kind: signal, match: {good: true}, deadline: 1h, next: done, on_failure: gone}
+  - {name: gone, kind: terminal, outcome: failed}
+";
+    let rest = "  - {name: rest, kind: timer, after: 1h, next: done}\n";
+    for (states, rows, outcome) in
+        [(mail, ["mail#1 expired", "gone#1"], Terminal::Failed), (rest, ["rest#1 due", "done#1"], Terminal::Completed)]
+    {
+        let mut world = World::of(states);
+        world.go();
+        let fire = WaitCommand::Fire(first_wait(&world));
+        world.desk.command(Command::Wait { what: fire, by: desk::by() }).unwrap();
+        world.go();
+        world.check(&rows, Some(outcome));
+    }
+}
+
+#[test]
 fn a_deadline_that_a_person_moved_is_the_one_that_outlasts() {
     let states = "  - {name: mail, kind: signal, deadline: 1h, next: done}
   - {name: rest, kind: timer, after: 10m}
@@ -719,25 +780,6 @@ fn a_person_is_asked_and_what_is_said_meanwhile_is_no_answer() {
     assert_eq!(world.asked(), before);
     world.says("yes");
     world.check(&["ask#1 answered", "done#1"], Some(Terminal::Completed));
-    #[test]
-    fn what_is_fired_by_hand_ends_as_when_its_time_comes() {
-        let mail = "  - {name: mail, kind: signal, match: {good: true}, deadline: 1h, next: done, on_failure: gone}
-  - {name: gone, kind: terminal, outcome: failed}
-";
-        let rest = "  - {name: rest, kind: timer, after: 1h, next: done}\n";
-        for (states, rows, outcome) in [
-            (mail, ["mail#1 expired", "gone#1"], Terminal::Failed),
-            (rest, ["rest#1 due", "done#1"], Terminal::Completed),
-        ] {
-            let mut world = World::of(states);
-            world.go();
-            let fire = WaitCommand::Fire(first_wait(&world));
-            world.desk.command(Command::Wait { what: fire, by: desk::by() }).unwrap();
-            world.go();
-            world.check(&rows, Some(outcome));
-        }
-    }
-
     assert_eq!(world.outputs()[0]["answer"], "yes");
     let late = Command::Answer { question: before.question, answers: vec![vec!["no".into()]], by: desk::by() };
     assert!(matches!(world.desk.command(late), Err(Refusal::AlreadyAnswered(_))));

@@ -81,6 +81,10 @@ impl Relay {
             let surplus = self.entries.len().saturating_sub(RELAY_ENTRIES);
             self.entries.drain(..surplus);
         }
+        // Whoever has it entered has looked.
+        if let Some(past) = self.past.get_mut(state) {
+            past.unknown = false;
+        }
         self.at = Entered {
             state: state.clone(),
             attempt: *attempt,
@@ -194,10 +198,18 @@ impl Relay {
         self.stage = Stage::Ended(Box::new(ended));
     }
 
+    /// A person is to say what became of it: nobody else has a script run again that may not run twice.
+    fn doubt(&mut self, why: Stuck) {
+        if self.is_once() {
+            self.past.entry(self.at.state.clone()).or_default().unknown = true;
+        }
+        self.stage = Stage::Stuck(why);
+    }
+
     /// A command cannot run. Where it is a check, what the script did is as unknown as before.
     fn cannot(&mut self, why: impl Into<String>) {
         if matches!(self.stage, Stage::Checking { .. }) {
-            self.stage = Stage::Stuck(Stuck::Lost);
+            self.doubt(Stuck::Lost);
         } else {
             self.end(Ended::failed(why));
         }
@@ -211,7 +223,7 @@ impl Relay {
         let code = finished.details.as_ref().and_then(|details| details.get("exit_code")?.as_i64());
         let cut = finished.outcome == Outcome::Interrupted;
         match (&self.stage, self.state().map(|state| &state.work)) {
-            (Stage::Working { .. }, _) if cut && stopped => self.stage = Stage::Stuck(Stuck::Interrupted),
+            (Stage::Working { .. }, _) if cut && stopped => self.doubt(Stuck::Interrupted),
             (Stage::Working { .. }, _) if cut => self.hear_lost(finished.call),
             (Stage::Checking { .. }, Some(Work::Script(_))) => self.checked(finished, code),
             (_, Some(Work::Script(script))) => {
@@ -245,7 +257,7 @@ impl Relay {
                 let why = "its process died before it was done: its check says so".to_owned();
                 self.end(Ended { error: Some(why), code: None, ..Ended::of(StateOutcome::Lost, Value::Null) });
             }
-            Some(_) | None => self.stage = Stage::Stuck(Stuck::Lost),
+            Some(_) | None => self.doubt(Stuck::Lost),
         }
     }
 
@@ -271,18 +283,27 @@ impl Relay {
         }
         // The check's own effect says nothing of what the script did.
         if matches!(self.stage, Stage::Checking { .. }) {
-            self.stage = Stage::Stuck(Stuck::Lost);
-            return;
+            return self.doubt(Stuck::Lost);
         }
         match self.effect() {
             Effect::Effectful => {
                 let has_check = matches!(self.state().map(|state| &state.work), Some(Work::Script(script)) if script.check.is_some());
-                self.stage = if has_check { Stage::Checking { asked: false } } else { Stage::Stuck(Stuck::Lost) };
+                if has_check {
+                    self.stage = Stage::Checking { asked: false };
+                } else {
+                    self.doubt(Stuck::Lost);
+                }
             }
             Effect::Read | Effect::Idempotent | Effect::Verifiable | Effect::Resumable => {
                 self.end(Ended::of(StateOutcome::Interrupted, Value::Null));
             }
         }
+    }
+
+    /// Says whether the state is a script that may not run twice.
+    fn is_once(&self) -> bool {
+        let work = self.state().map(|state| &state.work);
+        matches!(work, Some(Work::Script(script)) if script.effect == ScriptEffect::Effectful)
     }
 
     /// Returns what running the attempt's call does.
@@ -366,8 +387,11 @@ impl Relay {
             if matches!(ended.outcome, StateOutcome::Found | StateOutcome::Signal | StateOutcome::Expired) {
                 self.at.deadline = None;
             }
-            let past = Past { output: ended.output.clone(), error: ended.error.clone(), deadline: None };
-            self.past.insert(ended.state.clone(), past);
+            // Left, it is as unknown as before.
+            let unknown =
+                ended.outcome == StateOutcome::Left && self.past.get(&ended.state).is_some_and(|it| it.unknown);
+            let (output, error) = (ended.output.clone(), ended.error.clone());
+            self.past.insert(ended.state.clone(), Past { output, error, deadline: None, unknown });
         }
         self.stage = self.follow(ended, at);
     }
@@ -411,7 +435,7 @@ impl Relay {
         to.map_or_else(|| choosing(None), |to| Stage::Next(to, Via::OnFailure))
     }
 
-    /// What comes instead, where a state would be entered too often.
+    /// What comes instead, where a state is not entered without a person's word.
     fn guard(&self, stage: Stage, at: Timestamp) -> Stage {
         if let Stage::Next(name, via) = &stage
             && self.guarded(name, at).is_some()

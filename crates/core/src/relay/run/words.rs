@@ -92,8 +92,10 @@ pub(crate) fn stuck(relay: &Relay, why: &Stuck, detail: &str) -> Question {
     let own = |labels: &[&str]| labels.iter().map(|label| (*label).to_owned()).collect::<Vec<_>>();
     let (what, mut labels) = match why {
         Stuck::Lost => {
-            let what =
-                format!("`{state}` was running when its process died. Nobody knows what it did: look, then say.");
+            let what = format!(
+                "`{state}` was running when its process died. Nobody knows what it did: look, then say; the agent cannot \
+                 run it again."
+            );
             (what, own(&[AGAIN, DONE, FAILED]))
         }
         Stuck::Interrupted => (format!("`{state}` was interrupted."), own(&[AGAIN, FAILED])),
@@ -101,7 +103,7 @@ pub(crate) fn stuck(relay: &Relay, why: &Stuck, detail: &str) -> Question {
         Stuck::Guard(to, _) => {
             let why = relay.guarded(to, relay.path.last().map(|trace| trace.at).unwrap_or_default());
             let why = why.unwrap_or_else(|| "its guard says so".to_owned());
-            (format!("`{to}` would be entered too often: {why}."), own(&[GO_ON]))
+            (format!("`{to}` is entered on your word only: {why}."), own(&[GO_ON]))
         }
         Stuck::Input(to) => (format!("`{to}` cannot be entered: {detail}. Which is next?"), states()),
     };
