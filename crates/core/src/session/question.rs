@@ -239,15 +239,6 @@ fn check_answers(questions: &[Question], answers: &[Vec<String>]) -> Result<(), 
         if answer.is_empty() || answer.iter().any(|said| said.trim().is_empty()) {
             return refuse(format!("`{asked}` is not answered: choose an option, or say it in words"));
         }
-        // Whoever gives a number means an option: words would be said to the agent.
-        let is_label = |said: &str| question.options.iter().any(|choice| choice.label == said);
-        let is_number = |said: &str| said.bytes().all(|digit| digit.is_ascii_digit());
-        let stray = answer.iter().map(|said| said.trim()).find(|said| is_number(said) && !is_label(said));
-        if let Some(said) = stray.filter(|_| !question.options.is_empty()) {
-            let options: Vec<String> = question.options.iter().map(|choice| format!("`{}`", choice.label)).collect();
-            let options = options.join(", ");
-            return refuse(format!("`{said}` is none of the options of `{asked}`: {options}; or say it in words"));
-        }
         if answer.len() > 1 && !question.multiple {
             return refuse(format!("`{asked}` takes one answer, not {}", answer.len()));
         }

@@ -514,20 +514,6 @@ fn an_agent_has_no_script_run_again_of_which_nobody_knows_what_it_did() {
 }
 
 #[test]
-fn a_number_that_is_no_option_is_no_answer() {
-    let mut world = dies_in_script(PAY);
-    world.die();
-    let before = world.asked();
-    for said in ["7", " 5 ", "0"] {
-        let (question, answers) = (before.question, vec![vec![said.to_owned()]]);
-        let refused = world.desk.command(Command::Answer { question, answers, by: desk::by() });
-        let Err(Refusal::Invalid { code: "answer_invalid", what }) = refused else { panic!("{refused:?}") };
-        assert!(what.contains("`run it again`, `it was done`, `it failed`, `cancel the relay`"), "{what}");
-    }
-    assert_eq!((world.asked(), world.ran.len()), (before, 1));
-}
-
-#[test]
 fn a_check_says_whether_it_was_done() {
     for (code, rows, runs) in [
         (0, vec!["pay#1 ok", "done#1"], vec!["pay-now", "is-paid"]),

@@ -31,7 +31,8 @@ pub async fn run(place: &Workspace, answer: Answer) -> Outcome {
         return Err(Failure::Usage(format!("{wanted} answers are asked for, {given} given: {}", texts.join(" | "))));
     }
     let answers = asked.questions.iter().zip(&answer.answers).map(|(question, said)| meant(question, said));
-    post(&client, &asked.session_id.to_string(), &asked.question.to_string(), answers.collect()).await
+    let answers = answers.collect::<Result<_, _>>()?;
+    post(&client, &asked.session_id.to_string(), &asked.question.to_string(), answers).await
 }
 
 async fn post(client: &Client, session: &str, question: &str, answers: Vec<Vec<String>>) -> Outcome {
@@ -43,13 +44,23 @@ async fn post(client: &Client, session: &str, question: &str, answers: Vec<Vec<S
 }
 
 /// Numbers of options are their labels; whatever else is said is said in these words.
-fn meant(question: &Question, said: &str) -> Vec<String> {
-    let label = |word: &str| {
-        let at = word.trim().parse::<usize>().ok()?.checked_sub(1)?;
-        question.options.get(at).map(|choice| choice.label.clone())
-    };
+fn meant(question: &Question, said: &str) -> Result<Vec<String>, Failure> {
     let parts = if question.multiple { said.split(',').collect() } else { vec![said] };
-    parts.into_iter().map(|part| label(part).unwrap_or_else(|| part.trim().to_owned())).collect()
+    parts.into_iter().map(|part| one(question, part.trim())).collect()
+}
+
+fn one(question: &Question, said: &str) -> Result<String, Failure> {
+    let is_label = question.options.is_empty() || question.options.iter().any(|choice| choice.label == said);
+    let Some(number) = said.parse::<usize>().ok().filter(|_| !is_label) else { return Ok(said.to_owned()) };
+    let choice = number.checked_sub(1).and_then(|at| question.options.get(at));
+    choice.map(|choice| choice.label.clone()).ok_or_else(|| {
+        let options: Vec<&str> = question.options.iter().map(|choice| choice.label.as_str()).collect();
+        let options = options.join(" | ");
+        Failure::Usage(format!(
+            "{said} is no option's number (1 to {}: {options}); say it in words",
+            question.options.len()
+        ))
+    })
 }
 
 async fn found(client: &Client, session: Option<&str>, question: Option<&str>) -> Result<QuestionView, Failure> {

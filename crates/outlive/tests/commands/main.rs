@@ -134,6 +134,7 @@ fn a_question_waits_in_the_inbox_and_is_answered_once() {
     assert_eq!((item("kind").as_str(), listed["items"].as_array().unwrap().len()), ("question", 1));
     home.check(&["session", "list", "--status", "asking"], 0, &session);
     home.check(&["answer", "red", "blue"], 2, "1 answers are asked for, 2 given: Which colour?");
+    home.check(&["answer", "7"], 2, "7 is no option's number (1 to ");
     home.check(&["answer", "2"], 0, &question);
     home.check(&["run", "-s", &session, "help"], 0, "");
     home.check(&["session", "messages", &session], 0, "Which colour?");
