@@ -25,6 +25,7 @@ mod report;
 mod requests;
 mod said;
 mod settle;
+mod signals;
 mod spending;
 mod stop;
 mod todo;
@@ -43,11 +44,11 @@ pub use relay::{CREATE_RELAY, Pace, RELAY_STATUS, RelayCall, SELECT_STATE, Vouch
 pub(crate) use report::is_shallow;
 pub use requests::{Remembered, Requests};
 pub use settle::{Fact, Ruling, StepPlan, recovery};
+pub(crate) use signals::{SIGNAL_NAME, holds, is_match, is_signal_name};
 pub use spending::Spending;
 pub use todo::{LIST_TOOL, read_todos};
 pub use view::{Overflow, UnderWay, Vain, Version, View};
 pub use waits::{Kept, PastWait, WAIT_TOOL, Wait, Waits, read_wait};
-pub(crate) use waits::{SIGNAL_NAME, holds, is_match, is_signal_name};
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
