@@ -30,9 +30,9 @@ impl Runtime {
         let names = self.shell.store.agents.relay_names()?;
         // A file that cannot be read hides no other.
         let broken = |name: String, error: &StoreError| {
+            // It names the file.
             let fault = Fault { path: String::new(), place: None, what: error.to_string() };
-            let faults = Faults { file: Some(format!("relays/{name}.yaml")), all: vec![fault] };
-            RelayFile { name, definition: Err(faults) }
+            RelayFile { name, definition: Err(Faults { file: None, all: vec![fault] }) }
         };
         let read = |name: String| self.relay(&name).unwrap_or_else(|error| Some(broken(name, &error)));
         Ok(names.into_iter().filter_map(read).collect())

@@ -257,6 +257,7 @@ fn what_is_no_plain_file_is_named_as_no_relay_and_keeps_nobody_waiting() {
     home.write("relays/Bad Name.yaml", TOUR);
     let listed = home.check(&["relay", "list"], 0, "tour");
     assert!(listed.contains("pipe") && listed.contains("link"), "{listed}");
+    assert_eq!(listed.matches("relays/pipe.yaml").count(), 1, "{listed}");
     home.check(&["relay", "start", "pipe", "-a", "dev"], 2, "it is no plain file");
     home.check(&["relay", "start", "link", "-a", "dev"], 2, "it is a link");
     for place in [at("pipe.yaml").to_str().unwrap(), "/dev/zero"] {

@@ -246,6 +246,7 @@ fn deliveries_that_the_library_signs_are_taken_once_whatever_dies_in_between() {
         drop(server);
         server = home.serve(&[("SHOP", SECRET)]);
     }
+    home.check(&["logs", "-n", "500"], 0, "a delivery is refused");
     let session = first[0]["session_id"].as_str().unwrap();
     let said = until("the last turn", || {
         let said = home.check(&["session", "messages", session], 0, "");
